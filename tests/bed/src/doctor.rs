@@ -1,0 +1,82 @@
+//! Looks at the host: is there what the bed needs, and what installs it?
+
+use crate::accel::Accel;
+use crate::packages::XEN;
+use crate::paths::{bed_dir, create_dir};
+use crate::qemu;
+use std::fmt;
+use std::process::{Command, Stdio};
+
+/// What one look at the host found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// What is wrong with it and how to mend it; nothing if it is well.
+    pub trouble: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.trouble {
+            None => write!(f, "ok       {}", self.what),
+            Some(trouble) => write!(f, "MISSING  {}\n         {trouble}", self.what),
+        }
+    }
+}
+
+/// Programs of the host, the arguments that make them answer, and the package that brings them.
+const PROGRAMS: &[(&str, &str, &str)] =
+    &[("apt-get", "--version", "apt"), ("apt-cache", "--version", "apt"), ("dpkg-deb", "--version", "dpkg")];
+
+/// Looks at everything.
+#[must_use]
+pub fn examine() -> Vec<Finding> {
+    let mut findings = vec![program(&qemu::program(), "--version", "qemu-system-x86")];
+    findings.push(program("setpriv", "--version", "util-linux"));
+    findings.extend(PROGRAMS.iter().map(|(name, argument, package)| program(name, argument, package)));
+    findings.push(machine());
+    findings.push(packages());
+    findings.push(folder());
+    findings
+}
+
+/// How the machine will be run on this host, in words.
+#[must_use]
+pub fn acceleration() -> String {
+    match Accel::choose() {
+        Ok(Accel::Kvm) => "nested virtualisation (KVM)".to_owned(),
+        Ok(Accel::Tcg) => "emulation (no usable nested virtualisation): slower, and it needs nothing".to_owned(),
+        Err(_) => "unknown: QEMU does not run".to_owned(),
+    }
+}
+
+fn program(name: &str, argument: &str, package: &str) -> Finding {
+    let status = Command::new(name).arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let trouble = match status {
+        Ok(status) if status.success() => None,
+        _ => Some(format!("install it: sudo apt-get install --no-install-recommends {package}")),
+    };
+    Finding { what: name.to_owned(), trouble }
+}
+
+fn machine() -> Finding {
+    let trouble = (std::env::consts::ARCH != "x86_64")
+        .then(|| "dom0's agent is built for x86_64: use such a host, or a container of it".to_owned());
+    Finding { what: "an x86_64 host".to_owned(), trouble }
+}
+
+/// Whether apt's lists have Xen: they have not in a fresh container, nor on another release.
+fn packages() -> Finding {
+    let package = format!("xen-hypervisor-{XEN}-amd64");
+    let output = Command::new("apt-cache").args(["show", &package]).stdin(Stdio::null()).output();
+    let known = output.is_ok_and(|output| output.status.success() && !output.stdout.is_empty());
+    let next = "run: sudo apt-get update (the package is in Debian 12, in the suite bookworm)";
+    Finding { what: format!("{package} in apt's lists"), trouble: (!known).then(|| next.to_owned()) }
+}
+
+fn folder() -> Finding {
+    let folder = bed_dir();
+    let trouble = create_dir(&folder).err().map(|error| format!("{error}; or set BED_DIR to a folder that can be written"));
+    Finding { what: format!("the folder {}", folder.display()), trouble }
+}

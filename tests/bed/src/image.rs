@@ -1,0 +1,327 @@
+//! Builds what the machine boots: Xen, the kernel, and dom0 as an initramfs.
+//!
+//! dom0 is no Debian installation, only the handful of its programs that Xen's toolstack needs, with their libraries,
+//! the modules, an init of our own and the agent. Everything comes from packages, nothing from the host, so the
+//! host's own release does not matter to what runs in dom0.
+
+use crate::cpio::Archive;
+use crate::error::{Doing, Result};
+use crate::hash::Key;
+use crate::packages::{self, Package, XEN};
+use crate::paths::{self, Lock, bed_dir};
+use crate::progress::Progress;
+use crate::{kernel, modules};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// The agent, built by `build.rs`.
+const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bed-agent"));
+const INIT: &str = include_str!("../dom0/init");
+const VIF_BRIDGE: &str = include_str!("../dom0/vif-bridge");
+
+/// Xen's programs that go into dom0; `xl` looks for its helpers beside itself.
+const XEN_PROGRAMS: &[&str] = &[
+    "libxl-save-helper",
+    "vchan-socket-proxy",
+    "xen-init-dom0",
+    "xenconsole",
+    "xenconsoled",
+    "xenstored",
+    "xenstore-control",
+    "xl",
+];
+
+const XENSTORE_PROGRAMS: &[&str] = &["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
+
+/// The modules that dom0 loads; what they need comes by itself.
+const MODULES: &[&str] = &[
+    "xenfs",
+    "xen-privcmd",
+    "xen-evtchn",
+    "xen-gntdev",
+    "xen-gntalloc",
+    "xen-netback",
+    "bridge",
+    "virtio_pci",
+    "virtio_net",
+    "virtio_blk",
+];
+
+/// The modules of a Linux guest; console, xenstore and the PVH entry are built into Debian's kernel.
+const GUEST_MODULES: &[&str] = &["xen-netfront"];
+
+/// `autoballoon`: dom0's memory is fixed by Xen's command line.
+const XL_CONF: &str = "autoballoon=\"off\"\n";
+
+/// Raised when the way the image is built changes.
+const RECIPE: &str = "1";
+
+/// What a machine boots from.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The hash of everything it was made of.
+    pub(crate) key: String,
+    folder: PathBuf,
+}
+
+impl Image {
+    /// The names of the files in the folder, in the order of the machine's command line.
+    pub(crate) const XEN: &'static str = "xen";
+    pub(crate) const KERNEL: &'static str = "vmlinux";
+    pub(crate) const DOM0: &'static str = "dom0.img";
+    /// What a Linux guest is made of: see [`crate::linux_domu`].
+    const GUEST: &'static str = "guest";
+    /// The lengths of the files, to notice one that was cut short.
+    const SUMS: &'static str = "sums";
+
+    /// Where Xen, the kernel and dom0's initramfs lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The kernel as an ELF file, good for a PVH guest too.
+    #[must_use]
+    pub fn kernel(&self) -> PathBuf {
+        self.folder.join(Self::KERNEL)
+    }
+
+    /// The folder with busybox and the modules of a Linux guest.
+    pub(crate) fn guest(&self) -> PathBuf {
+        self.folder.join(Self::GUEST)
+    }
+
+    fn complete(&self) -> bool {
+        fs::read_to_string(self.folder.join(Self::SUMS)).is_ok_and(|sums| sums == sizes(&self.folder))
+    }
+
+    /// Returns the image for these extra packages; builds it if its inputs changed or it is not there.
+    ///
+    /// # Errors
+    /// When packages cannot be fetched or unpacked, or the disk is full.
+    pub fn ensure(extra: &[String], progress: &mut Progress) -> Result<Self> {
+        let packages = packages::resolve(extra)?;
+        let key = key_of(&packages);
+        let image = Self { folder: bed_dir().join(format!("image-{key}")), key };
+        if image.complete() {
+            used(&image.folder.join(Self::SUMS));
+            return Ok(image);
+        }
+        let waiting = || progress.note("another process builds the image; waiting for it");
+        let _lock = Lock::wait("image", waiting)?;
+        if !image.complete() {
+            image.build(&packages, extra, progress)?;
+        }
+        Ok(image)
+    }
+
+    fn build(&self, packages: &[Package], extra: &[String], progress: &mut Progress) -> Result<()> {
+        progress.step(&format!("downloading {} Debian packages (Xen {XEN}, Linux, tools)", packages.len()));
+        packages::download(packages, progress)?;
+        progress.step("unpacking the packages, Xen and the kernel");
+        let work = bed_dir().join("image-partial");
+        let _ = fs::remove_dir_all(&work);
+        let root = work.join("root");
+        let (base, added) = split(packages, extra);
+        packages::unpack(&base, &root)?;
+        let extra_root = work.join("extra");
+        packages::unpack(&added, &extra_root)?;
+        paths::write(&work.join(Self::XEN), gunzip(&root.join(format!("boot/xen-{XEN}-amd64.gz")))?)?;
+        let kernel = kernel::unpack(&paths::read(&find(&root.join("boot"), "vmlinuz-")?)?)?;
+        paths::write(&work.join(Self::KERNEL), kernel)?;
+        progress.step("packing dom0");
+        paths::write(&work.join(Self::DOM0), dom0(&root, &extra_root)?.pack())?;
+        guest(&root, &work.join(Self::GUEST))?;
+        for unpacked in [root, extra_root] {
+            fs::remove_dir_all(&unpacked).doing(|| format!("removing {}", unpacked.display()))?;
+        }
+        paths::write(&work.join(Self::SUMS), sizes(&work))?;
+        let _ = fs::remove_dir_all(&self.folder);
+        fs::rename(&work, &self.folder).doing(|| format!("keeping {}", self.folder.display()))?;
+        prune("image-", Self::SUMS);
+        Ok(())
+    }
+}
+
+/// How long what nobody used is kept.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Marks an image or a snapshot as used.
+pub(crate) fn used(mark: &Path) {
+    // A mark that cannot be set costs a rebuild in two weeks.
+    let _ = fs::File::options().write(true).open(mark).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Removes the folders with that prefix that nobody used for long; `mark` is the file that [`used`] touches.
+pub(crate) fn prune(prefix: &str, mark: &str) {
+    let Ok(entries) = fs::read_dir(bed_dir()) else { return };
+    let old = |path: &Path| {
+        let age = fs::metadata(path.join(mark)).and_then(|meta| meta.modified()).map(|time| time.elapsed());
+        matches!(age, Ok(Ok(age)) if age > KEPT)
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) && old(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn key_of(packages: &[Package]) -> String {
+    let mut key = Key::default();
+    for part in [RECIPE, INIT, VIF_BRIDGE, XL_CONF] {
+        key.add(part);
+    }
+    key.add(AGENT);
+    for name in XEN_PROGRAMS.iter().chain(XENSTORE_PROGRAMS).chain(MODULES).chain(GUEST_MODULES) {
+        key.add(name);
+    }
+    for package in packages {
+        key.add(&package.file);
+        key.add(&package.sha256);
+    }
+    key.finish()
+}
+
+fn sizes(folder: &Path) -> String {
+    let size = |name: &str| fs::metadata(folder.join(name)).map_or(0, |meta| meta.len());
+    [Image::XEN, Image::KERNEL, Image::DOM0].map(|name| format!("{name} {}\n", size(name))).concat()
+}
+
+/// Splits off the packages that were asked for by name: they go into dom0 whole.
+fn split(packages: &[Package], extra: &[String]) -> (Vec<Package>, Vec<Package>) {
+    let asked = |package: &&Package| extra.iter().any(|name| package.file.starts_with(&format!("{name}_")));
+    let added: Vec<Package> = packages.iter().filter(asked).cloned().collect();
+    (packages.iter().filter(|package| !asked(package)).cloned().collect(), added)
+}
+
+fn gunzip(file: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let packed = paths::read(file)?;
+    let mut reader = flate2::read::GzDecoder::new(packed.as_slice());
+    reader.read_to_end(&mut bytes).doing(|| format!("unpacking {}", file.display()))?;
+    Ok(bytes)
+}
+
+/// The file in a folder whose name begins so.
+fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).doing(|| format!("reading the folder {}", folder.display()))?;
+    let mut names = entries.flatten().map(|entry| entry.path());
+    let found = names.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
+    found.ok_or(prefix).doing(|| format!("looking in {} for a file that begins with", folder.display()))
+}
+
+/// dom0's tree.
+fn dom0(root: &Path, extra: &Path) -> Result<Archive> {
+    let mut tree = Archive::default();
+    for folder in ["bin", "sbin", "lib", "lib64"] {
+        tree.link(folder, &format!("usr/{folder}"));
+    }
+    for folder in ["usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "run", "tmp", "root", "var"] {
+        tree.folder(folder);
+    }
+    tree.device("dev/console", 5, 1);
+    merge(&mut tree, extra, Path::new(""))?;
+    tree.link("usr/bin/sh", "busybox");
+    tree.host_file("usr/bin/busybox", &root.join("bin/busybox"))?;
+    for name in XEN_PROGRAMS {
+        let path = format!("usr/lib/xen-{XEN}/bin/{name}");
+        tree.host_file(&path, &root.join(&path))?;
+    }
+    for name in XENSTORE_PROGRAMS {
+        let path = format!("usr/bin/xenstore-{name}");
+        tree.host_file(&path, &root.join(&path))?;
+    }
+    libraries(&mut tree, root)?;
+    modules(&mut tree, root)?;
+    tree.link("init", "usr/sbin/bed-init");
+    tree.file("usr/sbin/bed-init", 0o755, INIT);
+    tree.file("usr/bin/bed-agent", 0o755, AGENT);
+    tree.file("etc/xen/scripts/vif-bridge", 0o755, VIF_BRIDGE);
+    tree.file("etc/xen/xl.conf", 0o644, XL_CONF);
+    tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
+    tree.file("etc/group", 0o644, "root:x:0:\n");
+    Ok(tree)
+}
+
+/// The shared libraries of all packages, and the loader.
+fn libraries(tree: &mut Archive, root: &Path) -> Result<()> {
+    for folder in ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"] {
+        let folder = root.join(folder);
+        for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.contains(".so") {
+                tree.host_file(&format!("usr/lib/x86_64-linux-gnu/{name}"), &entry.path())?;
+            }
+        }
+    }
+    tree.link("usr/lib64/ld-linux-x86-64.so.2", "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
+    Ok(())
+}
+
+fn modules(tree: &mut Archive, root: &Path) -> Result<()> {
+    let mut list = String::new();
+    for module in modules::closure(&root.join("lib/modules"), MODULES)? {
+        let path = format!("usr/lib/modules/{}.ko", module.name);
+        tree.host_file(&path, &module.file)?;
+        list.push_str(&format!("/{path}\n"));
+    }
+    tree.file("etc/bed/modules", 0o644, list);
+    Ok(())
+}
+
+/// Keeps what a Linux guest is made of: busybox, and its modules in the order in which they are loaded.
+fn guest(root: &Path, to: &Path) -> Result<()> {
+    paths::create_dir(to)?;
+    paths::write(&to.join("busybox"), paths::read(&root.join("bin/busybox"))?)?;
+    for (number, module) in modules::closure(&root.join("lib/modules"), GUEST_MODULES)?.iter().enumerate() {
+        paths::write(&to.join(format!("{number:02}-{}.ko", module.name)), paths::read(&module.file)?)?;
+    }
+    Ok(())
+}
+
+/// Adds a whole package tree; what Debian keeps in `/lib` and so on goes below `/usr`, as the links above say.
+fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()> {
+    let folder = root.join(below);
+    for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten() {
+        let path = below.join(entry.file_name());
+        let meta = entry.metadata().doing(|| format!("looking at {}", path.display()))?;
+        let name = path.to_string_lossy();
+        if ["usr/share/doc", "usr/share/man", "usr/share/locale"].contains(&name.as_ref()) {
+            continue;
+        }
+        if meta.is_dir() {
+            merge(tree, root, &path)?;
+        } else {
+            let system = ["bin/", "sbin/", "lib/", "lib64/"].iter().any(|prefix| name.starts_with(prefix));
+            let place = if system { format!("usr/{name}") } else { name.into_owned() };
+            tree.host_file(&place, &entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(file: &str) -> Package {
+        Package { file: file.into(), size: 1, sha256: "00".into() }
+    }
+
+    #[test]
+    fn key_follows_the_packages() {
+        let one = key_of(&[package("a_1_amd64.deb")]);
+        assert_eq!(one, key_of(&[package("a_1_amd64.deb")]));
+        assert_ne!(one, key_of(&[package("a_2_amd64.deb")]));
+    }
+
+    #[test]
+    fn extra_packages_are_split_off_by_name() {
+        let packages = [package("iperf_2_amd64.deb"), package("iperf3_3_amd64.deb")];
+        let (base, added) = split(&packages, &["iperf".to_owned()]);
+        assert_eq!(added, [package("iperf_2_amd64.deb")]);
+        assert_eq!(base, [package("iperf3_3_amd64.deb")]);
+    }
+}

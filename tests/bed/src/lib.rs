@@ -1,0 +1,83 @@
+//! The bed: real Xen on any Debian machine, for tests and for people.
+//!
+//! Xen, its toolstack and a Linux dom0 run in QEMU, emulated if need be. Everything comes from Debian's packages by
+//! name, is built once, kept under `build/bed/` and frozen in a snapshot, so that a test on real Xen costs seconds:
+//!
+//! ```no_run
+//! use bed::{Bed, DomainConfig, Options};
+//! use std::time::Duration;
+//!
+//! # fn main() -> bed::Result<()> {
+//! let bed = Bed::start(Options::default())?;
+//! let guest = bed.create(&DomainConfig::from_file("xen.cfg")?.cmdline("host=pond"))?;
+//! let line = guest.wait_for("address", Duration::from_secs(20))?;
+//! println!("{line}");
+//! # Ok(()) }
+//! ```
+//!
+//! ```text
+//!  host                         QEMU ┌──────────────────────────────────────────┐
+//!  test ── Bed ── QMP on stdio ───── │ Xen 4.17                                 │
+//!           │                        │ dom0: agent, xl, xenstored, xenconsoled, │
+//!           ├─ TCP on 127.0.0.1 ──── │   10.0.3.15   netback ── xenbr0          │
+//!           │  (the agent)           │                            │  10.0.2.100 │
+//!           └─ forwarded ports ───── │ 10.0.2.0/24 ───────────────┴── domU …15  │
+//!                                    └──────────────────────────────────────────┘
+//! ```
+//!
+//! [`Bed`] is the machine, [`DomainConfig`] what to create, [`Domain`] a guest, [`run_test`] the way a test uses them:
+//! it starts a bed, and when the test fails it collects all logs. Nothing here touches the host beyond `build/bed/`,
+//! ports on 127.0.0.1 and processes of its own.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    clippy::redundant_pub_crate,
+    reason = "a host program: standard library, sizes far from overflow"
+)]
+
+mod accel;
+mod agent;
+mod console;
+mod cpio;
+mod domain;
+mod domcfg;
+mod error;
+mod hash;
+mod image;
+mod kernel;
+pub mod linux_domu;
+mod logs;
+mod machine;
+mod modules;
+mod options;
+mod packages;
+mod paths;
+mod progress;
+mod qemu;
+mod qmp;
+mod testbed;
+mod vifs;
+#[path = "../agent/wire.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the agent, which uses the other half")]
+mod wire;
+mod xl;
+
+mod bed;
+pub mod doctor;
+
+pub use accel::Accel;
+pub use agent::Output;
+pub use bed::Bed;
+pub use console::Pattern;
+pub use domain::Domain;
+pub use domcfg::{DomainConfig, Value};
+pub use error::{Error, Kind, Result};
+pub use image::Image;
+pub use options::Options;
+pub use paths::{bed_dir, repository};
+pub use progress::Progress;
+pub use testbed::{run_test, run_test_with};
+pub use xl::{DomainState, DomainStatus};

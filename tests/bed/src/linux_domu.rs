@@ -1,0 +1,111 @@
+//! A Linux guest: Debian's kernel as a PVH domU with a ramdisk of busybox and a script.
+//!
+//! It proves the bed, plays the other side in tests, and is what benchmarks compare with.
+
+use crate::bed::Bed;
+use crate::cpio::Archive;
+use crate::domcfg::DomainConfig;
+use crate::error::{Doing, Result};
+use crate::hash::Key;
+use crate::paths::{self, bed_dir};
+use std::fs;
+
+/// The guest's init; the script of the caller follows.
+const INIT: &str = include_str!("../dom0/guest-init");
+/// What the DHCP client runs.
+const LEASE: &str = include_str!("../dom0/guest-lease");
+
+/// Builds a Linux guest.
+///
+/// ```no_run
+/// # fn main() -> bed::Result<()> {
+/// # let bed = bed::Bed::start(bed::Options::default())?;
+/// let config = bed::linux_domu::Linux::new("peer")
+///     .address("10.0.2.20")
+///     .file("www/index.html", 0o644, "hello\n")
+///     .script("httpd -h /www && echo serving\nsleep 1000")
+///     .config(&bed)?;
+/// let guest = bed.create(&config)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Linux {
+    name: String,
+    address: Option<String>,
+    script: String,
+    files: Vec<(String, u32, Vec<u8>)>,
+}
+
+impl Linux {
+    /// A guest of that name that takes its address by DHCP and then powers off.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), address: None, script: String::new(), files: Vec::new() }
+    }
+
+    /// Gives it a static address in 10.0.2.0/24.
+    #[must_use]
+    pub fn address(mut self, address: &str) -> Self {
+        self.address = Some(address.to_owned());
+        self
+    }
+
+    /// What it runs, in busybox's shell, when its network is up. When that ends, the guest powers off.
+    #[must_use]
+    pub fn script(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.script);
+        self
+    }
+
+    /// Puts a file into its ramdisk.
+    #[must_use]
+    pub fn file(mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        self.files.push((path.to_owned(), mode, bytes.into()));
+        self
+    }
+
+    /// Writes the ramdisk and returns a configuration of 256 MiB and one network card.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn config(&self, bed: &Bed) -> Result<DomainConfig> {
+        let packed = self.ramdisk(bed)?.pack();
+        let mut key = Key::default();
+        key.add(&packed);
+        let folder = bed_dir().join("linux");
+        paths::create_dir(&folder)?;
+        let file = folder.join(format!("{}.img", key.finish()));
+        if !file.exists() {
+            paths::write(&file, packed)?;
+        }
+        let line = match &self.address {
+            Some(address) => format!("console=hvc0 quiet address={address}"),
+            None => "console=hvc0 quiet".to_owned(),
+        };
+        let config = DomainConfig::pvh(&self.name, bed.image().kernel());
+        Ok(config.ramdisk(file).memory_mib(256).cmdline(&line))
+    }
+
+    fn ramdisk(&self, bed: &Bed) -> Result<Archive> {
+        let mut tree = Archive::default();
+        for folder in ["proc", "sys", "dev", "tmp", "root", "run"] {
+            tree.folder(folder);
+        }
+        tree.device("dev/console", 5, 1);
+        let guest = bed.image().guest();
+        for entry in fs::read_dir(&guest).doing(|| format!("reading the folder {}", guest.display()))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let bytes = paths::read(&entry.path())?;
+            let place = if name == "busybox" { "bin/busybox".to_owned() } else { format!("modules/{name}") };
+            tree.file(&place, 0o755, bytes);
+        }
+        tree.link("bin/sh", "busybox");
+        tree.file("init", 0o755, INIT);
+        tree.file("etc/lease", 0o755, LEASE);
+        tree.file("etc/script", 0o755, format!("{}\n", self.script));
+        for (path, mode, bytes) in &self.files {
+            tree.file(path, *mode, bytes.clone());
+        }
+        Ok(tree)
+    }
+}

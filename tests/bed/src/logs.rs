@@ -1,0 +1,46 @@
+//! Collects what helps to understand a failure.
+
+use crate::bed::Inner;
+use crate::error::Result;
+use crate::paths;
+use std::path::Path;
+use std::time::Duration;
+
+/// What dom0 is asked, and the file that the answer goes into.
+const QUESTIONS: &[(&str, &str)] = &[
+    ("dom0-dmesg.txt", "dmesg"),
+    ("dom0-network.txt", "ip addr; brctl show; cat /proc/net/dev"),
+    ("dom0-processes.txt", "ps"),
+    ("xenstore.txt", "xenstore-ls -f"),
+    ("xl-dmesg.txt", "xl dmesg"),
+    ("xl-info.txt", "xl info"),
+    ("xl-list.txt", "xl list -v"),
+];
+
+/// How long each answer may take: the machine may be what is broken.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Writes everything into the folder.
+pub(crate) fn collect(bed: &Inner, folder: &Path) -> Result<()> {
+    paths::create_dir(folder)?;
+    paths::write(&folder.join("xen.txt"), bed.hypervisor_log()?)?;
+    paths::write(&folder.join("qemu.txt"), bed.complaints())?;
+    if !bed.alive() || !bed.agent().ping(Duration::from_secs(5)) {
+        return paths::write(&folder.join("dom0-does-not-answer.txt"), "dom0 does not answer: no logs from it\n");
+    }
+    for (file, question) in QUESTIONS {
+        let answer = match bed.exec(question, b"", LIMIT) {
+            Ok(output) => format!("{}{}", output.stdout, output.stderr),
+            Err(error) => format!("{error}\n"),
+        };
+        paths::write(&folder.join(file), answer)?;
+    }
+    // Guests' consoles, what xl did for each of them, the agent's own log.
+    let files = bed.exec("find /var/log -type f", b"", LIMIT).map(|output| output.stdout).unwrap_or_default();
+    for path in files.lines() {
+        if let (Some(name), Ok(bytes)) = (path.rsplit('/').next(), bed.agent().get(path, LIMIT)) {
+            paths::write(&folder.join(name), bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Which kernel modules to load, and in which order.
+//!
+//! Every module names those it needs in its `.modinfo` section (`depends=a,b`), so neither `depmod` on the host nor
+//! `modprobe` in dom0 is needed: dom0's init loads a list from top to bottom.
+
+use crate::error::{Doing, Error, Result};
+use crate::paths;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module: its name as the kernel has it, and its file on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Module {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+}
+
+/// The modules in `wanted` and all that they need, each after what it needs.
+pub(crate) fn closure(tree: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
+    let mut files = BTreeMap::new();
+    index(tree, &mut files)?;
+    let mut order = Vec::new();
+    for name in wanted {
+        visit(name, &files, &mut order)?;
+    }
+    Ok(order)
+}
+
+fn visit(name: &str, files: &BTreeMap<String, PathBuf>, order: &mut Vec<Module>) -> Result<()> {
+    let name = name.replace('-', "_");
+    if order.iter().any(|module| module.name == name) {
+        return Ok(());
+    }
+    let file = files.get(&name).ok_or_else(|| Error::host(format!("the kernel has no module {name}")))?;
+    for needed in depends(&paths::read(file)?) {
+        visit(&needed, files, order)?;
+    }
+    order.push(Module { name, file: file.clone() });
+    Ok(())
+}
+
+/// Finds every `.ko` below a folder.
+fn index(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).doing(|| format!("reading the folder {}", folder.display()))? {
+        let path = entry.doing(|| format!("reading the folder {}", folder.display()))?.path();
+        if path.is_dir() && !path.is_symlink() {
+            index(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "ko")
+            && let Some(name) = path.file_stem()
+        {
+            files.insert(name.to_string_lossy().replace('-', "_"), path);
+        }
+    }
+    Ok(())
+}
+
+/// The names in a module's `depends=` entry.
+fn depends(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else { return Vec::new() };
+    let value = module.get(at + KEY.len()..).unwrap_or_default();
+    let value = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = String::from_utf8_lossy(value);
+    text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depends_is_read_from_modinfo() {
+        assert_eq!(depends(b"\x7fELF..license=GPL\0depends=llc,stp\0name=bridge\0"), ["llc", "stp"]);
+        assert!(depends(b"license=GPL\0depends=\0name=llc\0").is_empty());
+        assert!(depends(b"no such thing").is_empty());
+    }
+
+    #[test]
+    fn needed_modules_come_first() {
+        let folder = std::env::temp_dir().join(format!("bed-modules-{}", std::process::id()));
+        fs::create_dir_all(folder.join("net")).unwrap();
+        fs::write(folder.join("net/bridge.ko"), b"\0depends=llc,stp\0").unwrap();
+        fs::write(folder.join("stp.ko"), b"\0depends=llc\0").unwrap();
+        fs::write(folder.join("llc.ko"), b"\0depends=\0").unwrap();
+        let order = closure(&folder, &["bridge", "llc"]).unwrap();
+        let missing = closure(&folder, &["absent-one"]).unwrap_err();
+        fs::remove_dir_all(&folder).unwrap();
+        let names: Vec<_> = order.into_iter().map(|module| module.name).collect();
+        assert_eq!(names, ["llc", "stp", "bridge"]);
+        assert!(missing.to_string().contains("absent_one"));
+    }
+}

@@ -1,0 +1,169 @@
+//! What a machine should be like, and the QEMU command line that makes it so.
+
+use crate::accel::Accel;
+use crate::image::Image;
+
+/// Options of [`Bed::start`](crate::Bed::start). The default is right for most tests.
+///
+/// ```no_run
+/// # fn main() -> bed::Result<()> {
+/// let bed = bed::Bed::start(bed::Options::default().memory_mib(3072).extra_package("iperf"))?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    memory_mib: u32,
+    dom0_memory_mib: u32,
+    vcpus: u32,
+    icount: Option<String>,
+    snapshot: bool,
+    xen_args: Vec<String>,
+    qemu_args: Vec<String>,
+    packages: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let host = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            memory_mib: 2048,
+            dom0_memory_mib: 512,
+            vcpus: if host > 1 { 2 } else { 1 },
+            icount: None,
+            snapshot: true,
+            xen_args: Vec::new(),
+            qemu_args: Vec::new(),
+            packages: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// The machine's memory, for Xen, dom0 and all guests (default 2048 MiB).
+    #[must_use]
+    pub const fn memory_mib(mut self, mib: u32) -> Self {
+        self.memory_mib = mib;
+        self
+    }
+
+    /// dom0's share of the memory (default 512 MiB). Its file system lies in it.
+    #[must_use]
+    pub const fn dom0_memory_mib(mut self, mib: u32) -> Self {
+        self.dom0_memory_mib = mib;
+        self
+    }
+
+    /// The machine's processors (default 2, or 1 on a host that has only one). dom0 gets one of them.
+    #[must_use]
+    pub const fn vcpus(mut self, vcpus: u32) -> Self {
+        self.vcpus = vcpus;
+        self
+    }
+
+    /// Counts instructions as time: `shift=1,sleep=off` makes two equal runs agree. Emulation only, one processor.
+    #[must_use]
+    pub fn icount(mut self, how: &str) -> Self {
+        self.icount = Some(how.to_owned());
+        self.vcpus = 1;
+        self
+    }
+
+    /// Boots the machine instead of restoring the snapshot of a booted one.
+    #[must_use]
+    pub const fn without_snapshot(mut self) -> Self {
+        self.snapshot = false;
+        self
+    }
+
+    /// Adds an argument to Xen's command line.
+    #[must_use]
+    pub fn xen_arg(mut self, argument: &str) -> Self {
+        self.xen_args.push(argument.to_owned());
+        self
+    }
+
+    /// Adds an argument to QEMU's command line.
+    #[must_use]
+    pub fn qemu_arg(mut self, argument: &str) -> Self {
+        self.qemu_args.push(argument.to_owned());
+        self
+    }
+
+    /// Adds a Debian package to dom0, whole. Its dependencies are not followed: name those that it needs too.
+    #[must_use]
+    pub fn extra_package(mut self, name: &str) -> Self {
+        self.packages.push(name.to_owned());
+        self
+    }
+
+    pub(crate) fn packages(&self) -> &[String] {
+        &self.packages
+    }
+
+    pub(crate) const fn wants_snapshot(&self) -> bool {
+        self.snapshot
+    }
+
+    pub(crate) const fn counts_instructions(&self) -> bool {
+        self.icount.is_some()
+    }
+
+    /// QEMU's arguments; file names are relative to the image's folder, so that no path needs quoting.
+    pub(crate) fn arguments(&self, accel: Accel) -> Vec<String> {
+        let mut list: Vec<String> = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect();
+        let mut add = |name: &str, value: String| list.extend([name.to_owned(), value]);
+        add("-machine", "pc".into());
+        add("-accel", accel.accel(self.icount.is_some()).into());
+        add("-cpu", accel.cpu().into());
+        add("-smp", self.vcpus.to_string());
+        add("-m", format!("{}M", self.memory_mib));
+        if let Some(icount) = &self.icount {
+            add("-icount", icount.clone());
+        }
+        add("-kernel", Image::XEN.into());
+        add("-append", self.xen_command_line());
+        // `rdinit` because dom0's root is the initramfs and stays it.
+        add("-initrd", format!("{} console=hvc0 quiet rdinit=/init,{}", Image::KERNEL, Image::DOM0));
+        add("-netdev", "user,id=lan".into());
+        add("-device", "virtio-net-pci,netdev=lan,mac=52:54:00:be:d0:00,romfile=".into());
+        // Nothing gets out of this one, and only what the host opens gets in.
+        add("-netdev", "user,id=control,net=10.0.3.0/24,restrict=on".into());
+        add("-device", "virtio-net-pci,netdev=control,mac=52:54:00:be:d0:01,romfile=".into());
+        list.extend(self.qemu_args.iter().cloned());
+        list
+    }
+
+    fn xen_command_line(&self) -> String {
+        let dom0 = self.dom0_memory_mib;
+        // Without boot scrubbing a machine boots faster and its untouched memory stays out of the snapshot.
+        let mut line = format!(
+            "console=com1 loglvl=warning guest_loglvl=all bootscrub=0 dom0_mem={dom0}M,max:{dom0}M dom0_max_vcpus=1"
+        );
+        for argument in &self.xen_args {
+            line.push(' ');
+            line.push_str(argument);
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counting_instructions_means_one_processor() {
+        let arguments = Options::default().icount("shift=1,sleep=off").arguments(Accel::Tcg).join(" ");
+        assert!(arguments.contains("-smp 1 ") && arguments.contains("-icount shift=1,sleep=off"));
+        assert!(arguments.contains("tcg,thread=single"));
+    }
+
+    #[test]
+    fn memory_reaches_xen_and_qemu() {
+        let arguments = Options::default().memory_mib(3072).dom0_memory_mib(700).arguments(Accel::Tcg).join(" ");
+        assert!(arguments.contains("-m 3072M") && arguments.contains("dom0_mem=700M,max:700M"));
+    }
+}
