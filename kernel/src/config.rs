@@ -1,0 +1,276 @@
+//! The command line: `key=value` words, each checked, each error telling what would be right.
+//!
+//! | key | value | default |
+//! |---|---|---|
+//! | `ip=` | `dhcp`, or an address with its prefix length, `192.0.2.10/24` | `dhcp` |
+//! | `gw=` | the gateway's address; only with a static `ip=` | none |
+//! | `dns=` | name servers, up to 3, separated by commas; only with a static `ip=` | none |
+//! | `host=` | the host name: letters, digits and `-`, up to 63 | the appliance's name |
+//! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
+//! | `pool.rx=` | pages that are granted for receiving, 32 to 4096 | 512, less in a small guest |
+//! | `pool.tx=` | pages that are granted for sending, 32 to 4096 | 512, less in a small guest |
+//! | `pool.threshold=` | bytes from which a packet is handed up by reference, 0 to 4096 | 256 |
+//! | `app.NAME=` | whatever the appliance documents | |
+
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::Ipv4Addr;
+use core::str::FromStr;
+
+/// Pages that a pool may be told to have.
+pub const POOL_PAGES: core::ops::RangeInclusive<usize> = 32..=4096;
+/// Bytes that the threshold may be.
+pub const THRESHOLD: core::ops::RangeInclusive<usize> = 0..=4096;
+const MAX_DNS: usize = 3;
+
+/// How the first interface gets its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ip {
+    /// By DHCPv4.
+    Dhcp,
+    /// As given.
+    Static {
+        /// Address.
+        address: Ipv4Addr,
+        /// Bits of the network's prefix, 0 to 32.
+        prefix: u8,
+        /// Default gateway.
+        gateway: Option<Ipv4Addr>,
+        /// Name servers.
+        dns: Vec<Ipv4Addr>,
+    },
+}
+
+/// The command line, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `ip=`, `gw=`, `dns=`.
+    pub ip: Ip,
+    /// `host=`.
+    pub host: Option<String>,
+    /// `log=`.
+    pub log: log::LevelFilter,
+    /// `pool.rx=`.
+    pub pool_rx: Option<usize>,
+    /// `pool.tx=`.
+    pub pool_tx: Option<usize>,
+    /// `pool.threshold=`.
+    pub threshold: Option<usize>,
+    app: Vec<(String, String)>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ip: Ip::Dhcp,
+            host: None,
+            log: log::LevelFilter::Info,
+            pool_rx: None,
+            pool_tx: None,
+            threshold: None,
+            app: Vec::new(),
+        }
+    }
+}
+
+/// A word of the command line that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key as written.
+    pub key: String,
+    /// The value as written.
+    pub value: String,
+    /// What would be right.
+    pub right: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, value, right } = self;
+        write!(f, "command line: {key}={value} is wrong: {right}")
+    }
+}
+
+impl Config {
+    /// Reads a command line. A later word wins over an earlier one with the same key.
+    ///
+    /// # Errors
+    /// Every word that is wrong, not only the first.
+    pub fn parse(cmdline: &[u8]) -> Result<Self, Vec<ConfigError>> {
+        let Ok(line) = str::from_utf8(cmdline) else {
+            let value = String::from_utf8_lossy(cmdline).into_owned();
+            return Err(alloc::vec![wrong("command line", &value, "write it in UTF-8")]);
+        };
+        let mut parser = Parser::default();
+        for word in line.split_ascii_whitespace() {
+            if let Err(error) = parser.word(word) {
+                parser.errors.push(error);
+            }
+        }
+        parser.finish()
+    }
+
+    /// The value of `app.NAME=`.
+    #[must_use]
+    pub fn app(&self, name: &str) -> Option<&str> {
+        self.app.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[derive(Default)]
+struct Parser {
+    config: Config,
+    address: Option<(Ipv4Addr, u8)>,
+    gateway: Option<Ipv4Addr>,
+    dns: Vec<Ipv4Addr>,
+    errors: Vec<ConfigError>,
+}
+
+impl Parser {
+    fn word(&mut self, word: &str) -> Result<(), ConfigError> {
+        let Some((key, value)) = word.split_once('=') else {
+            return Err(wrong(word, "", "every word is key=value"));
+        };
+        match key {
+            "ip" => self.address = address(key, value)?,
+            "gw" => self.gateway = Some(parse(key, value, "the gateway's IPv4 address, like gw=192.0.2.1")?),
+            "dns" => self.dns = servers(key, value)?,
+            "host" => self.config.host = Some(host(key, value)?),
+            "log" => self.config.log = level(key, value)?,
+            "pool.rx" => self.config.pool_rx = Some(number(key, value, POOL_PAGES, "pages")?),
+            "pool.tx" => self.config.pool_tx = Some(number(key, value, POOL_PAGES, "pages")?),
+            "pool.threshold" => self.config.threshold = Some(number(key, value, THRESHOLD, "bytes")?),
+            _ => match key.strip_prefix("app.") {
+                Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
+                _ => {
+                    let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.tx, pool.threshold and app.NAME";
+                    return Err(wrong(key, value, known));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
+        match self.address {
+            Some((address, prefix)) => {
+                self.config.ip = Ip::Static { address, prefix, gateway: self.gateway, dns: self.dns };
+            }
+            None => {
+                if let Some(gateway) = self.gateway {
+                    self.errors.push(wrong("gw", &gateway.to_string(), "with DHCP the server names the gateway; add ip="));
+                }
+                if let Some(server) = self.dns.first() {
+                    self.errors.push(wrong("dns", &server.to_string(), "with DHCP the server names it; add ip="));
+                }
+            }
+        }
+        if self.errors.is_empty() { Ok(self.config) } else { Err(self.errors) }
+    }
+}
+
+fn wrong(key: &str, value: &str, right: &str) -> ConfigError {
+    ConfigError { key: key.to_owned(), value: value.to_owned(), right: right.to_owned() }
+}
+
+fn parse<T: FromStr>(key: &str, value: &str, right: &str) -> Result<T, ConfigError> {
+    value.parse().map_err(|_| wrong(key, value, right))
+}
+
+/// `dhcp` is `None`.
+fn address(key: &str, value: &str) -> Result<Option<(Ipv4Addr, u8)>, ConfigError> {
+    let right = "ip=dhcp, or an IPv4 address with its prefix length, like ip=192.0.2.10/24";
+    if value == "dhcp" {
+        return Ok(None);
+    }
+    let (address, prefix) = value.split_once('/').ok_or_else(|| wrong(key, value, right))?;
+    let address: Ipv4Addr = address.parse().map_err(|_| wrong(key, value, right))?;
+    let prefix: u8 = prefix.parse().map_err(|_| wrong(key, value, right))?;
+    let usable = prefix <= 32 && !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast();
+    if usable { Ok(Some((address, prefix))) } else { Err(wrong(key, value, right)) }
+}
+
+fn servers(key: &str, value: &str) -> Result<Vec<Ipv4Addr>, ConfigError> {
+    let right = "up to 3 IPv4 addresses separated by commas, like dns=192.0.2.1,192.0.2.2";
+    let servers: Vec<Ipv4Addr> = value.split(',').map(|one| parse(key, one, right)).collect::<Result<_, _>>()?;
+    if servers.len() <= MAX_DNS { Ok(servers) } else { Err(wrong(key, value, right)) }
+}
+
+fn host(key: &str, value: &str) -> Result<String, ConfigError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let inner = !value.starts_with('-') && !value.ends_with('-');
+    if (1..=63).contains(&value.len()) && value.bytes().all(legal) && inner {
+        return Ok(value.to_owned());
+    }
+    Err(wrong(key, value, "1 to 63 letters, digits and -, like host=web1 (RFC 1123)"))
+}
+
+fn level(key: &str, value: &str) -> Result<log::LevelFilter, ConfigError> {
+    parse(key, value, "one of error, warn, info, debug, trace, off")
+}
+
+fn number(
+    key: &str,
+    value: &str,
+    range: core::ops::RangeInclusive<usize>,
+    unit: &str,
+) -> Result<usize, ConfigError> {
+    let right = alloc::format!("a number of {unit} from {} to {}", range.start(), range.end());
+    let number = parse(key, value, &right)?;
+    if range.contains(&number) { Ok(number) } else { Err(wrong(key, value, &right)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> String {
+        Config::parse(line.as_bytes()).unwrap_err()[0].to_string()
+    }
+
+    #[test]
+    fn an_empty_line_means_dhcp() {
+        assert_eq!(Config::parse(b"  ").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let line = b"ip=192.0.2.10/24 gw=192.0.2.1 dns=192.0.2.2,192.0.2.3 host=web-1 log=debug \
+            pool.rx=64 pool.tx=128 pool.threshold=0 app.peer=a=b";
+        let config = Config::parse(line).unwrap();
+        let Ip::Static { address, prefix, gateway, dns } = &config.ip else { panic!("static") };
+        assert_eq!((address.to_string(), *prefix, dns.len()), ("192.0.2.10".to_owned(), 24, 2));
+        assert_eq!(*gateway, Some(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(config.host.as_deref(), Some("web-1"));
+        assert_eq!(config.log, log::LevelFilter::Debug);
+        assert_eq!((config.pool_rx, config.pool_tx, config.threshold), (Some(64), Some(128), Some(0)));
+        assert_eq!(config.app("peer"), Some("a=b"));
+    }
+
+    #[test]
+    fn errors_name_key_value_and_what_would_be_right() {
+        assert_eq!(
+            error("ip=10.0.0.300/24"),
+            "command line: ip=10.0.0.300/24 is wrong: ip=dhcp, or an IPv4 address with its prefix length, \
+             like ip=192.0.2.10/24"
+        );
+        assert!(error("ip=10.0.0.3").contains("prefix length"));
+        assert!(error("ip=10.0.0.3/33").contains("prefix length"));
+        assert!(error("pool.rx=31").contains("from 32 to 4096"));
+        assert!(error("pool.threshold=x").contains("from 0 to 4096"));
+        assert!(error("speed=9").contains("the keys are ip, gw"));
+        assert!(error("quiet").contains("key=value"));
+        assert!(error("gw=10.0.0.1").contains("add ip="));
+        assert!(error("log=loud").contains("one of error, warn"));
+        assert!(error("host=-x").contains("RFC 1123"));
+        assert!(error("app.=1").contains("app.NAME"));
+    }
+
+    #[test]
+    fn all_wrong_words_are_reported() {
+        assert_eq!(Config::parse(b"a=1 b=2 log=info").unwrap_err().len(), 2);
+        assert!(Config::parse(&[0xff, b'=']).unwrap_err()[0].right.contains("UTF-8"));
+    }
+}

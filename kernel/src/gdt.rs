@@ -1,0 +1,51 @@
+//! Segments: one for code, one for data, and the task state that names the stack for double faults.
+
+#![allow(unsafe_code, reason = "loads descriptor tables; see docs/soundness.md")]
+
+use spin::Once;
+use x86_64::VirtAddr;
+use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
+use x86_64::instructions::tables::load_tss;
+use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
+use x86_64::structures::tss::TaskStateSegment;
+
+/// The interrupt stack that double faults and NMIs run on: a stack overflow leaves no other.
+pub(crate) const FAULT_STACK: u16 = 0;
+const FAULT_STACK_BYTES: usize = 16 * 1024;
+
+#[repr(align(16))]
+struct Stack([u8; FAULT_STACK_BYTES]);
+
+static STACK: Stack = Stack([0; FAULT_STACK_BYTES]);
+static TSS: Once<TaskStateSegment> = Once::new();
+static GDT: Once<(GlobalDescriptorTable, SegmentSelector, SegmentSelector, SegmentSelector)> = Once::new();
+
+/// Loads segments and task register.
+pub(crate) fn load() {
+    let tss = TSS.call_once(|| {
+        let mut tss = TaskStateSegment::new();
+        let bottom = VirtAddr::from_ptr(STACK.0.as_ptr());
+        if let Some(entry) = tss.interrupt_stack_table.get_mut(usize::from(FAULT_STACK)) {
+            *entry = bottom + u64::try_from(FAULT_STACK_BYTES).unwrap_or_default();
+        }
+        tss
+    });
+    let (gdt, code, data, task) = GDT.call_once(|| {
+        let mut gdt = GlobalDescriptorTable::new();
+        let code = gdt.append(Descriptor::kernel_code_segment());
+        let data = gdt.append(Descriptor::kernel_data_segment());
+        let task = gdt.append(Descriptor::tss_segment(tss));
+        (gdt, code, data, task)
+    });
+    gdt.load();
+    // SAFETY: the selector names the 64-bit code segment of the table just loaded.
+    unsafe { CS::set_reg(*code) };
+    // SAFETY: the selector names its data segment.
+    unsafe { SS::set_reg(*data) };
+    // SAFETY: as above.
+    unsafe { DS::set_reg(*data) };
+    // SAFETY: as above.
+    unsafe { ES::set_reg(*data) };
+    // SAFETY: the selector names a task state segment that lives for ever.
+    unsafe { load_tss(*task) };
+}

@@ -1,0 +1,264 @@
+//! The real machine behind [`xen::Hypervisor`], [`xen::Memory`] and [`xen::Clock`].
+
+#![allow(unsafe_code, reason = "makes hypercalls; see docs/soundness.md")]
+
+use crate::frames::Frames;
+use crate::hypercall::{Instruction, KIND_NAMES, Kind, address};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::fmt;
+use xen::abi::event_channel::{
+    EventChannelOp, EvtchnAllocUnbound, EvtchnBindInterdomain, EvtchnBindVirq, EvtchnClose, EvtchnSend,
+};
+use xen::abi::grant_table::{
+    GntmapFlags, GnttabMapGrantRef, GnttabQuerySize, GnttabUnmapGrantRef, GrantStatus, GrantTableOp,
+};
+use xen::abi::hvm_op::{HvmOp, XenHvmParam};
+use xen::abi::memory::{MemoryOp, XenAddToPhysmap};
+use xen::abi::sched::{SchedOp, SchedShutdown};
+use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
+use xen::abi::xen::{ConsoleIo, Hypercall};
+use xen::hypervisor::{GrantTableSize, HvmParam, MapHandle, MapSpace, ShutdownReason, Virq};
+use xen::{Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, SystemTime, VcpuId};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
+
+/// This domain: its hypercalls, its frames, its clock. Cheap to clone.
+#[derive(Clone)]
+pub struct DomU(Rc<Inner>);
+
+struct Inner {
+    instruction: Instruction,
+    frames: Frames,
+    clock: xen::clock::Clock,
+}
+
+impl fmt::Debug for DomU {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DomU").finish_non_exhaustive()
+    }
+}
+
+impl DomU {
+    pub(crate) fn new(instruction: Instruction, frames: Frames, clock: xen::clock::Clock) -> Self {
+        Self(Rc::new(Inner { instruction, frames, clock }))
+    }
+
+    /// Hypercalls since boot by kind; names in [`KIND_NAMES`].
+    #[must_use]
+    pub fn hypercalls(&self) -> [u64; KIND_NAMES.len()] {
+        self.0.instruction.counts()
+    }
+
+    /// Pages that are out of the free memory.
+    #[must_use]
+    pub fn pages_taken(&self) -> usize {
+        self.0.frames.taken()
+    }
+
+    /// Wall clock: nanoseconds since 1970 UTC, as Xen has it.
+    #[must_use]
+    pub fn unix_time_ns(&self) -> u64 {
+        self.0.clock.unix_time_ns(crate::timers::rdtsc)
+    }
+
+    fn evtchn<T: FromBytes + IntoBytes>(&self, op: EventChannelOp, args: &mut T) -> Result<u64, Errno> {
+        let kind = if op == EventChannelOp::Send { Kind::EvtchnSend } else { Kind::Evtchn };
+        // SAFETY: each caller below passes the structure of its operation; event channels touch no memory of ours
+        // besides shared_info.
+        unsafe { self.0.instruction.with_args(kind, Hypercall::EventChannelOp, op.into(), args) }
+    }
+
+    /// `GNTTABOP_*` with one argument structure.
+    ///
+    /// # Safety
+    /// `T` is the structure of `op`, and what it does is sound.
+    unsafe fn grant<T: FromBytes + IntoBytes>(&self, op: GrantTableOp, args: &mut T) -> Result<u64, Errno> {
+        let arguments = [u64::from(u32::from(op)), address(core::ptr::from_mut(args).cast_const()), 1, 0];
+        // SAFETY: the caller.
+        unsafe { self.0.instruction.call(Kind::GrantTable, Hypercall::GrantTableOp, arguments) }
+    }
+}
+
+/// Registers where this vCPU's `vcpu_info` lies: `VCPUOP_register_vcpu_info` (`vcpu.h`).
+pub(crate) fn register_vcpu_info(instruction: &Instruction, at: u64) -> Result<(), Errno> {
+    let offset = u32::try_from(at & 0xfff).unwrap_or_default();
+    let mut args = VcpuRegisterVcpuInfo { mfn: at >> 12, offset, ..VcpuRegisterVcpuInfo::new_zeroed() };
+    let pointer = address(&raw const args);
+    let arguments = [u64::from(u32::from(VcpuOp::RegisterVcpuInfo)), 0, pointer, 0];
+    // SAFETY: the structure of the operation; `at` is a static made for this (see `idt::vcpu_info`).
+    let result = unsafe { instruction.call(Kind::Other, Hypercall::VcpuOp, arguments) };
+    args.zero();
+    result.map(drop)
+}
+
+/// `HVMOP_get_param` before there is a [`DomU`].
+pub(crate) fn hvm_get_param(instruction: &Instruction, param: HvmParam) -> Result<u64, Errno> {
+    let mut args = XenHvmParam { domid: DomId::SELF.0, index: param.into(), ..XenHvmParam::new_zeroed() };
+    let op = u32::from(HvmOp::GetParam);
+    // SAFETY: the structure of the operation.
+    unsafe { instruction.with_args(Kind::Other, Hypercall::HvmOp, op, &mut args) }?;
+    Ok(args.value)
+}
+
+/// `SCHEDOP_shutdown` before there is a [`DomU`].
+pub(crate) fn shutdown(instruction: &Instruction, reason: ShutdownReason) -> Result<bool, Errno> {
+    let mut args = SchedShutdown { reason: reason.into() };
+    let op = u32::from(SchedOp::Shutdown);
+    // SAFETY: the structure of the operation.
+    let ret = unsafe { instruction.with_args(Kind::Sched, Hypercall::SchedOp, op, &mut args) };
+    ret.map(|value| value == 1)
+}
+
+/// `XENMEM_add_to_physmap` before there is a [`DomU`].
+///
+/// # Safety
+/// `gfn` is owned by the caller and holds no memory in use.
+pub(crate) unsafe fn add_to_physmap(
+    instruction: &Instruction,
+    space: MapSpace,
+    index: u64,
+    gfn: Gfn,
+) -> Result<(), Errno> {
+    let mut args = XenAddToPhysmap { domid: DomId::SELF.0, space: space.into(), idx: index, gpfn: gfn.0, ..FromZeros::new_zeroed() };
+    let op = u32::from(MemoryOp::AddToPhysmap);
+    // SAFETY: the structure of the operation; the caller owns the frame.
+    unsafe { instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }.map(drop)
+}
+
+impl Hypervisor for DomU {
+    fn evtchn_send(&self, port: EvtchnPort) -> Result<(), Errno> {
+        self.evtchn(EventChannelOp::Send, &mut EvtchnSend { port: port.0 }).map(drop)
+    }
+
+    fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<EvtchnPort, Errno> {
+        let mut args =
+            EvtchnAllocUnbound { dom: DomId::SELF.0, remote_dom: remote.0, ..EvtchnAllocUnbound::new_zeroed() };
+        self.evtchn(EventChannelOp::AllocUnbound, &mut args)?;
+        Ok(EvtchnPort(args.port))
+    }
+
+    fn evtchn_bind_interdomain(&self, remote: DomId, port: EvtchnPort) -> Result<EvtchnPort, Errno> {
+        let mut args = EvtchnBindInterdomain {
+            remote_dom: remote.0,
+            remote_port: port.0,
+            ..EvtchnBindInterdomain::new_zeroed()
+        };
+        self.evtchn(EventChannelOp::BindInterdomain, &mut args)?;
+        Ok(EvtchnPort(args.local_port))
+    }
+
+    fn evtchn_bind_virq(&self, virq: Virq, vcpu: VcpuId) -> Result<EvtchnPort, Errno> {
+        let mut args = EvtchnBindVirq { virq: virq.into(), vcpu: vcpu.0, ..EvtchnBindVirq::new_zeroed() };
+        self.evtchn(EventChannelOp::BindVirq, &mut args)?;
+        Ok(EvtchnPort(args.port))
+    }
+
+    fn evtchn_close(&self, port: EvtchnPort) -> Result<(), Errno> {
+        self.evtchn(EventChannelOp::Close, &mut EvtchnClose { port: port.0 }).map(drop)
+    }
+
+    fn sched_block(&self) {
+        self.0.instruction.count(Kind::Block);
+        // `sti; hlt` is SCHEDOP_block without a race: the interrupt that ends the sleep cannot come between the two,
+        // and Xen's handler of HLT blocks the vCPU just as the hypercall does.
+        x86_64::instructions::interrupts::enable_and_hlt();
+        x86_64::instructions::interrupts::disable();
+    }
+
+    fn sched_yield(&self) {
+        let arguments = [u64::from(u32::from(SchedOp::Yield)), 0, 0, 0];
+        // SAFETY: takes no arguments and touches no memory.
+        let _ = unsafe { self.0.instruction.call(Kind::Sched, Hypercall::SchedOp, arguments) };
+    }
+
+    fn sched_shutdown(&self, reason: ShutdownReason) -> Result<bool, Errno> {
+        shutdown(&self.0.instruction, reason)
+    }
+
+    fn set_singleshot_timer(&self, deadline: SystemTime) -> Result<(), Errno> {
+        let mut args = VcpuSetSingleshotTimer { timeout_abs_ns: deadline.0, ..VcpuSetSingleshotTimer::new_zeroed() };
+        let pointer = address(core::ptr::from_mut(&mut args).cast_const());
+        let arguments = [u64::from(u32::from(VcpuOp::SetSingleshotTimer)), 0, pointer, 0];
+        // SAFETY: the structure of the operation; Xen only reads it.
+        unsafe { self.0.instruction.call(Kind::Timer, Hypercall::VcpuOp, arguments) }.map(drop)
+    }
+
+    fn hvm_get_param(&self, param: HvmParam) -> Result<u64, Errno> {
+        hvm_get_param(&self.0.instruction, param)
+    }
+
+    fn hvm_set_param(&self, param: HvmParam, value: u64) -> Result<(), Errno> {
+        let mut args =
+            XenHvmParam { domid: DomId::SELF.0, index: param.into(), value, ..XenHvmParam::new_zeroed() };
+        let op = u32::from(HvmOp::SetParam);
+        // SAFETY: the structure of the operation; the parameters are numbers, not memory.
+        unsafe { self.0.instruction.with_args(Kind::Other, Hypercall::HvmOp, op, &mut args) }.map(drop)
+    }
+
+    fn grant_table_size(&self) -> Result<GrantTableSize, Errno> {
+        let mut args = GnttabQuerySize { dom: DomId::SELF.0, ..GnttabQuerySize::new_zeroed() };
+        // SAFETY: the structure of the operation, which only reads.
+        unsafe { self.grant(GrantTableOp::QuerySize, &mut args) }?;
+        Ok(GrantTableSize { nr_frames: args.nr_frames, max_nr_frames: args.max_nr_frames })
+    }
+
+    unsafe fn grant_map(&self, domid: DomId, gref: Gref, gfn: Gfn) -> Result<MapHandle, Errno> {
+        let mut args = GnttabMapGrantRef {
+            host_addr: gfn.0 << 12,
+            flags: GntmapFlags::HOST_MAP.bits(),
+            gref: gref.0,
+            dom: domid.0,
+            ..GnttabMapGrantRef::new_zeroed()
+        };
+        // SAFETY: the structure of the operation; the caller owns the frame.
+        unsafe { self.grant(GrantTableOp::MapGrantRef, &mut args) }?;
+        match GrantStatus::try_from(args.status) {
+            Ok(GrantStatus::Okay) => Ok(MapHandle(args.handle)),
+            status => {
+                log::error!("xen: grant {gref} of domain {domid} cannot be mapped: {status:?}");
+                Err(Errno::EINVAL)
+            }
+        }
+    }
+
+    unsafe fn grant_unmap(&self, handle: MapHandle, gfn: Gfn) -> Result<(), Errno> {
+        let mut args =
+            GnttabUnmapGrantRef { host_addr: gfn.0 << 12, handle: handle.0, ..GnttabUnmapGrantRef::new_zeroed() };
+        // SAFETY: the structure of the operation; the caller has no reference to the page left.
+        unsafe { self.grant(GrantTableOp::UnmapGrantRef, &mut args) }?;
+        if args.status == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+    }
+
+    unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
+        // SAFETY: the caller.
+        unsafe { add_to_physmap(&self.0.instruction, space, index, gfn) }
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        let len = u64::try_from(bytes.len()).unwrap_or_default();
+        let arguments = [u64::from(u32::from(ConsoleIo::Write)), len, address(bytes.as_ptr()), 0];
+        // SAFETY: Xen reads `len` bytes at the pointer.
+        let _ = unsafe { self.0.instruction.call(Kind::Other, Hypercall::ConsoleIo, arguments) };
+    }
+}
+
+impl Memory for DomU {
+    fn alloc_page(&self) -> Option<Page<Private>> {
+        self.0.frames.alloc_page()
+    }
+    fn alloc_contiguous(&self, count: usize) -> Option<Vec<Page<Private>>> {
+        self.0.frames.alloc_contiguous(count)
+    }
+    fn free_page(&self, page: Page<Private>) {
+        self.0.frames.free_page(page);
+    }
+    fn free_pages(&self) -> usize {
+        self.0.frames.free_pages()
+    }
+}
+
+impl Clock for DomU {
+    fn now(&self) -> SystemTime {
+        self.0.clock.now(crate::timers::rdtsc)
+    }
+}

@@ -1,0 +1,144 @@
+//! The final page tables: each page gets the rights that it needs, and no more.
+//!
+//! ```text
+//!   page 0               not mapped                 RAM               read, write
+//!   image: rodata        read                       Xen's windows     read, write   (shared info, grant table,
+//!   image: text          read, execute                                               console and xenstore rings)
+//!   image: data, stack   read, write                everything else   not mapped
+//!   below the stack      not mapped (guard)
+//! ```
+//!
+//! Addresses are physical addresses: an identity map, in 2 MiB pages where a stretch has one kind of right.
+
+#![allow(unsafe_code, reason = "writes page tables; see docs/soundness.md")]
+
+use crate::frames::{FreeRegions, PAGE, Region};
+use boot::{BootInfo, ImageLayout, RegionKind};
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::mapper::MapToError;
+use x86_64::structures::paging::{
+    FrameAllocator, Mapper, OffsetPageTable, PageSize, PageTable, PageTableFlags, PhysFrame, Size2MiB, Size4KiB,
+};
+use x86_64::{PhysAddr, VirtAddr};
+
+/// The boot code maps this much; page tables have to lie below.
+pub(crate) const BOOT_MAPPED: u64 = 1 << 32;
+
+/// Why the tables could not be built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PagingError {
+    /// No memory for page tables.
+    NoMemory,
+    /// A page was to be mapped twice: the memory map contradicts itself.
+    Overlap(u64),
+}
+
+/// Page table frames out of the free regions.
+struct Tables<'a>(&'a mut FreeRegions);
+
+// SAFETY: the regions hold unused frames, and `take` gives each once.
+unsafe impl FrameAllocator<Size4KiB> for Tables<'_> {
+    fn allocate_frame(&mut self) -> Option<PhysFrame> {
+        let region = self.0.take(PAGE, BOOT_MAPPED)?;
+        PhysFrame::from_start_address(PhysAddr::try_new(region.start).ok()?).ok()
+    }
+}
+
+const DATA: PageTableFlags =
+    PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::NO_EXECUTE);
+const RODATA: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::NO_EXECUTE);
+const TEXT: PageTableFlags = PageTableFlags::PRESENT;
+
+/// Builds the tables and loads them.
+pub(crate) fn install(
+    info: &BootInfo,
+    image: &ImageLayout,
+    windows: &[Region],
+    free: &mut FreeRegions,
+) -> Result<(), PagingError> {
+    let root = Tables(free).allocate_frame().ok_or(PagingError::NoMemory)?;
+    let table = core::ptr::with_exposed_provenance_mut::<PageTable>(
+        usize::try_from(root.start_address().as_u64()).unwrap_or_default(),
+    );
+    // SAFETY: a free frame below 4 GiB, which the boot code's identity map covers; nothing else refers to it.
+    let table = unsafe { &mut *table };
+    table.zero();
+    // SAFETY: physical memory is mapped at offset 0, by the boot code's tables now and by these after.
+    let mut mapper = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
+    for region in info.regions().iter().filter(|region| region.kind == RegionKind::Ram) {
+        let ram = Region { start: region.start.max(PAGE), end: region.end & !(PAGE - 1) };
+        map(&mut mapper, free, ram, image)?;
+    }
+    for window in windows {
+        map(&mut mapper, free, *window, image)?;
+    }
+    // SAFETY: the new tables map the image, the stack and all RAM at the addresses that are in use now.
+    unsafe { Cr3::write(root, Cr3Flags::empty()) };
+    Ok(())
+}
+
+/// Whether `[start, start + len)` touches the image.
+const fn touches(image: &ImageLayout, start: u64, len: u64) -> bool {
+    start < image.end && image.start < start.saturating_add(len)
+}
+
+/// What a 4 KiB page may be used for; `None` for the guard page.
+const fn rights(image: &ImageLayout, address: u64) -> Option<PageTableFlags> {
+    if address < image.start || address >= image.end {
+        Some(DATA)
+    } else if address < image.text_start {
+        Some(RODATA)
+    } else if address < image.text_end {
+        Some(TEXT)
+    } else if address == image.stack_guard {
+        None
+    } else {
+        Some(DATA)
+    }
+}
+
+fn map(
+    mapper: &mut OffsetPageTable<'_>,
+    free: &mut FreeRegions,
+    region: Region,
+    image: &ImageLayout,
+) -> Result<(), PagingError> {
+    let mut address = region.start & !(PAGE - 1);
+    while address < region.end {
+        let left = region.end.saturating_sub(address);
+        let large = address.is_multiple_of(Size2MiB::SIZE)
+            && left >= Size2MiB::SIZE
+            && !touches(image, address, Size2MiB::SIZE);
+        if large {
+            map_one::<Size2MiB>(mapper, free, address, DATA)?;
+        } else if let Some(flags) = rights(image, address) {
+            map_one::<Size4KiB>(mapper, free, address, flags)?;
+        }
+        address = address.saturating_add(if large { Size2MiB::SIZE } else { PAGE });
+    }
+    Ok(())
+}
+
+fn map_one<'a, S: PageSize>(
+    mapper: &mut OffsetPageTable<'a>,
+    free: &mut FreeRegions,
+    address: u64,
+    flags: PageTableFlags,
+) -> Result<(), PagingError>
+where
+    OffsetPageTable<'a>: Mapper<S>,
+{
+    let physical = PhysAddr::try_new(address).map_err(|_| PagingError::Overlap(address))?;
+    let frame = PhysFrame::<S>::containing_address(physical);
+    // SAFETY: an identity map of memory that the guest owns, with the rights of its kind; the tables are not in use yet.
+    let mapped = unsafe { mapper.identity_map(frame, flags, &mut Tables(free)) };
+    match mapped {
+        // The tables are not loaded: nothing to flush.
+        Ok(flush) => {
+            flush.ignore();
+            Ok(())
+        }
+        Err(MapToError::FrameAllocationFailed) => Err(PagingError::NoMemory),
+        Err(_) => Err(PagingError::Overlap(address)),
+    }
+}

@@ -1,0 +1,103 @@
+//! The loop: one turn after another, and sleep when a turn finds nothing.
+//!
+//! ```text
+//!   events ─► xenstore, console in ─► interfaces (reap, receive, timers, send, flush) ─► timers ─► tasks ─┐
+//!      ▲                                                                                                  │
+//!      └── block in Xen until an event or the next deadline ◄── nothing left to do ◄── store, console out ┘
+//! ```
+//!
+//! A turn is bounded everywhere: frames by the stack's budget, polls of tasks by the executor's.
+
+use crate::system::{Inner, System};
+use net::{Net, Stack, Turn};
+use netfront::Nic;
+use xen::{Clock, Hypervisor, SystemTime};
+
+/// An interface with its stack, as the loop and the status page see it.
+pub(crate) trait Interface {
+    fn turn(&mut self, now: SystemTime) -> Turn;
+    fn net(&self) -> Net;
+    fn stats(&self) -> netfront::Stats;
+}
+
+impl Interface for Stack<netfront::NetDevice<crate::DomU>> {
+    fn turn(&mut self, now: SystemTime) -> Turn {
+        Self::turn(self, now)
+    }
+    fn net(&self) -> Net {
+        Self::net(self)
+    }
+    fn stats(&self) -> netfront::Stats {
+        self.nic().stats()
+    }
+}
+
+/// Deadlines further away than this are not worth the name: the guest looks after itself at least so often.
+const LONGEST_SLEEP_NS: u64 = 60_000_000_000;
+
+/// Runs the guest until it ends.
+pub(crate) fn run(system: &System) -> ! {
+    let inner = &*system.0;
+    let mut armed = SystemTime(u64::MAX);
+    loop {
+        let (more, next) = turn(inner);
+        if let Some(reason) = inner.ending.get() {
+            inner.end(reason);
+        }
+        if !more {
+            idle(inner, next, &mut armed);
+        }
+    }
+}
+
+/// One turn: whether another is due at once, and else the next deadline.
+fn turn(inner: &Inner) -> (bool, Option<SystemTime>) {
+    let machine = &inner.xen.machine;
+    inner.xen.events.dispatch();
+    inner.xen.store.pump(machine);
+    inner.console.pump(machine);
+    let now = machine.now();
+    let mut more = false;
+    let mut next = None;
+    for interface in inner.interfaces.borrow_mut().iter_mut() {
+        let turn = interface.turn(now);
+        more |= turn.more;
+        next = earliest(next, turn.next);
+    }
+    inner.timers.fire(now);
+    inner.executor.run();
+    // What the tasks have asked of xenstore and written to the console goes out before the vCPU sleeps.
+    inner.xen.store.pump(machine);
+    inner.console.pump(machine);
+    more |= inner.executor.has_work();
+    more |= inner.interfaces.borrow().iter().any(|interface| interface.net().has_work());
+    (more, earliest(next, inner.timers.next()))
+}
+
+fn earliest(a: Option<SystemTime>, b: Option<SystemTime>) -> Option<SystemTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Sleeps until an event, or until `next`. The timer is set only when it would ring too late: one that rings too early
+/// costs a turn without work, setting it anew costs a hypercall each time.
+fn idle(inner: &Inner, next: Option<SystemTime>, armed: &mut SystemTime) {
+    let machine = &inner.xen.machine;
+    if inner.xen.events.has_pending() {
+        return;
+    }
+    let now = machine.now();
+    let deadline = next.unwrap_or(SystemTime(u64::MAX)).min(now.after(LONGEST_SLEEP_NS));
+    if deadline <= now {
+        return;
+    }
+    if *armed <= now || deadline < *armed {
+        if machine.set_singleshot_timer(deadline).is_err() {
+            return;
+        }
+        *armed = deadline;
+    }
+    machine.sched_block();
+}

@@ -1,0 +1,249 @@
+//! From the entry code to the loop: brings up the machine, then Xen, then the appliance.
+
+#![allow(unsafe_code, reason = "maps Xen's pages; see docs/soundness.md")]
+
+use crate::config::Config;
+use crate::executor::Executor;
+use crate::frames::{Frames, FreeRegions, PAGE, Region};
+use crate::hypercall::Instruction;
+use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
+use crate::memory::{BootMemory, find_hole};
+use crate::system::{Inner, System};
+use crate::timers::Timers;
+use crate::{early, gdt, heap, idt, log_sink, paging, random};
+use alloc::rc::Rc;
+use boot::{BootInfo, RegionKind};
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::Future;
+use core::ptr::NonNull;
+use xen::console::Console;
+use xen::evtchn::EventChannels;
+use xen::gnttab::GrantTable;
+use xen::hypervisor::{HvmParam, MapSpace, ShutdownReason, Virq};
+use xen::signal::Signal;
+use xen::xenstore::XenStore;
+use xen::{Clock, Errno, EvtchnPort, Gfn, Hypervisor, Shared, VcpuId, Xen};
+
+/// Frames of the grant table that are set up: 512 references each. Two pools of 4096 pages at their cap, twice over.
+const MAX_GRANT_FRAMES: u32 = 32;
+/// The least memory that the guest starts in, in bytes: image, page tables, a heap and the smallest pools.
+const LEAST_MEMORY: u64 = 3 << 20;
+/// Addresses of Xen's windows: shared info and grant table in a hole, console and xenstore where Xen put them.
+const WINDOW_PAGES: u64 = 1 + 32;
+
+/// Why the guest cannot start; the line that the operator sees.
+#[derive(Debug)]
+enum StartError {
+    Boot(boot::BootError),
+    NoXen,
+    NoMemoryMap,
+    TooLittleMemory { have: u64 },
+    NoHole,
+    Paging(paging::PagingError),
+    Xen(&'static str, Errno),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boot(error) => error.fmt(f),
+            Self::NoXen => write!(f, "there is no Xen beneath this guest; start it with xl create, or with make run"),
+            Self::NoMemoryMap => write!(f, "the loader gave no memory map; Xen 4.11 or newer gives one"),
+            Self::TooLittleMemory { have } => write!(
+                f,
+                "too little memory: {} KiB, at least {} KiB are needed; raise memory= in the domain's configuration",
+                have >> 10,
+                LEAST_MEMORY >> 10
+            ),
+            Self::NoHole => write!(f, "no hole in the memory map for Xen's pages; lower memory= below 3.5 GiB"),
+            Self::Paging(error) => write!(f, "page tables: {error:?}"),
+            Self::Xen(what, errno) => write!(f, "Xen refused {what}: {errno}"),
+        }
+    }
+}
+
+/// Starts the guest; called by the image's `kernel_main`.
+pub fn start<F: Future<Output = ()> + 'static>(
+    start_info: u32,
+    name: &'static str,
+    main: impl FnOnce(System) -> F + 'static,
+) -> ! {
+    gdt::load();
+    idt::load();
+    let instruction = Instruction::detect();
+    let system = match bring_up(start_info, name, instruction) {
+        Ok(system) => system,
+        Err(error) => {
+            early::line(format_args!("millpond: {error}"));
+            crate::panic::last_words(format_args!("millpond: {error}\n"));
+            crate::panic::crash();
+        }
+    };
+    crate::panic::set_system(system.clone());
+    log::info!(
+        "millpond {} {}: domain on Xen, {} KiB of memory",
+        env!("CARGO_PKG_VERSION"),
+        name,
+        system.0.memory_bytes >> 10
+    );
+    let system_main = system.clone();
+    system.spawn(async move {
+        crate::lifecycle::prepare(&system_main).await;
+        main(system_main.clone()).await;
+        log::info!("{name}: main has ended, powering off");
+        system_main.shut_down(ShutdownReason::Poweroff);
+    });
+    crate::run::run(&system)
+}
+
+/// The memory of the guest, before there is Xen.
+struct Machine {
+    info: BootInfo,
+    free: FreeRegions,
+    hole: Region,
+    memory_bytes: u64,
+}
+
+/// Page tables and heap.
+fn bring_up_memory(start_info: u32, instruction: &Instruction) -> Result<Machine, StartError> {
+    let mut info = BootInfo::from_pvh(&BootMemory, u64::from(start_info)).map_err(StartError::Boot)?;
+    if info.regions().is_empty() {
+        return Err(StartError::NoMemoryMap);
+    }
+    if !xen_is_beneath() {
+        return Err(StartError::NoXen);
+    }
+    let image = boot::image_layout();
+    let taken = [
+        Region { start: 0, end: PAGE },
+        Region { start: image.start, end: image.end },
+        Region { start: info.loader_data.start, end: info.loader_data.end },
+    ];
+    let ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
+    let memory_bytes = ram.fold(0_u64, |sum, region| sum.saturating_add(region.end.saturating_sub(region.start)));
+    let mut free = FreeRegions::new(&info, &taken);
+    if memory_bytes < LEAST_MEMORY {
+        return Err(StartError::TooLittleMemory { have: memory_bytes });
+    }
+    let hole = find_hole(&info, WINDOW_PAGES * PAGE).ok_or(StartError::NoHole)?;
+    let store = param_early(instruction, HvmParam::StorePfn)?;
+    let console = param_early(instruction, HvmParam::ConsolePfn)?;
+    let page = |gfn: u64| Region { start: gfn << 12, end: (gfn << 12).saturating_add(PAGE) };
+    let windows = [hole, page(store), page(console)];
+    paging::install(&info, &image, &windows, &mut free).map_err(StartError::Paging)?;
+    // Half of what is left is heap, half is pages; a heap needs no more than the longest stretch, nor 1 GiB.
+    let size = (free.total() / 2).min(free.longest()).min(1 << 30);
+    let heap = free.take(size, u64::MAX).ok_or(StartError::TooLittleMemory { have: memory_bytes })?;
+    heap::init(heap);
+    info.cmdline_cut |= false;
+    Ok(Machine { info, free, hole, memory_bytes })
+}
+
+/// CPUID leaf 0x40000000 and on, in steps of 0x100: "XenVMMXenVMM".
+fn xen_is_beneath() -> bool {
+    (0x4000_0000..0x4001_0000).step_by(0x100).any(|leaf| {
+        let answer = core::arch::x86_64::__cpuid(leaf);
+        [answer.ebx, answer.ecx, answer.edx].map(u32::to_le_bytes) == [*b"XenV", *b"MMXe", *b"nVMM"]
+    })
+}
+
+fn param_early(instruction: &Instruction, param: HvmParam) -> Result<u64, StartError> {
+    crate::machine::hvm_get_param(instruction, param).map_err(|errno| StartError::Xen(param.c_name(), errno))
+}
+
+/// Memory at a physical address as shared memory.
+fn shared_at(address: u64, len: usize) -> Result<Shared<'static>, StartError> {
+    let base = usize::try_from(address).ok().and_then(|address| {
+        NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address))
+    });
+    let base = base.ok_or(StartError::NoHole)?;
+    // SAFETY: the caller's address is one of Xen's windows, mapped for ever and used through `Shared` alone.
+    Ok(unsafe { Shared::new(base, len) })
+}
+
+fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Result<System, StartError> {
+    let Machine { info, free, hole, memory_bytes } = bring_up_memory(start_info, &instruction)?;
+    let refused = |what| move |errno| StartError::Xen(what, errno);
+    // Shared info first: the clock and the event channels are in it.
+    // SAFETY: the hole is ours: no RAM, no device, mapped for this.
+    unsafe { add_to_physmap(&instruction, MapSpace::SharedInfo, 0, Gfn(hole.start / PAGE)) }
+        .map_err(refused("to map shared_info"))?;
+    let shared_info = shared_at(hole.start, 4096)?;
+    let (vcpu_info, vcpu_info_at) = idt::vcpu_info();
+    register_vcpu_info(&instruction, vcpu_info_at).map_err(refused("VCPUOP_register_vcpu_info"))?;
+    let clock = xen::clock::Clock::new(vcpu_info, shared_info);
+    let machine = DomU::new(instruction, Frames::new(free), clock);
+    let started = machine.now();
+
+    let events = EventChannels::new(shared_info, vcpu_info);
+    // Type 2: a vector, delivered without the local APIC, so that there is no EOI to pay for. (hvm/params.h)
+    let callback = (2 << 56) | u64::from(idt::UPCALL_VECTOR);
+    machine.hvm_set_param(HvmParam::CallbackIrq, callback).map_err(refused("HVM_PARAM_CALLBACK_IRQ"))?;
+    let (store, console) = bring_up_rings(&machine)?;
+    let size = machine.grant_table_size().map_err(refused("GNTTABOP_query_size"))?;
+    let nr_frames = size.max_nr_frames.min(MAX_GRANT_FRAMES);
+    let window = hole.start.saturating_add(PAGE);
+    let memory = shared_at(window, 4096 * usize::try_from(nr_frames).unwrap_or_default())?;
+    // SAFETY: the window is the rest of the hole, mapped, and used for this alone.
+    let grants = unsafe { GrantTable::setup(&machine, Gfn(window / PAGE), memory, nr_frames) }
+        .map_err(refused("to map the grant table"))?;
+    let timer = machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).map_err(refused("VIRQ_TIMER"))?;
+    // The events' signals are not waited for: the loop looks at everything after each of them.
+    for port in [timer, store.port(), console.port()] {
+        events.listen(port);
+    }
+    let xen = Rc::new(Xen { machine, grants, events, store });
+    let (random, hardware_seed) = random::generator();
+    let parsed = Config::parse(info.cmdline());
+    let config = parsed.clone().unwrap_or_default();
+    let system = System(Rc::new(Inner {
+        name,
+        xen,
+        console,
+        executor: Executor::new(),
+        timers: Timers::default(),
+        interfaces: RefCell::default(),
+        interface_up: Signal::new(),
+        started,
+        random: RefCell::new(random),
+        ending: Cell::new(None),
+        domid: Cell::new(None),
+        memory_bytes,
+        config,
+    }));
+    log_sink::init(system.clone(), system.config().log);
+    refuse_bad_config(&system, parsed.err(), info.cmdline_cut);
+    if !hardware_seed {
+        log::warn!("no RDRAND: random numbers rest on the jitter of the timestamp counter");
+    }
+    Ok(system)
+}
+
+/// Xenstore's and the console's rings, where Xen put them.
+fn bring_up_rings(machine: &DomU) -> Result<(XenStore, Console), StartError> {
+    let param = |param: HvmParam| {
+        machine.hvm_get_param(param).map_err(|errno| StartError::Xen(param.c_name(), errno))
+    };
+    let port = |value: u64| EvtchnPort(u32::try_from(value).unwrap_or_default());
+    let store_ring = shared_at(param(HvmParam::StorePfn)? << 12, 4096)?;
+    let store = XenStore::new(store_ring, port(param(HvmParam::StoreEvtchn)?));
+    let console_ring = shared_at(param(HvmParam::ConsolePfn)? << 12, 4096)?;
+    let console = Console::new(console_ring, port(param(HvmParam::ConsoleEvtchn)?));
+    Ok((store, console))
+}
+
+/// Says what is wrong with the command line, and ends: a guest with another address than the operator meant is worse
+/// than none.
+fn refuse_bad_config(system: &System, errors: Option<alloc::vec::Vec<crate::config::ConfigError>>, cut: bool) {
+    for error in errors.iter().flatten() {
+        log::error!("{error}");
+    }
+    if cut {
+        log::error!("command line: longer than {} bytes; shorten it", 4096);
+    }
+    if errors.is_some() || cut {
+        log::error!("stopping: correct cmdline= in the domain's configuration");
+        system.0.end(ShutdownReason::Poweroff);
+    }
+}

@@ -1,0 +1,45 @@
+//! What the stack asks of a network interface, besides smoltcp's [`Device`].
+//!
+//! ```text
+//!   one turn:  reap ─► (peek ─► receive ─► transmit)* ─► flush ─► final_check ─► sleep
+//! ```
+//!
+//! `rx` is backend → us and `tx` is us → backend, here and everywhere.
+
+use smoltcp::phy::Device;
+use smoltcp::wire::EthernetAddress;
+
+/// A network interface that works in turns.
+///
+/// [`Device::receive`] gives a token only while a frame can also be sent: a token that cannot be honoured does not
+/// exist. While [`Nic::tx_exhausted`] says so, `poll_at` is to be ignored: time alone will not free a slot.
+pub trait Nic: Device {
+    /// The MAC address.
+    fn mac(&self) -> EthernetAddress;
+
+    /// Whether frames can flow: the backend is connected and has carrier.
+    fn link_up(&self) -> bool;
+
+    /// Counts the times that the link came up. A change calls for a gratuitous ARP: the other end may be new.
+    fn link_generation(&self) -> u32;
+
+    /// The start of a turn: takes back what the backend has sent.
+    fn reap(&mut self);
+
+    /// The next received frame, whole, without taking it: for the demultiplexer. The next [`Device::receive`] gives
+    /// the same frame. `None` when there is none, or when it could not be answered (see [`Nic::tx_exhausted`]).
+    fn peek(&mut self) -> Option<&[u8]>;
+
+    /// Drops the frame that [`Nic::peek`] shows; nothing if there is none.
+    fn discard(&mut self);
+
+    /// Whether a frame was held back because no slot to send is free.
+    fn tx_exhausted(&self) -> bool;
+
+    /// The end of a turn: shows the backend what was queued, with at most one notification for each direction.
+    fn flush(&mut self);
+
+    /// The last look before sleep: asks for an event with the next response, and says whether something came in
+    /// between (then another turn is due instead of sleep).
+    fn final_check(&mut self) -> bool;
+}

@@ -1,0 +1,287 @@
+//! Memory that another domain may write at any moment.
+//!
+//! ```text
+//!   other domain ──writes──► page ◄──atomic loads and stores── Shared ──values──► everybody else
+//! ```
+//!
+//! [`Shared`] hands out values, never references: each access is one atomic load or store (the only accesses that may
+//! race without undefined behaviour), at an offset that is checked against the length. Copies go word by word, and the
+//! bytes that they return may be torn, but are always bytes: whoever parses them works on a private copy.
+//!
+//! Offsets are computed by us, never by a peer. One outside the memory is a bug of ours: it stops a debug build, reads
+//! as zero and writes nothing in a release.
+
+#![allow(unsafe_code, reason = "the one place that touches foreign memory; see docs/soundness.md")]
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+
+/// An integer with an atomic twin of the same size and alignment.
+pub trait Word: Copy + Default + sealed::Sealed {
+    /// The atomic type.
+    type Atomic;
+    /// `atomic.load(order)`.
+    fn load(atomic: &Self::Atomic, order: Ordering) -> Self;
+    /// `atomic.store(self, order)`.
+    fn store(self, atomic: &Self::Atomic, order: Ordering);
+    /// `atomic.swap(self, SeqCst)`.
+    fn swap(self, atomic: &Self::Atomic) -> Self;
+    /// `atomic.fetch_or(self, SeqCst)`.
+    fn fetch_or(self, atomic: &Self::Atomic) -> Self;
+    /// `atomic.fetch_and(self, SeqCst)`.
+    fn fetch_and(self, atomic: &Self::Atomic) -> Self;
+    /// `atomic.compare_exchange(current, self, SeqCst, SeqCst)`.
+    ///
+    /// # Errors
+    /// The value found, when it is not `current`.
+    fn compare_exchange(self, atomic: &Self::Atomic, current: Self) -> Result<Self, Self>;
+}
+
+mod sealed {
+    /// Only the unsigned integers below.
+    pub trait Sealed {}
+}
+
+macro_rules! word {
+    ($($int:ty => $atomic:ty),*) => {$(
+        impl sealed::Sealed for $int {}
+        impl Word for $int {
+            type Atomic = $atomic;
+            #[inline]
+            fn load(atomic: &$atomic, order: Ordering) -> Self { atomic.load(order) }
+            #[inline]
+            fn store(self, atomic: &$atomic, order: Ordering) { atomic.store(self, order); }
+            #[inline]
+            fn swap(self, atomic: &$atomic) -> Self { atomic.swap(self, Ordering::SeqCst) }
+            #[inline]
+            fn fetch_or(self, atomic: &$atomic) -> Self { atomic.fetch_or(self, Ordering::SeqCst) }
+            #[inline]
+            fn fetch_and(self, atomic: &$atomic) -> Self { atomic.fetch_and(self, Ordering::SeqCst) }
+            #[inline]
+            fn compare_exchange(self, atomic: &$atomic, current: Self) -> Result<Self, Self> {
+                atomic.compare_exchange(current, self, Ordering::SeqCst, Ordering::SeqCst)
+            }
+        }
+    )*};
+}
+word!(u8 => AtomicU8, u16 => AtomicU16, u32 => AtomicU32, u64 => AtomicU64);
+
+/// A stretch of memory shared with another domain or with Xen.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    base: NonNull<u8>,
+    len: usize,
+    life: PhantomData<&'a AtomicU8>,
+}
+
+impl<'a> Shared<'a> {
+    /// `len` bytes at `base`.
+    ///
+    /// # Safety
+    /// For as long as `'a`, the bytes are mapped, readable and writable, and no reference to them exists in this
+    /// domain other than to atomics; `base` is aligned to 8.
+    #[must_use]
+    pub const unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
+        Self { base, len, life: PhantomData }
+    }
+
+    /// Bytes in this stretch.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// `count` atomics from `offset` on; `None` if they do not lie within, aligned.
+    #[inline]
+    fn cells<W: Word>(&self, offset: usize, count: usize) -> Option<&'a [W::Atomic]> {
+        let size = count.checked_mul(size_of::<W::Atomic>())?;
+        let fits = offset.checked_add(size)? <= self.len && offset.is_multiple_of(align_of::<W::Atomic>());
+        debug_assert!(fits, "{count} words at {offset} do not lie in {} shared bytes", self.len);
+        if !fits {
+            return None;
+        }
+        let first = self.base.as_ptr().wrapping_add(offset).cast::<W::Atomic>();
+        // SAFETY: `new`'s caller says that the memory is mapped for 'a and accessed by atomics only; the range is
+        // within it and aligned (checked above, and the base is aligned to 8). All bit patterns are valid integers.
+        Some(unsafe { core::slice::from_raw_parts(first, count) })
+    }
+
+    #[inline]
+    fn cell<W: Word>(&self, offset: usize) -> Option<&'a W::Atomic> {
+        self.cells::<W>(offset, 1)?.first()
+    }
+
+    /// Reads one word with the given ordering (`Relaxed`, `Acquire` or `SeqCst`).
+    #[inline]
+    #[must_use]
+    pub fn load<W: Word>(&self, offset: usize, order: Ordering) -> W {
+        self.cell::<W>(offset).map_or_else(W::default, |cell| W::load(cell, order))
+    }
+
+    /// Writes one word with the given ordering (`Relaxed`, `Release` or `SeqCst`).
+    #[inline]
+    pub fn store<W: Word>(&self, offset: usize, value: W, order: Ordering) {
+        if let Some(cell) = self.cell::<W>(offset) {
+            value.store(cell, order);
+        }
+    }
+
+    /// Replaces one word in one step; the value before.
+    #[inline]
+    pub fn swap<W: Word>(&self, offset: usize, value: W) -> W {
+        self.cell::<W>(offset).map_or_else(W::default, |cell| value.swap(cell))
+    }
+
+    /// Sets bits in one step; the value before.
+    #[inline]
+    pub fn fetch_or<W: Word>(&self, offset: usize, bits: W) -> W {
+        self.cell::<W>(offset).map_or_else(W::default, |cell| bits.fetch_or(cell))
+    }
+
+    /// Keeps only the given bits in one step; the value before.
+    #[inline]
+    pub fn fetch_and<W: Word>(&self, offset: usize, bits: W) -> W {
+        self.cell::<W>(offset).map_or_else(W::default, |cell| bits.fetch_and(cell))
+    }
+
+    /// Replaces one word if it is `current`.
+    ///
+    /// # Errors
+    /// The value found, when it is not `current`.
+    #[inline]
+    pub fn compare_exchange<W: Word>(&self, offset: usize, current: W, new: W) -> Result<W, W> {
+        self.cell::<W>(offset).map_or(Err(W::default()), |cell| new.compare_exchange(cell, current))
+    }
+
+    /// Copies bytes out. They are private from then on.
+    pub fn read_bytes(&self, offset: usize, into: &mut [u8]) {
+        let (head, words, _) = split(offset, into.len());
+        let (first, rest) = into.split_at_mut_checked(head).unwrap_or_default();
+        let (middle, last) = rest.split_at_mut_checked(words.saturating_mul(8)).unwrap_or_default();
+        self.read_each(offset, first);
+        if let Some(cells) = self.cells::<u64>(offset.wrapping_add(head), words) {
+            for (chunk, cell) in middle.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
+                *chunk = cell.load(Ordering::Relaxed).to_ne_bytes();
+            }
+        }
+        self.read_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
+    }
+
+    /// Copies bytes in.
+    pub fn write_bytes(&self, offset: usize, from: &[u8]) {
+        let (head, words, _) = split(offset, from.len());
+        let (first, rest) = from.split_at_checked(head).unwrap_or_default();
+        let (middle, last) = rest.split_at_checked(words.saturating_mul(8)).unwrap_or_default();
+        self.write_each(offset, first);
+        if let Some(cells) = self.cells::<u64>(offset.wrapping_add(head), words) {
+            for (chunk, cell) in middle.as_chunks::<8>().0.iter().zip(cells) {
+                cell.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
+            }
+        }
+        self.write_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
+    }
+
+    /// Writes zeros over `len` bytes.
+    pub fn zero(&self, offset: usize, len: usize) {
+        let (head, words, tail) = split(offset, len);
+        for cell in self.cells::<u8>(offset, head).unwrap_or_default() {
+            cell.store(0, Ordering::Relaxed);
+        }
+        for cell in self.cells::<u64>(offset.wrapping_add(head), words).unwrap_or_default() {
+            cell.store(0, Ordering::Relaxed);
+        }
+        let end = offset.wrapping_add(len);
+        for cell in self.cells::<u8>(end.wrapping_sub(tail), tail).unwrap_or_default() {
+            cell.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn read_each(&self, offset: usize, into: &mut [u8]) {
+        let cells = self.cells::<u8>(offset, into.len()).unwrap_or_default();
+        for (byte, cell) in into.iter_mut().zip(cells) {
+            *byte = cell.load(Ordering::Relaxed);
+        }
+    }
+
+    fn write_each(&self, offset: usize, from: &[u8]) {
+        let cells = self.cells::<u8>(offset, from.len()).unwrap_or_default();
+        for (byte, cell) in from.iter().zip(cells) {
+            cell.store(*byte, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Splits `len` bytes at `offset` into bytes up to the next multiple of 8, whole words, and bytes after them.
+const fn split(offset: usize, len: usize) -> (usize, usize, usize) {
+    let to_boundary = offset.wrapping_neg() & 7;
+    let head = if to_boundary < len { to_boundary } else { len };
+    let rest = len.wrapping_sub(head);
+    (head, rest >> 3, rest & 7)
+}
+
+/// A full barrier: `xen_mb()` of Xen's `ring.h`. Between writing an index and reading the other side's event index,
+/// nothing less will do (a store may pass a later load, also on x86).
+#[inline]
+pub fn full_barrier() {
+    fence(Ordering::SeqCst);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(align(8))]
+    struct Aligned([u8; 64]);
+
+    fn with(f: impl FnOnce(Shared<'_>)) -> [u8; 64] {
+        let mut memory = Aligned([0xaa; 64]);
+        let base = NonNull::from(&mut memory.0).cast();
+        // SAFETY: the array lives until the end of this function and is not touched otherwise meanwhile.
+        f(unsafe { Shared::new(base, 64) });
+        memory.0
+    }
+
+    #[test]
+    fn copies_are_exact_at_every_offset_and_length() {
+        for offset in 0..24 {
+            for len in 0..=40 {
+                let from: Vec<u8> = (1..=len).collect();
+                let memory = with(|shared| {
+                    shared.write_bytes(offset, &from);
+                    let mut back = vec![0; from.len()];
+                    shared.read_bytes(offset, &mut back);
+                    assert_eq!(back, from);
+                });
+                let mut expected = [0xaa; 64];
+                expected[offset..offset + from.len()].copy_from_slice(&from);
+                assert_eq!(memory, expected, "offset {offset} length {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn zero_clears_what_it_is_told_and_nothing_else() {
+        for offset in 0..24 {
+            for len in 0..=40 {
+                let memory = with(|shared| shared.zero(offset, len));
+                for (i, byte) in memory.iter().enumerate() {
+                    assert_eq!(*byte == 0, (offset..offset + len).contains(&i), "offset {offset} length {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "do not lie in")]
+    #[cfg(debug_assertions)]
+    fn an_offset_outside_stops_a_debug_build() {
+        with(|shared| drop(shared.load::<u32>(64, Ordering::Relaxed)));
+    }
+}
