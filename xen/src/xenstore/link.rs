@@ -1,0 +1,141 @@
+//! The ring page as a connection: when it can be used, and how bytes get in and out of it.
+//!
+//! ```text
+//!   Attaching ──indexes read, no reset under way──► Up ──the daemon breaks a rule──► Broken
+//!       ▲                                            │                                 │
+//!       └───────────── reconnect (new page), recover (same page) ◄─────────────────────┘
+//! ```
+//!
+//! Newer daemons offer a reset of the ring (`server_features`, `connection`) and say when they have given a connection
+//! up (`error`). Where those features are not announced, the fields hold nothing and are not read.
+
+use crate::abi::io_xs_wire::{
+    XENSTORE_RING_SIZE, XenstoreConnection, XenstoreServerFeatures as Features, offset,
+};
+use crate::shared::Shared;
+use crate::xenstore::byte_ring::{Incoming, Layout, Outgoing};
+use crate::xenstore::connection::Outbound;
+use crate::xenstore::error::Broken;
+use crate::xenstore::wire::{Assembler, Message};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::{Acquire, Release};
+
+const SIZE: u32 = 1024;
+const _: () = assert!(XENSTORE_RING_SIZE == 1024);
+const REQUESTS: Layout =
+    Layout { data: offset::REQ, size: SIZE, cons: offset::REQ_CONS, prod: offset::REQ_PROD };
+const REPLIES: Layout =
+    Layout { data: offset::RSP, size: SIZE, cons: offset::RSP_CONS, prod: offset::RSP_PROD };
+
+/// Whether the ring can be used.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// Not yet: nothing was read from the page, or the daemon is still resetting it.
+    Attaching,
+    /// Yes.
+    Up(Wires),
+    /// No more.
+    Broken(Broken),
+}
+
+/// The ring in use.
+#[derive(Debug)]
+pub(super) struct Wires {
+    requests: Outgoing,
+    replies: Incoming,
+    assembler: Assembler,
+    leftover: u32,
+}
+
+impl Link {
+    /// Whether the daemon is about to reset the ring: until it has, no other field means anything.
+    pub(super) fn is_resetting(page: &Shared<'static>) -> bool {
+        features(page).contains(Features::RECONNECTION)
+            && page.load::<u32>(offset::CONNECTION, Acquire) != XenstoreConnection::Connected.raw()
+    }
+
+    /// Asks the daemon to reset the ring; `false` if it cannot.
+    pub(super) fn ask_for_reset(page: &Shared<'static>) -> bool {
+        let can = features(page).contains(Features::RECONNECTION);
+        if can {
+            page.store(offset::CONNECTION, XenstoreConnection::Reconnect.raw(), Release);
+        }
+        can
+    }
+}
+
+impl Wires {
+    /// Takes the ring over, where its last user stopped; what was left in it for that user is discarded. Also says
+    /// whether there was one. `None` while the daemon resets the ring.
+    pub(super) fn attach(page: &Shared<'static>) -> Option<(Self, bool)> {
+        if Link::is_resetting(page) {
+            return None;
+        }
+        let indexes = [offset::REQ_PROD, offset::REQ_CONS, offset::RSP_PROD, offset::RSP_CONS];
+        let used_before = indexes.into_iter().any(|index| page.load::<u32>(index, Acquire) != 0);
+        let mut replies = Incoming::attach(*page, REPLIES);
+        // As Linux does; an impossible `rsp_prod` is as good a start as any other, as nothing before it concerns us.
+        let leftover = replies.discard();
+        let requests = Outgoing::attach(*page, REQUESTS);
+        Some((Self { requests, replies, assembler: Assembler::default(), leftover }, used_before))
+    }
+
+    /// Bytes of replies that were in the ring when we came.
+    pub(super) const fn leftover(&self) -> u32 {
+        self.leftover
+    }
+
+    /// Takes what is in the ring of replies and fills the ring of requests; whether anything moved.
+    ///
+    /// # Errors
+    /// The rule that the daemon broke. Messages that were whole before are in `messages` nevertheless.
+    pub(super) fn exchange(
+        &mut self,
+        page: &Shared<'static>,
+        messages: &mut Vec<Message>,
+        queue: &mut VecDeque<Outbound>,
+    ) -> Result<bool, Broken> {
+        if features(page).contains(Features::ERROR) {
+            match page.load::<u32>(offset::ERROR, Acquire) {
+                0 => {}
+                number => return Err(Broken::GivenUp(number)),
+            }
+        }
+        // One look at each index a pump: the daemon rings again for what comes later.
+        let received = self.receive(messages)?;
+        let sent = self.send(queue)?;
+        Ok(received || sent)
+    }
+
+    fn receive(&mut self, messages: &mut Vec<Message>) -> Result<bool, Broken> {
+        let mut buffer = [0; XENSTORE_RING_SIZE];
+        let mut bytes = self.replies.read(&mut buffer).map_err(Broken::ReplyIndex)?;
+        let received = !bytes.is_empty();
+        while let Some(message) = self.assembler.take(&mut bytes).map_err(Broken::MessageTooLong)? {
+            messages.push(message);
+        }
+        Ok(received)
+    }
+
+    fn send(&mut self, queue: &mut VecDeque<Outbound>) -> Result<bool, Broken> {
+        self.requests.unread().map_err(Broken::RequestIndex)?;
+        let mut any = false;
+        while let Some(out) = queue.front_mut() {
+            let rest = out.bytes.get(out.sent..).unwrap_or_default();
+            let len = rest.len();
+            let sent = self.requests.write(rest).map_err(Broken::RequestIndex)?;
+            any |= sent != 0;
+            if sent < len {
+                out.sent = out.sent.saturating_add(sent);
+                break;
+            }
+            queue.pop_front();
+        }
+        Ok(any)
+    }
+}
+
+fn features(page: &Shared<'static>) -> Features {
+    Features::from_bits_truncate(page.load(offset::SERVER_FEATURES, Acquire))
+}

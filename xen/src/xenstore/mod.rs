@@ -1,0 +1,225 @@
+//! The xenstore client: the small tree of names and values through which domains find each other.
+//!
+//! ```text
+//!   tasks:  store.read("device/vif/0/mac").await        loop:  store.pump(&hypervisor)
+//!              │   queue bytes, wait                              │   moves bytes, never waits
+//!              ▼                                                  ▼
+//!           Connection ◄──────────────────────────────────► ring page ◄──► xenstored
+//! ```
+//!
+//! Futures only queue bytes and wait; [`XenStore::pump`] moves them, hands answers out by request id, and notifies the
+//! daemon at most once. It is called once a turn of the loop, and before the domain blocks. Nothing here waits by
+//! itself, so a daemon that does not answer leaves a future pending: time limits are the caller's.
+//!
+//! | file | idea |
+//! |------|------|
+//! | `byte_ring` | bytes through one direction of a shared ring |
+//! | `wire` | messages from and to bytes |
+//! | `link` | the page: attach, exchange, broken |
+//! | `connection` | requests, answers, ids, clean-up |
+//! | `nodes` | what can be asked of a node |
+//! | `transaction` | several changes as one |
+//! | `watch` | being told of changes |
+//! | `error` | what can go wrong, and what to do about it |
+//!
+//! The daemon is checked, not trusted: an impossible index or length breaks the connection with a named reason
+//! ([`Broken`]); an answer of the wrong kind fails its request only; one that nobody asked for is counted. Values come
+//! from whoever may write a node, and are only text.
+
+pub(crate) mod byte_ring;
+mod connection;
+mod error;
+mod link;
+mod nodes;
+mod transaction;
+mod watch;
+mod wire;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use byte_ring::Overrun;
+pub use connection::XsStats;
+pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
+pub use nodes::Permission;
+pub use transaction::Transaction;
+pub use watch::Watch;
+
+use crate::hypervisor::Hypervisor;
+use crate::ids::{DomId, EvtchnPort};
+use crate::shared::Shared;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use connection::Connection;
+use core::str::FromStr;
+use nodes::Nodes;
+
+/// The xenstore client. A clone is another handle on the same connection.
+#[derive(Clone, Debug)]
+pub struct XenStore {
+    connection: Rc<Connection>,
+}
+
+impl XenStore {
+    /// A client over the ring page that the toolstack set up (`HVM_PARAM_STORE_PFN`, `HVM_PARAM_STORE_EVTCHN`).
+    ///
+    /// The page is first looked at by [`XenStore::pump`]. Its indexes are taken as they are; replies that a former
+    /// user of the ring has left are discarded, its watches and transactions ended.
+    #[must_use]
+    pub fn new(ring: Shared<'static>, port: EvtchnPort) -> Self {
+        Self { connection: Rc::new(Connection::new(ring, port)) }
+    }
+
+    /// Moves what can be moved: requests out, answers and events in and to their tasks. Sends at most one
+    /// notification, and only if something moved. Whether there was progress.
+    ///
+    /// # Ordering
+    /// Bytes are written before `req_prod` (release) and that before the notification; `rsp_prod` is read once
+    /// (acquire) before the bytes, and those before `rsp_cons` is written (release).
+    pub fn pump(&self, h: &impl Hypervisor) -> bool {
+        self.connection.pump(h)
+    }
+
+    /// Whether nothing is under way: no byte to send, no answer to come, no transaction open. Asked before a suspend.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.connection.with(|state| state.is_idle())
+    }
+
+    /// Why the connection cannot be used any more, if so.
+    #[must_use]
+    pub fn broken(&self) -> Option<Broken> {
+        self.connection.with(|state| state.broken())
+    }
+
+    /// Goes on over another page and port, as after a restore. Requests and transactions under way fail with
+    /// [`XsError::Interrupted`] ([`XenStore::transaction`] then tries again by itself); every watch is registered
+    /// again, and fires.
+    pub fn reconnect(&self, ring: Shared<'static>, port: EvtchnPort) {
+        self.connection.reconnect(ring, port);
+    }
+
+    /// Asks the daemon to reset the ring, for use after it broke, and goes on as after [`XenStore::reconnect`] when
+    /// that is done. `false` if this daemon does not offer it, or could not be told.
+    #[must_use]
+    pub fn recover(&self, h: &impl Hypervisor) -> bool {
+        self.connection.recover(h)
+    }
+
+    /// What the client has done and seen since boot.
+    #[must_use]
+    pub fn stats(&self) -> XsStats {
+        self.connection.with(|state| state.stats)
+    }
+
+    /// Watches that exist.
+    #[must_use]
+    pub fn nr_watches(&self) -> usize {
+        self.connection.with(|state| state.watches.len())
+    }
+
+    fn nodes(&self) -> Nodes<'_> {
+        Nodes { connection: &self.connection, transaction: None }
+    }
+
+    /// A node's value.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`] with `ENOENT` if there is no such node; [`XsError::NotText`] if it is not UTF-8.
+    pub async fn read(&self, path: &str) -> Result<String, XsError> {
+        self.nodes().read(path).await
+    }
+
+    /// A node's value, `None` if there is no such node.
+    ///
+    /// # Errors
+    /// As [`XenStore::read`], without `ENOENT`.
+    pub async fn read_opt(&self, path: &str) -> Result<Option<String>, XsError> {
+        self.nodes().read_opt(path).await
+    }
+
+    /// A node's value as a number, with white space around it allowed; `None` if there is no such node.
+    ///
+    /// # Errors
+    /// [`XsError::NotANumber`] names the path and the value; else as [`XenStore::read_opt`].
+    pub async fn read_number<T: FromStr>(&self, path: &str) -> Result<Option<T>, XsError> {
+        self.nodes().read_number(path).await
+    }
+
+    /// Writes a node, and makes it and its parents if need be.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`], most often with `EACCES` or `ENOSPC`; [`XsError::TooLong`].
+    pub async fn write(&self, path: &str, value: impl AsRef<[u8]>) -> Result<(), XsError> {
+        self.nodes().write(path, value.as_ref()).await
+    }
+
+    /// Makes a node and its parents, unless it exists.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`].
+    pub async fn mkdir(&self, path: &str) -> Result<(), XsError> {
+        self.nodes().mkdir(path).await
+    }
+
+    /// Removes a node and all below it; none there is no error.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`].
+    pub async fn remove(&self, path: &str) -> Result<(), XsError> {
+        self.nodes().remove(path).await
+    }
+
+    /// The names of a node's children. A directory of more than 4096 bytes is refused with `E2BIG`.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`] with `ENOENT` if there is no such node.
+    pub async fn directory(&self, path: &str) -> Result<Vec<String>, XsError> {
+        self.nodes().directory(path).await
+    }
+
+    /// Whether there is such a node.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`] if we may not know.
+    pub async fn exists(&self, path: &str) -> Result<bool, XsError> {
+        self.nodes().exists(path).await
+    }
+
+    /// Says who may do what with a node. The first entry names the owner, and what everybody not listed may do.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`] with `EACCES` if the node is not ours.
+    pub async fn set_permissions(&self, path: &str, all: &[Permission]) -> Result<(), XsError> {
+        self.nodes().set_permissions(path, all).await
+    }
+
+    /// The directory of a domain: what relative paths are relative to, for our own.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`].
+    pub async fn domain_path(&self, domid: DomId) -> Result<String, XsError> {
+        self.nodes().domain_path(domid).await
+    }
+
+    /// Runs `body` in a transaction and commits it; again from the start while others change the same nodes, or if
+    /// the connection was set up anew. An error of `body` aborts the transaction.
+    ///
+    /// # Errors
+    /// The error of `body`; [`XsError::Conflicts`] after too many attempts; whatever start and end meet with.
+    pub async fn transaction<T>(
+        &self,
+        body: impl AsyncFn(&Transaction<'_>) -> Result<T, XsError>,
+    ) -> Result<T, XsError> {
+        transaction::run(&self.connection, body).await
+    }
+
+    /// Watches a node and all below it. It need not exist.
+    ///
+    /// # Errors
+    /// [`XsError::Refused`], most often with `E2BIG`: too many watches.
+    pub async fn watch(&self, path: &str) -> Result<Watch, XsError> {
+        Watch::new(&self.connection, path).await
+    }
+}

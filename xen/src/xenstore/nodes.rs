@@ -1,0 +1,212 @@
+//! What can be asked of a node, within a transaction or not: the requests as async functions.
+//!
+//! A request is checked here before it is sent (a zero byte in a path would end it on the wire), and an answer before
+//! it is believed. Values belong to whoever may write them, so reading one can fail in ways that name the path.
+
+use crate::abi::io_xs_wire::{XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX, XsdSockmsgType as Kind};
+use crate::ids::DomId;
+use crate::xenstore::connection::{Connection, Failure, RequestError};
+use crate::xenstore::error::{PathFault, ReplyFault, XsError, printable};
+use crate::xenstore::wire;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::pin::Pin;
+use core::str::FromStr;
+use core::task::{Context, Poll};
+
+/// What one domain may do with a node. `docs/misc/xenstore.txt`, `SET_PERMS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// `n`: nothing.
+    Nothing(DomId),
+    /// `r`: read.
+    Read(DomId),
+    /// `w`: write.
+    Write(DomId),
+    /// `b`: both.
+    ReadWrite(DomId),
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing(domid) => write!(f, "n{domid}"),
+            Self::Read(domid) => write!(f, "r{domid}"),
+            Self::Write(domid) => write!(f, "w{domid}"),
+            Self::ReadWrite(domid) => write!(f, "b{domid}"),
+        }
+    }
+}
+
+/// The answer of a request that was queued. Dropped, nobody waits any more.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    connection: &'a Connection,
+    id: u32,
+}
+
+impl Future for Answer<'_> {
+    type Output = Result<Vec<u8>, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.connection.poll_reply(self.id, cx)
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        self.connection.abandon(self.id);
+    }
+}
+
+/// Where requests go: to the store itself, or to a transaction's view of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nodes<'a> {
+    pub(super) connection: &'a Connection,
+    /// The transaction, and the epoch of the connection on which it was opened.
+    pub(super) transaction: Option<(u32, u32)>,
+}
+
+impl<'a> Nodes<'a> {
+    /// Queues a request whose payload is `path`, a zero byte, and `rest`.
+    pub(super) fn send(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<Answer<'a>, XsError> {
+        check_path(path)?;
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(rest.len().saturating_add(2));
+        parts.extend([path.as_bytes(), b"\0"]);
+        parts.extend(rest);
+        self.queue(kind, path, &parts)
+    }
+
+    /// Queues a request with any payload; `path` only for an error to name.
+    pub(super) fn queue(&self, kind: Kind, path: &str, parts: &[&[u8]]) -> Result<Answer<'a>, XsError> {
+        let (tx_id, epoch) = self.transaction.map_or((0, None), |(id, epoch)| (id, Some(epoch)));
+        let id = self.connection.with(|state| {
+            if epoch.is_some_and(|epoch| !state.is_current(epoch)) && state.broken().is_none() {
+                return Err(XsError::Interrupted);
+            }
+            state.request(kind, tx_id, parts).map_err(|error| match error {
+                RequestError::Broken(broken) => XsError::Broken(broken),
+                RequestError::Busy => XsError::Busy,
+                RequestError::TooLong(len_bytes) => XsError::TooLong { path: shown(path), len_bytes },
+            })
+        })?;
+        Ok(Answer { connection: self.connection, id })
+    }
+
+    async fn ask(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<Vec<u8>, XsError> {
+        self.send(kind, path, rest)?.await.map_err(|failure| name(failure, kind, path))
+    }
+
+    async fn order(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<(), XsError> {
+        acknowledged(&self.ask(kind, path, rest).await?, kind, path)
+    }
+
+    pub(super) async fn read(&self, path: &str) -> Result<String, XsError> {
+        let value = self.ask(Kind::Read, path, &[]).await?;
+        String::from_utf8(value).map_err(|_| XsError::NotText { path: path.into() })
+    }
+
+    pub(super) async fn read_opt(&self, path: &str) -> Result<Option<String>, XsError> {
+        absent_is_none(self.read(path).await)
+    }
+
+    pub(super) async fn read_number<T: FromStr>(&self, path: &str) -> Result<Option<T>, XsError> {
+        let Some(value) = self.read_opt(path).await? else { return Ok(None) };
+        let number = value.trim().parse();
+        number
+            .map(Some)
+            .map_err(|_| XsError::NotANumber { path: path.into(), value: printable(value.as_bytes()) })
+    }
+
+    pub(super) async fn write(&self, path: &str, value: &[u8]) -> Result<(), XsError> {
+        self.order(Kind::Write, path, &[value]).await
+    }
+
+    pub(super) async fn mkdir(&self, path: &str) -> Result<(), XsError> {
+        self.order(Kind::Mkdir, path, &[]).await
+    }
+
+    pub(super) async fn remove(&self, path: &str) -> Result<(), XsError> {
+        absent_is_none(self.order(Kind::Rm, path, &[]).await).map(|_| ())
+    }
+
+    pub(super) async fn exists(&self, path: &str) -> Result<bool, XsError> {
+        absent_is_none(self.ask(Kind::Read, path, &[]).await).map(|found| found.is_some())
+    }
+
+    pub(super) async fn directory(&self, path: &str) -> Result<Vec<String>, XsError> {
+        let payload = self.ask(Kind::Directory, path, &[]).await?;
+        let names = wire::strings(&payload).ok_or_else(|| malformed(Kind::Directory, path))?;
+        names
+            .map(|name| match core::str::from_utf8(name) {
+                Ok("") => Err(malformed(Kind::Directory, path)),
+                Ok(name) => Ok(name.into()),
+                Err(_) => Err(XsError::NotText { path: format!("{path}/{}", printable(name)) }),
+            })
+            .collect()
+    }
+
+    pub(super) async fn set_permissions(&self, path: &str, all: &[Permission]) -> Result<(), XsError> {
+        let mut list = String::new();
+        for permission in all {
+            list.push_str(&format!("{permission}\0"));
+        }
+        self.order(Kind::SetPerms, path, &[list.as_bytes()]).await
+    }
+
+    pub(super) async fn domain_path(&self, domid: DomId) -> Result<String, XsError> {
+        let shown = format!("{domid}");
+        let payload = self.ask(Kind::GetDomainPath, &shown, &[]).await?;
+        let path = wire::string(&payload).and_then(|path| core::str::from_utf8(path).ok());
+        path.filter(|path| path.starts_with('/'))
+            .map(String::from)
+            .ok_or_else(|| malformed(Kind::GetDomainPath, &shown))
+    }
+}
+
+/// The error of a failed request, with the path that the connection does not know.
+pub(super) fn name(failure: Failure, request: Kind, path: &str) -> XsError {
+    match failure {
+        Failure::Refused(errno) => XsError::Refused { request, path: path.into(), errno },
+        Failure::Fault(fault) => XsError::BadReply { request, path: path.into(), fault },
+        Failure::Interrupted => XsError::Interrupted,
+        Failure::Broken(broken) => XsError::Broken(broken),
+    }
+}
+
+/// Checks the payload of an answer that only says that it was done.
+pub(super) fn acknowledged(payload: &[u8], request: Kind, path: &str) -> Result<(), XsError> {
+    if payload == b"OK\0" { Ok(()) } else { Err(malformed(request, path)) }
+}
+
+pub(super) fn malformed(request: Kind, path: &str) -> XsError {
+    XsError::BadReply { request, path: path.into(), fault: ReplyFault::Payload }
+}
+
+fn absent_is_none<T>(result: Result<T, XsError>) -> Result<Option<T>, XsError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.errno() == Some(crate::Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_path(path: &str) -> Result<(), XsError> {
+    let max = if path.starts_with('/') { XENSTORE_ABS_PATH_MAX } else { XENSTORE_REL_PATH_MAX };
+    let fault = if path.is_empty() {
+        PathFault::Empty
+    } else if path.contains('\0') {
+        PathFault::Zero
+    } else if path.len() > max {
+        PathFault::TooLong
+    } else {
+        return Ok(());
+    };
+    Err(XsError::BadPath { path: shown(path), fault })
+}
+
+fn shown(path: &str) -> String {
+    printable(path.as_bytes())
+}
