@@ -1,0 +1,253 @@
+//! The console: text out, lines in, and never a wait for the other side.
+//!
+//! ```text
+//!   write ──► Output: queue of 32 KiB ──pump──► out[2048] ──► xenconsoled
+//!                 full: the oldest whole lines go, "[N lines lost]" stands in their place
+//!   read_line ◄── Lines: up to 16 ◄──pump── in[1024] ◄────── xenconsoled
+//! ```
+//!
+//! Nobody may be reading at the other end, or read slowly, or write nonsense into the indexes; the guest goes on all the
+//! same. What a domain without output cannot say is lost, and counted.
+//!
+//! Neighbours: `output` and `input` know nothing of rings; `xenstore::byte_ring` knows nothing of lines.
+
+mod input;
+mod output;
+#[cfg(test)]
+mod tests;
+
+use crate::abi::io_console::{IN_BYTES, OUT_BYTES, offset};
+use crate::hypervisor::Hypervisor;
+use crate::ids::EvtchnPort;
+use crate::shared::Shared;
+use crate::xenstore::byte_ring::{Incoming, Layout, Outgoing};
+use alloc::string::String;
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
+use input::Lines;
+use output::Output;
+
+const IN: Layout = Layout { data: offset::IN, size: 1024, cons: offset::IN_CONS, prod: offset::IN_PROD };
+const OUT: Layout = Layout { data: offset::OUT, size: 2048, cons: offset::OUT_CONS, prod: offset::OUT_PROD };
+const _: () = assert!(IN_BYTES == 1024 && OUT_BYTES == 2048);
+
+/// What the console has done and seen since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConsoleStats {
+    /// Lines that were dropped because nobody read them in time.
+    pub lines_lost: u64,
+    /// Lines of input that were cut because they were too long.
+    pub lines_cut: u64,
+    /// Lines of input that were dropped because nobody took them.
+    pub lines_refused: u64,
+    /// How often an index of the peer was impossible.
+    pub bad_indexes: u64,
+    /// Notifications sent.
+    pub notifications: u64,
+    /// Notifications that Xen refused.
+    pub notify_failures: u64,
+}
+
+/// The domain's first console.
+#[derive(Debug)]
+pub struct Console {
+    page: Cell<Shared<'static>>,
+    port: Cell<EvtchnPort>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    outgoing: Outgoing,
+    incoming: Incoming,
+    output: Output,
+    lines: Lines,
+    stats: ConsoleStats,
+}
+
+impl Console {
+    /// A console over the ring page that the toolstack set up (`HVM_PARAM_CONSOLE_PFN`, `HVM_PARAM_CONSOLE_EVTCHN`).
+    ///
+    /// It goes on where the indexes in the page say: input that came for a former user of the ring is read.
+    #[must_use]
+    pub fn new(ring: Shared<'static>, port: EvtchnPort) -> Self {
+        let state = State {
+            outgoing: Outgoing::attach(ring, OUT),
+            incoming: Incoming::attach(ring, IN),
+            output: Output::default(),
+            lines: Lines::default(),
+            stats: ConsoleStats::default(),
+        };
+        Self { page: Cell::new(ring), port: Cell::new(port), state: RefCell::new(state) }
+    }
+
+    /// Goes on over another page and port, as after a restore. What is queued stays queued.
+    pub fn reconnect(&self, ring: Shared<'static>, port: EvtchnPort) {
+        self.page.set(ring);
+        self.port.set(port);
+        let mut state = self.state.borrow_mut();
+        state.outgoing = Outgoing::attach(ring, OUT);
+        state.incoming = Incoming::attach(ring, IN);
+    }
+
+    /// Queues text; `\n` becomes `\r\n`, as a terminal wants it. Never waits; [`Console::pump`] sends it.
+    pub fn write(&self, text: &[u8]) {
+        // Borrowed only if a panic comes from within: then its report goes by `write_sync_best_effort`.
+        if let Ok(mut state) = self.state.try_borrow_mut() {
+            state.output.write(text);
+        }
+    }
+
+    /// Moves output into the ring and input out of it. Sends at most one notification, and only if something moved.
+    /// Whether there was progress.
+    ///
+    /// # Ordering
+    /// Bytes before `out_prod` (release), that before the notification; `in_prod` (acquire) before the bytes, those
+    /// before `in_cons` (release).
+    pub fn pump(&self, h: &impl Hypervisor) -> bool {
+        let Ok(mut state) = self.state.try_borrow_mut() else { return false };
+        let received = state.receive();
+        let sent = state.send();
+        let waker = if received { state.lines.take_waker() } else { None };
+        drop(state);
+        self.notify(h, received || sent);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        received || sent
+    }
+
+    /// Whether there is nothing left to print: everything is in the ring.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.state.try_borrow().is_ok_and(|state| state.output.is_empty())
+    }
+
+    /// Waits for a line of input, without its end: at most 256 bytes of UTF-8 without control characters.
+    pub async fn read_line(&self) -> String {
+        poll_fn(|cx| {
+            let waker = cx.waker().clone();
+            let (line, _dropped_outside) = {
+                let mut state = self.state.borrow_mut();
+                match state.lines.take() {
+                    Some(line) => (Poll::Ready(line), None),
+                    None => (Poll::Pending, state.lines.set_waker(waker)),
+                }
+            };
+            line
+        })
+        .await
+    }
+
+    /// Last words: prints what is queued and then `text`, for as long as the other end takes it, and yields at most
+    /// `max_spins` times to let it. May be called at any moment, also while the console is in use. Whether all of
+    /// `text` is in the ring.
+    pub fn write_sync_best_effort(&self, h: &impl Hypervisor, text: &[u8], max_spins: u32) -> bool {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            // We were interrupted at work; what is queued is lost, and our index is the one in the page.
+            let mut outgoing = Outgoing::attach(self.page.get(), OUT);
+            let mut output = Output::default();
+            output.write(text);
+            return self.drain(h, &mut outgoing, &mut output, max_spins);
+        };
+        let State { outgoing, output, .. } = &mut *state;
+        // The old text has half of the time; the new one is more important.
+        if !self.drain(h, outgoing, output, max_spins / 2) {
+            output.drop_queued();
+        }
+        output.write(text);
+        self.drain(h, outgoing, output, max_spins.saturating_sub(max_spins / 2))
+    }
+
+    /// Sends and yields until `output` is empty, or the patience is at its end.
+    fn drain(
+        &self,
+        h: &impl Hypervisor,
+        outgoing: &mut Outgoing,
+        output: &mut Output,
+        max_spins: u32,
+    ) -> bool {
+        for _ in 0..max_spins {
+            let sent = output.send(|bytes| outgoing.write(bytes));
+            match sent {
+                Ok(0) => {}
+                Ok(_) => self.ring_once(h),
+                Err(_) => outgoing.resynchronise(),
+            }
+            if output.is_empty() {
+                return true;
+            }
+            h.sched_yield();
+        }
+        // Without patience, what fits is still sent.
+        if output.send(|bytes| outgoing.write(bytes)).is_ok_and(|sent| sent != 0) {
+            self.ring_once(h);
+        }
+        output.is_empty()
+    }
+
+    /// Notifies without counting: the counters may be borrowed, and last words have no use for an error.
+    fn ring_once(&self, h: &impl Hypervisor) {
+        let _ = h.evtchn_send(self.port.get());
+    }
+
+    /// What the console has done and seen since boot.
+    #[must_use]
+    pub fn stats(&self) -> ConsoleStats {
+        let Ok(state) = self.state.try_borrow() else { return ConsoleStats::default() };
+        ConsoleStats {
+            lines_lost: state.output.lines_lost(),
+            lines_cut: state.lines.cut(),
+            lines_refused: state.lines.refused(),
+            ..state.stats
+        }
+    }
+
+    fn notify(&self, h: &impl Hypervisor, moved: bool) {
+        if !moved {
+            return;
+        }
+        let refused = h.evtchn_send(self.port.get()).is_err();
+        if let Ok(mut state) = self.state.try_borrow_mut() {
+            let count =
+                if refused { &mut state.stats.notify_failures } else { &mut state.stats.notifications };
+            *count = count.wrapping_add(1);
+        }
+    }
+}
+
+impl State {
+    /// Takes what is in the ring of input; whether there was something.
+    fn receive(&mut self) -> bool {
+        let mut buffer = [0; IN_BYTES];
+        if let Ok(bytes) = self.incoming.read(&mut buffer) {
+            self.lines.push(bytes);
+            return !bytes.is_empty();
+        }
+        self.stats.bad_indexes = self.stats.bad_indexes.wrapping_add(1);
+        self.incoming.discard();
+        false
+    }
+
+    /// Fills the ring of output; whether there was something to fill it with, and room.
+    fn send(&mut self) -> bool {
+        let Self { outgoing, output, stats, .. } = self;
+        output.send(|bytes| outgoing.write(bytes)).map_or_else(
+            |_overrun| {
+                stats.bad_indexes = stats.bad_indexes.wrapping_add(1);
+                outgoing.resynchronise();
+                false
+            },
+            |sent| sent != 0,
+        )
+    }
+}
+
+impl fmt::Write for &Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
+    }
+}

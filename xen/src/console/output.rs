@@ -1,0 +1,119 @@
+//! What we have printed and nobody has read yet: a bounded queue that loses whole lines, the oldest first.
+//!
+//! ```text
+//!   write ──► queue: line\r\n line\r\n li… ──line by line──► current ──► ring
+//!                  │ full: the first line goes                  ▲
+//!                  └──────── lost += 1 ──── "[N lines lost]" ───┘ before the next line
+//! ```
+//!
+//! The line that is on its way is in `current`, out of reach: a line is printed whole or not at all. The gap is marked
+//! where it is, when it is reached.
+
+use alloc::collections::VecDeque;
+use alloc::format;
+
+/// Bytes that wait at most.
+pub(super) const QUEUE_BYTES: usize = 32 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    queue: VecDeque<u8>,
+    /// The line on its way; what of it is in the ring already is gone from here.
+    current: VecDeque<u8>,
+    /// Whether the last byte that came into `current` ended a line.
+    mid_line: bool,
+    /// The last byte that was written was `\r`.
+    after_return: bool,
+    /// Whole lines that were dropped since the last mark.
+    lost: u64,
+    /// The beginning of a line was dropped, and its end is not written yet, or still queued.
+    lost_beginning: bool,
+    lines_lost: u64,
+}
+
+impl Output {
+    /// Queues text, with `\r` before each `\n` that has none.
+    pub(super) fn write(&mut self, text: &[u8]) {
+        for &byte in text {
+            if byte == b'\n' && !self.after_return {
+                self.queue.push_back(b'\r');
+            }
+            self.after_return = byte == b'\r';
+            self.queue.push_back(byte);
+            while self.queue.len() > QUEUE_BYTES {
+                self.drop_line();
+            }
+        }
+    }
+
+    /// Drops the oldest line of the queue, or all of it if that is one unfinished line.
+    fn drop_line(&mut self) {
+        let end = self.queue.iter().position(|byte| *byte == b'\n');
+        self.lost_beginning = end.is_none();
+        match end {
+            Some(end) => {
+                self.queue.drain(..=end);
+                self.lost = self.lost.wrapping_add(1);
+                self.lines_lost = self.lines_lost.wrapping_add(1);
+            }
+            None => self.queue.clear(),
+        }
+    }
+
+    /// Gives up what is queued; the line on its way stays.
+    pub(super) fn drop_queued(&mut self) {
+        while !self.queue.is_empty() {
+            self.drop_line();
+        }
+    }
+
+    /// Hands bytes to `ring` until it takes less than it was given; how many it took.
+    ///
+    /// # Errors
+    /// The error of `ring`; nothing that it did not take is lost.
+    pub(super) fn send<E>(&mut self, mut ring: impl FnMut(&[u8]) -> Result<usize, E>) -> Result<usize, E> {
+        let mut total = 0_usize;
+        while self.fill_current() {
+            let (bytes, _) = self.current.as_slices();
+            let offered = bytes.len();
+            let taken = ring(bytes)?.min(offered);
+            self.current.drain(..taken);
+            total = total.saturating_add(taken);
+            if taken < offered {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    /// Whether there is something on its way, the next line if need be.
+    fn fill_current(&mut self) -> bool {
+        if !self.current.is_empty() {
+            return true;
+        }
+        let lost = self.lost.saturating_add(u64::from(self.lost_beginning));
+        if lost != 0 {
+            let before = if self.mid_line { "\r\n" } else { "" };
+            let plural = if lost == 1 { "" } else { "s" };
+            self.current.extend(format!("{before}[{lost} line{plural} lost]\r\n").bytes());
+            (self.lost, self.lost_beginning, self.mid_line) = (0, false, false);
+            return true;
+        }
+        let end = self.queue.iter().position(|byte| *byte == b'\n');
+        let len = end.map_or(self.queue.len(), |end| end.saturating_add(1));
+        self.current.extend(self.queue.drain(..len));
+        if !self.current.is_empty() {
+            self.mid_line = end.is_none();
+        }
+        !self.current.is_empty()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.current.is_empty() && self.lost == 0 && !self.lost_beginning
+    }
+
+    /// Whole lines dropped since boot.
+    pub(super) const fn lines_lost(&self) -> u64 {
+        self.lines_lost
+    }
+}
