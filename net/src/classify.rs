@@ -1,0 +1,155 @@
+//! Looks at a received frame before smoltcp does and says whose it is.
+//!
+//! ```text
+//!   frame ─┬─ not ours, malformed, forged ──────────────► Drop(why)
+//!          ├─ ARP, UDP, ICMP, fragments of those ───────► Common     one set: UDP sockets, DHCP
+//!          ├─ TCP ──────────────────────────────────────► Tcp        its connection's set, by 4-tuple
+//!          └─ a piece of a TCP segment ─────────────────► TcpFragment
+//! ```
+//!
+//! Reads only; every access goes through smoltcp's checked views. Checksums are left to smoltcp, so nothing here may be
+//! believed further than "which set": a wrong answer costs a lookup, not correctness. Some frames must not reach
+//! smoltcp at all: a DHCP offer from 0.0.0.0 would make it panic when it renews, a SYN to a broadcast address would
+//! be answered.
+
+use smoltcp::wire::{
+    ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpEndpoint, IpProtocol,
+    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber,
+};
+
+use crate::demux::Tuple;
+use crate::fragments::FragmentKey;
+use crate::status::{DropReason, FrameKind};
+
+/// Who we are, as far as frames can be addressed to us.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Me {
+    pub(crate) mac: EthernetAddress,
+    pub(crate) address: Option<Ipv4Cidr>,
+}
+
+impl Me {
+    fn is(&self, address: Ipv4Address) -> bool {
+        self.address.is_some_and(|cidr| cidr.address() == address)
+    }
+}
+
+/// Whose a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Nobody's.
+    Drop(DropReason),
+    /// Everybody's: not TCP.
+    Common(FrameKind),
+    /// A connection's or a listener's.
+    Tcp(Segment),
+    /// A piece of a TCP segment; the first one tells whose.
+    TcpFragment {
+        /// What the pieces of one datagram have in common.
+        key: FragmentKey,
+        /// The ports, if this is the first piece.
+        head: Option<Tuple>,
+    },
+}
+
+/// What the demultiplexer must know of a TCP segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) tuple: Tuple,
+    pub(crate) seq: TcpSeqNumber,
+    /// Opens a connection: SYN, without ACK or RST or FIN.
+    pub(crate) opens: bool,
+    pub(crate) rst: bool,
+    /// What follows this segment in the sequence space.
+    pub(crate) next: TcpSeqNumber,
+}
+
+/// Whether one host can have this address. smoltcp panics when it is to resolve any other.
+pub(crate) fn is_unicast(address: Ipv4Address) -> bool {
+    !(address.is_broadcast() || address.is_multicast() || address.is_unspecified())
+}
+
+/// Says whose `frame` is.
+pub(crate) fn classify(frame: &[u8], me: &Me) -> Class {
+    let Ok(frame) = EthernetFrame::new_checked(frame) else { return Class::Drop(DropReason::Malformed) };
+    let to = frame.dst_addr();
+    if to != me.mac && !to.is_multicast() && !to.is_broadcast() {
+        return Class::Drop(DropReason::NotForUs);
+    }
+    if !frame.src_addr().is_unicast() {
+        return Class::Drop(DropReason::ForgedSource);
+    }
+    match frame.ethertype() {
+        EthernetProtocol::Arp => arp(frame.payload(), me),
+        EthernetProtocol::Ipv4 => ipv4(frame.payload(), me, to == me.mac),
+        EthernetProtocol::Ipv6 => Class::Drop(DropReason::Ipv6),
+        EthernetProtocol::Unknown(_) => Class::Drop(DropReason::EtherType),
+    }
+}
+
+/// Only requests for our address and replies to us matter; on a wide network most ARP frames are others'.
+fn arp(packet: &[u8], me: &Me) -> Class {
+    match ArpPacket::new_checked(packet).and_then(|packet| ArpRepr::parse(&packet)) {
+        Ok(ArpRepr::EthernetIpv4 { target_protocol_addr, .. }) if me.is(target_protocol_addr) => {
+            Class::Common(FrameKind::Arp)
+        }
+        Ok(_) => Class::Drop(DropReason::ArpForOthers),
+        Err(_) => Class::Drop(DropReason::Malformed),
+    }
+}
+
+fn ipv4(packet: &[u8], me: &Me, unicast: bool) -> Class {
+    let Ok(packet) = Ipv4Packet::new_checked(packet) else { return Class::Drop(DropReason::Malformed) };
+    if packet.version() != 4 {
+        return Class::Drop(DropReason::Malformed);
+    }
+    let (from, to) = (packet.src_addr(), packet.dst_addr());
+    if !is_unicast(from) || from.is_loopback() || me.is(from) {
+        return Class::Drop(DropReason::ForgedSource);
+    }
+    let fragment = packet.more_frags() || packet.frag_offset() != 0;
+    match packet.next_header() {
+        // RFC 1122, 4.2.3.10: TCP to a broadcast or multicast address is discarded silently.
+        IpProtocol::Tcp if !unicast || !me.is(to) => Class::Drop(DropReason::TcpNotForUs),
+        IpProtocol::Tcp if fragment => tcp_fragment(&packet),
+        IpProtocol::Tcp => tcp(&packet),
+        _ if fragment => Class::Common(FrameKind::Fragment),
+        IpProtocol::Udp => Class::Common(FrameKind::Udp),
+        IpProtocol::Icmp => Class::Common(FrameKind::Icmp),
+        _ => Class::Common(FrameKind::Other),
+    }
+}
+
+fn tcp(packet: &Ipv4Packet<&[u8]>) -> Class {
+    let Ok(tcp) = TcpPacket::new_checked(packet.payload()) else { return Class::Drop(DropReason::Malformed) };
+    let seq = tcp.seq_number();
+    Class::Tcp(Segment {
+        tuple: tuple(packet, &tcp),
+        seq,
+        opens: tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin(),
+        rst: tcp.rst(),
+        next: TcpSeqNumber(seq.0.wrapping_add(i32::try_from(tcp.segment_len()).unwrap_or(0))),
+    })
+}
+
+fn tcp_fragment(packet: &Ipv4Packet<&[u8]>) -> Class {
+    let key = FragmentKey { from: packet.src_addr(), to: packet.dst_addr(), ident: packet.ident() };
+    if packet.frag_offset() != 0 {
+        return Class::TcpFragment { key, head: None };
+    }
+    // RFC 3128: a first piece without the whole header has no use but to get past filters.
+    let Ok(tcp) = TcpPacket::new_checked(packet.payload()) else {
+        return Class::Drop(DropReason::TinyFragment);
+    };
+    Class::TcpFragment { key, head: Some(tuple(packet, &tcp)) }
+}
+
+fn tuple(packet: &Ipv4Packet<&[u8]>, tcp: &TcpPacket<&[u8]>) -> Tuple {
+    Tuple {
+        local: IpEndpoint::new(packet.dst_addr().into(), tcp.dst_port()),
+        remote: IpEndpoint::new(packet.src_addr().into(), tcp.src_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

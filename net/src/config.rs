@@ -1,0 +1,60 @@
+//! How the stack is set up: addresses, name, limits. Read once, when the [`crate::Stack`] is made.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
+
+/// What a [`crate::Stack`] is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the interface's address comes from.
+    pub addressing: Addressing,
+    /// The name of this host, sent to the DHCP server; empty: none is sent.
+    pub hostname: String,
+    /// Seeds ports, identifiers, the demultiplexer's hash and smoltcp's generator. A different one at each boot.
+    pub seed: u64,
+    /// What a peer may make us spend.
+    pub limits: Limits,
+}
+
+/// Where the interface's address comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Addressing {
+    /// Ask a DHCPv4 server, and keep asking.
+    Dhcp,
+    /// A fixed IPv4 address.
+    Static {
+        /// Our address and the length of our network's prefix.
+        address: Ipv4Cidr,
+        /// The way to everybody else; without one, only our own network is reached.
+        gateway: Option<Ipv4Address>,
+        /// Name servers; shown in the status, not used by the stack.
+        dns: Vec<Ipv4Address>,
+    },
+}
+
+/// Caps on what the network can make us spend; each one that is hit is counted in [`crate::Counters`].
+///
+/// Memory that connections may take: `connections × (rx_buffer + tx_buffer + about 2 KiB)`, see
+/// [`crate::TcpOptions`]. With the defaults that is at most 34 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// TCP connections in all states together.
+    pub connections: usize,
+    /// Those of them whose handshake is not finished.
+    pub half_open: usize,
+    /// Those of them in TIME-WAIT; the oldest makes room for the next, and for a SYN when `connections` is reached.
+    pub time_wait: usize,
+    /// Received frames handled in one turn.
+    pub rx_budget: usize,
+    /// Frames sent in one turn.
+    pub tx_budget: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 1024, half_open: 256, time_wait: 128, rx_budget: 64, tx_budget: 256 }
+    }
+}

@@ -1,0 +1,208 @@
+//! The sending half of a turn: deadlines make jobs dirty, dirty jobs are polled in turn until the budget or the slots
+//! run out.
+//!
+//! No job sends more than a burst before the next one has its turn. A job that was stopped for want of a slot is the
+//! first of the next turn, and nothing is polled until then: time alone frees no slot.
+
+use netfront::Nic;
+use smoltcp::iface::{Interface, PollResult, SocketSet};
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+
+use crate::error::NetError;
+use crate::sched::Job;
+use crate::state::State;
+use crate::status::bump;
+use crate::time;
+
+/// Frames that a job may send before the next one has its turn.
+const BURST: usize = 8;
+
+/// Deadlines handled in one turn.
+const TIMER_BUDGET: usize = 1024;
+
+/// smoltcp's silence after it asked for a neighbour's address.
+const NEIGHBOR_SILENCE: Duration = Duration::from_secs(1);
+
+/// How long a job rests that wants to send at once and does not. smoltcp has no such state that is known; should there
+/// be one, it must not spin.
+const REST: Duration = Duration::from_millis(10);
+
+/// What polling a set came to.
+#[derive(Clone, Copy)]
+struct Pumped {
+    sent: usize,
+    /// The interface has no slot left.
+    blocked: bool,
+}
+
+impl State {
+    /// Makes jobs dirty whose deadline is reached. `true`: there are more.
+    pub(crate) fn fire_timers(&mut self) -> bool {
+        for _ in 0..TIMER_BUDGET {
+            let Some(job) = self.sched.take_due(self.now) else { return false };
+            let slot = match job {
+                Job::Common => Some(&mut self.common_slot),
+                Job::Udp(id) => self.udp.get_mut(id).map(|entry| &mut entry.slot),
+                Job::Tcp(id) => self.conns.get_mut(id).map(|conn| &mut conn.slot),
+            };
+            if let Some(slot) = slot
+                && self.sched.fired(job, slot, self.now)
+            {
+                bump(&mut self.counters.timers_fired);
+                self.sched.mark(job, slot);
+            }
+        }
+        self.sched.next().is_some_and(|at| at <= self.now)
+    }
+
+    /// Polls dirty jobs. `true`: there are more, and slots for them.
+    pub(crate) fn transmit<N: Nic>(&mut self, nic: &mut N) -> bool {
+        let mut budget = self.limits.tx_budget.max(1);
+        while budget > 0 {
+            if !self.link_up || nic.tx_exhausted() {
+                bump(&mut self.counters.tx_exhausted);
+                return false;
+            }
+            let Some(job) = self.sched.take() else { return false };
+            let sent = match job {
+                Job::Common => self.transmit_common(nic),
+                Job::Udp(id) => self.transmit_udp(nic, id),
+                Job::Tcp(id) => self.transmit_tcp(nic, id),
+            };
+            // A job that sends nothing costs something too.
+            budget = budget.saturating_sub(sent.max(1));
+        }
+        let more = self.sched.dirty() > 0 && !nic.tx_exhausted();
+        if more {
+            bump(&mut self.counters.tx_budget_hits);
+        }
+        more
+    }
+
+    fn transmit_common<N: Nic>(&mut self, nic: &mut N) -> usize {
+        self.common_slot.taken();
+        let visits = &mut self.counters.socket_visits;
+        let pumped = pump(&mut self.iface, nic, self.now, &mut self.common, visits);
+        self.follow_dhcp();
+        let wish = self.iface.poll_at(self.now, &self.common);
+        let last = self.address.deadline();
+        self.schedule(Job::Common, pumped, wish, last);
+        pumped.sent
+    }
+
+    fn transmit_udp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
+        let now = self.now;
+        let Some(entry) = self.udp.get_mut(id) else { return 0 };
+        entry.slot.taken();
+        let mut all = Pumped { sent: 0, blocked: false };
+        let mut wish = None;
+        for lane in &mut entry.lanes {
+            if lane.queued == 0 {
+                continue;
+            }
+            let visits = &mut self.counters.socket_visits;
+            let pumped = pump(&mut self.iface, nic, now, &mut lane.sockets, visits);
+            let lane_wish = self.iface.poll_at(now, &lane.sockets);
+            // A set without a wish is empty; and smoltcp drops what it has no source address for.
+            lane.queued =
+                if lane_wish.is_none() { 0 } else { lane.queued.saturating_sub(pumped.sent).max(1) };
+            let waits = lane_wish.is_some_and(|at| at > now);
+            lane.stuck = waits.then(|| lane.stuck.unwrap_or(now));
+            wish = earlier(wish, lane_wish);
+            all.sent = all.sent.saturating_add(pumped.sent);
+            all.blocked |= pumped.blocked;
+        }
+        if self.settle_udp(id) {
+            let last = self.udp.get(id).and_then(|entry| entry.expires());
+            self.schedule(Job::Udp(id), all, wish, last);
+        }
+        all.sent
+    }
+
+    fn transmit_tcp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
+        let Some(conn) = self.conns.get_mut(id) else { return 0 };
+        conn.slot.taken();
+        if !self.check_time(id) {
+            return 0;
+        }
+        let Some(conn) = self.conns.get_mut(id) else { return 0 };
+        if conn.holds_unread() && conn.time_wait.is_some_and(|since| rested(since) <= self.now) {
+            self.sched.arm(Job::Tcp(id), &mut conn.slot, Some(time::after(self.now, NEIGHBOR_SILENCE)));
+            return 0;
+        }
+        let before = conn.socket().state();
+        let visits = &mut self.counters.socket_visits;
+        let pumped = pump(&mut self.iface, nic, self.now, &mut conn.sockets, visits);
+        let closed = conn.socket().state() == tcp::State::Closed && before != tcp::State::Closed;
+        if closed && before != tcp::State::TimeWait && conn.fault.is_none() {
+            // Our timeouts are not smoltcp's; it closes for no other reason.
+            conn.fault = Some(NetError::AddressLost);
+        }
+        if self.settle(id)
+            && let Some(conn) = self.conns.get(id)
+        {
+            let wish = self.iface.poll_at(self.now, &conn.sockets);
+            let last = earlier(conn.expires, conn.gives_up());
+            self.schedule(Job::Tcp(id), pumped, wish, last);
+        }
+        pumped.sent
+    }
+
+    /// When the job is next to be polled: `wish` is smoltcp's, `last` is ours.
+    fn schedule(&mut self, job: Job, pumped: Pumped, wish: Option<Instant>, last: Option<Instant>) {
+        let now = self.now;
+        let slot = match job {
+            Job::Common => Some(&mut self.common_slot),
+            Job::Udp(id) => self.udp.get_mut(id).map(|entry| &mut entry.slot),
+            Job::Tcp(id) => self.conns.get_mut(id).map(|conn| &mut conn.slot),
+        };
+        let Some(slot) = slot else { return };
+        if pumped.blocked {
+            self.sched.mark_first(job, slot);
+            return;
+        }
+        // A neighbour's address was asked for just now: an ARP frame may be sooner than the second.
+        if pumped.sent == 0 && wish == Some(time::after(now, NEIGHBOR_SILENCE)) {
+            self.sched.stick(job, slot);
+        }
+        let wish = match wish {
+            Some(at) if at <= now && pumped.sent > 0 => {
+                self.sched.mark(job, slot);
+                None
+            }
+            Some(at) if at <= now => Some(time::after(now, REST)),
+            wish => wish,
+        };
+        self.sched.arm(job, slot, earlier(wish, last));
+    }
+}
+
+/// Sends up to a burst from one set.
+fn pump<N: Nic>(
+    iface: &mut Interface,
+    nic: &mut N,
+    now: Instant,
+    sockets: &mut SocketSet<'static>,
+    visits: &mut u64,
+) -> Pumped {
+    for sent in 0..BURST {
+        bump(visits);
+        if iface.poll_egress(now, nic, sockets) == PollResult::None {
+            return Pumped { sent, blocked: nic.tx_exhausted() };
+        }
+    }
+    Pumped { sent: BURST, blocked: false }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Shortly before smoltcp's TIME-WAIT of ten seconds ends.
+fn rested(since: Instant) -> Instant {
+    time::after(since, Duration::from_millis(9_500))
+}

@@ -1,0 +1,82 @@
+//! What can go wrong for an application: one word per cause, because the cures differ.
+
+use core::fmt;
+
+use embedded_io_async::ErrorKind;
+
+/// An operation on the network failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetError {
+    /// The interface has no address yet (or lost it). Wait for [`crate::Net::configured`].
+    NoAddress,
+    /// No route leads to the peer: it is not on our network and there is no gateway.
+    NoRoute,
+    /// The address or the port cannot be talked to: unspecified, our own, or port 0.
+    Unaddressable,
+    /// The local port is taken.
+    PortInUse,
+    /// Every ephemeral port is taken.
+    NoPorts,
+    /// The cap of connections is reached ([`crate::Limits::connections`]).
+    TooManyConnections,
+    /// The peer refused the connection: nobody listens there.
+    Refused,
+    /// The peer reset the connection.
+    Reset,
+    /// The peer fell silent for longer than the timeout.
+    TimedOut,
+    /// The address that the connection was bound to is not ours any more.
+    AddressLost,
+    /// This end of the connection was closed or aborted by us.
+    Closed,
+    /// The datagram is longer than the link carries in one frame.
+    TooLong,
+    /// The datagram is longer than the buffer that should have taken it; it is lost.
+    Truncated,
+}
+
+impl NetError {
+    /// The cause in words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAddress => "no address",
+            Self::NoRoute => "no route to the peer",
+            Self::Unaddressable => "the peer cannot be addressed",
+            Self::PortInUse => "port in use",
+            Self::NoPorts => "no free port",
+            Self::TooManyConnections => "too many connections",
+            Self::Refused => "connection refused",
+            Self::Reset => "connection reset by the peer",
+            Self::TimedOut => "timed out",
+            Self::AddressLost => "the local address is gone",
+            Self::Closed => "closed",
+            Self::TooLong => "datagram too long",
+            Self::Truncated => "datagram truncated",
+        }
+    }
+}
+
+impl fmt::Display for NetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl core::error::Error for NetError {}
+
+impl embedded_io_async::Error for NetError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoAddress | Self::NoRoute | Self::AddressLost => ErrorKind::AddrNotAvailable,
+            Self::Unaddressable | Self::TooLong => ErrorKind::InvalidInput,
+            Self::PortInUse | Self::NoPorts => ErrorKind::AddrInUse,
+            Self::TooManyConnections => ErrorKind::OutOfMemory,
+            Self::Refused => ErrorKind::ConnectionRefused,
+            Self::Reset => ErrorKind::ConnectionReset,
+            Self::TimedOut => ErrorKind::TimedOut,
+            Self::Closed => ErrorKind::NotConnected,
+            Self::Truncated => ErrorKind::InvalidData,
+        }
+    }
+}

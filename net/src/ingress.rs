@@ -1,0 +1,159 @@
+//! The receiving half of a turn: each frame to the set that it belongs to, within a budget.
+
+use netfront::Nic;
+use smoltcp::iface::PollIngressSingleResult;
+use smoltcp::socket::tcp;
+use smoltcp::wire::TcpSeqNumber;
+
+use crate::classify::{Class, Segment, classify};
+use crate::demux::Tuple;
+use crate::error::NetError;
+use crate::fragments::FragmentKey;
+use crate::sched::Job;
+use crate::state::State;
+use crate::status::{FrameKind, bump};
+use crate::tcp::open::Admission;
+
+impl State {
+    /// Handles received frames up to the budget. `true`: there are more.
+    pub(crate) fn receive<N: Nic>(&mut self, nic: &mut N) -> bool {
+        for _ in 0..self.limits.rx_budget.max(1) {
+            let Some(frame) = nic.peek() else { return false };
+            let class = classify(frame, &self.me);
+            if !self.frame(nic, class) {
+                // The frame that was shown is not given: nothing is to be had of this interface now.
+                return false;
+            }
+        }
+        let more = nic.peek().is_some();
+        if more {
+            bump(&mut self.counters.rx_budget_hits);
+        }
+        more
+    }
+
+    /// Handles the frame that was classified. `false`: the interface did not give it.
+    fn frame<N: Nic>(&mut self, nic: &mut N, class: Class) -> bool {
+        match class {
+            Class::Drop(reason) => {
+                self.counters.drop(reason);
+                nic.discard();
+                true
+            }
+            Class::Common(kind) => {
+                self.counters.received(kind);
+                let taken = self.feed_common(nic);
+                if kind == FrameKind::Arp {
+                    self.retry_stuck();
+                }
+                taken
+            }
+            Class::Tcp(segment) => {
+                self.counters.received(FrameKind::Tcp);
+                self.segment(nic, &segment)
+            }
+            Class::TcpFragment { key, head } => {
+                self.counters.received(FrameKind::Fragment);
+                self.tcp_fragment(nic, key, head)
+            }
+        }
+    }
+
+    fn feed_common<N: Nic>(&mut self, nic: &mut N) -> bool {
+        let sockets = u64::try_from(self.common.iter().count()).unwrap_or(0);
+        self.counters.socket_visits = self.counters.socket_visits.wrapping_add(sockets);
+        let result = self.iface.poll_ingress_single(self.now, nic, &mut self.common);
+        self.mark(Job::Common);
+        result != PollIngressSingleResult::None
+    }
+
+    /// A neighbour may have answered: what waits for one is tried again. smoltcp alone would wait a second.
+    fn retry_stuck(&mut self) {
+        for job in self.sched.take_stuck() {
+            match job {
+                Job::Common => self.common_slot.unstuck(),
+                Job::Udp(id) => self.udp.get_mut(id).into_iter().for_each(|entry| entry.slot.unstuck()),
+                Job::Tcp(id) => self.conns.get_mut(id).into_iter().for_each(|conn| conn.slot.unstuck()),
+            }
+            self.mark(job);
+        }
+    }
+
+    fn segment<N: Nic>(&mut self, nic: &mut N, segment: &Segment) -> bool {
+        let known = self.conns.find(&segment.tuple).filter(|id| !self.give_way(*id, segment));
+        let admission = known.map_or_else(|| self.admit(segment), Admission::Conn);
+        match admission {
+            Admission::Conn(id) => self.feed_conn(nic, id, Some(segment)),
+            Admission::Drop(reason) => {
+                self.counters.drop(reason);
+                nic.discard();
+                true
+            }
+            Admission::Refuse => {
+                bump(&mut self.counters.refused);
+                self.feed_nobody(nic)
+            }
+        }
+    }
+
+    /// Ends a connection in TIME-WAIT when its peer opens a new one with the same ports (RFC 9293, 3.6.1: with a
+    /// sequence number beyond the old one's). `true`: it is gone.
+    fn give_way(&mut self, id: usize, segment: &Segment) -> bool {
+        let Some(conn) = self.conns.get(id) else { return false };
+        let port = segment.tuple.local.port;
+        let newer = after(segment.seq, conn.next_seq);
+        let gives_way =
+            segment.opens && newer && conn.time_wait.is_some() && self.listeners.contains_key(&port);
+        if gives_way {
+            bump(&mut self.counters.time_wait_recycled);
+            // An application that still holds it may read on.
+            self.conns.unmap(id);
+            self.mark(Job::Tcp(id));
+        }
+        gives_way
+    }
+
+    fn feed_conn<N: Nic>(&mut self, nic: &mut N, id: usize, segment: Option<&Segment>) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return self.feed_nobody(nic) };
+        let before = conn.socket().state();
+        bump(&mut self.counters.socket_visits);
+        let result = self.iface.poll_ingress_single(self.now, nic, &mut conn.sockets);
+        conn.heard = self.now;
+        let state = conn.socket().state();
+        if let Some(segment) = segment {
+            if state != tcp::State::TimeWait || before != state {
+                conn.next_seq = segment.next;
+            }
+            if segment.rst && state == tcp::State::Closed && before != state && conn.fault.is_none() {
+                let refused = before == tcp::State::SynSent;
+                conn.fault = Some(if refused { NetError::Refused } else { NetError::Reset });
+                bump(&mut self.counters.reset);
+            }
+        }
+        if before == tcp::State::SynSent && state == tcp::State::Established {
+            bump(&mut self.counters.connected);
+        }
+        self.mark(Job::Tcp(id));
+        result != PollIngressSingleResult::None
+    }
+
+    /// smoltcp answers with RST, if an answer is due.
+    fn feed_nobody<N: Nic>(&mut self, nic: &mut N) -> bool {
+        let result = self.iface.poll_ingress_single(self.now, nic, &mut self.nowhere);
+        result != PollIngressSingleResult::None
+    }
+
+    /// A piece goes with the set of its connection. One that has none opens none: a SYN needs no fragments.
+    fn tcp_fragment<N: Nic>(&mut self, nic: &mut N, key: FragmentKey, head: Option<Tuple>) -> bool {
+        let tuple = self.fragments.tuple(key, head);
+        match tuple.and_then(|tuple| self.conns.find(&tuple)) {
+            Some(id) => self.feed_conn(nic, id, None),
+            None => self.feed_nobody(nic),
+        }
+    }
+}
+
+/// Whether `a` comes after `b` in a sequence space that wraps, or is `b`.
+fn after(a: TcpSeqNumber, b: TcpSeqNumber) -> bool {
+    a.0.wrapping_sub(b.0) >= 0
+}

@@ -1,0 +1,57 @@
+//! smoltcp put to work: one interface, its addresses, and connections by the thousand as async sockets.
+//!
+//! ```text
+//!   applications:   TcpListener   TcpStream   UdpSocket            Net: Rc, single-threaded
+//!                        │            │           │
+//!   sets of sockets:     └► one per connection ◄┐ └► one for the rest, DHCP included
+//!                                    │          │demux by 4-tuple, before smoltcp sees the frame
+//!   schedule:              dirty list, timers   │
+//!                                    │          │
+//!   Stack::turn:           reap ─► receive ─► deadlines ─► transmit ─► flush ─► final check
+//!                                    │          ▲
+//!   netfront::Nic                    ▼          │
+//! ```
+//!
+//! smoltcp looks at every socket of a set for every frame and in every poll. Given one set for each connection, and a
+//! list of those that have something to do, it looks at one: the cost of a request does not grow with the number of
+//! idle connections.
+//!
+//! What it does not do: IPv6 (frames are dropped and counted), sending datagrams longer than the MTU, name resolution,
+//! more than one address. Its neighbours: below it [`netfront`], above it the kernel's loop and the appliances.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod address;
+mod arp;
+mod classify;
+mod config;
+mod demux;
+mod egress;
+mod error;
+mod fragments;
+mod ingress;
+mod net;
+mod options;
+mod rng;
+mod sched;
+mod stack;
+mod state;
+mod status;
+mod tcp;
+mod time;
+mod udp;
+
+pub use config::{Addressing, Config, Limits};
+pub use error::NetError;
+pub use net::Net;
+pub use options::{TcpOptions, UdpOptions};
+pub use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr};
+pub use stack::{Stack, Turn};
+pub use status::{Counters, DhcpStatus, DropReason, NetStatus};
+pub use tcp::half::{TcpReader, TcpWriter};
+pub use tcp::listener::TcpListener;
+pub use tcp::stream::TcpStream;
+pub use udp::socket::UdpSocket;

@@ -1,0 +1,127 @@
+//! The applications' side: sockets, addresses, counters.
+
+use alloc::rc::Rc;
+use core::cell::{RefCell, RefMut};
+use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
+
+use smoltcp::wire::{IpEndpoint, Ipv4Address};
+
+use crate::classify::is_unicast;
+use crate::error::NetError;
+use crate::options::{TcpOptions, UdpOptions};
+use crate::state::State;
+use crate::status::NetStatus;
+use crate::tcp::listener::TcpListener;
+use crate::tcp::stream::TcpStream;
+use crate::udp::socket::UdpSocket;
+
+/// The network, as applications see it. Cheap to clone; single-threaded.
+#[derive(Clone)]
+pub struct Net(Rc<RefCell<State>>);
+
+impl Net {
+    pub(crate) const fn new(state: Rc<RefCell<State>>) -> Self {
+        Self(state)
+    }
+
+    /// The shared part. No caller keeps it over an `await` or hands it to foreign code, so it is never borrowed twice.
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
+    }
+
+    /// Listens for TCP connections on `port`, on every address of ours.
+    ///
+    /// # Errors
+    /// [`NetError::PortInUse`]; [`NetError::Unaddressable`] for port 0.
+    pub fn tcp_listen(&self, port: u16, options: TcpOptions) -> Result<TcpListener, NetError> {
+        TcpListener::new(self, port, options)
+    }
+
+    /// Opens a TCP connection to `remote`, and waits until it is there.
+    ///
+    /// # Errors
+    /// [`NetError::Refused`], [`NetError::TimedOut`], or why it could not be tried: [`NetError::NoAddress`],
+    /// [`NetError::NoRoute`], [`NetError::Unaddressable`], [`NetError::NoPorts`], [`NetError::TooManyConnections`].
+    pub async fn tcp_connect(
+        &self,
+        remote: impl Into<IpEndpoint>,
+        options: TcpOptions,
+    ) -> Result<TcpStream, NetError> {
+        let id = self.state().open_active(remote.into(), &options)?;
+        // From here on a drop gives the attempt up.
+        let stream = TcpStream::new(self.clone(), id);
+        stream.connected().await?;
+        Ok(stream)
+    }
+
+    /// Binds a UDP socket to `port`; port 0 chooses a free one.
+    ///
+    /// # Errors
+    /// [`NetError::PortInUse`], [`NetError::NoPorts`].
+    pub fn udp_bind(&self, port: u16, options: UdpOptions) -> Result<UdpSocket, NetError> {
+        UdpSocket::new(self, port, &options)
+    }
+
+    /// Waits until the interface has an address.
+    pub async fn configured(&self) {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if state.me.address.is_some() {
+                return Poll::Ready(());
+            }
+            state.address.register(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The state of the stack now.
+    #[must_use]
+    pub fn status(&self) -> NetStatus {
+        let state = self.0.borrow();
+        NetStatus {
+            mac: state.me.mac,
+            hostname: state.address.hostname.clone(),
+            link_up: state.link_up,
+            mtu: state.mtu,
+            address: state.me.address,
+            gateway: state.address.gateway,
+            dns: state.address.dns.clone(),
+            dhcp: state.address.status(state.now),
+            connections: state.conns.len(),
+            half_open: state.conns.half_open,
+            time_wait: state.conns.time_wait.len(),
+            listeners: state.listeners.len(),
+            udp_sockets: state.udp.len(),
+            timers: state.sched.timers(),
+            counters: state.counters,
+        }
+    }
+
+    /// An application wrote, read or closed something: a turn is due.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.0.borrow().sched.dirty() > 0
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Whether the address is ours.
+    pub(crate) fn is_me(&self, address: Ipv4Address) -> bool {
+        self.me.address.is_some_and(|cidr| cidr.address() == address)
+    }
+
+    /// Whether a connection to this address can be thought of.
+    pub(crate) fn is_peer(&self, peer: Ipv4Address) -> bool {
+        let broadcast = self.me.address.and_then(|cidr| cidr.broadcast()) == Some(peer);
+        is_unicast(peer) && !peer.is_loopback() && !broadcast && !self.is_me(peer)
+    }
+}

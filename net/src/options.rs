@@ -1,0 +1,65 @@
+//! What an application chooses for a socket.
+
+use core::time::Duration;
+
+/// Choices for a TCP connection, or for all connections of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Receive buffer, bytes; also the largest window we offer. Raise it for bulk transfers over long ways:
+    /// throughput is at most `rx_buffer / round-trip time`.
+    pub rx_buffer: usize,
+    /// Send buffer, bytes: what may be unacknowledged.
+    pub tx_buffer: usize,
+    /// Hold small segments back while others are unacknowledged (RFC 896). Off: answers leave at once.
+    pub nagle: bool,
+    /// How long an acknowledgement may wait for data to ride on; `None`: never.
+    pub ack_delay: Option<Duration>,
+    /// After this much silence, ask whether the peer is still there.
+    pub keep_alive: Option<Duration>,
+    /// Give up when the peer is silent for this long while it owes us an acknowledgement (data, FIN or keep-alive).
+    /// An idle connection without keep-alive is never given up. `None`: never give up.
+    pub timeout: Option<Duration>,
+    /// Give up connecting after this long.
+    pub connect_timeout: Duration,
+    /// Listener only: connections that are not accepted yet, half-open ones included. A SYN beyond is dropped.
+    pub backlog: usize,
+}
+
+impl TcpOptions {
+    /// Bytes of each buffer by default.
+    pub const DEFAULT_BUFFER: usize = 16 * 1024;
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self {
+            rx_buffer: Self::DEFAULT_BUFFER,
+            tx_buffer: Self::DEFAULT_BUFFER,
+            nagle: false,
+            ack_delay: Some(Duration::from_millis(10)),
+            keep_alive: None,
+            timeout: Some(Duration::from_secs(100)),
+            connect_timeout: Duration::from_secs(30),
+            backlog: 256,
+        }
+    }
+}
+
+/// Choices for a UDP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UdpOptions {
+    /// Datagrams that may wait to be received; more are dropped.
+    pub rx_packets: usize,
+    /// Bytes of payload that may wait to be received.
+    pub rx_bytes: usize,
+    /// Datagrams that may wait to be sent.
+    pub tx_packets: usize,
+    /// Bytes of payload that may wait to be sent.
+    pub tx_bytes: usize,
+}
+
+impl Default for UdpOptions {
+    fn default() -> Self {
+        Self { rx_packets: 64, rx_bytes: 64 * 1024, tx_packets: 64, tx_bytes: 32 * 1024 }
+    }
+}

@@ -1,0 +1,102 @@
+//! The machine's side: one turn of the loop.
+//!
+//! ```text
+//!   reap ─► link changed? ─► receive ≤ budget ─► deadlines ─► egress of dirty ≤ budget ─► flush ─► final check
+//! ```
+//!
+//! Every step is bounded, so a flood of frames delays deadlines by one budget and no more.
+
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use core::fmt;
+
+use netfront::Nic;
+use xen::SystemTime;
+
+use crate::config::Config;
+use crate::net::Net;
+use crate::state::State;
+use crate::status::bump;
+use crate::time;
+
+/// The stack over one network interface, driven by the kernel's loop.
+pub struct Stack<N: Nic> {
+    nic: N,
+    net: Net,
+}
+
+/// What a turn leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// When the next turn is due at the latest; `None`: only when something happens.
+    pub next: Option<SystemTime>,
+    /// Another turn is due at once, without sleep.
+    pub more: bool,
+}
+
+impl<N: Nic> Stack<N> {
+    /// A stack over `nic`. Nothing is sent before the first turn.
+    pub fn new(mut nic: N, config: Config, now: SystemTime) -> Self {
+        let state = State::new(&mut nic, config, time::instant(now));
+        Self { nic, net: Net::new(Rc::new(RefCell::new(state))) }
+    }
+
+    /// What applications hold.
+    #[must_use]
+    pub fn net(&self) -> Net {
+        self.net.clone()
+    }
+
+    /// One turn: takes what came in, sends what is due. Wakes tasks, and runs none.
+    ///
+    /// To be called when the interface has an event, when [`Turn::next`] is reached, when [`Net::has_work`], and again
+    /// while [`Turn::more`].
+    pub fn turn(&mut self, now: SystemTime) -> Turn {
+        let mut state = self.net.state();
+        bump(&mut state.counters.turns);
+        state.now = time::instant(now);
+        self.nic.reap();
+        state.follow_link(&mut self.nic);
+        let received = state.receive(&mut self.nic);
+        let timers = state.fire_timers();
+        state.announce(&mut self.nic);
+        let sending = state.transmit(&mut self.nic);
+        self.nic.flush();
+        let next = state.sched.next().map(time::system_time);
+        drop(state);
+        // Asking for an event costs the backend one: not when the next turn comes anyway.
+        let more = received || timers || sending || self.nic.final_check();
+        Turn { next, more }
+    }
+
+    /// The interface.
+    pub const fn nic(&self) -> &N {
+        &self.nic
+    }
+
+    /// The interface, for changes.
+    pub const fn nic_mut(&mut self) -> &mut N {
+        &mut self.nic
+    }
+}
+
+impl<N: Nic> fmt::Debug for Stack<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("net", &self.net).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// A link that came up may lead to another backend, with other abilities, in another network.
+    fn follow_link<N: Nic>(&mut self, nic: &mut N) {
+        self.link_up = nic.link_up();
+        let generation = nic.link_generation();
+        if generation == self.link_generation {
+            return;
+        }
+        self.link_generation = generation;
+        self.rebuild_interface(nic);
+        self.address.announce = self.me.address.is_some();
+        self.look_again();
+    }
+}

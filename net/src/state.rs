@@ -1,0 +1,157 @@
+//! Everything that the machine's side ([`crate::Stack`]) and the applications' side ([`crate::Net`]) share.
+//!
+//! It lies in one `Rc<RefCell<_>>`: single-threaded, borrowed for the length of one call, never across an `await`.
+//! smoltcp and this crate wake tasks while it is borrowed. That is sound because a waker here only sets a flag and
+//! queues its task: the executor polls tasks between turns, never inside `wake`.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use netfront::Nic;
+use slab::Slab;
+use smoltcp::iface::{Config as IfaceConfig, Interface, SocketSet};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
+
+use crate::address::Address;
+use crate::classify::Me;
+use crate::config::{Config, Limits};
+use crate::fragments::Fragments;
+use crate::rng::Rng;
+use crate::sched::{Job, Sched, Slot};
+use crate::status::Counters;
+use crate::tcp::conn::Conns;
+use crate::tcp::listener::Listener;
+use crate::udp::entry::UdpEntry;
+
+/// How long the first pieces of a datagram wait for the others. smoltcp's minute lets anybody who sends halves block
+/// the few places for reassembly.
+const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The shared part of the stack.
+pub(crate) struct State {
+    pub(crate) iface: Interface,
+    pub(crate) me: Me,
+    /// The largest IP packet in one frame, bytes.
+    pub(crate) mtu: usize,
+    pub(crate) link_up: bool,
+    pub(crate) link_generation: u32,
+    /// The time of the current or the last turn.
+    pub(crate) now: Instant,
+    pub(crate) limits: Limits,
+    pub(crate) rng: Rng,
+    pub(crate) sched: Sched,
+    pub(crate) counters: Counters,
+    /// DHCP and the receiving side of UDP; ICMP and ARP need no socket.
+    pub(crate) common: SocketSet<'static>,
+    pub(crate) common_slot: Slot,
+    /// No socket: what is processed with it is answered by smoltcp alone.
+    pub(crate) nowhere: SocketSet<'static>,
+    pub(crate) fragments: Fragments,
+    pub(crate) address: Address,
+    pub(crate) conns: Conns,
+    pub(crate) listeners: BTreeMap<u16, Listener>,
+    pub(crate) udp: Slab<UdpEntry>,
+}
+
+impl State {
+    pub(crate) fn new<N: Nic>(nic: &mut N, config: Config, now: Instant) -> Self {
+        let mut rng = Rng::new(config.seed);
+        let mut common = SocketSet::new(Vec::new());
+        let (address, fixed) = Address::new(config.addressing, config.hostname, &mut common);
+        let mut state = Self {
+            iface: interface(nic, &mut rng, now),
+            me: Me { mac: nic.mac(), address: None },
+            mtu: nic.capabilities().ip_mtu(),
+            link_up: nic.link_up(),
+            link_generation: nic.link_generation(),
+            now,
+            limits: config.limits,
+            conns: Conns::new(config.limits.connections, [rng.next(), rng.next()]),
+            rng,
+            sched: Sched::default(),
+            counters: Counters::default(),
+            common,
+            common_slot: Slot::default(),
+            nowhere: SocketSet::new(Vec::new()),
+            fragments: Fragments::default(),
+            address,
+            listeners: BTreeMap::new(),
+            udp: Slab::new(),
+        };
+        state.set_address(fixed);
+        state.mark(Job::Common);
+        state
+    }
+
+    /// Puts a job on the list of those to be polled; nothing if it is gone.
+    pub(crate) fn mark(&mut self, job: Job) {
+        match job {
+            Job::Common => self.sched.mark(job, &mut self.common_slot),
+            Job::Udp(id) => {
+                if let Some(entry) = self.udp.get_mut(id) {
+                    self.sched.mark(job, &mut entry.slot);
+                }
+            }
+            Job::Tcp(id) => {
+                if let Some(conn) = self.conns.get_mut(id) {
+                    self.sched.mark(job, &mut conn.slot);
+                }
+            }
+        }
+    }
+
+    /// Gives the interface this address and no other, and follows the consequences.
+    pub(crate) fn set_address(&mut self, address: Option<Ipv4Cidr>) {
+        self.me.address = address;
+        self.configure_interface();
+        if address.is_some() {
+            self.address.announce = true;
+            self.address.wake();
+        }
+        // smoltcp closes a connection whose address is gone when it next looks at it: make it look.
+        let kept = address.map(|cidr| cidr.address());
+        for id in self.conns.ids() {
+            if self.conns.get(id).is_some_and(|conn| Some(conn.tuple.local.addr) != kept.map(Into::into)) {
+                self.mark(Job::Tcp(id));
+            }
+        }
+    }
+
+    /// Makes the interface anew: smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend
+    /// may have others. Sockets are not the interface's and live on.
+    pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
+        self.iface = interface(nic, &mut self.rng, self.now);
+        self.me.mac = nic.mac();
+        self.mtu = nic.capabilities().ip_mtu();
+        self.configure_interface();
+    }
+
+    fn configure_interface(&mut self) {
+        let address = self.me.address;
+        self.iface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            // There is room for two addresses at least.
+            let _ = address.map(|cidr| addresses.push(IpCidr::Ipv4(cidr)));
+        });
+        let routes = self.iface.routes_mut();
+        routes.remove_default_ipv4_route();
+        if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
+            // There is room for two routes at least.
+            let _ = routes.add_default_ipv4_route(gateway);
+        }
+    }
+
+    /// Whether a packet to `peer` has somewhere to go.
+    pub(crate) fn reaches(&self, peer: Ipv4Address) -> bool {
+        self.me.address.is_some_and(|cidr| cidr.contains_addr(&peer)) || self.address.gateway.is_some()
+    }
+}
+
+fn interface<N: Nic>(nic: &mut N, rng: &mut Rng, now: Instant) -> Interface {
+    let mut config = IfaceConfig::new(nic.mac().into());
+    config.random_seed = rng.next();
+    let mut iface = Interface::new(config, nic, now);
+    iface.set_reassembly_timeout(REASSEMBLY_TIMEOUT);
+    iface
+}

@@ -1,0 +1,232 @@
+//! What the stack tells of itself: plain data, taken at one moment.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+
+/// The state of the stack at one moment; see [`crate::Net::status`].
+#[derive(Clone, Debug)]
+pub struct NetStatus {
+    /// The interface's hardware address.
+    pub mac: EthernetAddress,
+    /// The name given in [`crate::Config`].
+    pub hostname: String,
+    /// Whether frames can flow.
+    pub link_up: bool,
+    /// The largest IP packet that one frame carries, bytes.
+    pub mtu: usize,
+    /// Our address, if we have one.
+    pub address: Option<Ipv4Cidr>,
+    /// The way to everybody outside our network.
+    pub gateway: Option<Ipv4Address>,
+    /// Name servers that DHCP or the configuration named.
+    pub dns: Vec<Ipv4Address>,
+    /// How the DHCP client stands.
+    pub dhcp: DhcpStatus,
+    /// TCP connections in all states, accepted or not.
+    pub connections: usize,
+    /// Those whose handshake is not finished.
+    pub half_open: usize,
+    /// Those in TIME-WAIT that no application holds.
+    pub time_wait: usize,
+    /// Ports that are listened on.
+    pub listeners: usize,
+    /// UDP sockets.
+    pub udp_sockets: usize,
+    /// Deadlines in the timer tree.
+    pub timers: usize,
+    /// Everything that is counted since the start.
+    pub counters: Counters,
+}
+
+/// How the DHCP client stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DhcpStatus {
+    /// The address is fixed; there is no client.
+    Off,
+    /// Looking for a server.
+    Discovering,
+    /// A lease is held.
+    Bound {
+        /// The server it is from.
+        server: Ipv4Address,
+        /// Its whole length, as last confirmed.
+        lease: Duration,
+        /// What is left of it.
+        expires_in: Duration,
+    },
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Events since the start.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+            drops: [u64; DropReason::ALL.len()],
+        }
+
+        impl Counters {
+            /// Every counter but the drops, with its name.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Turns of the loop.
+    turns,
+    /// ARP frames handed to the stack.
+    rx_arp,
+    /// TCP segments handed to the stack.
+    rx_tcp,
+    /// UDP datagrams handed to the stack.
+    rx_udp,
+    /// ICMP messages handed to the stack.
+    rx_icmp,
+    /// Pieces of fragmented datagrams handed to the stack.
+    rx_fragment,
+    /// Other IPv4 packets handed to the stack.
+    rx_other,
+    /// Turns that ended with the receive budget used up.
+    rx_budget_hits,
+    /// Turns that ended with the transmit budget used up.
+    tx_budget_hits,
+    /// Times that egress stopped because the interface had no slot.
+    tx_exhausted,
+    /// Sockets that smoltcp was made to look at, in ingress and egress together.
+    socket_visits,
+    /// Deadlines that were reached.
+    timers_fired,
+    /// Connections handed to an application by a listener.
+    accepted,
+    /// Connections that we opened and the peer accepted.
+    connected,
+    /// Segments to a port on which nobody listens, answered with RST.
+    refused,
+    /// Connections reset by the peer.
+    reset,
+    /// Connections given up because the peer was silent.
+    timed_out,
+    /// Handshakes that the peer did not finish in time.
+    half_open_expired,
+    /// Connections in TIME-WAIT that ended early to make room, or for a new connection with the same ports.
+    time_wait_recycled,
+    /// Leases taken, a change of address included.
+    dhcp_bound,
+    /// Leases confirmed again.
+    dhcp_renewed,
+    /// Leases lost.
+    dhcp_lost,
+    /// Gratuitous ARP frames sent.
+    announced,
+}
+
+impl Counters {
+    /// How often frames were dropped for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops
+            .iter()
+            .zip(DropReason::ALL)
+            .find(|(_, known)| *known == reason)
+            .map_or(0, |(count, _)| *count)
+    }
+
+    /// Every reason with its count.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
+        DropReason::ALL.into_iter().zip(self.drops)
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        for (known, count) in DropReason::ALL.into_iter().zip(&mut self.drops) {
+            if known == reason {
+                bump(count);
+            }
+        }
+    }
+}
+
+/// Counts one more.
+pub(crate) fn bump(counter: &mut u64) {
+    *counter = counter.wrapping_add(1);
+}
+
+/// What a frame is, as far as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FrameKind {
+    Arp,
+    Tcp,
+    Udp,
+    Icmp,
+    Fragment,
+    Other,
+}
+
+impl Counters {
+    pub(crate) fn received(&mut self, kind: FrameKind) {
+        bump(match kind {
+            FrameKind::Arp => &mut self.rx_arp,
+            FrameKind::Tcp => &mut self.rx_tcp,
+            FrameKind::Udp => &mut self.rx_udp,
+            FrameKind::Icmp => &mut self.rx_icmp,
+            FrameKind::Fragment => &mut self.rx_fragment,
+            FrameKind::Other => &mut self.rx_other,
+        });
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Why a frame or a datagram was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum DropReason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl DropReason {
+            /// Every reason.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// A short name for logs and status pages.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Sent to another hardware address.
+    NotForUs = "not_for_us",
+    /// Shorter than its headers say, or inconsistent.
+    Malformed = "malformed",
+    /// A protocol that we do not speak, VLAN tags included.
+    EtherType = "ether_type",
+    /// IPv6, which is not configured.
+    Ipv6 = "ipv6",
+    /// A source address that nobody can have: broadcast, multicast, unspecified, loopback or our own.
+    ForgedSource = "forged_source",
+    /// ARP about other hosts.
+    ArpForOthers = "arp_for_others",
+    /// TCP to another address, or to a broadcast.
+    TcpNotForUs = "tcp_not_for_us",
+    /// A fragment too small to hold the TCP header.
+    TinyFragment = "tiny_fragment",
+    /// A SYN beyond its listener's backlog.
+    Backlog = "backlog",
+    /// A SYN beyond [`crate::Limits::half_open`].
+    HalfOpen = "half_open",
+    /// A SYN beyond [`crate::Limits::connections`].
+    Connections = "connections",
+    /// A datagram of ours whose peer has no known hardware address.
+    Unreachable = "unreachable",
+}

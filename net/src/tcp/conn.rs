@@ -1,0 +1,172 @@
+//! A TCP connection and the table of all of them.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use slab::Slab;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::TcpSeqNumber;
+
+use crate::demux::{Demux, Tuple};
+use crate::error::NetError;
+use crate::sched::Slot;
+use crate::time;
+
+/// Who answers for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A listener; the handshake is not finished.
+    HalfOpen(u16),
+    /// A listener; waits to be accepted.
+    Ready,
+    /// An application, by its [`crate::TcpStream`].
+    Held,
+    /// Nobody: it is being closed.
+    Orphan,
+}
+
+/// One connection: a set with one socket, and what smoltcp does not keep.
+pub(crate) struct Conn {
+    pub(crate) sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    pub(crate) tuple: Tuple,
+    pub(crate) owner: Owner,
+    pub(crate) slot: Slot,
+    /// Why it ended, unless orderly.
+    pub(crate) fault: Option<NetError>,
+    /// Ends however it stands: handshakes and orphans.
+    pub(crate) expires: Option<Instant>,
+    /// Whether frames find it.
+    pub(crate) mapped: bool,
+    /// Since when it is in TIME-WAIT.
+    pub(crate) time_wait: Option<Instant>,
+    /// What followed the last segment in the peer's sequence space.
+    pub(crate) next_seq: TcpSeqNumber,
+    /// When the peer last sent anything.
+    pub(crate) heard: Instant,
+    /// Since when the peer owes us an acknowledgement.
+    pub(crate) owes_since: Option<Instant>,
+    /// How long it may owe; see [`crate::TcpOptions::timeout`].
+    pub(crate) timeout: Option<Duration>,
+    /// The same, while connecting.
+    pub(crate) connect_timeout: Duration,
+}
+
+impl Conn {
+    pub(crate) fn new(socket: tcp::Socket<'static>, tuple: Tuple, owner: Owner, now: Instant) -> Self {
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        Self {
+            sockets,
+            handle,
+            tuple,
+            owner,
+            slot: Slot::default(),
+            fault: None,
+            expires: None,
+            mapped: true,
+            time_wait: None,
+            next_seq: TcpSeqNumber::default(),
+            heard: now,
+            owes_since: None,
+            timeout: None,
+            connect_timeout: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &tcp::Socket<'static> {
+        self.sockets.get(self.handle)
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    /// Whether nothing will be sent or received any more. smoltcp forgets the peer once its RST is out.
+    pub(crate) fn is_over(&self) -> bool {
+        self.socket().state() == tcp::State::Closed && self.socket().remote_endpoint().is_none()
+    }
+
+    /// When we give up on a peer that owes us an acknowledgement.
+    ///
+    /// smoltcp has such a timeout, but it runs while a connection is idle and starts from the last segment received:
+    /// a FIN after a quiet hour would time out at once.
+    pub(crate) fn gives_up(&self) -> Option<Instant> {
+        let timeout = match self.socket().state() {
+            tcp::State::SynSent => Some(self.connect_timeout),
+            _ => self.timeout,
+        };
+        Some(time::after(self.owes_since?.max(self.heard), timeout?))
+    }
+
+    /// Whether the end of TIME-WAIT must wait: smoltcp would throw away what the application has not read.
+    pub(crate) fn holds_unread(&self) -> bool {
+        self.time_wait.is_some() && self.owner == Owner::Held && self.socket().can_recv()
+    }
+}
+
+/// All connections, by number and by 4-tuple.
+pub(crate) struct Conns {
+    slab: Slab<Conn>,
+    demux: Demux,
+    pub(crate) half_open: usize,
+    /// Orphans in TIME-WAIT, oldest first.
+    pub(crate) time_wait: VecDeque<usize>,
+}
+
+impl Conns {
+    pub(crate) fn new(capacity: usize, key: [u64; 2]) -> Self {
+        Self { slab: Slab::new(), demux: Demux::new(capacity, key), half_open: 0, time_wait: VecDeque::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(crate) fn get(&self, id: usize) -> Option<&Conn> {
+        self.slab.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: usize) -> Option<&mut Conn> {
+        self.slab.get_mut(id)
+    }
+
+    pub(crate) fn find(&self, tuple: &Tuple) -> Option<usize> {
+        self.demux.find(tuple)
+    }
+
+    /// Adds a connection whose tuple is free.
+    pub(crate) fn insert(&mut self, conn: Conn) -> usize {
+        let tuple = conn.tuple;
+        let id = self.slab.insert(conn);
+        self.demux.insert(tuple, id);
+        id
+    }
+
+    /// Frames do not find the connection any more; its ports are free.
+    pub(crate) fn unmap(&mut self, id: usize) {
+        if let Some(conn) = self.slab.get_mut(id).filter(|conn| conn.mapped) {
+            conn.mapped = false;
+            self.demux.remove(&conn.tuple);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: usize) -> Option<Conn> {
+        self.unmap(id);
+        let conn = self.slab.try_remove(id)?;
+        if matches!(conn.owner, Owner::HalfOpen(_)) {
+            self.half_open = self.half_open.saturating_sub(1);
+        }
+        if conn.time_wait.is_some() {
+            self.time_wait.retain(|other| *other != id);
+        }
+        Some(conn)
+    }
+
+    /// The numbers of all connections.
+    pub(crate) fn ids(&self) -> Vec<usize> {
+        self.slab.iter().map(|(id, _)| id).collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! The stack's side of a UDP socket.
+//!
+//! ```text
+//!   common set:  rx socket ─► recv_from
+//!   lane 0:      tx socket ◄─ send_to        stuck (first peer's hardware address unknown)? then the next lane:
+//!   lane 1:      tx socket ◄─ send_to
+//! ```
+//!
+//! smoltcp sends a socket's datagrams in their order, and waits for ever when the first one's peer does not answer ARP.
+//! So each UDP socket has two smoltcp sockets for sending, each in a set of its own. While one is stuck, datagrams go by
+//! the other. When both are, or a stuck one gets too old, its datagrams are dropped: the oldest first.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::udp;
+use smoltcp::time::{Duration, Instant};
+
+use crate::options::UdpOptions;
+use crate::sched::{Job, Slot};
+use crate::state::State;
+use crate::status::DropReason;
+use crate::time;
+
+/// How long datagrams wait for their peer's hardware address: long enough for two requests.
+const STUCK_LIFE: Duration = Duration::from_millis(2500);
+
+/// One way out.
+pub(crate) struct Lane {
+    pub(crate) sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    /// Since when its first datagram waits for a hardware address.
+    pub(crate) stuck: Option<Instant>,
+    /// Datagrams in it.
+    pub(crate) queued: usize,
+}
+
+/// A UDP socket.
+pub(crate) struct UdpEntry {
+    pub(crate) port: u16,
+    /// In the common set.
+    pub(crate) rx: SocketHandle,
+    pub(crate) lanes: [Lane; 2],
+    pub(crate) slot: Slot,
+    /// The application has dropped it; it goes when its lanes are empty.
+    pub(crate) closing: bool,
+}
+
+impl Lane {
+    fn new(port: u16, options: &UdpOptions) -> Self {
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(sender(port, options.tx_packets, options.tx_bytes));
+        Self { sockets, handle, stuck: None, queued: 0 }
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut udp::Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    /// Drops everything in it; wakes who waits for room. Returns how many datagrams were dropped.
+    fn flush(&mut self, port: u16) -> usize {
+        let socket = self.socket_mut();
+        let (packets, bytes) = (socket.packet_send_capacity(), socket.payload_send_capacity());
+        // Closing wakes who waits for room. A new set forgets that smoltcp waits for a neighbour.
+        socket.close();
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        self.handle = sockets.add(sender(port, packets, bytes));
+        self.sockets = sockets;
+        self.stuck = None;
+        core::mem::take(&mut self.queued)
+    }
+}
+
+/// A socket that only sends; what it could receive finds the one in the common set.
+fn sender(port: u16, packets: usize, bytes: usize) -> udp::Socket<'static> {
+    bound(port, (1, 0), (packets, bytes))
+}
+
+/// A socket bound to `port`, which is not 0.
+pub(crate) fn bound(port: u16, rx: (usize, usize), tx: (usize, usize)) -> udp::Socket<'static> {
+    let buffer = |(packets, bytes): (usize, usize)| {
+        udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; packets.max(1)], vec![0; bytes])
+    };
+    let mut socket = udp::Socket::new(buffer(rx), buffer(tx));
+    // A new socket is not bound, and the port is not 0.
+    let _ = socket.bind(port);
+    socket
+}
+
+impl UdpEntry {
+    pub(crate) fn new(port: u16, rx: SocketHandle, options: &UdpOptions) -> Self {
+        let lanes = [Lane::new(port, options), Lane::new(port, options)];
+        Self { port, rx, lanes, slot: Slot::default(), closing: false }
+    }
+
+    /// The lane for the next datagram, and how many were dropped to have one.
+    pub(crate) fn lane(&mut self) -> (&mut Lane, usize) {
+        let port = self.port;
+        let [first, second] = &mut self.lanes;
+        match (first.stuck, second.stuck) {
+            (None, _) => (first, 0),
+            (_, None) => (second, 0),
+            (Some(a), Some(b)) => {
+                let oldest = if a <= b { first } else { second };
+                let dropped = oldest.flush(port);
+                (oldest, dropped)
+            }
+        }
+    }
+
+    /// Drops what is stuck for too long; returns how many datagrams those were.
+    fn expire(&mut self, now: Instant) -> usize {
+        let port = self.port;
+        let overdue =
+            |lane: &&mut Lane| lane.stuck.is_some_and(|since| time::after(since, STUCK_LIFE) <= now);
+        self.lanes.iter_mut().filter(overdue).map(|lane| lane.flush(port)).fold(0, usize::saturating_add)
+    }
+
+    /// When the next stuck lane expires.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.lanes.iter().filter_map(|lane| lane.stuck).min().map(|since| time::after(since, STUCK_LIFE))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.queued == 0)
+    }
+}
+
+impl State {
+    pub(crate) fn count_unreachable(&mut self, datagrams: usize) {
+        (0..datagrams).for_each(|_| self.counters.drop(DropReason::Unreachable));
+    }
+
+    /// Drops what waited for too long, and the socket if it is done. `false`: it is gone.
+    pub(crate) fn settle_udp(&mut self, id: usize) -> bool {
+        let now = self.now;
+        let Some(entry) = self.udp.get_mut(id) else { return false };
+        let dropped = entry.expire(now);
+        let done = entry.closing && entry.is_empty();
+        self.count_unreachable(dropped);
+        if done && let Some(mut entry) = self.udp.try_remove(id) {
+            self.sched.forget(Job::Udp(id), &mut entry.slot);
+        }
+        !done
+    }
+}
