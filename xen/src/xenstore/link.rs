@@ -14,8 +14,8 @@ use crate::abi::io_xs_wire::{
 };
 use crate::shared::Shared;
 use crate::xenstore::byte_ring::{Incoming, Layout, Outgoing};
-use crate::xenstore::connection::Outbound;
 use crate::xenstore::error::Broken;
+use crate::xenstore::state::Outbound;
 use crate::xenstore::wire::{Assembler, Message};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -16,7 +16,9 @@
 //! | `byte_ring` | bytes through one direction of a shared ring |
 //! | `wire` | messages from and to bytes |
 //! | `link` | the page: attach, exchange, broken |
-//! | `connection` | requests, answers, ids, clean-up |
+//! | `state` | requests, answers, ids, clean-up |
+//! | `connection` | the state, shared; wakers |
+//! | `stats` | what is counted |
 //! | `nodes` | what can be asked of a node |
 //! | `transaction` | several changes as one |
 //! | `watch` | being told of changes |
@@ -31,6 +33,8 @@ mod connection;
 mod error;
 mod link;
 mod nodes;
+mod state;
+mod stats;
 mod transaction;
 mod watch;
 mod wire;
@@ -39,9 +43,9 @@ mod wire;
 pub(crate) mod tests;
 
 pub use byte_ring::Overrun;
-pub use connection::XsStats;
 pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
 pub use nodes::Permission;
+pub use stats::XsStats;
 pub use transaction::Transaction;
 pub use watch::Watch;
 

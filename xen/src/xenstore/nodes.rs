@@ -5,8 +5,9 @@
 
 use crate::abi::io_xs_wire::{XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX, XsdSockmsgType as Kind};
 use crate::ids::DomId;
-use crate::xenstore::connection::{Connection, Failure, RequestError};
+use crate::xenstore::connection::Connection;
 use crate::xenstore::error::{PathFault, ReplyFault, XsError, printable};
+use crate::xenstore::state::{Failure, RequestError};
 use crate::xenstore::wire;
 use alloc::format;
 use alloc::string::String;

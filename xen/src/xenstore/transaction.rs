@@ -11,9 +11,10 @@
 
 use crate::Errno;
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
-use crate::xenstore::connection::{Connection, transaction_id};
+use crate::xenstore::connection::Connection;
 use crate::xenstore::error::XsError;
 use crate::xenstore::nodes::{Nodes, acknowledged, malformed, name};
+use crate::xenstore::state::transaction_id;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;

@@ -1,1 +1,18 @@
-//! Tests.
+//! Tests of the client against a small xenstored that does as it is told, also badly.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "a test that overflows fails"
+)]
+
+mod byte_ring;
+mod hostile;
+pub(crate) mod machine;
+mod nodes;
+mod reconnect;
+pub(crate) mod stub;
+mod transaction;
+mod watch;
+mod wire;

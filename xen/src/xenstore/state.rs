@@ -1,0 +1,333 @@
+//! Requests out, answers and events in, each answer to the task that waits for it.
+//!
+//! ```text
+//!   task ──request()──► queue ──pump──► req ring ──► xenstored
+//!     ▲                                                  │
+//!     └──waker── requests[req_id] ◄──route── Assembler ◄─┴─ rsp ring
+//!                watches[token]   ◄──┘
+//! ```
+//!
+//! A request that nobody waits for any more stays in `requests` until it is answered, so that its id is not given
+//! away; if not a byte of it was sent, it is taken back. What the daemon started on behalf of such a request (a
+//! transaction) is ended here.
+//!
+//! Nothing here calls or drops a waker: they are handed out, to [`Connection`](super::connection::Connection).
+
+use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
+use crate::ids::EvtchnPort;
+use crate::shared::Shared;
+use crate::xenstore::XsStats;
+use crate::xenstore::error::{Broken, ReplyFault, XsErrno};
+use crate::xenstore::link::{Link, Wires};
+use crate::xenstore::watch::Watches;
+use crate::xenstore::wire::{self, Message};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::task::{Poll, Waker};
+
+/// Requests that may wait for an answer. Those that we send to clean up come on top, at most one for each.
+const NR_REQUESTS_MAX: usize = 128;
+
+/// Why a request has no proper answer; becomes an [`XsError`] where the path is known.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    Refused(XsErrno),
+    Fault(ReplyFault),
+    Interrupted,
+    Broken(Broken),
+}
+
+pub(super) type Reply = Result<Vec<u8>, Failure>;
+
+/// Who takes the answer of a request.
+#[derive(Debug)]
+pub(super) enum Owner {
+    /// A task, once it has come by.
+    Task(Option<Waker>),
+    /// Nobody: the answer is only looked at for what has to be cleaned up.
+    Nobody,
+}
+
+/// A request without an answer, or with one that the task has not taken yet.
+#[derive(Debug)]
+struct Pending {
+    kind: Kind,
+    tx_id: u32,
+    reply: Option<Reply>,
+    owner: Owner,
+}
+
+/// A request of which some bytes are not in the ring yet.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    id: u32,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) page: Shared<'static>,
+    pub(super) port: EvtchnPort,
+    link: Link,
+    queue: VecDeque<Outbound>,
+    requests: BTreeMap<u32, Pending>,
+    last_id: u32,
+    /// Counts connections: what was begun on another one is void.
+    epoch: u32,
+    open_transactions: usize,
+    pub(super) watches: Watches,
+    pub(super) stats: XsStats,
+}
+
+impl State {
+    pub(super) fn new(page: Shared<'static>, port: EvtchnPort) -> Self {
+        Self {
+            page,
+            port,
+            link: Link::Attaching,
+            queue: VecDeque::new(),
+            requests: BTreeMap::new(),
+            last_id: 0,
+            epoch: 0,
+            open_transactions: 0,
+            watches: Watches::default(),
+            stats: XsStats::default(),
+        }
+    }
+
+    /// The answer of a request, if there is one, else keeps the waker; and what must be dropped outside the borrow.
+    pub(super) fn poll_reply(&mut self, id: u32, waker: Waker) -> (Poll<Reply>, Option<Owner>) {
+        let Some(pending) = self.requests.get_mut(&id) else {
+            return (Poll::Ready(Err(Failure::Interrupted)), None);
+        };
+        let Some(reply) = pending.reply.take() else {
+            let before = core::mem::replace(&mut pending.owner, Owner::Task(Some(waker)));
+            return (Poll::Pending, Some(before));
+        };
+        let pending = self.requests.remove(&id);
+        (Poll::Ready(reply), pending.map(|pending| pending.owner))
+    }
+
+    /// Queues a request of a task; its id.
+    pub(super) fn request(&mut self, kind: Kind, tx_id: u32, parts: &[&[u8]]) -> Result<u32, RequestError> {
+        if let Link::Broken(broken) = self.link {
+            return Err(RequestError::Broken(broken));
+        }
+        if self.requests.len() >= NR_REQUESTS_MAX {
+            return Err(RequestError::Busy);
+        }
+        self.queue(kind, tx_id, parts, Owner::Task(None)).map_err(RequestError::TooLong)
+    }
+
+    /// Queues a request whose answer nobody awaits. None is sent on a broken connection: there is nothing to clean up.
+    pub(super) fn request_unattended(&mut self, kind: Kind, tx_id: u32, parts: &[&[u8]]) {
+        if matches!(self.link, Link::Broken(_)) {
+            return;
+        }
+        // Its parts went through `request` before, with a longer or equal payload: it fits.
+        if self.queue(kind, tx_id, parts, Owner::Nobody).is_err() {
+            self.stats.refused_silently = self.stats.refused_silently.wrapping_add(1);
+        }
+    }
+
+    fn queue(&mut self, kind: Kind, tx_id: u32, parts: &[&[u8]], owner: Owner) -> Result<u32, usize> {
+        let mut id = self.last_id.wrapping_add(1);
+        // 0 is the id of watch events; an id in use belongs to a request that was never answered.
+        while id == 0 || self.requests.contains_key(&id) {
+            id = id.wrapping_add(1);
+        }
+        let bytes = wire::encode(kind, id, tx_id, parts)?;
+        self.last_id = id;
+        self.queue.push_back(Outbound { id, bytes, sent: 0 });
+        self.requests.insert(id, Pending { kind, tx_id, reply: None, owner });
+        self.stats.requests = self.stats.requests.wrapping_add(1);
+        Ok(id)
+    }
+
+    pub(super) fn abandon(&mut self, id: u32) -> Option<Owner> {
+        let pending = self.requests.get_mut(&id)?;
+        let owner = core::mem::replace(&mut pending.owner, Owner::Nobody);
+        let unsent = self.queue.iter().position(|out| out.id == id && out.sent == 0);
+        if let Some(at) = unsent {
+            self.queue.remove(at);
+            self.requests.remove(&id);
+        } else if pending.reply.is_some() {
+            self.clean_up(id);
+        }
+        Some(owner)
+    }
+
+    /// Ends what an answer that nobody wants has started.
+    fn clean_up(&mut self, id: u32) {
+        let Some(Pending { kind, reply, .. }) = self.requests.remove(&id) else { return };
+        match (kind, reply) {
+            (Kind::TransactionStart, Some(Ok(payload))) => {
+                if let Some(tx_id) = transaction_id(&payload) {
+                    self.request_unattended(Kind::TransactionEnd, tx_id, &[b"F\0"]);
+                }
+            }
+            (_, Some(Err(Failure::Refused(_) | Failure::Fault(_)))) => {
+                self.stats.refused_silently = self.stats.refused_silently.wrapping_add(1);
+            }
+            _ => {}
+        }
+    }
+
+    /// Moves bytes; whether any.
+    ///
+    /// # Errors
+    /// Once, when the connection breaks.
+    pub(super) fn pump(&mut self, wakers: &mut Vec<Waker>) -> Result<bool, Broken> {
+        match self.link {
+            Link::Attaching => self.attach(),
+            Link::Up(_) if Link::is_resetting(&self.page) => self.start_over(wakers),
+            _ => {}
+        }
+        let moved = match &mut self.link {
+            Link::Up(wires) => {
+                let mut messages = Vec::new();
+                let moved = wires.exchange(&self.page, &mut messages, &mut self.queue);
+                for message in messages {
+                    self.route(message, wakers);
+                }
+                moved
+            }
+            Link::Attaching | Link::Broken(_) => Ok(false),
+        };
+        moved.inspect_err(|broken| self.break_down(*broken, wakers))
+    }
+
+    fn attach(&mut self) {
+        let Some((wires, used_before)) = Wires::attach(&self.page) else { return };
+        self.stats.leftover_bytes = self.stats.leftover_bytes.wrapping_add(u64::from(wires.leftover()));
+        self.link = Link::Up(wires);
+        if used_before {
+            // Somebody before us (a boot loader, another kernel) may have left watches and transactions.
+            self.request_unattended(Kind::ResetWatches, 0, &[b"\0"]);
+            // Before everything else that was queued meanwhile.
+            if let Some(reset) = self.queue.pop_back() {
+                self.queue.push_front(reset);
+            }
+        }
+    }
+
+    /// Gives a message to whom it belongs.
+    fn route(&mut self, message: Message, wakers: &mut Vec<Waker>) {
+        let Message { header, payload } = message;
+        if header.kind == Kind::WatchEvent.raw() {
+            let fired = self.watches.fire(&payload, wakers);
+            let count = if fired { &mut self.stats.events } else { &mut self.stats.stale_events };
+            *count = count.wrapping_add(1);
+            return;
+        }
+        let Some(pending) = self.requests.get_mut(&header.req_id).filter(|pending| pending.reply.is_none())
+        else {
+            self.stats.stray_replies = self.stats.stray_replies.wrapping_add(1);
+            return;
+        };
+        let reply = if header.tx_id != pending.tx_id {
+            Err(Failure::Fault(ReplyFault::Transaction(header.tx_id)))
+        } else if header.kind == Kind::Error.raw() {
+            Err(Failure::Refused(XsErrno::parse(wire::string(&payload).unwrap_or(&payload))))
+        } else if header.kind == pending.kind.raw() {
+            Ok(payload)
+        } else {
+            Err(Failure::Fault(ReplyFault::Kind(header.kind)))
+        };
+        if matches!(reply, Err(Failure::Fault(_))) {
+            self.stats.bad_replies = self.stats.bad_replies.wrapping_add(1);
+        }
+        self.stats.replies = self.stats.replies.wrapping_add(1);
+        pending.reply = Some(reply);
+        match &mut pending.owner {
+            Owner::Task(waker) => wakers.extend(waker.take()),
+            Owner::Nobody => {
+                // Answered before its last byte was taken: a daemon may refuse by the header alone. The rest of the
+                // request still has to go out, so only the bookkeeping ends here.
+                self.clean_up(header.req_id);
+            }
+        }
+    }
+
+    /// From here on, nothing in the ring can be believed: tells everybody who waits.
+    fn break_down(&mut self, broken: Broken, wakers: &mut Vec<Waker>) {
+        self.link = Link::Broken(broken);
+        self.fail_all(&Failure::Broken(broken), wakers);
+        // Who waits for a watch asks again, and learns that the connection is broken.
+        self.watches.fire_all(wakers);
+    }
+
+    /// A new connection: old requests and transactions are void, watches are asked for again.
+    pub(super) fn start_over(&mut self, wakers: &mut Vec<Waker>) {
+        self.link = Link::Attaching;
+        self.epoch = self.epoch.wrapping_add(1);
+        self.open_transactions = 0;
+        self.stats.reconnects = self.stats.reconnects.wrapping_add(1);
+        self.fail_all(&Failure::Interrupted, wakers);
+        for (path, token) in self.watches.renew() {
+            self.request_unattended(Kind::Watch, 0, &[path.as_bytes(), b"\0", token.as_bytes(), b"\0"]);
+        }
+        // What fired between the two connections is not known: everybody looks again.
+        self.watches.fire_all(wakers);
+    }
+
+    fn fail_all(&mut self, failure: &Failure, wakers: &mut Vec<Waker>) {
+        self.queue.clear();
+        self.requests.retain(|_, pending| matches!(pending.owner, Owner::Task(_)));
+        for pending in self.requests.values_mut() {
+            // An answer that came is an answer, but not one that starts a transaction which is void now.
+            if pending.reply.is_none() || pending.kind == Kind::TransactionStart {
+                pending.reply = Some(Err(failure.clone()));
+            }
+            if let Owner::Task(waker) = &mut pending.owner {
+                wakers.extend(waker.take());
+            }
+        }
+    }
+
+    /// See [`XenStore::idle`](crate::xenstore::XenStore::idle).
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.requests.is_empty() && self.open_transactions == 0
+    }
+
+    pub(super) const fn broken(&self) -> Option<Broken> {
+        match self.link {
+            Link::Broken(broken) => Some(broken),
+            Link::Attaching | Link::Up(_) => None,
+        }
+    }
+
+    /// Notes a transaction that the daemon has opened; the epoch in which its id means something.
+    pub(super) fn transaction_opened(&mut self) -> u32 {
+        self.open_transactions = self.open_transactions.saturating_add(1);
+        self.epoch
+    }
+
+    /// Notes the end of a transaction; whether it belonged to this connection.
+    pub(super) const fn transaction_closed(&mut self, epoch: u32) -> bool {
+        let current = epoch == self.epoch;
+        if current {
+            self.open_transactions = self.open_transactions.saturating_sub(1);
+        }
+        current
+    }
+
+    pub(super) const fn is_current(&self, epoch: u32) -> bool {
+        epoch == self.epoch
+    }
+}
+
+/// Why a request was not queued.
+#[derive(Debug)]
+pub(super) enum RequestError {
+    Broken(Broken),
+    Busy,
+    TooLong(usize),
+}
+
+/// The number that starts a transaction, never 0.
+pub(super) fn transaction_id(payload: &[u8]) -> Option<u32> {
+    let text = core::str::from_utf8(wire::string(payload)?).ok()?;
+    text.parse().ok().filter(|id| *id != 0)
+}

@@ -1,0 +1,28 @@
+//! What the client counts.
+
+/// What the client has done and seen since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct XsStats {
+    /// Requests queued.
+    pub requests: u64,
+    /// Answers that somebody, or the clean-up, waited for.
+    pub replies: u64,
+    /// Watch events that reached a watch.
+    pub events: u64,
+    /// Watch events for a watch that does not exist (any more), or without a proper token.
+    pub stale_events: u64,
+    /// Answers to nothing that was asked, and second answers.
+    pub stray_replies: u64,
+    /// Answers that broke the protocol.
+    pub bad_replies: u64,
+    /// Requests of the clean-up and of [`reconnect`](crate::xenstore::XenStore::reconnect) that were refused.
+    pub refused_silently: u64,
+    /// Bytes of somebody else's answers that were in the ring when we came.
+    pub leftover_bytes: u64,
+    /// Notifications sent.
+    pub notifications: u64,
+    /// Notifications that Xen refused.
+    pub notify_failures: u64,
+    /// How often the connection was set up anew.
+    pub reconnects: u64,
+}

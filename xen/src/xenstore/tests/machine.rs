@@ -1,0 +1,110 @@
+//! A machine for tests: pages that live for ever, a Xen that counts, a loop that runs one future.
+
+use crate::Errno;
+use crate::hypervisor::{GrantTableSize, HvmParam, Hypervisor, MapHandle, MapSpace, ShutdownReason, Virq};
+use crate::ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
+use crate::shared::Shared;
+use alloc::boxed::Box;
+use core::cell::{Cell, RefCell};
+use core::ptr::NonNull;
+use core::task::{Context, Waker};
+
+/// Where free-running indexes start in every test of them.
+pub(crate) const STARTS: [u32; 4] = [0, 1000, u32::MAX - 3, u32::MAX];
+
+/// A page of zeros.
+pub(crate) fn page() -> Shared<'static> {
+    let page = Box::leak(Box::new([0_u64; 512]));
+    #[allow(unsafe_code, reason = "a test needs memory to share with itself")]
+    // SAFETY: the page is leaked, so mapped for ever, aligned to 8, and nothing else refers to it.
+    unsafe {
+        Shared::new(NonNull::from(page).cast(), 4096)
+    }
+}
+
+/// A Xen that counts what it is asked, and knows nothing but notifications and yields.
+#[derive(Default)]
+pub(crate) struct TestXen {
+    pub(crate) notifications: Cell<u32>,
+    pub(crate) yields: Cell<u32>,
+    /// Refuses notifications.
+    pub(crate) refuse: Cell<bool>,
+    /// Runs in each yield: the other domain's turn.
+    pub(crate) on_yield: RefCell<Option<Box<dyn FnMut()>>>,
+}
+
+#[allow(unsafe_code, reason = "the trait has unsafe methods")]
+impl Hypervisor for TestXen {
+    fn evtchn_send(&self, _: EvtchnPort) -> Result<(), Errno> {
+        if self.refuse.get() {
+            return Err(Errno::EINVAL);
+        }
+        self.notifications.set(self.notifications.get() + 1);
+        Ok(())
+    }
+    fn sched_yield(&self) {
+        self.yields.set(self.yields.get() + 1);
+        if let Some(turn) = &mut *self.on_yield.borrow_mut() {
+            turn();
+        }
+    }
+    fn evtchn_alloc_unbound(&self, _: DomId) -> Result<EvtchnPort, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn evtchn_bind_interdomain(&self, _: DomId, _: EvtchnPort) -> Result<EvtchnPort, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn evtchn_bind_virq(&self, _: Virq, _: VcpuId) -> Result<EvtchnPort, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn evtchn_close(&self, _: EvtchnPort) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn sched_block(&self) {}
+    fn sched_shutdown(&self, _: ShutdownReason) -> Result<bool, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn set_singleshot_timer(&self, _: SystemTime) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn hvm_get_param(&self, _: HvmParam) -> Result<u64, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn hvm_set_param(&self, _: HvmParam, _: u64) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn grant_table_size(&self) -> Result<GrantTableSize, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    unsafe fn grant_map(&self, _: DomId, _: Gref, _: Gfn) -> Result<MapHandle, Errno> {
+        Err(Errno::ENOSYS)
+    }
+    unsafe fn grant_unmap(&self, _: MapHandle, _: Gfn) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+    unsafe fn add_to_physmap(&self, _: MapSpace, _: u64, _: Gfn) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+    fn console_write(&self, _: &[u8]) {}
+}
+
+/// Random numbers that are the same in every run (xorshift64*).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+}
+
+/// A context that wakes nobody.
+pub(crate) fn context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
