@@ -1,0 +1,103 @@
+//! One domain: its memory, and what Xen keeps about it.
+
+use crate::counters::Counters;
+use crate::evtchn::Channel;
+use crate::grants::Active;
+use crate::memory::{GuestMemory, HIDDEN};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use xen::hypervisor::{HvmParam, ShutdownReason};
+use xen::ids::PAGE_SIZE;
+use xen::{DomId, EvtchnPort, Gfn, Shared};
+
+/// A domain of the machine: a guest with memory, or one of the other side (dom0, a driver domain), whose code is this
+/// crate's and which needs no shared pages of its own.
+#[derive(Debug)]
+pub(crate) struct Domain {
+    pub(crate) id: DomId,
+    /// Whether code under test runs in it.
+    pub(crate) is_guest: bool,
+    pub(crate) memory: GuestMemory,
+    /// Where its shared info page is now.
+    pub(crate) shared_info: Cell<Gfn>,
+    /// Where the frames of its grant table are now.
+    pub(crate) grant_frames: RefCell<Vec<Gfn>>,
+    pub(crate) max_grant_frames: u32,
+    /// Grants that other domains use at this moment, as Xen's active entries.
+    pub(crate) active_grants: RefCell<BTreeMap<u32, Active>>,
+    pub(crate) channels: RefCell<Vec<Channel>>,
+    /// Events that came, for a domain without a shared info page.
+    pub(crate) events: RefCell<BTreeSet<EvtchnPort>>,
+    pub(crate) params: RefCell<BTreeMap<u32, u64>>,
+    /// When the one-shot timer fires, in virtual nanoseconds.
+    pub(crate) timer: Cell<Option<u64>>,
+    pub(crate) shutdown: Cell<Option<ShutdownReason>>,
+    /// What it wrote to Xen's own console.
+    pub(crate) last_words: RefCell<Vec<u8>>,
+    counters: Cell<Counters>,
+}
+
+impl Domain {
+    /// A guest with `nr_pages` of RAM and a grant table that can grow to `max_grant_frames`.
+    pub(crate) fn guest(id: DomId, nr_pages: usize, max_grant_frames: u32) -> Self {
+        // Hidden frames: the shared info page, and behind it one for each frame of the grant table.
+        let memory = GuestMemory::new(nr_pages, 1 + max_grant_frames as usize);
+        Self::new(id, true, memory, max_grant_frames)
+    }
+
+    /// A domain of the other side.
+    pub(crate) fn service(id: DomId) -> Self {
+        Self::new(id, false, GuestMemory::new(0, 2), 1)
+    }
+
+    fn new(id: DomId, is_guest: bool, memory: GuestMemory, max_grant_frames: u32) -> Self {
+        Self {
+            id,
+            is_guest,
+            memory,
+            shared_info: Cell::new(Gfn(HIDDEN)),
+            grant_frames: RefCell::new(vec![Gfn(HIDDEN + 1)]),
+            max_grant_frames,
+            active_grants: RefCell::default(),
+            channels: RefCell::new(vec![Channel::Reserved]),
+            events: RefCell::default(),
+            params: RefCell::default(),
+            timer: Cell::new(None),
+            shutdown: Cell::new(None),
+            last_words: RefCell::default(),
+            counters: Cell::default(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+
+    pub(crate) fn count(&self, what: impl FnOnce(&mut Counters)) {
+        let mut counters = self.counters.get();
+        what(&mut counters);
+        self.counters.set(counters);
+    }
+
+    /// The shared info page.
+    pub(crate) fn shared_info(&self) -> Shared<'_> {
+        self.memory.view(self.shared_info.get()).expect("a shared info page")
+    }
+
+    pub(crate) fn set_param(&self, param: HvmParam, value: u64) {
+        self.params.borrow_mut().insert(param as u32, value);
+    }
+
+    pub(crate) fn param(&self, param: HvmParam) -> Option<u64> {
+        self.params.borrow().get(&(param as u32)).copied()
+    }
+
+    /// Moves one of Xen's frames, with what is in it, to a frame that the guest chose.
+    pub(crate) fn move_frame(&self, from: Gfn, to: Gfn) -> Option<()> {
+        let (old, new) = (self.memory.view(from)?, self.memory.view(to)?);
+        let mut bytes = [0; PAGE_SIZE];
+        old.read_bytes(0, &mut bytes);
+        new.write_bytes(0, &bytes);
+        Some(())
+    }
+}

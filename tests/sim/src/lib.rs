@@ -1,0 +1,77 @@
+//! A simulated Xen, as a library: what a guest's drivers are tested against, on the host, in virtual time.
+//!
+//! ```text
+//!     the code under test (xen, netfront, net, …)
+//!            │ Hypervisor, Memory, Clock                    │ writes to its own pages
+//!          Guest ──────────────┐                            ▼
+//!            │                 │            GuestMemory: rings, grant table, shared info
+//!       event channels     grant table read as Xen reads it ▲
+//!            │                 │                            │ atomic loads and stores only
+//!            ▼                 ▼                            │
+//!         Peer: what the domains of the other side may do ──┘
+//!       ┌────┴─────┬───────────┐
+//!   Xenstored    Netback    Console          ◄──── scripted by the test: frames, nodes, keys, faults
+//! ```
+//!
+//! A [`Sim`] is one machine; every test builds its own. Nothing runs by itself: other domains work when the guest
+//! blocks or yields, or when the test calls [`Sim::run`], and then only on what an event told them, so that a
+//! notification that the guest forgot is a test that hangs and says so. The same inputs give the same run.
+//!
+//! It is stricter than Xen. A free of a granted page, a request that the real netback would punish, a byte written to a
+//! page that the backend holds: each stops the test with the name of the rule. It knows nothing of the drivers that it
+//! tests and shares none of their code: of the `xen` crate it uses the traits, the identifiers, [`xen::Shared`] and the
+//! layouts.
+//!
+//! ```
+//! use xen::{Hypervisor as _, Memory as _};
+//! let machine = xen_sim::Sim::builder().memory_pages(64).build();
+//! let guest = machine.guest();
+//! let port = guest.evtchn_alloc_unbound(xen::DomId(0)).unwrap();
+//! guest.evtchn_send(port).unwrap();
+//! assert_eq!(guest.counters().notifications_sent, 1);
+//! assert_eq!(guest.free_pages(), 64);
+//! ```
+
+#![deny(unsafe_code)]
+#![allow(
+    clippy::alloc_instead_of_core,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a simulator stops the test when the guest breaks a rule"
+)]
+
+mod agenda;
+mod boot;
+mod builder;
+mod console;
+mod counters;
+mod domain;
+mod evtchn;
+mod grants;
+mod guest;
+mod machine;
+mod memory;
+pub mod netback;
+mod peer;
+mod store;
+mod toolstack;
+mod world;
+
+pub use boot::{block_on, boot, turn};
+pub use builder::{Builder, GuestConfig};
+pub use console::Console;
+pub use counters::Counters;
+pub use grants::GrantedFrame;
+pub use guest::Guest;
+pub use machine::{Leak, Sim};
+pub use memory::Flipper;
+pub use netback::{Netback, Packet, VifConfig};
+pub use peer::{MappedPage, Peer};
+pub use store::{Delivery, LogEntry, Quota, Store};

@@ -1,0 +1,348 @@
+//! A simulated netback: Linux 6.1's, as far as a frontend can tell, and stricter.
+//!
+//! ```text
+//!   xenstore nodes ─► xenbus.rs: states, connect ─► queue.rs ┬─ tx.rs: requests ─► rules ─► packets ─► recv()
+//!                                                            └─ rx.rs: send() ─► packets ─► posted pages
+//!   faults.rs: everything that a backend can do wrong, at the moment at which it writes
+//! ```
+//!
+//! It works when an event tells it to, when xenstore changes, and when the test gives it a frame; and at no other time.
+
+mod config;
+mod faults;
+mod link;
+mod packet;
+mod queue;
+mod raw;
+mod ring;
+mod rules;
+mod rx;
+mod tx;
+mod xenbus;
+
+pub use config::{Hotplug, VifConfig};
+pub use faults::{Faults, Notify, Order, RxSlot};
+pub(crate) use link::wire;
+pub use packet::{Gso, Packet};
+pub use raw::{Index, RawRing, Side};
+pub use rules::{Penalty, PolitenessError};
+pub use rx::Posted;
+
+use crate::peer::{MappedPage, Peer};
+use crate::toolstack;
+use crate::world::{Service, World};
+use queue::Queue;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use xen::DomId;
+use xen::abi::io_xenbus::XenbusState as State;
+
+/// What fills a page that the frontend has posted and not got back.
+pub const POISON: u8 = 0xa5;
+
+/// What a netback has done since it was attached. `rx` and `tx` are the guest's directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Frames that the guest sent.
+    pub tx_frames: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+    /// Transmit requests seen.
+    pub tx_requests: u64,
+    /// Transmit responses written.
+    pub tx_responses: u64,
+    /// Frames that the guest was given.
+    pub rx_frames: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Receive requests seen.
+    pub rx_requests: u64,
+    /// Receive responses written.
+    pub rx_responses: u64,
+    /// How often there were too few receive requests.
+    pub rx_short: u64,
+    /// Events sent to the guest.
+    pub notifications_sent: u64,
+    /// Events from the guest.
+    pub notifications_received: u64,
+    /// Those of them behind which there was no work: Linux delays the next one.
+    pub spurious_notifications: u64,
+    /// Pages of the guest copied to or from.
+    pub grant_copies: u64,
+    /// Pages of the guest mapped for data.
+    pub grant_maps: u64,
+    /// How often the frontend connected.
+    pub connects: u64,
+}
+
+/// What the frontend said it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are nodes that are 0 or 1")]
+pub struct FrontendFlags {
+    /// `request-rx-copy`.
+    pub rx_copy: bool,
+    /// `feature-rx-notify`.
+    pub rx_notify: bool,
+    /// `feature-sg`.
+    pub sg: bool,
+    /// `feature-gso-tcpv4`.
+    pub gso_tcpv4: bool,
+    /// `feature-gso-tcpv6`.
+    pub gso_tcpv6: bool,
+    /// Not `feature-no-csum-offload`.
+    pub csum_offload: bool,
+    /// `feature-ipv6-csum-offload`.
+    pub ipv6_csum_offload: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    peer: Peer,
+    guest: DomId,
+    config: VifConfig,
+    /// The backend's directory.
+    backend: String,
+    /// The frontend's.
+    frontend: String,
+    /// Where the backend is, and what it has shown of that.
+    state: State,
+    shown: State,
+    waits_for_hotplug: bool,
+    /// When the frontend's state was last changed, as far as was looked.
+    frontend_generation: Option<u64>,
+    /// The module is loaded and its domain alive.
+    present: bool,
+    /// A fatal error: nothing works until the frontend connects anew.
+    disabled: bool,
+    queues: Vec<Queue>,
+    flags: FrontendFlags,
+    /// Frames for a guest that is not connected.
+    waiting: VecDeque<Packet>,
+    from_guest: VecDeque<Packet>,
+    stats: Stats,
+    faults: Faults,
+    violations: Vec<PolitenessError>,
+    /// Ring pages that are kept beyond their time.
+    kept: Vec<MappedPage>,
+    /// The test gave frames or changed faults.
+    kicked: bool,
+}
+
+#[derive(Debug)]
+struct Device(RefCell<Inner>);
+
+/// A vif's backend, in a test's hands. Clones are the same vif.
+#[derive(Clone, Debug)]
+pub struct Netback {
+    device: Rc<Device>,
+    world: Weak<World>,
+}
+
+impl Netback {
+    /// The toolstack attaches a vif, and netback probes it.
+    pub(crate) fn attach(world: &Rc<World>, guest: DomId, config: VifConfig) -> Self {
+        if world.domain(config.backend).is_none() {
+            world.add_domain(crate::domain::Domain::service(config.backend));
+        }
+        toolstack::create_vif(&world.store, guest, config.backend, &config);
+        let mut inner = Inner {
+            peer: Peer::new(Rc::downgrade(world), config.backend),
+            guest,
+            backend: toolstack::backend_path(config.backend, guest, config.handle),
+            frontend: toolstack::frontend_path(guest, config.handle),
+            state: State::Initialising,
+            shown: State::Initialising,
+            waits_for_hotplug: false,
+            frontend_generation: None,
+            present: true,
+            disabled: false,
+            queues: Vec::new(),
+            flags: FrontendFlags::default(),
+            waiting: VecDeque::new(),
+            from_guest: VecDeque::new(),
+            stats: Stats::default(),
+            faults: Faults::default(),
+            violations: Vec::new(),
+            kept: Vec::new(),
+            kicked: false,
+            config,
+        };
+        inner.probe(&world.store);
+        // The state that a guest before this one left: seen already, and the backend stands where that one left it.
+        inner.frontend_generation = world.store.generation(&format!("{}/state", inner.frontend));
+        if let Ok(left @ (State::Connected | State::Closed)) = State::try_from(inner.config.frontend_state) {
+            inner.state = left;
+            inner.switch(&world.store, left);
+        }
+        let hotplug = inner.config.hotplug;
+        let netback = Self { device: Rc::new(Device(RefCell::new(inner))), world: Rc::downgrade(world) };
+        world.add_service(Rc::clone(&netback.device) as Rc<dyn Service>);
+        match hotplug {
+            Hotplug::Done => netback.hotplug(),
+            Hotplug::After(ns) => {
+                let later = netback.clone();
+                world.agenda.enter(world.now() + ns, move |_| later.hotplug());
+            }
+            Hotplug::Manual => {}
+        }
+        netback
+    }
+
+    fn world(&self) -> Rc<World> {
+        self.world.upgrade().expect("the machine is gone; keep the Sim or a Guest")
+    }
+
+    fn inner<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.device.0.borrow_mut())
+    }
+
+    /// A frame for the guest: it gets it when the machine runs. Frames for a guest that is not connected wait.
+    pub fn send(&self, packet: impl Into<Packet>) {
+        let packet = packet.into();
+        self.inner(|inner| {
+            inner.kicked = true;
+            let queue = inner.queues.first_mut().map(|queue| &mut queue.to_guest);
+            queue.unwrap_or(&mut inner.waiting).push_back(packet);
+        });
+    }
+
+    /// The next frame that the guest sent.
+    #[must_use]
+    pub fn recv(&self) -> Option<Packet> {
+        self.inner(|inner| inner.from_guest.pop_front())
+    }
+
+    /// What it did.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner(|inner| inner.stats)
+    }
+
+    /// What the frontend said it can.
+    #[must_use]
+    pub fn frontend_flags(&self) -> FrontendFlags {
+        self.inner(|inner| inner.flags)
+    }
+
+    /// Rules that the frontend broke, for a lenient vif.
+    #[must_use]
+    pub fn violations(&self) -> Vec<PolitenessError> {
+        self.inner(|inner| inner.violations.clone())
+    }
+
+    /// The state that the backend shows.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.inner(|inner| inner.shown)
+    }
+
+    /// Whether the rings are in use; the frontend may not have been told yet.
+    #[must_use]
+    pub fn has_rings(&self) -> bool {
+        self.inner(|inner| !inner.queues.is_empty())
+    }
+
+    /// Frames that wait for receive requests.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.inner(|inner| {
+            inner.waiting.len() + inner.queues.iter().map(|queue| queue.to_guest.len()).sum::<usize>()
+        })
+    }
+
+    /// Receive requests that were seen and not used yet, in the order of use.
+    #[must_use]
+    pub fn posted(&self) -> Vec<Posted> {
+        self.inner(|inner| inner.queues.iter().flat_map(|queue| queue.posted.iter().copied()).collect())
+    }
+
+    /// Transmit requests without a response.
+    #[must_use]
+    pub fn tx_in_flight(&self) -> usize {
+        self.inner(|inner| inner.queues.iter().map(|queue| queue.tx_in_flight.len()).sum())
+    }
+
+    /// The path of the backend's directory.
+    #[must_use]
+    pub fn backend_path(&self) -> String {
+        self.inner(|inner| inner.backend.clone())
+    }
+
+    /// The path of the frontend's directory.
+    #[must_use]
+    pub fn frontend_path(&self) -> String {
+        self.inner(|inner| inner.frontend.clone())
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn faults(&self, change: impl FnOnce(&mut Faults)) {
+        self.inner(|inner| {
+            change(&mut inner.faults);
+            inner.kicked = true;
+            if !inner.faults.keep_mapped {
+                inner.kept.clear();
+                inner.queues.iter_mut().for_each(|queue| queue.kept.clear());
+            }
+        });
+    }
+}
+
+impl Device {
+    /// Work on the rings: what events ask for, and what the test gave.
+    fn run_queues(inner: &mut Inner) -> bool {
+        let kicked = std::mem::take(&mut inner.kicked);
+        let (alive, worked) = inner.with_context(|queues, cx| {
+            let (mut alive, mut worked) = (true, kicked);
+            for queue in queues {
+                let tx_event = cx.peer.take_event(queue.tx_port);
+                let rx_event =
+                    if queue.rx_port == queue.tx_port { tx_event } else { cx.peer.take_event(queue.rx_port) };
+                let events = u64::from(tx_event) + u64::from(rx_event && queue.rx_port != queue.tx_port);
+                cx.stats.notifications_received += events;
+                let seen = cx.stats.tx_requests + cx.stats.rx_requests;
+                if tx_event {
+                    alive &= queue.run_tx(cx);
+                } else if kicked {
+                    queue.answer(cx);
+                }
+                alive &= queue.see_rx_requests(cx);
+                if rx_event {
+                    queue.rx_waits = false;
+                }
+                // A frame that waits for an event on requests waits on: it was promised one.
+                if alive && !queue.rx_waits && (rx_event || kicked) {
+                    worked |= queue.run_rx(cx);
+                }
+                if events > 0 && cx.stats.tx_requests + cx.stats.rx_requests == seen {
+                    cx.stats.spurious_notifications += events;
+                }
+                worked |= tx_event || rx_event;
+            }
+            (alive, worked)
+        });
+        inner.disabled |= !alive;
+        worked
+    }
+}
+
+impl Service for Device {
+    fn run(&self, world: &World) -> bool {
+        let mut inner = self.0.borrow_mut();
+        if !inner.present {
+            return false;
+        }
+        let changed = inner.watch_store(&world.store);
+        let worked = !inner.disabled && Self::run_queues(&mut inner);
+        changed || worked
+    }
+
+    fn describe(&self) -> String {
+        let inner = self.0.borrow();
+        let queues: Vec<String> = inner.queues.iter().map(Queue::describe).collect();
+        format!(
+            "netback {}: {:?} (shown {:?}) {:?}\n  {:?}",
+            inner.backend, inner.state, inner.shown, queues, inner.stats
+        )
+    }
+}

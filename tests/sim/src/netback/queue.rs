@@ -1,0 +1,125 @@
+//! One queue: two rings, their channels, and what is under way on them.
+
+use super::faults::{Faults, Notify};
+use super::packet::Packet;
+use super::ring::BackRing;
+use super::rules::PolitenessError;
+use super::rx::Posted;
+use super::tx::Answer;
+use super::{Stats, VifConfig};
+use crate::peer::{MappedPage, Peer};
+use std::collections::{BTreeSet, VecDeque};
+use xen::{DomId, EvtchnPort, Gref};
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) tx: BackRing,
+    pub(crate) rx: BackRing,
+    pub(crate) tx_port: EvtchnPort,
+    pub(crate) rx_port: EvtchnPort,
+    /// Ids of transmit requests without a response.
+    pub(crate) tx_in_flight: BTreeSet<u16>,
+    /// Transmit requests that are done with and wait for their response.
+    pub(crate) answers: Vec<Answer>,
+    /// Receive requests that were seen and not used yet.
+    pub(crate) posted: VecDeque<Posted>,
+    /// The index of the first receive request that was not seen yet.
+    pub(crate) rx_seen: u32,
+    pub(crate) to_guest: VecDeque<Packet>,
+    /// Pages that are kept although they were answered.
+    pub(crate) kept: Vec<MappedPage>,
+    /// An event was promised for more receive requests: without it, nothing is looked at.
+    pub(crate) rx_waits: bool,
+}
+
+/// What a queue needs of its device while it works.
+pub(crate) struct Context<'a> {
+    pub(crate) peer: &'a Peer,
+    pub(crate) guest: DomId,
+    pub(crate) config: &'a VifConfig,
+    pub(crate) stats: &'a mut Stats,
+    pub(crate) faults: &'a mut Faults,
+    pub(crate) violations: &'a mut Vec<PolitenessError>,
+    pub(crate) flags: &'a super::FrontendFlags,
+    pub(crate) from_guest: &'a mut VecDeque<Packet>,
+}
+
+impl Context<'_> {
+    /// The frontend broke a rule: the end of a strict test.
+    pub(crate) fn broken(&mut self, rule: PolitenessError, detail: &str) -> PolitenessError {
+        assert!(!self.config.strict, "{rule}: vif {} of domain {}: {detail}", self.config.handle, self.guest);
+        self.violations.push(rule);
+        rule
+    }
+
+    /// Sends the guest an event, as the faults have it.
+    pub(crate) fn notify(&mut self, port: EvtchnPort, by_rule: bool) {
+        let send = match self.faults.notify {
+            Notify::ByRule => by_rule,
+            Notify::Always => true,
+            Notify::Never => false,
+        };
+        if send && self.peer.evtchn_send(port).is_ok() {
+            self.stats.notifications_sent += 1;
+        }
+    }
+}
+
+impl Queue {
+    /// Maps the rings and binds the channels; the port for both directions may be one.
+    pub(crate) fn connect(
+        peer: &Peer,
+        guest: DomId,
+        refs: (Gref, Gref),
+        ports: (EvtchnPort, EvtchnPort),
+    ) -> Result<Self, PolitenessError> {
+        let ring = |gref: Gref, slot_bytes: usize| {
+            let page = peer.map(guest, gref, true).map_err(|_| PolitenessError::RingUnusable)?;
+            BackRing::attach(page, slot_bytes)
+        };
+        let bind =
+            |port: EvtchnPort| peer.evtchn_bind(guest, port).map_err(|_| PolitenessError::RingUnusable);
+        let tx = ring(refs.0, xen::abi::io_netif::NETIF_TX_SLOT_BYTES)?;
+        let rx = ring(refs.1, xen::abi::io_netif::NETIF_RX_SLOT_BYTES)?;
+        let tx_port = bind(ports.0)?;
+        let rx_port = if ports.0 == ports.1 { tx_port } else { bind(ports.1)? };
+        let rx_seen = rx.req_cons;
+        Ok(Self {
+            tx,
+            rx,
+            tx_port,
+            rx_port,
+            tx_in_flight: BTreeSet::new(),
+            answers: Vec::new(),
+            posted: VecDeque::new(),
+            rx_seen,
+            to_guest: VecDeque::new(),
+            kept: Vec::new(),
+            rx_waits: false,
+        })
+    }
+
+    /// Lets the channels go; the pages go with the queue.
+    pub(crate) fn close(&self, peer: &Peer) {
+        let _ = peer.evtchn_close(self.tx_port);
+        if self.rx_port != self.tx_port {
+            let _ = peer.evtchn_close(self.rx_port);
+        }
+    }
+}
+
+impl Queue {
+    /// Its ring pages, for a backend that keeps them.
+    pub(crate) fn into_pages(self) -> impl Iterator<Item = MappedPage> {
+        [self.tx.into_page(), self.rx.into_page()].into_iter().chain(self.kept)
+    }
+
+    /// For the dump of a test that hangs.
+    pub(crate) fn describe(&self) -> String {
+        let ring =
+            |ring: &BackRing| format!("req {}/{} rsp {}", ring.req_cons, ring.req_prod(), ring.rsp_prod_pvt);
+        let (posted, waiting) = (self.posted.len(), self.to_guest.len());
+        format!("tx [{}] rx [{}] posted {posted}, frames waiting {waiting}", ring(&self.tx), ring(&self.rx))
+    }
+}

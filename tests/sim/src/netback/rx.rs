@@ -1,0 +1,172 @@
+//! What the guest receives: packets copied into the pages that it posted, in the order in which it posted them.
+//!
+//! ```text
+//!   packet ─► enough requests? ─ no ─► req_event = req_prod + 1, and wait for the event
+//!                │ yes
+//!                └─► data | extras | data … one slot each, 4096 bytes a page ─► rsp ring
+//! ```
+//!
+//! After `xenvif_rx_action` of Linux 6.1, `drivers/net/xen-netback/rx.c`.
+
+use super::POISON;
+use super::faults::RxSlot;
+use super::packet::Packet;
+use super::queue::{Context, Queue};
+use super::rules::PolitenessError as Rule;
+use xen::Gref;
+use xen::abi::io_netif::{NetRxFlags, NetifRxRequest, NetifRxResponse};
+use xen::ids::PAGE_SIZE;
+use zerocopy::IntoBytes;
+
+/// A page that the guest has posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// The request's id.
+    pub id: u16,
+    /// The page.
+    pub gref: Gref,
+}
+
+impl Queue {
+    /// Looks at the requests that are new since the last look, and poisons their pages.
+    pub(crate) fn see_rx_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.rx.unconsumed().is_none() {
+            let detail = format!("req_prod {}, rsp_prod {}", self.rx.req_prod(), self.rx.rsp_prod_pvt);
+            cx.broken(Rule::RxRingOverrun, &detail);
+            return false;
+        }
+        let req_prod = self.rx.req_prod();
+        while self.rx_seen != req_prod {
+            let request: NetifRxRequest = self.rx.copy_request(self.rx_seen);
+            self.rx_seen = self.rx_seen.wrapping_add(1);
+            cx.stats.rx_requests += 1;
+            self.check_posted(cx, &request);
+            self.posted.push_back(Posted { id: request.id, gref: Gref(request.gref) });
+        }
+        true
+    }
+
+    fn check_posted(&self, cx: &mut Context<'_>, request: &NetifRxRequest) {
+        let detail = format!("{request:?}");
+        if request.pad != 0 {
+            cx.broken(Rule::RxPad, &detail);
+        }
+        if self.posted.iter().any(|posted| posted.id == request.id) {
+            cx.broken(Rule::RxIdInFlight, &detail);
+        }
+        if self.posted.iter().any(|posted| posted.gref.0 == request.gref) {
+            cx.broken(Rule::RxPageTwice, &detail);
+        }
+        let gref = Gref(request.gref);
+        if cx.config.check_cleared {
+            let bytes = cx.peer.copy_from(cx.guest, gref, 0, PAGE_SIZE).unwrap_or_default();
+            if !bytes.iter().all(|byte| *byte == 0 || *byte == POISON) {
+                cx.broken(Rule::NotCleared, &detail);
+            }
+        }
+        if cx.config.poison && cx.peer.copy_to(cx.guest, gref, 0, &[POISON; PAGE_SIZE]).is_err() {
+            cx.broken(Rule::RxGrant, &detail);
+        }
+    }
+
+    /// Gives the guest as many of the waiting packets as its requests allow.
+    pub(crate) fn run_rx(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        while !cx.faults.hold_rx {
+            let Some(packet) = self.to_guest.front() else { break };
+            let needed = slots_needed(packet);
+            if self.posted.len() < needed {
+                self.rx.ask_for_more();
+                self.see_rx_requests(cx);
+                if self.posted.len() < needed {
+                    self.rx_waits = true;
+                    cx.stats.rx_short += u64::from(worked || cx.stats.rx_short == 0);
+                    break;
+                }
+            }
+            if let Some(packet) = self.to_guest.pop_front() {
+                self.give(cx, packet);
+                worked = true;
+            }
+        }
+        if worked {
+            let wanted =
+                self.rx.push(|index| cx.faults.rx_rsp_prod.as_mut().map_or(index, |bend| bend(index)));
+            cx.notify(self.rx_port, wanted);
+        }
+        worked
+    }
+
+    /// Copies one packet into posted pages and writes its responses.
+    fn give(&mut self, cx: &mut Context<'_>, mut packet: Packet) {
+        if !cx.flags.csum_offload {
+            packet.finish_checksum();
+        }
+        let mut slots = Vec::new();
+        let room = PAGE_SIZE - usize::from(cx.faults.rx_offset);
+        let chunks: Vec<&[u8]> = packet.data.chunks(room).collect();
+        for (index, chunk) in chunks.iter().enumerate() {
+            let mut flags = NetRxFlags::empty();
+            flags.set(NetRxFlags::MORE_DATA, index + 1 < chunks.len());
+            if index == 0 {
+                flags.set(NetRxFlags::CSUM_BLANK, packet.csum_blank);
+                flags.set(NetRxFlags::DATA_VALIDATED, packet.csum_blank || packet.data_validated);
+                flags.set(NetRxFlags::EXTRA_INFO, packet.gso.is_some());
+            }
+            let (id, offset) = (self.fill_page(cx, chunk), cx.faults.rx_offset);
+            slots.push(RxSlot::Response(NetifRxResponse {
+                id,
+                offset,
+                flags: flags.bits(),
+                status: chunk.len() as i16,
+            }));
+            if let (0, Some(gso)) = (index, packet.gso) {
+                // The extra takes a request with its page, which goes back unused.
+                self.fill_page(cx, &[]);
+                let size = gso.size.to_le_bytes();
+                slots.push(RxSlot::Extra([1, 0, size[0], size[1], gso.kind, 0, 0, 0]));
+            }
+        }
+        cx.stats.rx_frames += 1;
+        cx.stats.rx_bytes += packet.data.len() as u64;
+        self.rx.acknowledge(slots.len());
+        if let Some(fault) = &mut cx.faults.rx_responses {
+            fault(&mut slots);
+        }
+        for slot in &slots {
+            cx.stats.rx_responses += 1;
+            match slot {
+                RxSlot::Response(response) => self.rx.put_response(response.as_bytes()),
+                RxSlot::Extra(bytes) => self.rx.put_response(bytes),
+            }
+        }
+    }
+
+    /// Takes the next posted page and copies into it; the id of its request.
+    fn fill_page(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> u16 {
+        let posted = self.posted.pop_front().expect("slots were counted");
+        self.rx.req_cons = self.rx.req_cons.wrapping_add(1);
+        let (peer, guest, gref) = (cx.peer, cx.guest, posted.gref);
+        if cx.config.poison {
+            let before = peer.copy_from(guest, gref, 0, PAGE_SIZE).unwrap_or_default();
+            if !before.iter().all(|byte| *byte == POISON) {
+                cx.broken(Rule::WroteToPostedPage, &format!("{posted:?}"));
+            }
+        }
+        if !bytes.is_empty() {
+            cx.stats.grant_copies += 1;
+            if let Err(status) = peer.copy_to(guest, gref, usize::from(cx.faults.rx_offset), bytes) {
+                cx.broken(Rule::RxGrant, &format!("{posted:?}: {status}"));
+            }
+        }
+        if cx.faults.keep_mapped {
+            self.kept.extend(peer.map(guest, gref, true));
+        }
+        posted.id
+    }
+}
+
+/// Requests that netback wants to see before it gives a packet: `xenvif_update_needed_slots`.
+pub(crate) fn slots_needed(packet: &Packet) -> usize {
+    packet.data.len().div_ceil(PAGE_SIZE) + usize::from(packet.gso.is_some())
+}

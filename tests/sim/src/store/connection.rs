@@ -1,0 +1,171 @@
+//! One domain's connection: its ring page, its watches and its transactions.
+//!
+//! ```text
+//!   req ring ─► bytes ─► whole messages ─► answers and events ─► backlog ─► rsp ring, as much as fits or is asked for
+//! ```
+
+use super::ops::Fired;
+use super::tree::Tree;
+use crate::domain::Domain;
+use crate::peer::{MappedPage, Peer};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use xen::abi::grant_table::GNTTAB_RESERVED_XENSTORE;
+use xen::abi::io_xs_wire::{XENSTORE_PAYLOAD_MAX, XENSTORE_RING_SIZE, XsdSockmsg, XsdSockmsgType, offset};
+use xen::{EvtchnPort, Gref};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// How answers and events reach the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// As much as the ring holds.
+    #[default]
+    Whole,
+    /// So many bytes each time that the guest has emptied the ring.
+    Pieces(usize),
+    /// Nothing at all: a xenstored that does not answer.
+    Silent,
+}
+
+/// A watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    /// The absolute path.
+    pub(crate) path: String,
+    /// The path as the guest gave it: events name paths in its form.
+    pub(crate) given: String,
+    pub(crate) token: Vec<u8>,
+}
+
+/// A transaction: a copy of the tree, and what was touched and changed in it.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    pub(crate) tree: Tree,
+    pub(crate) start: Tree,
+    pub(crate) touched: BTreeSet<String>,
+    pub(crate) changed: BTreeSet<String>,
+    pub(crate) fired: Vec<Fired>,
+}
+
+/// A message of the guest.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) header: XsdSockmsg,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) domain: Rc<Domain>,
+    page: MappedPage,
+    peer: Peer,
+    port: EvtchnPort,
+    incoming: Vec<u8>,
+    pub(crate) backlog: VecDeque<u8>,
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) transactions: BTreeMap<u32, Transaction>,
+    pub(crate) last_transaction: u32,
+    pub(crate) delivery: Delivery,
+}
+
+impl Connection {
+    /// `XS_INTRODUCE`: maps the ring, binds to the guest's port.
+    pub(crate) fn new(peer: Peer, domain: Rc<Domain>, remote_port: EvtchnPort) -> Self {
+        let page = peer
+            .map(domain.id, Gref(GNTTAB_RESERVED_XENSTORE), true)
+            .expect("the toolstack granted the ring");
+        let port = peer.evtchn_bind(domain.id, remote_port).expect("the toolstack allocated the port");
+        Self {
+            domain,
+            page,
+            peer,
+            port,
+            incoming: Vec::new(),
+            backlog: VecDeque::new(),
+            watches: Vec::new(),
+            transactions: BTreeMap::new(),
+            last_transaction: 0,
+            delivery: Delivery::default(),
+        }
+    }
+
+    pub(crate) fn page(&self) -> &MappedPage {
+        &self.page
+    }
+
+    pub(crate) fn notify(&self) {
+        self.peer.evtchn_send(self.port).expect("the port is bound");
+    }
+
+    /// Takes what the guest has written, if it said so.
+    pub(crate) fn receive(&mut self) -> bool {
+        if !self.peer.take_event(self.port) {
+            return false;
+        }
+        let prod = self.page.load::<u32>(offset::REQ_PROD);
+        let cons = self.page.load::<u32>(offset::REQ_CONS);
+        let ready = prod.wrapping_sub(cons);
+        assert!(
+            ready as usize <= XENSTORE_RING_SIZE,
+            "xenstore: req_prod {prod} is more than a ring ahead of {cons}"
+        );
+        for index in 0..ready {
+            let at = cons.wrapping_add(index) as usize % XENSTORE_RING_SIZE;
+            self.incoming.push(self.page.load::<u8>(offset::REQ + at));
+        }
+        self.page.store(offset::REQ_CONS, prod);
+        if ready > 0 {
+            // There is room again: the guest may wait for it.
+            self.notify();
+        }
+        true
+    }
+
+    /// The next whole message.
+    pub(crate) fn next_request(&mut self) -> Option<Request> {
+        let (header, rest) = XsdSockmsg::read_from_prefix(&self.incoming).ok()?;
+        let len = header.len as usize;
+        assert!(len <= XENSTORE_PAYLOAD_MAX, "xenstore: a message of {len} bytes");
+        let payload = rest.get(..len)?.to_vec();
+        self.incoming.drain(..size_of::<XsdSockmsg>() + len);
+        Some(Request { header, payload })
+    }
+
+    /// Queues an answer.
+    pub(crate) fn answer(&mut self, to: &XsdSockmsg, kind: XsdSockmsgType, payload: &[u8]) {
+        let header = XsdSockmsg { kind: kind.raw(), len: payload.len() as u32, ..*to };
+        self.backlog.extend(header.as_bytes());
+        self.backlog.extend(payload);
+    }
+
+    /// Queues a watch event.
+    pub(crate) fn event(&mut self, path: &str, token: &[u8]) {
+        let header = XsdSockmsg { kind: XsdSockmsgType::WatchEvent.raw(), ..XsdSockmsg::default() };
+        let payload = [path.as_bytes(), b"\0", token, b"\0"].concat();
+        self.answer(&header, XsdSockmsgType::WatchEvent, &payload);
+    }
+
+    /// Moves the backlog into the ring; whether anything moved.
+    pub(crate) fn deliver(&mut self) -> bool {
+        let prod = self.page.load::<u32>(offset::RSP_PROD);
+        let used = prod.wrapping_sub(self.page.load::<u32>(offset::RSP_CONS)) as usize;
+        assert!(used <= XENSTORE_RING_SIZE, "xenstore: rsp_cons is ahead of rsp_prod");
+        let room = match self.delivery {
+            Delivery::Whole => XENSTORE_RING_SIZE - used,
+            Delivery::Pieces(bytes) if used == 0 => bytes.min(XENSTORE_RING_SIZE),
+            Delivery::Pieces(_) | Delivery::Silent => 0,
+        };
+        let count = room.min(self.backlog.len());
+        if count == 0 {
+            return false;
+        }
+        for (index, byte) in self.backlog.drain(..count).enumerate() {
+            let at = prod.wrapping_add(index as u32) as usize % XENSTORE_RING_SIZE;
+            self.page.store(offset::RSP + at, byte);
+        }
+        self.page.store(offset::RSP_PROD, prod.wrapping_add(count as u32));
+        self.notify();
+        true
+    }
+}
