@@ -1,0 +1,135 @@
+//! Coming and going of the backend, as the device sees it: rings in, rings out.
+//!
+//! ```text
+//!   Connect: pools ready for the backend ─► queues ─► rx rings filled and shown     (before the state says Connected)
+//!   Up:      frames flow, generation + 1, one notification on every channel
+//!   Stop:    frames do not flow                                                     (the backend is going)
+//!   Release: pages back to their pools, grants of the rings ended, ports closed     (the backend has gone)
+//! ```
+//!
+//! Every step may come in any state, and twice: what is not there is not given up.
+
+use crate::config::Config;
+use crate::device::NetDevice;
+use crate::mailbox::{Command, Connection, Reply};
+use crate::pool::{Limits, Pool, PoolError};
+use crate::queue::{Pools, Queue};
+use crate::rx::{ETHERNET_HEADER, RxPage, RxPolicy};
+use alloc::vec::Vec;
+use xen::Machine;
+
+/// Bytes of a VLAN tag, which a frame may carry besides header and MTU.
+const VLAN_TAG: usize = 4;
+
+impl<M: Machine> NetDevice<M> {
+    /// Does what the life of the vif asks for, and answers.
+    pub(crate) fn obey(&mut self, command: Command) {
+        let reply = match command {
+            Command::Connect(connection) => {
+                self.connect(*connection).map_or_else(Reply::Failed, |()| Reply::Done)
+            }
+            Command::Up => {
+                self.come_up();
+                Reply::Done
+            }
+            Command::Stop => {
+                self.link_up = false;
+                Reply::Done
+            }
+            Command::Release => {
+                self.release();
+                Reply::Done
+            }
+        };
+        self.mailbox.answer(reply);
+    }
+
+    /// Takes new rings into use.
+    fn connect(&mut self, connection: Connection) -> Result<(), PoolError> {
+        self.release();
+        let Connection { backend, trusted, mac, mtu, features, queues } = connection;
+        self.mac = mac;
+        self.mtu = mtu;
+        self.features = features;
+        self.backend = Some(backend);
+        self.trusted = trusted.is_some();
+        let policy = RxPolicy {
+            trusted,
+            threshold: self.config.threshold,
+            clearing: self.config.clearing,
+            max_frame: usize::from(mtu).saturating_add(usize::from(ETHERNET_HEADER)).saturating_add(VLAN_TAG),
+            scatter_gather: features.scatter_gather,
+            checksum_offload: false,
+        };
+        let mut failure = self.too_many_lost();
+        for wires in queues {
+            let mut pools = self.pools.pop().unwrap_or_else(|| new_pools(&self.config));
+            if failure.is_none() {
+                let ready =
+                    pools.rx.prepare(&self.xen, backend).and_then(|()| pools.tx.prepare(&self.xen, backend));
+                failure = ready.err();
+            }
+            let mut queue = Queue::new(wires, pools, policy);
+            if failure.is_none() {
+                queue.begin(&self.xen);
+            }
+            self.queues.push(queue);
+        }
+        if let Some(failure) = failure {
+            self.release();
+            return Err(failure);
+        }
+        self.broken = None;
+        self.stats.connects = self.stats.connects.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Ring pages are pages too: a backend that keeps too many gets no more.
+    fn too_many_lost(&self) -> Option<PoolError> {
+        let lost = self.lost_rings.len();
+        (lost >= self.config.quarantine_max).then_some(PoolError::Quarantine(lost))
+    }
+
+    /// Lets frames flow.
+    fn come_up(&mut self) {
+        if self.queues.is_empty() || self.broken.is_some() || self.link_up {
+            return;
+        }
+        self.link_up = true;
+        self.tx_exhausted = false;
+        self.generation = self.generation.wrapping_add(1);
+        for queue in &mut self.queues {
+            let refused = queue.ring(&self.xen);
+            self.stats.notify_errors = self.stats.notify_errors.wrapping_add(refused);
+        }
+    }
+
+    /// Takes everything back from a backend that has gone.
+    fn release(&mut self) {
+        self.link_up = false;
+        self.backend = None;
+        for queue in core::mem::take(&mut self.queues) {
+            let closed = queue.close(&self.xen);
+            self.past_rx.add(&closed.rx_stats);
+            self.past_tx.add(&closed.tx_stats);
+            self.tally.add(&closed.tally);
+            self.pools.push(closed.pools);
+            self.keep_lost(closed.lost);
+        }
+    }
+
+    /// Ring pages that the backend still uses are never used again.
+    fn keep_lost(&mut self, lost: Vec<RxPage>) {
+        let count = u64::try_from(lost.len()).unwrap_or_default();
+        self.stats.quarantined_rings = self.stats.quarantined_rings.wrapping_add(count);
+        self.lost_rings.extend(lost);
+    }
+}
+
+fn new_pools(config: &Config) -> Pools {
+    let limits = |initial, max| Limits { initial, max, quarantine: config.quarantine_max };
+    Pools {
+        rx: Pool::new(limits(config.pool_rx, config.pool_rx_max)),
+        tx: Pool::new(limits(config.pool_tx, config.pool_tx_max)),
+    }
+}

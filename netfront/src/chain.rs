@@ -1,0 +1,159 @@
+//! Frames over several slots: extras after the first, then fragments, each but the last with `more_data`.
+//!
+//! ```text
+//!   slot 0: data, EXTRA_INFO, MORE_DATA │ extra, MORE │ extra │ data, MORE_DATA │ data
+//!           first piece                 │ pages come back unused │ second piece │ last piece
+//! ```
+//!
+//! A chain is collected whole or dropped whole, and in both cases every page behind it comes back. The backend
+//! publishes a chain in one step, so a chain that ends at `rsp_prod` with a promise of more is a broken one. A chain
+//! cannot be longer than the responses of one look, which are at most the ring's 256.
+
+use crate::config::Clearing;
+use crate::misbehaviour::Misbehaviour;
+use crate::rx::{Current, MAX_SLOTS, Refusal, RxPage, RxQueue, add, extent};
+use xen::abi::io_netif::{NetRxFlags, NetifExtra, NetifExtraFlags, NetifRxResponse};
+
+/// Data in a page.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// The page.
+    pub(crate) page: RxPage,
+    /// Where the data begins, in bytes.
+    pub(crate) offset: usize,
+    /// How much there is, in bytes.
+    pub(crate) len: usize,
+}
+
+/// What is known of a chain while it is collected.
+#[derive(Debug, Default)]
+struct Sum {
+    slots: u32,
+    bytes: usize,
+    /// The first thing that was wrong. The rest of the chain is collected nevertheless, to be dropped with it.
+    refusal: Option<Refusal>,
+}
+
+impl Sum {
+    fn refuse(&mut self, refusal: impl Into<Refusal>) {
+        if self.refusal.is_none() {
+            self.refusal = Some(refusal.into());
+        }
+    }
+}
+
+impl RxQueue {
+    /// Takes in a frame of several slots, or with extras, whose first response is this one.
+    pub(crate) fn accept_chain(&mut self, first: NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+        let flags = NetRxFlags::from_bits_retain(first.flags);
+        let mut sum = Sum::default();
+        self.collect(&first, page, &mut sum);
+        if flags.contains(NetRxFlags::EXTRA_INFO) {
+            self.collect_extras(&mut sum);
+        }
+        let mut more = flags.contains(NetRxFlags::MORE_DATA);
+        while more {
+            match self.take_response() {
+                Ok(Some((response, page))) => {
+                    self.collect(&response, page, &mut sum);
+                    more = NetRxFlags::from_bits_retain(response.flags).contains(NetRxFlags::MORE_DATA);
+                }
+                Ok(None) => {
+                    sum.refuse(Misbehaviour::RxIncomplete(sum.slots));
+                    break;
+                }
+                Err(what) => {
+                    // This breaks the device, whatever else was wrong with the frame.
+                    sum.refusal = Some(what.into());
+                    break;
+                }
+            }
+        }
+        self.finish(flags, sum)
+    }
+
+    /// Adds one response's data to the chain, or puts its page back.
+    fn collect(&mut self, response: &NetifRxResponse, page: RxPage, sum: &mut Sum) {
+        sum.slots = sum.slots.saturating_add(1);
+        match extent(response) {
+            Ok((offset, len)) if self.chain.len() < MAX_SLOTS => {
+                sum.bytes = sum.bytes.saturating_add(len);
+                self.chain.push(Piece { page, offset, len });
+            }
+            Ok(_) => self.discard_page(page),
+            Err(refusal) => {
+                sum.refuse(refusal);
+                self.discard_page(page);
+            }
+        }
+    }
+
+    /// Takes the extras. None is negotiated yet, so each spoils its frame; their pages come back all the same.
+    fn collect_extras(&mut self, sum: &mut Sum) {
+        loop {
+            let Some(bytes) = self.take_extra() else {
+                sum.refuse(Misbehaviour::RxIncomplete(sum.slots));
+                return;
+            };
+            match NetifExtra::from_bytes(bytes) {
+                Ok((extra, _)) => sum.refuse(Misbehaviour::RxExtraUnasked(extra.kind())),
+                Err(error) => sum.refuse(Misbehaviour::RxExtra(error)),
+            }
+            let [_, flags, ..] = bytes;
+            if !NetifExtraFlags::from_bits_retain(flags).contains(NetifExtraFlags::MORE) {
+                return;
+            }
+        }
+    }
+
+    /// Judges a collected chain: presents it as one frame, or drops it.
+    fn finish(&mut self, flags: NetRxFlags, mut sum: Sum) -> Result<(), Refusal> {
+        if usize::try_from(sum.slots).is_ok_and(|slots| slots > MAX_SLOTS) {
+            sum.refuse(Misbehaviour::RxSlots(sum.slots));
+        } else if sum.slots > 1 && !self.policy.scatter_gather {
+            sum.refuse(Misbehaviour::RxFragments(sum.slots));
+        } else if let Err(refusal) = self.check_frame(flags, sum.bytes) {
+            sum.refuse(refusal);
+        }
+        if let Some(refusal) = sum.refusal {
+            self.drop_chain();
+            return Err(refusal);
+        }
+        if self.chain.len() == 1
+            && let Some(piece) = self.chain.pop()
+        {
+            self.present(piece);
+        } else {
+            self.gather(sum.bytes);
+        }
+        Ok(())
+    }
+
+    /// Copies a chain into the scratch buffer, one piece after the other, so that the frame is one slice.
+    fn gather(&mut self, len: usize) {
+        let mut at = 0_usize;
+        // Out and in again: the list keeps its memory.
+        let mut chain = core::mem::take(&mut self.chain);
+        for piece in chain.drain(..) {
+            let end = at.saturating_add(piece.len);
+            if let Some(into) = self.scratch.get_mut(at..end) {
+                piece.page.shared().read_bytes(piece.offset, into);
+            }
+            at = end;
+            self.return_piece(piece, Clearing::Copied);
+        }
+        self.chain = chain;
+        self.stats.packets = self.stats.packets.wrapping_add(1);
+        self.stats.copied_packets = self.stats.copied_packets.wrapping_add(1);
+        add(&mut self.stats.bytes, len);
+        add(&mut self.stats.copied_bytes, len);
+        self.current = Current::Copied { len };
+    }
+
+    /// Puts every page of the chain back.
+    fn drop_chain(&mut self) {
+        while let Some(piece) = self.chain.pop() {
+            self.return_piece(piece, Clearing::Copied);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What can be chosen about an interface: numbers of pages, the threshold, the clearing.
+//!
+//! Each value has a documented default and range; [`Config::check`] names key, value and range of the first that is
+//! outside. The keys are those of the command line.
+
+use core::fmt;
+use core::ops::RangeInclusive;
+use xen::ids::PAGE_SIZE;
+
+/// Which received pages are cleared before the backend can see them again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clearing {
+    /// None; only pages that change hands to another backend. For measurements.
+    Off,
+    /// The bytes of a frame that was copied out. What a lent page holds came from the backend itself and is left.
+    #[default]
+    Copied,
+    /// The bytes of every frame.
+    All,
+}
+
+/// The choices for one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `pool.rx`: pages to receive into, at the start and at least; 32..=8192, default 512: twice the ring.
+    pub pool_rx: usize,
+    /// `pool.rx.max`: pages to which the pool may grow; `pool_rx`..=16384, default 1024.
+    pub pool_rx_max: usize,
+    /// `pool.tx`: pages to send from, at the start and at least; 32..=8192, default 256: the ring.
+    pub pool_tx: usize,
+    /// `pool.tx.max`: pages to which the pool may grow; `pool_tx`..=16384, default 512.
+    pub pool_tx_max: usize,
+    /// `pool.threshold`: frames of this many bytes or more stay in their page while they are read, if the backend is
+    /// trusted; smaller ones are copied out; 0..=4096, default 256.
+    pub threshold: usize,
+    /// `pool.clearing`: see [`Clearing`].
+    pub clearing: Clearing,
+    /// `pool.quarantine`: pages that may be lost to a backend that does not let go of them before the device stops;
+    /// 1..=4096, default 64.
+    pub quarantine_max: usize,
+    /// The first index of the rings. 0; something else only in tests of what happens when indexes wrap.
+    pub ring_start: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            pool_rx: 512,
+            pool_rx_max: 1024,
+            pool_tx: 256,
+            pool_tx_max: 512,
+            threshold: 256,
+            clearing: Clearing::Copied,
+            quarantine_max: 64,
+            ring_start: 0,
+        }
+    }
+}
+
+/// A value out of its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    /// The key on the command line.
+    pub key: &'static str,
+    /// The value.
+    pub value: usize,
+    /// What would be right.
+    pub range: RangeInclusive<usize>,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={} is not within {} to {}", self.key, self.value, self.range.start(), self.range.end())
+    }
+}
+
+impl core::error::Error for OutOfRange {}
+
+/// Pages that a pool can start with.
+const POOL: RangeInclusive<usize> = 32..=8192;
+/// Pages that a pool can grow to.
+const POOL_MAX: usize = 16_384;
+
+impl Config {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        let rules = [
+            ("pool.rx", self.pool_rx, POOL),
+            ("pool.rx.max", self.pool_rx_max, self.pool_rx..=POOL_MAX),
+            ("pool.tx", self.pool_tx, POOL),
+            ("pool.tx.max", self.pool_tx_max, self.pool_tx..=POOL_MAX),
+            ("pool.threshold", self.threshold, 0..=PAGE_SIZE),
+            ("pool.quarantine", self.quarantine_max, 1..=4096),
+        ];
+        for (key, value, range) in rules {
+            if !range.contains(&value) {
+                return Err(OutOfRange { key, value, range });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn the_defaults_are_in_range() {
+        assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_what_would_be_right() {
+        let config = Config { pool_rx: 31, ..Config::default() };
+        assert_eq!(config.check().unwrap_err().to_string(), "pool.rx=31 is not within 32 to 8192");
+        let config = Config { threshold: 4097, ..Config::default() };
+        assert_eq!(config.check().unwrap_err().to_string(), "pool.threshold=4097 is not within 0 to 4096");
+        let config = Config { pool_tx_max: 255, ..Config::default() };
+        assert_eq!(config.check().unwrap_err().key, "pool.tx.max");
+    }
+}

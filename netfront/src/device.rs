@@ -1,0 +1,354 @@
+//! The device: what smoltcp and the loop see of a vif, for as long as the vif exists.
+//!
+//! ```text
+//!   reap ─► (peek ─► receive ─► transmit)* ─► flush ─► final_check ─► sleep
+//!    │                                          │          │
+//!    │ commands from the life (mailbox);        │          └ asks for events, looks once more
+//!    │ one look at each ring                    └ fills the rx ring, shows both, notifies at most once each
+//! ```
+//!
+//! It owns queues and pools, and outlives connections: while there is no backend it gives no tokens, and the stack above
+//! keeps its sockets. [`Nic::link_generation`] counts the times that the link came up; the address may have changed
+//! then, too. What the life of the vif asks for is done in `attach.rs`.
+
+use crate::config::Config;
+use crate::mailbox::Mailbox;
+use crate::misbehaviour::{Misbehaviour, Tally};
+use crate::nic::Nic;
+use crate::pool::{Mismatch, PoolCounts, PoolStats};
+use crate::queue::{Pools, Queue};
+use crate::rx::{ETHERNET_HEADER, RxPage};
+use crate::stats::{DeviceStats, Features, RxStats, Stats, TxStats};
+use crate::token::{RxToken, TxToken};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use smoltcp::phy::{Device, DeviceCapabilities, Medium};
+use smoltcp::time::Instant;
+use smoltcp::wire::EthernetAddress;
+use xen::abi::io_netif::NETIF_RX_RING_SIZE;
+use xen::{DomId, Machine, Xen};
+
+/// Turns between two looks at whether a pool has pages to spare.
+const SHRINK_TURNS: u64 = 1024;
+
+/// A vif as a network interface.
+#[derive(Debug)]
+pub struct NetDevice<M> {
+    pub(crate) xen: Rc<Xen<M>>,
+    pub(crate) mailbox: Rc<Mailbox>,
+    pub(crate) config: Config,
+    pub(crate) mac: EthernetAddress,
+    pub(crate) mtu: u16,
+    /// The queues, while there are rings.
+    pub(crate) queues: Vec<Queue>,
+    /// Their pools, while there are none.
+    pub(crate) pools: Vec<Pools>,
+    /// Frames can flow: rings are there, the backend is connected, nothing is broken.
+    pub(crate) link_up: bool,
+    pub(crate) generation: u32,
+    pub(crate) broken: Option<Misbehaviour>,
+    /// The queue to look at next for a frame.
+    next: usize,
+    pub(crate) tx_exhausted: bool,
+    pub(crate) stats: DeviceStats,
+    /// Counters of the connections before this one.
+    pub(crate) past_rx: RxStats,
+    pub(crate) past_tx: TxStats,
+    pub(crate) tally: Tally,
+    /// Ring pages that a backend does not let go of.
+    pub(crate) lost_rings: Vec<RxPage>,
+    pub(crate) backend: Option<DomId>,
+    pub(crate) trusted: bool,
+    pub(crate) features: Features,
+}
+
+impl<M: Machine> NetDevice<M> {
+    pub(crate) fn new(
+        xen: Rc<Xen<M>>,
+        mailbox: Rc<Mailbox>,
+        config: Config,
+        mac: EthernetAddress,
+        mtu: u16,
+    ) -> Self {
+        Self {
+            xen,
+            mailbox,
+            config,
+            mac,
+            mtu,
+            queues: Vec::new(),
+            pools: Vec::new(),
+            link_up: false,
+            generation: 0,
+            broken: None,
+            next: 0,
+            tx_exhausted: false,
+            stats: DeviceStats::default(),
+            past_rx: RxStats::default(),
+            past_tx: TxStats::default(),
+            tally: Tally::default(),
+            lost_rings: Vec::new(),
+            backend: None,
+            trusted: false,
+            features: Features::default(),
+        }
+    }
+
+    /// The rule by which the backend broke the device, until a new connection heals it.
+    #[must_use]
+    pub const fn broken(&self) -> Option<Misbehaviour> {
+        self.broken
+    }
+
+    /// Leaves the rings alone from here on: nothing on them can be believed.
+    #[cold]
+    pub(crate) fn breaks(&mut self, what: Misbehaviour) {
+        log::error!("vif: broken by the backend: {what}; it stays so until the backend connects anew");
+        self.tally.count(&what);
+        self.stats.breaks = self.stats.breaks.wrapping_add(1);
+        self.link_up = false;
+        self.broken = Some(what);
+        self.mailbox.report(what);
+    }
+
+    /// The number of a queue that has a frame which could be answered.
+    #[inline]
+    fn ready(&mut self) -> Option<usize> {
+        if !self.link_up {
+            return None;
+        }
+        for _ in 0..self.queues.len() {
+            let at = self.next;
+            let queue = self.queues.get_mut(at)?;
+            match queue.rx.advance() {
+                Ok(true) if queue.can_send(&self.xen) => return Some(at),
+                Ok(true) => {
+                    queue.tx.stats.exhausted = queue.tx.stats.exhausted.wrapping_add(1);
+                    self.tx_exhausted = true;
+                }
+                Ok(false) => {}
+                Err(what) => {
+                    self.breaks(what);
+                    return None;
+                }
+            }
+            let after = at.wrapping_add(1);
+            self.next = if after < self.queues.len() { after } else { 0 };
+        }
+        None
+    }
+
+    /// Runs something on every queue, until one breaks; `None` then.
+    #[inline]
+    fn each(&mut self, mut run: impl FnMut(&mut Queue, &Xen<M>) -> Result<(), Misbehaviour>) -> Option<()> {
+        if !self.link_up {
+            return None;
+        }
+        let Err(what) = self.queues.iter_mut().try_for_each(|queue| run(queue, &self.xen)) else {
+            return Some(());
+        };
+        self.breaks(what);
+        None
+    }
+
+    /// Gives pages back that were not needed for a while.
+    fn shrink_idle(&mut self) {
+        let xen = &self.xen;
+        for queue in &mut self.queues {
+            if queue.rx.pool.has_grown() {
+                queue.rx.pool.shrink_idle(xen);
+            }
+            if queue.tx.pool.has_grown() {
+                queue.tx.pool.shrink_idle(xen);
+            }
+        }
+        let full = self
+            .queues
+            .iter()
+            .find_map(|queue| queue.rx.pool.quarantine_full().or_else(|| queue.tx.pool.quarantine_full()));
+        if let Some(what) = full {
+            self.breaks(what);
+        }
+    }
+
+    /// Where the pages are: those to receive into, and those to send from, of all queues.
+    ///
+    /// # Errors
+    /// The first pool whose pages do not add up.
+    pub fn accounting(&self) -> Result<(PoolCounts, PoolCounts), Mismatch> {
+        let (mut rx, mut tx) = (PoolCounts::default(), PoolCounts::default());
+        for queue in &self.queues {
+            rx.add(&queue.rx.accounting()?);
+            tx.add(&queue.tx.accounting()?);
+        }
+        for pools in &self.pools {
+            rx.add(&pools.rx.account(0, 0)?);
+            tx.add(&pools.tx.account(0, 0)?);
+        }
+        Ok((rx, tx))
+    }
+
+    /// Everything that is counted. It walks the tables of slots: once a second is fine, once a packet is not.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (mut rx, mut tx, mut misbehaviour) = (self.past_rx, self.past_tx, self.tally);
+        let (mut rx_pool_stats, mut tx_pool_stats) = (PoolStats::default(), PoolStats::default());
+        for queue in &self.queues {
+            rx.add(&queue.rx.stats);
+            tx.add(&queue.tx.stats);
+            misbehaviour.add(&queue.rx.tally);
+            misbehaviour.add(&queue.tx.tally);
+            rx_pool_stats.add(&queue.rx.pool.stats());
+            tx_pool_stats.add(&queue.tx.pool.stats());
+        }
+        for pools in &self.pools {
+            rx_pool_stats.add(&pools.rx.stats());
+            tx_pool_stats.add(&pools.tx.stats());
+        }
+        let accounts = self.accounting();
+        let (rx_pool, tx_pool) = accounts.unwrap_or_default();
+        Stats {
+            rx,
+            tx,
+            device: self.stats,
+            rx_pool,
+            tx_pool,
+            rx_pool_stats,
+            tx_pool_stats,
+            misbehaviour,
+            mismatch: accounts.err(),
+            link_up: self.link_up,
+            link_generation: self.generation,
+            backend: self.backend,
+            trusted: self.trusted,
+            threshold: self.config.threshold,
+            mtu: self.mtu,
+            features: self.features,
+        }
+    }
+}
+
+impl<M: Machine> Nic for NetDevice<M> {
+    fn mac(&self) -> EthernetAddress {
+        self.mac
+    }
+
+    fn link_up(&self) -> bool {
+        self.link_up
+    }
+
+    fn link_generation(&self) -> u32 {
+        self.generation
+    }
+
+    fn reap(&mut self) {
+        self.stats.turns = self.stats.turns.wrapping_add(1);
+        if self.mailbox.is_pending()
+            && let Some(command) = self.mailbox.take()
+        {
+            self.obey(command);
+        }
+        let (mut events, mut idle, mut freed) = (0_u64, 0_u64, false);
+        self.each(|queue, _| {
+            let found = queue.reap()?;
+            events = events.wrapping_add(found.events);
+            if found.rx == 0 && found.tx == 0 {
+                idle = idle.wrapping_add(found.events);
+            }
+            freed |= found.tx > 0;
+            Ok(())
+        });
+        self.stats.events = self.stats.events.wrapping_add(events);
+        self.stats.idle_events = self.stats.idle_events.wrapping_add(idle);
+        if freed {
+            self.tx_exhausted = false;
+        }
+    }
+
+    fn peek(&mut self) -> Option<&[u8]> {
+        let at = self.ready()?;
+        self.queues.get(at).map(|queue| queue.rx.frame())
+    }
+
+    fn discard(&mut self) {
+        if let Some(at) = self.ready()
+            && let Some(queue) = self.queues.get_mut(at)
+        {
+            queue.rx.release();
+        }
+    }
+
+    fn tx_exhausted(&self) -> bool {
+        self.tx_exhausted
+    }
+
+    fn flush(&mut self) {
+        let mut refused = 0_u64;
+        self.each(|queue, xen| {
+            refused = refused.wrapping_add(queue.flush(xen));
+            Ok(())
+        });
+        self.stats.notify_errors = self.stats.notify_errors.wrapping_add(refused);
+    }
+
+    fn final_check(&mut self) -> bool {
+        if self.mailbox.is_pending() {
+            return true;
+        }
+        if self.stats.turns.is_multiple_of(SHRINK_TURNS) {
+            self.shrink_idle();
+        }
+        let (exhausted, mut more) = (self.tx_exhausted, false);
+        self.each(|queue, _| {
+            // A response on the way out is worth an event only to somebody who waits for a slot; and as long as none is
+            // free, a frame on the way in could not be answered and would only keep us awake.
+            more |= if exhausted { queue.tx.final_check()? } else { queue.rx.final_check()? };
+            Ok(())
+        });
+        more
+    }
+}
+
+impl<M: Machine> Device for NetDevice<M> {
+    type RxToken<'a>
+        = RxToken<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = TxToken<'a>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_>)> {
+        let at = self.ready()?;
+        let queue = self.queues.get_mut(at)?;
+        Some((RxToken { rx: &mut queue.rx }, TxToken { tx: &mut queue.tx }))
+    }
+
+    #[inline]
+    fn transmit(&mut self, _: Instant) -> Option<TxToken<'_>> {
+        let at = if self.link_up {
+            let xen = &self.xen;
+            self.queues.iter_mut().position(|queue| queue.can_send(xen))
+        } else {
+            None
+        };
+        let Some(at) = at else {
+            self.tx_exhausted = true;
+            self.past_tx.exhausted = self.past_tx.exhausted.wrapping_add(1);
+            return None;
+        };
+        self.queues.get_mut(at).map(|queue| TxToken { tx: &mut queue.tx })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        // Checksums: the default, all of them in software.
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit =
+            usize::from(self.mtu).saturating_add(usize::from(ETHERNET_HEADER));
+        capabilities.max_burst_size = usize::try_from(NETIF_RX_RING_SIZE).ok();
+        capabilities
+    }
+}

@@ -1,0 +1,289 @@
+//! The handshake: rings, grants and channels made, and published in one transaction.
+//!
+//! ```text
+//!   pages ─► sring ─► grant to backend-id ─┐
+//!   EVTCHNOP_alloc_unbound ────────────────┴─► Wires ──Connect──► device fills the rx ring
+//!                                                                        │
+//!   F/tx-ring-ref … F/request-rx-copy=1 … in one transaction ◄───────────┘   then F/state=4
+//! ```
+//!
+//! The order and the keys are those of Xen's `io/netif.h` and of what Linux's netback reads
+//! (`drivers/net/xen-netback/xenbus.c`, `connect` and `connect_data_rings`). What decides when is in `life.rs`.
+
+use crate::mailbox::Connection;
+use crate::queue::{Channel, Channels, Wires};
+use crate::rx::RxPage;
+use crate::stats::Features;
+use crate::vif::{Front, Offers};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NETIF_TX_RING_SIZE};
+use xen::gnttab::{GrantError, GrantFailure};
+use xen::ring::FrontRing;
+use xen::xenstore::{XenStore, XsError};
+use xen::{DomId, Errno, Gref, Machine, Page, Xen};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Why rings and channels could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WiresError {
+    /// No page for a ring.
+    Memory,
+    /// No grant for a ring.
+    Grant(GrantFailure),
+    /// No event channel.
+    Evtchn(Errno),
+}
+
+impl fmt::Display for WiresError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => write!(f, "no memory for the rings; raise memory="),
+            Self::Grant(failure) => failure.fmt(f),
+            Self::Evtchn(errno) => write!(f, "EVTCHNOP_alloc_unbound: {errno:?}"),
+        }
+    }
+}
+
+/// Whether a queue has an event channel for each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wiring {
+    /// One for both.
+    Shared,
+    /// One for each.
+    Split,
+}
+
+/// Makes the rings and channels of one queue. `start` is the first index of both rings.
+pub(crate) fn make_wires<M: Machine>(
+    xen: &Xen<M>,
+    backend: DomId,
+    wiring: Wiring,
+    start: u32,
+) -> Result<Wires, WiresError> {
+    let rx = make_ring(xen, backend, start)?;
+    let tx = match make_ring(xen, backend, start) {
+        Ok(tx) => tx,
+        Err(error) => {
+            unmake(xen, rx.into_page());
+            return Err(error);
+        }
+    };
+    match make_channels(xen, backend, wiring) {
+        Ok(channels) => Ok(Wires { rx, tx, channels }),
+        Err(errno) => {
+            unmake(xen, rx.into_page());
+            unmake(xen, tx.into_page());
+            Err(WiresError::Evtchn(errno))
+        }
+    }
+}
+
+fn make_ring<M, Req, Rsp, const SIZE: u32>(
+    xen: &Xen<M>,
+    backend: DomId,
+    start: u32,
+) -> Result<FrontRing<Req, Rsp, SIZE>, WiresError>
+where
+    M: Machine,
+    Req: IntoBytes + Immutable,
+    Rsp: FromBytes + IntoBytes,
+{
+    let page: Page<_> = xen.machine.alloc_page().ok_or(WiresError::Memory)?;
+    match xen.grants.grant(page, backend) {
+        Ok(page) => Ok(FrontRing::init(page, start)),
+        Err(GrantError { page, reason }) => {
+            xen.machine.free_page(page);
+            Err(WiresError::Grant(reason))
+        }
+    }
+}
+
+/// Takes back a ring's page that the backend was never told of.
+fn unmake<M: Machine>(xen: &Xen<M>, page: RxPage) {
+    match xen.grants.end(page) {
+        Ok(page) => xen.machine.free_page(page),
+        // Nobody knows its grant reference, so nobody can hold it; the grant table has counted it.
+        Err(_) => log::error!("a ring page that nobody was told of is in use"),
+    }
+}
+
+fn make_channels<M: Machine>(xen: &Xen<M>, backend: DomId, wiring: Wiring) -> Result<Channels, Errno> {
+    let make = || {
+        let port = xen.machine.evtchn_alloc_unbound(backend)?;
+        Ok(Channel { port, signal: xen.events.listen(port) })
+    };
+    let rx = make()?;
+    if wiring == Wiring::Shared {
+        return Ok(Channels::Shared(rx));
+    }
+    match make() {
+        Ok(tx) => Ok(Channels::Split { rx, tx }),
+        Err(errno) => {
+            rx.close(xen);
+            Err(errno)
+        }
+    }
+}
+
+/// The references and ports of one queue, for xenstore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    tx_ring: Gref,
+    rx_ring: Gref,
+    /// For the way out, and for the way in if that has one of its own.
+    ports: (u32, Option<u32>),
+}
+
+impl Published {
+    pub(crate) const fn of(wires: &Wires) -> Self {
+        let ports = match &wires.channels {
+            Channels::Shared(channel) => (channel.port.0, None),
+            Channels::Split { rx, tx } => (tx.port.0, Some(rx.port.0)),
+        };
+        Self { tx_ring: wires.tx.page().gref(), rx_ring: wires.rx.page().gref(), ports }
+    }
+
+    /// Keys and values of a queue, relative to the vif's directory.
+    fn nodes(&self) -> Vec<(&'static str, u32)> {
+        let mut nodes = vec![("tx-ring-ref", self.tx_ring.0), ("rx-ring-ref", self.rx_ring.0)];
+        match self.ports {
+            (port, None) => nodes.push(("event-channel", port)),
+            (tx, Some(rx)) => nodes.extend([("event-channel-tx", tx), ("event-channel-rx", rx)]),
+        }
+        nodes
+    }
+}
+
+/// Everything that we tell the backend: one queue, whose keys stand at the top level, and what we accept.
+fn nodes(offers: &Offers, queue: &Published) -> Vec<(&'static str, String)> {
+    let mut nodes: Vec<(&str, String)> =
+        queue.nodes().into_iter().map(|(key, value)| (key, value.to_string())).collect();
+    if offers.max_queues.is_some_and(|max| max >= 1) {
+        // Only where the backend knows the key; and never 0 (CVE-2026-45890).
+        nodes.push(("multi-queue-num-queues", "1".into()));
+    }
+    if offers.xdp_headroom {
+        // A former driver of this vif may have left another value.
+        nodes.push(("xdp-headroom", "0".into()));
+    }
+    for (key, value) in [
+        ("request-rx-copy", "1"),
+        ("feature-rx-notify", "1"),
+        // Checksums are ours to compute and verify. feature-ipv6-csum-offload is off by being absent.
+        ("feature-no-csum-offload", "1"),
+    ] {
+        nodes.push((key, value.into()));
+    }
+    nodes
+}
+
+/// Keys of features that we do not use, and that a former driver of this vif may have left.
+const STALE: [&str; 10] = [
+    "event-channel",
+    "event-channel-tx",
+    "event-channel-rx",
+    "feature-sg",
+    "feature-gso-tcpv4",
+    "feature-gso-tcpv6",
+    "feature-ipv6-csum-offload",
+    "request-multicast-control",
+    "ctrl-ring-ref",
+    "event-channel-ctrl",
+];
+
+/// Publishes a queue in one transaction.
+pub(crate) async fn publish(
+    store: &XenStore,
+    front: &str,
+    offers: &Offers,
+    queue: &Published,
+) -> Result<(), XsError> {
+    let nodes = nodes(offers, queue);
+    store
+        .transaction(async |transaction| {
+            for key in STALE {
+                if !nodes.iter().any(|(ours, _)| *ours == key)
+                    && transaction.exists(&format!("{front}/{key}")).await?
+                {
+                    transaction.remove(&format!("{front}/{key}")).await?;
+                }
+            }
+            for (key, value) in &nodes {
+                transaction.write(&format!("{front}/{key}"), value).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// The terms of a connection over these rings.
+pub(crate) fn connection(front: &Front, offers: &Offers, wires: Wires) -> Connection {
+    Connection {
+        backend: front.domid,
+        trusted: front.trusted,
+        mac: front.mac,
+        mtu: front.mtu,
+        features: Features {
+            rx_copy: offers.rx_copy,
+            split_event_channels: matches!(wires.channels, Channels::Split { .. }),
+            scatter_gather: false,
+            queues: 1,
+        },
+        queues: vec![wires],
+    }
+}
+
+const _: () = assert!(NETIF_RX_RING_SIZE == NETIF_TX_RING_SIZE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUEUE: Published = Published { tx_ring: Gref(8), rx_ring: Gref(9), ports: (5, None) };
+
+    fn keys(offers: &Offers, queue: &Published) -> Vec<(&'static str, String)> {
+        let mut all = nodes(offers, queue);
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn a_plain_backend_gets_one_channel_and_no_queue_count() {
+        let expected = [
+            ("event-channel", "5"),
+            ("feature-no-csum-offload", "1"),
+            ("feature-rx-notify", "1"),
+            ("request-rx-copy", "1"),
+            ("rx-ring-ref", "9"),
+            ("tx-ring-ref", "8"),
+        ];
+        let found = keys(&Offers { rx_copy: true, ..Offers::default() }, &QUEUE);
+        assert!(found.iter().map(|(key, value)| (*key, value.as_str())).eq(expected), "{found:?}");
+    }
+
+    #[test]
+    fn a_modern_backend_gets_split_channels_a_queue_count_and_no_headroom() {
+        let offers =
+            Offers { rx_copy: true, split_event_channels: true, max_queues: Some(8), xdp_headroom: true };
+        let found = keys(&offers, &Published { ports: (5, Some(6)), ..QUEUE });
+        for (key, value) in [
+            ("event-channel-tx", "5"),
+            ("event-channel-rx", "6"),
+            ("multi-queue-num-queues", "1"),
+            ("xdp-headroom", "0"),
+        ] {
+            assert!(found.contains(&(key, value.into())), "{key}");
+        }
+        assert!(!found.iter().any(|(key, _)| *key == "event-channel"));
+    }
+
+    #[test]
+    fn a_queue_count_of_zero_is_never_written() {
+        let found = keys(&Offers { max_queues: Some(0), ..Offers::default() }, &QUEUE);
+        assert!(!found.iter().any(|(key, _)| *key == "multi-queue-num-queues"));
+    }
+}

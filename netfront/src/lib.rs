@@ -1,0 +1,49 @@
+//! Xen's network frontend over a pool of pages that are granted once.
+//!
+//! ```text
+//!   xenstore ◄──handshake── Life (a task)              NetDevice (in the loop) ──tokens──► smoltcp
+//!                              └──────── Mailbox ─────────►│
+//!                                                        Queue ─┬─ RxQueue: ring, slots, Pool<ReadWrite>
+//!                                                               └─ TxQueue: ring, slots, Pool<ReadOnly>
+//! ```
+//!
+//! No allocation, no grant and no hypercall per packet: pages go round between pool, ring and stack. Every number that
+//! the backend writes is read once into a private copy, checked, and then used; it never indexes. What it does wrong has
+//! a name ([`misbehaviour`]) and a consequence, and none of them is a panic.
+//!
+//! Begin with [`open`]. `rx` is backend → us and `tx` is us → backend, everywhere.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod attach;
+mod chain;
+pub mod config;
+pub mod device;
+mod handshake;
+pub mod life;
+mod mailbox;
+pub mod misbehaviour;
+pub mod nic;
+pub mod polite;
+pub mod pool;
+mod queue;
+pub mod rx;
+pub mod slots;
+pub mod stats;
+mod token;
+pub mod tx;
+pub mod vif;
+
+pub use config::{Clearing, Config};
+pub use device::NetDevice;
+pub use life::{Life, open};
+pub use misbehaviour::{Consequence, Misbehaviour};
+pub use nic::Nic;
+pub use stats::Stats;
+pub use token::{RxToken, TxToken};
+pub use vif::{ConnectError, list};

@@ -1,0 +1,138 @@
+//! Between the life of a vif, which is asynchronous, and its device, which works in turns.
+//!
+//! ```text
+//!   Life (task) ──ask(Command)──► Mailbox ──taken at the start of a turn──► NetDevice
+//!        ▲                           │                                         │
+//!        └────────Reply──────────────┴────────── broken(what) ◄────────────────┘
+//! ```
+//!
+//! The device owns queues and pools; the life owns nothing that the hot path touches. So the hot path borrows nothing
+//! shared, and costs one look at a flag per turn here. One command is under way at a time.
+
+use crate::misbehaviour::Misbehaviour;
+use crate::pool::PoolError;
+use crate::queue::Wires;
+use crate::stats::Features;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use smoltcp::wire::EthernetAddress;
+use xen::signal::Signal;
+use xen::{DomId, TrustedBackend};
+
+/// What the backend and we agreed on, and the rings to do it over.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The backend's domain.
+    pub(crate) backend: DomId,
+    /// The toolstack's word that it can be trusted.
+    pub(crate) trusted: Option<TrustedBackend>,
+    /// Our address.
+    pub(crate) mac: EthernetAddress,
+    /// IP bytes of the longest packet.
+    pub(crate) mtu: u16,
+    /// What was agreed.
+    pub(crate) features: Features,
+    /// Rings and channels, one set for each queue.
+    pub(crate) queues: Vec<Wires>,
+}
+
+/// What the life wants of the device.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Take these rings, fill the rx rings, and show the backend what is in them.
+    Connect(Box<Connection>),
+    /// The backend is connected: let frames flow.
+    Up,
+    /// The backend is about to go: leave the rings alone.
+    Stop,
+    /// The backend has let go: take every page back, and give up rings and channels.
+    Release,
+}
+
+/// What the device says.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Done.
+    Done,
+    /// The pools could not be made ready.
+    Failed(PoolError),
+}
+
+/// The meeting point.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    pending: Cell<bool>,
+    command: RefCell<Option<Command>>,
+    reply: RefCell<Option<Reply>>,
+    answered: Signal,
+    /// What broke the device.
+    broken: Cell<Option<Misbehaviour>>,
+    wake_life: RefCell<Option<Waker>>,
+}
+
+impl Mailbox {
+    /// Asks the device for something, and waits until a turn has done it.
+    pub(crate) async fn ask(&self, command: Command) -> Reply {
+        self.answered.take();
+        *self.command.borrow_mut() = Some(command);
+        self.pending.set(true);
+        self.taken().await;
+        loop {
+            self.answered.wait().await;
+            if let Some(reply) = self.reply.borrow_mut().take() {
+                return reply;
+            }
+        }
+    }
+
+    /// Waits until a turn has taken the command. It keeps waking its own task meanwhile: a loop that runs tasks after
+    /// interfaces, and sleeps when no task is awake, must not sleep over a command.
+    async fn taken(&self) {
+        poll_fn(|cx| {
+            if self.pending.get() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Whether there is a command: the one look of each turn.
+    #[inline]
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.pending.get()
+    }
+
+    /// The command, for the device.
+    pub(crate) fn take(&self) -> Option<Command> {
+        self.pending.set(false);
+        self.command.borrow_mut().take()
+    }
+
+    /// The device's answer.
+    pub(crate) fn answer(&self, reply: Reply) {
+        *self.reply.borrow_mut() = Some(reply);
+        self.answered.set();
+    }
+
+    /// The device tells that it broke.
+    pub(crate) fn report(&self, what: Misbehaviour) {
+        self.broken.set(Some(what));
+        if let Some(waker) = self.wake_life.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// What broke the device, once; else the task is woken when it breaks.
+    pub(crate) fn poll_broken(&self, cx: &Context<'_>) -> Option<Misbehaviour> {
+        let what = self.broken.take();
+        if what.is_none() {
+            *self.wake_life.borrow_mut() = Some(cx.waker().clone());
+        }
+        what
+    }
+}

@@ -1,0 +1,231 @@
+//! A queue: one ring each way, their event channels, and the pools that feed them.
+//!
+//! A device has one queue or several; each has pools of its own and shares nothing with another, so that a queue can
+//! belong to a vCPU.
+
+use crate::misbehaviour::Misbehaviour;
+use crate::pool::Pool;
+use crate::rx::{RxPage, RxPolicy, RxQueue, RxRing};
+use crate::stats::{RxStats, TxStats};
+use crate::tx::{TxQueue, TxRing};
+use alloc::rc::Rc;
+use xen::gnttab::Quarantined;
+use xen::signal::Signal;
+use xen::{EvtchnPort, Machine, ReadOnly, ReadWrite, Xen};
+
+/// One event channel that we listen to.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    /// Our port.
+    pub(crate) port: EvtchnPort,
+    /// Set by each event.
+    pub(crate) signal: Rc<Signal>,
+}
+
+impl Channel {
+    /// Stops listening, and closes the port.
+    pub(crate) fn close<M: Machine>(&self, xen: &Xen<M>) {
+        xen.events.stop(self.port);
+        if let Err(errno) = xen.machine.evtchn_close(self.port) {
+            log::warn!("EVTCHNOP_close of port {}: {errno:?}", self.port);
+        }
+    }
+}
+
+/// The event channels of a queue.
+#[derive(Debug)]
+pub(crate) enum Channels {
+    /// One for both directions: at most one notification a turn.
+    Shared(Channel),
+    /// One for each direction.
+    Split {
+        /// For the way in.
+        rx: Channel,
+        /// For the way out.
+        tx: Channel,
+    },
+}
+
+impl Channels {
+    /// Each channel once.
+    fn each(&self) -> impl Iterator<Item = &Channel> {
+        let (one, two) = match self {
+            Self::Shared(channel) => (channel, None),
+            Self::Split { rx, tx } => (rx, Some(tx)),
+        };
+        core::iter::once(one).chain(two)
+    }
+
+    /// How many channels rang since the last call.
+    #[inline]
+    fn take_events(&self) -> u64 {
+        match self {
+            Self::Shared(channel) => u64::from(channel.signal.take()),
+            Self::Split { rx, tx } => u64::from(rx.signal.take()).wrapping_add(u64::from(tx.signal.take())),
+        }
+    }
+}
+
+/// What a queue needs to begin: empty rings granted to the backend, and channels.
+#[derive(Debug)]
+pub(crate) struct Wires {
+    /// The ring to receive over.
+    pub(crate) rx: RxRing,
+    /// The ring to send over.
+    pub(crate) tx: TxRing,
+    /// The channels.
+    pub(crate) channels: Channels,
+}
+
+/// Closes the channels and frees the rings' pages; those that are still in use are returned.
+fn dismantle<M: Machine>(
+    xen: &Xen<M>,
+    channels: &Channels,
+    pages: [RxPage; 2],
+) -> impl Iterator<Item = RxPage> + use<M> {
+    for channel in channels.each() {
+        channel.close(xen);
+    }
+    let lost = pages.map(|page| match xen.grants.end(page) {
+        Ok(page) => {
+            xen.machine.free_page(page);
+            None
+        }
+        Err(Quarantined(page)) => Some(page),
+    });
+    lost.into_iter().flatten()
+}
+
+/// The pools of a queue, while there are no rings to feed.
+#[derive(Debug)]
+pub(crate) struct Pools {
+    /// Pages to receive into.
+    pub(crate) rx: Pool<ReadWrite>,
+    /// Pages to send from.
+    pub(crate) tx: Pool<ReadOnly>,
+}
+
+/// A queue in use.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) rx: RxQueue,
+    pub(crate) tx: TxQueue,
+    channels: Channels,
+}
+
+/// What a turn found when it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// Channels that rang.
+    pub(crate) events: u64,
+    /// Responses on the way in, still to be taken.
+    pub(crate) rx: u32,
+    /// Responses on the way out, taken.
+    pub(crate) tx: u32,
+}
+
+impl Queue {
+    pub(crate) fn new(wires: Wires, pools: Pools, policy: RxPolicy) -> Self {
+        Self {
+            rx: RxQueue::new(wires.rx, pools.rx, policy),
+            tx: TxQueue::new(wires.tx, pools.tx),
+            channels: wires.channels,
+        }
+    }
+
+    /// The start of a turn: one look at each ring.
+    pub(crate) fn reap(&mut self) -> Result<Found, Misbehaviour> {
+        let events = self.channels.take_events();
+        self.rx.pool.new_turn();
+        self.tx.pool.new_turn();
+        let tx = self.tx.reap()?;
+        let rx = self.rx.look()?;
+        Ok(Found { events, rx, tx })
+    }
+
+    /// Whether a frame can be sent; the tx pool grows if that is what is missing.
+    #[inline]
+    pub(crate) fn can_send<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
+        self.tx.is_ready() || (self.tx.has_room() && self.tx.pool.grow(xen))
+    }
+
+    /// Fills the rx ring, growing the pool if it runs empty.
+    fn fill<M: Machine>(&mut self, xen: &Xen<M>) {
+        while !self.rx.post() {
+            if !self.rx.pool.grow(xen) {
+                self.rx.stats.starved = self.rx.stats.starved.wrapping_add(1);
+                return;
+            }
+        }
+    }
+
+    /// Fills the rx ring and shows it, before the backend has looked at it for the first time.
+    pub(crate) fn begin<M: Machine>(&mut self, xen: &Xen<M>) {
+        self.fill(xen);
+        // Nobody is at the other end of the channel yet; `ring` follows when somebody is.
+        let _ = self.rx.push();
+    }
+
+    /// The end of a turn: shows both rings, and notifies at most once for each channel. Notifications that Xen refused.
+    pub(crate) fn flush<M: Machine>(&mut self, xen: &Xen<M>) -> u64 {
+        self.fill(xen);
+        let rx = self.rx.push();
+        let tx = self.tx.push();
+        self.notify(xen, rx, tx)
+    }
+
+    /// Notifies on every channel, whether or not the backend asked: it has just come.
+    pub(crate) fn ring<M: Machine>(&mut self, xen: &Xen<M>) -> u64 {
+        self.notify(xen, true, true)
+    }
+
+    #[inline]
+    fn notify<M: Machine>(&mut self, xen: &Xen<M>, rx: bool, tx: bool) -> u64 {
+        let mut refused = 0_u64;
+        let mut send = |port: EvtchnPort, count: &mut u64| {
+            *count = count.wrapping_add(1);
+            refused = refused.wrapping_add(u64::from(xen.machine.evtchn_send(port).is_err()));
+        };
+        match &self.channels {
+            Channels::Shared(channel) => {
+                // One notification for both, counted where the reason was.
+                if rx {
+                    send(channel.port, &mut self.rx.stats.notifications);
+                } else if tx {
+                    send(channel.port, &mut self.tx.stats.notifications);
+                }
+            }
+            Channels::Split { rx: rx_channel, tx: tx_channel } => {
+                if rx {
+                    send(rx_channel.port, &mut self.rx.stats.notifications);
+                }
+                if tx {
+                    send(tx_channel.port, &mut self.tx.stats.notifications);
+                }
+            }
+        }
+        refused
+    }
+
+    /// The end of the connection. The pools with all their pages, and ring pages that the backend does not let go of.
+    pub(crate) fn close<M: Machine>(self, xen: &Xen<M>) -> Closed {
+        let (rx_stats, rx_tally) = (self.rx.stats, self.rx.tally);
+        let tx_tally = self.tx.tally;
+        let (rx_page, rx) = self.rx.close();
+        let (tx_page, tx, tx_stats) = self.tx.close();
+        let lost = dismantle(xen, &self.channels, [rx_page, tx_page]).collect();
+        let mut tally = rx_tally;
+        tally.add(&tx_tally);
+        Closed { pools: Pools { rx, tx }, rx_stats, tx_stats, tally, lost }
+    }
+}
+
+/// What is left of a queue.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub(crate) pools: Pools,
+    pub(crate) rx_stats: RxStats,
+    pub(crate) tx_stats: TxStats,
+    pub(crate) tally: crate::misbehaviour::Tally,
+    pub(crate) lost: alloc::vec::Vec<RxPage>,
+}

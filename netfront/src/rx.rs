@@ -1,0 +1,361 @@
+//! Receiving: pages out as requests, frames in as responses.
+//!
+//! ```text
+//!   pool ──take──► Posted in the ring ──backend writes the frame──► response, copied out and checked
+//!    ▲                                                                   │
+//!    │                             < threshold, or backend not trusted:  ├─► bytes copied to scratch, cleared, page back
+//!    │                             >= threshold and trusted:             └─► lent in place ──token dropped──┐
+//!    └──────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A response is found by its ring position, as `io/netif.h` promises and as extras need; its id must agree. Whatever
+//! is wrong with a frame, every page behind it comes back. `rsp_prod` is read once a turn. Nothing here allocates after
+//! [`RxQueue::new`].
+//!
+//! Frames over several slots are put together in `chain.rs`; how a frame goes up is in `token.rs`.
+
+use crate::chain::Piece;
+use crate::config::Clearing;
+use crate::misbehaviour::{Consequence, Misbehaviour, Tally};
+use crate::pool::{Mismatch, Pool, PoolCounts};
+use crate::slots::{RxSlots, slot_of};
+use crate::stats::RxStats;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use xen::abi::io_netif::{
+    NETIF_NR_SLOTS_MIN, NETIF_RX_RING_SIZE, NetRxFlags, NetifRsp, NetifRxRequest, NetifRxResponse,
+};
+use xen::ids::PAGE_SIZE;
+use xen::ring::FrontRing;
+use xen::{Granted, Page, ReadWrite, TrustedBackend};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The rx ring.
+pub type RxRing = FrontRing<NetifRxRequest, NetifRxResponse, NETIF_RX_RING_SIZE>;
+/// A page to receive into.
+pub type RxPage = Page<Granted<ReadWrite>>;
+
+/// Bytes of an Ethernet header: no frame is shorter.
+pub const ETHERNET_HEADER: u16 = 14;
+/// Slots of the longest frame: what `netif.h` has for every frontend, and one for a head of its own.
+pub const MAX_SLOTS: usize = NETIF_NR_SLOTS_MIN + 1;
+
+/// How frames are received over one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct RxPolicy {
+    /// The toolstack's word that the backend can be trusted.
+    pub trusted: Option<TrustedBackend>,
+    /// Frames of this many bytes or more are lent, if the backend is trusted.
+    pub threshold: usize,
+    /// What is cleared before a page goes back.
+    pub clearing: Clearing,
+    /// Bytes of the longest frame, with its Ethernet header.
+    pub max_frame: usize,
+    /// Scatter-gather was negotiated: a frame may have several slots.
+    pub scatter_gather: bool,
+    /// Blank checksums were negotiated.
+    pub checksum_offload: bool,
+}
+
+/// The frame that is next.
+#[derive(Debug, Default)]
+pub(crate) enum Current {
+    /// None was looked for yet.
+    #[default]
+    None,
+    /// It lies at the start of the scratch buffer.
+    Copied {
+        /// Bytes.
+        len: usize,
+    },
+    /// It lies in its page.
+    Lent(Piece),
+}
+
+/// Why a frame does not go up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    /// The backend says that it failed: that is allowed.
+    Backend,
+    /// The backend broke a rule.
+    Rule(Misbehaviour),
+}
+
+impl From<Misbehaviour> for Refusal {
+    fn from(what: Misbehaviour) -> Self {
+        Self::Rule(what)
+    }
+}
+
+/// One queue's way in.
+#[derive(Debug)]
+pub struct RxQueue {
+    ring: RxRing,
+    slots: RxSlots,
+    pub(crate) pool: Pool<ReadWrite>,
+    pub(crate) policy: RxPolicy,
+    pub(crate) current: Current,
+    /// The pieces of the frame that is being put together.
+    pub(crate) chain: Vec<Piece>,
+    /// Private memory for frames that are copied out.
+    pub(crate) scratch: Box<[u8]>,
+    /// Frames of at least so many bytes are lent; more than any frame has, if the backend is not trusted.
+    lend_from: usize,
+    pub(crate) stats: RxStats,
+    pub(crate) tally: Tally,
+}
+
+impl RxQueue {
+    /// A queue over a new ring, with the pages of a pool that was made ready for the ring's backend.
+    #[must_use]
+    pub fn new(ring: RxRing, pool: Pool<ReadWrite>, policy: RxPolicy) -> Self {
+        // Without scatter-gather no frame is longer than a page.
+        let scratch = if policy.scatter_gather { policy.max_frame.max(PAGE_SIZE) } else { PAGE_SIZE };
+        Self {
+            ring,
+            slots: RxSlots::default(),
+            pool,
+            policy,
+            current: Current::None,
+            chain: Vec::with_capacity(MAX_SLOTS),
+            scratch: alloc::vec![0; scratch].into_boxed_slice(),
+            lend_from: if policy.trusted.is_some() { policy.threshold } else { usize::MAX },
+            stats: RxStats::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// The start of a turn: one look at what the backend has answered. How many responses there are.
+    ///
+    /// # Errors
+    /// The ring's index is wrong: the queue is to be left alone.
+    pub fn look(&mut self) -> Result<u32, Misbehaviour> {
+        self.ring.unconsumed_responses().map_err(Misbehaviour::RxRing)
+    }
+
+    /// Makes the next good frame current, if none is; whether there is one. Frames that are not good are dropped.
+    ///
+    /// # Errors
+    /// A rule after which the queue is to be left alone.
+    #[inline]
+    pub fn advance(&mut self) -> Result<bool, Misbehaviour> {
+        if !matches!(self.current, Current::None) {
+            return Ok(true);
+        }
+        while let Some((response, page)) = self.take_response()? {
+            match self.accept(response, page) {
+                Ok(()) => return Ok(true),
+                Err(refusal) => self.refuse(refusal)?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next response and the page behind it. It is the caller's turn to see that the page comes back.
+    #[inline]
+    pub(crate) fn take_response(&mut self) -> Result<Option<(NetifRxResponse, RxPage)>, Misbehaviour> {
+        let slot = slot_of(self.ring.rsp_cons());
+        let Some(response) = self.ring.take_response() else { return Ok(None) };
+        self.stats.responses = self.stats.responses.wrapping_add(1);
+        if response.id != u16::from(slot) {
+            // The page stays in its slot: nobody knows which one the backend is done with.
+            return Err(Misbehaviour::RxId { expected: slot, found: response.id });
+        }
+        match self.slots.take(slot) {
+            Some(page) => Ok(Some((response, page))),
+            None => Err(Misbehaviour::RxId { expected: slot, found: response.id }),
+        }
+    }
+
+    /// The next slot when it holds an extra, whose bytes are in place of the id: only the position tells its page,
+    /// which comes back unused.
+    pub(crate) fn take_extra(&mut self) -> Option<[u8; 8]> {
+        let slot = slot_of(self.ring.rsp_cons());
+        let response = self.ring.take_response()?;
+        self.stats.responses = self.stats.responses.wrapping_add(1);
+        if let Some(page) = self.slots.take(slot) {
+            self.pool.put(page);
+        }
+        <[u8; 8]>::read_from_bytes(response.as_bytes()).ok()
+    }
+
+    /// Takes in a frame whose first response is this one: lent, or copied, or refused with all its pages back.
+    #[inline]
+    fn accept(&mut self, response: NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+        let flags = NetRxFlags::from_bits_retain(response.flags);
+        if flags.intersects(NetRxFlags::MORE_DATA.union(NetRxFlags::EXTRA_INFO)) {
+            return self.accept_chain(response, page);
+        }
+        let extent = extent(&response).and_then(|extent| self.check_frame(flags, extent.1).map(|()| extent));
+        match extent {
+            Ok((offset, len)) => {
+                self.present(Piece { page, offset, len });
+                Ok(())
+            }
+            Err(refusal) => {
+                self.discard_page(page);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The rules for a whole frame.
+    #[inline]
+    pub(crate) fn check_frame(&self, flags: NetRxFlags, len: usize) -> Result<(), Refusal> {
+        if len > self.policy.max_frame {
+            return Err(Misbehaviour::RxLong(u32::try_from(len).unwrap_or(u32::MAX)).into());
+        }
+        if len < usize::from(ETHERNET_HEADER) {
+            return Err(Misbehaviour::RxShort(u16::try_from(len).unwrap_or(u16::MAX)).into());
+        }
+        if flags.contains(NetRxFlags::CSUM_BLANK) && !self.policy.checksum_offload {
+            return Err(Misbehaviour::RxChecksumBlank.into());
+        }
+        Ok(())
+    }
+
+    /// A good frame in one page: lends it, or copies it out.
+    #[inline]
+    pub(crate) fn present(&mut self, piece: Piece) {
+        self.stats.packets = self.stats.packets.wrapping_add(1);
+        let len = piece.len;
+        add(&mut self.stats.bytes, len);
+        if len >= self.lend_from {
+            self.stats.lent_packets = self.stats.lent_packets.wrapping_add(1);
+            add(&mut self.stats.lent_bytes, len);
+            self.current = Current::Lent(piece);
+            return;
+        }
+        if let Some(into) = self.scratch.get_mut(..len) {
+            piece.page.shared().read_bytes(piece.offset, into);
+        }
+        self.stats.copied_packets = self.stats.copied_packets.wrapping_add(1);
+        add(&mut self.stats.copied_bytes, len);
+        self.return_piece(piece, Clearing::Copied);
+        self.current = Current::Copied { len };
+    }
+
+    /// Puts a page back, after clearing what was used of it if that is the policy for `kind` of frames.
+    #[inline]
+    pub(crate) fn return_piece(&mut self, piece: Piece, kind: Clearing) {
+        if self.policy.clearing == Clearing::All || self.policy.clearing == kind {
+            piece.page.shared().zero(piece.offset, piece.len);
+            add(&mut self.stats.cleared_bytes, piece.len);
+        }
+        self.pool.put(piece.page);
+    }
+
+    /// Puts back a page of which nobody knows what was used.
+    pub(crate) fn discard_page(&mut self, page: RxPage) {
+        let piece = Piece { page, offset: 0, len: PAGE_SIZE };
+        self.return_piece(piece, Clearing::Copied);
+    }
+
+    /// Counts a refused frame; the caller stops if the rule was one that breaks the device.
+    fn refuse(&mut self, refusal: Refusal) -> Result<(), Misbehaviour> {
+        match refusal {
+            Refusal::Backend => self.stats.backend_errors = self.stats.backend_errors.wrapping_add(1),
+            Refusal::Rule(what) if what.consequence() == Consequence::Break => return Err(what),
+            Refusal::Rule(what) => self.tally.count(&what),
+        }
+        self.stats.dropped = self.stats.dropped.wrapping_add(1);
+        Ok(())
+    }
+
+    /// The current frame; empty if there is none.
+    #[inline]
+    #[must_use]
+    pub fn frame(&self) -> &[u8] {
+        match (&self.current, self.policy.trusted) {
+            (Current::Lent(piece), Some(trusted)) => {
+                piece.page.lend(piece.offset, piece.len, trusted).unwrap_or_default()
+            }
+            (Current::Copied { len }, _) => self.scratch.get(..*len).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Lets go of the current frame: its page, if it was lent, goes back.
+    #[inline]
+    pub fn release(&mut self) {
+        if let Current::Lent(piece) = core::mem::take(&mut self.current) {
+            self.return_piece(piece, Clearing::All);
+        }
+    }
+
+    /// Writes requests until the ring is full or the pool is empty; whether the ring is full.
+    pub fn post(&mut self) -> bool {
+        while self.ring.free_requests() > 0 {
+            let Some(page) = self.pool.take() else { return false };
+            let slot = slot_of(self.ring.rsp_cons().wrapping_add(self.ring.outstanding()));
+            let request = NetifRxRequest { id: u16::from(slot), pad: 0, gref: page.gref().0 };
+            if self.ring.write_request(&request).is_none() {
+                self.pool.put(page);
+                break;
+            }
+            self.slots.put(slot, page);
+            self.stats.requests = self.stats.requests.wrapping_add(1);
+        }
+        true
+    }
+
+    /// Shows the backend what was posted; whether it wants to be notified.
+    #[must_use = "a backend that wants a notification and gets none sleeps on"]
+    pub fn push(&mut self) -> bool {
+        self.ring.has_unpushed() && self.ring.push_requests_and_check_notify()
+    }
+
+    /// The last look before sleep: whether there is a frame, or a response.
+    ///
+    /// # Errors
+    /// As [`RxQueue::look`].
+    pub fn final_check(&mut self) -> Result<bool, Misbehaviour> {
+        let responses = self.ring.final_check_for_responses().map_err(Misbehaviour::RxRing)?;
+        Ok(responses || !matches!(self.current, Current::None))
+    }
+
+    /// Where the pages are.
+    ///
+    /// # Errors
+    /// The counts, when they do not add up.
+    pub fn accounting(&self) -> Result<PoolCounts, Mismatch> {
+        let in_ring = self.slots.count().saturating_add(self.chain.len());
+        let lent = usize::from(matches!(self.current, Current::Lent(_)));
+        self.pool.account(in_ring, lent)
+    }
+
+    /// The end of the connection: the ring's page, and the pool with all its pages.
+    #[must_use]
+    pub fn close(mut self) -> (RxPage, Pool<ReadWrite>) {
+        self.release();
+        for page in self.slots.drain().chain(self.chain.drain(..).map(|piece| piece.page)) {
+            self.pool.put(page);
+        }
+        (self.ring.into_page(), self.pool)
+    }
+}
+
+/// Where the data of a response lies in its page: offset and length in bytes, within the page and not empty.
+#[inline]
+pub(crate) fn extent(response: &NetifRxResponse) -> Result<(usize, usize), Refusal> {
+    let Ok(len) = u16::try_from(response.status) else {
+        return Err(match NetifRsp::try_from(response.status) {
+            Ok(_) => Refusal::Backend,
+            Err(_) => Misbehaviour::RxStatus(response.status).into(),
+        });
+    };
+    if len == 0 {
+        return Err(Misbehaviour::RxShort(0).into());
+    }
+    let (offset, bytes) = (usize::from(response.offset), usize::from(len));
+    if offset.saturating_add(bytes) > PAGE_SIZE {
+        return Err(Misbehaviour::RxBounds { offset: response.offset, len }.into());
+    }
+    Ok((offset, bytes))
+}
+
+/// Adds a number of bytes to a counter.
+#[inline]
+pub(crate) fn add(counter: &mut u64, bytes: usize) {
+    *counter = counter.wrapping_add(u64::try_from(bytes).unwrap_or_default());
+}

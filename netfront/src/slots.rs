@@ -1,0 +1,187 @@
+//! The slots: which page is behind which id. This is our memory; no other domain sees or writes it.
+//!
+//! ```text
+//!   rx   id = ring position mod 256     Empty ──post──► Posted ──response──► Empty (the page is with the receiver)
+//!   tx   id from a stack of free ids    Idle ──queue──► Queued ──push──► InFlight ──response──► Idle
+//! ```
+//!
+//! An id from a response is a number to look up here, nothing else. Rings have 256 slots, so an id that fits a byte is
+//! in range, and one that does not is refused before it gets here. Queued and in flight differ by one number: the
+//! request index up to which the backend was shown requests; so a push costs nothing per slot.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NETIF_TX_RING_SIZE};
+use xen::{Granted, Page, ReadOnly, ReadWrite};
+
+/// Slots of a table: one for each value of a byte.
+pub const NR_SLOTS: usize = 256;
+const _: () = assert!(NETIF_RX_RING_SIZE == 256 && NETIF_TX_RING_SIZE == 256);
+
+/// The slot of a ring index.
+#[inline]
+#[must_use]
+pub const fn slot_of(index: u32) -> u8 {
+    let [low, ..] = index.to_le_bytes();
+    low
+}
+
+/// The pages that are posted to receive into, by ring position.
+#[derive(Debug)]
+pub struct RxSlots {
+    pages: Box<[Option<Page<Granted<ReadWrite>>>; NR_SLOTS]>,
+}
+
+impl Default for RxSlots {
+    fn default() -> Self {
+        Self { pages: Box::new([const { None }; NR_SLOTS]) }
+    }
+}
+
+impl RxSlots {
+    /// Posted: the page belongs to the backend from the next push on.
+    #[inline]
+    pub fn put(&mut self, slot: u8, page: Page<Granted<ReadWrite>>) {
+        if let Some(entry) = self.pages.get_mut(usize::from(slot)) {
+            debug_assert!(entry.is_none(), "two requests in slot {slot}");
+            *entry = Some(page);
+        }
+    }
+
+    /// Answered: the page is ours again. `None` if nothing was posted there.
+    #[inline]
+    pub fn take(&mut self, slot: u8) -> Option<Page<Granted<ReadWrite>>> {
+        self.pages.get_mut(usize::from(slot))?.take()
+    }
+
+    /// How many pages are posted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.pages.iter().flatten().count()
+    }
+
+    /// Takes every page, at the end of the ring's life.
+    pub fn drain(&mut self) -> impl Iterator<Item = Page<Granted<ReadWrite>>> + '_ {
+        self.pages.iter_mut().filter_map(Option::take)
+    }
+}
+
+/// A request to send that was written to the ring.
+#[derive(Debug)]
+pub struct Sent {
+    /// Its page.
+    pub page: Page<Granted<ReadOnly>>,
+    /// Its index in the ring.
+    pub index: u32,
+}
+
+/// The pages that are queued or in flight, by id.
+#[derive(Debug)]
+pub struct TxSlots {
+    sent: Box<[Option<Sent>; NR_SLOTS]>,
+    idle: Vec<u8>,
+}
+
+impl Default for TxSlots {
+    fn default() -> Self {
+        // The lowest ids first, as a reader of a trace expects.
+        Self { sent: Box::new([const { None }; NR_SLOTS]), idle: (0..=u8::MAX).rev().collect() }
+    }
+}
+
+impl TxSlots {
+    /// Whether an id is free.
+    #[inline]
+    #[must_use]
+    pub const fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// Takes an id.
+    #[inline]
+    pub fn claim(&mut self) -> Option<u8> {
+        self.idle.pop()
+    }
+
+    /// Gives an id back that was not used.
+    #[inline]
+    pub fn unclaim(&mut self, id: u8) {
+        self.idle.push(id);
+    }
+
+    /// Queued: the page waits for a push.
+    #[inline]
+    pub fn put(&mut self, id: u8, sent: Sent) {
+        if let Some(entry) = self.sent.get_mut(usize::from(id)) {
+            debug_assert!(entry.is_none(), "two requests with id {id}");
+            *entry = Some(sent);
+        }
+    }
+
+    /// Answered: the page of a request that the backend was shown, that is, with an index before `pushed`. `None` if
+    /// there is no such request; nothing changes then.
+    #[inline]
+    pub fn take(&mut self, id: u8, pushed: u32) -> Option<Page<Granted<ReadOnly>>> {
+        let entry = self.sent.get_mut(usize::from(id))?;
+        let sent = entry.take_if(|sent| is_before(sent.index, pushed))?;
+        self.idle.push(id);
+        Some(sent.page)
+    }
+
+    /// How many pages are queued or in flight.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sent.iter().flatten().count()
+    }
+
+    /// Takes every page, at the end of the ring's life.
+    pub fn drain(&mut self) -> impl Iterator<Item = Sent> + '_ {
+        self.sent.iter_mut().filter_map(Option::take)
+    }
+}
+
+/// Whether ring index `index` comes before `end`. Indexes run freely, and are never further apart than the ring is long.
+#[inline]
+#[must_use]
+pub const fn is_before(index: u32, end: u32) -> bool {
+    end.wrapping_sub(index).wrapping_sub(1) < NETIF_TX_RING_SIZE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_of_indexes_holds_across_the_wrap() {
+        for end in [0_u32, 1, 255, 256, u32::MAX - 3, u32::MAX] {
+            assert!(!is_before(end, end));
+            assert!(is_before(end.wrapping_sub(1), end));
+            assert!(is_before(end.wrapping_sub(256), end));
+            assert!(!is_before(end.wrapping_add(1), end));
+            assert!(!is_before(end.wrapping_add(255), end));
+        }
+    }
+
+    #[test]
+    fn a_slot_is_the_low_byte_of_an_index() {
+        assert_eq!(slot_of(0), 0);
+        assert_eq!(slot_of(257), 1);
+        assert_eq!(slot_of(u32::MAX), 255);
+    }
+
+    #[test]
+    fn every_id_is_claimed_once() {
+        let mut slots = TxSlots::default();
+        let ids: Vec<u8> = core::iter::from_fn(|| slots.claim()).collect();
+        assert!(ids.iter().copied().eq(0..=255));
+        assert!(!slots.has_idle());
+        slots.unclaim(7);
+        assert_eq!(slots.claim(), Some(7));
+    }
+
+    #[test]
+    fn nothing_is_behind_an_idle_id() {
+        assert!(TxSlots::default().take(0, 1).is_none());
+        assert!(RxSlots::default().take(0).is_none());
+    }
+}

@@ -1,0 +1,178 @@
+//! What is counted, as plain data: a copy to print or to publish.
+//!
+//! Counters run from the making of the interface, over all its connections. Packets and bytes are whole Ethernet
+//! frames. `rx` is backend → us, `tx` is us → backend.
+
+use crate::misbehaviour::Tally;
+use crate::pool::{Mismatch, PoolCounts, PoolStats};
+use xen::DomId;
+
+/// Declares counters that can be added up.
+macro_rules! counters {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $field:ident,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$doc])* pub $field: u64,)+
+        }
+
+        impl $name {
+            /// Adds other counters to these.
+            pub const fn add(&mut self, other: &Self) {
+                $(self.$field = self.$field.wrapping_add(other.$field);)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// Counters of the way in.
+    pub struct RxStats {
+        /// Frames given to the stack.
+        packets,
+        /// Their bytes.
+        bytes,
+        /// Frames copied out of their page: below the threshold, or from a backend that is not trusted.
+        copied_packets,
+        /// Their bytes.
+        copied_bytes,
+        /// Frames lent in place.
+        lent_packets,
+        /// Their bytes.
+        lent_bytes,
+        /// Bytes cleared in pages before these went back.
+        cleared_bytes,
+        /// Frames dropped, for whatever reason.
+        dropped,
+        /// Frames that the backend said it could not deliver.
+        backend_errors,
+        /// Responses taken from the ring.
+        responses,
+        /// Requests written to the ring.
+        requests,
+        /// Notifications sent.
+        notifications,
+        /// Turns in which the pool was empty before the ring was full.
+        starved,
+    }
+}
+
+counters! {
+    /// Counters of the way out.
+    pub struct TxStats {
+        /// Frames queued.
+        packets,
+        /// Their bytes.
+        bytes,
+        /// Responses taken from the ring.
+        responses,
+        /// Frames that the backend dropped.
+        backend_dropped,
+        /// Frames that the backend failed to send.
+        backend_errors,
+        /// Frames that were not fit to send: shorter than a header, or longer than a page.
+        refused,
+        /// Frames queued and not yet pushed when the backend went away.
+        lost_queued,
+        /// Frames pushed and not yet answered when the backend went away.
+        lost_in_flight,
+        /// Notifications sent.
+        notifications,
+        /// Times that no token could be given, for want of a slot or of a page.
+        exhausted,
+    }
+}
+
+counters! {
+    /// Counters of the device.
+    pub struct DeviceStats {
+        /// Turns begun.
+        turns,
+        /// Events received on the queues' channels.
+        events,
+        /// Events after which there was nothing to take.
+        idle_events,
+        /// Times that rings were set up with a backend.
+        connects,
+        /// Times that the device broke.
+        breaks,
+        /// Notifications that Xen refused.
+        notify_errors,
+        /// Ring pages that a backend did not let go of.
+        quarantined_rings,
+        /// Accounts that did not balance.
+        mismatches,
+    }
+}
+
+/// What was agreed with the backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// The backend copies into our pages. Nothing works without.
+    pub rx_copy: bool,
+    /// An event channel for each direction.
+    pub split_event_channels: bool,
+    /// Frames over several slots.
+    pub scatter_gather: bool,
+    /// Queues in use.
+    pub queues: u32,
+}
+
+/// Everything about an interface at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// The way in.
+    pub rx: RxStats,
+    /// The way out.
+    pub tx: TxStats,
+    /// The device.
+    pub device: DeviceStats,
+    /// The pages to receive into; of all queues together.
+    pub rx_pool: PoolCounts,
+    /// The pages to send from.
+    pub tx_pool: PoolCounts,
+    /// What the rx pools have done.
+    pub rx_pool_stats: PoolStats,
+    /// What the tx pools have done.
+    pub tx_pool_stats: PoolStats,
+    /// Broken rules by kind.
+    pub misbehaviour: Tally,
+    /// The first account that does not balance, if there is one.
+    pub mismatch: Option<Mismatch>,
+    /// Whether frames can flow.
+    pub link_up: bool,
+    /// Times that the link came up.
+    pub link_generation: u32,
+    /// The backend's domain, while there is one.
+    pub backend: Option<DomId>,
+    /// Whether the backend is trusted.
+    pub trusted: bool,
+    /// Frames of so many bytes or more are lent, if the backend is trusted.
+    pub threshold: usize,
+    /// IP bytes of the longest packet.
+    pub mtu: u16,
+    /// What was agreed with the backend.
+    pub features: Features,
+}
+
+impl PoolCounts {
+    /// Adds the pages of another pool.
+    pub const fn add(&mut self, other: &Self) {
+        self.free = self.free.saturating_add(other.free);
+        self.in_ring = self.in_ring.saturating_add(other.in_ring);
+        self.lent = self.lent.saturating_add(other.lent);
+        self.quarantined = self.quarantined.saturating_add(other.quarantined);
+        self.total = self.total.saturating_add(other.total);
+        self.max = self.max.saturating_add(other.max);
+    }
+}
+
+impl PoolStats {
+    /// Adds what another pool has done.
+    pub const fn add(&mut self, other: &Self) {
+        self.grows = self.grows.wrapping_add(other.grows);
+        self.shrinks = self.shrinks.wrapping_add(other.shrinks);
+        self.grow_failures = self.grow_failures.wrapping_add(other.grow_failures);
+        self.regranted = self.regranted.wrapping_add(other.regranted);
+    }
+}

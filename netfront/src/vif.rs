@@ -1,0 +1,261 @@
+//! The nodes of a vif in xenstore, and what we make of their values.
+//!
+//! ```text
+//!   device/vif/<handle>/    ours:          backend, backend-id, state, mac, mtu, trusted      (the toolstack wrote them)
+//!   <backend>/              the backend's: state, online, mac, feature-*, multi-queue-*
+//! ```
+//!
+//! A value is text from somebody else: it is parsed, brought into range, or refused with its path and value; a feature
+//! that makes no sense counts as not offered. Names are those of Xen's `io/netif.h`.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use smoltcp::wire::EthernetAddress;
+use xen::abi::io_xenbus::XenbusState;
+use xen::xenstore::{XenStore, XsError};
+use xen::{DomId, TrustedBackend};
+
+/// IP bytes of the longest packet, if the toolstack does not say otherwise.
+pub(crate) const DEFAULT_MTU: u16 = 1500;
+/// The smallest MTU with which the stack works (RFC 791 has every host take 576 bytes).
+const MIN_MTU: u16 = 576;
+
+/// Why a vif cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectError {
+    /// Xenstore refused, or its daemon is broken.
+    Store(XsError),
+    /// A node that must be there is not.
+    Missing(String),
+    /// A node's value makes no sense.
+    Nonsense {
+        /// The node.
+        path: String,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        wanted: &'static str,
+    },
+    /// A value of the configuration is out of range.
+    Config(crate::config::OutOfRange),
+    /// The guest lacks memory, grants or event channels; which, and what helps.
+    Resources(String),
+}
+
+impl From<XsError> for ConnectError {
+    fn from(error: XsError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Missing(path) => {
+                write!(f, "{path} is missing; the toolstack writes it when it attaches a vif")
+            }
+            Self::Nonsense { path, value, wanted } => write!(f, "{path} is \"{value}\", not {wanted}"),
+            Self::Config(error) => error.fmt(f),
+            Self::Resources(reason) => reason.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ConnectError {}
+
+/// What the toolstack says about a vif.
+#[derive(Clone, Debug)]
+pub(crate) struct Front {
+    /// The backend's directory.
+    pub(crate) backend: String,
+    /// The backend's domain.
+    pub(crate) domid: DomId,
+    /// Our state, as whoever drove the vif before has left it.
+    pub(crate) state: XenbusState,
+    pub(crate) mac: EthernetAddress,
+    pub(crate) mtu: u16,
+    pub(crate) trusted: Option<TrustedBackend>,
+}
+
+/// What the backend offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offers {
+    pub(crate) rx_copy: bool,
+    pub(crate) split_event_channels: bool,
+    /// `multi-queue-max-queues`, if it is there at all.
+    pub(crate) max_queues: Option<u32>,
+    pub(crate) xdp_headroom: bool,
+}
+
+/// The handles of all vifs of this domain, in order.
+///
+/// # Errors
+/// What xenstore says; a domain without vifs is no error.
+pub async fn list(store: &XenStore) -> Result<Vec<u32>, XsError> {
+    if !store.exists("device/vif").await? {
+        return Ok(Vec::new());
+    }
+    let names = store.directory("device/vif").await?;
+    let mut handles: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    handles.sort_unstable();
+    Ok(handles)
+}
+
+impl Front {
+    /// Reads the frontend's directory; `None` if the vif is gone, or not there yet.
+    pub(crate) async fn read(store: &XenStore, front: &str) -> Result<Option<Self>, ConnectError> {
+        let Some(backend) = store.read_opt(&format!("{front}/backend")).await? else { return Ok(None) };
+        let path = format!("{front}/backend-id");
+        let id: u16 = store.read_number(&path).await?.ok_or_else(|| ConnectError::Missing(path.clone()))?;
+        if id >= DomId::SELF.0 {
+            return Err(ConnectError::Nonsense {
+                path,
+                value: format!("{id}"),
+                wanted: "the number of a domain",
+            });
+        }
+        let state = state_of(store, &format!("{front}/state")).await?.unwrap_or(XenbusState::Unknown);
+        let trusted = text_of(store, &format!("{front}/trusted")).await?;
+        Ok(Some(Self {
+            mac: read_mac(store, front, &backend).await?,
+            mtu: read_mtu(store, front).await?,
+            backend,
+            domid: DomId(id),
+            state,
+            trusted: TrustedBackend::from_node(trusted.as_deref()),
+        }))
+    }
+}
+
+impl Offers {
+    /// Reads the backend's directory.
+    pub(crate) async fn read(store: &XenStore, backend: &str) -> Result<Self, ConnectError> {
+        let number = async |key: &str| number_of(store, &format!("{backend}/{key}")).await;
+        Ok(Self {
+            rx_copy: number("feature-rx-copy").await?.is_some_and(|value| value != 0),
+            split_event_channels: number("feature-split-event-channels")
+                .await?
+                .is_some_and(|value| value != 0),
+            max_queues: number("multi-queue-max-queues").await?,
+            xdp_headroom: number("feature-xdp-headroom").await?.is_some_and(|value| value != 0),
+        })
+    }
+}
+
+/// A node's value; one that is not text reads as a word that no key knows.
+async fn text_of(store: &XenStore, path: &str) -> Result<Option<String>, ConnectError> {
+    match store.read_opt(path).await {
+        Err(XsError::NotText { path }) => {
+            log::warn!("{path} is not text");
+            Ok(Some("?".into()))
+        }
+        value => Ok(value?),
+    }
+}
+
+/// A node's value as a number; one that is none counts as missing.
+async fn number_of(store: &XenStore, path: &str) -> Result<Option<u32>, ConnectError> {
+    match store.read_number(path).await {
+        Err(error @ (XsError::NotANumber { .. } | XsError::NotText { .. })) => {
+            log::warn!("{error}; taken as missing");
+            Ok(None)
+        }
+        value => Ok(value?),
+    }
+}
+
+/// The state in a node: `None` if it is not there, `Unknown` if it makes no sense.
+pub(crate) async fn state_of(store: &XenStore, path: &str) -> Result<Option<XenbusState>, ConnectError> {
+    match store.read_number::<u32>(path).await {
+        Err(XsError::NotANumber { .. } | XsError::NotText { .. }) => Ok(Some(XenbusState::Unknown)),
+        value => Ok(value?.map(|number| XenbusState::try_from(number).unwrap_or(XenbusState::Unknown))),
+    }
+}
+
+/// Our address: from our directory, else from the backend's (a stub device model cannot write ours).
+async fn read_mac(store: &XenStore, front: &str, backend: &str) -> Result<EthernetAddress, ConnectError> {
+    let ours = format!("{front}/mac");
+    let mut refused = None;
+    for path in [&ours, &format!("{backend}/mac")] {
+        let Some(value) = text_of(store, path).await? else { continue };
+        match parse_mac(&value) {
+            Some(mac) => return Ok(mac),
+            None => {
+                let wanted = "the Ethernet address of one interface, as 00:16:3e:01:02:03";
+                let error = ConnectError::Nonsense { path: path.clone(), value, wanted };
+                log::warn!("{error}");
+                refused = Some(error);
+            }
+        }
+    }
+    Err(refused.unwrap_or(ConnectError::Missing(ours)))
+}
+
+/// Six bytes in hexadecimal, with colons; neither zero nor a group address.
+fn parse_mac(text: &str) -> Option<EthernetAddress> {
+    let mut bytes = [0; 6];
+    let mut parts = text.trim().split(':');
+    for byte in &mut bytes {
+        let part = parts.next()?;
+        if part.len() > 2 || !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    let mac = EthernetAddress(bytes);
+    (parts.next().is_none() && mac.is_unicast() && bytes != [0; 6]).then_some(mac)
+}
+
+/// The MTU, brought into the range that one page and the stack allow.
+async fn read_mtu(store: &XenStore, front: &str) -> Result<u16, ConnectError> {
+    let path = format!("{front}/mtu");
+    let Some(value) = number_of(store, &path).await? else { return Ok(DEFAULT_MTU) };
+    let mtu = clamp_mtu(value);
+    if u32::from(mtu) != value {
+        log::warn!("{path} is {value}, outside {MIN_MTU} to {DEFAULT_MTU}; {mtu} is used");
+    }
+    Ok(mtu)
+}
+
+/// Without scatter-gather a backend sends no more than 1500 bytes.
+fn clamp_mtu(value: u32) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX).clamp(MIN_MTU, DEFAULT_MTU)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_six_bytes_and_belongs_to_one_interface() {
+        let mac = parse_mac("00:16:3e:0a:0B:ff\n").unwrap();
+        assert_eq!(mac.0, [0, 0x16, 0x3e, 0x0a, 0x0b, 0xff]);
+        for bad in [
+            "",
+            "00:16:3e:0a:0b",
+            "00:16:3e:0a:0b:0c:0d",
+            "00:16:3e:0a:0b:xx",
+            "00:16:3e:0a:0b:100",
+            "00163e0a0b0c",
+            "01:00:5e:00:00:01",
+            "ff:ff:ff:ff:ff:ff",
+            "00:00:00:00:00:00",
+            "00:16:3e::0b:0c",
+            "+1:16:3e:0a:0b:0c",
+        ] {
+            assert_eq!(parse_mac(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_mtu_out_of_range_is_brought_into_it() {
+        for (value, mtu) in
+            [(0, 576), (67, 576), (576, 576), (1400, 1400), (1500, 1500), (9000, 1500), (u32::MAX, 1500)]
+        {
+            assert_eq!(clamp_mtu(value), mtu, "{value}");
+        }
+    }
+}
