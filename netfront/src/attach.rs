@@ -16,7 +16,7 @@ use crate::pool::{Limits, Pool, PoolError};
 use crate::queue::{Pools, Queue};
 use crate::rx::{ETHERNET_HEADER, RxPage, RxPolicy};
 use alloc::vec::Vec;
-use xen::Machine;
+use xen::{DomId, Machine};
 
 /// Bytes of a VLAN tag, which a frame may carry besides header and MTU.
 const VLAN_TAG: usize = 4;
@@ -98,6 +98,15 @@ impl<M: Machine> NetDevice<M> {
         self.link_up = true;
         self.tx_exhausted = false;
         self.generation = self.generation.wrapping_add(1);
+        log::info!(
+            "vif/{}: connected to domain {}: {}, mtu {}, {} event channels, backend {}",
+            self.handle,
+            self.backend.unwrap_or(DomId::SELF),
+            self.mac,
+            self.mtu,
+            if self.features.split_event_channels { "split" } else { "shared" },
+            if self.trusted { "trusted" } else { "not trusted" },
+        );
         for queue in &mut self.queues {
             let refused = queue.ring(&self.xen);
             self.stats.notify_errors = self.stats.notify_errors.wrapping_add(refused);

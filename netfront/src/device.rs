@@ -20,6 +20,7 @@ use crate::queue::{Pools, Queue};
 use crate::rx::{ETHERNET_HEADER, RxPage};
 use crate::stats::{DeviceStats, Features, RxStats, Stats, TxStats};
 use crate::token::{RxToken, TxToken};
+use crate::vif::Vif;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium};
@@ -37,6 +38,7 @@ pub struct NetDevice<M> {
     pub(crate) xen: Rc<Xen<M>>,
     pub(crate) mailbox: Rc<Mailbox>,
     pub(crate) config: Config,
+    pub(crate) handle: u32,
     pub(crate) mac: EthernetAddress,
     pub(crate) mtu: u16,
     /// The queues, while there are rings.
@@ -63,19 +65,14 @@ pub struct NetDevice<M> {
 }
 
 impl<M: Machine> NetDevice<M> {
-    pub(crate) fn new(
-        xen: Rc<Xen<M>>,
-        mailbox: Rc<Mailbox>,
-        config: Config,
-        mac: EthernetAddress,
-        mtu: u16,
-    ) -> Self {
+    pub(crate) fn new(xen: Rc<Xen<M>>, mailbox: Rc<Mailbox>, config: Config, handle: u32, vif: &Vif) -> Self {
         Self {
             xen,
             mailbox,
             config,
-            mac,
-            mtu,
+            handle,
+            mac: vif.mac,
+            mtu: vif.mtu,
             queues: Vec::new(),
             pools: Vec::new(),
             link_up: false,
@@ -103,7 +100,7 @@ impl<M: Machine> NetDevice<M> {
     /// Leaves the rings alone from here on: nothing on them can be believed.
     #[cold]
     pub(crate) fn breaks(&mut self, what: Misbehaviour) {
-        log::error!("vif: broken by the backend: {what}; it stays so until the backend connects anew");
+        log::error!("vif/{}: broken by the backend: {what}; until the backend starts anew", self.handle);
         self.tally.count(&what);
         self.stats.breaks = self.stats.breaks.wrapping_add(1);
         self.link_up = false;

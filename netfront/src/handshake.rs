@@ -14,7 +14,7 @@ use crate::mailbox::Connection;
 use crate::queue::{Channel, Channels, Wires};
 use crate::rx::RxPage;
 use crate::stats::Features;
-use crate::vif::{Front, Offers};
+use crate::vif::{Offers, Vif};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -221,12 +221,12 @@ pub(crate) async fn publish(
 }
 
 /// The terms of a connection over these rings.
-pub(crate) fn connection(front: &Front, offers: &Offers, wires: Wires) -> Connection {
+pub(crate) fn connection(backend: DomId, vif: &Vif, offers: &Offers, wires: Wires) -> Connection {
     Connection {
-        backend: front.domid,
-        trusted: front.trusted,
-        mac: front.mac,
-        mtu: front.mtu,
+        backend,
+        trusted: vif.trusted,
+        mac: vif.mac,
+        mtu: vif.mtu,
         features: Features {
             rx_copy: offers.rx_copy,
             split_event_channels: matches!(wires.channels, Channels::Split { .. }),

@@ -8,14 +8,13 @@
 //! A value is text from somebody else: it is parsed, brought into range, or refused with its path and value; a feature
 //! that makes no sense counts as not offered. Names are those of Xen's `io/netif.h`.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use smoltcp::wire::EthernetAddress;
-use xen::abi::io_xenbus::XenbusState;
+use xen::TrustedBackend;
+use xen::xenbus::{Frontend, XenbusError};
 use xen::xenstore::{XenStore, XsError};
-use xen::{DomId, TrustedBackend};
 
 /// IP bytes of the longest packet, if the toolstack does not say otherwise.
 pub(crate) const DEFAULT_MTU: u16 = 1500;
@@ -27,6 +26,8 @@ const MIN_MTU: u16 = 576;
 pub enum ConnectError {
     /// Xenstore refused, or its daemon is broken.
     Store(XsError),
+    /// One of the two ends is not there.
+    Xenbus(XenbusError),
     /// A node that must be there is not.
     Missing(String),
     /// A node's value makes no sense.
@@ -50,10 +51,17 @@ impl From<XsError> for ConnectError {
     }
 }
 
+impl From<XenbusError> for ConnectError {
+    fn from(error: XenbusError) -> Self {
+        Self::Xenbus(error)
+    }
+}
+
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            Self::Xenbus(error) => error.fmt(f),
             Self::Missing(path) => {
                 write!(f, "{path} is missing; the toolstack writes it when it attaches a vif")
             }
@@ -67,15 +75,10 @@ impl fmt::Display for ConnectError {
 impl core::error::Error for ConnectError {}
 
 /// What the toolstack says about a vif.
-#[derive(Clone, Debug)]
-pub(crate) struct Front {
-    /// The backend's directory.
-    pub(crate) backend: String,
-    /// The backend's domain.
-    pub(crate) domid: DomId,
-    /// Our state, as whoever drove the vif before has left it.
-    pub(crate) state: XenbusState,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vif {
     pub(crate) mac: EthernetAddress,
+    /// IP bytes of the longest packet.
     pub(crate) mtu: u16,
     pub(crate) trusted: Option<TrustedBackend>,
 }
@@ -104,43 +107,29 @@ pub async fn list(store: &XenStore) -> Result<Vec<u32>, XsError> {
     Ok(handles)
 }
 
-impl Front {
-    /// Reads the frontend's directory; `None` if the vif is gone, or not there yet.
-    pub(crate) async fn read(store: &XenStore, front: &str) -> Result<Option<Self>, ConnectError> {
-        let Some(backend) = store.read_opt(&format!("{front}/backend")).await? else { return Ok(None) };
-        let path = format!("{front}/backend-id");
-        let id: u16 = store.read_number(&path).await?.ok_or_else(|| ConnectError::Missing(path.clone()))?;
-        if id >= DomId::SELF.0 {
-            return Err(ConnectError::Nonsense {
-                path,
-                value: format!("{id}"),
-                wanted: "the number of a domain",
-            });
-        }
-        let state = state_of(store, &format!("{front}/state")).await?.unwrap_or(XenbusState::Unknown);
-        let trusted = text_of(store, &format!("{front}/trusted")).await?;
-        Ok(Some(Self {
-            mac: read_mac(store, front, &backend).await?,
-            mtu: read_mtu(store, front).await?,
-            backend,
-            domid: DomId(id),
-            state,
+impl Vif {
+    /// Reads the frontend's directory.
+    pub(crate) async fn read(store: &XenStore, frontend: &Frontend) -> Result<Self, ConnectError> {
+        let trusted = text_of(store, &frontend.node("trusted")).await?;
+        Ok(Self {
+            mac: read_mac(store, frontend).await?,
+            mtu: read_mtu(store, frontend).await?,
             trusted: TrustedBackend::from_node(trusted.as_deref()),
-        }))
+        })
     }
 }
 
 impl Offers {
     /// Reads the backend's directory.
-    pub(crate) async fn read(store: &XenStore, backend: &str) -> Result<Self, ConnectError> {
-        let number = async |key: &str| number_of(store, &format!("{backend}/{key}")).await;
+    pub(crate) async fn read(store: &XenStore, frontend: &Frontend) -> Result<Self, ConnectError> {
+        let number = async |key: &str| number_of(store, &frontend.backend_node(key)).await;
+        let flag =
+            async |key: &str| Ok::<_, ConnectError>(number(key).await?.is_some_and(|value| value != 0));
         Ok(Self {
-            rx_copy: number("feature-rx-copy").await?.is_some_and(|value| value != 0),
-            split_event_channels: number("feature-split-event-channels")
-                .await?
-                .is_some_and(|value| value != 0),
+            rx_copy: flag("feature-rx-copy").await?,
+            split_event_channels: flag("feature-split-event-channels").await?,
             max_queues: number("multi-queue-max-queues").await?,
-            xdp_headroom: number("feature-xdp-headroom").await?.is_some_and(|value| value != 0),
+            xdp_headroom: flag("feature-xdp-headroom").await?,
         })
     }
 }
@@ -167,19 +156,11 @@ async fn number_of(store: &XenStore, path: &str) -> Result<Option<u32>, ConnectE
     }
 }
 
-/// The state in a node: `None` if it is not there, `Unknown` if it makes no sense.
-pub(crate) async fn state_of(store: &XenStore, path: &str) -> Result<Option<XenbusState>, ConnectError> {
-    match store.read_number::<u32>(path).await {
-        Err(XsError::NotANumber { .. } | XsError::NotText { .. }) => Ok(Some(XenbusState::Unknown)),
-        value => Ok(value?.map(|number| XenbusState::try_from(number).unwrap_or(XenbusState::Unknown))),
-    }
-}
-
 /// Our address: from our directory, else from the backend's (a stub device model cannot write ours).
-async fn read_mac(store: &XenStore, front: &str, backend: &str) -> Result<EthernetAddress, ConnectError> {
-    let ours = format!("{front}/mac");
+async fn read_mac(store: &XenStore, frontend: &Frontend) -> Result<EthernetAddress, ConnectError> {
+    let ours = frontend.node("mac");
     let mut refused = None;
-    for path in [&ours, &format!("{backend}/mac")] {
+    for path in [&ours, &frontend.backend_node("mac")] {
         let Some(value) = text_of(store, path).await? else { continue };
         match parse_mac(&value) {
             Some(mac) => return Ok(mac),
@@ -210,8 +191,8 @@ fn parse_mac(text: &str) -> Option<EthernetAddress> {
 }
 
 /// The MTU, brought into the range that one page and the stack allow.
-async fn read_mtu(store: &XenStore, front: &str) -> Result<u16, ConnectError> {
-    let path = format!("{front}/mtu");
+async fn read_mtu(store: &XenStore, frontend: &Frontend) -> Result<u16, ConnectError> {
+    let path = frontend.node("mtu");
     let Some(value) = number_of(store, &path).await? else { return Ok(DEFAULT_MTU) };
     let mtu = clamp_mtu(value);
     if u32::from(mtu) != value {
