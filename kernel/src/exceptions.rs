@@ -1,8 +1,7 @@
 //! The report of an exception: what it was, where, and with which registers.
 
 use crate::idt::Frame;
-use crate::panic::{backtrace, crash, last_words};
-use alloc::string::String;
+use crate::panic::{Backtrace, crash, last_words};
 use x86_64::registers::control::Cr2;
 
 /// Names of the vectors. (AMD64 Architecture Programmer's Manual 2, table 8-1)
@@ -51,17 +50,15 @@ pub(crate) fn report(frame: &Frame) -> ! {
     let name = usize::try_from(frame.vector).ok().and_then(|vector| NAMES.get(vector)).unwrap_or(&"unknown vector");
     let address = Cr2::read_raw();
     let reason = if matches!(frame.vector, 8 | 14) { page_fault_reason(frame, address) } else { "" };
-    let mut trace = String::new();
-    backtrace(frame.rbp, &mut trace);
     last_words(format_args!(
         "\n=== millpond exception ===\nreason: {name} (vector {}, error {:#x}) {reason}\n\
          address: {address:#x} rip: {:#x} rsp: {:#x} rflags: {:#x} cs: {:#x} ss: {:#x}\n\
          rax: {:#x} rbx: {:#x} rcx: {:#x} rdx: {:#x} rsi: {:#x} rdi: {:#x} rbp: {:#x}\n\
          r8: {:#x} r9: {:#x} r10: {:#x} r11: {:#x} r12: {:#x} r13: {:#x} r14: {:#x} r15: {:#x}\n\
-         backtrace:{trace}\n=== end of report ===\n",
+         backtrace:{}\n=== end of report ===\n",
         frame.vector, frame.error, frame.rip, frame.rsp, frame.rflags, frame.cs, frame.ss, frame.rax, frame.rbx,
         frame.rcx, frame.rdx, frame.rsi, frame.rdi, frame.rbp, frame.r8, frame.r9, frame.r10, frame.r11, frame.r12,
-        frame.r13, frame.r14, frame.r15,
+        frame.r13, frame.r14, frame.r15, Backtrace(frame.rbp),
     ));
     crash()
 }

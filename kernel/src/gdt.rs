@@ -25,9 +25,12 @@ pub(crate) fn load() {
     let tss = TSS.call_once(|| {
         let mut tss = TaskStateSegment::new();
         let bottom = VirtAddr::from_ptr(STACK.0.as_ptr());
-        if let Some(entry) = tss.interrupt_stack_table.get_mut(usize::from(FAULT_STACK)) {
+        // The table is a field of a packed structure: written as a whole.
+        let mut stacks = tss.interrupt_stack_table;
+        if let Some(entry) = stacks.get_mut(usize::from(FAULT_STACK)) {
             *entry = bottom + u64::try_from(FAULT_STACK_BYTES).unwrap_or_default();
         }
+        tss.interrupt_stack_table = stacks;
         tss
     });
     let (gdt, code, data, task) = GDT.call_once(|| {

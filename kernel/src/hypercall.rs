@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, IntoBytes};
 /// What kinds of hypercalls are counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `EVTCHNOP_send`: notifications.
     EvtchnSend,
     /// Other event channel operations.
@@ -36,7 +36,7 @@ pub enum Kind {
 }
 
 /// Names of the kinds, in order, as `/status.json` has them.
-pub const KIND_NAMES: [&str; 8] =
+pub(crate) const KIND_NAMES: [&str; 8] =
     ["evtchn_send", "evtchn_other", "block", "sched_other", "set_timer", "grant_table", "memory", "other"];
 
 /// The hypercall instruction and its counters.
@@ -111,4 +111,16 @@ impl Instruction {
 #[allow(clippy::as_conversions, reason = "usize to u64; 64-bit only")]
 pub(crate) fn address<T: ?Sized>(pointer: *const T) -> u64 {
     pointer.cast::<u8>().addr() as u64
+}
+
+/// Whether Xen answers at the hypervisor leaves of CPUID: "XenVMMXenVMM", at the first leaf or, below another
+/// interface, at a later one. (`arch-x86/cpuid.h`)
+pub(crate) fn xen_is_beneath() -> bool {
+    use xen::abi::cpuid::{CPUID_FIRST_LEAF, CPUID_LEAF_STEP, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX};
+    const LEAVES: u32 = 0x1_0000;
+    let step = usize::try_from(CPUID_LEAF_STEP).unwrap_or(0x100);
+    (CPUID_FIRST_LEAF..CPUID_FIRST_LEAF.saturating_add(LEAVES)).step_by(step).any(|leaf| {
+        let answer = __cpuid(leaf);
+        (answer.ebx, answer.ecx, answer.edx) == (CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX)
+    })
 }

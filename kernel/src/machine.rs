@@ -18,6 +18,7 @@ use xen::abi::memory::{MemoryOp, XenAddToPhysmap};
 use xen::abi::sched::{SchedOp, SchedShutdown};
 use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
 use xen::abi::xen::{ConsoleIo, Hypercall};
+use xen::clock::PvClock;
 use xen::hypervisor::{GrantTableSize, HvmParam, MapHandle, MapSpace, ShutdownReason, Virq};
 use xen::{Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, SystemTime, VcpuId};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -29,7 +30,7 @@ pub struct DomU(Rc<Inner>);
 struct Inner {
     instruction: Instruction,
     frames: Frames,
-    clock: xen::clock::Clock,
+    clock: PvClock<fn() -> u64>,
 }
 
 impl fmt::Debug for DomU {
@@ -39,26 +40,26 @@ impl fmt::Debug for DomU {
 }
 
 impl DomU {
-    pub(crate) fn new(instruction: Instruction, frames: Frames, clock: xen::clock::Clock) -> Self {
+    pub(crate) fn new(instruction: Instruction, frames: Frames, clock: PvClock<fn() -> u64>) -> Self {
         Self(Rc::new(Inner { instruction, frames, clock }))
     }
 
     /// Hypercalls since boot by kind; names in [`KIND_NAMES`].
     #[must_use]
-    pub fn hypercalls(&self) -> [u64; KIND_NAMES.len()] {
+    pub(crate) fn hypercalls(&self) -> [u64; KIND_NAMES.len()] {
         self.0.instruction.counts()
     }
 
     /// Pages that are out of the free memory.
     #[must_use]
-    pub fn pages_taken(&self) -> usize {
+    pub(crate) fn pages_taken(&self) -> usize {
         self.0.frames.taken()
     }
 
-    /// Wall clock: nanoseconds since 1970 UTC, as Xen has it.
+    /// Wall clock: nanoseconds since 1970 UTC, as Xen has it; `None` if Xen never set it.
     #[must_use]
-    pub fn unix_time_ns(&self) -> u64 {
-        self.0.clock.unix_time_ns(crate::timers::rdtsc)
+    pub fn unix_time_ns(&self) -> Option<u64> {
+        self.0.clock.unix_time_ns()
     }
 
     fn evtchn<T: FromBytes + IntoBytes>(&self, op: EventChannelOp, args: &mut T) -> Result<u64, Errno> {
@@ -176,7 +177,7 @@ impl Hypervisor for DomU {
     }
 
     fn set_singleshot_timer(&self, deadline: SystemTime) -> Result<(), Errno> {
-        let mut args = VcpuSetSingleshotTimer { timeout_abs_ns: deadline.0, ..VcpuSetSingleshotTimer::new_zeroed() };
+        let mut args = VcpuSetSingleshotTimer { timeout_abs_ns: self.0.clock.to_xen(deadline).0, ..VcpuSetSingleshotTimer::new_zeroed() };
         let pointer = address(core::ptr::from_mut(&mut args).cast_const());
         let arguments = [u64::from(u32::from(VcpuOp::SetSingleshotTimer)), 0, pointer, 0];
         // SAFETY: the structure of the operation; Xen only reads it.
@@ -259,6 +260,6 @@ impl Memory for DomU {
 
 impl Clock for DomU {
     fn now(&self) -> SystemTime {
-        self.0.clock.now(crate::timers::rdtsc)
+        self.0.clock.now()
     }
 }

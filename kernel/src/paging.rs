@@ -13,6 +13,7 @@
 #![allow(unsafe_code, reason = "writes page tables; see docs/soundness.md")]
 
 use crate::frames::{FreeRegions, PAGE, Region};
+use core::fmt;
 use boot::{BootInfo, ImageLayout, RegionKind};
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::MapToError;
@@ -25,12 +26,21 @@ use x86_64::{PhysAddr, VirtAddr};
 pub(crate) const BOOT_MAPPED: u64 = 1 << 32;
 
 /// Why the tables could not be built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PagingError {
     /// No memory for page tables.
     NoMemory,
     /// A page was to be mapped twice: the memory map contradicts itself.
     Overlap(u64),
+}
+
+impl fmt::Display for PagingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMemory => write!(f, "no memory for page tables; raise memory= in the domain's configuration"),
+            Self::Overlap(address) => write!(f, "the memory map names {address:#x} twice"),
+        }
+    }
 }
 
 /// Page table frames out of the free regions.

@@ -3,7 +3,6 @@
 use crate::hypercall::Instruction;
 use crate::on_cpu::OnCpu;
 use crate::system::System;
-use alloc::string::String;
 use core::cell::Cell;
 use core::fmt::{self, Write};
 use xen::Hypervisor;
@@ -52,8 +51,12 @@ pub(crate) fn last_words(args: fmt::Arguments<'_>) {
     }
 }
 
-/// Ends the domain with `SHUTDOWN_crash`.
+/// Ends the domain with `SHUTDOWN_crash`. Without Xen beneath, QEMU's `isa-debug-exit` device, if there is one, ends
+/// the machine with exit code 71 (`35 << 1 | 1`); else the vCPU stops.
 pub(crate) fn crash() -> ! {
+    if !crate::hypercall::xen_is_beneath() {
+        crate::early::exit_qemu(35);
+    }
     loop {
         match SYSTEM.with() {
             Some(system) => drop(system.0.xen.machine.sched_shutdown(ShutdownReason::Crash)),
@@ -62,38 +65,44 @@ pub(crate) fn crash() -> ! {
     }
 }
 
-/// Return addresses on the stack, by frame pointers, within the image's stack.
-pub(crate) fn backtrace(frame_pointer: u64, out: &mut String) {
-    let image = boot::image_layout();
-    let mut frame = frame_pointer;
-    for _ in 0..16 {
-        let inside = frame >= image.stack_bottom && frame.saturating_add(16) <= image.stack_top;
-        if !inside || !frame.is_multiple_of(8) {
-            return;
+/// Return addresses on the stack, by frame pointers, as far as they lie within the image's stack. Printing it
+/// allocates nothing: the heap may be what broke.
+#[derive(Debug)]
+pub(crate) struct Backtrace(pub(crate) u64);
+
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let image = boot::image_layout();
+        let mut frame = self.0;
+        for _ in 0..16 {
+            let inside = frame >= image.stack_bottom && frame.saturating_add(16) <= image.stack_top;
+            if !inside || !frame.is_multiple_of(8) {
+                return Ok(());
+            }
+            let (next, back) = crate::memory::read_frame(frame);
+            if back < image.text_start || back >= image.text_end {
+                return Ok(());
+            }
+            write!(f, " {back:#x}")?;
+            if next <= frame {
+                return Ok(());
+            }
+            frame = next;
         }
-        let (next, back) = crate::memory::read_frame(frame);
-        if back < image.text_start || back >= image.text_end {
-            return;
-        }
-        let _ = write!(out, " {back:#x}");
-        if next <= frame {
-            return;
-        }
-        frame = next;
+        Ok(())
     }
 }
 
 #[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut trace = String::new();
-    backtrace(crate::memory::frame_pointer(), &mut trace);
     let place = info.location();
     last_words(format_args!(
-        "\n=== millpond panic ===\nreason: {}\nat: {}:{}\nbacktrace:{trace}\n=== end of report ===\n",
+        "\n=== millpond panic ===\nreason: {}\nat: {}:{}\nbacktrace:{}\n=== end of report ===\n",
         info.message(),
         place.map_or("?", |place| place.file()),
         place.map_or(0, |place| place.line()),
+        Backtrace(crate::memory::frame_pointer()),
     ));
     crash()
 }

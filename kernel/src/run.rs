@@ -10,7 +10,6 @@
 
 use crate::system::{Inner, System};
 use net::{Net, Stack, Turn};
-use netfront::Nic;
 use xen::{Clock, Hypervisor, SystemTime};
 
 /// An interface with its stack, as the loop and the status page see it.

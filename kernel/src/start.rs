@@ -5,18 +5,19 @@
 use crate::config::Config;
 use crate::executor::Executor;
 use crate::frames::{Frames, FreeRegions, PAGE, Region};
-use crate::hypercall::Instruction;
+use crate::hypercall::{Instruction, xen_is_beneath};
 use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
 use crate::memory::{BootMemory, find_hole};
 use crate::system::{Inner, System};
 use crate::timers::Timers;
-use crate::{early, gdt, heap, idt, log_sink, paging, random};
+use crate::{gdt, heap, idt, log_sink, paging, random};
 use alloc::rc::Rc;
 use boot::{BootInfo, RegionKind};
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::Future;
 use core::ptr::NonNull;
+use xen::clock::PvClock;
 use xen::console::Console;
 use xen::evtchn::EventChannels;
 use xen::gnttab::GrantTable;
@@ -57,7 +58,7 @@ impl fmt::Display for StartError {
                 LEAST_MEMORY >> 10
             ),
             Self::NoHole => write!(f, "no hole in the memory map for Xen's pages; lower memory= below 3.5 GiB"),
-            Self::Paging(error) => write!(f, "page tables: {error:?}"),
+            Self::Paging(error) => error.fmt(f),
             Self::Xen(what, errno) => write!(f, "Xen refused {what}: {errno}"),
         }
     }
@@ -75,7 +76,6 @@ pub fn start<F: Future<Output = ()> + 'static>(
     let system = match bring_up(start_info, name, instruction) {
         Ok(system) => system,
         Err(error) => {
-            early::line(format_args!("millpond: {error}"));
             crate::panic::last_words(format_args!("millpond: {error}\n"));
             crate::panic::crash();
         }
@@ -107,7 +107,7 @@ struct Machine {
 
 /// Page tables and heap.
 fn bring_up_memory(start_info: u32, instruction: &Instruction) -> Result<Machine, StartError> {
-    let mut info = BootInfo::from_pvh(&BootMemory, u64::from(start_info)).map_err(StartError::Boot)?;
+    let info = BootInfo::from_pvh(&BootMemory, u64::from(start_info)).map_err(StartError::Boot)?;
     if info.regions().is_empty() {
         return Err(StartError::NoMemoryMap);
     }
@@ -136,16 +136,7 @@ fn bring_up_memory(start_info: u32, instruction: &Instruction) -> Result<Machine
     let size = (free.total() / 2).min(free.longest()).min(1 << 30);
     let heap = free.take(size, u64::MAX).ok_or(StartError::TooLittleMemory { have: memory_bytes })?;
     heap::init(heap);
-    info.cmdline_cut |= false;
     Ok(Machine { info, free, hole, memory_bytes })
-}
-
-/// CPUID leaf 0x40000000 and on, in steps of 0x100: "XenVMMXenVMM".
-fn xen_is_beneath() -> bool {
-    (0x4000_0000..0x4001_0000).step_by(0x100).any(|leaf| {
-        let answer = core::arch::x86_64::__cpuid(leaf);
-        [answer.ebx, answer.ecx, answer.edx].map(u32::to_le_bytes) == [*b"XenV", *b"MMXe", *b"nVMM"]
-    })
 }
 
 fn param_early(instruction: &Instruction, param: HvmParam) -> Result<u64, StartError> {
@@ -172,7 +163,7 @@ fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Re
     let shared_info = shared_at(hole.start, 4096)?;
     let (vcpu_info, vcpu_info_at) = idt::vcpu_info();
     register_vcpu_info(&instruction, vcpu_info_at).map_err(refused("VCPUOP_register_vcpu_info"))?;
-    let clock = xen::clock::Clock::new(vcpu_info, shared_info);
+    let clock = PvClock::new(vcpu_info, shared_info, crate::timers::rdtsc as fn() -> u64);
     let machine = DomU::new(instruction, Frames::new(free), clock);
     let started = machine.now();
 
@@ -180,7 +171,7 @@ fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Re
     // Type 2: a vector, delivered without the local APIC, so that there is no EOI to pay for. (hvm/params.h)
     let callback = (2 << 56) | u64::from(idt::UPCALL_VECTOR);
     machine.hvm_set_param(HvmParam::CallbackIrq, callback).map_err(refused("HVM_PARAM_CALLBACK_IRQ"))?;
-    let (store, console) = bring_up_rings(&machine)?;
+    let (store, console, ports) = bring_up_rings(&machine)?;
     let size = machine.grant_table_size().map_err(refused("GNTTABOP_query_size"))?;
     let nr_frames = size.max_nr_frames.min(MAX_GRANT_FRAMES);
     let window = hole.start.saturating_add(PAGE);
@@ -190,7 +181,7 @@ fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Re
         .map_err(refused("to map the grant table"))?;
     let timer = machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).map_err(refused("VIRQ_TIMER"))?;
     // The events' signals are not waited for: the loop looks at everything after each of them.
-    for port in [timer, store.port(), console.port()] {
+    for port in ports.into_iter().chain([timer]) {
         events.listen(port);
     }
     let xen = Rc::new(Xen { machine, grants, events, store });
@@ -221,16 +212,17 @@ fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Re
 }
 
 /// Xenstore's and the console's rings, where Xen put them.
-fn bring_up_rings(machine: &DomU) -> Result<(XenStore, Console), StartError> {
+fn bring_up_rings(machine: &DomU) -> Result<(XenStore, Console, [EvtchnPort; 2]), StartError> {
     let param = |param: HvmParam| {
         machine.hvm_get_param(param).map_err(|errno| StartError::Xen(param.c_name(), errno))
     };
     let port = |value: u64| EvtchnPort(u32::try_from(value).unwrap_or_default());
     let store_ring = shared_at(param(HvmParam::StorePfn)? << 12, 4096)?;
-    let store = XenStore::new(store_ring, port(param(HvmParam::StoreEvtchn)?));
+    let store_port = port(param(HvmParam::StoreEvtchn)?);
     let console_ring = shared_at(param(HvmParam::ConsolePfn)? << 12, 4096)?;
-    let console = Console::new(console_ring, port(param(HvmParam::ConsoleEvtchn)?));
-    Ok((store, console))
+    let console_port = port(param(HvmParam::ConsoleEvtchn)?);
+    let store = XenStore::new(store_ring, store_port);
+    Ok((store, Console::new(console_ring, console_port), [store_port, console_port]))
 }
 
 /// Says what is wrong with the command line, and ends: a guest with another address than the operator meant is worse

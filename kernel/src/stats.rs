@@ -39,8 +39,8 @@ pub struct InterfaceStats {
 pub struct Snapshot {
     /// Nanoseconds since the kernel started.
     pub uptime_ns: u64,
-    /// Wall clock, nanoseconds since 1970 UTC; as good as Xen's.
-    pub unix_ns: u64,
+    /// Wall clock, nanoseconds since 1970 UTC, if Xen has it.
+    pub unix_ns: Option<u64>,
     /// The appliance.
     pub name: &'static str,
     /// Its version.
@@ -60,7 +60,7 @@ pub struct Snapshot {
     /// Events on ports that nobody listened to.
     pub events_stray: u64,
     /// Hypercalls since boot by kind.
-    pub hypercalls: [(&'static str, u64); KIND_NAMES.len()],
+    pub hypercalls: [(&'static str, u64); 8],
     /// Tasks that have not ended.
     pub tasks: usize,
     /// The interfaces.

@@ -142,7 +142,7 @@ impl Inner {
     pub(crate) fn end(&self, reason: ShutdownReason) -> ! {
         const PATIENCE_NS: u64 = 2_000_000_000;
         let deadline = self.xen.machine.now().after(PATIENCE_NS);
-        while !self.console.is_drained() && self.xen.machine.now() < deadline {
+        while !self.console.is_flushed() && self.xen.machine.now() < deadline {
             self.console.pump(&self.xen.machine);
             self.xen.machine.sched_yield();
         }
