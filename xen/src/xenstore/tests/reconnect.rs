@@ -1,1 +1,209 @@
-//! Tests.
+//! Another connection: at boot after somebody else, after a restore, after a reset.
+
+use super::machine::{STARTS, context, page};
+use super::stub::{Msg, Stub, World};
+use crate::ids::EvtchnPort;
+use crate::xenstore::{Broken, XenStore, XsError};
+use core::pin::pin;
+use core::sync::atomic::Ordering::SeqCst;
+use core::task::Poll;
+
+#[test]
+fn what_a_former_user_left_is_discarded_and_its_watches_are_ended() {
+    for start in STARTS {
+        let page = page();
+        for index in [2048, 2052, 2056, 2060] {
+            page.store(index, start, SeqCst);
+        }
+        let mut w =
+            World { stub: Stub::new(page), store: XenStore::new(page, EvtchnPort(1)), ..World::new() };
+        w.stub.watches.push(("a".into(), "w1".into()));
+        w.stub.set("a", "A");
+        // The event of its watch, which names a token that we are going to use, is in the ring.
+        w.stub.step();
+        let store = w.store.clone();
+        let watch = w.run(store.watch("a")).unwrap();
+        assert_eq!(w.stub.seen[0].kind, 21, "XS_RESET_WATCHES comes first");
+        assert_eq!(w.stub.watches.len(), 1);
+        assert_eq!(w.run(watch.changed()), "a");
+        assert_eq!(w.store.stats().leftover_bytes, 16 + 5);
+        assert_eq!(w.run(store.read("a")).unwrap(), "A");
+    }
+}
+
+#[test]
+fn a_fresh_ring_is_used_without_a_reset() {
+    let mut w = World::new();
+    let store = w.store.clone();
+    w.run(store.write("a", "1")).unwrap();
+    assert_eq!(w.stub.seen[0].kind, 11);
+}
+
+#[test]
+fn a_daemon_that_does_not_know_the_reset_is_no_problem() {
+    let mut w = World::starting_at(5);
+    w.stub.refuse.insert(21, "ENOSYS");
+    let store = w.store.clone();
+    assert_eq!(w.run(store.write("a", "1")), Ok(()));
+    w.settle();
+    assert!(w.store.idle());
+    assert_eq!(w.store.stats().refused_silently, 1);
+}
+
+#[test]
+fn after_a_restore_requests_fail_and_watches_come_back() {
+    for start in STARTS {
+        let mut w = World::new();
+        let store = w.store.clone();
+        let watch = w.run(store.watch("dev/state")).unwrap();
+        assert_eq!(w.run(watch.changed()), "dev/state");
+        w.stub.silent = true;
+        let mut read = pin!(store.read("a"));
+        assert!(read.as_mut().poll(&mut context()).is_pending());
+        w.turn();
+
+        let page = page();
+        for index in [2048, 2052, 2056, 2060] {
+            page.store(index, start, SeqCst);
+        }
+        w.stub = Stub::new(page);
+        w.stub.set("a", "A");
+        w.store.reconnect(page, EvtchnPort(2));
+        assert_eq!(read.as_mut().poll(&mut context()), Poll::Ready(Err(XsError::Interrupted)));
+        w.settle();
+        assert_eq!(w.stub.watches.len(), 1, "the watch is registered again");
+        assert_eq!(w.run(watch.changed()), "dev/state", "who waits looks again");
+        w.settle();
+        assert!(watch.poll_changed(&context()).is_pending() || start == 0 || w.store.stats().events > 1);
+        w.stub.set("dev/state", "4");
+        assert_eq!(w.run(watch.changed()), "dev/state");
+        assert_eq!(w.run(store.read("a")).unwrap(), "A");
+        assert_eq!(w.store.stats().reconnects, 1);
+    }
+}
+
+#[test]
+fn a_resume_in_the_same_domain_finds_its_watches_still_there() {
+    let mut w = World::new();
+    let store = w.store.clone();
+    let watch = w.run(store.watch("a")).unwrap();
+    w.settle();
+    // Suspend was cancelled the slow way: same page, and the daemon has forgotten nothing.
+    w.store.reconnect(w.stub.page, EvtchnPort(1));
+    w.settle();
+    assert_eq!(w.stub.watches.len(), 1);
+    while watch.poll_changed(&context()).is_ready() {}
+    w.stub.set("a", "1");
+    assert_eq!(w.run(watch.changed()), "a");
+    drop(watch);
+    w.settle();
+    assert!(w.stub.watches.is_empty() && w.store.idle());
+}
+
+#[test]
+fn a_watch_dropped_across_a_restore_is_ended() {
+    let mut w = World::new();
+    let store = w.store.clone();
+    let watch = w.run(store.watch("a")).unwrap();
+    let page = page();
+    w.stub = Stub::new(page);
+    w.store.reconnect(page, EvtchnPort(2));
+    drop(watch);
+    w.settle();
+    assert_eq!((w.stub.watches.len(), w.store.nr_watches()), (0, 0));
+    assert!(w.store.idle());
+}
+
+#[test]
+fn a_request_dropped_across_a_restore_is_forgotten() {
+    let mut w = World::new();
+    w.stub.silent = true;
+    let store = w.store.clone();
+    w.start_and_drop(store.read("a"), 1);
+    assert!(!w.store.idle());
+    let page = page();
+    w.stub = Stub::new(page);
+    w.store.reconnect(page, EvtchnPort(2));
+    assert!(w.store.idle());
+    // The old daemon's answer, in the new ring: nobody's.
+    w.turn();
+    w.stub.send(&Msg::new(2, 1, 0, b"x"));
+    w.settle();
+    assert_eq!(w.store.stats().stray_replies, 1);
+}
+
+#[test]
+fn h59_a_ring_under_reset_is_left_alone_until_it_is_connected() {
+    let mut w = World::new();
+    w.stub.store(2064, 1);
+    w.stub.store(2068, 1);
+    // Until then the other fields mean nothing.
+    w.stub.store(2060, 0xdead_beef);
+    let store = w.store.clone();
+    let mut write = pin!(store.write("a", "1"));
+    assert!(write.as_mut().poll(&mut context()).is_pending());
+    for _ in 0..5 {
+        assert!(!w.store.pump(&w.xen));
+    }
+    assert_eq!((w.store.broken(), w.xen.notifications.get()), (None, 0));
+    w.stub.store(2060, 0);
+    w.stub.store(2068, 0);
+    assert_eq!(w.run(write), Ok(()));
+}
+
+#[test]
+fn h59_a_broken_connection_recovers_where_the_daemon_can_reset_it() {
+    for start in STARTS {
+        let mut w = World::starting_at(start);
+        w.stub.set("a", "A");
+        let store = w.store.clone();
+        let watch = w.run(store.watch("a")).unwrap();
+        w.settle();
+        while watch.poll_changed(&context()).is_ready() {}
+        w.stub.store(2060, 0x1234_5678);
+        w.turn();
+        assert!(matches!(w.store.broken(), Some(Broken::ReplyIndex(_))));
+        assert_eq!(watch.poll_changed(&context()), Poll::Ready("a".into()), "who waits is told");
+        assert!(!store.recover(&w.xen), "this daemon cannot");
+        w.stub.store(2064, 1);
+        assert!(store.recover(&w.xen));
+        assert_eq!(w.stub.load(2068), 1);
+        let mut read = pin!(store.read("a"));
+        assert!(read.as_mut().poll(&mut context()).is_pending());
+        assert!(!w.store.pump(&w.xen));
+        // The daemon empties the ring and forgets.
+        let nodes = core::mem::take(&mut w.stub.nodes);
+        w.stub = Stub::new(w.stub.page);
+        w.stub.nodes = nodes;
+        for index in [2048, 2052, 2056, 2060, 2068] {
+            w.stub.store(index, 0);
+        }
+        assert_eq!(w.run(read).unwrap(), "A");
+        w.settle();
+        assert_eq!(w.stub.watches.len(), 1);
+        while watch.poll_changed(&context()).is_ready() {}
+        w.stub.set("a", "B");
+        assert_eq!(w.run(watch.changed()), "a");
+    }
+}
+
+#[test]
+fn h59_a_daemon_that_resets_the_ring_by_itself_is_followed() {
+    let mut w = World::new();
+    let store = w.store.clone();
+    let watch = w.run(store.watch("a")).unwrap();
+    w.settle();
+    w.stub.store(2064, 1);
+    w.stub.store(2068, 1);
+    let mut read = pin!(store.read("a"));
+    assert!(read.as_mut().poll(&mut context()).is_pending());
+    w.turn();
+    assert_eq!(read.as_mut().poll(&mut context()), Poll::Ready(Err(XsError::Interrupted)));
+    w.stub = Stub::new(w.stub.page);
+    for index in [2048, 2052, 2056, 2060, 2068] {
+        w.stub.store(index, 0);
+    }
+    w.settle();
+    assert_eq!(w.stub.watches.len(), 1);
+    drop(watch);
+}
