@@ -97,17 +97,22 @@ impl<M: Machine> Life<M> {
         let frontend = self.find(sleep).await?;
         let watch = frontend.watch().await?;
         let mut phase = self.begin(&frontend, sleep).await?;
+        let mut seen = Some(watch.now().await?);
         loop {
-            let change = match self.event(phase, &watch, sleep).await? {
-                Event::Backend(change) => change,
-                Event::Broken(what) => {
-                    self.publish_error(&what).await;
-                    continue;
-                }
+            // After a step of ours the same state may mean another one, without an event.
+            let change = match seen.take() {
+                Some(change) => change,
+                None => match self.event(phase, &watch, sleep).await? {
+                    Event::Backend(change) => change,
+                    Event::Broken(what) => {
+                        self.publish_error(&what).await;
+                        continue;
+                    }
+                },
             };
             let online = if phase == Phase::Closed { frontend.online().await? } else { Online::Yes };
             match phase.next(&change, online) {
-                Step::Wait => {}
+                Step::Wait => continue,
                 Step::Publish => {
                     self.establish(&frontend).await?;
                     phase = Phase::Published;
@@ -135,6 +140,7 @@ impl<M: Machine> Life<M> {
                     return Ok(());
                 }
             }
+            seen = Some(watch.now().await?);
         }
     }
 
