@@ -48,11 +48,12 @@ impl Accel {
     }
 
     /// The processor. In emulation: with `smap` QEMU 7.2 faults a PV dom0's user-to-user IRET; with `rdtscp` it
-    /// reports the intercept as RDTSC and the guest hangs; Xen 4.17 has no use for `la57`.
+    /// reports the intercept as RDTSC and the guest hangs; with `xsave` guests and dom0 that use AVX get an invalid
+    /// opcode now and then, when Xen has switched between them; Xen 4.17 has no use for `la57`.
     pub(crate) const fn cpu(self) -> &'static str {
         match self {
             Self::Kvm => "host",
-            Self::Tcg => "max,-smap,-la57,-rdtscp",
+            Self::Tcg => "max,-smap,-la57,-rdtscp,-xsave",
         }
     }
 }
@@ -67,7 +68,10 @@ fn nested_virtualisation() -> bool {
 
 fn module_allows_nesting() -> bool {
     let nested = ["kvm_amd", "kvm_intel"].map(|module| format!("/sys/module/{module}/parameters/nested"));
-    nested.iter().filter_map(|file| fs::read_to_string(file).ok()).any(|value| matches!(value.trim(), "Y" | "1"))
+    nested
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .any(|value| matches!(value.trim(), "Y" | "1"))
 }
 
 /// The file that says that KVM was tried in vain, for this QEMU, kernel and processor.

@@ -139,7 +139,9 @@ impl Console {
         let mut text = self.shared.lock();
         loop {
             let quiet = text.changed.is_none_or(|changed| changed.elapsed() >= QUIET);
-            if let Some(found) = search(text.bytes.get(from..).unwrap_or_default(), pattern, quiet || text.ended) {
+            if let Some(found) =
+                search(text.bytes.get(from..).unwrap_or_default(), pattern, quiet || text.ended)
+            {
                 return Some((found.0, from + found.1));
             }
             let left = deadline.saturating_duration_since(Instant::now());

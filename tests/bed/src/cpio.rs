@@ -10,10 +10,16 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
     Folder,
-    File { mode: u32, bytes: Vec<u8> },
+    File {
+        mode: u32,
+        bytes: Vec<u8>,
+    },
     Link(String),
     /// A character device: the kernel wants `/dev/console` before anything is mounted.
-    Device { major: u32, minor: u32 },
+    Device {
+        major: u32,
+        minor: u32,
+    },
 }
 
 /// A tree of files to be packed. Paths have no leading slash; the folders above a path come by themselves.

@@ -46,13 +46,20 @@ pub fn examine() -> Vec<Finding> {
 pub fn acceleration() -> String {
     match Accel::choose() {
         Ok(Accel::Kvm) => "nested virtualisation (KVM)".to_owned(),
-        Ok(Accel::Tcg) => "emulation (no usable nested virtualisation): slower, and it needs nothing".to_owned(),
+        Ok(Accel::Tcg) => {
+            "emulation (no usable nested virtualisation): slower, and it needs nothing".to_owned()
+        }
         Err(_) => "unknown: QEMU does not run".to_owned(),
     }
 }
 
 fn program(name: &str, argument: &str, package: &str) -> Finding {
-    let status = Command::new(name).arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = Command::new(name)
+        .arg(argument)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     let trouble = match status {
         Ok(status) if status.success() => None,
         _ => Some(format!("install it: sudo apt-get install --no-install-recommends {package}")),
@@ -77,6 +84,8 @@ fn packages() -> Finding {
 
 fn folder() -> Finding {
     let folder = bed_dir();
-    let trouble = create_dir(&folder).err().map(|error| format!("{error}; or set BED_DIR to a folder that can be written"));
+    let trouble = create_dir(&folder)
+        .err()
+        .map(|error| format!("{error}; or set BED_DIR to a folder that can be written"));
     Finding { what: format!("the folder {}", folder.display()), trouble }
 }

@@ -5,8 +5,8 @@ use crate::console::{Console, Pattern};
 use crate::error::{Error, Kind, Result};
 use crate::vifs::Card;
 use crate::xl::{self, DomainState, DomainStatus};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long xl may take for an order.
@@ -29,7 +29,13 @@ pub struct Domain {
 }
 
 impl Domain {
-    pub(crate) const fn new(bed: Arc<Inner>, name: String, domid: u32, console: Console, cards: Vec<Card>) -> Self {
+    pub(crate) const fn new(
+        bed: Arc<Inner>,
+        name: String,
+        domid: u32,
+        console: Console,
+        cards: Vec<Card>,
+    ) -> Self {
         Self { bed, name, domid, console, cards, cursor: AtomicUsize::new(0) }
     }
 
@@ -103,7 +109,8 @@ impl Domain {
                 self.drain()?;
                 // Its last words may have come since.
                 return self.console.find(pattern, from, Duration::ZERO).ok_or_else(|| {
-                    Error::new(Kind::GuestEnded, format!("no {what}: the guest is {status}")).because(self.report())
+                    Error::new(Kind::GuestEnded, format!("no {what}: the guest is {status}"))
+                        .because(self.report())
                 });
             }
         }
@@ -191,7 +198,12 @@ impl Domain {
         self.wait_state("its removal", limit, |state| state == DomainState::Gone).map(|_| ())
     }
 
-    fn wait_state(&self, what: &str, limit: Duration, wanted: impl Fn(DomainState) -> bool) -> Result<DomainStatus> {
+    fn wait_state(
+        &self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(DomainState) -> bool,
+    ) -> Result<DomainStatus> {
         let deadline = Instant::now() + limit;
         loop {
             let status = self.state()?;

@@ -57,9 +57,8 @@ impl DomainConfig {
         let path = path.as_ref();
         let text = String::from_utf8_lossy(&paths::read(path)?).into_owned();
         let folder = path.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
-        Self::from_text(&text, folder).map_err(|error| {
-            Error::new(Kind::Config, format!("reading {}", path.display())).because(error)
-        })
+        Self::from_text(&text, folder)
+            .map_err(|error| Error::new(Kind::Config, format!("reading {}", path.display())).because(error))
     }
 
     /// Reads a configuration; file names in it are relative to `folder`.
@@ -297,7 +296,8 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_line() {
-        for (text, line) in [("a = 1\nb", "line 2"), ("a = \"x", "line 1"), ("\n\na = [1", "line 3"), ("a =\n", "line 1")]
+        for (text, line) in
+            [("a = 1\nb", "line 2"), ("a = \"x", "line 1"), ("\n\na = [1", "line 3"), ("a =\n", "line 1")]
         {
             let error = DomainConfig::from_text(text, "").unwrap_err();
             assert!(error.to_string().contains(line), "{text:?}: {error}");

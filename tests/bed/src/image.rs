@@ -208,7 +208,8 @@ fn gunzip(file: &Path) -> Result<Vec<u8>> {
 fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).doing(|| format!("reading the folder {}", folder.display()))?;
     let mut names = entries.flatten().map(|entry| entry.path());
-    let found = names.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
+    let found =
+        names.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
     found.ok_or(prefix).doing(|| format!("looking in {} for a file that begins with", folder.display()))
 }
 
@@ -249,7 +250,9 @@ fn dom0(root: &Path, extra: &Path) -> Result<Archive> {
 fn libraries(tree: &mut Archive, root: &Path) -> Result<()> {
     for folder in ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"] {
         let folder = root.join(folder);
-        for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten() {
+        for entry in
+            fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()
+        {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.contains(".so") {
                 tree.host_file(&format!("usr/lib/x86_64-linux-gnu/{name}"), &entry.path())?;
@@ -284,7 +287,8 @@ fn guest(root: &Path, to: &Path) -> Result<()> {
 /// Adds a whole package tree; what Debian keeps in `/lib` and so on goes below `/usr`, as the links above say.
 fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()> {
     let folder = root.join(below);
-    for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten() {
+    for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()
+    {
         let path = below.join(entry.file_name());
         let meta = entry.metadata().doing(|| format!("looking at {}", path.display()))?;
         let name = path.to_string_lossy();

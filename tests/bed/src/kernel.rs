@@ -23,7 +23,9 @@ pub(crate) fn unpack(bzimage: &[u8]) -> Result<Vec<u8>> {
         let mut reader = flate2::read::GzDecoder::new(payload);
         reader.read_to_end(&mut elf).doing(|| "unpacking the kernel (gzip)".into())?;
     } else {
-        return Err(Error::host("the kernel is packed in a way that the bed cannot unpack (not xz, not gzip)"));
+        return Err(Error::host(
+            "the kernel is packed in a way that the bed cannot unpack (not xz, not gzip)",
+        ));
     }
     if elf.starts_with(b"\x7fELF") { Ok(elf) } else { Err(Error::host("the unpacked kernel is no ELF file")) }
 }

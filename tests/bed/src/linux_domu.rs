@@ -93,7 +93,9 @@ impl Linux {
         }
         tree.device("dev/console", 5, 1);
         let guest = bed.image().guest();
-        for entry in fs::read_dir(&guest).doing(|| format!("reading the folder {}", guest.display()))?.flatten() {
+        for entry in
+            fs::read_dir(&guest).doing(|| format!("reading the folder {}", guest.display()))?.flatten()
+        {
             let name = entry.file_name().to_string_lossy().into_owned();
             let bytes = paths::read(&entry.path())?;
             let place = if name == "busybox" { "bin/busybox".to_owned() } else { format!("modules/{name}") };

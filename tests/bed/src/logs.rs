@@ -26,7 +26,10 @@ pub(crate) fn collect(bed: &Inner, folder: &Path) -> Result<()> {
     paths::write(&folder.join("xen.txt"), bed.hypervisor_log()?)?;
     paths::write(&folder.join("qemu.txt"), bed.complaints())?;
     if !bed.alive() || !bed.agent().ping(Duration::from_secs(5)) {
-        return paths::write(&folder.join("dom0-does-not-answer.txt"), "dom0 does not answer: no logs from it\n");
+        return paths::write(
+            &folder.join("dom0-does-not-answer.txt"),
+            "dom0 does not answer: no logs from it\n",
+        );
     }
     for (file, question) in QUESTIONS {
         let answer = match bed.exec(question, b"", LIMIT) {

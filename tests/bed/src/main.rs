@@ -57,7 +57,11 @@ fn examine() -> ExitCode {
     let findings = doctor::examine();
     findings.iter().for_each(|finding| println!("{finding}"));
     println!("way      {}", doctor::acceleration());
-    if findings.iter().all(|finding| finding.trouble.is_none()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if findings.iter().all(|finding| finding.trouble.is_none()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn build() -> Result<ExitCode> {

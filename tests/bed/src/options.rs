@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn memory_reaches_xen_and_qemu() {
-        let arguments = Options::default().memory_mib(3072).dom0_memory_mib(700).arguments(Accel::Tcg).join(" ");
+        let arguments =
+            Options::default().memory_mib(3072).dom0_memory_mib(700).arguments(Accel::Tcg).join(" ");
         assert!(arguments.contains("-m 3072M") && arguments.contains("dom0_mem=700M,max:700M"));
     }
 }

@@ -231,7 +231,8 @@ pub(crate) fn unpack(packages: &[Package], root: &Path) -> Result<()> {
     paths::create_dir(root)?;
     for package in packages {
         let output = Command::new("dpkg-deb").arg("-x").arg(package.path()).arg(root).output();
-        let output = output.doing(|| "running dpkg-deb".into()).map_err(|error| error.next("apt-get install dpkg"))?;
+        let output =
+            output.doing(|| "running dpkg-deb".into()).map_err(|error| error.next("apt-get install dpkg"))?;
         if !output.status.success() {
             return Err(Error::host(format!("unpacking {}", package.file))
                 .because(String::from_utf8_lossy(&output.stderr))
@@ -249,8 +250,11 @@ mod tests {
     fn uris_are_read_and_noise_is_not() {
         let text = "W: a warning\n'http://mirror/b/busybox-static_1.35.0-4%2bb1_amd64.deb' \
                     busybox-static_1%3a1.35.0-4+b1_amd64.deb 928188 SHA256:3d3f\n";
-        let expected =
-            Package { file: "busybox-static_1%3a1.35.0-4+b1_amd64.deb".into(), size: 928_188, sha256: "3d3f".into() };
+        let expected = Package {
+            file: "busybox-static_1%3a1.35.0-4+b1_amd64.deb".into(),
+            size: 928_188,
+            sha256: "3d3f".into(),
+        };
         assert_eq!(parse_uris(text), [expected]);
     }
 

@@ -60,7 +60,12 @@ impl Qemu {
         command
             .args(["--pdeathsig", "KILL", &program()])
             .args(["-chardev", "stdio,id=qmp,signal=off", "-mon", "chardev=qmp,mode=control"])
-            .args(["-chardev", &format!("file,id=xen,append=on,path={}", escape(&xen_log)), "-serial", "chardev:xen"])
+            .args([
+                "-chardev",
+                &format!("file,id=xen,append=on,path={}", escape(&xen_log)),
+                "-serial",
+                "chardev:xen",
+            ])
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::piped())
@@ -156,17 +161,25 @@ impl Qemu {
     ) -> Result<SocketAddr> {
         let id = network.id();
         let known = forwards(&self.monitor("info usernet")?, id);
-        let answer = self.monitor(&format!("hostfwd_add {id} {protocol}:127.0.0.1:{host_port}-{}:{}", to.0, to.1))?;
+        let answer =
+            self.monitor(&format!("hostfwd_add {id} {protocol}:127.0.0.1:{host_port}-{}:{}", to.0, to.1))?;
         if !answer.trim().is_empty() {
             return Err(Error::new(Kind::Machine, format!("forwarding port {host_port}"))
                 .because(answer)
                 .next("is the port taken? choose another one"));
         }
         let now = forwards(&self.monitor("info usernet")?, id);
-        let new = |forward: &&Forward| forward.protocol == protocol && forward.to == to && !known.contains(forward);
-        now.iter().find(new).map(|forward| SocketAddr::from((Ipv4Addr::LOCALHOST, forward.host_port))).ok_or_else(|| {
-            Error::new(Kind::Machine, format!("QEMU does not list the port forwarded to {}:{}", to.0, to.1))
-        })
+        let new =
+            |forward: &&Forward| forward.protocol == protocol && forward.to == to && !known.contains(forward);
+        now.iter()
+            .find(new)
+            .map(|forward| SocketAddr::from((Ipv4Addr::LOCALHOST, forward.host_port)))
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::Machine,
+                    format!("QEMU does not list the port forwarded to {}:{}", to.0, to.1),
+                )
+            })
     }
 }
 
@@ -244,7 +257,12 @@ fn forwards(text: &str, network: &str) -> Vec<Forward> {
             (here, host_port.parse(), address.parse(), port.parse())
         {
             let protocol = protocol.to_lowercase();
-            found.push(Forward { protocol, descriptor: (*descriptor).to_owned(), host_port, to: (address, port) });
+            found.push(Forward {
+                protocol,
+                descriptor: (*descriptor).to_owned(),
+                host_port,
+                to: (address, port),
+            });
         }
     }
     found
@@ -252,7 +270,8 @@ fn forwards(text: &str, network: &str) -> Vec<Forward> {
 
 /// Reads a file's tail for a message.
 pub(crate) fn tail(path: &Path, lines: usize) -> String {
-    let text = paths::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text =
+        paths::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
 }

@@ -64,7 +64,9 @@ impl Qmp {
             match self.from.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(message) if wanted(&message) => return Ok(message),
                 Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => return Err(Error::timeout(format!("QEMU's {what}"), LIMIT)),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(Error::timeout(format!("QEMU's {what}"), LIMIT));
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::new(Kind::Machine, format!("QEMU ended before it answered {what}")));
                 }

@@ -36,7 +36,9 @@ pub(crate) struct Run {
 
 fn parse_forward(text: &str) -> std::result::Result<(u16, u16), String> {
     let parse = |(host, guest): (&str, &str)| Some((host.parse().ok()?, guest.parse().ok()?));
-    text.split_once(':').and_then(parse).ok_or_else(|| "must be HOST-PORT:GUEST-PORT, as in 8080:80".to_owned())
+    text.split_once(':')
+        .and_then(parse)
+        .ok_or_else(|| "must be HOST-PORT:GUEST-PORT, as in 8080:80".to_owned())
 }
 
 impl Run {
@@ -66,7 +68,8 @@ impl Run {
     fn config(&self) -> Result<DomainConfig> {
         let mut config = DomainConfig::from_file(&self.cfg)?;
         if let Some(kernel) = &self.kernel {
-            let kernel = std::path::absolute(kernel).map_err(|error| Error::host("--kernel").because(error))?;
+            let kernel =
+                std::path::absolute(kernel).map_err(|error| Error::host("--kernel").because(error))?;
             config = config.kernel(kernel);
         }
         if let Some(line) = &self.cmdline {

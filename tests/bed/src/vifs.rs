@@ -73,8 +73,9 @@ mod tests {
 
     #[test]
     fn only_cards_without_address_get_one() {
-        let (cards, own) =
-            Cards::default().assign(&["bridge=xenbr0".into(), "mac=02:00:00:00:00:01".into(), String::new()]).unwrap();
+        let (cards, own) = Cards::default()
+            .assign(&["bridge=xenbr0".into(), "mac=02:00:00:00:00:01".into(), String::new()])
+            .unwrap();
         assert_eq!(
             cards,
             ["bridge=xenbr0,mac=00:16:3e:be:d0:00", "mac=02:00:00:00:00:01", "mac=00:16:3e:be:d0:01"]

@@ -89,7 +89,8 @@ fn parse_line(line: &str) -> Option<DomainStatus> {
 }
 
 fn is_state(field: &str) -> bool {
-    field.len() == 6 && field.chars().zip("rbpscd".chars()).all(|(letter, own)| letter == '-' || letter == own)
+    field.len() == 6
+        && field.chars().zip("rbpscd".chars()).all(|(letter, own)| letter == '-' || letter == own)
 }
 
 /// The worst of the letters that are set.
