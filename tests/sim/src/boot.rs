@@ -2,7 +2,7 @@
 
 use crate::guest::Guest;
 use crate::machine::Sim;
-use crate::memory::{XENSTORE, map_shared_info, set_up_grant_table};
+use crate::memory::{map_shared_info, set_up_grant_table};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub fn boot(guest: Guest) -> Rc<Xen<Guest>> {
     let port = guest.hvm_get_param(HvmParam::StoreEvtchn).expect("a xenstore port");
     let port = EvtchnPort(u32::try_from(port).expect("a port"));
     events.listen(port);
-    let store = XenStore::new(guest.domain().memory.view_for_ever(XENSTORE, 1), port);
+    let store = XenStore::new(guest.xenstore_ring(), port);
     Rc::new(Xen { machine: guest, grants, events, store })
 }
 

@@ -166,3 +166,29 @@ impl Domain {
         Some(format!("domain {} still uses it as {}", user.1.by, user.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Sim;
+    use xen::hypervisor::Memory as _;
+    use xen::{DomId, ReadWrite};
+
+    #[test]
+    fn a_page_is_reached_while_it_is_granted_or_used() {
+        let machine = Sim::builder().memory_pages(16).build();
+        let xen = machine.xen();
+        let (guest, dom0) = (machine.guest(), machine.peer(DomId(0)));
+        let page = guest.alloc_page().unwrap();
+        let gfn = page.gfn();
+        assert_eq!(guest.domain().who_reaches(gfn), None);
+        let page = xen.grants.grant::<ReadWrite>(page, DomId(0)).unwrap();
+        assert!(guest.domain().who_reaches(gfn).unwrap().contains("granted to domain 0"));
+        let map = dom0.map(guest.id(), page.gref(), true).unwrap();
+        // An entry that is overwritten while it is in use hides nothing: Xen's active entry still has the page.
+        let (entries, at) = guest.domain().grant_entry(page.gref()).unwrap();
+        entries.zero(at, 8);
+        assert!(guest.domain().who_reaches(gfn).unwrap().contains("still uses it"));
+        drop(map);
+        assert_eq!(guest.domain().who_reaches(gfn), None);
+    }
+}

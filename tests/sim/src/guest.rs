@@ -4,14 +4,14 @@ use crate::counters::Counters;
 use crate::domain::Domain;
 use crate::evtchn::Channel;
 use crate::grants::GrantedFrame;
-use crate::memory::Flipper;
+use crate::memory::{CONSOLE, Flipper, XENSTORE};
 use crate::world::World;
 use std::rc::Rc;
 use xen::hypervisor::{
     Clock, GrantTableSize, HvmParam, Hypervisor, MapHandle, MapSpace, Memory, ShutdownReason, Virq,
 };
 use xen::ids::PAGE_SIZE;
-use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Page, Private, SystemTime, VcpuId};
+use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Page, Private, Shared, SystemTime, VcpuId};
 
 /// A guest of the machine, as its own code sees it. Clones are the same guest.
 #[derive(Clone, Debug)]
@@ -68,6 +68,12 @@ impl Guest {
         self.domain.channels.borrow().iter().filter(|channel| !idle.contains(channel)).count()
     }
 
+    /// A copy of its shared info page, as it is now.
+    #[must_use]
+    pub fn shared_info(&self) -> Vec<u8> {
+        self.page_bytes(self.domain.shared_info.get()).expect("a shared info page")
+    }
+
     /// A copy of one of its pages, as it is now; `None` if there is no memory at `gfn`.
     #[must_use]
     pub fn page_bytes(&self, gfn: Gfn) -> Option<Vec<u8>> {
@@ -91,6 +97,18 @@ impl Guest {
     #[must_use]
     pub fn last_words(&self) -> String {
         String::from_utf8_lossy(&self.domain.last_words.borrow()).into_owned()
+    }
+
+    /// The ring that the console's driver is made with.
+    #[must_use]
+    pub fn console_ring(&self) -> Shared<'static> {
+        self.domain.memory.view_for_ever(CONSOLE, 1)
+    }
+
+    /// The ring that the xenstore client is made with.
+    #[must_use]
+    pub fn xenstore_ring(&self) -> Shared<'static> {
+        self.domain.memory.view_for_ever(XENSTORE, 1)
     }
 
     /// Why it stopped, if it did.
