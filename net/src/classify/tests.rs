@@ -1,1 +1,1 @@
-
+//! Frames by hand, each with one thing wrong.

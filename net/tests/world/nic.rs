@@ -1,0 +1,242 @@
+//! A network interface in memory, and the wire between two of them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use net::EthernetAddress;
+use netfront::Nic;
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+use super::Dice;
+
+/// What a wire does to frames.
+#[derive(Clone, Copy)]
+pub(crate) struct Wire {
+    /// Nanoseconds on the way.
+    pub(crate) delay: u64,
+    /// Frames lost, of a thousand.
+    pub(crate) loss: usize,
+    /// Frames an interface can send between two reaps.
+    pub(crate) slots: usize,
+    pub(crate) ip_mtu: usize,
+    pub(crate) seed: u64,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self { delay: 100_000, loss: 0, slots: 256, ip_mtu: 1500, seed: 1 }
+    }
+}
+
+type Queue = Rc<RefCell<VecDeque<(u64, Vec<u8>)>>>;
+
+/// Where an interface sends to.
+struct Out {
+    queue: Queue,
+    now: Rc<Cell<u64>>,
+    wire: Wire,
+    dice: Dice,
+    used: usize,
+}
+
+/// What a test may change while the world runs.
+#[derive(Clone)]
+pub(crate) struct Switches {
+    pub(crate) up: Rc<Cell<bool>>,
+    pub(crate) generation: Rc<Cell<u32>>,
+    /// The backend takes nothing: no slot comes back.
+    pub(crate) stalled: Rc<Cell<bool>>,
+}
+
+pub(crate) struct MemNic {
+    mac: EthernetAddress,
+    input: Queue,
+    output: Rc<RefCell<Out>>,
+    now: Rc<Cell<u64>>,
+    held: Option<Vec<u8>>,
+    exhausted: bool,
+    pub(crate) switches: Switches,
+    pub(crate) flushes: u64,
+    pub(crate) final_checks: u64,
+}
+
+/// The other end of a wire, for a test that plays the network itself.
+pub(crate) struct Raw {
+    to: Queue,
+    from: Queue,
+    now: Rc<Cell<u64>>,
+}
+
+impl Raw {
+    pub(crate) fn send(&self, frame: Vec<u8>) {
+        self.to.borrow_mut().push_back((self.now.get(), frame));
+    }
+
+    pub(crate) fn take(&self) -> Vec<Vec<u8>> {
+        self.from.borrow_mut().drain(..).map(|(_, frame)| frame).collect()
+    }
+}
+
+impl MemNic {
+    fn new(last: u8, input: &Queue, output: &Queue, now: &Rc<Cell<u64>>, wire: Wire) -> Self {
+        let dice = Dice(wire.seed.wrapping_mul(0x9e37_79b9) + u64::from(last));
+        let out = Out { queue: Rc::clone(output), now: Rc::clone(now), wire, dice, used: 0 };
+        Self {
+            mac: EthernetAddress([0, 0x16, 0x3e, 0, 0, last]),
+            input: Rc::clone(input),
+            output: Rc::new(RefCell::new(out)),
+            now: Rc::clone(now),
+            held: None,
+            exhausted: false,
+            switches: Switches {
+                up: Rc::new(Cell::new(true)),
+                generation: Rc::new(Cell::new(1)),
+                stalled: Rc::new(Cell::new(false)),
+            },
+            flushes: 0,
+            final_checks: 0,
+        }
+    }
+
+    /// Two interfaces with a wire between them; their MAC addresses end in 1 and 2.
+    pub(crate) fn pair(now: &Rc<Cell<u64>>, wire: Wire) -> (Self, Self) {
+        let (there, back) = (Queue::default(), Queue::default());
+        (Self::new(1, &back, &there, now, wire), Self::new(2, &there, &back, now, wire))
+    }
+
+    /// An interface and the other end of its wire, without delay.
+    pub(crate) fn raw(now: &Rc<Cell<u64>>) -> (Self, Raw) {
+        let (to, from) = (Queue::default(), Queue::default());
+        let wire = Wire { delay: 0, ..Wire::default() };
+        (Self::new(1, &to, &from, now, wire), Raw { to, from, now: Rc::clone(now) })
+    }
+
+    pub(crate) fn change_wire(&self, change: impl FnOnce(&mut Wire)) {
+        change(&mut self.output.borrow_mut().wire);
+    }
+
+    /// When the next frame that is on its way arrives, if it can be taken then.
+    pub(crate) fn next_arrival(&self) -> u64 {
+        self.input.borrow().front().filter(|_| self.can_send()).map_or(u64::MAX, |(due, _)| *due)
+    }
+
+    /// Whether a frame is there.
+    pub(crate) fn arrived(&self) -> bool {
+        self.can_send() && (self.held.is_some() || self.next_arrival() <= self.now.get())
+    }
+
+    pub(crate) fn can_send(&self) -> bool {
+        self.switches.up.get() && !(self.exhausted && self.switches.stalled.get())
+    }
+
+    fn has_slot(&self) -> bool {
+        let out = self.output.borrow();
+        out.used < out.wire.slots && self.switches.up.get()
+    }
+
+    fn fill(&mut self) -> bool {
+        if !self.has_slot() {
+            self.exhausted = true;
+            return false;
+        }
+        if self.held.is_none() && self.next_arrival() <= self.now.get() {
+            self.held = self.input.borrow_mut().pop_front().map(|(_, frame)| frame);
+        }
+        self.held.is_some()
+    }
+}
+
+impl Nic for MemNic {
+    fn mac(&self) -> EthernetAddress {
+        self.mac
+    }
+
+    fn link_up(&self) -> bool {
+        self.switches.up.get()
+    }
+
+    fn link_generation(&self) -> u32 {
+        self.switches.generation.get()
+    }
+
+    fn reap(&mut self) {
+        if !self.switches.stalled.get() {
+            self.output.borrow_mut().used = 0;
+            self.exhausted = false;
+        }
+    }
+
+    fn peek(&mut self) -> Option<&[u8]> {
+        self.fill();
+        self.held.as_deref()
+    }
+
+    fn discard(&mut self) {
+        self.held = None;
+    }
+
+    fn tx_exhausted(&self) -> bool {
+        self.exhausted
+    }
+
+    fn flush(&mut self) {
+        self.flushes += 1;
+    }
+
+    fn final_check(&mut self) -> bool {
+        self.final_checks += 1;
+        self.arrived()
+    }
+}
+
+pub(crate) struct Frame(Vec<u8>);
+pub(crate) struct Slot(Rc<RefCell<Out>>);
+
+impl RxToken for Frame {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl TxToken for Slot {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = vec![0; len];
+        let result = f(&mut frame);
+        let mut out = self.0.borrow_mut();
+        out.used += 1;
+        let wire = out.wire;
+        assert!(len <= wire.ip_mtu + 14, "a frame of {len} bytes");
+        if out.dice.below(1000) >= wire.loss {
+            let due = out.now.get() + wire.delay;
+            out.queue.borrow_mut().push_back((due, frame));
+        }
+        result
+    }
+}
+
+impl Device for MemNic {
+    type RxToken<'a> = Frame;
+    type TxToken<'a> = Slot;
+
+    fn receive(&mut self, _: Instant) -> Option<(Frame, Slot)> {
+        self.fill();
+        self.held.take().map(|frame| (Frame(frame), Slot(Rc::clone(&self.output))))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Slot> {
+        if !self.has_slot() {
+            self.exhausted = true;
+            return None;
+        }
+        Some(Slot(Rc::clone(&self.output)))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = self.output.borrow().wire.ip_mtu + 14;
+        capabilities
+    }
+}
