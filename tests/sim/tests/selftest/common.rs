@@ -66,19 +66,7 @@ impl Front {
         xen.events.listen(rx_port);
         let tx_pages = (0..24).map(|_| granted(&xen)).collect();
         let rx_pages = (0..nr_rx).map(|_| granted(&xen)).collect();
-        let mut front = Self {
-            machine,
-            xen,
-            netback,
-            tx,
-            rx,
-            tx_port,
-            rx_port,
-            tx_signal,
-            rx_signal,
-            tx_pages,
-            rx_pages,
-        };
+        let mut front = Self { machine, xen, netback, tx, rx, tx_port, rx_port, tx_pages, rx_pages };
         for id in 0..nr_rx {
             front.post(id as u16);
         }
