@@ -112,14 +112,11 @@ impl TxQueue {
     /// Lets `build` write a frame of `len` bytes straight into a granted page, and queues it.
     #[inline]
     pub fn send<R>(&mut self, len: usize, build: impl FnOnce(&mut [u8]) -> R) -> R {
-        let (true, Some(mut page)) = (len <= PAGE_SIZE && self.has_room(), self.pool.take()) else {
+        if len > PAGE_SIZE || !self.has_room() {
             return self.build_nowhere(len, build);
-        };
-        let Some(into) = page.bytes_mut().get_mut(..len) else {
-            self.pool.put(page);
-            return self.build_nowhere(len, build);
-        };
-        let result = build(into);
+        }
+        let Some(mut page) = self.pool.take() else { return self.build_nowhere(len, build) };
+        let result = build(page.bytes_mut().get_mut(..len).unwrap_or_default());
         self.queue(page, len);
         result
     }

@@ -1,5 +1,19 @@
 //! Finding the backend: the handshake in all the orders in which it can happen, and connecting again.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::drop_non_drop,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a test stops when something is not as it should be"
+)]
+
 mod common;
 
 use common::Rig;
