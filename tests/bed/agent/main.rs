@@ -1,8 +1,8 @@
 //! The agent in dom0: does for the host what a person at a shell in dom0 would do.
 //!
-//! It serves one request per connection (see `wire`), each in a thread of its own, and keeps no state, so it
+//! `bed-agent serve` serves one request per connection (see `wire`), each in a thread of its own, and keeps no state, so it
 //! neither notices nor minds when the machine is frozen in a snapshot and goes on elsewhere. It listens on dom0's
-//! own network card, which no guest can reach.
+//! own network card, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::arithmetic_side_effects,
@@ -11,6 +11,7 @@
     reason = "a program of the host's world: standard library, sizes far from overflow"
 )]
 
+mod echo;
 mod exec;
 mod files;
 #[allow(dead_code, reason = "the host uses the other half")]
@@ -21,8 +22,17 @@ use std::net::{TcpListener, TcpStream};
 use wire::Tag;
 
 fn main() -> io::Result<()> {
-    let address = std::env::args().nth(1).unwrap_or_else(|| format!("127.0.0.1:{}", wire::PORT));
-    let listener = TcpListener::bind(&address)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["serve", address] => listen(address),
+        ["echo", port] => echo::echo(port.parse().map_err(|_| wire::invalid("a port that is no number"))?),
+        _ => Err(wire::invalid("usage: bed-agent serve ADDRESS:PORT | bed-agent echo PORT")),
+    }
+}
+
+fn listen(address: &str) -> io::Result<()> {
+    let listener = TcpListener::bind(address)?;
     println!("bed-agent: listening on {address}");
     for connection in listener.incoming() {
         match connection {

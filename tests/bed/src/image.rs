@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// The agent, built by `build.rs`.
-const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bed-agent"));
+pub(crate) const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bed-agent"));
 const INIT: &str = include_str!("../dom0/init");
 const VIF_BRIDGE: &str = include_str!("../dom0/vif-bridge");
 

@@ -7,6 +7,7 @@ use crate::cpio::Archive;
 use crate::domcfg::DomainConfig;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
+use crate::image::AGENT;
 use crate::paths::{self, bed_dir};
 use std::fs;
 
@@ -50,7 +51,8 @@ impl Linux {
         self
     }
 
-    /// What it runs, in busybox's shell, when its network is up. When that ends, the guest powers off.
+    /// What it runs, in busybox's shell, when its network is up. When that ends, the guest powers off. Besides
+    /// busybox's programs there is `bed-agent echo PORT`, which echoes by TCP and UDP.
     #[must_use]
     pub fn script(mut self, script: &str) -> Self {
         script.clone_into(&mut self.script);
@@ -102,6 +104,8 @@ impl Linux {
             tree.file(&place, 0o755, bytes);
         }
         tree.link("bin/sh", "busybox");
+        // For its echo service: `bed-agent echo 7`.
+        tree.file("bin/bed-agent", 0o755, AGENT);
         tree.file("init", 0o755, INIT);
         tree.file("etc/lease", 0o755, LEASE);
         tree.file("etc/script", 0o755, format!("{}\n", self.script));

@@ -63,13 +63,13 @@ fn linux_guest_is_reached_from_dom0_and_from_the_host() {
     run_test("linux_guest_is_reached_from_dom0_and_from_the_host", |bed| -> Outcome {
         let config = Linux::new("peer")
             .file("www/index.html", 0o644, "a page from the guest\n")
-            .script("httpd -h /www\n udpsvd 0.0.0.0 7 cat &\n echo serving\n read line\n echo \"got <$line>\"\n sleep 1000")
+            .script("httpd -h /www\n bed-agent echo 7 &\n read line\n echo \"got <$line>\"\n sleep 1000")
             .config(bed)?;
         let guest = bed.create(&config)?;
         let line = guest.wait_for("linux: address", BOOT)?;
         let address: Ipv4Addr = line.rsplit(' ').next().unwrap().parse().unwrap();
         assert_eq!(address, Ipv4Addr::new(10, 0, 2, 15), "the first lease");
-        guest.wait_for("serving", SOON)?;
+        guest.wait_for("echo: listening on port 7", SOON)?;
         assert!(matches!(guest.state()?.state, DomainState::Blocked | DomainState::Running));
 
         let ping = bed.dom0(&format!("ping -c 5 -i 0.2 -W 5 {address}"))?;
