@@ -314,11 +314,11 @@ fn h63_random_input_neither_panics_nor_grows() {
         let bytes: Vec<u8> = (0..random.below(40)).map(|_| random.next() as u8).collect();
         assert_eq!(terminal.type_in(&bytes), bytes.len(), "what was typed was taken");
         console.pump(&xen);
-        if random.below(16) == 0 {
-            if let Poll::Ready(line) = read_line(&console) {
-                assert!(line.len() <= LINE_MAX);
-                assert!(!line.chars().any(char::is_control));
-            }
+        if random.below(16) == 0
+            && let Poll::Ready(line) = read_line(&console)
+        {
+            assert!(line.len() <= LINE_MAX);
+            assert!(!line.chars().any(char::is_control));
         }
     }
     assert!(console.stats().lines_refused > 0);
