@@ -147,10 +147,10 @@ impl World {
 
     /// Fires the timers and agenda entries whose time has come.
     pub(crate) fn fire_due(&self) {
-        for domain in self.domains() {
+        for domain in self.domains.borrow().values() {
             if domain.timer.get().is_some_and(|deadline| deadline <= self.now()) {
                 domain.timer.set(None);
-                self.raise_timer(&domain);
+                self.raise_timer(domain);
             }
         }
         while let Some(action) = self.agenda.take_due(self.now()) {

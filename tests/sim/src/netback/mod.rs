@@ -109,6 +109,8 @@ struct Inner {
     state: State,
     shown: State,
     waits_for_hotplug: bool,
+    /// xenstore as it was at the last look.
+    store_version: u64,
     /// When the frontend's state was last changed, as far as was looked.
     frontend_generation: Option<u64>,
     /// The module is loaded and its domain alive.
@@ -154,6 +156,7 @@ impl Netback {
             state: State::Initialising,
             shown: State::Initialising,
             waits_for_hotplug: false,
+            store_version: 0,
             frontend_generation: None,
             present: true,
             disabled: false,

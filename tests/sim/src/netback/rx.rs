@@ -149,7 +149,7 @@ impl Queue {
         let (peer, guest, gref) = (cx.peer, cx.guest, posted.gref);
         if cx.config.poison {
             let before = peer.copy_from(guest, gref, 0, PAGE_SIZE).unwrap_or_default();
-            if !before.iter().all(|byte| *byte == POISON) {
+            if before != [POISON; PAGE_SIZE] {
                 cx.broken(Rule::WroteToPostedPage, &format!("{posted:?}"));
             }
         }

@@ -43,6 +43,9 @@ impl Inner {
 
     /// Looks at what changed in xenstore; whether anything did.
     pub(super) fn watch_store(&mut self, store: &Xenstored) -> bool {
+        if std::mem::replace(&mut self.store_version, store.version()) == store.version() {
+            return false;
+        }
         let mut worked = self.watch_hotplug(store);
         let seen = store.generation(&format!("{}/state", self.frontend));
         if seen != self.frontend_generation {

@@ -104,8 +104,13 @@ impl Xenstored {
     }
 
     pub(crate) fn read(&self, path: &str) -> Option<String> {
-        let value = self.directly(DomId(0), |view| view.read(path)).ok()?;
-        Some(String::from_utf8_lossy(&value).into_owned())
+        let inner = self.0.borrow();
+        Some(String::from_utf8_lossy(&inner.tree.get(path)?.value).into_owned())
+    }
+
+    /// Other than before if anything may have changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.0.borrow().generation
     }
 
     /// When a node was last changed; for services that wait for a change.
