@@ -1,0 +1,50 @@
+//! Echo (RFC 862) on port 7: what comes in by TCP or UDP goes back to where it came from.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::vec;
+use embedded_io_async::{Read as _, Write as _};
+use kernel::System;
+use kernel::net::{NetError, TcpOptions, TcpStream, UdpOptions, UdpSocket};
+
+const PORT: u16 = 7;
+
+async fn run(system: System) {
+    if let Err(error) = echo(&system).await {
+        kernel::log::error!("port {PORT}: {error}");
+    }
+}
+
+async fn echo(system: &System) -> Result<(), NetError> {
+    let net = system.net().await;
+    let listener = net.tcp_listen(PORT, TcpOptions::default())?;
+    system.spawn(datagrams(net.udp_bind(PORT, UdpOptions::default())?));
+    kernel::log::info!("listening on port {PORT} (TCP and UDP)");
+    loop {
+        let stream = listener.accept().await;
+        system.spawn(async { _ = connection(stream).await });
+    }
+}
+
+async fn connection(mut stream: TcpStream) -> Result<(), NetError> {
+    let mut buffer = vec![0; 16 * 1024];
+    while let len @ 1.. = stream.read(&mut buffer).await? {
+        stream.write_all(buffer.get(..len).unwrap_or_default()).await?;
+    }
+    stream.close().await
+}
+
+async fn datagrams(socket: UdpSocket) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        // A datagram that cannot be answered is lost, as datagrams may be.
+        if let Ok((len, peer)) = socket.recv_from(&mut buffer).await {
+            _ = socket.send_to(buffer.get(..len).unwrap_or_default(), peer).await;
+        }
+    }
+}
+
+kernel::main!(run);

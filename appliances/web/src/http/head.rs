@@ -1,0 +1,243 @@
+//! The bytes of a request's head to a [`Request`] and its [`Framing`], or to a [`Refusal`].
+//!
+//! Grammar is httparse's business. What the lines mean together is decided here, by RFC 9112: where the body ends, and
+//! whether the connection stays. A message whose end could be read in two ways is refused, never guessed: that is how
+//! requests are smuggled past a proxy.
+
+use crate::http::code::{Code, Refusal};
+use crate::http::limits::{Limits, MAX_HEADERS};
+use crate::http::reply::Persist;
+use core::mem::MaybeUninit;
+use httparse::{Error, Header, Status};
+
+/// Room for parsed header lines: not initialised, because filling 2 KiB would cost more than parsing a usual request.
+pub(crate) type Room<'b> = [MaybeUninit<Header<'b>>; MAX_HEADERS];
+
+/// Room on the stack.
+pub(crate) const fn room<'b>() -> Room<'b> {
+    [const { MaybeUninit::uninit() }; MAX_HEADERS]
+}
+
+/// What may be done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Head and body.
+    Get,
+    /// The head only.
+    Head,
+    /// A method of RFC 9110 or 5789 that no resource here has.
+    NotAllowed,
+    /// No method that anybody knows.
+    Unknown,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Request<'b> {
+    /// What to do.
+    pub method: Method,
+    /// The path, from `/` on, as sent: percent signs and all.
+    pub path: &'b [u8],
+    /// What stood after `?`.
+    pub query: &'b [u8],
+    headers: &'b [Header<'b>],
+}
+
+impl<'b> Request<'b> {
+    /// The value of the first header line with this name, letters in either case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'b [u8]> {
+        self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+}
+
+/// What follows the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// So many bytes; mostly none.
+    Length(u64),
+    /// Chunks, until the last one.
+    Chunked,
+}
+
+/// How requests follow each other on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Framing {
+    /// Bytes of the head.
+    pub head_len: usize,
+    /// What follows it.
+    pub body: Body,
+    /// What becomes of the connection after the reply.
+    pub persist: Persist,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+}
+
+/// Parses what was received so far; `None`: the head is not complete.
+///
+/// # Errors
+/// What is wrong with it. The connection cannot go on after that: nobody knows where the next request begins.
+pub(crate) fn parse<'b>(
+    bytes: &'b [u8],
+    room: &'b mut Room<'b>,
+    limits: &Limits,
+) -> Result<Option<(Request<'b>, Framing)>, Refusal> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let status = parsed.parse_with_uninit_headers(bytes, room).map_err(|error| syntax(error, bytes))?;
+    let (Status::Complete(head_len), Some(method), Some(target), Some(minor)) =
+        (status, parsed.method, parsed.path, parsed.version)
+    else {
+        return incomplete(bytes, limits);
+    };
+    let headers: &'b [Header<'b>] = parsed.headers;
+    if method.len().saturating_add(target.len()) > limits.line_bytes {
+        return Err(LINE_TOO_LONG);
+    }
+    let (path, query) = split_target(target.as_bytes())?;
+    let request = Request { method: Method::named(method), path, query, headers };
+    let framing = framing(headers, head_len, minor)?;
+    Ok(Some((request, framing)))
+}
+
+const LINE_TOO_LONG: Refusal = Refusal::new(Code::UriTooLong, "the request line is too long");
+
+fn incomplete<T>(bytes: &[u8], limits: &Limits) -> Result<Option<T>, Refusal> {
+    if bytes.len() >= limits.line_bytes && !bytes.iter().take(limits.line_bytes).any(|byte| *byte == b'\n') {
+        return Err(LINE_TOO_LONG);
+    }
+    if bytes.len() >= limits.head_bytes {
+        return Err(Refusal::new(Code::HeaderFieldsTooLarge, "the head is too long"));
+    }
+    Ok(None)
+}
+
+fn syntax(error: Error, bytes: &[u8]) -> Refusal {
+    match error {
+        Error::TooManyHeaders => Refusal::new(Code::HeaderFieldsTooLarge, "there are too many header lines"),
+        Error::Version if names_version(bytes) => {
+            Refusal::new(Code::VersionNotSupported, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        }
+        Error::Version => Refusal::bad("the request line does not end in a version"),
+        Error::HeaderName => Refusal::bad("a header name is malformed"),
+        Error::HeaderValue => Refusal::bad("a header value is malformed"),
+        Error::NewLine => Refusal::bad("a line does not end as it should"),
+        Error::Token | Error::Status => Refusal::bad("the request line is malformed"),
+    }
+}
+
+/// Whether the first line ends in `HTTP/` and a digit: another version rather than nonsense.
+fn names_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let word = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    word.strip_prefix(b"HTTP/").and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+}
+
+impl Method {
+    fn named(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH" | "TRACE" | "CONNECT" => Self::NotAllowed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Path and query of a target: `/path?query`, or the same behind `http://host`, or `*`, or `host:port`.
+fn split_target(target: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let local = if target.first() == Some(&b'/') { target } else { local_part(target)? };
+    let mut parts = local.splitn(2, |byte| *byte == b'?');
+    let path = parts.next().unwrap_or_default();
+    let path = if path.is_empty() { b"/" } else { path };
+    Ok((path, parts.next().unwrap_or_default()))
+}
+
+#[cold]
+fn local_part(target: &[u8]) -> Result<&[u8], Refusal> {
+    let scheme = target.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case(b"http://"));
+    match (scheme, target) {
+        (Some(_), _) => {
+            let rest = target.get(7..).unwrap_or_default();
+            let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+            Ok(rest.get(end..).unwrap_or_default())
+        }
+        // OPTIONS and CONNECT; both are answered by their method alone.
+        (None, b"*") => Ok(target),
+        (None, _) if !target.is_empty() && !target.contains(&b'/') => Ok(target),
+        (None, _) => Err(Refusal::bad("the request target is neither a path nor an http URL")),
+    }
+}
+
+/// What the header lines say of the message itself.
+#[derive(Default)]
+struct Lines {
+    hosts: u32,
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+fn framing(headers: &[Header<'_>], head_len: usize, minor: u8) -> Result<Framing, Refusal> {
+    let mut lines = Lines::default();
+    for header in headers {
+        lines.read(header)?;
+    }
+    if lines.hosts > 1 || (minor > 0 && lines.hosts == 0) {
+        return Err(Refusal::bad("there must be one Host header"));
+    }
+    if lines.chunked && (lines.length.is_some() || minor == 0) {
+        return Err(Refusal::bad("Transfer-Encoding stands beside Content-Length, or in HTTP/1.0"));
+    }
+    let persist = match (minor, lines.close, lines.keep_alive) {
+        (_, true, _) | (0, false, false) => Persist::Close,
+        (0, false, true) => Persist::KeepSaid,
+        _ => Persist::Keep,
+    };
+    let body = if lines.chunked { Body::Chunked } else { Body::Length(lines.length.unwrap_or(0)) };
+    Ok(Framing { head_len, body, persist, expects_continue: lines.expects_continue && minor > 0 })
+}
+
+impl Lines {
+    /// The length of a name decides which one it can be: most lines cost one comparison of numbers.
+    fn read(&mut self, header: &Header<'_>) -> Result<(), Refusal> {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        match header.name.len() {
+            4 if is("host") => self.hosts = self.hosts.saturating_add(1),
+            6 if is("expect") => {
+                if !header.value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Refusal::new(Code::ExpectationFailed, "only 100-continue may be expected"));
+                }
+                self.expects_continue = true;
+            }
+            10 if is("connection") => {
+                for option in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if is("content-length") => {
+                let length = decimal(header.value).filter(|_| self.length.is_none());
+                self.length = Some(length.ok_or(Refusal::bad("Content-Length is not one number"))?);
+            }
+            17 if is("transfer-encoding") => {
+                if self.chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Refusal::new(
+                        Code::NotImplemented,
+                        "only the transfer coding chunked is known",
+                    ));
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Digits and nothing else; `parse` would take a sign.
+fn decimal(value: &[u8]) -> Option<u64> {
+    let digits = str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}

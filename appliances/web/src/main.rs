@@ -1,0 +1,81 @@
+//! The web appliance: a guest that tells of itself over HTTP.
+//!
+//! One task accepts, one ticks while there is anybody to tick for, one serves each connection. How many connections
+//! there may be is the stack's business.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod machine;
+
+#[cfg(target_os = "none")]
+mod guest {
+    use crate::machine::Machine;
+    use alloc::rc::Rc;
+    use kernel::System;
+    use kernel::net::{Net, TcpOptions, TcpStream};
+    use web::http::{Limits, Server};
+    use web::site::StatusSite;
+
+    const PORT: u16 = 80;
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    type WebServer = Server<StatusSite<Machine>>;
+
+    async fn run(system: System) {
+        let net = system.net().await;
+        let listener = match net.tcp_listen(PORT, TcpOptions::default()) {
+            Ok(listener) => listener,
+            Err(error) => {
+                kernel::log::error!("port {PORT}: {error}");
+                return;
+            }
+        };
+        let server = Rc::new(Server::new(StatusSite::new(Machine::new(&system)), Limits::default()));
+        system.spawn(tick(system.clone(), Rc::clone(&server)));
+        system.spawn(greet(net));
+        loop {
+            let stream = listener.accept().await;
+            // Nobody ticked while nobody was here.
+            tell_time(&system, &server);
+            system.spawn(connection(Rc::clone(&server), stream));
+        }
+    }
+
+    /// Says where the page is, as soon as it can be reached.
+    async fn greet(net: Net) {
+        net.configured().await;
+        if let Some(address) = net.status().address {
+            kernel::log::info!("listening on http://{}:{PORT}/", address.address());
+        }
+    }
+
+    async fn connection(server: Rc<WebServer>, mut stream: TcpStream) {
+        // Dropping the stream closes it in order. Anybody can make this fail, so the console does not hear of it.
+        if let Err(error) = server.serve(&mut stream).await {
+            kernel::log::debug!("{:?}: {error}", stream.peer());
+        }
+    }
+
+    async fn tick(system: System, server: Rc<WebServer>) {
+        loop {
+            server.occupied().await;
+            system.sleep(SECOND_NS).await;
+            tell_time(&system, &server);
+        }
+    }
+
+    fn tell_time(system: &System, server: &WebServer) {
+        let unix_ns = system.xen().machine.unix_time_ns().unwrap_or(0);
+        server.tick(system.since_boot() / SECOND_NS, unix_ns / SECOND_NS);
+    }
+
+    kernel::main!(run);
+}
+
+/// Tests build every binary for the host too.
+#[cfg(not(target_os = "none"))]
+fn main() {}

@@ -1,0 +1,109 @@
+//! What is published: this guest.
+//!
+//! | path | what | for whom |
+//! |---|---|---|
+//! | `/` | everything below as a page that follows the present | people |
+//! | `/status.json` | every counter, see `STATUS.md` | programs, and the page |
+//! | `/metrics` | the same as Prometheus has it (text format 0.0.4) | monitoring |
+//! | `/healthz` | 200 with a link and an address, else 503 and why | load balancers |
+//! | `/readyz` | 200 if also there is memory for more work | load balancers |
+//! | `/1k` | 1024 bytes that never change | benchmarks |
+//!
+//! [`Source`] is the only thing that a guest must give.
+
+pub mod health;
+mod markup;
+pub mod metrics;
+pub mod page;
+pub mod status;
+mod units;
+
+use crate::http::server::Context;
+use crate::http::{Code, Fixed, Moment, Reply, Request, Site};
+use alloc::rc::Rc;
+use alloc::string::String;
+use status::Status;
+
+/// Where the counters come from.
+pub trait Source {
+    /// The guest now; [`Status::http`] is filled in by the site.
+    fn status(&self) -> Status;
+}
+
+/// The pages by which a guest tells of itself.
+#[derive(Debug)]
+pub struct StatusSite<S> {
+    source: S,
+    kilobyte: Fixed,
+}
+
+/// 1024 bytes of text: 16 lines of 64.
+static KILOBYTE: [u8; 1024] = kilobyte();
+
+const fn kilobyte() -> [u8; 1024] {
+    const LINE: &[u8; 64] = b"A pond of pages, granted once, that feeds the mill. 1 KiB a go.\n";
+    let mut lines = [[0; 64]; 16];
+    let mut rest: &mut [[u8; 64]] = &mut lines;
+    while let Some((line, others)) = rest.split_first_mut() {
+        *line = *LINE;
+        rest = others;
+    }
+    let mut text = [0; 1024];
+    text.copy_from_slice(lines.as_flattened());
+    text
+}
+
+impl<S: Source> StatusSite<S> {
+    /// A site about what `source` tells.
+    #[must_use]
+    pub const fn new(source: S) -> Self {
+        Self { source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
+    }
+
+    fn status(&self, context: &Context<'_>) -> Status {
+        let mut status = self.source.status().summed();
+        status.http = context.counts;
+        status
+    }
+}
+
+impl<S: Source> Site for StatusSite<S> {
+    fn get(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Rc<Reply>> {
+        let now = context.now;
+        let reply = match request.path {
+            b"/1k" => return Some(self.kilobyte.reply(now)),
+            b"/healthz" => health::reply(health::alive(&self.status(context)), now),
+            b"/readyz" => health::reply(health::ready(&self.status(context)), now),
+            b"/status.json" => json(&self.status(context), now),
+            b"/metrics" => {
+                fresh("text/plain; version=0.0.4; charset=utf-8", &metrics::text(&self.status(context)), now)
+            }
+            b"/" | b"/index.html" => page(&self.status(context), now),
+            _ => return None,
+        };
+        Some(Rc::new(reply))
+    }
+}
+
+/// A body that is about this moment.
+fn fresh(content_type: &str, body: &str, now: &Moment) -> Reply {
+    Reply::new(Code::Ok, content_type, "Cache-Control: no-store\r\n", body.as_bytes(), now)
+}
+
+fn json(status: &Status, now: &Moment) -> Reply {
+    // Fails for maps with keys that are no strings; there are none.
+    let body = serde_json::to_string(status).unwrap_or_else(|_| String::from("{}"));
+    fresh("application/json", &body, now)
+}
+
+/// The page runs its own script and nothing else, and talks to this guest only.
+const PAGE_HEADERS: &str = concat!(
+    "Cache-Control: no-store\r\n",
+    "X-Content-Type-Options: nosniff\r\n",
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; ",
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'\r\n",
+);
+
+fn page(status: &Status, now: &Moment) -> Reply {
+    Reply::new(Code::Ok, "text/html; charset=utf-8", PAGE_HEADERS, page::html(status).as_bytes(), now)
+}

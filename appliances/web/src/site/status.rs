@@ -1,0 +1,333 @@
+//! What the guest tells of itself, as plain data: the one source of `/status.json`, `/metrics` and the page.
+//!
+//! Every field and every name of a counter is a key of `/status.json`; `STATUS.md` explains them. Numbers are whole
+//! numbers: they are exact, and the image needs no code to print fractions.
+
+use crate::http::HttpCounts;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::ser::{Serialize, Serializer};
+
+/// Counters by name, in an order that makes sense to a reader.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(pub Vec<(&'static str, u64)>);
+
+impl Counts {
+    /// The counter with this name; 0 if there is none.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.0.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count)
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().fold(0, |sum, (_, count)| sum.wrapping_add(*count))
+    }
+
+    /// Adds others, name by name.
+    pub fn add(&mut self, others: &Self) {
+        for (name, count) in &others.0 {
+            match self.0.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum = sum.wrapping_add(*count),
+                None => self.0.push((name, *count)),
+            }
+        }
+    }
+}
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+/// Declares data that is published, and nothing else.
+macro_rules! published {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+            pub struct $name {
+                $($(#[$doc])* pub $field: $type,)*
+            }
+        )*
+    };
+}
+
+published! {
+    /// Something that goes both ways.
+    BothWays {
+        /// To us.
+        received: u64,
+        /// From us.
+        sent: u64,
+    }
+
+    /// The heap.
+    Heap {
+        /// In use.
+        used_bytes: u64,
+        /// Free.
+        free_bytes: u64,
+    }
+
+    /// Pages of the guest outside image and heap.
+    Pages {
+        /// In pools and rings.
+        taken: u64,
+        /// Free.
+        free: u64,
+    }
+
+    /// The pages of a pool, by where they are.
+    Pool {
+        /// In the pool.
+        free: u64,
+        /// In the ring: posted, queued or in flight.
+        in_ring: u64,
+        /// With the stack, or with the application.
+        lent: u64,
+        /// Lost to a backend that does not let go.
+        quarantined: u64,
+        /// All of them.
+        total: u64,
+        /// What growing stops at.
+        max: u64,
+    }
+
+    /// The grant table.
+    Grants {
+        /// Grants issued since boot.
+        issued: u64,
+        /// Grants ended since boot.
+        ended: u64,
+        /// Grants that could not be ended.
+        quarantined: u64,
+        /// Entries that could still be used.
+        free_entries: u64,
+    }
+
+    /// Events from Xen.
+    Events {
+        /// Taken since boot.
+        received: u64,
+        /// On ports that nobody listened to.
+        stray: u64,
+    }
+
+    /// The DHCP client.
+    Dhcp {
+        /// `off`, `discovering` or `bound`.
+        state: &'static str,
+        /// The server of the lease.
+        server: Option<String>,
+        /// The lease's whole length.
+        lease_seconds: Option<u64>,
+        /// What is left of it.
+        expires_in_seconds: Option<u64>,
+    }
+
+    /// What was agreed with the backend.
+    Features {
+        /// The backend copies into our pages.
+        rx_copy: bool,
+        /// An event channel for each direction.
+        split_event_channels: bool,
+        /// Frames over several slots.
+        scatter_gather: bool,
+        /// Queues in use.
+        queues: u64,
+    }
+
+    /// TCP connections and other users of the stack, now.
+    Sockets {
+        /// TCP connections in all states.
+        connections: u64,
+        /// Those whose handshake is not finished.
+        half_open: u64,
+        /// Those in TIME-WAIT that nobody holds.
+        time_wait: u64,
+        /// TCP ports that are listened on.
+        listeners: u64,
+        /// UDP sockets.
+        udp: u64,
+        /// Deadlines of the stack.
+        timers: u64,
+    }
+
+    /// One network interface.
+    InterfaceStatus {
+        /// Whether frames can flow.
+        link_up: bool,
+        /// Times that the link came up.
+        link_generation: u64,
+        /// Hardware address.
+        mac: String,
+        /// Address with the length of its network's prefix.
+        address: Option<String>,
+        /// Default gateway.
+        gateway: Option<String>,
+        /// Name servers.
+        dns: Vec<String>,
+        /// The DHCP client.
+        dhcp: Dhcp,
+        /// The largest IP packet, bytes.
+        mtu: u64,
+        /// The backend's domain, while there is one.
+        backend: Option<u16>,
+        /// Whether the toolstack trusts the backend.
+        trusted: bool,
+        /// Frames of so many bytes or more are lent in place, if the backend is trusted.
+        threshold_bytes: u64,
+        /// What was agreed with the backend.
+        features: Features,
+        /// The pages to receive into.
+        rx_pool: Pool,
+        /// The pages to send from.
+        tx_pool: Pool,
+        /// What the pools to receive into have done.
+        rx_pool_changes: Counts,
+        /// What the pools to send from have done.
+        tx_pool_changes: Counts,
+        /// The way in, in the frontend.
+        rx: Counts,
+        /// The way out, in the frontend.
+        tx: Counts,
+        /// The frontend itself.
+        device: Counts,
+        /// Rules that the backend broke, by kind.
+        misbehaviour: Counts,
+        /// Where the pages' account does not balance: a bug of ours.
+        mismatch: Option<String>,
+        /// TCP connections and other users of the stack.
+        sockets: Sockets,
+        /// The stack.
+        stack: Counts,
+        /// Frames and datagrams dropped, by reason.
+        drops: Counts,
+    }
+
+    /// The guest at one moment.
+    Status {
+        /// The version of these keys: a higher number when one changes its meaning or goes.
+        format: u32,
+        /// The appliance.
+        name: &'static str,
+        /// Its version.
+        version: &'static str,
+        /// The host name.
+        hostname: String,
+        /// The domain's number, once known.
+        domid: Option<u16>,
+        /// Milliseconds since the kernel started.
+        uptime_ms: u64,
+        /// The wall clock, milliseconds since 1970 UTC; 0 if unknown.
+        unix_ms: u64,
+        /// RAM that the guest was given.
+        memory_bytes: u64,
+        /// The heap.
+        heap: Heap,
+        /// The pages.
+        pages: Pages,
+        /// Tasks that have not ended.
+        tasks: u64,
+        /// Addresses of all interfaces.
+        addresses: Vec<String>,
+        /// Frames of all interfaces.
+        packets: BothWays,
+        /// Their bytes.
+        bytes: BothWays,
+        /// Pages of all pools.
+        pool: Pool,
+        /// The grant table.
+        grants: Grants,
+        /// Events from Xen.
+        events: Events,
+        /// Notifications between frontends and backends.
+        notifications: BothWays,
+        /// Hypercalls by kind.
+        hypercalls: Counts,
+        /// Frames and datagrams dropped on all interfaces, by reason.
+        drops: Counts,
+        /// The HTTP server.
+        http: HttpCounts,
+        /// The interfaces, one by one.
+        interfaces: Vec<InterfaceStatus>,
+    }
+}
+
+/// The version of the keys.
+pub const FORMAT: u32 = 1;
+
+impl Pool {
+    fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.free, other.free),
+            (&mut self.in_ring, other.in_ring),
+            (&mut self.lent, other.lent),
+            (&mut self.quarantined, other.quarantined),
+            (&mut self.total, other.total),
+            (&mut self.max, other.max),
+        ] {
+            *mine = mine.wrapping_add(theirs);
+        }
+    }
+}
+
+impl BothWays {
+    const fn add(&mut self, received: u64, sent: u64) {
+        self.received = self.received.wrapping_add(received);
+        self.sent = self.sent.wrapping_add(sent);
+    }
+}
+
+impl Status {
+    /// Fills in what is the sum of the interfaces.
+    #[must_use]
+    pub fn summed(mut self) -> Self {
+        self.format = FORMAT;
+        self.addresses = self.interfaces.iter().filter_map(|interface| interface.address.clone()).collect();
+        for interface in &self.interfaces {
+            let InterfaceStatus { rx, tx, device, .. } = interface;
+            self.packets.add(rx.count("packets"), tx.count("packets"));
+            self.bytes.add(rx.count("bytes"), tx.count("bytes"));
+            let sent = rx.count("notifications").wrapping_add(tx.count("notifications"));
+            self.notifications.add(device.count("events"), sent);
+            self.pool.add(&interface.rx_pool);
+            self.pool.add(&interface.tx_pool);
+            self.drops.add(&interface.drops);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn sums_are_sums_of_the_interfaces() {
+        let mut one = InterfaceStatus {
+            address: Some("192.0.2.1/24".into()),
+            rx: Counts(vec![("packets", 3), ("bytes", 30), ("notifications", 1)]),
+            tx: Counts(vec![("packets", 5), ("bytes", 50), ("notifications", 2)]),
+            device: Counts(vec![("events", 7)]),
+            rx_pool: Pool { free: 1, total: 1, ..Pool::default() },
+            tx_pool: Pool { lent: 1, total: 1, ..Pool::default() },
+            drops: Counts(vec![("malformed", 2)]),
+            ..InterfaceStatus::default()
+        };
+        let other = one.clone();
+        one.address = None;
+        one.drops.0.push(("ipv6", 9));
+        let status = Status { interfaces: vec![one, other], ..Status::default() }.summed();
+        assert_eq!(status.addresses, ["192.0.2.1/24"]);
+        assert_eq!(status.packets, BothWays { received: 6, sent: 10 });
+        assert_eq!(status.bytes, BothWays { received: 60, sent: 100 });
+        assert_eq!(status.notifications, BothWays { received: 14, sent: 6 });
+        assert_eq!(status.pool, Pool { free: 2, lent: 2, total: 4, ..Pool::default() });
+        assert_eq!(status.drops, Counts(vec![("malformed", 4), ("ipv6", 9)]));
+    }
+}
