@@ -126,12 +126,18 @@ pub struct ImageLayout {
 #[must_use]
 pub fn image_layout() -> ImageLayout {
     ImageLayout {
-        start: (&raw const __image_start).addr() as u64,
-        text_start: (&raw const __text_start).addr() as u64,
-        text_end: (&raw const __text_end).addr() as u64,
-        stack_guard: (&raw const __stack_guard).addr() as u64,
-        stack_bottom: (&raw const __stack_bottom).addr() as u64,
-        stack_top: (&raw const __stack_top).addr() as u64,
-        end: (&raw const __image_end).addr() as u64,
+        start: address(&raw const __image_start),
+        text_start: address(&raw const __text_start),
+        text_end: address(&raw const __text_end),
+        stack_guard: address(&raw const __stack_guard),
+        stack_bottom: address(&raw const __stack_bottom),
+        stack_top: address(&raw const __stack_top),
+        end: address(&raw const __image_end),
     }
+}
+
+/// The address of a linker symbol.
+#[allow(clippy::as_conversions, reason = "usize to u64; 64-bit only")]
+fn address(symbol: *const u8) -> u64 {
+    symbol.addr() as u64
 }

@@ -71,9 +71,14 @@ pub enum BootError {
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoMemory { address } => write!(f, "the loader's information at {address:#x} is not in memory"),
+            Self::NoMemory { address } => {
+                write!(f, "the loader's information at {address:#x} is not in memory")
+            }
             Self::BadMagic { found } => {
-                write!(f, "not started by a PVH loader: magic {found:#x}; use type=\"pvh\" in the domain's configuration")
+                write!(
+                    f,
+                    "not started by a PVH loader: magic {found:#x}; use type=\"pvh\" in the domain's configuration"
+                )
             }
             Self::TooManyRegions { claimed } => {
                 write!(f, "the memory map has {claimed} entries, at most {MAX_REGIONS} are understood")
@@ -83,7 +88,9 @@ impl fmt::Display for BootError {
 }
 
 impl BootInfo {
-    pub(crate) const fn empty() -> Self {
+    /// Nothing told: no regions, no command line.
+    #[must_use]
+    pub const fn empty() -> Self {
         const NONE: MemoryRegion = MemoryRegion { start: 0, end: 0, kind: RegionKind::Reserved };
         Self {
             regions: [NONE; MAX_REGIONS],

@@ -51,13 +51,13 @@ fn read_start_info(memory: &impl PhysicalMemory, address: u64) -> Result<HvmStar
 
 /// Reads up to the zero byte, the end of memory or the end of `buffer`.
 fn read_string<'a>(memory: &impl PhysicalMemory, address: u64, buffer: &'a mut [u8]) -> &'a [u8] {
-    let mut len = 0;
+    let mut len = 0_usize;
     for (at, slot) in (address..).zip(buffer.iter_mut()) {
         match memory.bytes(at, 1) {
             Some(&[byte]) if byte != 0 => *slot = byte,
             _ => break,
         }
-        len += 1;
+        len = len.saturating_add(1);
     }
     buffer.get(..len).unwrap_or_default()
 }
@@ -76,7 +76,8 @@ fn read_memory_map(
         let offset = index.saturating_mul(u64::try_from(size).unwrap_or_default());
         let address = start_info.memmap_paddr.saturating_add(offset);
         let bytes = memory.bytes(address, size).ok_or(BootError::NoMemory { address })?;
-        let entry = HvmMemmapTableEntry::read_from_bytes(bytes).map_err(|_| BootError::NoMemory { address })?;
+        let entry =
+            HvmMemmapTableEntry::read_from_bytes(bytes).map_err(|_| BootError::NoMemory { address })?;
         let kind = match HvmMemmapType::try_from(entry.kind) {
             Ok(HvmMemmapType::Ram) => RegionKind::Ram,
             _ => RegionKind::Reserved,
@@ -87,6 +88,7 @@ fn read_memory_map(
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     extern crate std;
     use super::*;
@@ -125,7 +127,8 @@ mod tests {
     #[test]
     fn version_1_gives_map_and_command_line() {
         let reserved = HvmMemmapTableEntry { addr: 0xfeff_8000, size: 0x8000, kind: 2, reserved: 0 };
-        let info = BootInfo::from_pvh(&memory(1, &[ram(0, 32 << 20), reserved], b"ip=dhcp\0x"), 4096).unwrap();
+        let info =
+            BootInfo::from_pvh(&memory(1, &[ram(0, 32 << 20), reserved], b"ip=dhcp\0x"), 4096).unwrap();
         assert_eq!(info.cmdline(), b"ip=dhcp");
         assert_eq!(
             info.regions(),
@@ -146,7 +149,10 @@ mod tests {
     fn a_wrong_magic_is_named() {
         let mut memory = memory(1, &[], b"\0");
         memory.0[0] = 0;
-        assert_eq!(BootInfo::from_pvh(&memory, 4096).unwrap_err(), BootError::BadMagic { found: 0x336e_c500 });
+        assert_eq!(
+            BootInfo::from_pvh(&memory, 4096).unwrap_err(),
+            BootError::BadMagic { found: 0x336e_c500 }
+        );
     }
 
     #[test]

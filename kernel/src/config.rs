@@ -145,7 +145,8 @@ impl Parser {
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
-                    let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.tx, pool.threshold and app.NAME";
+                    let known =
+                        "the keys are ip, gw, dns, host, log, pool.rx, pool.tx, pool.threshold and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },
@@ -160,10 +161,18 @@ impl Parser {
             }
             None => {
                 if let Some(gateway) = self.gateway {
-                    self.errors.push(wrong("gw", &gateway.to_string(), "with DHCP the server names the gateway; add ip="));
+                    self.errors.push(wrong(
+                        "gw",
+                        &gateway.to_string(),
+                        "with DHCP the server names the gateway; add ip=",
+                    ));
                 }
                 if let Some(server) = self.dns.first() {
-                    self.errors.push(wrong("dns", &server.to_string(), "with DHCP the server names it; add ip="));
+                    self.errors.push(wrong(
+                        "dns",
+                        &server.to_string(),
+                        "with DHCP the server names it; add ip=",
+                    ));
                 }
             }
         }
@@ -188,13 +197,15 @@ fn address(key: &str, value: &str) -> Result<Option<(Ipv4Addr, u8)>, ConfigError
     let (address, prefix) = value.split_once('/').ok_or_else(|| wrong(key, value, right))?;
     let address: Ipv4Addr = address.parse().map_err(|_| wrong(key, value, right))?;
     let prefix: u8 = prefix.parse().map_err(|_| wrong(key, value, right))?;
-    let usable = prefix <= 32 && !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast();
+    let usable =
+        prefix <= 32 && !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast();
     if usable { Ok(Some((address, prefix))) } else { Err(wrong(key, value, right)) }
 }
 
 fn servers(key: &str, value: &str) -> Result<Vec<Ipv4Addr>, ConfigError> {
     let right = "up to 3 IPv4 addresses separated by commas, like dns=192.0.2.1,192.0.2.2";
-    let servers: Vec<Ipv4Addr> = value.split(',').map(|one| parse(key, one, right)).collect::<Result<_, _>>()?;
+    let servers: Vec<Ipv4Addr> =
+        value.split(',').map(|one| parse(key, one, right)).collect::<Result<_, _>>()?;
     if servers.len() <= MAX_DNS { Ok(servers) } else { Err(wrong(key, value, right)) }
 }
 

@@ -47,7 +47,8 @@ fn page_fault_reason(frame: &Frame, address: u64) -> &'static str {
 
 /// Reports and ends the domain as crashed.
 pub(crate) fn report(frame: &Frame) -> ! {
-    let name = usize::try_from(frame.vector).ok().and_then(|vector| NAMES.get(vector)).unwrap_or(&"unknown vector");
+    let name =
+        usize::try_from(frame.vector).ok().and_then(|vector| NAMES.get(vector)).unwrap_or(&"unknown vector");
     let address = Cr2::read_raw();
     let reason = if matches!(frame.vector, 8 | 14) { page_fault_reason(frame, address) } else { "" };
     last_words(format_args!(
@@ -56,9 +57,29 @@ pub(crate) fn report(frame: &Frame) -> ! {
          rax: {:#x} rbx: {:#x} rcx: {:#x} rdx: {:#x} rsi: {:#x} rdi: {:#x} rbp: {:#x}\n\
          r8: {:#x} r9: {:#x} r10: {:#x} r11: {:#x} r12: {:#x} r13: {:#x} r14: {:#x} r15: {:#x}\n\
          backtrace:{}\n=== end of report ===\n",
-        frame.vector, frame.error, frame.rip, frame.rsp, frame.rflags, frame.cs, frame.ss, frame.rax, frame.rbx,
-        frame.rcx, frame.rdx, frame.rsi, frame.rdi, frame.rbp, frame.r8, frame.r9, frame.r10, frame.r11, frame.r12,
-        frame.r13, frame.r14, frame.r15, Backtrace(frame.rbp),
+        frame.vector,
+        frame.error,
+        frame.rip,
+        frame.rsp,
+        frame.rflags,
+        frame.cs,
+        frame.ss,
+        frame.rax,
+        frame.rbx,
+        frame.rcx,
+        frame.rdx,
+        frame.rsi,
+        frame.rdi,
+        frame.rbp,
+        frame.r8,
+        frame.r9,
+        frame.r10,
+        frame.r11,
+        frame.r12,
+        frame.r13,
+        frame.r14,
+        frame.r15,
+        Backtrace(frame.rbp),
     ));
     crash()
 }

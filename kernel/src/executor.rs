@@ -84,6 +84,7 @@ impl core::fmt::Debug for Executor {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     use super::*;
     use alloc::rc::Rc;

@@ -24,11 +24,11 @@ static GDT: Once<(GlobalDescriptorTable, SegmentSelector, SegmentSelector, Segme
 pub(crate) fn load() {
     let tss = TSS.call_once(|| {
         let mut tss = TaskStateSegment::new();
-        let bottom = VirtAddr::from_ptr(STACK.0.as_ptr());
+        let top = VirtAddr::from_ptr(STACK.0.as_ptr_range().end);
         // The table is a field of a packed structure: written as a whole.
         let mut stacks = tss.interrupt_stack_table;
         if let Some(entry) = stacks.get_mut(usize::from(FAULT_STACK)) {
-            *entry = bottom + u64::try_from(FAULT_STACK_BYTES).unwrap_or_default();
+            *entry = top;
         }
         tss.interrupt_stack_table = stacks;
         tss

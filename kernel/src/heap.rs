@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code, reason = "gives memory to the allocator; see docs/soundness.md")]
 
-use crate::frames::Region;
 use crate::on_cpu::OnCpu;
+use crate::regions::Region;
 use crate::stats::HeapStats;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::RefCell;
@@ -39,7 +39,8 @@ unsafe impl GlobalAlloc for Allocator {
 /// Gives the heap its memory; once.
 pub(crate) fn init(region: Region) {
     let size = usize::try_from(region.len()).unwrap_or_default();
-    let start = core::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(region.start).unwrap_or_default());
+    let start =
+        core::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(region.start).unwrap_or_default());
     // SAFETY: the region was taken from the free frames, is mapped, and has no other use.
     let heap = unsafe { Heap::new(start, size) };
     ALLOCATOR.heap.set(RefCell::new(heap));

@@ -116,11 +116,14 @@ pub(crate) fn address<T: ?Sized>(pointer: *const T) -> u64 {
 /// Whether Xen answers at the hypervisor leaves of CPUID: "XenVMMXenVMM", at the first leaf or, below another
 /// interface, at a later one. (`arch-x86/cpuid.h`)
 pub(crate) fn xen_is_beneath() -> bool {
-    use xen::abi::cpuid::{CPUID_FIRST_LEAF, CPUID_LEAF_STEP, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX};
+    use xen::abi::cpuid::{
+        CPUID_FIRST_LEAF, CPUID_LEAF_STEP, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX,
+    };
     const LEAVES: u32 = 0x1_0000;
     let step = usize::try_from(CPUID_LEAF_STEP).unwrap_or(0x100);
     (CPUID_FIRST_LEAF..CPUID_FIRST_LEAF.saturating_add(LEAVES)).step_by(step).any(|leaf| {
         let answer = __cpuid(leaf);
-        (answer.ebx, answer.ecx, answer.edx) == (CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX)
+        (answer.ebx, answer.ecx, answer.edx)
+            == (CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX)
     })
 }

@@ -144,6 +144,7 @@ static IDT: Once<Gates> = Once::new();
 
 /// Sets the gate of a vector: a 64-bit interrupt gate in our code segment; double faults, machine checks and NMIs get
 /// the fault stack. (AMD64 Architecture Programmer's Manual 2, 4.8.4)
+#[allow(clippy::as_conversions, reason = "a function's address is had by a cast alone")]
 fn set(gates: &mut Gates, vector: usize, stub: extern "C" fn()) {
     const PRESENT_INTERRUPT_GATE: u128 = 0x8e00;
     let address = u128::from(crate::hypercall::address(stub as *const ()));

@@ -13,43 +13,63 @@
 #![deny(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
+// What is pure is built, and tested, on the host too.
 pub mod config;
+#[cfg(any(test, target_os = "none"))]
 mod executor;
-mod frames;
-mod hypercall;
-mod lifecycle;
-mod log_sink;
-mod machine;
-mod memory;
-mod on_cpu;
-mod panic;
-mod random;
-mod run;
-pub mod stats;
-mod system;
-mod timers;
+#[cfg(any(test, target_os = "none"))]
+mod holes;
+#[cfg(any(test, target_os = "none"))]
+mod regions;
 
+// The rest needs the machine.
+#[cfg(target_os = "none")]
+mod boot_memory;
 #[cfg(target_os = "none")]
 mod early;
 #[cfg(target_os = "none")]
 mod exceptions;
 #[cfg(target_os = "none")]
+mod frames;
+#[cfg(target_os = "none")]
 mod gdt;
 #[cfg(target_os = "none")]
 mod heap;
 #[cfg(target_os = "none")]
+mod hypercall;
+#[cfg(target_os = "none")]
 mod idt;
+#[cfg(target_os = "none")]
+mod lifecycle;
+#[cfg(target_os = "none")]
+mod log_sink;
+#[cfg(target_os = "none")]
+mod machine;
+#[cfg(target_os = "none")]
+mod on_cpu;
 #[cfg(target_os = "none")]
 mod paging;
 #[cfg(target_os = "none")]
-mod start;
-
-pub use machine::DomU;
+mod panic;
 #[cfg(target_os = "none")]
-pub use start::start;
-pub use system::System;
+mod random;
+#[cfg(target_os = "none")]
+mod run;
+#[cfg(target_os = "none")]
+mod start;
+#[cfg(target_os = "none")]
+pub mod stats;
+#[cfg(target_os = "none")]
+mod system;
+#[cfg(target_os = "none")]
+mod timers;
+
 pub use {log, net, netfront, xen};
+#[cfg(target_os = "none")]
+pub use {machine::DomU, start::start, system::System};
 
 /// Names the image's main task: an `async fn(System)`. When it ends, the guest powers off.
 ///

@@ -20,7 +20,9 @@ use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
 use xen::abi::xen::{ConsoleIo, Hypercall};
 use xen::clock::PvClock;
 use xen::hypervisor::{GrantTableSize, HvmParam, MapHandle, MapSpace, ShutdownReason, Virq};
-use xen::{Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, SystemTime, VcpuId};
+use xen::{
+    Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, SystemTime, VcpuId,
+};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// This domain: its hypercalls, its frames, its clock. Cheap to clone.
@@ -120,7 +122,13 @@ pub(crate) unsafe fn add_to_physmap(
     index: u64,
     gfn: Gfn,
 ) -> Result<(), Errno> {
-    let mut args = XenAddToPhysmap { domid: DomId::SELF.0, space: space.into(), idx: index, gpfn: gfn.0, ..FromZeros::new_zeroed() };
+    let mut args = XenAddToPhysmap {
+        domid: DomId::SELF.0,
+        space: space.into(),
+        idx: index,
+        gpfn: gfn.0,
+        ..FromZeros::new_zeroed()
+    };
     let op = u32::from(MemoryOp::AddToPhysmap);
     // SAFETY: the structure of the operation; the caller owns the frame.
     unsafe { instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }.map(drop)
@@ -132,8 +140,11 @@ impl Hypervisor for DomU {
     }
 
     fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<EvtchnPort, Errno> {
-        let mut args =
-            EvtchnAllocUnbound { dom: DomId::SELF.0, remote_dom: remote.0, ..EvtchnAllocUnbound::new_zeroed() };
+        let mut args = EvtchnAllocUnbound {
+            dom: DomId::SELF.0,
+            remote_dom: remote.0,
+            ..EvtchnAllocUnbound::new_zeroed()
+        };
         self.evtchn(EventChannelOp::AllocUnbound, &mut args)?;
         Ok(EvtchnPort(args.port))
     }
@@ -177,7 +188,10 @@ impl Hypervisor for DomU {
     }
 
     fn set_singleshot_timer(&self, deadline: SystemTime) -> Result<(), Errno> {
-        let mut args = VcpuSetSingleshotTimer { timeout_abs_ns: self.0.clock.to_xen(deadline).0, ..VcpuSetSingleshotTimer::new_zeroed() };
+        let mut args = VcpuSetSingleshotTimer {
+            timeout_abs_ns: self.0.clock.to_xen(deadline).0,
+            ..VcpuSetSingleshotTimer::new_zeroed()
+        };
         let pointer = address(core::ptr::from_mut(&mut args).cast_const());
         let arguments = [u64::from(u32::from(VcpuOp::SetSingleshotTimer)), 0, pointer, 0];
         // SAFETY: the structure of the operation; Xen only reads it.
@@ -223,8 +237,11 @@ impl Hypervisor for DomU {
     }
 
     unsafe fn grant_unmap(&self, handle: MapHandle, gfn: Gfn) -> Result<(), Errno> {
-        let mut args =
-            GnttabUnmapGrantRef { host_addr: gfn.0 << 12, handle: handle.0, ..GnttabUnmapGrantRef::new_zeroed() };
+        let mut args = GnttabUnmapGrantRef {
+            host_addr: gfn.0 << 12,
+            handle: handle.0,
+            ..GnttabUnmapGrantRef::new_zeroed()
+        };
         // SAFETY: the structure of the operation; the caller has no reference to the page left.
         unsafe { self.grant(GrantTableOp::UnmapGrantRef, &mut args) }?;
         if args.status == 0 { Ok(()) } else { Err(Errno::EINVAL) }

@@ -12,13 +12,14 @@
 
 #![allow(unsafe_code, reason = "writes page tables; see docs/soundness.md")]
 
-use crate::frames::{FreeRegions, PAGE, Region};
-use core::fmt;
+use crate::regions::{FreeRegions, PAGE, Region};
 use boot::{BootInfo, ImageLayout, RegionKind};
+use core::fmt;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
-    FrameAllocator, Mapper, OffsetPageTable, PageSize, PageTable, PageTableFlags, PhysFrame, Size2MiB, Size4KiB,
+    FrameAllocator, Mapper, OffsetPageTable, PageSize, PageTable, PageTableFlags, PhysFrame, Size2MiB,
+    Size4KiB,
 };
 use x86_64::{PhysAddr, VirtAddr};
 
@@ -37,7 +38,9 @@ pub(crate) enum PagingError {
 impl fmt::Display for PagingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoMemory => write!(f, "no memory for page tables; raise memory= in the domain's configuration"),
+            Self::NoMemory => {
+                write!(f, "no memory for page tables; raise memory= in the domain's configuration")
+            }
             Self::Overlap(address) => write!(f, "the memory map names {address:#x} twice"),
         }
     }

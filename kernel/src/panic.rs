@@ -79,7 +79,7 @@ impl fmt::Display for Backtrace {
             if !inside || !frame.is_multiple_of(8) {
                 return Ok(());
             }
-            let (next, back) = crate::memory::read_frame(frame);
+            let (next, back) = crate::boot_memory::read_frame(frame);
             if back < image.text_start || back >= image.text_end {
                 return Ok(());
             }
@@ -102,7 +102,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         info.message(),
         place.map_or("?", |place| place.file()),
         place.map_or(0, |place| place.line()),
-        Backtrace(crate::memory::frame_pointer()),
+        Backtrace(crate::boot_memory::frame_pointer()),
     ));
     crash()
 }

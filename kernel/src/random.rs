@@ -31,6 +31,8 @@ fn jitter() -> u64 {
         let before = crate::timers::rdtsc();
         core::hint::spin_loop();
         core::arch::x86_64::__cpuid(0);
-        folded.rotate_left(7) ^ crate::timers::rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ before
+        folded.rotate_left(7)
+            ^ crate::timers::rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ before
     })
 }

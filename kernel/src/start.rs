@@ -2,12 +2,14 @@
 
 #![allow(unsafe_code, reason = "maps Xen's pages; see docs/soundness.md")]
 
+use crate::boot_memory::BootMemory;
 use crate::config::Config;
 use crate::executor::Executor;
-use crate::frames::{Frames, FreeRegions, PAGE, Region};
+use crate::frames::Frames;
+use crate::holes::find_hole;
 use crate::hypercall::{Instruction, xen_is_beneath};
 use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
-use crate::memory::{BootMemory, find_hole};
+use crate::regions::{FreeRegions, PAGE, Region};
 use crate::system::{Inner, System};
 use crate::timers::Timers;
 use crate::{gdt, heap, idt, log_sink, paging, random};
@@ -22,6 +24,7 @@ use xen::console::Console;
 use xen::evtchn::EventChannels;
 use xen::gnttab::GrantTable;
 use xen::hypervisor::{HvmParam, MapSpace, ShutdownReason, Virq};
+use xen::ids::PAGE_SIZE;
 use xen::signal::Signal;
 use xen::xenstore::XenStore;
 use xen::{Clock, Errno, EvtchnPort, Gfn, Hypervisor, Shared, VcpuId, Xen};
@@ -49,7 +52,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boot(error) => error.fmt(f),
-            Self::NoXen => write!(f, "there is no Xen beneath this guest; start it with xl create, or with make run"),
+            Self::NoXen => {
+                write!(f, "there is no Xen beneath this guest; start it with xl create, or with make run")
+            }
             Self::NoMemoryMap => write!(f, "the loader gave no memory map; Xen 4.11 or newer gives one"),
             Self::TooLittleMemory { have } => write!(
                 f,
@@ -57,7 +62,9 @@ impl fmt::Display for StartError {
                 have >> 10,
                 LEAST_MEMORY >> 10
             ),
-            Self::NoHole => write!(f, "no hole in the memory map for Xen's pages; lower memory= below 3.5 GiB"),
+            Self::NoHole => {
+                write!(f, "no hole in the memory map for Xen's pages; lower memory= below 3.5 GiB")
+            }
             Self::Paging(error) => error.fmt(f),
             Self::Xen(what, errno) => write!(f, "Xen refused {what}: {errno}"),
         }
@@ -121,7 +128,8 @@ fn bring_up_memory(start_info: u32, instruction: &Instruction) -> Result<Machine
         Region { start: info.loader_data.start, end: info.loader_data.end },
     ];
     let ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
-    let memory_bytes = ram.fold(0_u64, |sum, region| sum.saturating_add(region.end.saturating_sub(region.start)));
+    let memory_bytes =
+        ram.fold(0_u64, |sum, region| sum.saturating_add(region.end.saturating_sub(region.start)));
     let mut free = FreeRegions::new(&info, &taken);
     if memory_bytes < LEAST_MEMORY {
         return Err(StartError::TooLittleMemory { have: memory_bytes });
@@ -145,9 +153,9 @@ fn param_early(instruction: &Instruction, param: HvmParam) -> Result<u64, StartE
 
 /// Memory at a physical address as shared memory.
 fn shared_at(address: u64, len: usize) -> Result<Shared<'static>, StartError> {
-    let base = usize::try_from(address).ok().and_then(|address| {
-        NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address))
-    });
+    let base = usize::try_from(address)
+        .ok()
+        .and_then(|address| NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)));
     let base = base.ok_or(StartError::NoHole)?;
     // SAFETY: the caller's address is one of Xen's windows, mapped for ever and used through `Shared` alone.
     Ok(unsafe { Shared::new(base, len) })
@@ -163,7 +171,8 @@ fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Re
     let shared_info = shared_at(hole.start, 4096)?;
     let (vcpu_info, vcpu_info_at) = idt::vcpu_info();
     register_vcpu_info(&instruction, vcpu_info_at).map_err(refused("VCPUOP_register_vcpu_info"))?;
-    let clock = PvClock::new(vcpu_info, shared_info, crate::timers::rdtsc as fn() -> u64);
+    let tsc: fn() -> u64 = crate::timers::rdtsc;
+    let clock = PvClock::new(vcpu_info, shared_info, tsc);
     let machine = DomU::new(instruction, Frames::new(free), clock);
     let started = machine.now();
 
@@ -175,7 +184,7 @@ fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Re
     let size = machine.grant_table_size().map_err(refused("GNTTABOP_query_size"))?;
     let nr_frames = size.max_nr_frames.min(MAX_GRANT_FRAMES);
     let window = hole.start.saturating_add(PAGE);
-    let memory = shared_at(window, 4096 * usize::try_from(nr_frames).unwrap_or_default())?;
+    let memory = shared_at(window, PAGE_SIZE.saturating_mul(usize::try_from(nr_frames).unwrap_or_default()))?;
     // SAFETY: the window is the rest of the hole, mapped, and used for this alone.
     let grants = unsafe { GrantTable::setup(&machine, Gfn(window / PAGE), memory, nr_frames) }
         .map_err(refused("to map the grant table"))?;
@@ -227,7 +236,11 @@ fn bring_up_rings(machine: &DomU) -> Result<(XenStore, Console, [EvtchnPort; 2])
 
 /// Says what is wrong with the command line, and ends: a guest with another address than the operator meant is worse
 /// than none.
-fn refuse_bad_config(system: &System, errors: Option<alloc::vec::Vec<crate::config::ConfigError>>, cut: bool) {
+fn refuse_bad_config(
+    system: &System,
+    errors: Option<alloc::vec::Vec<crate::config::ConfigError>>,
+    cut: bool,
+) {
     for error in errors.iter().flatten() {
         log::error!("{error}");
     }

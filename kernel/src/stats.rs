@@ -74,7 +74,10 @@ impl System {
         let xen = self.xen();
         let counts = xen.machine.hypercalls();
         let named = |index: usize| {
-            (KIND_NAMES.get(index).copied().unwrap_or_default(), counts.get(index).copied().unwrap_or_default())
+            (
+                KIND_NAMES.get(index).copied().unwrap_or_default(),
+                counts.get(index).copied().unwrap_or_default(),
+            )
         };
         let interfaces = self.0.interfaces.try_borrow().map_or_else(
             |_| Vec::new(),

@@ -1,9 +1,8 @@
-//! Where things lie in physical memory: the loader's information, and a hole for what Xen maps for us.
+//! Memory at given addresses: what the loader left, and the frames of the stack for a backtrace.
 
 #![allow(unsafe_code, reason = "reads what the loader left in memory; see docs/soundness.md")]
 
-use crate::frames::{PAGE, Region};
-use boot::{BootInfo, PhysicalMemory};
+use boot::PhysicalMemory;
 
 /// Physical memory through the boot code's identity map of the first 4 GiB.
 #[derive(Debug)]
@@ -20,30 +19,6 @@ impl PhysicalMemory for BootMemory {
         // written while it is parsed. Addresses that are no memory read as ones under Xen and are then refused.
         Some(unsafe { core::slice::from_raw_parts(first, len) })
     }
-}
-
-/// Finds `len` bytes of physical addresses below 4 GiB that no entry of the memory map mentions, for frames that Xen
-/// puts there: the first such hole above all RAM that lies below 4 GiB, on a 2 MiB boundary.
-///
-/// A hole and not RAM: a page of RAM given up for it would shatter a superpage in Xen's tables and be lost.
-pub(crate) fn find_hole(info: &BootInfo, len: u64) -> Option<Region> {
-    const STEP: u64 = 2 << 20;
-    const LOWEST: u64 = 2 << 20;
-    // From here on lie the local APIC, the I/O APIC, Xen's special pages and ACPI tables.
-    const HIGHEST: u64 = 0xfc00_0000;
-    let free = |hole: &Region| {
-        info.regions().iter().all(|region| region.end <= hole.start || hole.end <= region.start)
-    };
-    let len = len.checked_add(PAGE - 1)? & !(PAGE - 1);
-    let mut start = LOWEST;
-    while start.checked_add(len)? <= HIGHEST {
-        let hole = Region { start, end: start.checked_add(len)? };
-        if free(&hole) {
-            return Some(hole);
-        }
-        start = start.checked_add(STEP)?;
-    }
-    None
 }
 
 /// The two words at a frame pointer: the caller's frame pointer, and the return address.

@@ -1,0 +1,80 @@
+# Millpond: commands for people and for CI. `make` alone prints them.
+#
+# Everything that a fresh Debian lacks is installed by `make setup`, which the others call; CI calls only these targets.
+
+CARGO  ?= cargo
+TARGET := x86_64-unknown-none
+BARE   := --target $(TARGET)
+IMAGES := web echo
+GUESTS := probe
+HOST   := -p boot -p xen -p netfront -p net -p kernel -p web -p xen-sim -p host-tests -p abi-tests
+SAY    := printf '\n== %s\n'
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help setup image guests run test test-host test-abi test-bed check fmt lint doc rules bench clean
+
+help: ## print this
+	@echo 'Millpond, a network unikernel for Xen. Commands:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing on this machine: Debian packages, the Rust target
+	@./setup.sh
+
+image: setup ## build the images: build/web.elf and build/echo.elf, to which xen.cfg points
+	@$(SAY) 'building the images'
+	@$(CARGO) build --release $(BARE) $(addprefix -p ,$(IMAGES))
+	@mkdir -p build
+	@for image in $(IMAGES); do \
+	    strip -o build/$$image.elf $(TARGET_DIR)/$(TARGET)/release/$$image && \
+	    printf 'build/%s.elf: %s bytes\n' $$image "$$(stat -c %s build/$$image.elf)"; done
+
+guests: image ## build the guests that only tests run
+	@$(SAY) 'building the test guests'
+	@$(CARGO) build --release $(BARE) $(addprefix -p ,$(GUESTS))
+	@for guest in $(GUESTS); do strip -o build/$$guest.elf $(TARGET_DIR)/$(TARGET)/release/$$guest; done
+
+run: image ## boot real Xen in QEMU, start the web appliance, page on http://127.0.0.1:8080
+	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
+	@$(CARGO) run --quiet --release -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
+
+test: check test-host test-abi test-bed ## every test: host, layouts against Xen's headers, real Xen
+	@$(SAY) 'all tests passed'
+
+test-host: setup ## unit tests, and the guest over the simulated Xen
+	@$(SAY) 'tests on the host'
+	@$(CARGO) test --quiet $(HOST) --lib --tests
+
+test-abi: setup ## layouts compared with C compiled against Xen's public headers
+	@$(SAY) 'layouts against Xen'\''s headers'
+	@$(CARGO) test --quiet -p abi-tests
+
+test-bed: guests ## tests on real Xen in QEMU
+	@$(SAY) 'tests on real Xen'
+	@$(CARGO) test --release -p bed -p domu-tests -- --test-threads=1 --nocapture
+
+check: setup fmt lint doc rules ## format, lints, documentation, who imports whom, unsafe budget
+
+fmt: setup
+	@$(SAY) 'format'
+	@$(CARGO) fmt --all -- --check
+
+lint: setup
+	@$(SAY) 'lints: the guest for its own target, everything else for the host'
+	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
+	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests --lib --tests -- -D warnings
+	@$(CARGO) clippy --quiet -p bed --bins -- -D warnings
+
+doc: setup
+	@$(SAY) 'documentation'
+	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps $(HOST) -p bed --lib
+
+rules: setup
+	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'
+	@$(CARGO) run --quiet -p rules
+
+bench: guests ## count instructions and hypercalls, ours beside Linux's (its own command, never a test)
+	@$(SAY) 'counting'
+	@$(CARGO) run --quiet --release -p bed --bin bed -- bench
+
+clean: ## remove everything that was built
+	@rm -rf build $(TARGET_DIR)

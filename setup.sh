@@ -1,0 +1,43 @@
+#!/bin/sh
+# Installs what this machine lacks to build and test Millpond: Debian packages by apt, the Rust target by rustup.
+# Does nothing, quickly, when everything is there.
+set -eu
+cd "$(dirname "$0")"
+
+# command or file, and the Debian package that brings it
+missing=""
+need() { # need TEST-COMMAND PACKAGE
+    if ! eval "$1" >/dev/null 2>&1; then missing="$missing $2"; fi
+}
+need 'command -v cc' gcc
+need 'test -e /usr/include/stdio.h' libc6-dev
+need 'command -v strip' binutils
+need 'command -v qemu-system-x86_64' qemu-system-x86
+need 'command -v depmod || test -x /sbin/depmod' kmod
+need 'command -v dpkg-deb' dpkg
+need 'test -e /usr/include/xen/xen.h' libxen-dev
+
+if [ -n "$missing" ]; then
+    echo "== setup: installing$missing"
+    root=""
+    if [ "$(id -u)" != 0 ]; then root="sudo"; fi
+    if ! command -v apt-get >/dev/null; then
+        echo "setup: this is no Debian; install the counterparts of:$missing" >&2
+        exit 1
+    fi
+    $root apt-get update -qq
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo is missing; install Rust 1.95 or newer with rustup" >&2
+    exit 1
+fi
+if command -v rustup >/dev/null; then
+    # rust-toolchain.toml names the toolchain, its components and the target; rustup installs what is missing.
+    if ! rustup target list --installed 2>/dev/null | grep -q '^x86_64-unknown-none$'; then
+        echo "== setup: adding the Rust target x86_64-unknown-none"
+        rustup target add x86_64-unknown-none
+    fi
+fi
