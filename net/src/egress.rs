@@ -97,7 +97,8 @@ impl State {
         entry.slot.taken();
         let mut all = Pumped { sent: 0, blocked: false };
         let mut wish = None;
-        for lane in &mut entry.lanes {
+        // Older datagrams first; newer ones only when nothing but a missing neighbour keeps the older ones back.
+        for lane in entry.lanes.iter_mut().rev() {
             if lane.queued == 0 {
                 continue;
             }
@@ -112,6 +113,12 @@ impl State {
             wish = earlier(wish, lane_wish);
             all.sent = all.sent.saturating_add(pumped.sent);
             all.blocked |= pumped.blocked;
+            if lane.queued > 0 && lane.stuck.is_none() {
+                break;
+            }
+        }
+        if let Some(sender) = entry.sender.take() {
+            sender.wake();
         }
         if self.settle_udp(id) {
             let last = self.udp.get(id).and_then(|entry| entry.expires());

@@ -87,6 +87,12 @@ impl Sched {
         self.timers.insert((at, job));
     }
 
+    /// Sets the job's deadline to `at`, unless it has an earlier one.
+    pub(crate) fn hasten(&mut self, job: Job, slot: &mut Slot, at: Instant) {
+        let deadline = slot.deadline.map_or(at, |deadline| deadline.min(at));
+        self.arm(job, slot, Some(deadline));
+    }
+
     /// Takes the earliest entry that is due; its slot must be asked with [`Sched::fired`].
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Job> {
         match self.timers.first() {

@@ -8,10 +8,12 @@
 //!
 //! smoltcp sends a socket's datagrams in their order, and waits for ever when the first one's peer does not answer ARP.
 //! So each UDP socket has two smoltcp sockets for sending, each in a set of its own. While one is stuck, datagrams go by
-//! the other. When both are, or a stuck one gets too old, its datagrams are dropped: the oldest first.
+//! the other. When both are for longer than a living peer takes to answer, or when one gets too old, its datagrams are
+//! dropped: the oldest first.
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::task::Waker;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp;
@@ -25,6 +27,9 @@ use crate::time;
 
 /// How long datagrams wait for their peer's hardware address: long enough for two requests.
 const STUCK_LIFE: Duration = Duration::from_millis(2500);
+
+/// How long a sender waits for them when both lanes are stuck: longer than a living neighbour takes to answer ARP.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// One way out.
 pub(crate) struct Lane {
@@ -41,8 +46,11 @@ pub(crate) struct UdpEntry {
     pub(crate) port: u16,
     /// In the common set.
     pub(crate) rx: SocketHandle,
+    /// The one in use, and the one that was left when its first datagram got stuck: older datagrams.
     pub(crate) lanes: [Lane; 2],
     pub(crate) slot: Slot,
+    /// Waits for room in a lane. Not smoltcp's waker: a lane that gets stuck gives room in the other one.
+    pub(crate) sender: Option<Waker>,
     /// The application has dropped it; it goes when its lanes are empty.
     pub(crate) closing: bool,
 }
@@ -58,12 +66,11 @@ impl Lane {
         self.sockets.get_mut(self.handle)
     }
 
-    /// Drops everything in it; wakes who waits for room. Returns how many datagrams were dropped.
+    /// Drops everything in it; returns how many datagrams that were.
     fn flush(&mut self, port: u16) -> usize {
         let socket = self.socket_mut();
         let (packets, bytes) = (socket.packet_send_capacity(), socket.payload_send_capacity());
-        // Closing wakes who waits for room. A new set forgets that smoltcp waits for a neighbour.
-        socket.close();
+        // A new set also forgets that smoltcp waits for a neighbour.
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         self.handle = sockets.add(sender(port, packets, bytes));
         self.sockets = sockets;
@@ -91,22 +98,28 @@ pub(crate) fn bound(port: u16, rx: (usize, usize), tx: (usize, usize)) -> udp::S
 impl UdpEntry {
     pub(crate) fn new(port: u16, rx: SocketHandle, options: &UdpOptions) -> Self {
         let lanes = [Lane::new(port, options), Lane::new(port, options)];
-        Self { port, rx, lanes, slot: Slot::default(), closing: false }
+        Self { port, rx, lanes, slot: Slot::default(), sender: None, closing: false }
     }
 
     /// The lane for the next datagram, and how many were dropped to have one.
-    pub(crate) fn lane(&mut self) -> (&mut Lane, usize) {
+    ///
+    /// # Errors
+    /// When to ask again: the peers of both lanes may still answer.
+    pub(crate) fn lane(&mut self, now: Instant) -> Result<(&mut Lane, usize), Instant> {
+        // Stays in its lane while it can: changing lanes changes the order.
         let port = self.port;
-        let [first, second] = &mut self.lanes;
-        match (first.stuck, second.stuck) {
-            (None, _) => (first, 0),
-            (_, None) => (second, 0),
-            (Some(a), Some(b)) => {
-                let oldest = if a <= b { first } else { second };
-                let dropped = oldest.flush(port);
-                (oldest, dropped)
+        let [newer, older] = &mut self.lanes;
+        if let Some(since) = newer.stuck {
+            if let Some(before) = older.stuck {
+                let patience = time::after(before.min(since), PATIENCE);
+                if patience > now {
+                    return Err(patience);
+                }
             }
+            core::mem::swap(newer, older);
         }
+        let dropped = if newer.stuck.is_some() { newer.flush(port) } else { 0 };
+        Ok((newer, dropped))
     }
 
     /// Drops what is stuck for too long; returns how many datagrams those were.

@@ -85,8 +85,16 @@ impl UdpSocket {
         if let Err(error) = sendable(&state, data, to) {
             return Poll::Ready(Err(error));
         }
-        let Some(entry) = state.udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
-        let (lane, dropped) = entry.lane();
+        let State { udp, sched, now, .. } = &mut *state;
+        let Some(entry) = udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
+        let (lane, dropped) = match entry.lane(*now) {
+            Ok(lane) => lane,
+            Err(again) => {
+                entry.sender = Some(cx.waker().clone());
+                sched.hasten(Job::Udp(self.id), &mut entry.slot, again);
+                return Poll::Pending;
+            }
+        };
         let socket = lane.socket_mut();
         if data.len() > socket.payload_send_capacity() {
             return Poll::Ready(Err(NetError::TooLong));
@@ -98,12 +106,14 @@ impl UdpSocket {
             }
             Err(udp::SendError::Unaddressable) => Poll::Ready(Err(NetError::Unaddressable)),
             Err(udp::SendError::BufferFull) => {
-                socket.register_send_waker(cx.waker());
+                entry.sender = Some(cx.waker().clone());
                 Poll::Pending
             }
         };
         state.count_unreachable(dropped);
-        state.mark(Job::Udp(self.id));
+        if result.is_ready() {
+            state.mark(Job::Udp(self.id));
+        }
         result
     }
 }

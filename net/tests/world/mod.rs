@@ -18,6 +18,7 @@
     reason = "a test may fail by panic, and its numbers are small"
 )]
 
+pub(crate) mod frames;
 pub(crate) mod nic;
 
 use std::cell::{Cell, RefCell};
