@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +34,8 @@ impl Wake for Woken {
 pub(crate) struct Executor {
     tasks: RefCell<FuturesUnordered<Task>>,
     spawned: RefCell<Vec<Task>>,
+    /// The set cannot be asked while a task runs.
+    nr_tasks: Cell<usize>,
     woken: Arc<Woken>,
     waker: Waker,
 }
@@ -42,7 +44,7 @@ impl Executor {
     pub(crate) fn new() -> Self {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        Self { tasks: RefCell::default(), spawned: RefCell::default(), woken, waker }
+        Self { tasks: RefCell::default(), spawned: RefCell::default(), nr_tasks: Cell::new(0), woken, waker }
     }
 
     /// Starts a task; it runs for the first time in this turn.
@@ -56,9 +58,9 @@ impl Executor {
         self.woken.0.load(Ordering::Relaxed)
     }
 
-    /// Tasks that have not ended.
+    /// Tasks that have not ended, as of the last time that the executor looked.
     pub(crate) fn nr_tasks(&self) -> usize {
-        self.tasks.try_borrow().map_or(0, |tasks| tasks.len())
+        self.nr_tasks.get()
     }
 
     /// Runs the tasks that were woken, within the turn's budget.
@@ -72,7 +74,9 @@ impl Executor {
             // A task may spawn tasks: the list is not borrowed while it runs.
             let spawned = core::mem::take(&mut *self.spawned.borrow_mut());
             tasks.extend(spawned);
+            self.nr_tasks.set(tasks.len());
             while let Poll::Ready(Some(())) = Pin::new(&mut *tasks).poll_next(&mut cx) {}
+            self.nr_tasks.set(tasks.len());
         }
     }
 }
@@ -88,7 +92,6 @@ impl core::fmt::Debug for Executor {
 mod tests {
     use super::*;
     use alloc::rc::Rc;
-    use core::cell::Cell;
     use core::future::poll_fn;
 
     #[test]

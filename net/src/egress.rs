@@ -1,8 +1,8 @@
 //! The sending half of a turn: deadlines make jobs dirty, dirty jobs are polled in turn until the budget or the slots
 //! run out.
 //!
-//! No job sends more than a burst before the next one has its turn. A job that was stopped for want of a slot is the
-//! first of the next turn, and nothing is polled until then: time alone frees no slot.
+//! No job sends more than a burst before the next one has its turn. Without a free slot nothing is polled until one comes
+//! back: time alone frees none.
 
 use netfront::Nic;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
@@ -60,7 +60,8 @@ impl State {
     pub(crate) fn transmit<N: Nic>(&mut self, nic: &mut N) -> bool {
         let mut budget = self.limits.tx_budget.max(1);
         while budget > 0 {
-            if !self.link_up || nic.tx_exhausted() {
+            self.held_back = !self.link_up || nic.tx_exhausted();
+            if self.held_back {
                 bump(&mut self.counters.tx_exhausted);
                 return false;
             }
@@ -166,7 +167,11 @@ impl State {
         };
         let Some(slot) = slot else { return };
         if pumped.blocked {
-            self.sched.mark_first(job, slot);
+            // Who got something of the last slots waits behind those who got nothing.
+            match pumped.sent {
+                0 => self.sched.mark_first(job, slot),
+                _ => self.sched.mark(job, slot),
+            }
             return;
         }
         // A neighbour's address was asked for just now: an ARP frame may be sooner than the second.

@@ -35,6 +35,8 @@ pub(crate) struct State {
     /// The largest IP packet in one frame, bytes.
     pub(crate) mtu: usize,
     pub(crate) link_up: bool,
+    /// Nothing can be sent, however much there is, until the link comes up or a slot comes back: no reason for a turn.
+    pub(crate) held_back: bool,
     pub(crate) link_generation: u32,
     /// The time of the current or the last turn.
     pub(crate) now: Instant,
@@ -64,6 +66,7 @@ impl State {
             me: Me { mac: nic.mac(), address: None },
             mtu: nic.capabilities().ip_mtu(),
             link_up: nic.link_up(),
+            held_back: false,
             link_generation: nic.link_generation(),
             now,
             limits: config.limits,
