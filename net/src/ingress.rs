@@ -12,6 +12,7 @@ use crate::fragments::FragmentKey;
 use crate::sched::Job;
 use crate::state::State;
 use crate::status::{FrameKind, bump};
+use crate::tcp::conn::Owner;
 use crate::tcp::open::Admission;
 
 impl State {
@@ -106,9 +107,11 @@ impl State {
             segment.opens && newer && conn.time_wait.is_some() && self.listeners.contains_key(&port);
         if gives_way {
             bump(&mut self.counters.time_wait_recycled);
-            // An application that still holds it may read on.
-            self.conns.unmap(id);
-            self.mark(Job::Tcp(id));
+            match conn.owner {
+                Owner::Orphan => _ = self.remove(id),
+                // Who still holds it may read on.
+                _ => self.conns.unmap(id),
+            }
         }
         gives_way
     }
