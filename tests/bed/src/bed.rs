@@ -1,19 +1,19 @@
 //! The bed as a test sees it: a machine with Xen and dom0.
 
-use crate::agent::{Agent, Output};
+use crate::agent::Output;
 use crate::console::Console;
 use crate::domain::Domain;
 use crate::domcfg::{DomainConfig, Value};
 use crate::error::{Doing, Error, Kind, Result};
 use crate::hash::Key;
 use crate::image::Image;
+use crate::inner::Inner;
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::paths;
 use crate::progress::Progress;
-use crate::qemu::{self, Network};
+use crate::qemu::Network;
 use crate::vifs::Cards;
-use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -25,58 +25,6 @@ const COMMAND: Duration = Duration::from_secs(60);
 
 /// How long a file may stand still on its way to or from dom0.
 const TRANSFER: Duration = Duration::from_secs(60);
-
-/// What a bed and its domains share.
-#[derive(Debug)]
-pub(crate) struct Inner {
-    machine: Machine,
-    image: Image,
-    cards: Cards,
-    /// Files already in dom0: from a key of the host's file to the path in dom0.
-    uploads: Mutex<HashMap<String, String>>,
-}
-
-impl Inner {
-    pub(crate) const fn agent(&self) -> Agent {
-        self.machine.agent
-    }
-
-    pub(crate) fn alive(&self) -> bool {
-        self.machine.qemu.alive()
-    }
-
-    /// Runs a script in dom0; an error of the agent's says so if QEMU itself has ended.
-    pub(crate) fn exec(&self, script: &str, stdin: &[u8], limit: Duration) -> Result<Output> {
-        let result = self.machine.agent.exec(script, stdin, limit);
-        result.map_err(|error| if self.alive() { error } else { self.ended(error) })
-    }
-
-    /// Runs a script that must succeed, and returns what it printed.
-    pub(crate) fn run(&self, script: &str, limit: Duration) -> Result<String> {
-        let output = self.exec(script, b"", limit)?;
-        if output.success() {
-            return Ok(output.stdout);
-        }
-        let status = output.status.map_or_else(|| "a signal".to_owned(), |status| format!("status {status}"));
-        Err(Error::new(Kind::Command, format!("`{}` in dom0 ended with {status}", script.trim()))
-            .because(format!("{}{}", output.stdout, output.stderr)))
-    }
-
-    fn ended(&self, error: Error) -> Error {
-        let xen = qemu::tail(&self.machine.qemu.xen_log(), 20);
-        let said = self.machine.qemu.complaints();
-        error.because(format!("QEMU has ended. {said}\nXen's console ends with:\n{xen}"))
-    }
-
-    pub(crate) fn hypervisor_log(&self) -> Result<String> {
-        let bytes = paths::read(&self.machine.qemu.xen_log())?;
-        Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
-    }
-
-    pub(crate) fn complaints(&self) -> String {
-        self.machine.qemu.complaints()
-    }
-}
 
 /// Real Xen with a Linux dom0, running. Ends when it is dropped, and with the process at the latest.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! A guest on the bed.
 
-use crate::bed::Inner;
 use crate::console::{Console, Pattern};
 use crate::error::{Error, Kind, Result};
+use crate::inner::Inner;
 use crate::vifs::Card;
 use crate::xl::{self, DomainState, DomainStatus};
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! the modules, an init of our own and the agent. Everything comes from packages, nothing from the host, so the
 //! host's own release does not matter to what runs in dom0.
 
-use crate::cpio::Archive;
+use crate::dom0;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
 use crate::packages::{self, Package, XEN};
@@ -16,44 +16,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// The agent, built by `build.rs`.
-pub(crate) const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bed-agent"));
-const INIT: &str = include_str!("../dom0/init");
-const VIF_BRIDGE: &str = include_str!("../dom0/vif-bridge");
-
-/// Xen's programs that go into dom0; `xl` looks for its helpers beside itself.
-const XEN_PROGRAMS: &[&str] = &[
-    "libxl-save-helper",
-    "vchan-socket-proxy",
-    "xen-init-dom0",
-    "xenconsole",
-    "xenconsoled",
-    "xenstored",
-    "xenstore-control",
-    "xl",
-];
-
-const XENSTORE_PROGRAMS: &[&str] = &["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
-
-/// The modules that dom0 loads; what they need comes by itself.
-const MODULES: &[&str] = &[
-    "xenfs",
-    "xen-privcmd",
-    "xen-evtchn",
-    "xen-gntdev",
-    "xen-gntalloc",
-    "xen-netback",
-    "bridge",
-    "virtio_pci",
-    "virtio_net",
-    "virtio_blk",
-];
-
 /// The modules of a Linux guest; console, xenstore and the PVH entry are built into Debian's kernel.
 const GUEST_MODULES: &[&str] = &["xen-netfront"];
-
-/// `autoballoon`: dom0's memory is fixed by Xen's command line.
-const XL_CONF: &str = "autoballoon=\"off\"\n";
 
 /// Raised when the way the image is built changes.
 const RECIPE: &str = "1";
@@ -132,7 +96,7 @@ impl Image {
         let kernel = kernel::unpack(&paths::read(&find(&root.join("boot"), "vmlinuz-")?)?)?;
         paths::write(&work.join(Self::KERNEL), kernel)?;
         progress.step("packing dom0");
-        paths::write(&work.join(Self::DOM0), dom0(&root, &extra_root)?.pack())?;
+        paths::write(&work.join(Self::DOM0), dom0::tree(&root, &extra_root)?.pack())?;
         guest(&root, &work.join(Self::GUEST))?;
         for unpacked in [root, extra_root] {
             fs::remove_dir_all(&unpacked).doing(|| format!("removing {}", unpacked.display()))?;
@@ -170,13 +134,9 @@ pub(crate) fn prune(prefix: &str, mark: &str) {
 
 fn key_of(packages: &[Package]) -> String {
     let mut key = Key::default();
-    for part in [RECIPE, INIT, VIF_BRIDGE, XL_CONF] {
-        key.add(part);
-    }
-    key.add(AGENT);
-    for name in XEN_PROGRAMS.iter().chain(XENSTORE_PROGRAMS).chain(MODULES).chain(GUEST_MODULES) {
-        key.add(name);
-    }
+    key.add(RECIPE);
+    dom0::add_inputs(&mut key);
+    GUEST_MODULES.iter().for_each(|name| key.add(name));
     for package in packages {
         key.add(&package.file);
         key.add(&package.sha256);
@@ -213,95 +173,12 @@ fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {
     found.ok_or(prefix).doing(|| format!("looking in {} for a file that begins with", folder.display()))
 }
 
-/// dom0's tree.
-fn dom0(root: &Path, extra: &Path) -> Result<Archive> {
-    let mut tree = Archive::default();
-    for folder in ["bin", "sbin", "lib", "lib64"] {
-        tree.link(folder, &format!("usr/{folder}"));
-    }
-    for folder in ["usr/bin", "usr/sbin", "usr/lib", "dev", "proc", "sys", "run", "tmp", "root", "var"] {
-        tree.folder(folder);
-    }
-    tree.device("dev/console", 5, 1);
-    merge(&mut tree, extra, Path::new(""))?;
-    tree.link("usr/bin/sh", "busybox");
-    tree.host_file("usr/bin/busybox", &root.join("bin/busybox"))?;
-    for name in XEN_PROGRAMS {
-        let path = format!("usr/lib/xen-{XEN}/bin/{name}");
-        tree.host_file(&path, &root.join(&path))?;
-    }
-    for name in XENSTORE_PROGRAMS {
-        let path = format!("usr/bin/xenstore-{name}");
-        tree.host_file(&path, &root.join(&path))?;
-    }
-    libraries(&mut tree, root)?;
-    modules(&mut tree, root)?;
-    tree.link("init", "usr/sbin/bed-init");
-    tree.file("usr/sbin/bed-init", 0o755, INIT);
-    tree.file("usr/bin/bed-agent", 0o755, AGENT);
-    tree.file("etc/xen/scripts/vif-bridge", 0o755, VIF_BRIDGE);
-    tree.file("etc/xen/xl.conf", 0o644, XL_CONF);
-    tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
-    tree.file("etc/group", 0o644, "root:x:0:\n");
-    Ok(tree)
-}
-
-/// The shared libraries of all packages, and the loader.
-fn libraries(tree: &mut Archive, root: &Path) -> Result<()> {
-    for folder in ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"] {
-        let folder = root.join(folder);
-        for entry in
-            fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()
-        {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.contains(".so") {
-                tree.host_file(&format!("usr/lib/x86_64-linux-gnu/{name}"), &entry.path())?;
-            }
-        }
-    }
-    tree.link("usr/lib64/ld-linux-x86-64.so.2", "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
-    Ok(())
-}
-
-fn modules(tree: &mut Archive, root: &Path) -> Result<()> {
-    let mut list = String::new();
-    for module in modules::closure(&root.join("lib/modules"), MODULES)? {
-        let path = format!("usr/lib/modules/{}.ko", module.name);
-        tree.host_file(&path, &module.file)?;
-        list.push_str(&format!("/{path}\n"));
-    }
-    tree.file("etc/bed/modules", 0o644, list);
-    Ok(())
-}
-
 /// Keeps what a Linux guest is made of: busybox, and its modules in the order in which they are loaded.
 fn guest(root: &Path, to: &Path) -> Result<()> {
     paths::create_dir(to)?;
     paths::write(&to.join("busybox"), paths::read(&root.join("bin/busybox"))?)?;
     for (number, module) in modules::closure(&root.join("lib/modules"), GUEST_MODULES)?.iter().enumerate() {
         paths::write(&to.join(format!("{number:02}-{}.ko", module.name)), paths::read(&module.file)?)?;
-    }
-    Ok(())
-}
-
-/// Adds a whole package tree; what Debian keeps in `/lib` and so on goes below `/usr`, as the links above say.
-fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()> {
-    let folder = root.join(below);
-    for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()
-    {
-        let path = below.join(entry.file_name());
-        let meta = entry.metadata().doing(|| format!("looking at {}", path.display()))?;
-        let name = path.to_string_lossy();
-        if ["usr/share/doc", "usr/share/man", "usr/share/locale"].contains(&name.as_ref()) {
-            continue;
-        }
-        if meta.is_dir() {
-            merge(tree, root, &path)?;
-        } else {
-            let system = ["bin/", "sbin/", "lib/", "lib64/"].iter().any(|prefix| name.starts_with(prefix));
-            let place = if system { format!("usr/{name}") } else { name.into_owned() };
-            tree.host_file(&place, &entry.path())?;
-        }
     }
     Ok(())
 }

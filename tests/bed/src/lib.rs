@@ -40,13 +40,16 @@
 
 mod accel;
 mod agent;
+mod cfgparse;
 mod console;
 mod cpio;
+mod dom0;
 mod domain;
 mod domcfg;
 mod error;
 mod hash;
 mod image;
+mod inner;
 mod kernel;
 pub mod linux_domu;
 mod logs;

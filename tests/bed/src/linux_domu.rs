@@ -4,10 +4,10 @@
 
 use crate::bed::Bed;
 use crate::cpio::Archive;
+use crate::dom0::AGENT;
 use crate::domcfg::DomainConfig;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
-use crate::image::AGENT;
 use crate::paths::{self, bed_dir};
 use std::fs;
 

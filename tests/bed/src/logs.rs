@@ -1,7 +1,7 @@
 //! Collects what helps to understand a failure.
 
-use crate::bed::Inner;
 use crate::error::Result;
+use crate::inner::Inner;
 use crate::paths;
 use std::path::Path;
 use std::time::Duration;
