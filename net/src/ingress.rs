@@ -61,7 +61,7 @@ impl State {
     }
 
     fn feed_common<N: Nic>(&mut self, nic: &mut N) -> bool {
-        let sockets = u64::try_from(self.common.iter().count()).unwrap_or(0);
+        let sockets = u64::try_from(self.udp.len().saturating_add(1)).unwrap_or(0);
         self.counters.socket_visits = self.counters.socket_visits.wrapping_add(sockets);
         let result = self.iface.poll_ingress_single(self.now, nic, &mut self.common);
         self.mark(Job::Common);

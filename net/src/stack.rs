@@ -55,6 +55,7 @@ impl<N: Nic> Stack<N> {
         let mut state = self.net.state();
         bump(&mut state.counters.turns);
         state.now = time::instant(now);
+        state.touched = false;
         self.nic.reap();
         state.follow_link(&mut self.nic);
         let received = state.receive(&mut self.nic);

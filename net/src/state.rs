@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// Nothing can be sent, however much there is, until the link comes up or a slot comes back: no reason for a turn.
     pub(crate) held_back: bool,
     pub(crate) link_generation: u32,
+    /// An application did something since the last turn.
+    pub(crate) touched: bool,
     /// The time of the current or the last turn.
     pub(crate) now: Instant,
     pub(crate) limits: Limits,
@@ -68,6 +70,7 @@ impl State {
             link_up: nic.link_up(),
             held_back: false,
             link_generation: nic.link_generation(),
+            touched: false,
             now,
             limits: config.limits,
             conns: Conns::new(config.limits.connections, [rng.next(), rng.next()]),
@@ -102,6 +105,12 @@ impl State {
                 }
             }
         }
+    }
+
+    /// An application did something to a job: puts it on the list, and asks for a turn.
+    pub(crate) fn touch(&mut self, job: Job) {
+        self.touched = true;
+        self.mark(job);
     }
 
     /// Gives the interface this address and no other, and follows the consequences.

@@ -97,7 +97,7 @@ counters! {
     rx_budget_hits,
     /// Turns that ended with the transmit budget used up.
     tx_budget_hits,
-    /// Times that egress stopped because the interface had no slot.
+    /// Turns that had something to send and no slot, or no link.
     tx_exhausted,
     /// Sockets that smoltcp was made to look at, in ingress and egress together.
     socket_visits,

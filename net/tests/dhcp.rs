@@ -2,10 +2,13 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test may fail by panic"
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::std_instead_of_core,
+    reason = "a test runs on the host, may fail by panic, and its numbers are small"
 )]
 
 mod world;
@@ -53,6 +56,7 @@ impl Server {
         if let Some((from, ROUTER)) = parse_arp(frame) {
             return Some(arp(ArpOperation::Reply, ROUTER, from));
         }
+        // Nothing but DHCP is UDP here; a SYN is left without answer.
         let packet = parse_ipv4(frame, IpProtocol::Udp)?;
         let datagram = UdpPacket::new_checked(packet.payload()).unwrap();
         assert_eq!((datagram.src_port(), datagram.dst_port()), (68, 67));
@@ -160,6 +164,21 @@ fn a_lease_that_is_not_renewed_is_lost_and_another_one_is_taken() {
     server.address = Ipv4Address::new(10, 0, 2, 16);
     server.serve(&mut world, &raw, 5 * SECOND);
     assert_eq!(address(&net), Some(Ipv4Cidr::new(server.address, 24)));
+}
+
+#[test]
+fn connections_end_with_the_address_that_they_were_bound_to() {
+    let (mut world, net, raw, mut server) = client();
+    server.serve(&mut world, &raw, SECOND);
+    let connecting = net.clone();
+    let peer = IpEndpoint::new(ROUTER.into(), 80);
+    let options = net::TcpOptions { connect_timeout: Duration::from_secs(9999), ..Default::default() };
+    let result = world.spawn(async move { connecting.tcp_connect(peer, options).await.map(drop) });
+    server.serve(&mut world, &raw, SECOND);
+    server.refuse = true;
+    server.serve(&mut world, &raw, 1900 * SECOND);
+    assert_eq!(result.take(), Some(Err(net::NetError::AddressLost)));
+    assert_eq!(net.status().connections, 0);
 }
 
 #[test]

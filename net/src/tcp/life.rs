@@ -138,7 +138,7 @@ impl State {
         if conn.time_wait.is_some() {
             self.queue_time_wait(id);
         }
-        self.mark(Job::Tcp(id));
+        self.touch(Job::Tcp(id));
     }
 
     /// Forgets the connection at once, without a word to the peer. Always `false`: it is gone.

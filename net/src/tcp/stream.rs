@@ -112,7 +112,7 @@ impl TcpStream {
         if let Some(conn) = state.conns.get_mut(self.id) {
             change(conn);
         }
-        state.mark(Job::Tcp(self.id));
+        state.touch(Job::Tcp(self.id));
     }
 
     /// Waits until the connection that was asked for is there.
@@ -175,7 +175,7 @@ impl TcpStream {
         if socket.can_recv() {
             let taken = take(socket).map_err(|_| fault.unwrap_or(NetError::Closed));
             // The window may have opened.
-            state.mark(Job::Tcp(self.id));
+            state.touch(Job::Tcp(self.id));
             return Poll::Ready(taken);
         }
         if socket.may_recv() || matches!(socket.state(), tcp::State::SynSent | tcp::State::SynReceived) {
@@ -228,7 +228,7 @@ impl TcpStream {
             return Poll::Pending;
         }
         let put = put(socket).map_err(|_| NetError::Closed);
-        state.mark(Job::Tcp(self.id));
+        state.touch(Job::Tcp(self.id));
         Poll::Ready(put)
     }
 
