@@ -149,7 +149,7 @@ impl Hypervisor for Guest {
 
     fn sched_block(&self) {
         self.domain.count(|counters| counters.blocks += 1);
-        self.world.block(&self.domain);
+        self.world.block(&[&self.domain]);
     }
 
     fn sched_yield(&self) {

@@ -2,6 +2,7 @@
 
 use crate::builder::{Builder, GuestConfig, build_guest};
 use crate::console::Console;
+use crate::domain::Domain;
 use crate::guest::Guest;
 use crate::netback::{Netback, VifConfig};
 use crate::peer::Peer;
@@ -83,7 +84,7 @@ impl Sim {
     #[must_use]
     pub fn peer(&self, id: DomId) -> Peer {
         if self.world.domain(id).is_none() {
-            self.world.add_domain(crate::domain::Domain::service(id));
+            self.world.add_domain(Domain::service(id));
         }
         Peer::new(Weak::clone(&self.world.me), id)
     }
@@ -91,6 +92,12 @@ impl Sim {
     /// Lets the other domains run until none of them has anything to do. Virtual time stands still.
     pub fn run(&self) {
         self.world.run();
+    }
+
+    /// `SCHEDOP_block` of several guests at once, for a test that runs them in turns: until one of them has an event.
+    pub fn block(&self, guests: &[Guest]) {
+        let domains: Vec<&Domain> = guests.iter().map(Guest::domain).collect();
+        self.world.block(&domains);
     }
 
     /// Moves virtual time on by `ns`; everything that is due meanwhile happens in its order.

@@ -111,21 +111,21 @@ impl World {
         self.run();
     }
 
-    /// `SCHEDOP_block` of a guest.
-    pub(crate) fn block(&self, domain: &Domain) {
+    /// `SCHEDOP_block` of guests: until one of them has an event.
+    pub(crate) fn block(&self, guests: &[&Domain]) {
         loop {
-            if Self::upcall_pending(domain) {
+            if guests.iter().any(|domain| Self::upcall_pending(domain)) {
                 return;
             }
             self.run();
-            if Self::upcall_pending(domain) {
+            if guests.iter().any(|domain| Self::upcall_pending(domain)) {
                 return;
             }
             let Some(next) = self.next_deadline() else {
+                let ids: Vec<DomId> = guests.iter().map(|domain| domain.id).collect();
                 panic!(
-                    "domain {} blocks for ever: no event is pending, no timer is set, and no other domain has \
+                    "{ids:?} blocks for ever: no event is pending, no timer is set, and no other domain has \
                      anything to do. Was a notification forgotten?\n{}",
-                    domain.id,
                     self.dump()
                 );
             };

@@ -1,0 +1,85 @@
+//! What can be above a device: the stack, or a mirror that sends every frame back.
+
+use net::{Addressing, Config, Ipv4Address, Ipv4Cidr, Limits, Stack, Turn};
+use netfront::{NetDevice, Nic as _};
+use smoltcp::phy::{Device as _, RxToken as _, TxToken as _};
+use smoltcp::time::Instant;
+use xen::SystemTime;
+use xen_sim::Guest;
+
+/// Something above a device that works in turns.
+pub(crate) trait Upper {
+    fn turn(&mut self, now: SystemTime) -> Turn;
+    fn device(&self) -> &NetDevice<Guest>;
+}
+
+/// The stack of the image.
+pub(crate) type Network = Stack<NetDevice<Guest>>;
+
+impl Upper for Network {
+    fn turn(&mut self, now: SystemTime) -> Turn {
+        let turn = Self::turn(self, now);
+        Turn { more: turn.more || self.net().has_work(), ..turn }
+    }
+
+    fn device(&self) -> &NetDevice<Guest> {
+        self.nic()
+    }
+}
+
+/// The stack with the address 10.0.0.`last`.
+pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> Network {
+    move |device, now| {
+        let address = Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, last), 24);
+        let config = Config {
+            addressing: Addressing::Static { address, gateway: None, dns: vec![] },
+            hostname: "pond".to_owned(),
+            seed: 7 + u64::from(last),
+            limits: Limits::default(),
+        };
+        Stack::new(device, config, now)
+    }
+}
+
+/// Sends every frame back as it came, byte by byte, and keeps a copy.
+pub(crate) struct Mirror {
+    device: NetDevice<Guest>,
+    /// Frames that are to be sent without having come.
+    pub(crate) outgoing: Vec<Vec<u8>>,
+    pub(crate) seen: Vec<Vec<u8>>,
+}
+
+impl Mirror {
+    pub(crate) fn new(device: NetDevice<Guest>, _: SystemTime) -> Self {
+        Self { device, outgoing: vec![], seen: vec![] }
+    }
+}
+
+impl Upper for Mirror {
+    fn turn(&mut self, _: SystemTime) -> Turn {
+        self.device.reap();
+        while let Some((rx, tx)) = self.device.receive(Instant::ZERO) {
+            let frame = rx.consume(<[u8]>::to_vec);
+            tx.consume(frame.len(), |into| into.copy_from_slice(&frame));
+            self.seen.push(frame);
+        }
+        while !self.outgoing.is_empty() {
+            let Some(tx) = self.device.transmit(Instant::ZERO) else { break };
+            let frame = self.outgoing.remove(0);
+            tx.consume(frame.len(), |into| into.copy_from_slice(&frame));
+        }
+        self.device.flush();
+        Turn { next: None, more: self.device.final_check() }
+    }
+
+    fn device(&self) -> &NetDevice<Guest> {
+        &self.device
+    }
+}
+
+/// A frame of `len` bytes with a pattern that `seed` decides, of a protocol that nobody knows.
+pub(crate) fn frame(len: usize, seed: usize) -> Vec<u8> {
+    let mut frame: Vec<u8> = (0..len).map(|at| (at * 31 + seed * 17 + at / 253) as u8).collect();
+    frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+    frame
+}
