@@ -62,7 +62,9 @@ impl State {
         while budget > 0 {
             self.held_back = !self.link_up || nic.tx_exhausted();
             if self.held_back {
-                bump(&mut self.counters.tx_exhausted);
+                if self.sched.dirty() > 0 {
+                    bump(&mut self.counters.tx_exhausted);
+                }
                 return false;
             }
             let Some(job) = self.sched.take() else { return false };

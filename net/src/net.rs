@@ -100,12 +100,12 @@ impl Net {
         }
     }
 
-    /// An application wrote, read or closed something: a turn is due. Not while nothing can be sent: the event that
-    /// changes this brings a turn of its own.
+    /// An application wrote, read or closed something since the last turn: a turn is due. Not while nothing can be
+    /// sent: the event that changes this brings a turn of its own.
     #[must_use]
     pub fn has_work(&self) -> bool {
         let state = self.0.borrow();
-        state.sched.dirty() > 0 && !state.held_back
+        state.touched && !state.held_back
     }
 }
 
