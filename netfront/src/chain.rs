@@ -44,10 +44,10 @@ impl Sum {
 
 impl RxQueue {
     /// Takes in a frame of several slots, or with extras, whose first response is this one.
-    pub(crate) fn accept_chain(&mut self, first: NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+    pub(crate) fn accept_chain(&mut self, first: &NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
         let flags = NetRxFlags::from_bits_retain(first.flags);
         let mut sum = Sum::default();
-        self.collect(&first, page, &mut sum);
+        self.collect(first, page, &mut sum);
         if flags.contains(NetRxFlags::EXTRA_INFO) {
             self.collect_extras(&mut sum);
         }
@@ -143,9 +143,7 @@ impl RxQueue {
             self.return_piece(piece, Clearing::Copied);
         }
         self.chain = chain;
-        self.stats.packets = self.stats.packets.wrapping_add(1);
         self.stats.copied_packets = self.stats.copied_packets.wrapping_add(1);
-        add(&mut self.stats.bytes, len);
         add(&mut self.stats.copied_bytes, len);
         self.current = Current::Copied { len };
     }

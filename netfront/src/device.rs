@@ -202,6 +202,8 @@ impl<M: Machine> NetDevice<M> {
             rx_pool_stats.add(&pools.rx.stats());
             tx_pool_stats.add(&pools.tx.stats());
         }
+        rx.packets = rx.copied_packets.wrapping_add(rx.lent_packets);
+        rx.bytes = rx.copied_bytes.wrapping_add(rx.lent_bytes);
         let accounts = self.accounting();
         let (rx_pool, tx_pool) = accounts.unwrap_or_default();
         Stats {

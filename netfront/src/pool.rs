@@ -262,12 +262,11 @@ impl<A: Access> Pool<A> {
     fn add<M: Machine>(&mut self, xen: &Xen<M>, count: usize) -> Result<(), PoolError> {
         let Some(backend) = self.backend else { return Ok(()) };
         let after = self.total.saturating_add(count);
-        let short = PoolError::Memory { have: self.free.len(), need: FEWEST };
         if self.free.try_reserve_exact(after.saturating_sub(self.free.len())).is_err() {
-            return Err(short);
+            return Err(self.out_of_memory());
         }
         for _ in 0..count {
-            let page = xen.machine.alloc_page().ok_or(short)?;
+            let page = xen.machine.alloc_page().ok_or_else(|| self.out_of_memory())?;
             match xen.grants.grant(page, backend) {
                 Ok(page) => {
                     self.free.push(page);
@@ -280,6 +279,10 @@ impl<A: Access> Pool<A> {
             }
         }
         Ok(())
+    }
+
+    const fn out_of_memory(&self) -> PoolError {
+        PoolError::Memory { have: self.free.len(), need: FEWEST }
     }
 
     /// Gives pages back that were not needed since the last call: half of those that were always free, a step at most.

@@ -209,13 +209,11 @@ impl Queue {
 
     /// The end of the connection. The pools with all their pages, and ring pages that the backend does not let go of.
     pub(crate) fn close<M: Machine>(self, xen: &Xen<M>) -> Closed {
-        let (rx_stats, rx_tally) = (self.rx.stats, self.rx.tally);
-        let tx_tally = self.tx.tally;
-        let (rx_page, rx) = self.rx.close();
+        let (mut tally, tx_tally) = (self.rx.tally, self.tx.tally);
+        tally.add(&tx_tally);
+        let (rx_page, rx, rx_stats) = self.rx.close();
         let (tx_page, tx, tx_stats) = self.tx.close();
         let lost = dismantle(xen, &self.channels, [rx_page, tx_page]).collect();
-        let mut tally = rx_tally;
-        tally.add(&tx_tally);
         Closed { pools: Pools { rx, tx }, rx_stats, tx_stats, tally, lost }
     }
 }

@@ -101,6 +101,10 @@ pub struct RxQueue {
     pub(crate) scratch: Box<[u8]>,
     /// Frames of at least so many bytes are lent; more than any frame has, if the backend is not trusted.
     lend_from: usize,
+    /// Flags that need a closer look.
+    unusual: NetRxFlags,
+    /// Ring indexes up to which responses and requests were counted.
+    counted: (u32, u32),
     pub(crate) stats: RxStats,
     pub(crate) tally: Tally,
 }
@@ -111,7 +115,11 @@ impl RxQueue {
     pub fn new(ring: RxRing, pool: Pool<ReadWrite>, policy: RxPolicy) -> Self {
         // Without scatter-gather no frame is longer than a page.
         let scratch = if policy.scatter_gather { policy.max_frame.max(PAGE_SIZE) } else { PAGE_SIZE };
+        let mut unusual = NetRxFlags::MORE_DATA | NetRxFlags::EXTRA_INFO;
+        unusual.set(NetRxFlags::CSUM_BLANK, !policy.checksum_offload);
         Self {
+            unusual,
+            counted: (ring.rsp_cons(), ring.rsp_cons()),
             ring,
             slots: RxSlots::default(),
             pool,
@@ -156,7 +164,6 @@ impl RxQueue {
     pub(crate) fn take_response(&mut self) -> Result<Option<(NetifRxResponse, RxPage)>, Misbehaviour> {
         let slot = slot_of(self.ring.rsp_cons());
         let Some(response) = self.ring.take_response() else { return Ok(None) };
-        self.stats.responses = self.stats.responses.wrapping_add(1);
         if response.id != u16::from(slot) {
             // The page stays in its slot: nobody knows which one the backend is done with.
             return Err(Misbehaviour::RxId { expected: slot, found: response.id });
@@ -172,7 +179,6 @@ impl RxQueue {
     pub(crate) fn take_extra(&mut self) -> Option<[u8; 8]> {
         let slot = slot_of(self.ring.rsp_cons());
         let response = self.ring.take_response()?;
-        self.stats.responses = self.stats.responses.wrapping_add(1);
         if let Some(page) = self.slots.take(slot) {
             self.pool.put(page);
         }
@@ -182,11 +188,28 @@ impl RxQueue {
     /// Takes in a frame whose first response is this one: lent, or copied, or refused with all its pages back.
     #[inline]
     fn accept(&mut self, response: NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+        // A negative status is a length that no page holds.
+        let (offset, len) = (usize::from(response.offset), usize::from(response.status.cast_unsigned()));
         let flags = NetRxFlags::from_bits_retain(response.flags);
-        if flags.intersects(NetRxFlags::MORE_DATA.union(NetRxFlags::EXTRA_INFO)) {
+        let usual = !flags.intersects(self.unusual)
+            && len >= usize::from(ETHERNET_HEADER)
+            && len <= self.policy.max_frame
+            && offset.saturating_add(len) <= PAGE_SIZE;
+        if usual {
+            self.present(Piece { page, offset, len });
+            return Ok(());
+        }
+        self.accept_unusual(&response, page)
+    }
+
+    /// As [`RxQueue::accept`], for what is not one good slot by itself.
+    #[cold]
+    fn accept_unusual(&mut self, response: &NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+        let flags = NetRxFlags::from_bits_retain(response.flags);
+        if flags.intersects(NetRxFlags::MORE_DATA | NetRxFlags::EXTRA_INFO) {
             return self.accept_chain(response, page);
         }
-        let extent = extent(&response).and_then(|extent| self.check_frame(flags, extent.1).map(|()| extent));
+        let extent = extent(response).and_then(|extent| self.check_frame(flags, extent.1).map(|()| extent));
         match extent {
             Ok((offset, len)) => {
                 self.present(Piece { page, offset, len });
@@ -200,7 +223,6 @@ impl RxQueue {
     }
 
     /// The rules for a whole frame.
-    #[inline]
     pub(crate) fn check_frame(&self, flags: NetRxFlags, len: usize) -> Result<(), Refusal> {
         if len > self.policy.max_frame {
             return Err(Misbehaviour::RxLong(u32::try_from(len).unwrap_or(u32::MAX)).into());
@@ -217,9 +239,7 @@ impl RxQueue {
     /// A good frame in one page: lends it, or copies it out.
     #[inline]
     pub(crate) fn present(&mut self, piece: Piece) {
-        self.stats.packets = self.stats.packets.wrapping_add(1);
         let len = piece.len;
-        add(&mut self.stats.bytes, len);
         if len >= self.lend_from {
             self.stats.lent_packets = self.stats.lent_packets.wrapping_add(1);
             add(&mut self.stats.lent_bytes, len);
@@ -294,7 +314,6 @@ impl RxQueue {
                 break;
             }
             self.slots.put(slot, page);
-            self.stats.requests = self.stats.requests.wrapping_add(1);
         }
         true
     }
@@ -302,7 +321,18 @@ impl RxQueue {
     /// Shows the backend what was posted; whether it wants to be notified.
     #[must_use = "a backend that wants a notification and gets none sleeps on"]
     pub fn push(&mut self) -> bool {
+        self.count_slots();
         self.ring.has_unpushed() && self.ring.push_requests_and_check_notify()
+    }
+
+    /// Counts responses taken and requests written since the last call: once a turn, not once a packet.
+    fn count_slots(&mut self) {
+        let rsp_cons = self.ring.rsp_cons();
+        let req_prod = rsp_cons.wrapping_add(self.ring.outstanding());
+        let (responses, requests) = core::mem::replace(&mut self.counted, (rsp_cons, req_prod));
+        let (responses, requests) = (rsp_cons.wrapping_sub(responses), req_prod.wrapping_sub(requests));
+        self.stats.responses = self.stats.responses.wrapping_add(u64::from(responses));
+        self.stats.requests = self.stats.requests.wrapping_add(u64::from(requests));
     }
 
     /// The last look before sleep: whether there is a frame, or a response.
@@ -324,19 +354,19 @@ impl RxQueue {
         self.pool.account(in_ring, lent)
     }
 
-    /// The end of the connection: the ring's page, and the pool with all its pages.
+    /// The end of the connection: the ring's page, the pool with all its pages, and what was counted.
     #[must_use]
-    pub fn close(mut self) -> (RxPage, Pool<ReadWrite>) {
+    pub fn close(mut self) -> (RxPage, Pool<ReadWrite>, RxStats) {
+        self.count_slots();
         self.release();
         for page in self.slots.drain().chain(self.chain.drain(..).map(|piece| piece.page)) {
             self.pool.put(page);
         }
-        (self.ring.into_page(), self.pool)
+        (self.ring.into_page(), self.pool, self.stats)
     }
 }
 
 /// Where the data of a response lies in its page: offset and length in bytes, within the page and not empty.
-#[inline]
 pub(crate) fn extent(response: &NetifRxResponse) -> Result<(usize, usize), Refusal> {
     let Ok(len) = u16::try_from(response.status) else {
         return Err(match NetifRsp::try_from(response.status) {

@@ -77,6 +77,7 @@ impl TxQueue {
     pub fn reap(&mut self) -> Result<u32, Misbehaviour> {
         let responses = self.ring.unconsumed_responses().map_err(Misbehaviour::TxRing)?;
         if responses > 0 {
+            self.stats.responses = self.stats.responses.wrapping_add(u64::from(responses));
             while let Some(response) = self.ring.take_response() {
                 self.complete(response)?;
             }
@@ -87,7 +88,6 @@ impl TxQueue {
     /// One response: its page goes back to the pool, its status is counted.
     #[inline]
     fn complete(&mut self, response: NetifTxResponse) -> Result<(), Misbehaviour> {
-        self.stats.responses = self.stats.responses.wrapping_add(1);
         if response.status != NetifRsp::Okay.raw() {
             self.note_status(response.status)?;
         }
