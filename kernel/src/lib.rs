@@ -6,7 +6,7 @@
 //!   loop: dispatch events ─► xenstore, console ─► stack's turn ─► timers ─► tasks ─► nothing to do? block in Xen
 //! ```
 //!
-//! An appliance is a binary that names its main task with [`main!`] and gets a [`System`]. Everything runs on one vCPU,
+//! An appliance is a binary that names its main task with [`main!`] and gets a `System`. Everything runs on one vCPU,
 //! in one loop, with interrupts off but for the moment of sleep: what a queue per vCPU would have to undo is nothing.
 
 #![no_std]
