@@ -29,7 +29,14 @@ impl Connection {
     /// See [`XenStore::pump`](crate::xenstore::XenStore::pump).
     pub(super) fn pump(&self, h: &impl Hypervisor) -> bool {
         let mut wakers = Vec::new();
-        let (outcome, port) = self.with(|state| (state.pump(&mut wakers), state.port));
+        let (outcome, port, refused) = self.with(|state| {
+            let before = state.stats.refused_silently;
+            let outcome = state.pump(&mut wakers);
+            (outcome, state.port, state.stats.refused_silently.wrapping_sub(before))
+        });
+        if refused != 0 {
+            log::warn!("xenstore: xenstored refused {refused} requests that renew a watch or clean up");
+        }
         let moved = outcome.unwrap_or_else(|broken| {
             log::error!("xenstore: the connection is broken: {broken}");
             false

@@ -13,6 +13,7 @@
 //!
 //! Nothing here calls or drops a waker: they are handed out, to [`Connection`](super::connection::Connection).
 
+use crate::Errno;
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::ids::EvtchnPort;
 use crate::shared::Shared;
@@ -167,6 +168,10 @@ impl State {
                     self.request_unattended(Kind::TransactionEnd, tx_id, &[b"F\0"]);
                 }
             }
+            // The daemon has the watch already, or no more, or has nothing to reset: as it should be.
+            (Kind::Watch, Some(Err(Failure::Refused(XsErrno::Known(Errno::EEXIST)))))
+            | (Kind::Unwatch, Some(Err(Failure::Refused(XsErrno::Known(Errno::ENOENT)))))
+            | (Kind::ResetWatches, Some(Err(Failure::Refused(XsErrno::Known(Errno::ENOSYS))))) => {}
             (_, Some(Err(Failure::Refused(_) | Failure::Fault(_)))) => {
                 self.stats.refused_silently = self.stats.refused_silently.wrapping_add(1);
             }
@@ -311,6 +316,12 @@ impl State {
             self.open_transactions = self.open_transactions.saturating_sub(1);
         }
         current
+    }
+
+    /// Makes the ids go on after `id`.
+    #[cfg(test)]
+    pub(super) const fn set_last_id(&mut self, id: u32) {
+        self.last_id = id;
     }
 
     pub(super) const fn is_current(&self, epoch: u32) -> bool {

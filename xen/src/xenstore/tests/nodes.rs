@@ -184,6 +184,22 @@ fn a_dropped_request_that_was_sent_keeps_its_id_until_it_is_answered() {
 }
 
 #[test]
+fn ids_that_wrap_around_skip_0_and_those_in_use() {
+    let mut w = World::new();
+    w.stub.set("a", "A");
+    w.stub.silent = true;
+    let store = w.store.clone();
+    w.start_and_drop(store.read("a"), 1);
+    store.connection.with(|state| state.set_last_id(u32::MAX - 1));
+    w.stub.silent = false;
+    for _ in 0..3 {
+        assert_eq!(w.run(store.read("a")).unwrap(), "A");
+    }
+    let ids: Vec<_> = w.stub.seen.iter().map(|seen| seen.req_id).collect();
+    assert_eq!(ids, [1, u32::MAX, 2, 3], "1 was never answered");
+}
+
+#[test]
 fn a_dropped_request_that_is_half_sent_goes_out_whole() {
     let mut w = World::new();
     let store = w.store.clone();
