@@ -25,14 +25,14 @@ pub fn html(status: &Status) -> String {
     tiles(&mut html, status);
     html.add(format_args!("</div>\n"));
     for (number, interface) in status.interfaces.iter().enumerate() {
-        html.add(format_args!("<div class=\"grid\">\n"));
         pools(&mut html, number, interface, status);
+    }
+    html.add(format_args!("<div class=\"columns\">\n"));
+    for (number, interface) in status.interfaces.iter().enumerate() {
         traffic(&mut html, number, interface);
         trouble(&mut html, number, interface);
         stack(&mut html, number, interface);
-        html.add(format_args!("</div>\n"));
     }
-    html.add(format_args!("<div class=\"grid\">\n"));
     guest(&mut html, status);
     html.add(format_args!("</div>\n"));
     bottom(&mut html, status);
@@ -208,9 +208,9 @@ fn trouble(html: &mut Html, number: usize, interface: &InterfaceStatus) {
     if let Some(mismatch) = mismatch {
         html.add(format_args!("<p class=\"alarm\">Pages do not add up: {}</p>\n", Text(mismatch)));
     }
-    html.add(format_args!("<table>\n"));
+    html.add(format_args!("<table class=\"quiet\">\n"));
     html.rows(format_args!("interfaces.{number}.misbehaviour"), misbehaviour, Mood::Alarm);
-    html.add(format_args!("</table>\n</section>\n"));
+    html.add(format_args!("</table>\n<p class=\"none\">None.</p>\n</section>\n"));
 }
 
 fn stack(html: &mut Html, number: usize, interface: &InterfaceStatus) {

@@ -1,5 +1,16 @@
 //! A guest that does not exist: every key of the status, each number another.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test"
+)]
+
 use web::site::Source;
 use web::site::status::{
     Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Pool, Sockets, Status,

@@ -1,0 +1,243 @@
+//! What is published: the JSON, the metrics and the page tell the same, and are what they claim to be.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test"
+)]
+
+mod support;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use support::Does::Sends;
+use support::fake::Fake;
+use support::{ask, run};
+use web::http::{Limits, Server};
+use web::site::status::Status;
+use web::site::{Source, StatusSite};
+
+fn get(path: &str) -> String {
+    let reply = ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).reply();
+    assert_eq!(reply.code, 200);
+    reply.body
+}
+
+fn json() -> Value {
+    serde_json::from_str(&get("/status.json")).unwrap()
+}
+
+#[test]
+fn the_json_has_everything_that_was_promised() {
+    let json = json();
+    let status = Fake(42).status().summed();
+    for (path, value) in [
+        ("/format", 1),
+        ("/uptime_ms", status.uptime_ms),
+        ("/packets/received", status.packets.received),
+        ("/bytes/sent", status.bytes.sent),
+        ("/pool/free", status.pool.free),
+        ("/pool/in_ring", status.pool.in_ring),
+        ("/pool/lent", status.pool.lent),
+        ("/pool/quarantined", 1),
+        ("/grants/issued", 1026),
+        ("/notifications/sent", status.notifications.sent),
+        ("/notifications/received", status.notifications.received),
+        ("/hypercalls/evtchn_send", status.hypercalls.count("evtchn_send")),
+        ("/drops/malformed", status.drops.count("malformed")),
+        ("/heap/free_bytes", 21 << 20),
+        ("/interfaces/0/rx/lent_bytes", status.interfaces[0].rx.count("lent_bytes")),
+        ("/interfaces/0/backend", 0),
+    ] {
+        assert_eq!(json.pointer(path), Some(&Value::from(value)), "{path}");
+    }
+    assert_eq!(json["addresses"][0], "10.0.2.15/24");
+    assert_eq!(json["hostname"], "pond <&> \"mill\"");
+    assert_eq!(json["interfaces"][0]["mismatch"], Value::Null);
+    // The server's own counters: the request that asks for them is the first.
+    assert_eq!(json["http"]["connections_open"], 1);
+}
+
+/// Every key, by the names that stand in the tables of `STATUS.md`.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                assert!(
+                    key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
+                    "{key:?}"
+                );
+                found.insert(key.clone());
+                keys(value, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_json_is_explained() {
+    let explained = include_str!("../STATUS.md");
+    let mut found = BTreeSet::new();
+    keys(&json(), &mut found);
+    let missing: Vec<_> = found.iter().filter(|key| !explained.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "STATUS.md says nothing of {missing:?}");
+}
+
+#[test]
+fn the_metrics_are_in_order() {
+    let metrics = get("/metrics");
+    let (mut current, mut seen, mut samples) = (String::new(), BTreeSet::new(), BTreeSet::new());
+    for line in metrics.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(kind == "counter" || kind == "gauge", "{line}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            assert!(seen.insert(name.to_owned()), "{name} stands in two places");
+            name.clone_into(&mut current);
+        } else if !line.starts_with("# HELP ") {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            assert_eq!(series.split('{').next(), Some(current.as_str()), "{line}");
+            assert!(samples.insert(series.to_owned()), "{series} stands twice");
+            value.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
+        }
+    }
+    let json = json();
+    for (series, path) in [
+        (
+            "millpond_pool_pages{interface=\"0\",direction=\"rx\",state=\"lent\"}",
+            "/interfaces/0/rx_pool/lent",
+        ),
+        ("millpond_hypercalls_total{kind=\"block\"}", "/hypercalls/block"),
+        ("millpond_rx_packets_total{interface=\"0\"}", "/packets/received"),
+        ("millpond_grants_issued_total", "/grants/issued"),
+    ] {
+        assert!(metrics.contains(&format!("\n{series} {}\n", json.pointer(path).unwrap())), "{series}");
+    }
+    let uptime = json["uptime_ms"].as_u64().unwrap();
+    assert!(metrics.contains(&format!("\nmillpond_uptime_seconds {}.{:03}\n", uptime / 1000, uptime % 1000)));
+    assert!(metrics.contains("hostname=\"pond <&> \\\"mill\\\"\""));
+}
+
+/// Elements of HTML that have no end.
+const VOID: &[&str] = &["meta", "link", "br"];
+
+/// The page without what is inside of `<style>` and `<script>`.
+fn markup(page: &str) -> String {
+    let (before, style) = page.split_once("<style>").unwrap();
+    let (_, rest) = style.split_once("</style>").unwrap();
+    let (middle, script) = rest.split_once("<script>").unwrap();
+    let (_, end) = script.split_once("</script>").unwrap();
+    [before, middle, end].concat()
+}
+
+#[test]
+fn the_page_is_well_formed() {
+    let page = get("/");
+    assert!(page.starts_with("<!DOCTYPE html>\n"));
+    let markup = markup(&page);
+    let mut open = Vec::new();
+    for tag in markup.split('<').skip(2) {
+        let (tag, text) = tag.split_once('>').expect("a tag ends before the next one begins");
+        assert!(!text.contains('>') && !tag.contains('&') || tag.contains("=\""), "{tag}");
+        let name = tag.split([' ', '\n']).next().unwrap();
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "</{name}>");
+        } else if !tag.ends_with('/') && !VOID.contains(&name) {
+            open.push(name);
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+    }
+    assert_eq!(open, Vec::<&str>::new());
+    assert!(markup.contains("<h1>pond &lt;&amp;&gt; &quot;mill&quot;</h1>"));
+    let ids: Vec<_> = markup.match_indices("id=\"").collect();
+    assert_eq!(ids.len(), 1, "each id once");
+}
+
+#[test]
+fn the_page_needs_nothing_but_itself() {
+    let page = get("/");
+    for attribute in ["src=\"", "@import", "url("] {
+        assert!(!page.contains(attribute), "{attribute}");
+    }
+    let markup = markup(&page);
+    for (at, _) in markup.match_indices("href=\"") {
+        let target = markup[at + 6..].split('"').next().unwrap();
+        assert!(
+            target.starts_with("data:") || ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).reply().code == 200,
+            "{target}"
+        );
+    }
+}
+
+/// The value of an attribute of a tag.
+fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+    tag.split_once(&format!(" {name}=\""))?.1.split('"').next()
+}
+
+#[test]
+fn every_number_of_the_page_is_that_of_the_json() {
+    let (page, json) = (get("/"), json());
+    let find = |path: &str| json.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_u64);
+    let mut numbers = 0;
+    for tag in markup(&page).split('<') {
+        if let (Some(path), Some(unit)) = (attribute(tag, "data-k"), attribute(tag, "data-f")) {
+            let shown = tag.split_once('>').unwrap().1;
+            let value = find(path).unwrap_or_else(|| panic!("{path} is not in the JSON"));
+            if unit == "n" {
+                assert_eq!(shown.replace('\u{202f}', ""), value.to_string(), "{path}");
+            }
+            numbers += 1;
+        }
+        for name in ["data-rate", "data-bytes", "data-more", "data-gauge", "data-part"] {
+            if let Some(path) = attribute(tag, name) {
+                assert!(find(path).is_some(), "{name}={path} is not in the JSON");
+            }
+        }
+        for path in attribute(tag, "data-of").into_iter().flat_map(|paths| paths.split('+')) {
+            assert!(find(path).is_some(), "{path} is not in the JSON");
+        }
+    }
+    assert!(numbers > 80, "{numbers}");
+}
+
+#[test]
+fn the_kilobyte_is_a_kilobyte_of_text() {
+    let body = get("/1k");
+    assert_eq!((body.len(), body.lines().count()), (1024, 16));
+}
+
+/// A guest without an interface, right after its start.
+struct Newborn;
+
+impl Source for Newborn {
+    fn status(&self) -> Status {
+        Status { name: "web", ..Status::default() }
+    }
+}
+
+#[test]
+fn a_guest_without_network_or_anything_has_its_pages_too() {
+    let server = Server::new(StatusSite::new(Newborn), Limits::default());
+    for (path, code) in
+        [("/", 200), ("/status.json", 200), ("/metrics", 200), ("/healthz", 503), ("/readyz", 503)]
+    {
+        let outcome = run(&server, vec![Sends(format!("GET {path} HTTP/1.0\r\n\r\n").into_bytes())]);
+        let reply = outcome.reply();
+        assert_eq!(reply.code, code, "{path}");
+        if code == 503 {
+            assert_eq!(reply.body, "no network interface\n");
+        }
+    }
+}
+
+#[test]
+fn a_healthy_guest_says_ok() {
+    assert_eq!((get("/healthz").as_str(), get("/readyz").as_str()), ("ok\n", "ok\n"));
+}

@@ -1,0 +1,216 @@
+//! A client in memory: what it sends in which pieces and when, and what it got.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test"
+)]
+#![allow(dead_code, reason = "each test uses a part")]
+
+pub(crate) mod fake;
+
+use core::cell::{Cell, RefCell};
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use web::http::{Limits, Server, Site};
+use web::site::StatusSite;
+
+/// What a client does next.
+pub(crate) enum Does {
+    /// Sends bytes.
+    Sends(Vec<u8>),
+    /// Sends nothing for so many seconds.
+    Waits(u64),
+    /// Closes its direction. Without this, it stays and sends no more.
+    Closes,
+}
+
+#[derive(Default)]
+struct Line {
+    script: VecDeque<Does>,
+    got: Vec<u8>,
+    writes: Vec<usize>,
+    /// Bytes that the client still takes.
+    takes: usize,
+}
+
+struct Stream(Rc<RefCell<Line>>);
+
+impl ErrorType for Stream {
+    type Error = ErrorKind;
+}
+
+impl Read for Stream {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
+        poll_fn(|_| {
+            let mut line = self.0.borrow_mut();
+            match line.script.front_mut() {
+                Some(Does::Sends(bytes)) => {
+                    let len = bytes.len().min(buf.len());
+                    buf[..len].copy_from_slice(&bytes[..len]);
+                    bytes.drain(..len);
+                    if bytes.is_empty() {
+                        line.script.pop_front();
+                    }
+                    Poll::Ready(Ok(len))
+                }
+                Some(Does::Closes) => Poll::Ready(Ok(0)),
+                Some(Does::Waits(_)) | None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+impl Write for Stream {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
+        poll_fn(|_| {
+            let mut line = self.0.borrow_mut();
+            let len = buf.len().min(line.takes);
+            if len == 0 {
+                return Poll::Pending;
+            }
+            line.takes -= len;
+            line.got.extend_from_slice(&buf[..len]);
+            line.writes.push(len);
+            Poll::Ready(Ok(len))
+        })
+        .await
+    }
+    async fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+/// What became of a connection.
+pub(crate) struct Outcome {
+    pub(crate) got: Vec<u8>,
+    /// Sizes of the writes.
+    pub(crate) writes: Vec<usize>,
+    /// Whether the server still serves it.
+    pub(crate) open: bool,
+}
+
+impl Outcome {
+    /// The replies, to requests of these methods; panics if they are not exactly that.
+    pub(crate) fn replies(&self, methods: &[&str]) -> Vec<Answer> {
+        let mut rest = self.got.as_slice();
+        let replies = methods.iter().map(|method| take_reply(&mut rest, method)).collect();
+        assert!(rest.is_empty(), "more than was asked for: {}", String::from_utf8_lossy(rest));
+        replies
+    }
+
+    /// The reply to the only request.
+    pub(crate) fn reply(&self) -> Answer {
+        self.replies(&["GET"]).remove(0)
+    }
+}
+
+/// A reply as a client sees it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+fn take_reply(rest: &mut &[u8], method: &str) -> Answer {
+    let mut lines = [httparse::EMPTY_HEADER; 32];
+    let mut parsed = httparse::Response::new(&mut lines);
+    let head = match parsed.parse(rest).unwrap() {
+        httparse::Status::Complete(head) => head,
+        httparse::Status::Partial => panic!("no whole reply in {:?}", String::from_utf8_lossy(rest)),
+    };
+    let mut headers = HashMap::new();
+    for line in parsed.headers.iter() {
+        let value = String::from_utf8(line.value.to_vec()).unwrap();
+        assert!(headers.insert(line.name.to_lowercase(), value).is_none(), "{} stands twice", line.name);
+    }
+    let length: usize = headers["content-length"].parse().unwrap();
+    let end = head + if method == "HEAD" { 0 } else { length };
+    let body = String::from_utf8(rest[head..end].to_vec()).unwrap();
+    let code = parsed.code.unwrap();
+    *rest = &rest[end..];
+    Answer { code, headers, body }
+}
+
+/// What the wall clock says, always.
+const DATE: u64 = 784_111_777;
+
+thread_local! {
+    /// Seconds, for all servers of a test.
+    static NOW: Cell<u64> = const { Cell::new(1000) };
+}
+
+/// A server of the fake guest's site.
+pub(crate) fn server() -> Server<StatusSite<fake::Fake>> {
+    let server = Server::new(StatusSite::new(fake::Fake(42)), Limits::default());
+    server.tick(NOW.get(), DATE);
+    server
+}
+
+/// Runs a connection as far as it goes. The client takes everything.
+pub(crate) fn run<S: Site>(server: &Server<S>, script: Vec<Does>) -> Outcome {
+    run_taking(server, script, usize::MAX)
+}
+
+/// Runs a connection with a client that takes so many bytes and then no more.
+pub(crate) fn run_taking<S: Site>(server: &Server<S>, script: Vec<Does>, takes: usize) -> Outcome {
+    let line = Rc::new(RefCell::new(Line { script: script.into(), takes, ..Line::default() }));
+    let mut stream = Stream(Rc::clone(&line));
+    let mut serving = pin!(server.serve(&mut stream));
+    let mut cx = Context::from_waker(Waker::noop());
+    let open = loop {
+        if serving.as_mut().poll(&mut cx).is_ready() {
+            break false;
+        }
+        let mut line = line.borrow_mut();
+        match line.script.front_mut() {
+            Some(Does::Waits(0)) => {
+                line.script.pop_front();
+            }
+            Some(Does::Waits(left)) => {
+                *left -= 1;
+                NOW.set(NOW.get() + 1);
+                server.tick(NOW.get(), DATE);
+            }
+            // Not read, because writing waits: nothing will move any more.
+            _ => break true,
+        }
+    };
+    let line = line.borrow();
+    Outcome { got: line.got.clone(), writes: line.writes.clone(), open }
+}
+
+/// One piece, then nothing.
+pub(crate) fn ask(bytes: &str) -> Outcome {
+    run(&server(), vec![Does::Sends(bytes.as_bytes().to_vec())])
+}
+
+/// Numbers that look random and are the same each time.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// The next number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 11).unwrap() % end
+    }
+}
