@@ -20,7 +20,7 @@ pub enum Accel {
 
 impl Accel {
     /// Chooses. `BED_ACCEL=tcg` or `kvm` in the environment decides; otherwise KVM is taken if its devices, the
-    /// processor's flags, a trial and experience (see [`Accel::distrust_kvm`]) all speak for it.
+    /// processor's flags, a trial and experience (a host on which Xen did not come up is remembered) all speak for it.
     ///
     /// # Errors
     /// When QEMU is missing.

@@ -82,5 +82,7 @@ pub use image::Image;
 pub use options::Options;
 pub use paths::{bed_dir, repository};
 pub use progress::Progress;
+/// The regular expressions of [`Pattern`], so that tests need no crate of their own for them.
+pub use regex::Regex;
 pub use testbed::{run_test, run_test_with};
 pub use xl::{DomainState, DomainStatus};
