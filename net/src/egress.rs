@@ -34,6 +34,8 @@ struct Pumped {
     sent: usize,
     /// The interface has no slot left.
     blocked: bool,
+    /// When smoltcp wants to be polled again.
+    wish: Option<Instant>,
 }
 
 impl State {
@@ -88,9 +90,8 @@ impl State {
         let visits = &mut self.counters.socket_visits;
         let pumped = pump(&mut self.iface, nic, self.now, &mut self.common, visits);
         self.follow_dhcp();
-        let wish = self.iface.poll_at(self.now, &self.common);
         let last = self.address.deadline();
-        self.schedule(Job::Common, pumped, wish, last);
+        self.schedule(Job::Common, pumped, last);
         pumped.sent
     }
 
@@ -98,8 +99,7 @@ impl State {
         let now = self.now;
         let Some(entry) = self.udp.get_mut(id) else { return 0 };
         entry.slot.taken();
-        let mut all = Pumped { sent: 0, blocked: false };
-        let mut wish = None;
+        let mut all = Pumped { sent: 0, blocked: false, wish: None };
         // Older datagrams first; newer ones only when nothing but a missing neighbour keeps the older ones back.
         for lane in entry.lanes.iter_mut().rev() {
             if lane.queued == 0 {
@@ -107,13 +107,14 @@ impl State {
             }
             let visits = &mut self.counters.socket_visits;
             let pumped = pump(&mut self.iface, nic, now, &mut lane.sockets, visits);
-            let lane_wish = self.iface.poll_at(now, &lane.sockets);
             // A set without a wish is empty; and smoltcp drops what it has no source address for.
-            lane.queued =
-                if lane_wish.is_none() { 0 } else { lane.queued.saturating_sub(pumped.sent).max(1) };
-            let waits = lane_wish.is_some_and(|at| at > now);
+            lane.queued = match pumped.wish {
+                None => 0,
+                Some(_) => lane.queued.saturating_sub(pumped.sent).max(1),
+            };
+            let waits = pumped.wish.is_some_and(|at| at > now);
             lane.stuck = waits.then(|| lane.stuck.unwrap_or(now));
-            wish = earlier(wish, lane_wish);
+            all.wish = earlier(all.wish, pumped.wish);
             all.sent = all.sent.saturating_add(pumped.sent);
             all.blocked |= pumped.blocked;
             if lane.queued > 0 && lane.stuck.is_none() {
@@ -125,7 +126,7 @@ impl State {
         }
         if self.settle_udp(id) {
             let last = self.udp.get(id).and_then(|entry| entry.expires());
-            self.schedule(Job::Udp(id), all, wish, last);
+            self.schedule(Job::Udp(id), all, last);
         }
         all.sent
     }
@@ -152,16 +153,15 @@ impl State {
         if self.settle(id)
             && let Some(conn) = self.conns.get(id)
         {
-            let wish = self.iface.poll_at(self.now, &conn.sockets);
             let last = earlier(conn.expires, conn.gives_up());
-            self.schedule(Job::Tcp(id), pumped, wish, last);
+            self.schedule(Job::Tcp(id), pumped, last);
         }
         pumped.sent
     }
 
-    /// When the job is next to be polled: `wish` is smoltcp's, `last` is ours.
-    fn schedule(&mut self, job: Job, pumped: Pumped, wish: Option<Instant>, last: Option<Instant>) {
-        let now = self.now;
+    /// Plans when the job is polled next: when smoltcp wishes, or at `last`, our own deadline.
+    fn schedule(&mut self, job: Job, pumped: Pumped, last: Option<Instant>) {
+        let (now, wish) = (self.now, pumped.wish);
         let slot = match job {
             Job::Common => Some(&mut self.common_slot),
             Job::Udp(id) => self.udp.get_mut(id).map(|entry| &mut entry.slot),
@@ -203,10 +203,17 @@ fn pump<N: Nic>(
     for sent in 0..BURST {
         bump(visits);
         if iface.poll_egress(now, nic, sockets) == PollResult::None {
-            return Pumped { sent, blocked: nic.tx_exhausted() };
+            return Pumped { sent, blocked: nic.tx_exhausted(), wish: iface.poll_at(now, sockets) };
+        }
+        // Most jobs have one frame to send: asking whether there are more spares them a poll in vain.
+        if sent == 0 {
+            let wish = iface.poll_at(now, sockets);
+            if wish.is_none_or(|at| at > now) {
+                return Pumped { sent: 1, blocked: false, wish };
+            }
         }
     }
-    Pumped { sent: BURST, blocked: false }
+    Pumped { sent: BURST, blocked: false, wish: Some(now) }
 }
 
 fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

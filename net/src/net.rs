@@ -49,9 +49,9 @@ impl Net {
         remote: impl Into<IpEndpoint>,
         options: TcpOptions,
     ) -> Result<TcpStream, NetError> {
-        let id = self.state().open_active(remote.into(), &options)?;
+        let (id, ends) = self.state().open_active(remote.into(), &options)?;
         // From here on a drop gives the attempt up.
-        let stream = TcpStream::new(self.clone(), id);
+        let stream = TcpStream::new(self.clone(), id, ends);
         stream.connected().await?;
         Ok(stream)
     }

@@ -30,15 +30,16 @@ impl State {
         self.note_debt(id);
         self.note_time_wait(id);
         let Some(conn) = self.conns.get_mut(id) else { return false };
-        if conn.owner == Owner::Orphan {
-            discard_received(conn);
-        }
+        let orphan = conn.owner == Owner::Orphan;
+        let opened = orphan && discard_received(conn);
         if conn.is_over() {
-            let orphan = conn.owner == Owner::Orphan;
             self.conns.unmap(id);
             if orphan {
                 return self.remove(id);
             }
+        }
+        if opened {
+            self.mark(Job::Tcp(id));
         }
         true
     }
@@ -164,13 +165,15 @@ pub(crate) enum End {
     Abort,
 }
 
-/// Nobody reads what comes in: it makes room, so that the peer can get to its FIN.
-fn discard_received(conn: &mut Conn) {
+/// Nobody reads what comes in: it makes room, so that the peer can get to its FIN. `true`: the window has opened.
+fn discard_received(conn: &mut Conn) -> bool {
     let socket = conn.socket_mut();
+    let opened = socket.can_recv();
     // The buffer is a ring: two pieces at most.
     for _ in 0..2 {
         if socket.can_recv() {
             let _ = socket.recv(|bytes| (bytes.len(), ()));
         }
     }
+    opened
 }

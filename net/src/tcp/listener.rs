@@ -6,6 +6,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use crate::demux::Tuple;
 use crate::error::NetError;
 use crate::net::Net;
 use crate::options::TcpOptions;
@@ -127,14 +128,14 @@ impl Future for Accept<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TcpStream> {
         let this = &mut *self;
         let mut state = this.listener.net.state();
-        if let Some(id) = take_ready(&mut state, this.listener.port) {
+        if let Some((id, ends)) = take_ready(&mut state, this.listener.port) {
             if let (Some(ticket), Some(listener)) =
                 (this.ticket.take(), state.listeners.get_mut(&this.listener.port))
             {
                 listener.waiting.leave(ticket);
             }
             drop(state);
-            return Poll::Ready(TcpStream::new(this.listener.net.clone(), id));
+            return Poll::Ready(TcpStream::new(this.listener.net.clone(), id, ends));
         }
         if let Some(listener) = state.listeners.get_mut(&this.listener.port) {
             this.ticket = Some(listener.waiting.queue(this.ticket, cx.waker()));
@@ -157,10 +158,10 @@ impl Drop for Accept<'_> {
     }
 }
 
-fn take_ready(state: &mut State, port: u16) -> Option<usize> {
+fn take_ready(state: &mut State, port: u16) -> Option<(usize, Tuple)> {
     let id = state.listeners.get_mut(&port)?.ready.pop_front()?;
     let conn = state.conns.get_mut(id)?;
     conn.owner = Owner::Held;
     bump(&mut state.counters.accepted);
-    Some(id)
+    Some((id, conn.tuple))
 }

@@ -75,7 +75,7 @@ impl State {
         &mut self,
         remote: IpEndpoint,
         options: &TcpOptions,
-    ) -> Result<usize, NetError> {
+    ) -> Result<(usize, Tuple), NetError> {
         let local = self.local_for(remote)?;
         if !self.has_room() {
             return Err(NetError::TooManyConnections);
@@ -94,7 +94,7 @@ impl State {
         conn.owes_since = Some(self.now);
         let id = self.conns.insert(conn);
         self.touch(Job::Tcp(id));
-        Ok(id)
+        Ok((id, tuple))
     }
 
     /// Our address for talking to `remote`.

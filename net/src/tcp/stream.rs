@@ -16,6 +16,7 @@ use embedded_io_async::{ErrorType, Read, ReadReady, Write, WriteReady};
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpEndpoint;
 
+use crate::demux::Tuple;
 use crate::error::NetError;
 use crate::net::Net;
 use crate::sched::Job;
@@ -30,23 +31,24 @@ use crate::time;
 pub struct TcpStream {
     net: Net,
     id: usize,
+    ends: Tuple,
 }
 
 impl TcpStream {
-    pub(crate) const fn new(net: Net, id: usize) -> Self {
-        Self { net, id }
+    pub(crate) const fn new(net: Net, id: usize, ends: Tuple) -> Self {
+        Self { net, id, ends }
     }
 
-    /// The other end. `None` never happens while the stream lives.
+    /// The other end.
     #[must_use]
-    pub fn peer(&self) -> Option<IpEndpoint> {
-        self.net.state().conns.get(self.id).map(|conn| conn.tuple.remote)
+    pub const fn peer(&self) -> IpEndpoint {
+        self.ends.remote
     }
 
-    /// Our end. `None` never happens while the stream lives.
+    /// Our end.
     #[must_use]
-    pub fn local(&self) -> Option<IpEndpoint> {
-        self.net.state().conns.get(self.id).map(|conn| conn.tuple.local)
+    pub const fn local(&self) -> IpEndpoint {
+        self.ends.local
     }
 
     /// Gives up when the peer is silent for this long while it owes us something; see [`crate::TcpOptions::timeout`].
@@ -288,7 +290,7 @@ impl Drop for TcpStream {
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpStream").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("TcpStream").field("ends", &self.ends).finish_non_exhaustive()
     }
 }
 
