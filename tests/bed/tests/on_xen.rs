@@ -170,9 +170,9 @@ fn failing_test_leaves_its_logs() {
 }
 
 #[test]
-fn counted_instructions_agree() {
+fn machine_that_counts_instructions_starts_with_one_processor() {
     let options = Options::default().icount("shift=1,sleep=off");
-    run_test_with("counted_instructions_agree", options, |bed| -> Outcome {
+    run_test_with("machine_that_counts_instructions_starts_with_one_processor", options, |bed| -> Outcome {
         assert!(bed.dom0("xl info")?.stdout.contains("nr_cpus                : 1"));
         Ok(())
     });
