@@ -1,0 +1,90 @@
+//! One of our images as a domU on the bed.
+
+use crate::{BOOT, Outcome};
+use bed::{Bed, Domain, DomainConfig};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// The repository's `xen.cfg` with another image, name and command line.
+///
+/// # Errors
+/// When `xen.cfg` cannot be read.
+pub fn config(image: &str, name: &str, cmdline: &str) -> Outcome<DomainConfig> {
+    let root = bed::repository();
+    let kernel = root.join("build").join(format!("{image}.elf"));
+    if !kernel.is_file() {
+        return Err(format!("{} is not there; make image guests", kernel.display()).into());
+    }
+    Ok(DomainConfig::from_file(root.join("xen.cfg"))?.kernel(kernel).name(name).cmdline(cmdline))
+}
+
+/// A guest with an address that it got by DHCP.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    bed: &'a Bed,
+    /// The domain.
+    pub domain: Domain,
+    /// Its address.
+    pub address: Ipv4Addr,
+}
+
+impl<'a> Guest<'a> {
+    /// Starts an image under its own name, and waits for its address and its service.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(bed: &'a Bed, image: &str, cmdline: &str) -> Outcome<Self> {
+        Self::create(bed, &config(image, image, cmdline)?)
+    }
+
+    /// As [`Guest::start`], with a whole configuration.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn create(bed: &'a Bed, config: &DomainConfig) -> Outcome<Self> {
+        let domain = bed.create(config)?;
+        let address = leased(&domain)?;
+        domain.wait_for("listening on ", BOOT)?;
+        Ok(Self { bed, domain, address })
+    }
+
+    /// A port of 127.0.0.1 that leads to a TCP port of the guest.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub fn tcp(&self, port: u16) -> Outcome<SocketAddr> {
+        Ok(self.bed.forward_tcp(self.address, port)?)
+    }
+
+    /// A port of 127.0.0.1 that leads to a UDP port of the guest.
+    ///
+    /// # Errors
+    /// When QEMU refuses.
+    pub fn udp(&self, port: u16) -> Outcome<SocketAddr> {
+        Ok(self.bed.forward_udp(self.address, port)?)
+    }
+}
+
+/// The address that a guest says it got by DHCP.
+///
+/// # Errors
+/// When it does not say so in time.
+pub fn leased(domain: &Domain) -> Outcome<Ipv4Addr> {
+    let line = domain.wait_for("DHCP lease ", BOOT)?;
+    let address = line.split("DHCP lease ").nth(1).and_then(|rest| rest.split('/').next());
+    let address = address.and_then(|address| address.parse().ok());
+    Ok(address.ok_or_else(|| format!("no address in {line:?}"))?)
+}
+
+/// The verdict of a probe: what its last line says, as XTF's guests say it.
+///
+/// # Errors
+/// When the probe reports a failure, or there is no verdict: then it has crashed.
+pub fn verdict(domain: &Domain) -> Outcome {
+    domain.wait_gone(BOOT)?;
+    let console = domain.console();
+    let last = console.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    if last == "Test result: SUCCESS" {
+        return Ok(());
+    }
+    Err(format!("{}: its last line is {last:?}\nconsole:\n{console}", domain.name()).into())
+}

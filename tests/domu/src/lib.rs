@@ -1,0 +1,35 @@
+//! What the tests on real Xen share: the images as domUs, and the clients that talk to them.
+//!
+//! ```text
+//!   tests/*.rs ──► guest: an image as a domU on the bed, its address, its verdict
+//!              ──► http: requests over a kept connection          ┐  std's sockets, to ports of 127.0.0.1
+//!              ──► echo: patterns there and back by TCP and UDP   ┘  that the bed forwards into the guest
+//! ```
+//!
+//! A test is one bed: what belongs to one theme shares it, because restoring the machine costs seconds. Every wait has
+//! an end. The images are those that `make image guests` leaves in `build/`.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    reason = "a program of the host: the standard library, and numbers far from overflow"
+)]
+
+pub mod echo;
+pub mod guest;
+pub mod http;
+pub mod pattern;
+
+use std::time::Duration;
+
+/// From `xl create` to a guest's last line of start-up: it takes 2 seconds, unless the host is busy.
+pub const BOOT: Duration = Duration::from_secs(60);
+
+/// An answer on the network or from xl.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// What a test returns: any error fails it with its words.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

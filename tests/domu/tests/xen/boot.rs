@@ -1,0 +1,69 @@
+//! From `xl create` to an address, and what is said when that cannot be.
+
+use bed::{DomainState, run_test};
+use domu_tests::guest::{Guest, config};
+use domu_tests::{BOOT, Outcome, SOON, http};
+use std::net::Ipv4Addr;
+use std::thread::sleep;
+use std::time::Duration;
+
+#[test]
+fn guest_prints_its_banner_takes_a_lease_and_sleeps() {
+    run_test("guest_prints_its_banner_takes_a_lease_and_sleeps", |bed| -> Outcome {
+        let guest = Guest::start(bed, "echo", "ip=dhcp")?;
+        let Guest { domain, address, .. } = &guest;
+        let banner = domain.wait_for_next("INFO  kernel: millpond ", SOON)?;
+        assert!(banner.contains(" echo: domain on Xen, 32"), "name and memory: {banner}");
+        domain.wait_for_next("netfront: ", SOON)?;
+        domain.wait_for_next("DHCP lease 10.0.2.15/24 from 10.0.2.2, gateway 10.0.2.2, ", SOON)?;
+        assert_eq!(*address, Ipv4Addr::new(10, 0, 2, 15));
+        let console = domain.console();
+        assert!(!console.contains("WARN") && !console.contains("ERROR"), "{console}");
+
+        // A guest with nothing to do uses no processor.
+        let before = domain.state()?;
+        sleep(Duration::from_secs(1));
+        let after = domain.state()?;
+        assert_eq!(after.state, DomainState::Blocked);
+        assert!(after.seconds - before.seconds < 0.2, "{} s of 1 s", after.seconds - before.seconds);
+        Ok(())
+    });
+}
+
+#[test]
+fn static_address_is_used_and_no_lease_asked_for() {
+    run_test("static_address_is_used_and_no_lease_asked_for", |bed| -> Outcome {
+        let cmdline = "ip=10.0.2.77/24 gw=10.0.2.2 dns=10.0.2.3 host=still-water";
+        let guest = bed.create(&config("web", "web", cmdline)?)?;
+        guest.wait_for("listening on http://10.0.2.77:80/", BOOT)?;
+        let status = http::Connection::open(bed.forward_tcp(Ipv4Addr::new(10, 0, 2, 77), 80)?)?.status()?;
+        assert_eq!(status["hostname"], "still-water");
+        let interface = &status["interfaces"][0];
+        assert_eq!(interface["address"], "10.0.2.77/24");
+        assert_eq!(interface["gateway"], "10.0.2.2");
+        assert_eq!(interface["dns"][0], "10.0.2.3");
+        assert_eq!(interface["dhcp"]["state"], "off");
+        assert!(!guest.console().contains("DHCP"));
+        Ok(())
+    });
+}
+
+#[test]
+fn wrong_command_line_is_told_with_key_value_and_what_is_right() {
+    run_test("wrong_command_line_is_told_with_key_value_and_what_is_right", |bed| -> Outcome {
+        let guest =
+            bed.create(&config("echo", "wrong", "ip=10.0.0.300/24 speed=9 log=info pool.rx=many")?)?;
+        for line in [
+            "command line: ip=10.0.0.300/24 is wrong: ip=dhcp, or an IPv4 address with its prefix length",
+            "command line: speed=9 is wrong: the keys are ip, gw, ",
+            "command line: pool.rx=many is wrong: a number of pages from 32 to 4096",
+            "stopping: correct cmdline= in the domain's configuration",
+        ] {
+            guest.wait_for_next(line, BOOT)?;
+        }
+        guest.wait_gone(SOON)?;
+        assert_eq!(guest.shutdown_reason()?, Some(0), "an end in order, not a crash");
+        assert!(!guest.console().contains("netfront"), "it went no further");
+        Ok(())
+    });
+}

@@ -1,0 +1,85 @@
+//! A guest that only tests run: it does what `app.do=` says, writes its verdict, and ends.
+//!
+//! | `app.do=` | what it does | how it ends |
+//! |---|---|---|
+//! | `poweroff` | nothing | verdict |
+//! | `console` | waits for a line on the console and writes it back in capitals | verdict |
+//! | `talk` | talks to an echo service, see [`talk`] | verdict |
+//! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
+//! | `null`, `stack`, `exec`, `write-text` | does what the processor forbids, see [`faults`] | report, crash |
+//!
+//! The verdict is the last line on the console, in the words of XTF, Xen's own test guests: `Test result: SUCCESS` or
+//! `Test result: FAILURE: why`. A guest without one has crashed.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod faults;
+mod pattern;
+mod talk;
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use kernel::System;
+use kernel::xen::hypervisor::ShutdownReason;
+
+/// Nothing that a test waits for takes longer.
+const PATIENCE_NS: u64 = 60_000_000_000;
+
+async fn run(system: System) {
+    let verdict = match act(&system).await {
+        Ok(()) => "Test result: SUCCESS\n".to_owned(),
+        Err(why) => format!("Test result: FAILURE: {why}\n"),
+    };
+    system.console().write(verdict.as_bytes());
+    system.shut_down(ShutdownReason::Poweroff);
+    // A task that ends is announced on the console, and the verdict is to be the last line.
+    core::future::pending::<()>().await;
+}
+
+async fn act(system: &System) -> Result<(), String> {
+    let what = system.config().app("do").unwrap_or_default();
+    kernel::log::info!("app.do={what}");
+    match what {
+        "poweroff" => Ok(()),
+        "console" => console(system).await,
+        "talk" => talk::talk(system).await,
+        "panic" => panic_on_purpose(),
+        "heap" => exhaust_heap(),
+        "null" => Err(faults::write_to_null()),
+        "stack" => Err(faults::overflow_stack()),
+        "exec" => Err(faults::execute_heap()),
+        "write-text" => Err(faults::write_to_text()),
+        _ => Err(format!("app.do={what} is wrong: see the head of main.rs")),
+    }
+}
+
+/// Answers a line typed on the console.
+async fn console(system: &System) -> Result<(), String> {
+    system.console().write(b"type a line\n");
+    let line = system.timeout(PATIENCE_NS, system.console().read_line()).await;
+    let line = line.ok_or("nobody typed a line")?;
+    system.console().write(format!("typed: {}\n", line.to_ascii_uppercase()).as_bytes());
+    Ok(())
+}
+
+#[allow(clippy::panic, reason = "it is what this guest is for")]
+fn panic_on_purpose() -> Result<(), String> {
+    panic!("on purpose, with a number: {}", 42)
+}
+
+/// Takes the heap in blocks until there is none left: the allocator's failure must end in a report too.
+fn exhaust_heap() -> Result<(), String> {
+    const BLOCK: usize = 64 << 10;
+    let mut blocks: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..1 << 20 {
+        blocks.push(Vec::with_capacity(BLOCK));
+    }
+    Err(format!("{} blocks of {BLOCK} bytes were there", blocks.len()))
+}
+
+kernel::main!(run);
