@@ -13,7 +13,7 @@ need 'command -v cc' gcc
 need 'test -e /usr/include/stdio.h' libc6-dev
 need 'command -v strip' binutils
 need 'command -v qemu-system-x86_64' qemu-system-x86
-need 'command -v depmod || test -x /sbin/depmod' kmod
+need 'command -v setpriv' util-linux
 need 'command -v dpkg-deb' dpkg
 need 'test -e /usr/include/xen/xen.h' libxen-dev
 

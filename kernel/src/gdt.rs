@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "loads descriptor tables; see docs/soundness.md")]
 
+use core::cell::UnsafeCell;
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
@@ -13,10 +14,14 @@ use x86_64::structures::tss::TaskStateSegment;
 pub(crate) const FAULT_STACK: u16 = 0;
 const FAULT_STACK_BYTES: usize = 16 * 1024;
 
+/// In an `UnsafeCell`, or the linker would put it among the read-only data, and a fault on it would end in a reset.
 #[repr(align(16))]
-struct Stack([u8; FAULT_STACK_BYTES]);
+struct Stack(UnsafeCell<[u8; FAULT_STACK_BYTES]>);
 
-static STACK: Stack = Stack([0; FAULT_STACK_BYTES]);
+// SAFETY: only the processor uses it, one fault at a time; Rust never reads or writes it.
+unsafe impl Sync for Stack {}
+
+static STACK: Stack = Stack(UnsafeCell::new([0; FAULT_STACK_BYTES]));
 static TSS: Once<TaskStateSegment> = Once::new();
 static GDT: Once<(GlobalDescriptorTable, SegmentSelector, SegmentSelector, SegmentSelector)> = Once::new();
 
@@ -24,7 +29,7 @@ static GDT: Once<(GlobalDescriptorTable, SegmentSelector, SegmentSelector, Segme
 pub(crate) fn load() {
     let tss = TSS.call_once(|| {
         let mut tss = TaskStateSegment::new();
-        let top = VirtAddr::from_ptr(STACK.0.as_ptr_range().end);
+        let top = VirtAddr::from_ptr(STACK.0.get().wrapping_add(1));
         // The table is a field of a packed structure: written as a whole.
         let mut stacks = tss.interrupt_stack_table;
         if let Some(entry) = stacks.get_mut(usize::from(FAULT_STACK)) {
