@@ -124,7 +124,8 @@ impl EventChannels {
     fn take(&self, word: usize, bit: u64) {
         self.shared_info.fetch_and(word_offset(info::EVTCHN_PENDING, word), !bit);
         self.received.set(self.received.get().wrapping_add(1));
-        let number = u32::try_from(word).unwrap_or_default().wrapping_mul(64).wrapping_add(bit.trailing_zeros());
+        let number =
+            u32::try_from(word).unwrap_or_default().wrapping_mul(64).wrapping_add(bit.trailing_zeros());
         let port = EvtchnPort(number);
         let signal = self.listeners.borrow().get(index(port)).cloned().flatten();
         if let Some(signal) = signal {

@@ -8,12 +8,12 @@
 //! Granting and ending are writes to memory, no hypercalls. A grant that the peer still uses cannot be ended: its page
 //! goes into quarantine and is never reused (XSA-396); the count has a cap, at which a device stops (CVE-2023-54081).
 
+use crate::Errno;
 use crate::abi::grant_table::{GNTTAB_NR_RESERVED_ENTRIES, GrantFlags, offset};
 use crate::hypervisor::{Hypervisor, MapSpace};
 use crate::ids::{DomId, Gfn, Gref, PAGE_SIZE};
 use crate::page::{Access, Granted, Page, Private};
 use crate::shared::Shared;
-use crate::Errno;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -40,8 +40,12 @@ pub enum GrantFailure {
 impl fmt::Display for GrantFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TableFull => write!(f, "the grant table is full; raise max_grant_frames or make the pools smaller"),
-            Self::FrameTooHigh => write!(f, "the page lies above 16 TiB, where a version 1 grant cannot name it"),
+            Self::TableFull => {
+                write!(f, "the grant table is full; raise max_grant_frames or make the pools smaller")
+            }
+            Self::FrameTooHigh => {
+                write!(f, "the page lies above 16 TiB, where a version 1 grant cannot name it")
+            }
         }
     }
 }
