@@ -292,5 +292,7 @@ mod tests {
         ] {
             assert!(!usable_gateway(Ipv4Address::from(bad), ours), "{bad:?}");
         }
+        let half = Ipv4Cidr::new(Ipv4Address::new(200, 0, 0, 1), 1);
+        assert!(!usable_gateway(Ipv4Address::new(224, 0, 0, 1), half));
     }
 }

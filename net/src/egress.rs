@@ -4,6 +4,8 @@
 //! No job sends more than a burst before the next one has its turn. Without a free slot nothing is polled until one comes
 //! back: time alone frees none.
 
+use alloc::vec::Vec;
+
 use netfront::Nic;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::socket::tcp;
@@ -36,6 +38,21 @@ struct Pumped {
     blocked: bool,
     /// When smoltcp wants to be polled again.
     wish: Option<Instant>,
+}
+
+impl Pumped {
+    /// Whether smoltcp has just found out that it must wait for a neighbour's address.
+    fn lacks_neighbour(&self, now: Instant) -> bool {
+        self.wish == Some(time::after(now, NEIGHBOR_SILENCE))
+    }
+
+    /// Whether an ARP frame may be sooner than what smoltcp waits for; `again`: the last one was not the one.
+    fn stuck(&self, now: Instant, job: Job, again: bool) -> bool {
+        // A TCP socket that has sent something may have set its own timer to the same second.
+        let idle = self.sent == 0 || matches!(job, Job::Udp(_));
+        let soon = self.wish.is_some_and(|at| at > now && at <= time::after(now, NEIGHBOR_SILENCE));
+        idle && (self.lacks_neighbour(now) || (again && soon))
+    }
 }
 
 impl State {
@@ -100,6 +117,7 @@ impl State {
         let Some(entry) = self.udp.get_mut(id) else { return 0 };
         entry.slot.taken();
         let mut all = Pumped { sent: 0, blocked: false, wish: None };
+        let mut wanted = Vec::new();
         // Older datagrams first; newer ones only when nothing but a missing neighbour keeps the older ones back.
         for lane in entry.lanes.iter_mut().rev() {
             if lane.queued == 0 {
@@ -114,6 +132,12 @@ impl State {
             };
             let waits = pumped.wish.is_some_and(|at| at > now);
             lane.stuck = waits.then(|| lane.stuck.unwrap_or(now));
+            if pumped.sent > 0 {
+                lane.first = None;
+            }
+            if pumped.lacks_neighbour(now) {
+                wanted.push(lane.first);
+            }
             all.wish = earlier(all.wish, pumped.wish);
             all.sent = all.sent.saturating_add(pumped.sent);
             all.blocked |= pumped.blocked;
@@ -124,6 +148,7 @@ impl State {
         if let Some(sender) = entry.sender.take() {
             sender.wake();
         }
+        wanted.into_iter().for_each(|peer| self.want_neighbour(peer));
         if self.settle_udp(id) {
             let last = self.udp.get(id).and_then(|entry| entry.expires());
             self.schedule(Job::Udp(id), all, last);
@@ -149,6 +174,10 @@ impl State {
         if closed && before != tcp::State::TimeWait && conn.fault.is_none() {
             // Our timeouts are not smoltcp's; it closes for no other reason.
             conn.fault = Some(NetError::AddressLost);
+        }
+        let peer = conn.tuple.remote.addr;
+        if pumped.sent == 0 && pumped.lacks_neighbour(self.now) {
+            self.want_neighbour(Some(peer));
         }
         if self.settle(id)
             && let Some(conn) = self.conns.get(id)
@@ -176,8 +205,8 @@ impl State {
             }
             return;
         }
-        // A neighbour's address was asked for just now: an ARP frame may be sooner than the second.
-        if pumped.sent == 0 && wish == Some(time::after(now, NEIGHBOR_SILENCE)) {
+        let again = slot.retried();
+        if pumped.stuck(now, job, again) {
             self.sched.stick(job, slot);
         }
         let wish = match wish {

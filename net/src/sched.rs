@@ -34,7 +34,10 @@ pub(crate) enum Job {
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     queued: bool,
+    /// Waits for a neighbour's hardware address.
     stuck: bool,
+    /// Waited for one until an ARP frame came in.
+    retried: bool,
     /// The entry in the tree; at or before `deadline`.
     armed: Option<Instant>,
     deadline: Option<Instant>,
@@ -151,9 +154,15 @@ impl Slot {
         self.queued = false;
     }
 
-    /// The job was taken from those that wait for a neighbour.
+    /// The job was taken from those that wait for a neighbour, to be tried again.
     pub(crate) fn unstuck(&mut self) {
         self.stuck = false;
+        self.retried = true;
+    }
+
+    /// Whether the job is tried again since an ARP frame came in; asked once.
+    pub(crate) fn retried(&mut self) -> bool {
+        core::mem::take(&mut self.retried)
     }
 }
 

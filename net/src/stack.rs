@@ -62,6 +62,7 @@ impl<N: Nic> Stack<N> {
         let timers = state.fire_timers();
         state.announce(&mut self.nic);
         let sending = state.transmit(&mut self.nic);
+        state.ask_neighbours(&mut self.nic);
         self.nic.flush();
         let next = state.sched.next().map(time::system_time);
         drop(state);

@@ -14,6 +14,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::address::Address;
+use crate::arp::Asks;
 use crate::classify::Me;
 use crate::config::{Config, Limits};
 use crate::fragments::Fragments;
@@ -52,6 +53,7 @@ pub(crate) struct State {
     /// No socket: what is processed with it is answered by smoltcp alone.
     pub(crate) nowhere: SocketSet<'static>,
     pub(crate) fragments: Fragments,
+    pub(crate) asks: Asks,
     pub(crate) address: Address,
     pub(crate) conns: Conns,
     pub(crate) listeners: BTreeMap<u16, Listener>,
@@ -81,6 +83,7 @@ impl State {
             common_slot: Slot::default(),
             nowhere: SocketSet::new(Vec::new()),
             fragments: Fragments::default(),
+            asks: Asks::default(),
             address,
             listeners: BTreeMap::new(),
             udp: Slab::new(),

@@ -125,6 +125,8 @@ counters! {
     dhcp_lost,
     /// Gratuitous ARP frames sent.
     announced,
+    /// ARP requests sent beside smoltcp's.
+    asked,
 }
 
 impl Counters {

@@ -15,12 +15,14 @@ mod world;
 
 use std::time::Duration;
 
+use embedded_io_async::Read;
 use net::{Addressing, DhcpStatus, Ipv4Address, Ipv4Cidr, Net};
+use smoltcp::wire::TcpControl;
 use smoltcp::wire::{
     ArpOperation, DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, IpEndpoint, IpProtocol,
     UdpPacket,
 };
-use world::frames::{THEM, US, arp, parse_arp, parse_ipv4, udp};
+use world::frames::{THEM, Tcp, US, arp, parse_arp, parse_ipv4, parse_tcp, syn, udp};
 use world::{MS, Raw, SECOND, World};
 
 const ROUTER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
@@ -170,11 +172,15 @@ fn a_lease_that_is_not_renewed_is_lost_and_another_one_is_taken() {
 fn connections_end_with_the_address_that_they_were_bound_to() {
     let (mut world, net, raw, mut server) = client();
     server.serve(&mut world, &raw, SECOND);
-    let connecting = net.clone();
-    let peer = IpEndpoint::new(ROUTER.into(), 80);
-    let options = net::TcpOptions { connect_timeout: Duration::from_secs(9999), ..Default::default() };
-    let result = world.spawn(async move { connecting.tcp_connect(peer, options).await.map(drop) });
-    server.serve(&mut world, &raw, SECOND);
+    let listener = net.tcp_listen(80, net::TcpOptions::default()).unwrap();
+    let (from, to) = (IpEndpoint::new(ROUTER.into(), 4000), IpEndpoint::new(server.address.into(), 80));
+    raw.send(arp(ArpOperation::Request, ROUTER, server.address));
+    raw.send(syn(from, to, 1));
+    world.run(MS);
+    let seq = raw.take().iter().find_map(|frame| parse_tcp(frame)).unwrap().1;
+    let ack = Tcp { from, to, control: TcpControl::None, seq: 2, ack: Some(seq.wrapping_add(1)), data: &[] };
+    raw.send(ack.frame());
+    let result = world.spawn(async move { listener.accept().await.read(&mut [0; 1]).await });
     server.refuse = true;
     server.serve(&mut world, &raw, 1900 * SECOND);
     assert_eq!(result.take(), Some(Err(net::NetError::AddressLost)));

@@ -289,7 +289,7 @@ fn one_bulk_sender_does_not_starve_others_when_slots_are_few() {
     world.run(0);
     let mut sent = [0; 3];
     // Acknowledge as it comes, so that the windows never stop anybody.
-    for _ in 0..40 {
+    for _ in 0..12 {
         let now = world.time();
         world.stacks[0].turn(now);
         for frame in raw.take() {
@@ -420,6 +420,29 @@ fn an_answer_to_a_neighbour_unknown_so_far_leaves_as_soon_as_it_is_known() {
     assert_eq!(asked, [(ip(1), ip(9))]);
     let sent = replies(&mut world, &raw, arp(ArpOperation::Reply, ip(9), ip(1)));
     assert_eq!(sent.len(), 2, "the datagram and the SYN, within a millisecond");
+}
+
+#[test]
+fn neighbours_that_do_not_answer_keep_no_other_waiting() {
+    let (mut world, net, raw) = World::single(|_| {});
+    world.run(MS);
+    raw.take();
+    let socket = net.udp_bind(7, UdpOptions::default()).unwrap();
+    for dead in 50..80 {
+        let net = net.clone();
+        world.spawn(async move { net.tcp_connect(at(dead, 80), TcpOptions::default()).await.map(drop) });
+    }
+    world.run(MS);
+    let asked = raw.take();
+    assert_eq!(asked.len(), 30, "each is asked for at once, and once");
+    world.spawn(async move { socket.send_to(b"hello", at(9, 7)).await.unwrap() });
+    world.run(MS);
+    assert_eq!(parse_arp(&raw.take()[0]), Some((ip(1), ip(9))));
+    let sent = replies(&mut world, &raw, arp(ArpOperation::Reply, ip(9), ip(1)));
+    assert!(parse_ipv4(&sent[0], IpProtocol::Udp).is_some());
+    world.run(10 * SECOND);
+    let requests = raw.take().len();
+    assert!(requests <= 10 * 32, "{requests} requests in ten seconds");
 }
 
 #[test]

@@ -176,6 +176,7 @@ fn a_dropped_listener_resets_what_was_not_accepted_and_refuses_the_rest() {
     let net = a.clone();
     let mut waiting = world
         .block_on(SECOND, async move { net.tcp_connect(at(2, 80), TcpOptions::default()).await.unwrap() });
+    world.run(MS);
     drop(listener);
     let (read, again) = world.block_on(SECOND, async move {
         (waiting.read(&mut [0; 9]).await, a.tcp_connect(at(2, 80), TcpOptions::default()).await)
@@ -232,17 +233,20 @@ fn a_dropped_stream_still_delivers_what_was_written_and_leaves_nothing_behind() 
 fn one_direction_may_end_while_the_other_goes_on() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let (_listener, mut client, mut server) = connect(&mut world, &a, &b);
-    let closed = world.spawn(async move {
+    let mut client = world.block_on(SECOND, async move {
         client.write_all(b"question").await.unwrap();
         client.close().await.unwrap();
-        let mut answer = [0; 6];
-        client.read_exact(&mut answer).await.unwrap();
-        (answer, client.read(&mut [0; 1]).await, client.write(b"more").await)
+        client
     });
     world.spawn(async move {
         while server.read(&mut [0; 3]).await.unwrap() > 0 {}
         server.write_all(b"answer").await.unwrap();
         server.close().await.unwrap();
+    });
+    let closed = world.spawn(async move {
+        let mut answer = [0; 6];
+        client.read_exact(&mut answer).await.unwrap();
+        (answer, client.read(&mut [0; 1]).await, client.write(b"more").await)
     });
     assert_eq!(world.wait(SECOND, &closed), (*b"answer", Ok(0), Err(NetError::Closed)));
 }
@@ -316,12 +320,16 @@ fn keep_alive_finds_a_dead_peer_and_spares_a_living_one() {
 fn a_syn_beyond_the_backlog_is_dropped_and_counted_and_gets_in_later() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let listener = b.tcp_listen(80, TcpOptions { backlog: 4, ..TcpOptions::default() }).unwrap();
-    let clients: Vec<_> = (0..5)
-        .map(|_| {
-            let net = a.clone();
-            world.spawn(async move { net.tcp_connect(at(2, 80), TcpOptions::default()).await })
-        })
-        .collect();
+    let mut clients = vec![];
+    // Whether they are half-open or wait to be accepted.
+    for number in 0..4 {
+        let net = a.clone();
+        let client = world.spawn(async move { net.tcp_connect(at(2, 80), TcpOptions::default()).await });
+        world.run(if number < 2 { 100 * MS } else { 0 });
+        clients.push(client);
+    }
+    let net = a.clone();
+    clients.push(world.spawn(async move { net.tcp_connect(at(2, 80), TcpOptions::default()).await }));
     world.run(500 * MS);
     assert_eq!(clients.iter().filter(|client| client.done()).count(), 4);
     let counters = b.status().counters;

@@ -170,3 +170,16 @@ impl Conns {
         self.slab.iter().map(|(id, _)| id).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smoltcp::iface::SocketStorage;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_less_than_two_kibibytes_besides_its_buffers() {
+        let bytes = size_of::<Conn>().saturating_add(size_of::<SocketStorage<'_>>());
+        assert!(bytes < 1900, "{bytes} bytes");
+    }
+}

@@ -18,6 +18,7 @@ use core::task::Waker;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::IpAddress;
 
 use crate::options::UdpOptions;
 use crate::sched::{Job, Slot};
@@ -39,6 +40,8 @@ pub(crate) struct Lane {
     pub(crate) stuck: Option<Instant>,
     /// Datagrams in it.
     pub(crate) queued: usize,
+    /// Whom the first of them is for, while that is known.
+    pub(crate) first: Option<IpAddress>,
 }
 
 /// A UDP socket.
@@ -59,7 +62,7 @@ impl Lane {
     fn new(port: u16, options: &UdpOptions) -> Self {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(sender(port, options.tx_packets, options.tx_bytes));
-        Self { sockets, handle, stuck: None, queued: 0 }
+        Self { sockets, handle, stuck: None, queued: 0, first: None }
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut udp::Socket<'static> {

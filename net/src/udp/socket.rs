@@ -102,6 +102,9 @@ impl UdpSocket {
         }
         let result = match socket.send_slice(data, to) {
             Ok(()) => {
+                if lane.queued == 0 {
+                    lane.first = Some(to.addr);
+                }
                 lane.queued = lane.queued.saturating_add(1);
                 Poll::Ready(Ok(()))
             }
