@@ -47,9 +47,9 @@ fn every_size_from_nothing_to_the_mtu_comes_back_as_it_went() {
 
 #[test]
 fn a_burst_larger_than_the_buffers_waits_for_room_and_arrives_in_order() {
-    let (mut world, a, b) = World::pair(|_| {}, Wire { slots: 5, ..Wire::default() });
+    let (mut world, a, b) = World::pair(|_| {}, Wire { slots: 20, ..Wire::default() });
     let server = b.udp_bind(9, UdpOptions { rx_packets: 400, ..UdpOptions::default() }).unwrap();
-    let client = a.udp_bind(0, UdpOptions { tx_packets: 3, tx_bytes: 40, ..UdpOptions::default() }).unwrap();
+    let client = a.udp_bind(0, UdpOptions { tx_packets: 12, tx_bytes: 60, ..UdpOptions::default() }).unwrap();
     let received = world.spawn(async move {
         let mut all = vec![];
         while all.len() < 300 {
