@@ -49,7 +49,11 @@ fn a_hundred_thousand_packets_move_no_grant_and_notify_once_a_turn() {
         sim.run();
         let events = netback.stats().notifications_received;
         guests[0].turn();
-        assert!(guests[0].last_turn.notifications_sent <= 2, "one for each direction: {:?}", guests[0].last_turn);
+        assert!(
+            guests[0].last_turn.notifications_sent <= 2,
+            "one for each direction: {:?}",
+            guests[0].last_turn
+        );
         sim.run();
         assert!(netback.stats().notifications_received - events <= 2);
         while let Some(packet) = netback.recv() {
@@ -76,7 +80,10 @@ fn answers_in_any_order_free_the_right_pages() {
         run_until(&sim, &mut guests, "all are queued", |guests| guests[0].upper.outgoing.is_empty());
         sim.run();
         for number in 0..40 {
-            assert_eq!(netback.recv().map(|packet| packet.data), Some(frame(60 + number, round * 40 + number)));
+            assert_eq!(
+                netback.recv().map(|packet| packet.data),
+                Some(frame(60 + number, round * 40 + number))
+            );
         }
     }
     guests[0].turn();

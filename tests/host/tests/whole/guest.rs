@@ -75,7 +75,11 @@ pub(crate) struct Os<U> {
 
 impl<U: Upper> Os<U> {
     /// Boots a guest, opens its first vif, and puts something above it.
-    pub(crate) fn boot(guest: Guest, config: Config, upper: impl FnOnce(NetDevice<Guest>, SystemTime) -> U) -> Self {
+    pub(crate) fn boot(
+        guest: Guest,
+        config: Config,
+        upper: impl FnOnce(NetDevice<Guest>, SystemTime) -> U,
+    ) -> Self {
         let xen = boot(guest);
         let (device, life) = block_on(&xen, netfront::open(Rc::clone(&xen), 0, config)).expect("a vif");
         xen.events.listen(xen.machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).unwrap());
@@ -156,10 +160,15 @@ async fn nap(clock: Guest, naps: Rc<Naps>, ns: u64) {
 }
 
 /// Turns after which a test has gone wrong.
-const MAX_TURNS: usize = 2_000_000;
+const MAX_TURNS: usize = 100_000;
 
 /// Runs guests in turns until something is so. With nothing to do, they block; with nothing to come, the test stops.
-pub(crate) fn run_until<U: Upper>(sim: &Sim, guests: &mut [Os<U>], what: &str, so: impl Fn(&[Os<U>]) -> bool) {
+pub(crate) fn run_until<U: Upper>(
+    sim: &Sim,
+    guests: &mut [Os<U>],
+    what: &str,
+    so: impl Fn(&[Os<U>]) -> bool,
+) {
     let handles: Vec<Guest> = guests.iter().map(|os| os.xen.machine.clone()).collect();
     for _ in 0..MAX_TURNS {
         let mut busy = false;

@@ -25,15 +25,22 @@ impl Pair {
 
     /// The first guest has this vif, the second a plain one.
     pub(crate) fn with(vif: VifConfig) -> Self {
+        Self::with_config(vif, Config::default())
+    }
+
+    /// And the first guest's interface is configured so.
+    pub(crate) fn with_config(vif: VifConfig, first: Config) -> Self {
         let sim = Sim::builder().memory_pages(2048).build();
         let config = GuestConfig { id: DomId(2), memory_pages: 2048, ..GuestConfig::default() };
         let (second, _console) = sim.add_guest(&config);
         let mac = [0, 0x16, 0x3e, 0, 0, 2];
         let netbacks = [sim.add_vif(vif), sim.add_vif_to(DomId(2), VifConfig::default().mac(mac))];
         sim.connect(&netbacks[0], &netbacks[1]);
-        let boot = |guest, last| Os::boot(guest, Config::default(), network(last));
-        let mut guests = [boot(sim.guest(), 1), boot(second, 2)];
-        run_until(&sim, &mut guests, "both links are up", |guests| guests.iter().all(|os| os.device().link_up()));
+        let mut guests =
+            [Os::boot(sim.guest(), first, network(1)), Os::boot(second, Config::default(), network(2))];
+        run_until(&sim, &mut guests, "both links are up", |guests| {
+            guests.iter().all(|os| os.device().link_up())
+        });
         Self { guests, netbacks, sim }
     }
 
