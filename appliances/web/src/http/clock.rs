@@ -162,7 +162,11 @@ mod tests {
         clock.tick(5, 784_111_777);
         assert_eq!(clock.moment().date, "Sun, 06 Nov 1994 08:49:37 GMT");
         clock.tick(3, 0);
-        assert_eq!(clock.moment().seconds, 5);
+        assert_eq!((clock.seconds(), clock.moment().seconds), (5, 5));
+        let without_date = Clock::default();
+        without_date.tick(5, 0);
+        without_date.tick(3, 0);
+        assert_eq!(without_date.seconds(), 5);
     }
 
     #[test]
