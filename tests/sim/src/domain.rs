@@ -1,5 +1,6 @@
 //! One domain: its memory, and what Xen keeps about it.
 
+use crate::calls::{Call, Gate};
 use crate::counters::Counters;
 use crate::evtchn::Channel;
 use crate::grants::Active;
@@ -8,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use xen::hypervisor::{HvmParam, ShutdownReason};
 use xen::ids::PAGE_SIZE;
-use xen::{DomId, EvtchnPort, Gfn, Shared};
+use xen::{DomId, Errno, EvtchnPort, Gfn, Shared};
 
 /// A domain of the machine: a guest with memory, or one of the other side (dom0, a driver domain), whose code is this
 /// crate's and which needs no shared pages of its own.
@@ -34,6 +35,7 @@ pub(crate) struct Domain {
     pub(crate) shutdown: Cell<Option<ShutdownReason>>,
     /// What it wrote to Xen's own console.
     pub(crate) last_words: RefCell<Vec<u8>>,
+    pub(crate) gate: Gate,
     counters: Cell<Counters>,
 }
 
@@ -65,6 +67,7 @@ impl Domain {
             timer: Cell::new(None),
             shutdown: Cell::new(None),
             last_words: RefCell::default(),
+            gate: Gate::default(),
             counters: Cell::default(),
         }
     }
@@ -77,6 +80,12 @@ impl Domain {
         let mut counters = self.counters.get();
         what(&mut counters);
         self.counters.set(counters);
+    }
+
+    /// Counts a hypercall, and asks the test whether Xen refuses it.
+    pub(crate) fn enter(&self, call: Call) -> Result<(), Errno> {
+        self.count(|counters| call.count(counters));
+        self.gate.ask(call)
     }
 
     /// The shared info page.

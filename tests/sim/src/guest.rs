@@ -1,5 +1,6 @@
 //! The guest's side of the seam: hypercalls, memory and clock, against the simulated machine.
 
+use crate::calls::Call;
 use crate::counters::Counters;
 use crate::domain::Domain;
 use crate::evtchn::Channel;
@@ -93,6 +94,17 @@ impl Guest {
         self.domain.memory.flip(gfn, offset, values)
     }
 
+    /// Asks `refuse` about each hypercall that can fail, after it was counted: it gives the error with which Xen refuses,
+    /// or lets the call pass.
+    pub fn refuse(&self, refuse: impl FnMut(Call) -> Option<Errno> + 'static) {
+        self.domain.gate.set(Some(Box::new(refuse)));
+    }
+
+    /// Lets every hypercall pass again.
+    pub fn refuse_nothing(&self) {
+        self.domain.gate.set(None);
+    }
+
     /// What it wrote to Xen's own console.
     #[must_use]
     pub fn last_words(&self) -> String {
@@ -120,22 +132,22 @@ impl Guest {
 
 impl Hypervisor for Guest {
     fn evtchn_send(&self, port: EvtchnPort) -> Result<(), Errno> {
-        self.domain.count(|counters| counters.notifications_sent += 1);
+        self.domain.enter(Call::EvtchnSend)?;
         self.world.evtchn_send(&self.domain, port)
     }
 
     fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<EvtchnPort, Errno> {
-        self.domain.count(|counters| counters.evtchn_ops += 1);
+        self.domain.enter(Call::EvtchnAllocUnbound)?;
         self.domain.new_channel(Channel::Unbound { remote })
     }
 
     fn evtchn_bind_interdomain(&self, remote: DomId, port: EvtchnPort) -> Result<EvtchnPort, Errno> {
-        self.domain.count(|counters| counters.evtchn_ops += 1);
+        self.domain.enter(Call::EvtchnBindInterdomain)?;
         self.world.evtchn_bind(&self.domain, remote, port)
     }
 
     fn evtchn_bind_virq(&self, virq: Virq, vcpu: VcpuId) -> Result<EvtchnPort, Errno> {
-        self.domain.count(|counters| counters.evtchn_ops += 1);
+        self.domain.enter(Call::EvtchnBindVirq)?;
         if vcpu != VcpuId(0) {
             return Err(Errno::ENOENT);
         }
@@ -143,7 +155,7 @@ impl Hypervisor for Guest {
     }
 
     fn evtchn_close(&self, port: EvtchnPort) -> Result<(), Errno> {
-        self.domain.count(|counters| counters.evtchn_ops += 1);
+        self.domain.enter(Call::EvtchnClose)?;
         self.world.evtchn_close(&self.domain, port)
     }
 
@@ -167,7 +179,7 @@ impl Hypervisor for Guest {
     }
 
     fn set_singleshot_timer(&self, deadline: SystemTime) -> Result<(), Errno> {
-        self.domain.count(|counters| counters.timer_sets += 1);
+        self.domain.enter(Call::SetSingleshotTimer)?;
         self.domain.timer.set(Some(deadline.0));
         if deadline.0 <= self.world.now() {
             self.world.fire_due();
@@ -176,12 +188,12 @@ impl Hypervisor for Guest {
     }
 
     fn hvm_get_param(&self, param: HvmParam) -> Result<u64, Errno> {
-        self.domain.count(|counters| counters.param_ops += 1);
+        self.domain.enter(Call::HvmGetParam)?;
         self.domain.param(param).ok_or(Errno::EINVAL)
     }
 
     fn hvm_set_param(&self, param: HvmParam, value: u64) -> Result<(), Errno> {
-        self.domain.count(|counters| counters.param_ops += 1);
+        self.domain.enter(Call::HvmSetParam)?;
         if param != HvmParam::CallbackIrq {
             return Err(Errno::EPERM);
         }
@@ -190,7 +202,7 @@ impl Hypervisor for Guest {
     }
 
     fn grant_table_size(&self) -> Result<GrantTableSize, Errno> {
-        self.domain.count(|counters| counters.grant_ops += 1);
+        self.domain.enter(Call::GrantTableSize)?;
         let nr_frames = self.domain.grant_frames.borrow().len() as u32;
         Ok(GrantTableSize { nr_frames, max_nr_frames: self.domain.max_grant_frames })
     }
@@ -209,7 +221,7 @@ impl Hypervisor for Guest {
     /// Xen adopts the page that the guest has at `gfn`: from then on it reads and writes there.
     #[allow(unsafe_code, reason = "the trait's method is unsafe to call; this one only checks and copies")]
     unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
-        self.domain.count(|counters| counters.physmap_ops += 1);
+        self.domain.enter(Call::AddToPhysmap)?;
         if !self.domain.memory.is_in_use(gfn) {
             return Err(Errno::EINVAL);
         }

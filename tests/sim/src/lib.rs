@@ -50,6 +50,7 @@
 mod agenda;
 mod boot;
 mod builder;
+mod calls;
 mod console;
 mod counters;
 mod domain;
@@ -66,6 +67,7 @@ mod world;
 
 pub use boot::{block_on, boot, turn};
 pub use builder::{Builder, GuestConfig};
+pub use calls::Call;
 pub use console::Console;
 pub use counters::Counters;
 pub use grants::GrantedFrame;

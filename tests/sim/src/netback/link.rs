@@ -21,7 +21,7 @@ impl Service for Wire {
         let mut worked = false;
         for (from, to) in [(end(&a), end(&b)), (end(&b), end(&a))] {
             while let Some(packet) = from.recv() {
-                to.send(packet);
+                to.forward(packet);
                 worked = true;
             }
         }

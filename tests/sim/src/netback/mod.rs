@@ -17,6 +17,7 @@ mod raw;
 mod ring;
 mod rules;
 mod rx;
+mod segment;
 mod tx;
 mod xenbus;
 
@@ -200,14 +201,34 @@ impl Netback {
         work(&mut self.device.0.borrow_mut())
     }
 
-    /// A frame for the guest: it gets it when the machine runs. Frames for a guest that is not connected wait.
+    /// A frame for the guest, as it is: it gets it when the machine runs. Frames for a guest that is not connected wait.
     pub fn send(&self, packet: impl Into<Packet>) {
+        self.send_to(0, packet);
+    }
+
+    /// A frame for one of the guest's queues.
+    pub fn send_to(&self, queue: usize, packet: impl Into<Packet>) {
         let packet = packet.into();
         self.inner(|inner| {
             inner.kicked = true;
-            let queue = inner.queues.first_mut().map(|queue| &mut queue.to_guest);
+            let queue = inner.queues.get_mut(queue).map(|queue| &mut queue.to_guest);
             queue.unwrap_or(&mut inner.waiting).push_back(packet);
         });
+    }
+
+    /// A packet of another guest: in a form that this one takes.
+    fn forward(&self, packet: Packet) {
+        let flags = self.frontend_flags();
+        let fits = match packet.gso {
+            Some(gso) if gso.kind == 1 => flags.sg && flags.gso_tcpv4,
+            Some(_) => flags.sg && flags.gso_tcpv6,
+            None => true,
+        };
+        if fits {
+            self.send(packet);
+        } else {
+            packet.segmented().into_iter().for_each(|segment| self.send(segment));
+        }
     }
 
     /// The next frame that the guest sent.

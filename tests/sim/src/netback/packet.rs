@@ -68,19 +68,14 @@ pub(crate) fn headers(data: &[u8]) -> Headers {
     Headers { len: len.min(data.len()), transport }
 }
 
-/// The Internet checksum's sum, not yet folded.
-fn sum(bytes: &[u8]) -> u32 {
-    let words = bytes
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])));
-    words.sum()
-}
-
-fn fold(mut sum: u32) -> u16 {
+/// The Internet checksum over several pieces, each of which is padded to an even length. (RFC 1071)
+pub(crate) fn internet_checksum(pieces: &[&[u8]]) -> u16 {
+    let word = |pair: &[u8]| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+    let mut sum: u32 = pieces.iter().flat_map(|piece| piece.chunks(2)).map(word).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    sum as u16
+    !(sum as u16)
 }
 
 impl Packet {
@@ -94,7 +89,7 @@ impl Packet {
             return;
         }
         let udp = field == 6;
-        let folded = !fold(sum(&self.data[start..]));
+        let folded = internet_checksum(&[&self.data[start..]]);
         let checksum = if udp && folded == 0 { 0xffff } else { folded };
         self.data[start + field..start + field + 2].copy_from_slice(&checksum.to_be_bytes());
     }

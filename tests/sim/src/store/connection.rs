@@ -9,6 +9,7 @@ use super::tree::Tree;
 use crate::domain::Domain;
 use crate::peer::{MappedPage, Peer};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::rc::Rc;
 use xen::abi::grant_table::GNTTAB_RESERVED_XENSTORE;
 use xen::abi::io_xs_wire::{XENSTORE_PAYLOAD_MAX, XENSTORE_RING_SIZE, XsdSockmsg, XsdSockmsgType, offset};
@@ -67,6 +68,20 @@ pub(crate) struct Connection {
     pub(crate) transactions: BTreeMap<u32, Transaction>,
     pub(crate) last_transaction: u32,
     pub(crate) delivery: Delivery,
+    pub(crate) mangle: Mangle,
+}
+
+/// Falsifies messages to the guest: header and payload, before they are written.
+pub(crate) type MangleFn = Box<dyn FnMut(&mut XsdSockmsg, &mut Vec<u8>)>;
+
+/// A [`MangleFn`], if there is one.
+#[derive(Default)]
+pub(crate) struct Mangle(pub(crate) Option<MangleFn>);
+
+impl fmt::Debug for Mangle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mangle({})", self.0.is_some())
+    }
 }
 
 impl Connection {
@@ -87,6 +102,7 @@ impl Connection {
             transactions: BTreeMap::new(),
             last_transaction: 0,
             delivery: Delivery::default(),
+            mangle: Mangle::default(),
         }
     }
 
@@ -134,7 +150,11 @@ impl Connection {
 
     /// Queues an answer.
     pub(crate) fn answer(&mut self, to: &XsdSockmsg, kind: XsdSockmsgType, payload: &[u8]) {
-        let header = XsdSockmsg { kind: kind.raw(), len: payload.len() as u32, ..*to };
+        let mut header = XsdSockmsg { kind: kind.raw(), len: payload.len() as u32, ..*to };
+        let mut payload = payload.to_vec();
+        if let Some(mangle) = &mut self.mangle.0 {
+            mangle(&mut header, &mut payload);
+        }
         self.backlog.extend(header.as_bytes());
         self.backlog.extend(payload);
     }

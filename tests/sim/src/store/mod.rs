@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::{Rc, Weak};
 use tree::{Perms, Tree};
-use xen::abi::io_xs_wire::offset;
+use xen::abi::io_xs_wire::{XsdSockmsg, offset};
 use xen::{DomId, EvtchnPort};
 
 /// A message that a guest sent, for tests that count or compare.
@@ -258,6 +258,12 @@ impl Store {
     /// Lets every message pass again.
     pub fn refuse_nothing(&self) {
         self.inner(|inner| inner.refuse = None);
+    }
+
+    /// Falsifies every answer and event to a guest, from now on: header and payload, before they are written. The length
+    /// in the header is not corrected.
+    pub fn mangle(&self, guest: DomId, mangle: impl FnMut(&mut XsdSockmsg, &mut Vec<u8>) + 'static) {
+        self.inner(|inner| inner.connection(guest).mangle.0 = Some(Box::new(mangle)));
     }
 
     /// Sends bytes to a guest as if xenstored had written them: any garbage.
