@@ -3,7 +3,7 @@
 use xen::abi::xen::offset::{shared_info, vcpu_info};
 use xen::hypervisor::{Clock as _, Hypervisor as _, Virq};
 use xen::{DomId, Errno, EvtchnPort, SystemTime, VcpuId};
-use xen_sim::{Guest, GuestConfig, Sim};
+use xen_sim::{Call, Guest, GuestConfig, Sim};
 
 fn machine() -> Sim {
     Sim::builder().memory_pages(32).build()
@@ -185,4 +185,18 @@ fn two_guests_have_channels_of_their_own() {
     assert_eq!(second.evtchn_send(bound), Ok(()));
     assert_eq!(first.counters().notifications_received, 1);
     assert_eq!(first.evtchn_send(port), Ok(()));
+}
+
+#[test]
+fn hypercalls_can_be_refused_and_are_counted_all_the_same() {
+    let machine = machine();
+    let guest = machine.guest();
+    guest.refuse(|call| (call == Call::EvtchnAllocUnbound).then_some(Errno::ENOSPC));
+    let before = guest.counters();
+    assert_eq!(guest.evtchn_alloc_unbound(DomId(0)), Err(Errno::ENOSPC));
+    assert!(guest.evtchn_bind_virq(Virq::Timer, VcpuId(0)).is_ok());
+    assert_eq!(guest.counters().since(&before).evtchn_ops, 2);
+    assert_eq!(guest.counters().since(&before).hypercalls(), 2);
+    guest.refuse_nothing();
+    assert!(guest.evtchn_alloc_unbound(DomId(0)).is_ok());
 }

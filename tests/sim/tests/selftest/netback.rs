@@ -275,3 +275,44 @@ fn a_blank_checksum_is_finished_for_a_frontend_that_wants_it() {
     let sum = words(&page[34..44]) + words(&page[26..34]) + 17 + 10;
     assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the checksum is right");
 }
+
+#[test]
+fn a_wire_cuts_large_packets_for_a_guest_that_takes_none() {
+    let mut front = Front::connect(VifConfig::default(), 4);
+    let (other, _console) = front.machine.add_guest(&GuestConfig {
+        id: xen::DomId(2),
+        memory_pages: 16,
+        ..GuestConfig::default()
+    });
+    let far = front.machine.add_vif_to(other.id(), VifConfig::default());
+    front.machine.connect(&front.netback, &far);
+    let mut data = vec![0; 12];
+    data.extend([8, 0, 0x45, 0, 0, 0, 0, 9, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    data.extend([0, 80, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x19, 1, 0, 0, 0, 0, 0]);
+    data.resize(54 + 3000, 7);
+    front.tx_pages[0].shared().write_bytes(0, &data);
+    let extra =
+        NetifTxRequest { gref: u32::from_le_bytes([1, 0, 0xa8, 5]), offset: 1, ..NetifTxRequest::default() };
+    let request = front.request(0, 0, 1 | 2 | 8, data.len() as u16);
+    front.transmit(&[request, extra]);
+    assert_eq!(far.backlog(), 3, "segments of 1448 bytes");
+}
+
+#[test]
+fn a_field_can_change_while_it_is_looked_at() {
+    let front = Front::connect(VifConfig::default(), 4);
+    let ring = front.netback.ring(Side::Rx);
+    let flipper = front.xen.machine.flip(ring.gfn(), ring.slot_offset(0) + 6, [60, 65_535]);
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 3 {
+        let slot = ring.slot(0);
+        seen.insert(u16::from_le_bytes([slot[6], slot[7]]));
+        std::thread::yield_now();
+        if seen.contains(&60) && seen.contains(&65_535) {
+            break;
+        }
+    }
+    drop(flipper);
+    let (first, second) = (ring.slot(0), ring.slot(0));
+    assert_eq!(first, second, "it stops");
+}

@@ -257,3 +257,25 @@ fn what_nobody_asked_for_reaches_the_guest_too() {
     turn(&xen);
     assert!(xen.store.broken().is_some(), "a header with a length of 4 GiB");
 }
+
+#[test]
+fn answers_can_be_falsified() {
+    let (_machine, xen, store) = booted();
+    let lies = Cell::new(0);
+    store.mangle(GUEST, move |header, payload| {
+        lies.set(lies.get() + 1);
+        match lies.get() {
+            1 => header.kind = 99,
+            2 => header.tx_id = 77,
+            3 => *payload = b"another".to_vec(),
+            _ => {}
+        }
+        header.len = payload.len() as u32;
+    });
+    block_on(&xen, async {
+        assert!(matches!(xen.store.read("name").await, Err(XsError::BadReply { .. })), "kind");
+        assert!(matches!(xen.store.read("name").await, Err(XsError::BadReply { .. })), "transaction");
+        assert_eq!(xen.store.read("name").await.unwrap(), "another");
+        assert_eq!(xen.store.read("name").await.unwrap(), "guest");
+    });
+}
