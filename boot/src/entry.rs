@@ -1,16 +1,15 @@
-//! The first instructions: from Xen's 32-bit entry to Rust in long mode.
+//! The first instructions: from the loader's 32-bit entry to Rust in long mode.
 //!
-//! Xen enters with paging off, flat segments, interrupts off, and the address of `hvm_start_info` in `ebx`
-//! (`docs/misc/pvh.pandoc`). The code below builds an identity map of the first 4 GiB in 2 MiB pages, turns on PAE, NX
-//! and write protection, and calls `kernel_main(start_info)` on the image's stack. `kernel::paging` replaces the map by
+//! Both loaders enter with paging off, flat segments and interrupts off. Xen comes by the ELF note, with the address of
+//! `hvm_start_info` in `ebx` (`docs/misc/pvh.pandoc`); a multiboot2 loader (GRUB) comes by the ELF entry, with a magic
+//! number in `eax` and the address of its information in `ebx`. The code below builds an identity map of the first 4 GiB in 2 MiB pages, turns on PAE, NX
+//! and write protection, and calls `kernel_main(information, magic)` on the image's stack. `kernel::paging` replaces the map by
 //! one that gives each page only the rights that it needs.
 
 #![allow(unsafe_code, reason = "entry code and the linker's symbols; see docs/soundness.md")]
 
+use crate::info::PVH_MAGIC;
 use core::arch::global_asm;
-
-/// `hvm_start_info.magic`, told apart from a multiboot2 entry. `arch-x86/hvm/start_info.h`.
-pub const PVH_MAGIC: u32 = 0x336e_c578;
 
 global_asm!(
     // XEN_ELFNOTE_PHYS32_ENTRY (18): where to enter. `xen/include/public/elfnote.h`.
@@ -19,10 +18,23 @@ global_asm!(
     ".long 4, 4, 18",
     ".asciz \"Xen\"",
     ".long pvh_start",
+    // Multiboot2 header: magic, architecture i386, length, checksum, end tag. (Multiboot2 specification 2.0, 3.1)
+    ".section .multiboot2, \"a\", @progbits",
+    ".align 8",
+    "boot_header: .long 0xe85250d6, 0, 24, 0x17adaf12",
+    ".word 0, 0",
+    ".long 8",
     ".section .text.entry, \"ax\", @progbits",
     ".code32",
+    ".global multiboot2_start",
+    // The loader's magic number is in eax: kept.
+    "multiboot2_start:",
+    "  mov esi, eax",
+    "  jmp boot_common",
     ".global pvh_start",
     "pvh_start:",
+    "  mov esi, {pvh_magic}",
+    "boot_common:",
     "  cld",
     "  cli",
     "  mov esp, offset __stack_top",
@@ -89,6 +101,7 @@ global_asm!(
     "boot_pdpt: .skip 4096",
     "boot_pd: .skip 16384",
     ".section .text, \"ax\", @progbits",
+    pvh_magic = const PVH_MAGIC,
 );
 
 unsafe extern "C" {

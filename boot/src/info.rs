@@ -2,6 +2,11 @@
 
 use core::fmt;
 
+/// `hvm_start_info.magic`: what the entry code passes on for a PVH loader. `arch-x86/hvm/start_info.h`.
+pub const PVH_MAGIC: u32 = xen::abi::hvm_start_info::HVM_START_MAGIC_VALUE;
+/// What a multiboot2 loader leaves in `eax`. Multiboot2 specification 2.0, 3.3.
+pub const MULTIBOOT2_MAGIC: u32 = multiboot2::MAGIC;
+
 /// Memory regions that a [`BootInfo`] can hold; Xen gives a PVH domU fewer than ten.
 pub const MAX_REGIONS: usize = 64;
 /// Bytes of command line that are kept; Xen's toolstack passes at most 4095.
@@ -42,8 +47,8 @@ pub struct BootInfo {
     pub(crate) cmdline_len: usize,
     /// Whether the command line was longer than what is kept.
     pub cmdline_cut: bool,
-    /// The version of `hvm_start_info`; version 0 has no memory map.
-    pub version: u32,
+    /// Who started the guest.
+    pub loader: Loader,
     /// The physical address and length of what the loader left in RAM and is not needed after boot.
     pub loader_data: MemoryRegion,
 }
@@ -56,7 +61,9 @@ pub enum BootError {
         /// Its address.
         address: u64,
     },
-    /// The first word is not the loader's magic number.
+    /// The information contradicts itself.
+    Malformed,
+    /// The magic number is no loader's.
     BadMagic {
         /// What was found.
         found: u32,
@@ -74,10 +81,13 @@ impl fmt::Display for BootError {
             Self::NoMemory { address } => {
                 write!(f, "the loader's information at {address:#x} is not in memory")
             }
+            Self::Malformed => {
+                write!(f, "the loader's information contradicts itself; boot with another loader")
+            }
             Self::BadMagic { found } => {
                 write!(
                     f,
-                    "not started by a PVH loader: magic {found:#x}; use type=\"pvh\" in the domain's configuration"
+                    "started by an unknown loader: magic {found:#x}; use type=\"pvh\" in the domain's configuration, or GRUB's multiboot2"
                 )
             }
             Self::TooManyRegions { claimed } => {
@@ -87,7 +97,28 @@ impl fmt::Display for BootError {
     }
 }
 
+/// Who started the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// Xen's toolstack, by the PVH protocol; the version of `hvm_start_info` (0 has no memory map).
+    Pvh(u32),
+    /// A multiboot2 loader, GRUB for one.
+    Multiboot2,
+}
+
 impl BootInfo {
+    /// Parses what a loader left at `address`; `magic` says which one.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that the loader is none of the known ones.
+    pub fn from_loader(memory: &impl PhysicalMemory, magic: u32, address: u64) -> Result<Self, BootError> {
+        match magic {
+            PVH_MAGIC => Self::from_pvh(memory, address),
+            MULTIBOOT2_MAGIC => Self::from_multiboot2(memory, address),
+            found => Err(BootError::BadMagic { found }),
+        }
+    }
+
     /// Nothing told: no regions, no command line.
     #[must_use]
     pub const fn empty() -> Self {
@@ -98,7 +129,7 @@ impl BootInfo {
             cmdline: [0; MAX_CMDLINE],
             cmdline_len: 0,
             cmdline_cut: false,
-            version: 0,
+            loader: Loader::Pvh(0),
             loader_data: NONE,
         }
     }
@@ -136,7 +167,7 @@ impl BootInfo {
 impl fmt::Debug for BootInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BootInfo")
-            .field("version", &self.version)
+            .field("loader", &self.loader)
             .field("regions", &self.regions())
             .field("cmdline", &self.cmdline().escape_ascii())
             .finish_non_exhaustive()

@@ -1,6 +1,8 @@
 //! `hvm_start_info` to [`BootInfo`]: every address and count in it is checked before it is used.
 
-use crate::info::{BootError, BootInfo, MAX_CMDLINE, MAX_REGIONS, MemoryRegion, PhysicalMemory, RegionKind};
+use crate::info::{
+    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MemoryRegion, PhysicalMemory, RegionKind,
+};
 use xen::abi::hvm_start_info::{
     HVM_START_INFO_V0_BYTES, HVM_START_MAGIC_VALUE, HvmMemmapTableEntry, HvmMemmapType, HvmStartInfo,
 };
@@ -15,7 +17,7 @@ impl BootInfo {
     pub fn from_pvh(memory: &impl PhysicalMemory, address: u64) -> Result<Self, BootError> {
         let start_info = read_start_info(memory, address)?;
         let mut info = Self::empty();
-        info.version = start_info.version;
+        info.loader = Loader::Pvh(start_info.version);
         info.loader_data = MemoryRegion {
             start: address,
             end: address.saturating_add(u64::try_from(size_of::<HvmStartInfo>()).unwrap_or_default()),

@@ -80,11 +80,12 @@ pub use {machine::DomU, start::start, system::System};
 #[macro_export]
 macro_rules! main {
     ($main:path) => {
-        /// Called by the boot code in 64-bit mode, with the physical address of `hvm_start_info`.
+        /// Called by the boot code in 64-bit mode, with the physical address of the loader's information and the magic
+        /// number that says which loader it is.
         #[allow(unsafe_code, reason = "the name by which the boot code calls; there is one in an image")]
         #[unsafe(no_mangle)]
-        extern "C" fn kernel_main(start_info: u32) -> ! {
-            $crate::start(start_info, env!("CARGO_PKG_NAME"), $main)
+        extern "C" fn kernel_main(information: u32, magic: u32) -> ! {
+            $crate::start(information, magic, env!("CARGO_PKG_NAME"), $main)
         }
     };
 }

@@ -73,14 +73,15 @@ impl fmt::Display for StartError {
 
 /// Starts the guest; called by the image's `kernel_main`.
 pub fn start<F: Future<Output = ()> + 'static>(
-    start_info: u32,
+    information: u32,
+    magic: u32,
     name: &'static str,
     main: impl FnOnce(System) -> F + 'static,
 ) -> ! {
     gdt::load();
     idt::load();
     let instruction = Instruction::detect();
-    let system = match bring_up(start_info, name, instruction) {
+    let system = match bring_up((magic, information), name, instruction) {
         Ok(system) => system,
         Err(error) => {
             crate::panic::last_words(format_args!("millpond: {error}\n"));
@@ -113,8 +114,11 @@ struct Machine {
 }
 
 /// Page tables and heap.
-fn bring_up_memory(start_info: u32, instruction: &Instruction) -> Result<Machine, StartError> {
-    let info = BootInfo::from_pvh(&BootMemory, u64::from(start_info)).map_err(StartError::Boot)?;
+fn bring_up_memory(
+    (magic, information): (u32, u32),
+    instruction: &Instruction,
+) -> Result<Machine, StartError> {
+    let info = BootInfo::from_loader(&BootMemory, magic, u64::from(information)).map_err(StartError::Boot)?;
     if info.regions().is_empty() {
         return Err(StartError::NoMemoryMap);
     }
@@ -161,8 +165,8 @@ fn shared_at(address: u64, len: usize) -> Result<Shared<'static>, StartError> {
     Ok(unsafe { Shared::new(base, len) })
 }
 
-fn bring_up(start_info: u32, name: &'static str, instruction: Instruction) -> Result<System, StartError> {
-    let Machine { info, free, hole, memory_bytes } = bring_up_memory(start_info, &instruction)?;
+fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) -> Result<System, StartError> {
+    let Machine { info, free, hole, memory_bytes } = bring_up_memory(loader, &instruction)?;
     let refused = |what| move |errno| StartError::Xen(what, errno);
     // Shared info first: the clock and the event channels are in it.
     // SAFETY: the hole is ours: no RAM, no device, mapped for this.

@@ -9,6 +9,7 @@ use std::path::Path;
 /// Blocks, functions, implementations and attributes with `unsafe`, by file.
 const BUDGET: &[(&str, usize)] = &[
     ("boot/src/entry.rs", 1),
+    ("boot/src/multiboot.rs", 1),
     ("kernel/src/boot_memory.rs", 3),
     ("kernel/src/early.rs", 2),
     ("kernel/src/frames.rs", 1),
