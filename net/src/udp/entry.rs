@@ -109,19 +109,18 @@ impl UdpEntry {
     /// # Errors
     /// When to ask again: the peers of both lanes may still answer.
     pub(crate) fn lane(&mut self, now: Instant) -> Result<(&mut Lane, usize), Instant> {
-        // Stays in its lane while it can: changing lanes changes the order.
+        // Stays in its lane while it can, and changes to an empty one: else the order would change.
         let port = self.port;
         let [newer, older] = &mut self.lanes;
-        if let Some(since) = newer.stuck {
-            if let Some(before) = older.stuck {
-                let patience = time::after(before.min(since), PATIENCE);
-                if patience > now {
-                    return Err(patience);
-                }
+        let Some(since) = newer.stuck else { return Ok((newer, 0)) };
+        if older.queued > 0 {
+            let patience = time::after(older.stuck.map_or(now, |before| before.min(since)), PATIENCE);
+            if patience > now {
+                return Err(patience);
             }
-            core::mem::swap(newer, older);
         }
-        let dropped = if newer.stuck.is_some() { newer.flush(port) } else { 0 };
+        core::mem::swap(newer, older);
+        let dropped = if newer.queued > 0 { newer.flush(port) } else { 0 };
         Ok((newer, dropped))
     }
 
