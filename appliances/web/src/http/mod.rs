@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`server`] | a connection's life: read a head, skip a body, answer, again |
+//! | [`server`] | what the connections share, and what is decided about one request |
+//! | `connection` | a connection's life: read a head, skip a body, answer, again |
 //! | [`head`] | the bytes of a head to a [`Request`] and its [`Framing`](head::Framing), or to a [`Refusal`] |
 //! | [`body`] | where a request's body ends |
 //! | [`buffer`] | what was received and not yet understood |
@@ -18,6 +19,7 @@ pub mod body;
 pub mod buffer;
 pub mod clock;
 pub mod code;
+mod connection;
 pub mod counts;
 pub mod date;
 pub mod head;

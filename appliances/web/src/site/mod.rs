@@ -16,6 +16,7 @@ mod markup;
 pub mod metrics;
 pub mod page;
 pub mod status;
+mod tiles;
 mod units;
 
 use crate::http::server::Context;

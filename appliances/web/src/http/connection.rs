@@ -1,0 +1,182 @@
+//! A connection's life.
+//!
+//! ```text
+//!   ┌─► read a head ──► decide ──► skip the body ──► write the reply ──┐
+//!   │      │ end of stream, idle too long: done    close: done ◄───────┤
+//!   └──────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Requests that came together are answered in order, each by one write; the network sends what was written in one go.
+//! A reply to GET of a fixed resource costs no allocation: the buffer is the connection's, the reply the resource's.
+
+use crate::http::body::Skipper;
+use crate::http::buffer::Buffer;
+use crate::http::clock::Patience;
+use crate::http::code::{Code, Refusal};
+use crate::http::head::Framing;
+use crate::http::reply::Persist;
+use crate::http::server::{Answer, Server, Site};
+use embedded_io_async::{Read, Write};
+
+/// Heads shorter than this are parsed at each arrival, so that nonsense is refused before its first line ends.
+const LOOK_EARLY: usize = 16;
+
+/// One connection.
+pub(crate) struct Connection<'a, S, T> {
+    server: &'a Server<S>,
+    stream: &'a mut T,
+    buffer: Buffer,
+    patience: Patience<'a>,
+}
+
+/// What reading brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Got {
+    Bytes,
+    Timeout,
+    EndOfStream,
+}
+
+impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
+    pub(crate) fn new(server: &'a Server<S>, stream: &'a mut T) -> Self {
+        let buffer = Buffer::new(server.limits.head_bytes);
+        Self { server, stream, buffer, patience: server.clock.enter() }
+    }
+
+    /// Answers requests until there are no more.
+    pub(crate) async fn run(mut self) -> Result<(), T::Error> {
+        while let Some(answer) = self.next().await? {
+            if !self.write(&answer).await? || answer.persist == Persist::Close {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a request; `None`: there is nothing to answer any more.
+    async fn next(&mut self) -> Result<Option<Answer>, T::Error> {
+        let (mut begun, mut parse_due) = (false, true);
+        self.patience.limit(self.server.limits.idle_seconds);
+        loop {
+            if !begun {
+                self.skip_empty_lines();
+            }
+            if !self.buffer.is_empty() {
+                if !begun {
+                    begun = true;
+                    self.patience.limit(self.server.limits.request_seconds);
+                }
+                match if parse_due { self.server.decide(self.buffer.filled()) } else { Ok(None) } {
+                    Ok(Some((answer, framing))) => return self.pass_body(answer, framing).await,
+                    Ok(None) => {}
+                    Err(refusal) => return Ok(Some(self.server.refuse(refusal))),
+                }
+            }
+            let before = self.buffer.filled().len();
+            match self.fill().await? {
+                // A line that is not complete need not be looked at again, unless it grows too long.
+                Got::Bytes => {
+                    let fresh = self.buffer.filled().get(before..).unwrap_or_default();
+                    parse_due =
+                        !begun || self.buffer.is_full() || fresh.contains(&b'\n') || before < LOOK_EARLY;
+                }
+                Got::Timeout if begun => return Ok(Some(self.too_slow())),
+                Got::Timeout => {
+                    self.server.counters.timed_out();
+                    return Ok(None);
+                }
+                Got::EndOfStream => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads past the body of a request, and gives the answer once that is done.
+    async fn pass_body(&mut self, mut answer: Answer, framing: Framing) -> Result<Option<Answer>, T::Error> {
+        self.buffer.consume(framing.head_len);
+        let mut skipper = match Skipper::new(framing.body, self.server.limits.body_bytes) {
+            Ok(skipper) => skipper,
+            Err(refusal) => return Ok(Some(self.server.refuse(refusal))),
+        };
+        if framing.expects_continue && !skipper.is_done() {
+            // The client may send the body or not, now that it has its answer: nobody could tell it from a request.
+            answer.persist = Persist::Close;
+            return Ok(Some(answer));
+        }
+        loop {
+            match skipper.skip(self.buffer.filled()) {
+                Ok(len) => self.buffer.consume(len),
+                Err(refusal) => return Ok(Some(self.server.refuse(refusal))),
+            }
+            if skipper.is_done() {
+                return Ok(Some(answer));
+            }
+            match self.fill().await? {
+                Got::Bytes => {}
+                Got::Timeout => return Ok(Some(self.too_slow())),
+                Got::EndOfStream => return Ok(None),
+            }
+        }
+    }
+
+    /// RFC 9112, 2.2: empty lines before a request are to be ignored.
+    fn skip_empty_lines(&mut self) {
+        let empty = self.buffer.filled().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        if empty > 0 {
+            self.buffer.consume(empty);
+        }
+    }
+
+    fn too_slow(&self) -> Answer {
+        self.server.counters.timed_out();
+        self.server.refuse(Refusal::new(Code::RequestTimeout, "the request took too long to come"))
+    }
+
+    async fn fill(&mut self) -> Result<Got, T::Error> {
+        Ok(match self.patience.within(self.stream.read(self.buffer.spare())).await {
+            None => Got::Timeout,
+            Some(read) => match read? {
+                0 => Got::EndOfStream,
+                len => {
+                    self.buffer.fill(len);
+                    Got::Bytes
+                }
+            },
+        })
+    }
+
+    /// Writes a reply; `false` if the client did not take it in time.
+    async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
+        let said;
+        let reply = if answer.persist == Persist::Keep {
+            &*answer.reply
+        } else {
+            said = answer.reply.saying(answer.persist);
+            &said
+        };
+        let bytes = if answer.head_only { reply.head() } else { reply.whole() };
+        let Server { limits, counters, .. } = self.server;
+        counters.replied(reply.code());
+        counters.sent(bytes.len());
+        let extra = bytes.len().checked_div(limits.reply_bytes_a_second).unwrap_or(0);
+        self.patience.limit(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
+        match self.patience.within(write_all(self.stream, bytes)).await {
+            Some(written) => written,
+            None => {
+                counters.timed_out();
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Writes everything; `false` if the stream takes no more. (The trait's own `write_all` panics then.)
+async fn write_all<T: Write>(stream: &mut T, bytes: &[u8]) -> Result<bool, T::Error> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match stream.write(rest).await? {
+            0 => return Ok(false),
+            len => rest = rest.get(len..).unwrap_or_default(),
+        }
+    }
+    Ok(true)
+}
