@@ -123,8 +123,10 @@ pub struct ImageLayout {
     pub start: u64,
     /// Executable code.
     pub text_start: u64,
-    /// Its end, where writable data begins.
+    /// Its end, where the descriptor tables begin, which are read-only once they are filled.
     pub text_end: u64,
+    /// Where writable data begins.
+    pub data_start: u64,
     /// The page below the stack, to be left unmapped.
     pub stack_guard: u64,
     /// The lowest byte of the stack.
@@ -142,6 +144,7 @@ pub fn image_layout() -> ImageLayout {
         start: address(&raw const __image_start),
         text_start: address(&raw const __text_start),
         text_end: address(&raw const __text_end),
+        data_start: address(&raw const __data_start),
         stack_guard: address(&raw const __stack_guard),
         stack_bottom: address(&raw const __stack_bottom),
         stack_top: address(&raw const __stack_top),

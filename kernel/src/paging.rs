@@ -4,7 +4,8 @@
 //!   page 0               not mapped                 RAM               read, write
 //!   image: rodata        read                       Xen's windows     read, write   (shared info, grant table,
 //!   image: text          read, execute                                               console and xenstore rings)
-//!   image: data, stack   read, write                everything else   not mapped
+//!   image: GDT, IDT      read                       everything else   not mapped
+//!   image: data, stack   read, write
 //!   below the stack      not mapped (guard)
 //! ```
 //!
@@ -15,7 +16,7 @@
 use crate::regions::{FreeRegions, PAGE, Region};
 use boot::{BootInfo, ImageLayout, RegionKind};
 use core::fmt;
-use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
     FrameAllocator, Mapper, OffsetPageTable, PageSize, PageTable, PageTableFlags, PhysFrame, Size2MiB,
@@ -85,9 +86,64 @@ pub(crate) fn install(
     for window in windows {
         map(&mut mapper, free, *window, image)?;
     }
+    protect();
     // SAFETY: the new tables map the image, the stack and all RAM at the addresses that are in use now.
     unsafe { Cr3::write(root, Cr3Flags::empty()) };
     Ok(())
+}
+
+/// Turns on what the processor has against code that is led astray: no execution (SMEP) and no access (SMAP) of pages
+/// for users, of which there are none, and no reading of descriptor tables by users (UMIP).
+fn protect() {
+    let leaf = core::arch::x86_64::__cpuid_count(7, 0);
+    let features = [
+        (leaf.ebx & (1 << 7) != 0, Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
+        (leaf.ebx & (1 << 20) != 0, Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+        (leaf.ecx & (1 << 2) != 0, Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+    ];
+    let on = features.iter().filter(|(has, _)| *has).fold(Cr4::read(), |flags, (_, flag)| flags | *flag);
+    // SAFETY: CPUID offers each of these, and no page is mapped for users.
+    unsafe { Cr4::write(on) };
+}
+
+/// What a walk of the live tables found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// Bytes that can be written.
+    pub(crate) writable: u64,
+    /// Bytes that can be executed.
+    pub(crate) executable: u64,
+    /// Bytes that can be both: none, or the tables are wrong.
+    pub(crate) both: u64,
+}
+
+/// Walks the tables in use, entry by entry, and adds up who may do what.
+pub(crate) fn walk() -> Rights {
+    let mut rights = Rights::default();
+    let (root, _) = Cr3::read();
+    walk_table(root, 4, true, true, &mut rights);
+    rights
+}
+
+fn walk_table(frame: PhysFrame, level: u32, writable: bool, executable: bool, rights: &mut Rights) {
+    let address = usize::try_from(frame.start_address().as_u64()).unwrap_or_default();
+    let table = core::ptr::with_exposed_provenance::<PageTable>(address);
+    // SAFETY: tables in use lie in RAM, mapped at their physical address, and are not changed once installed.
+    let table = unsafe { &*table };
+    let bytes = PAGE << 9_u32.saturating_mul(level.saturating_sub(1));
+    for entry in table.iter().filter(|entry| entry.flags().contains(PageTableFlags::PRESENT)) {
+        let writable = writable && entry.flags().contains(PageTableFlags::WRITABLE);
+        let executable = executable && !entry.flags().contains(PageTableFlags::NO_EXECUTE);
+        let leaf = level == 1 || entry.flags().contains(PageTableFlags::HUGE_PAGE);
+        match entry.frame() {
+            Ok(next) if !leaf => walk_table(next, level.saturating_sub(1), writable, executable, rights),
+            _ => {
+                rights.writable = rights.writable.saturating_add(if writable { bytes } else { 0 });
+                rights.executable = rights.executable.saturating_add(if executable { bytes } else { 0 });
+                rights.both = rights.both.saturating_add(if writable && executable { bytes } else { 0 });
+            }
+        }
+    }
 }
 
 /// Whether `[start, start + len)` touches the image.
@@ -103,6 +159,8 @@ const fn rights(image: &ImageLayout, address: u64) -> Option<PageTableFlags> {
         Some(RODATA)
     } else if address < image.text_end {
         Some(TEXT)
+    } else if address < image.data_start {
+        Some(RODATA)
     } else if address == image.stack_guard {
         None
     } else {

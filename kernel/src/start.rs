@@ -95,6 +95,7 @@ pub fn start<F: Future<Output = ()> + 'static>(
         name,
         system.0.memory_bytes >> 10
     );
+    report_rights();
     let system_main = system.clone();
     system.spawn(async move {
         crate::lifecycle::prepare(&system_main).await;
@@ -103,6 +104,21 @@ pub fn start<F: Future<Output = ()> + 'static>(
         system_main.shut_down(ShutdownReason::Poweroff);
     });
     crate::run::run(&system)
+}
+
+/// Says what the live page tables permit; a page that can be written and executed is a bug of ours, and the end.
+fn report_rights() {
+    let rights = paging::walk();
+    log::info!(
+        "memory: {} KiB writable, {} KiB executable, {} KiB both",
+        rights.writable >> 10,
+        rights.executable >> 10,
+        rights.both >> 10
+    );
+    if rights.both != 0 {
+        crate::panic::last_words(format_args!("millpond: pages are writable and executable: {rights:?}\n"));
+        crate::panic::crash();
+    }
 }
 
 /// The memory of the guest, before there is Xen.
