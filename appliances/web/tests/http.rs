@@ -13,8 +13,12 @@
 
 mod support;
 
+use core::future::Future;
+use core::task::{Context, Waker};
 use support::Does::{Closes, Sends, Waits};
-use support::{Answer, ask, run, run_taking, server};
+use support::{Answer, ask, connect, run, run_taking, server};
+use web::http::{Limits, Server};
+use web::site::StatusSite;
 
 /// The reply to one request, of which the code is known; whether the connection stays, too.
 fn expect(request: &str, code: u16, stays: bool) -> Answer {
@@ -214,6 +218,32 @@ fn a_client_that_takes_nothing_is_given_up() {
 }
 
 #[test]
+fn clients_that_ask_and_do_not_read_cannot_take_the_memory() {
+    let page = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+    let large = run(&server(), vec![Sends(page.clone())]).got.len();
+    let limits = Limits { unsent_bytes: large * 3 / 2, ..Limits::default() };
+    let server = Server::new(StatusSite::new(support::fake::Fake(42)), limits);
+    // One after the other is no trouble.
+    assert_eq!(run(&server, vec![Sends(page.repeat(3))]).replies(&["GET"; 3]).len(), 3);
+    let mut stuck = connect(vec![Sends(page.clone())], 100);
+    let mut serving = Box::pin(server.serve(&mut stuck));
+    assert!(serving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let mut unfinished =
+        connect(vec![Sends(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n".to_vec())], 0);
+    let outcome =
+        run(&server, vec![Sends([&page[..], b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"].concat())]);
+    let codes: Vec<_> = outcome.replies(&["GET"; 2]).iter().map(|reply| reply.code).collect();
+    assert_eq!(codes, [503, 200]);
+    drop(serving);
+    // A reply that waits for the request's body counts too.
+    let mut serving = Box::pin(server.serve(&mut unfinished));
+    assert!(serving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(run(&server, vec![Sends(page.clone())]).reply().code, 503);
+    drop(serving);
+    assert_eq!(run(&server, vec![Sends(page)]).reply().code, 200);
+}
+
+#[test]
 fn bodies_that_are_too_long_get_413() {
     expect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n", 413, false);
     let chunks = "FFF\r\n".to_owned() + &"x".repeat(4095) + "\r\n";
@@ -280,10 +310,7 @@ fn the_end_of_the_stream_ends_the_connection_after_what_was_asked() {
 
 #[test]
 fn without_a_clock_there_is_no_date() {
-    let server = web::http::Server::new(
-        web::site::StatusSite::new(support::fake::Fake(0)),
-        web::http::Limits::default(),
-    );
+    let server = Server::new(StatusSite::new(support::fake::Fake(0)), Limits::default());
     let outcome = run(&server, vec![Sends(b"GET /1k HTTP/1.0\r\n\r\n".to_vec())]);
     assert_eq!(outcome.reply().header("date"), None);
 }

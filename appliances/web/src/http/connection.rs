@@ -54,7 +54,8 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 
     /// Waits for a request; `None`: there is nothing to answer any more.
-    async fn next(&mut self) -> Result<Option<Answer>, T::Error> {
+    async fn next(&mut self) -> Result<Option<Answer<'a>>, T::Error> {
+        let server = self.server;
         let (mut begun, mut parse_due) = (false, true);
         self.patience.limit(self.server.limits.idle_seconds);
         loop {
@@ -66,10 +67,10 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
                     begun = true;
                     self.patience.limit(self.server.limits.request_seconds);
                 }
-                match if parse_due { self.server.decide(self.buffer.filled()) } else { Ok(None) } {
+                match if parse_due { server.decide(self.buffer.filled()) } else { Ok(None) } {
                     Ok(Some((answer, framing))) => return self.pass_body(answer, framing).await,
                     Ok(None) => {}
-                    Err(refusal) => return Ok(Some(self.server.refuse(refusal))),
+                    Err(refusal) => return Ok(Some(server.refuse(refusal))),
                 }
             }
             let before = self.buffer.filled().len();
@@ -91,7 +92,11 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 
     /// Reads past the body of a request, and gives the answer once that is done.
-    async fn pass_body(&mut self, mut answer: Answer, framing: Framing) -> Result<Option<Answer>, T::Error> {
+    async fn pass_body(
+        &mut self,
+        mut answer: Answer<'a>,
+        framing: Framing,
+    ) -> Result<Option<Answer<'a>>, T::Error> {
         self.buffer.consume(framing.head_len);
         let mut skipper = match Skipper::new(framing.body, self.server.limits.body_bytes) {
             Ok(skipper) => skipper,
@@ -126,7 +131,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
     }
 
-    fn too_slow(&self) -> Answer {
+    fn too_slow(&self) -> Answer<'a> {
         self.server.counters.timed_out();
         self.server.refuse(Refusal::new(Code::RequestTimeout, "the request took too long to come"))
     }
@@ -145,7 +150,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 
     /// Writes a reply; `false` if the client did not take it in time.
-    async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
+    async fn write(&mut self, answer: &Answer<'_>) -> Result<bool, T::Error> {
         let said;
         let reply = if answer.persist == Persist::Keep {
             &*answer.reply

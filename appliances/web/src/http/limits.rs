@@ -18,6 +18,8 @@ pub struct Limits {
     pub idle_seconds: u64,
     /// Bytes a second that a client must take, beyond the first `request_seconds`; else the connection is closed.
     pub reply_bytes_a_second: usize,
+    /// Bytes of replies on all connections that may wait to be sent; beyond: 503.
+    pub unsent_bytes: usize,
 }
 
 impl Default for Limits {
@@ -29,6 +31,7 @@ impl Default for Limits {
             request_seconds: 30,
             idle_seconds: 60,
             reply_bytes_a_second: 4 * 1024,
+            unsent_bytes: 2 * 1024 * 1024,
         }
     }
 }

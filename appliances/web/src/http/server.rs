@@ -9,6 +9,7 @@ use crate::http::head::{Framing, Method, Request, parse, room};
 use crate::http::limits::Limits;
 use crate::http::reply::{Persist, Reply};
 use alloc::rc::Rc;
+use core::cell::Cell;
 use embedded_io_async::{Read, Write};
 
 /// What is published.
@@ -33,20 +34,23 @@ pub struct Server<S> {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    /// Bytes of replies that are made and not sent.
+    unsent: Cell<usize>,
 }
 
 /// What a request leads to.
-pub(crate) struct Answer {
+pub(crate) struct Answer<'a> {
     pub(crate) reply: Rc<Reply>,
     pub(crate) persist: Persist,
     pub(crate) head_only: bool,
+    _unsent: Unsent<'a>,
 }
 
 impl<S: Site> Server<S> {
     /// A server for a site.
     #[must_use]
     pub fn new(site: S, limits: Limits) -> Self {
-        Self { site, limits, clock: Clock::default(), counters: Counters::default() }
+        Self { site, limits, clock: Clock::default(), counters: Counters::default(), unsent: Cell::new(0) }
     }
 
     /// What was counted so far.
@@ -78,11 +82,11 @@ impl<S: Site> Server<S> {
     }
 
     /// The answer to the request at the front of `bytes`, if its head is complete.
-    pub(crate) fn decide(&self, bytes: &[u8]) -> Result<Option<(Answer, Framing)>, Refusal> {
+    pub(crate) fn decide(&self, bytes: &[u8]) -> Result<Option<(Answer<'_>, Framing)>, Refusal> {
         let mut room = room();
         let Some((request, framing)) = parse(bytes, &mut room, &self.limits)? else { return Ok(None) };
-        let reply = self.reply(&request);
-        let answer = Answer { reply, persist: framing.persist, head_only: request.method == Method::Head };
+        let head_only = request.method == Method::Head;
+        let answer = self.answer(self.reply(&request), framing.persist, head_only);
         Ok(Some((answer, framing)))
     }
 
@@ -92,7 +96,8 @@ impl<S: Site> Server<S> {
             Method::Get | Method::Head => {
                 let context = Context { now: &now, counts: self.counters.read() };
                 match self.site.get(request, &context) {
-                    Some(reply) => return reply,
+                    Some(reply) if self.affords(&reply) => return reply,
+                    Some(_) => Refusal::new(Code::ServiceUnavailable, "too much waits to be sent already"),
                     None => Refusal::new(Code::NotFound, "nothing is published at this path"),
                 }
             }
@@ -103,9 +108,43 @@ impl<S: Site> Server<S> {
     }
 
     /// The answer after which the connection ends, because nobody knows where the next request would begin.
-    pub(crate) fn refuse(&self, refusal: Refusal) -> Answer {
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Answer<'_> {
         let reply = Rc::new(Reply::refusal(refusal, &self.clock.moment()));
-        Answer { reply, persist: Persist::Close, head_only: false }
+        self.answer(reply, Persist::Close, false)
+    }
+
+    fn answer(&self, reply: Rc<Reply>, persist: Persist, head_only: bool) -> Answer<'_> {
+        let _unsent = Unsent::new(&self.unsent, reply.whole().len());
+        Answer { reply, persist, head_only, _unsent }
+    }
+
+    /// Whether a reply may wait to be sent: clients that ask and do not read must not take the guest's memory. Small ones
+    /// always may, so that the guest still tells of its health.
+    fn affords(&self, reply: &Reply) -> bool {
+        let len = reply.whole().len();
+        len <= SMALL || self.unsent.get().saturating_add(len) <= self.limits.unsent_bytes
+    }
+}
+
+/// Bytes of a reply that costs no more than what a connection takes anyway.
+const SMALL: usize = 2048;
+
+/// Counts the bytes of a reply until it is sent, or given up.
+struct Unsent<'a> {
+    all: &'a Cell<usize>,
+    len: usize,
+}
+
+impl<'a> Unsent<'a> {
+    fn new(all: &'a Cell<usize>, len: usize) -> Self {
+        all.set(all.get().saturating_add(len));
+        Self { all, len }
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.all.set(self.all.get().saturating_sub(self.len));
     }
 }
 

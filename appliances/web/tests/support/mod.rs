@@ -169,6 +169,14 @@ pub(crate) fn run<S: Site>(server: &Server<S>, script: Vec<Does>) -> Outcome {
     run_taking(server, script, usize::MAX)
 }
 
+/// A client's end that is served by hand.
+pub(crate) fn connect(
+    script: Vec<Does>,
+    takes: usize,
+) -> impl Read<Error = ErrorKind> + Write<Error = ErrorKind> {
+    Stream(Rc::new(RefCell::new(Line { script: script.into(), takes, ..Line::default() })))
+}
+
 /// Runs a connection with a client that takes so many bytes and then no more.
 pub(crate) fn run_taking<S: Site>(server: &Server<S>, script: Vec<Does>, takes: usize) -> Outcome {
     let line = Rc::new(RefCell::new(Line { script: script.into(), takes, ..Line::default() }));
