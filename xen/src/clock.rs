@@ -278,6 +278,12 @@ mod tests {
     }
 
     #[test]
+    fn a_product_beyond_128_bits_saturates() {
+        let info = TimeInfo { tsc_timestamp: 0, system_time_ns: 0, tsc_to_system_mul: 4, tsc_shift: 63 };
+        assert_eq!(info.at(1 << 63), u64::MAX, "2^128 is not 0");
+    }
+
+    #[test]
     fn random_numbers_do_not_go_backwards_with_the_tsc() {
         let mut random = Random(1);
         for _ in 0..100_000 {
