@@ -74,17 +74,18 @@ impl Instruction {
         let [a1, a2, a3, a4] = args;
         let number = u64::from(number);
         let ret: i64;
+        // A debug build of Xen overwrites the registers of the arguments, to find guests that rely on them.
         if self.intel {
-            // SAFETY: Xen changes no register but rax, and of memory only what the arguments name (the caller).
+            // SAFETY: Xen changes no register but these, and of memory only what the arguments name (the caller).
             unsafe {
-                asm!("vmcall", inlateout("rax") number => ret, in("rdi") a1, in("rsi") a2, in("rdx") a3, in("r10") a4,
-                     options(nostack));
+                asm!("vmcall", inlateout("rax") number => ret, inlateout("rdi") a1 => _, inlateout("rsi") a2 => _,
+                     inlateout("rdx") a3 => _, inlateout("r10") a4 => _, options(nostack));
             }
         } else {
             // SAFETY: as above.
             unsafe {
-                asm!("vmmcall", inlateout("rax") number => ret, in("rdi") a1, in("rsi") a2, in("rdx") a3, in("r10") a4,
-                     options(nostack));
+                asm!("vmmcall", inlateout("rax") number => ret, inlateout("rdi") a1 => _, inlateout("rsi") a2 => _,
+                     inlateout("rdx") a3 => _, inlateout("r10") a4 => _, options(nostack));
             }
         }
         Errno::from_ret(ret)
