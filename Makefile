@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p xen -p netfront -p net -p kernel -p web -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p xen -p netfront -p net -p datafront -p kernel -p web -p xen-sim -p host-tests -p abi-tests
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 

@@ -1,0 +1,186 @@
+//! The sender's memory: which blocks are not acknowledged yet, and how far they have been sent.
+//!
+//! ```text
+//!   enqueue ─► [ completed, ack lost │ sent │ to be sent … ]        seq of the first: base
+//!                                    cursor ─► next, sent           ACK of the first: it leaves
+//! ```
+//!
+//! It holds the blocks (or whatever stands for them) and moves no bytes. After a connection has died: `hello` again, and
+//! what WELCOME does not count as completed is sent once more.
+
+use super::receiver::Fault;
+use super::status::Status;
+use super::wire::{Frame, HEADER_BYTES, Kind};
+use alloc::collections::VecDeque;
+use core::fmt;
+
+/// A rule that the receiver broke, or its ERROR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerFault {
+    /// It ended the connection, with this code of [`Fault`].
+    Refused(u32),
+    /// Something other than WELCOME came first, or WELCOME came twice.
+    OutOfTurn(Kind),
+    /// An acknowledgement of a block that was not sent.
+    AckOfUnsent(u64),
+    /// An acknowledgement that is not the next.
+    AckOutOfOrder(u64),
+    /// It has lost blocks that it had acknowledged.
+    Lost {
+        /// What it says it has completed.
+        completed: u64,
+        /// What it had acknowledged.
+        acknowledged: u64,
+    },
+    /// A window of no blocks.
+    NoWindow,
+}
+
+impl fmt::Display for LedgerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code) => write!(f, "the guest ended the connection: {}", Fault::explain(*code)),
+            Self::OutOfTurn(kind) => write!(f, "the guest sent {kind:?} out of turn"),
+            Self::AckOfUnsent(seq) => write!(f, "the guest acknowledged block {seq}, which was not sent"),
+            Self::AckOutOfOrder(seq) => write!(f, "the guest acknowledged block {seq} out of order"),
+            Self::Lost { completed, acknowledged } => {
+                write!(f, "the guest has completed {completed}, but had acknowledged {acknowledged}")
+            }
+            Self::NoWindow => f.write_str("the guest takes no blocks"),
+        }
+    }
+}
+
+impl core::error::Error for LedgerFault {}
+
+/// What a frame from the receiver means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<B> {
+    /// It is there and has completed this many blocks of the stream.
+    Welcome {
+        /// The last completed block.
+        completed: u64,
+        /// The receiver's number; another one than before: it was restarted.
+        instance: u64,
+    },
+    /// It has completed a block, which leaves the ledger.
+    Completed {
+        /// Its number.
+        seq: u64,
+        /// What was enqueued.
+        block: B,
+        /// The application's word.
+        status: Status,
+    },
+}
+
+/// The blocks of one stream that are not acknowledged.
+#[derive(Debug)]
+pub struct Ledger<B> {
+    stream: u64,
+    /// The number of the first block; unknown until the first WELCOME.
+    base: Option<u64>,
+    blocks: VecDeque<B>,
+    /// How many of them need not be sent any more on this connection.
+    cursor: usize,
+    /// The most that were ever sent of them.
+    sent: usize,
+    /// Blocks that may be under way; 0 before WELCOME.
+    window: usize,
+}
+
+impl<B> Ledger<B> {
+    /// An empty ledger of a stream.
+    #[must_use]
+    pub const fn new(stream: u64) -> Self {
+        Self { stream, base: None, blocks: VecDeque::new(), cursor: 0, sent: 0, window: 0 }
+    }
+
+    /// Begins a connection: the first frame to send.
+    pub fn hello(&mut self) -> [u8; HEADER_BYTES] {
+        self.cursor = 0;
+        self.window = 0;
+        let seq = self.base.unwrap_or(0);
+        Frame { kind: Kind::Hello, seq, length: self.stream, aux: 0 }.to_bytes("")
+    }
+
+    /// Adds a block.
+    pub fn enqueue(&mut self, block: B) {
+        self.blocks.push_back(block);
+    }
+
+    /// Blocks that are not acknowledged.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether everything is acknowledged.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// The block to send now, and its number, if there is one and the window is open.
+    pub fn next_to_send(&mut self) -> Option<(u64, &mut B)> {
+        if self.cursor >= self.window {
+            return None;
+        }
+        let seq = self.base?.checked_add(u64::try_from(self.cursor).ok()?)?;
+        self.blocks.get_mut(self.cursor).map(|block| (seq, block))
+    }
+
+    /// Counts [`Ledger::next_to_send`] as sent: from its first byte on, for a receiver may have it before we know.
+    pub fn sent(&mut self) {
+        self.cursor = self.cursor.saturating_add(1).min(self.blocks.len());
+        self.sent = self.sent.max(self.cursor);
+    }
+
+    /// Takes a frame of the receiver.
+    ///
+    /// # Errors
+    /// What is wrong with it; the connection is to be ended.
+    pub fn receive(&mut self, frame: &Frame) -> Result<Event<B>, LedgerFault> {
+        match (frame.kind, self.window) {
+            (Kind::Welcome, 0) => self.welcome(frame),
+            (Kind::Ack, 1..) => self.acknowledge(frame),
+            (Kind::Error, _) => Err(LedgerFault::Refused(frame.aux)),
+            (kind, _) => Err(LedgerFault::OutOfTurn(kind)),
+        }
+    }
+
+    fn welcome(&mut self, frame: &Frame) -> Result<Event<B>, LedgerFault> {
+        let completed = frame.seq;
+        let base = *self.base.get_or_insert(completed.saturating_add(1));
+        let acknowledged = base.saturating_sub(1);
+        let fresh =
+            completed.checked_sub(acknowledged).ok_or(LedgerFault::Lost { completed, acknowledged })?;
+        let fresh = usize::try_from(fresh).unwrap_or(usize::MAX);
+        if fresh > self.sent {
+            return Err(LedgerFault::AckOfUnsent(completed));
+        }
+        if frame.aux == 0 {
+            return Err(LedgerFault::NoWindow);
+        }
+        self.cursor = fresh;
+        self.window = usize::try_from(frame.aux).unwrap_or(usize::MAX);
+        Ok(Event::Welcome { completed, instance: frame.length })
+    }
+
+    fn acknowledge(&mut self, frame: &Frame) -> Result<Event<B>, LedgerFault> {
+        let base = self.base.unwrap_or(0);
+        if self.cursor == 0
+            || frame.seq >= base.saturating_add(u64::try_from(self.cursor).unwrap_or(u64::MAX))
+        {
+            return Err(LedgerFault::AckOfUnsent(frame.seq));
+        }
+        if frame.seq != base {
+            return Err(LedgerFault::AckOutOfOrder(frame.seq));
+        }
+        let block = self.blocks.pop_front().ok_or(LedgerFault::AckOfUnsent(frame.seq))?;
+        self.base = Some(base.saturating_add(1));
+        self.cursor = self.cursor.saturating_sub(1);
+        self.sent = self.sent.saturating_sub(1);
+        Ok(Event::Completed { seq: frame.seq, block, status: Status(frame.aux) })
+    }
+}

@@ -1,0 +1,35 @@
+//! Blocks: named, numbered and checked stretches of bytes on any byte stream, exactly once and in order.
+//!
+//! ```text
+//!   sender                                        receiver
+//!   Ledger ── HELLO stream, first unacknowledged ──► Receiver: which stream is it, how far did it come?
+//!          ◄─ WELCOME last completed, window ───────
+//!          ── BLOCK name, length, seq; bytes; CRC ──► Application: begin, data …, finish
+//!          ◄─ ACK seq, status ──────────────────────           (status: the application's word)
+//!          ── BLOCK … (up to a window unacknowledged)
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`wire`] | frames from and to bytes; `docs/datafront.md` is its text |
+//! | [`status`] | what an acknowledgement says |
+//! | `streams` | how far each stream has come |
+//! | [`receiver`] | bytes to blocks, blocks to the application, acknowledgements |
+//! | [`ledger`] | the sender's memory: what is not acknowledged yet |
+//! | [`serve`](mod@serve) | a receiver on an async stream |
+//!
+//! Neither side waits in here, nor knows what carries the bytes: whatever ends a connection, the next HELLO says from
+//! where to go on. A sender forgets a block when it is acknowledged; a receiver counts it when the application has it.
+
+pub mod ledger;
+pub mod receiver;
+pub mod serve;
+pub mod status;
+mod streams;
+pub mod wire;
+
+pub use ledger::{Event, Ledger, LedgerFault};
+pub use receiver::{Application, BlockHead, Fault, Receiver, ReceiverStats};
+pub use serve::{ServeError, serve};
+pub use status::Status;
+pub use wire::{Form, Frame};

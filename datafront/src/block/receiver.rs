@@ -1,0 +1,467 @@
+//! Bytes to blocks, blocks to the application, and acknowledgements back.
+//!
+//! ```text
+//!            ┌────────────────────────────── ACK ◄── finish: the application's status ◄─┐
+//!            ▼                                                                          │
+//!   feed ─► Head ─ HELLO: WELCOME, late ACKs ─ BLOCK: begin ─► Payload: data … ─► Trailer: check, fate
+//!            └─ completed before: its bytes are skipped, its ACK is given again
+//! ```
+//!
+//! A block counts as completed in the same step in which the application finishes it: between the two nothing can fail.
+//! Whatever breaks a rule is a [`Fault`]: an ERROR frame goes out, and the connection ends. Memory is bounded: a head,
+//! the known streams, and 32 bytes of answer for each head received (and for each late acknowledgement, once).
+
+use super::status::Status;
+use super::streams::{MAX_KEPT, Stream, Streams};
+use super::wire::{
+    Check, Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, MAX_HEAD_BYTES, Malformed, TRAILER_BYTES,
+    check, parse_trailer,
+};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Blocks that a sender may have under way.
+pub const WINDOW: u32 = 16;
+const _: () = assert!(WINDOW < 32 && MAX_KEPT >= 32, "the status of every unacknowledged block is kept");
+
+/// What is known of a block before its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockHead<'a> {
+    /// The stream that it belongs to.
+    pub stream: u64,
+    /// Its number in the stream, from 1.
+    pub seq: u64,
+    /// Its name.
+    pub name: &'a str,
+    /// Its bytes.
+    pub len: u64,
+    /// What they are.
+    pub form: Form,
+}
+
+/// What gets the blocks. Calls come in the order `begin`, `data` …, and then `finish` or `abandon`.
+pub trait Application {
+    /// A block begins.
+    ///
+    /// # Errors
+    /// A status refuses it: its bytes are skipped and the status is acknowledged.
+    fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status>;
+    /// Some of its bytes, in order.
+    ///
+    /// # Errors
+    /// A status refuses it, as in `begin`; `abandon` is not called any more.
+    fn data(&mut self, bytes: &[u8]) -> Result<(), Status>;
+    /// It is whole and its check is right. What is returned is acknowledged.
+    fn finish(&mut self) -> Status;
+    /// It will not be completed now: the sender gave up, or the connection ended. It may come again.
+    fn abandon(&mut self);
+}
+
+/// A rule that the sender broke. The numbers are those of the ERROR frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// 1: bytes that are no frame.
+    Malformed(Malformed),
+    /// 2: something before HELLO.
+    NoHello,
+    /// 3: a second HELLO on a connection.
+    SecondHello,
+    /// 4: a frame that only a receiver sends.
+    NotForUs,
+    /// 5: a block whose number is not the next: blocks are missing.
+    Gap {
+        /// The number.
+        seq: u64,
+        /// The last completed.
+        completed: u64,
+    },
+    /// 6: a block of more than 1 GiB.
+    TooLong(u64),
+    /// 7: a name that is not UTF-8.
+    Name,
+    /// 8: the block's check is wrong.
+    BlockCheck(u64),
+    /// 9: a fate that is none.
+    Fate,
+    /// 10: a block with the number 0, or beyond the last one.
+    Number,
+}
+
+impl Fault {
+    /// The number in the ERROR frame.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Malformed(_) => 1,
+            Self::NoHello => 2,
+            Self::SecondHello => 3,
+            Self::NotForUs => 4,
+            Self::Gap { .. } => 5,
+            Self::TooLong(_) => 6,
+            Self::Name => 7,
+            Self::BlockCheck(_) => 8,
+            Self::Fate => 9,
+            Self::Number => 10,
+        }
+    }
+
+    /// What a code means, for a sender that got it.
+    #[must_use]
+    pub const fn explain(code: u32) -> &'static str {
+        match code {
+            1 => "what was sent is no frame",
+            2 => "a frame came before HELLO",
+            3 => "a second HELLO came",
+            4 => "a frame came that only a receiver sends",
+            5 => "blocks are missing before the one that came",
+            6 => "a block has more than 1 GiB",
+            7 => "a name is not UTF-8",
+            8 => "a block's check is wrong",
+            9 => "a block ends in no known way",
+            10 => "a block's number cannot be",
+            _ => "an error of a later version",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({self:?})", Self::explain(self.code()))
+    }
+}
+
+impl core::error::Error for Fault {}
+
+/// What a receiver has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReceiverStats {
+    /// Blocks that the application took.
+    pub accepted: u64,
+    /// Blocks that it refused, or that the sender gave up.
+    pub refused: u64,
+    /// Bytes of the blocks that it took.
+    pub bytes: u64,
+    /// Blocks that came again and were skipped.
+    pub duplicates: u64,
+    /// Blocks that a connection's end cut off.
+    pub cut_off: u64,
+    /// Connections that ended with a fault.
+    pub faults: u64,
+    /// The number of the last completed block, on whatever stream.
+    pub last_seq: u64,
+    /// A check over the numbers and checks of all accepted blocks in their order: equal to the sender's own reckoning if
+    /// every block came once, in order, byte for byte. See `docs/datafront.md`.
+    pub chain: u32,
+}
+
+/// The block under way.
+#[derive(Clone)]
+struct Current {
+    seq: u64,
+    len: u64,
+    left: u64,
+    sum: Check,
+    /// Why the application does not get it; `None`: it does.
+    skip: Option<Skip>,
+}
+
+#[derive(Clone, Copy)]
+enum Skip {
+    Refused(Status),
+    Duplicate,
+}
+
+enum State {
+    Head,
+    Payload(Current),
+    Trailer(Current),
+}
+
+/// The receiving side; lives as long as the application, over all connections.
+pub struct Receiver {
+    instance: u64,
+    streams: Streams,
+    /// The stream of this connection, after HELLO.
+    session: Option<u64>,
+    state: State,
+    /// A head or trailer that is not complete.
+    partial: [u8; MAX_HEAD_BYTES],
+    filled: usize,
+    stats: ReceiverStats,
+    last_fault: Option<Fault>,
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("session", &self.session)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Receiver {
+    /// A receiver that knows no stream. `instance` is a number by which senders notice that it is a new one.
+    #[must_use]
+    pub fn new(instance: u64) -> Self {
+        Self {
+            instance,
+            streams: Streams::default(),
+            session: None,
+            state: State::Head,
+            partial: [0; MAX_HEAD_BYTES],
+            filled: 0,
+            stats: ReceiverStats::default(),
+            last_fault: None,
+        }
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub const fn stats(&self) -> ReceiverStats {
+        self.stats
+    }
+
+    /// The last fault, on whatever connection.
+    #[must_use]
+    pub const fn last_fault(&self) -> Option<Fault> {
+        self.last_fault
+    }
+
+    /// A connection ended, or begins: what was cut off is abandoned.
+    pub fn reset(&mut self, application: &mut impl Application) {
+        let state = core::mem::replace(&mut self.state, State::Head);
+        if let State::Payload(current) | State::Trailer(current) = state {
+            self.stats.cut_off = self.stats.cut_off.wrapping_add(1);
+            if current.skip.is_none() {
+                application.abandon();
+            }
+        }
+        self.session = None;
+        self.filled = 0;
+    }
+
+    /// Takes bytes as they come, all of them; appends answers to `answers`.
+    ///
+    /// # Errors
+    /// The rule that was broken. The ERROR frame is in `answers` then, and the connection is to be ended.
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        while !bytes.is_empty() {
+            match self.step(bytes, application, answers) {
+                Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
+                Err(fault) => {
+                    self.stats.faults = self.stats.faults.wrapping_add(1);
+                    self.last_fault = Some(fault);
+                    let session = self.session;
+                    let seq =
+                        session.and_then(|id| self.streams.get(id)).map_or(0, |stream| stream.completed());
+                    answer(answers, Kind::Error, seq, 0, fault.code());
+                    self.reset(application);
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One step within a frame: how many bytes it took.
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) -> Result<usize, Fault> {
+        match core::mem::replace(&mut self.state, State::Head) {
+            State::Head => self.head(bytes, application, answers),
+            State::Payload(mut current) => {
+                let taken = payload(&mut current, bytes, application);
+                self.state =
+                    if current.left == 0 { State::Trailer(current) } else { State::Payload(current) };
+                Ok(taken)
+            }
+            State::Trailer(current) => {
+                let taken = self.gather(bytes, TRAILER_BYTES);
+                if self.filled < TRAILER_BYTES {
+                    self.state = State::Trailer(current);
+                    return Ok(taken);
+                }
+                self.filled = 0;
+                let trailer = self.partial.first_chunk().copied().unwrap_or_default();
+                self.end_of_block(&current, trailer, application, answers)?;
+                Ok(taken)
+            }
+        }
+    }
+
+    /// Moves bytes into `partial` until `wanted` are there.
+    fn gather(&mut self, bytes: &[u8], wanted: usize) -> usize {
+        let room = self.partial.get_mut(self.filled..wanted).unwrap_or_default();
+        let len = room.len().min(bytes.len());
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.filled = self.filled.saturating_add(len);
+        len
+    }
+
+    fn head(
+        &mut self,
+        bytes: &[u8],
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) -> Result<usize, Fault> {
+        let mut taken = self.gather(bytes, HEADER_BYTES);
+        if self.filled < HEADER_BYTES {
+            return Ok(taken);
+        }
+        let head = self.partial.first_chunk().copied().unwrap_or_default();
+        let head_len = Frame::head_len(&head).map_err(Fault::Malformed)?;
+        taken = taken.saturating_add(self.gather(bytes.get(taken..).unwrap_or_default(), head_len));
+        if self.filled < head_len {
+            return Ok(taken);
+        }
+        self.filled = 0;
+        let partial = self.partial;
+        let name = partial.get(HEADER_BYTES..head_len).unwrap_or_default();
+        let frame = Frame::parse(&head, name).map_err(Fault::Malformed)?;
+        match (frame.kind, self.session) {
+            (Kind::Hello, None) => self.hello(&frame, answers)?,
+            (Kind::Hello, Some(_)) => return Err(Fault::SecondHello),
+            (Kind::Block, Some(stream)) => self.block(stream, &frame, name, application)?,
+            (Kind::Block, None) => return Err(Fault::NoHello),
+            (Kind::Welcome | Kind::Ack | Kind::Error, _) => return Err(Fault::NotForUs),
+        }
+        Ok(taken)
+    }
+
+    /// Says how far the stream has come, and again what may not have been heard.
+    fn hello(&mut self, frame: &Frame, answers: &mut Vec<u8>) -> Result<(), Fault> {
+        let stream: &mut Stream = self.streams.enter(frame.length, frame.seq);
+        let completed = stream.completed();
+        if frame.seq > completed.saturating_add(1) {
+            return Err(Fault::Gap { seq: frame.seq, completed });
+        }
+        self.session = Some(frame.length);
+        answer(answers, Kind::Welcome, completed, self.instance, WINDOW);
+        if frame.seq > 0 {
+            let kept = completed.saturating_sub(u64::try_from(MAX_KEPT).unwrap_or(0)).saturating_add(1);
+            for seq in frame.seq.max(kept)..=completed {
+                let (status, len) = stream.kept(seq).unwrap_or((Status::FORGOTTEN, 0));
+                answer(answers, Kind::Ack, seq, len, status.0);
+            }
+        }
+        Ok(())
+    }
+
+    fn block(
+        &mut self,
+        id: u64,
+        frame: &Frame,
+        name: &[u8],
+        application: &mut impl Application,
+    ) -> Result<(), Fault> {
+        let completed = self.streams.get(id).map_or(0, |stream| stream.completed());
+        if frame.seq == 0 || frame.seq == u64::MAX {
+            return Err(Fault::Number);
+        }
+        if frame.seq > completed.saturating_add(1) {
+            return Err(Fault::Gap { seq: frame.seq, completed });
+        }
+        if frame.length > MAX_BLOCK_BYTES {
+            return Err(Fault::TooLong(frame.length));
+        }
+        let name = core::str::from_utf8(name).map_err(|_| Fault::Name)?;
+        let skip = if frame.seq <= completed {
+            Some(Skip::Duplicate)
+        } else {
+            let begun = Form::from_raw(frame.aux).ok_or(Status::BAD_FORM).and_then(|form| {
+                application.begin(&BlockHead { stream: id, seq: frame.seq, name, len: frame.length, form })
+            });
+            begun.err().map(Skip::Refused)
+        };
+        let current = Current { seq: frame.seq, len: frame.length, left: frame.length, sum: check(), skip };
+        self.state = if frame.length == 0 { State::Trailer(current) } else { State::Payload(current) };
+        Ok(())
+    }
+
+    /// The block is complete: the application's word becomes the acknowledgement.
+    fn end_of_block(
+        &mut self,
+        current: &Current,
+        trailer: [u8; TRAILER_BYTES],
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let (sum, fate) = parse_trailer(trailer);
+        let right = current.sum.clone().finalize();
+        let fault = match fate {
+            _ if sum != right => Some(Fault::BlockCheck(current.seq)),
+            None => Some(Fault::Fate),
+            Some(_) => None,
+        };
+        if let Some(fault) = fault {
+            if current.skip.is_none() {
+                application.abandon();
+            }
+            return Err(fault);
+        }
+        let stream = self.session.and_then(|id| self.streams.get(id)).ok_or(Fault::NoHello)?;
+        let status = match (current.skip, fate) {
+            (Some(Skip::Duplicate), _) => {
+                self.stats.duplicates = self.stats.duplicates.wrapping_add(1);
+                let (status, len) = stream.kept(current.seq).unwrap_or((Status::FORGOTTEN, 0));
+                answer(answers, Kind::Ack, current.seq, len, status.0);
+                return Ok(());
+            }
+            (Some(Skip::Refused(status)), _) => status,
+            (None, Some(Fate::Aborted)) => {
+                application.abandon();
+                Status::ABORTED
+            }
+            (None, _) => application.finish(),
+        };
+        let len = if status.is_accepted() { current.len } else { 0 };
+        stream.complete(status, len);
+        self.stats.last_seq = current.seq;
+        self.stats.bytes = self.stats.bytes.wrapping_add(len);
+        if status.is_accepted() {
+            self.stats.chain = chain(self.stats.chain, current.seq, right);
+        }
+        let count = if status.is_accepted() { &mut self.stats.accepted } else { &mut self.stats.refused };
+        *count = count.wrapping_add(1);
+        answer(answers, Kind::Ack, current.seq, len, status.0);
+        Ok(())
+    }
+}
+
+/// Bytes of a block, as far as they belong to it.
+fn payload(current: &mut Current, bytes: &[u8], application: &mut impl Application) -> usize {
+    let taken = usize::try_from(current.left).unwrap_or(usize::MAX).min(bytes.len());
+    let bytes = bytes.get(..taken).unwrap_or_default();
+    current.sum.update(bytes);
+    if current.skip.is_none()
+        && let Err(status) = application.data(bytes)
+    {
+        current.skip = Some(Skip::Refused(status));
+    }
+    current.left = current.left.saturating_sub(u64::try_from(taken).unwrap_or(0));
+    taken
+}
+
+/// CRC-32C over the chain so far, the block's number and its check, little endian, 16 bytes.
+fn chain(before: u32, seq: u64, sum: u32) -> u32 {
+    let mut next = check();
+    next.update(&before.to_le_bytes());
+    next.update(&seq.to_le_bytes());
+    next.update(&sum.to_le_bytes());
+    next.finalize()
+}
+
+fn answer(answers: &mut Vec<u8>, kind: Kind, seq: u64, length: u64, aux: u32) {
+    answers.extend_from_slice(&Frame { kind, seq, length, aux }.to_bytes(""));
+}

@@ -1,0 +1,45 @@
+//! What an acknowledgement says of a block.
+
+use core::fmt;
+
+/// The word on a completed block: 0 is acceptance, 1 to 2^31 − 1 are the application's, the rest the receiver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// The application has it.
+    pub const ACCEPTED: Self = Self(0);
+    /// The application has no room for so many bytes.
+    pub const TOO_LARGE: Self = Self(1);
+    /// The application cannot use this name.
+    pub const BAD_NAME: Self = Self(2);
+    /// The application cannot use these bytes.
+    pub const BAD_CONTENT: Self = Self(3);
+    /// The application knows no such form.
+    pub const BAD_FORM: Self = Self(4);
+    /// The sender gave up before the block's end; the application did not get it.
+    pub const ABORTED: Self = Self(0x8000_0001);
+    /// Completed so long ago that its status is not kept.
+    pub const FORGOTTEN: Self = Self(0x8000_0002);
+
+    /// Whether the application has it.
+    #[must_use]
+    pub const fn is_accepted(self) -> bool {
+        self.0 == Self::ACCEPTED.0
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ACCEPTED => f.write_str("accepted"),
+            Self::TOO_LARGE => f.write_str("too large for the application"),
+            Self::BAD_NAME => f.write_str("a name that the application cannot use"),
+            Self::BAD_CONTENT => f.write_str("content that the application cannot use"),
+            Self::BAD_FORM => f.write_str("a form that the application does not know"),
+            Self::ABORTED => f.write_str("aborted by the sender"),
+            Self::FORGOTTEN => f.write_str("completed earlier"),
+            Self(other) => write!(f, "status {other} of the application"),
+        }
+    }
+}

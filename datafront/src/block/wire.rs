@@ -1,0 +1,299 @@
+//! Frames: 32 bytes of header, a name; for a block its bytes and 8 bytes behind them. All numbers little endian.
+//!
+//! ```text
+//!   0        4         5      6          8      16       24     28     32
+//!   | "MPB1" | version | kind | name_len | seq  | length | aux  | crc  | name …
+//!   block:   … length bytes …  | crc of them u32 | fate u32 |
+//! ```
+//!
+//! | kind | from | seq | length | aux |
+//! |---|---|---|---|---|
+//! | 1 HELLO | sender | first unacknowledged, 0: tell me | stream | 0 |
+//! | 2 WELCOME | receiver | last completed | receiver's instance | window, blocks |
+//! | 3 BLOCK | sender | its number, from 1 | bytes | [`Form`] |
+//! | 4 ACK | receiver | of the block | bytes that were taken | [`Status`](super::Status) |
+//! | 5 ERROR | receiver | last completed | 0 | [`Fault`](super::Fault) |
+//!
+//! Checks are CRC-32C: the header's over bytes 0 to 28 and the name. A view that was parsed cannot fail later.
+
+use crc::{CRC_32_ISCSI, Crc, Digest, Table};
+
+/// Bytes of a header, without the name.
+pub const HEADER_BYTES: usize = 32;
+/// Bytes behind a block's own.
+pub const TRAILER_BYTES: usize = 8;
+/// Bytes of a name, at most.
+pub const MAX_NAME_BYTES: usize = 255;
+/// Bytes of a block, at most: 1 GiB.
+pub const MAX_BLOCK_BYTES: u64 = 1 << 30;
+/// The version of this format.
+pub const VERSION: u8 = 1;
+/// The first bytes of every frame.
+pub const MAGIC: [u8; 4] = *b"MPB1";
+
+/// Header and the longest name.
+pub const MAX_HEAD_BYTES: usize = HEADER_BYTES + MAX_NAME_BYTES;
+
+/// CRC-32C, 16 bytes a step.
+static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+
+/// A check that grows with the bytes.
+pub(crate) type Check = Digest<'static, u32, Table<16>>;
+
+/// A check of no bytes yet.
+#[must_use]
+pub(crate) fn check() -> Check {
+    CRC.digest()
+}
+
+/// CRC-32C of these bytes, as a sender of blocks needs it.
+#[derive(Clone)]
+pub struct Sum(Check);
+
+impl core::fmt::Debug for Sum {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Sum")
+    }
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self(check())
+    }
+}
+
+impl Sum {
+    /// Adds bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// What stands behind a block: its check, and whether it is whole or given up.
+    #[must_use]
+    pub fn trailer(self, fate: Fate) -> [u8; TRAILER_BYTES] {
+        let mut trailer = [0; TRAILER_BYTES];
+        put(&mut trailer, 0, &self.0.finalize().to_le_bytes());
+        put(&mut trailer, 4, &fate.raw().to_le_bytes());
+        trailer
+    }
+}
+
+/// How a block ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is whole.
+    Whole,
+    /// The sender could not go on and filled it up.
+    Aborted,
+}
+
+impl Fate {
+    const fn raw(self) -> u32 {
+        match self {
+            Self::Whole => 0,
+            Self::Aborted => 1,
+        }
+    }
+}
+
+/// What the bytes of a block are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Bytes.
+    Bytes,
+    /// A tree of files as a POSIX ustar archive.
+    Tree,
+}
+
+impl Form {
+    /// The number, as it is in a header.
+    #[must_use]
+    pub const fn raw(self) -> u32 {
+        match self {
+            Self::Bytes => 0,
+            Self::Tree => 1,
+        }
+    }
+
+    /// The form with this number.
+    #[must_use]
+    pub const fn from_raw(raw: u32) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Bytes),
+            1 => Some(Self::Tree),
+            _ => None,
+        }
+    }
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A sender begins.
+    Hello,
+    /// A receiver answers.
+    Welcome,
+    /// A block.
+    Block,
+    /// A block was completed.
+    Ack,
+    /// The receiver ends the connection.
+    Error,
+}
+
+impl Kind {
+    const fn raw(self) -> u8 {
+        match self {
+            Self::Hello => 1,
+            Self::Welcome => 2,
+            Self::Block => 3,
+            Self::Ack => 4,
+            Self::Error => 5,
+        }
+    }
+
+    const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            1 => Some(Self::Hello),
+            2 => Some(Self::Welcome),
+            3 => Some(Self::Block),
+            4 => Some(Self::Ack),
+            5 => Some(Self::Error),
+            _ => None,
+        }
+    }
+}
+
+/// Why bytes are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// They do not begin with [`MAGIC`].
+    Magic,
+    /// Another version.
+    Version(u8),
+    /// No such kind.
+    Kind(u8),
+    /// A name where none belongs, or one that is too long.
+    NameLength(u16),
+    /// The check is wrong.
+    Check,
+}
+
+/// A header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
+    /// See the table above.
+    pub seq: u64,
+    /// See the table above.
+    pub length: u64,
+    /// See the table above.
+    pub aux: u32,
+}
+
+impl Frame {
+    /// Bytes of header and name, once the first 32 are there.
+    ///
+    /// # Errors
+    /// What is wrong with them already; the check is looked at by [`Frame::parse`].
+    pub fn head_len(head: &[u8; HEADER_BYTES]) -> Result<usize, Malformed> {
+        let [m0, m1, m2, m3, version, kind, n0, n1, ..] = *head;
+        if [m0, m1, m2, m3] != MAGIC {
+            return Err(Malformed::Magic);
+        }
+        if version != VERSION {
+            return Err(Malformed::Version(version));
+        }
+        let kind = Kind::from_raw(kind).ok_or(Malformed::Kind(kind))?;
+        let name_len = u16::from_le_bytes([n0, n1]);
+        let most = if kind == Kind::Block { MAX_NAME_BYTES } else { 0 };
+        if usize::from(name_len) > most {
+            return Err(Malformed::NameLength(name_len));
+        }
+        Ok(HEADER_BYTES.saturating_add(usize::from(name_len)))
+    }
+
+    /// Parses a header and its name; `name` is what follows the 32 bytes, as long as [`Frame::head_len`] says.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(head: &[u8; HEADER_BYTES], name: &[u8]) -> Result<Self, Malformed> {
+        Self::head_len(head)?;
+        let mut sum = check();
+        sum.update(head.get(..28).unwrap_or_default());
+        sum.update(name);
+        let (words, _) = head.as_chunks::<4>();
+        let word = |at: usize| words.get(at).copied().unwrap_or_default();
+        if u32::from_le_bytes(word(7)) != sum.finalize() {
+            return Err(Malformed::Check);
+        }
+        let [_, _, _, _, _, kind, ..] = *head;
+        let (longs, _) = head.as_chunks::<8>();
+        let long = |at: usize| u64::from_le_bytes(longs.get(at).copied().unwrap_or_default());
+        let kind = Kind::from_raw(kind).ok_or(Malformed::Kind(kind))?;
+        Ok(Self { kind, seq: long(1), length: long(2), aux: u32::from_le_bytes(word(6)) })
+    }
+
+    /// The header's bytes; `name` follows it. A name that is too long is cut: callers check it.
+    #[must_use]
+    pub fn to_bytes(&self, name: &str) -> [u8; HEADER_BYTES] {
+        let name_len = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        let mut head = [0; HEADER_BYTES];
+        put(&mut head, 0, &MAGIC);
+        put(&mut head, 4, &[VERSION, self.kind.raw()]);
+        put(&mut head, 6, &name_len.to_le_bytes());
+        put(&mut head, 8, &self.seq.to_le_bytes());
+        put(&mut head, 16, &self.length.to_le_bytes());
+        put(&mut head, 24, &self.aux.to_le_bytes());
+        let mut sum = check();
+        sum.update(head.get(..28).unwrap_or_default());
+        sum.update(name.as_bytes());
+        put(&mut head, 28, &sum.finalize().to_le_bytes());
+        head
+    }
+}
+
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    for (byte, new) in bytes.iter_mut().skip(at).zip(value) {
+        *byte = *new;
+    }
+}
+
+/// The check and the fate in a trailer; `None` for a fate that is none.
+pub(crate) fn parse_trailer(trailer: [u8; TRAILER_BYTES]) -> (u32, Option<Fate>) {
+    let [a, b, c, d, e, f, g, h] = trailer;
+    let fate = match u32::from_le_bytes([e, f, g, h]) {
+        0 => Some(Fate::Whole),
+        1 => Some(Fate::Aborted),
+        _ => None,
+    };
+    (u32::from_le_bytes([a, b, c, d]), fate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_is_crc_32c() {
+        let mut sum = check();
+        sum.update(b"123456789");
+        assert_eq!(sum.finalize(), 0xe306_9283);
+    }
+
+    #[test]
+    fn a_header_has_the_documents_bytes_and_every_changed_bit_is_seen() {
+        let frame = Frame { kind: Kind::Block, seq: 7, length: 5, aux: 1 };
+        let head = frame.to_bytes("a");
+        assert_eq!(&head[..28], b"MPB1\x01\x03\x01\0\x07\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\0\0\0");
+        assert_eq!(Frame::parse(&head, b"a"), Ok(frame));
+        assert_eq!(Frame::head_len(&head), Ok(33));
+        for bit in 0..256 {
+            let mut bad = head;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(Frame::parse(&bad, b"a").is_err(), "bit {bit}");
+        }
+        assert_eq!(Frame::parse(&head, b"b"), Err(Malformed::Check));
+    }
+}

@@ -1,0 +1,150 @@
+//! An endpoint with its event channel: reads and writes that wait.
+//!
+//! ```text
+//!   read:  liveness ─► ring ─ bytes? give them ─ none: gone? end of stream ─ wish, look again ─► wait for the event
+//! ```
+//!
+//! Liveness is looked at before the ring: what a client wrote before it left is still read. One task at a time.
+
+use super::endpoint::{Endpoint, Misbehaviour, Peer};
+use super::error::ChannelError;
+use super::ring::SharedPage;
+use alloc::rc::Rc;
+use xen::abi::io_libxenvchan::VchanNotify;
+use xen::signal::Signal;
+use xen::{EvtchnPort, Machine, Xen};
+
+/// A channel in use.
+#[derive(Debug)]
+pub(crate) struct Link<M, P> {
+    xen: Rc<Xen<M>>,
+    pub(crate) endpoint: Endpoint<P>,
+    port: EvtchnPort,
+    signal: Rc<Signal>,
+    fault: Option<ChannelError>,
+    /// Bytes read and written, events sent.
+    pub(crate) moved: (u64, u64, u64),
+}
+
+impl<M: Machine, P: SharedPage> Link<M, P> {
+    pub(crate) fn new(xen: Rc<Xen<M>>, endpoint: Endpoint<P>, port: EvtchnPort) -> Self {
+        let signal = xen.events.listen(port);
+        Self { xen, endpoint, port, signal, fault: None, moved: (0, 0, 0) }
+    }
+
+    /// The local port.
+    pub(crate) const fn port(&self) -> EvtchnPort {
+        self.port
+    }
+
+    /// Why the link broke, if it did.
+    pub(crate) const fn fault(&self) -> Option<ChannelError> {
+        self.fault
+    }
+
+    /// Waits for a client, or for what is left of one that has come and gone.
+    pub(crate) async fn awaited(&mut self) -> Result<Peer, ChannelError> {
+        loop {
+            match self.endpoint.look_at_peer().map_err(|rule| self.break_off(rule))? {
+                Peer::Awaited => self.signal.wait().await,
+                peer => return Ok(peer),
+            }
+        }
+    }
+
+    /// The first rule that was broken is the one to tell of; nothing is read or written after it.
+    fn break_off(&mut self, rule: Misbehaviour) -> ChannelError {
+        let fault = ChannelError::Misbehaved(rule);
+        self.endpoint.leave();
+        *self.fault.get_or_insert(fault)
+    }
+
+    fn tell(&mut self, of: VchanNotify) -> Result<(), ChannelError> {
+        if self.endpoint.is_wished(of) {
+            self.moved.2 = self.moved.2.wrapping_add(1);
+            self.xen.machine.evtchn_send(self.port).map_err(ChannelError::Event)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; 0 at the end of the stream, `None` if there is nothing yet.
+    pub(crate) fn read_now(&mut self, into: &mut [u8]) -> Result<Option<usize>, ChannelError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if into.is_empty() {
+            return Ok(Some(0));
+        }
+        for last_look in [false, true] {
+            let peer = self.endpoint.look_at_peer().map_err(|rule| self.break_off(rule))?;
+            let len = self.endpoint.take(into).map_err(|rule| self.break_off(rule))?;
+            if len > 0 {
+                self.moved.0 = self.moved.0.wrapping_add(u64::try_from(len).unwrap_or(0));
+                self.tell(VchanNotify::READ)?;
+                return Ok(Some(len));
+            }
+            if peer == Peer::Gone {
+                return Ok(Some(0));
+            }
+            if !last_look {
+                self.endpoint.wish(VchanNotify::WRITE);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes what there is room for; `None` if there is none yet.
+    pub(crate) fn write_now(&mut self, from: &[u8]) -> Result<Option<usize>, ChannelError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if from.is_empty() {
+            return Ok(Some(0));
+        }
+        for last_look in [false, true] {
+            if self.endpoint.look_at_peer().map_err(|rule| self.break_off(rule))? == Peer::Gone {
+                return Err(ChannelError::Gone);
+            }
+            let len = self.endpoint.put(from).map_err(|rule| self.break_off(rule))?;
+            if len > 0 {
+                self.moved.1 = self.moved.1.wrapping_add(u64::try_from(len).unwrap_or(0));
+                self.tell(VchanNotify::WRITE)?;
+                return Ok(Some(len));
+            }
+            if !last_look {
+                self.endpoint.wish(VchanNotify::READ);
+            }
+        }
+        Ok(None)
+    }
+
+    /// [`Self::read_now`], waiting.
+    pub(crate) async fn read(&mut self, into: &mut [u8]) -> Result<usize, ChannelError> {
+        loop {
+            if let Some(len) = self.read_now(into)? {
+                return Ok(len);
+            }
+            self.signal.wait().await;
+        }
+    }
+
+    /// [`Self::write_now`], waiting.
+    pub(crate) async fn write(&mut self, from: &[u8]) -> Result<usize, ChannelError> {
+        loop {
+            if let Some(len) = self.write_now(from)? {
+                return Ok(len);
+            }
+            self.signal.wait().await;
+        }
+    }
+
+    /// Says good-bye and closes the port; the endpoint's pages are the caller's again.
+    pub(crate) fn close(self) -> Endpoint<P> {
+        self.endpoint.leave();
+        // The peer may sleep: it is told in any case. Neither call can fail for a port that we have.
+        let _ = self.xen.machine.evtchn_send(self.port);
+        self.xen.events.stop(self.port);
+        let _ = self.xen.machine.evtchn_close(self.port);
+        self.endpoint
+    }
+}

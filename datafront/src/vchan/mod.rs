@@ -1,0 +1,36 @@
+//! libxenvchan's channel: two byte streams between two domains over a control page and two rings.
+//!
+//! ```text
+//!   client (dom0)                                             server (this guest: chooses the sizes, owns the pages)
+//!   write ─► left ring ──── left.prod ──── event, if asked for ──► read
+//!   read  ◄─ right ring ◄── right.prod ─── event, if asked for ◄── write
+//!            cli_notify: what the client is to say to the server;  srv_notify: the other way round
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | `order` | how large a ring may be, and where it lies |
+//! | `ring` | bytes into and out of a ring that lies in several pages |
+//! | `endpoint` | the server's view of control page and rings: indexes, liveness, wishes for events |
+//! | `link` | an endpoint with its event channel: async reads and writes |
+//! | `server` | the side that owns the pages: one client after another |
+//! | `path` | the xenstore path that libxenvchan can take |
+//! | `error` | what can go wrong |
+//!
+//! Indexes are 32 bits, run freely and wrap; a ring may be full. Our own index is kept in our memory and only written
+//! to the page; the peer's is read once, checked and used. Orders are never read back: what the peer does to them after
+//! the connection is its own loss. Header `io/libxenvchan.h`, Xen 4.17.
+
+mod endpoint;
+mod error;
+mod link;
+mod order;
+mod path;
+mod ring;
+mod server;
+
+pub use endpoint::Misbehaviour;
+pub use error::{ChannelError, ServerError};
+pub use order::{Order, Sizes};
+pub use path::{MAX_PATH_BYTES, Path, PathError};
+pub use server::{Channel, Server, Settings, Stats};

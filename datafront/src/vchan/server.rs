@@ -1,0 +1,301 @@
+//! The side that owns the pages: one client after another.
+//!
+//! ```text
+//!   open:    ring pages ── granted read-write, once, for all clients ──┐
+//!   accept:  a fresh control page and port ──► nodes in xenstore ──► a client comes ──► Channel
+//!   end:     srv_live = 0, event, port closed; control page ── grant ended? free ── still mapped: retired, tried later
+//! ```
+//!
+//! The control page is new for each client, because the last one's kernel clears `cli_live` in the old page whenever it
+//! gets round to it. The ring pages stay: they hold nothing but what went between us and the same domain.
+
+use super::endpoint::{Endpoint, Peer};
+use super::error::{ChannelError, ServerError};
+use super::link::Link;
+use super::order::Sizes;
+use super::path::Path;
+use super::ring::Rings;
+use alloc::rc::Rc;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+use embedded_io_async::{ErrorType, Read, Write};
+use xen::abi::io_libxenvchan::offset;
+use xen::xenstore::Permission;
+use xen::{DomId, Granted, Machine, Page, ReadWrite, Xen};
+
+type Shared = Page<Granted<ReadWrite>>;
+
+/// Control pages of former clients that may still be mapped; beyond, no new client is served.
+const MAX_RETIRED: usize = 8;
+
+/// What a server is made with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where a client finds it.
+    pub path: Path,
+    /// Who we are: the owner of the nodes.
+    pub own: DomId,
+    /// Who may connect.
+    pub client: DomId,
+    /// How large the rings are.
+    pub sizes: Sizes,
+    /// Where all four indexes begin. 0, but for tests: a client takes them as it finds them.
+    pub first_index: u32,
+}
+
+impl Settings {
+    /// Rings of [`Sizes::PUSH`] at this path.
+    #[must_use]
+    pub const fn new(path: Path, own: DomId, client: DomId) -> Self {
+        Self { path, own, client, sizes: Sizes::PUSH, first_index: 0 }
+    }
+}
+
+/// What a server has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Clients that came.
+    pub clients: u64,
+    /// Bytes read from them.
+    pub read_bytes: u64,
+    /// Bytes written to them.
+    pub written_bytes: u64,
+    /// Events sent to them.
+    pub events: u64,
+    /// Channels that were closed because a client broke a rule.
+    pub broken: u64,
+    /// Control pages that former clients still have mapped.
+    pub retired: usize,
+}
+
+/// The server's side of one channel at a time.
+#[derive(Debug)]
+pub struct Server<M: Machine> {
+    xen: Rc<Xen<M>>,
+    settings: Settings,
+    /// Here between two clients.
+    rings: Option<Rings<Shared>>,
+    link: Option<Link<M, Shared>>,
+    retired: Vec<Shared>,
+    stats: Stats,
+}
+
+impl<M: Machine> Server<M> {
+    /// Takes and grants the pages of the rings.
+    ///
+    /// # Errors
+    /// If there are too few pages or grants; what was taken is given back.
+    pub fn open(xen: &Rc<Xen<M>>, settings: Settings) -> Result<Self, ServerError> {
+        let nr_pages = settings.sizes.left().nr_pages().saturating_add(settings.sizes.right().nr_pages());
+        let mut server = Self {
+            xen: Rc::clone(xen),
+            settings,
+            rings: None,
+            link: None,
+            retired: Vec::new(),
+            stats: Stats::default(),
+        };
+        let mut pages = Vec::new();
+        for _ in 0..nr_pages {
+            match server.shared_page() {
+                Ok(page) => pages.push(page),
+                Err(error) => {
+                    server.give_back(pages);
+                    return Err(error);
+                }
+            }
+        }
+        server.rings = Some(Rings::new(server.settings.sizes, pages));
+        Ok(server)
+    }
+
+    fn shared_page(&self) -> Result<Shared, ServerError> {
+        let page = self.xen.machine.alloc_page().ok_or(ServerError::OutOfPages)?;
+        self.xen.grants.grant(page, self.settings.client).map_err(|error| {
+            self.xen.machine.free_page(error.page);
+            ServerError::Grant(error.reason)
+        })
+    }
+
+    /// Ends grants. A page that is still mapped comes back, to be tried again; it is never reused before.
+    fn end_grants(&self, pages: Vec<Shared>) -> Vec<Shared> {
+        let mut kept = Vec::new();
+        for page in pages {
+            match self.xen.grants.end(page) {
+                Ok(page) => self.xen.machine.free_page(page),
+                Err(quarantined) => kept.push(quarantined.0),
+            }
+        }
+        kept
+    }
+
+    /// Ends grants for the last time: a page that is still mapped is lost, as its type says.
+    fn give_back(&self, pages: Vec<Shared>) {
+        drop(self.end_grants(pages));
+    }
+
+    /// Where clients find it.
+    #[must_use]
+    pub const fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (read, written, events) = self.link.as_ref().map_or((0, 0, 0), |link| link.moved);
+        Stats {
+            read_bytes: self.stats.read_bytes.wrapping_add(read),
+            written_bytes: self.stats.written_bytes.wrapping_add(written),
+            events: self.stats.events.wrapping_add(events),
+            retired: self.retired.len(),
+            ..self.stats
+        }
+    }
+
+    /// Waits for the next client. What the one before left unread is gone with it.
+    ///
+    /// # Errors
+    /// If the channel cannot be set up. It can be tried again.
+    pub async fn accept(&mut self) -> Result<Channel<'_, M>, ServerError> {
+        loop {
+            self.end_link();
+            let gref = self.begin_link()?;
+            self.publish(gref.0).await?;
+            let Some(link) = &mut self.link else { continue };
+            // A client that broke a rule before it came, or left before we looked, is followed by the next.
+            if let Ok(Peer::Here | Peer::Gone) = link.awaited().await {
+                self.stats.clients = self.stats.clients.wrapping_add(1);
+                return Ok(Channel { server: self });
+            }
+        }
+    }
+
+    fn begin_link(&mut self) -> Result<xen::Gref, ServerError> {
+        let retired = core::mem::take(&mut self.retired);
+        self.retired = self.end_grants(retired);
+        if self.retired.len() >= MAX_RETIRED {
+            return Err(ServerError::StillMapped(self.retired.len()));
+        }
+        let control = self.shared_page()?;
+        let port = match self.xen.machine.evtchn_alloc_unbound(self.settings.client) {
+            Ok(port) => port,
+            Err(errno) => {
+                self.retired.push(control);
+                return Err(ServerError::Event(errno));
+            }
+        };
+        let gref = control.gref();
+        let sizes = self.settings.sizes;
+        let rings = self.rings.take().unwrap_or_else(|| Rings::new(sizes, Vec::new()));
+        let mut at = offset::GRANTS;
+        for page in rings.left.pages().iter().chain(rings.right.pages()) {
+            control.shared().store(at, page.gref().0, Relaxed);
+            at = at.wrapping_add(size_of::<u32>());
+        }
+        let endpoint = Endpoint::serve(control, rings, sizes, self.settings.first_index);
+        self.link = Some(Link::new(Rc::clone(&self.xen), endpoint, port));
+        Ok(gref)
+    }
+
+    /// Shows both nodes at once. Their directory comes first, because they inherit its permissions.
+    async fn publish(&self, gref: u32) -> Result<(), ServerError> {
+        let Settings { path, own, client, .. } = &self.settings;
+        let port = self.link.as_ref().map_or(0, |link| link.port().0);
+        let store = &self.xen.store;
+        store.mkdir(path.as_str()).await?;
+        store.set_permissions(path.as_str(), &[Permission::Nothing(*own), Permission::Read(*client)]).await?;
+        let (ring_ref, event_channel) = (path.ring_ref(), path.event_channel());
+        let body = async |transaction: &xen::xenstore::Transaction<'_>| {
+            transaction.write(&ring_ref, gref.to_string()).await?;
+            transaction.write(&event_channel, port.to_string()).await
+        };
+        Ok(store.transaction(body).await?)
+    }
+
+    /// Ends the channel, if there is one.
+    fn end_link(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        let (read, written, events) = link.moved;
+        self.stats.read_bytes = self.stats.read_bytes.wrapping_add(read);
+        self.stats.written_bytes = self.stats.written_bytes.wrapping_add(written);
+        self.stats.events = self.stats.events.wrapping_add(events);
+        if let Some(ChannelError::Misbehaved(_)) = link.fault() {
+            self.stats.broken = self.stats.broken.wrapping_add(1);
+        }
+        let (control, rings) = link.close().into_parts();
+        self.retired.push(control);
+        self.rings = Some(rings);
+    }
+
+    /// Ends the channel and removes the nodes.
+    ///
+    /// # Errors
+    /// What xenstored says; the channel is closed in any case.
+    pub async fn close(mut self) -> Result<(), ServerError> {
+        self.end_link();
+        Ok(self.xen.store.remove(self.settings.path.as_str()).await?)
+    }
+}
+
+impl<M: Machine> Drop for Server<M> {
+    fn drop(&mut self) {
+        self.end_link();
+        let mut pages = core::mem::take(&mut self.retired);
+        if let Some(rings) = self.rings.take() {
+            pages.extend(rings.left.into_pages());
+            pages.extend(rings.right.into_pages());
+        }
+        self.give_back(pages);
+    }
+}
+
+/// A client's channel, closed when it is dropped.
+#[derive(Debug)]
+pub struct Channel<'a, M: Machine> {
+    server: &'a mut Server<M>,
+}
+
+impl<M: Machine> Channel<'_, M> {
+    /// What the server has done, this client included.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.server.stats()
+    }
+}
+
+impl<M: Machine> Drop for Channel<'_, M> {
+    fn drop(&mut self) {
+        self.server.end_link();
+    }
+}
+
+impl<M: Machine> ErrorType for Channel<'_, M> {
+    type Error = ChannelError;
+}
+
+impl<M: Machine> Read for Channel<'_, M> {
+    /// Reads what is there, waits if there is nothing; 0 once the client has gone and everything is read.
+    async fn read(&mut self, into: &mut [u8]) -> Result<usize, ChannelError> {
+        match &mut self.server.link {
+            Some(link) => link.read(into).await,
+            None => Err(ChannelError::Gone),
+        }
+    }
+}
+
+impl<M: Machine> Write for Channel<'_, M> {
+    /// Writes what there is room for, waits if there is none.
+    async fn write(&mut self, from: &[u8]) -> Result<usize, ChannelError> {
+        match &mut self.server.link {
+            Some(link) => link.write(from).await,
+            None => Err(ChannelError::Gone),
+        }
+    }
+
+    /// Nothing is held back: what was written is in the ring.
+    async fn flush(&mut self) -> Result<(), ChannelError> {
+        Ok(())
+    }
+}
