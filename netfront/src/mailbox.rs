@@ -14,6 +14,7 @@ use crate::pool::PoolError;
 use crate::queue::Wires;
 use crate::stats::Features;
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -75,7 +76,7 @@ pub(crate) struct Mailbox {
 
 impl Mailbox {
     /// Asks the device for something, and waits until a turn has done it.
-    pub(crate) async fn ask(&self, command: Command) -> Reply {
+    pub(crate) async fn ask(self: &Rc<Self>, command: Command) -> Reply {
         self.answered.take();
         *self.command.borrow_mut() = Some(command);
         self.pending.set(true);
@@ -89,14 +90,17 @@ impl Mailbox {
     }
 
     /// Waits until a turn has taken the command. It keeps waking its own task meanwhile: a loop that runs tasks after
-    /// interfaces, and sleeps when no task is awake, must not sleep over a command.
-    async fn taken(&self) {
+    /// interfaces, and sleeps when no task is awake, must not sleep over a command. When there is no device any more,
+    /// it waits for ever.
+    async fn taken(self: &Rc<Self>) {
         poll_fn(|cx| {
-            if self.pending.get() {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            if !self.pending.get() {
+                return Poll::Ready(());
             }
-            Poll::Ready(())
+            if Rc::strong_count(self) > 1 {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
         })
         .await;
     }
@@ -134,5 +138,50 @@ impl Mailbox {
             *self.wake_life.borrow_mut() = Some(cx.waker().clone());
         }
         what
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::pin::pin;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_command_keeps_its_task_awake_until_a_turn_takes_it() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        let life = Rc::new(Mailbox::default());
+        let device = Rc::clone(&life);
+        let mut ask = pin!(life.ask(Command::Stop));
+        assert!(ask.as_mut().poll(&mut cx).is_pending());
+        assert!(device.is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(device.take(), Some(Command::Stop)));
+        assert!(!device.is_pending() && device.take().is_none());
+        device.answer(Reply::Done);
+        assert!(matches!(ask.as_mut().poll(&mut cx), Poll::Ready(Reply::Done)));
+    }
+
+    #[test]
+    fn without_a_device_nobody_spins() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let life = Rc::new(Mailbox::default());
+        let mut ask = pin!(life.ask(Command::Stop));
+        assert!(ask.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
     }
 }
