@@ -85,10 +85,9 @@ impl Daemon {
         let prod = self.page.load::<u32>(offset::OUT_PROD);
         let ready = prod.wrapping_sub(cons);
         assert!(ready as usize <= OUT_BYTES, "console: out_prod {prod} is more than a ring ahead of {cons}");
-        for index in 0..ready {
-            let at = cons.wrapping_add(index) as usize % OUT_BYTES;
-            self.output.borrow_mut().push(self.page.load::<u8>(offset::OUT + at));
-        }
+        let mut bytes = vec![0; ready as usize];
+        self.page.read_ring(offset::OUT, OUT_BYTES, cons, &mut bytes);
+        self.output.borrow_mut().append(&mut bytes);
         self.page.store(offset::OUT_CONS, prod);
         ready > 0
     }
@@ -98,10 +97,8 @@ impl Daemon {
         let used = prod.wrapping_sub(self.page.load::<u32>(offset::IN_CONS)) as usize;
         let mut input = self.input.borrow_mut();
         let count = IN_BYTES.saturating_sub(used).min(input.len());
-        for (index, byte) in input.drain(..count).enumerate() {
-            let at = prod.wrapping_add(index as u32) as usize % IN_BYTES;
-            self.page.store(offset::IN + at, byte);
-        }
+        let bytes: Vec<u8> = input.drain(..count).collect();
+        self.page.write_ring(offset::IN, IN_BYTES, prod, &bytes);
         self.page.store(offset::IN_PROD, prod.wrapping_add(count as u32));
         count > 0
     }

@@ -8,7 +8,6 @@ use crate::memory::{GuestMemory, HIDDEN};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use xen::hypervisor::{HvmParam, ShutdownReason};
-use xen::ids::PAGE_SIZE;
 use xen::{DomId, Errno, EvtchnPort, Gfn, Shared};
 
 /// A domain of the machine: a guest with memory, or one of the other side (dom0, a driver domain), whose code is this
@@ -99,14 +98,5 @@ impl Domain {
 
     pub(crate) fn param(&self, param: HvmParam) -> Option<u64> {
         self.params.borrow().get(&(param as u32)).copied()
-    }
-
-    /// Moves one of Xen's frames, with what is in it, to a frame that the guest chose.
-    pub(crate) fn move_frame(&self, from: Gfn, to: Gfn) -> Option<()> {
-        let (old, new) = (self.memory.view(from)?, self.memory.view(to)?);
-        let mut bytes = [0; PAGE_SIZE];
-        old.read_bytes(0, &mut bytes);
-        new.write_bytes(0, &bytes);
-        Some(())
     }
 }

@@ -73,7 +73,7 @@ impl Domain {
             let hidden = Gfn(HIDDEN + 1 + frames.len() as u64);
             frames.push(hidden);
         }
-        self.move_frame(frames[index as usize], gfn).ok_or(Errno::EINVAL)?;
+        self.memory.move_frame(frames[index as usize], gfn).ok_or(Errno::EINVAL)?;
         frames[index as usize] = gfn;
         Ok(())
     }

@@ -227,7 +227,7 @@ impl Hypervisor for Guest {
         }
         match space {
             MapSpace::SharedInfo if index == 0 => {
-                self.domain.move_frame(self.domain.shared_info.get(), gfn).ok_or(Errno::EINVAL)?;
+                self.domain.memory.move_frame(self.domain.shared_info.get(), gfn).ok_or(Errno::EINVAL)?;
                 self.domain.shared_info.set(gfn);
                 Ok(())
             }

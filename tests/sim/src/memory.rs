@@ -128,10 +128,11 @@ impl GuestMemory {
         let mut free = self.free.borrow_mut();
         let page = |index: usize| {
             free.remove(&index);
-            let gfn = Gfn(RAM + index as u64);
-            self.view(gfn).expect("RAM").zero(0, PAGE_SIZE);
-            // SAFETY: the page lies in the heap, is in nobody else's hands (it was free), and its frame is `gfn`.
-            unsafe { Page::from_raw(self.address(index), gfn) }
+            let (gfn, base) = (Gfn(RAM + index as u64), self.address(index));
+            // SAFETY: the page lies in the heap, and in nobody's hands: it was free.
+            unsafe { base.write_bytes(0, PAGE_SIZE) };
+            // SAFETY: as above, and its frame is `gfn`.
+            unsafe { Page::from_raw(base, gfn) }
         };
         Some((first..first + count).map(page).collect())
     }
@@ -155,6 +156,15 @@ impl GuestMemory {
         let (_, gfn) = page.into_raw();
         let index = self.index(gfn).filter(|index| *index < self.nr_ram).expect("a page of this guest's RAM");
         assert!(self.free.borrow_mut().insert(index), "frame {gfn} was freed twice");
+    }
+
+    /// Moves one of Xen's frames, with what is in it, to a frame that the guest chose.
+    pub(crate) fn move_frame(&self, from: Gfn, to: Gfn) -> Option<()> {
+        let (from, to) = (self.address(self.index(from)?), self.address(self.index(to)?));
+        // SAFETY: both pages lie in the heap. The guest gave its own up for this, and the other is Xen's; they may be
+        // the same one. No other thread uses either meanwhile.
+        unsafe { to.copy_from(from, PAGE_SIZE) };
+        Some(())
     }
 
     /// Pages in a row that the guest puts to another use than as pages of memory: as frames of Xen's.

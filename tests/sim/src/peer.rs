@@ -178,6 +178,23 @@ impl MappedPage {
         self.writable_view().write_bytes(offset, bytes);
     }
 
+    /// Copies bytes out of a ring of `size` bytes at `base`, from a free-running index on.
+    pub(crate) fn read_ring(&self, base: usize, size: usize, index: u32, into: &mut [u8]) {
+        let at = index as usize % size;
+        let before_wrap = into.len().min(size - at);
+        let (first, second) = into.split_at_mut(before_wrap);
+        self.read(base + at, first);
+        self.read(base, second);
+    }
+
+    /// Copies bytes into such a ring.
+    pub(crate) fn write_ring(&self, base: usize, size: usize, index: u32, from: &[u8]) {
+        let at = index as usize % size;
+        let (first, second) = from.split_at(from.len().min(size - at));
+        self.write(base + at, first);
+        self.write(base, second);
+    }
+
     /// Reads one word, with all barriers.
     #[must_use]
     pub fn load<W: Word>(&self, offset: usize) -> W {

@@ -126,10 +126,9 @@ impl Connection {
             ready as usize <= XENSTORE_RING_SIZE,
             "xenstore: req_prod {prod} is more than a ring ahead of {cons}"
         );
-        for index in 0..ready {
-            let at = cons.wrapping_add(index) as usize % XENSTORE_RING_SIZE;
-            self.incoming.push(self.page.load::<u8>(offset::REQ + at));
-        }
+        let mut bytes = vec![0; ready as usize];
+        self.page.read_ring(offset::REQ, XENSTORE_RING_SIZE, cons, &mut bytes);
+        self.incoming.append(&mut bytes);
         self.page.store(offset::REQ_CONS, prod);
         if ready > 0 {
             // There is room again: the guest may wait for it.
@@ -180,10 +179,8 @@ impl Connection {
         if count == 0 {
             return false;
         }
-        for (index, byte) in self.backlog.drain(..count).enumerate() {
-            let at = prod.wrapping_add(index as u32) as usize % XENSTORE_RING_SIZE;
-            self.page.store(offset::RSP + at, byte);
-        }
+        let bytes: Vec<u8> = self.backlog.drain(..count).collect();
+        self.page.write_ring(offset::RSP, XENSTORE_RING_SIZE, prod, &bytes);
         self.page.store(offset::RSP_PROD, prod.wrapping_add(count as u32));
         self.notify();
         true

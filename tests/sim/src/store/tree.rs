@@ -95,8 +95,9 @@ impl Tree {
 
     /// Paths of the node and everything below it.
     pub(crate) fn within(&self, base: &str) -> Vec<String> {
-        let from = self.nodes.range(base.to_owned()..);
-        from.map(|(path, _)| path).filter(|path| is_within(path, base)).cloned().collect()
+        // Names that begin with the whole path lie together, those of other nodes (`a-b` beside `a/b`) among them.
+        let from = self.nodes.range(base.to_owned()..).map(|(path, _)| path);
+        from.take_while(|path| path.starts_with(base)).filter(|path| is_within(path, base)).cloned().collect()
     }
 
     /// Names of the direct children.
