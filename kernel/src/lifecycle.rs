@@ -91,7 +91,7 @@ async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::C
     let stack_config = net::Config {
         addressing,
         hostname: system.host().to_string(),
-        seed: system.random_u64(),
+        seed: system.random_bytes(),
         limits: Limits::default(),
     };
     let stack = Stack::new(device, stack_config, system.now());
@@ -115,6 +115,9 @@ fn pool_config(system: &System) -> netfront::Config {
     let mut config = netfront::Config::default();
     config.pool_rx = system.config().pool_rx.unwrap_or(default);
     config.pool_tx = system.config().pool_tx.unwrap_or(default);
+    // A pool may double when it runs dry.
+    config.pool_rx_max = config.pool_rx.saturating_mul(2);
+    config.pool_tx_max = config.pool_tx.saturating_mul(2);
     if let Some(threshold) = system.config().threshold {
         config.threshold = threshold;
     }

@@ -119,6 +119,14 @@ impl System {
         self.0.random.borrow_mut().next_u64()
     }
 
+    /// Random bytes, for seeds and keys.
+    #[must_use]
+    pub fn random_bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.0.random.borrow_mut().fill_bytes(&mut bytes);
+        bytes
+    }
+
     /// Ends the guest once the console is written out: the last thing that an appliance does.
     pub fn shut_down(&self, reason: ShutdownReason) {
         self.0.ending.set(Some(reason));

@@ -13,7 +13,7 @@ pub struct Config {
     /// The name of this host, sent to the DHCP server; empty: none is sent.
     pub hostname: String,
     /// Seeds ports, identifiers, the demultiplexer's hash and smoltcp's generator. A different one at each boot.
-    pub seed: u64,
+    pub seed: [u8; 32],
     /// What a peer may make us spend.
     pub limits: Limits,
 }

@@ -118,9 +118,12 @@ impl State {
 
     fn feed_conn<N: Nic>(&mut self, nic: &mut N, id: usize, segment: Option<&Segment>) -> bool {
         let Some(conn) = self.conns.get_mut(id) else { return self.feed_nobody(nic) };
-        let before = conn.socket().state();
+        let (before, tuple) = (conn.socket().state(), conn.tuple);
         bump(&mut self.counters.socket_visits);
-        let result = self.iface.poll_ingress_single(self.now, nic, &mut conn.sockets);
+        let mut birthplace = (before == tcp::State::Listen).then(|| self.birthplace(&tuple));
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let iface = birthplace.as_mut().unwrap_or(&mut self.iface);
+        let result = iface.poll_ingress_single(self.now, nic, &mut conn.sockets);
         conn.heard = self.now;
         let state = conn.socket().state();
         if let Some(segment) = segment {

@@ -1,22 +1,27 @@
-//! Numbers that are hard to guess from outside but keep no secret: ports to start from, hash keys, seeds.
+//! Numbers that nobody outside can foresee: ports to start from, hash keys, seeds. ChaCha20, seeded by the kernel.
 //!
-//! Initial sequence numbers are smoltcp's (see [`crate::tcp::open`]).
+//! Initial sequence numbers are in [`crate::tcp::isn`].
 
-/// SplitMix64.
-#[derive(Debug)]
-pub(crate) struct Rng(u64);
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng};
+
+/// The generator.
+pub(crate) struct Rng(ChaCha20Rng);
+
+impl core::fmt::Debug for Rng {
+    /// Shows nothing of its state: a log line must not give the sequence away.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Rng").finish_non_exhaustive()
+    }
+}
 
 impl Rng {
-    pub(crate) const fn new(seed: u64) -> Self {
-        Self(seed)
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self(ChaCha20Rng::from_seed(seed))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// All ephemeral ports (RFC 6335: 49152 to 65535) once, from a random one on.
@@ -35,7 +40,7 @@ mod tests {
 
     #[test]
     fn each_ephemeral_port_comes_once() {
-        let ports: BTreeSet<u16> = Rng::new(7).ephemeral_ports().collect();
+        let ports: BTreeSet<u16> = Rng::new([7; 32]).ephemeral_ports().collect();
         assert_eq!((ports.len(), ports.first(), ports.last()), (16384, Some(&49152), Some(&65535)));
     }
 }

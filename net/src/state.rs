@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use netfront::Nic;
 use slab::Slab;
 use smoltcp::iface::{Config as IfaceConfig, Interface, SocketSet};
+use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
 
@@ -22,6 +23,7 @@ use crate::rng::Rng;
 use crate::sched::{Job, Sched, Slot};
 use crate::status::Counters;
 use crate::tcp::conn::Conns;
+use crate::tcp::isn::Isn;
 use crate::tcp::listener::Listener;
 use crate::udp::entry::UdpEntry;
 
@@ -45,6 +47,9 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     pub(crate) limits: Limits,
     pub(crate) rng: Rng,
+    pub(crate) isn: Isn,
+    /// What the interface's device can, for [`State::birthplace`].
+    pub(crate) abilities: DeviceCapabilities,
     pub(crate) sched: Sched,
     pub(crate) counters: Counters,
     /// DHCP and the receiving side of UDP; ICMP and ARP need no socket.
@@ -76,6 +81,8 @@ impl State {
             now,
             limits: config.limits,
             conns: Conns::new(config.limits.connections, [rng.next(), rng.next()]),
+            isn: Isn::new([rng.next(), rng.next()]),
+            abilities: nic.capabilities(),
             rng,
             sched: Sched::default(),
             counters: Counters::default(),
@@ -138,7 +145,8 @@ impl State {
     pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
         self.iface = interface(nic, &mut self.rng, self.now);
         self.me.mac = nic.mac();
-        self.mtu = nic.capabilities().ip_mtu();
+        self.abilities = nic.capabilities();
+        self.mtu = self.abilities.ip_mtu();
         self.configure_interface();
     }
 

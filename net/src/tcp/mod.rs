@@ -10,6 +10,7 @@
 
 pub(crate) mod conn;
 pub(crate) mod half;
+pub(crate) mod isn;
 pub(crate) mod life;
 pub(crate) mod listener;
 pub(crate) mod open;

@@ -1,6 +1,6 @@
 //! The one place where TCP sockets are made: for a SYN that came in, and for a connection that we open.
 //!
-//! smoltcp takes initial sequence numbers from its own generator, seeded once. A better one would be put in here.
+//! Their initial sequence numbers are ours: [`crate::tcp::isn`].
 
 use alloc::vec;
 
@@ -87,7 +87,8 @@ impl State {
             .find(|tuple| self.conns.find(tuple).is_none() && !self.listeners.contains_key(&tuple.local.port))
             .ok_or(NetError::NoPorts)?;
         let mut socket = socket(options);
-        socket.connect(self.iface.context(), remote, tuple.local).map_err(|_| NetError::Unaddressable)?;
+        let mut birthplace = self.birthplace(&tuple);
+        socket.connect(birthplace.context(), remote, tuple.local).map_err(|_| NetError::Unaddressable)?;
         let mut conn = Conn::new(socket, tuple, Owner::Held, self.now);
         conn.timeout = options.timeout.map(time::duration);
         conn.connect_timeout = time::duration(options.connect_timeout);

@@ -55,7 +55,7 @@ pub(crate) fn config(last: u8) -> Config {
             dns: vec![],
         },
         hostname: "pond".into(),
-        seed: 42 + u64::from(last),
+        seed: [42 + last; 32],
         limits: Limits::default(),
     }
 }

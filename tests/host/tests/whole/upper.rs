@@ -34,7 +34,7 @@ pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> 
         let config = Config {
             addressing: Addressing::Static { address, gateway: None, dns: vec![] },
             hostname: "pond".to_owned(),
-            seed: 7 + u64::from(last),
+            seed: [7 + last; 32],
             limits: Limits::default(),
         };
         Stack::new(device, config, now)
