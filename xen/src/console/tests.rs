@@ -304,6 +304,9 @@ fn h63_control_characters_and_broken_text_are_dropped() {
     lines.push(b"a\xffb\xc3\xa9\xe2\x82\n\xc2\x9bc\n");
     assert_eq!(lines.take().unwrap(), "abé");
     assert_eq!(lines.take().unwrap(), "c", "C1 controls too");
+    lines.push(&[0x1b; 300]);
+    lines.push(b"x\n");
+    assert_eq!((lines.take().unwrap().as_str(), lines.cut()), ("x", 0), "they take no room");
 }
 
 #[test]
