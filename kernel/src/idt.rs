@@ -68,10 +68,35 @@ pub(crate) fn vcpu_info() -> (Shared<'static>, u64) {
     (shared, crate::hypercall::address(pointer.as_ptr()))
 }
 
-/// `evtchn_upcall_pending` is byte 0 of `vcpu_info`. No register is touched.
+/// Sleeps until an upcall, and comes back with interrupts off.
+///
+/// [`upcall_stub`] counts on the first two instructions being one byte each.
+#[unsafe(naked)]
+pub(crate) extern "C" fn sleep() {
+    naked_asm!("sti", "hlt", "cli", "ret")
+}
+
+/// Clears `evtchn_upcall_pending`, byte 0 of `vcpu_info`. No register is changed.
+///
+/// An upcall that comes between the `sti` and the `hlt` of [`sleep`] goes on behind the `hlt`: the vCPU would sleep
+/// over what the upcall told it, for good if nothing else comes. The processor holds interrupts back for one
+/// instruction after `sti`; but any VM exit in between ends that in QEMU's SVM, which does not load `int_state` again
+/// (`helper_vmrun`, seen in 7.2: one start in thirty hung).
 #[unsafe(naked)]
 extern "C" fn upcall_stub() {
-    naked_asm!("mov byte ptr [rip + {vcpu_info}], 0", "iretq", vcpu_info = sym VCPU_INFO)
+    naked_asm!(
+        "push rax",
+        "lea rax, [rip + {sleep} + 1]",
+        "cmp [rsp + 8], rax",
+        "jne 2f",
+        "inc qword ptr [rsp + 8]",
+        "2:",
+        "mov byte ptr [rip + {vcpu_info}], 0",
+        "pop rax",
+        "iretq",
+        sleep = sym sleep,
+        vcpu_info = sym VCPU_INFO,
+    )
 }
 
 /// Saves all registers and reports; does not come back.

@@ -171,10 +171,8 @@ impl Hypervisor for DomU {
 
     fn sched_block(&self) {
         self.0.instruction.count(Kind::Block);
-        // `sti; hlt` is SCHEDOP_block without a race: the interrupt that ends the sleep cannot come between the two,
-        // and Xen's handler of HLT blocks the vCPU just as the hypercall does.
-        x86_64::instructions::interrupts::enable_and_hlt();
-        x86_64::instructions::interrupts::disable();
+        // `sti; hlt` is SCHEDOP_block without a race: Xen's handler of HLT blocks the vCPU just as the hypercall does.
+        crate::idt::sleep();
     }
 
     fn sched_yield(&self) {
