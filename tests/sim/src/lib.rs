@@ -32,6 +32,29 @@
 //! assert_eq!(guest.free_pages(), 64);
 //! ```
 
+//!
+//! A vif, what goes over it, and what its backend does wrong:
+//!
+//! ```
+//! use xen_sim::netback::{Index, Order, Side};
+//! use xen_sim::{Delivery, Sim, VifConfig};
+//! let machine = Sim::builder().memory_pages(64).build();
+//! let netback = machine.add_vif(VifConfig::default().trusted(Some("0")).without("feature-sg"));
+//! let xen = machine.xen(); // what the kernel does at boot; a driver's test begins here
+//!
+//! netback.send(vec![0; 60]); // waits until the guest has connected and posted pages
+//! netback.faults(|faults| {
+//!     faults.order = Order::Permuted(7);
+//!     faults.keep_mapped = true;
+//!     faults.tx_responses = Some(Box::new(|responses| responses[0].id = 0xffff));
+//! });
+//! machine.store().fail_commits(2);
+//! machine.store().set_delivery(xen.machine.id(), Delivery::Pieces(1));
+//! let late = netback.clone();
+//! machine.after(1_000_000_000, move || late.ring(Side::Rx).set_index(Index::RspProd, 9));
+//! assert!(machine.leaks_to(xen::DomId(0)).is_empty());
+//! ```
+
 #![deny(unsafe_code)]
 #![allow(
     clippy::alloc_instead_of_core,
