@@ -6,6 +6,7 @@
 //!                                                   ▼                     │
 //!                                            site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)
 //!                                             /  /1k  /healthz  /readyz  /metrics  /status.json
+//!                                             publish::Shelf ◄─ Inbox ◄─ datafront: what dom0 pushes
 //! ```
 //!
 //! [`http`] knows requests, replies and time, and nothing of this guest; [`site`] knows paths and what they show, and
@@ -14,7 +15,7 @@
 //! # Why httparse and not a framework
 //!
 //! picoserve 0.20 was the other candidate: routers, extractors, web sockets. Both served the same GET of 1 KiB on a
-//! connection that stays, under callgrind on the host: 1,150 instructions and one write here, 6,370 instructions and six
+//! connection that stays, under callgrind on the host: 1,200 instructions and one write here, 6,370 instructions and six
 //! writes there. It looks through the headers again for each question asked of them, and writes a reply piece by piece
 //! (status line, each header, body); each piece is a trip through the stack, where a prepared reply is one copy. Its
 //! bodies are written the same way, so a large one streams no better than here. What httparse leaves to do, framing and
@@ -28,4 +29,5 @@
 extern crate alloc;
 
 pub mod http;
+pub mod publish;
 pub mod site;

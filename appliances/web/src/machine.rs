@@ -1,5 +1,7 @@
 //! The kernel's counters as the site wants them.
 
+use crate::pushes::Pushes;
+use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use kernel::System;
@@ -13,11 +15,11 @@ use web::site::status::{
 
 /// The running guest.
 #[derive(Debug)]
-pub(crate) struct Machine(System);
+pub(crate) struct Machine(System, Rc<Pushes>);
 
 impl Machine {
-    pub(crate) fn new(system: &System) -> Self {
-        Self(system.clone())
+    pub(crate) fn new(system: &System, pushes: &Rc<Pushes>) -> Self {
+        Self(system.clone(), Rc::clone(pushes))
     }
 }
 
@@ -43,6 +45,7 @@ impl Source for Machine {
             },
             events: Events { received: now.events_received, stray: now.events_stray },
             hypercalls: Counts(now.hypercalls.to_vec()),
+            datafront: self.1.status(),
             interfaces: now.interfaces.iter().map(interface).collect(),
             ..Status::default()
         }

@@ -1,6 +1,6 @@
 //! The web appliance: a guest that tells of itself over HTTP.
 //!
-//! One task accepts, one ticks while there is anybody to tick for, one serves each connection. How many connections
+//! One task accepts, one takes what dom0 pushes, one ticks while there is anybody to tick for, one serves each connection. How many connections
 //! there may be is the stack's business.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -10,10 +10,13 @@ extern crate alloc;
 
 #[cfg(target_os = "none")]
 mod machine;
+#[cfg(target_os = "none")]
+mod pushes;
 
 #[cfg(target_os = "none")]
 mod guest {
     use crate::machine::Machine;
+    use crate::pushes::{self, Pushes};
     use alloc::rc::Rc;
     use kernel::System;
     use kernel::net::{Net, TcpOptions, TcpStream};
@@ -34,7 +37,10 @@ mod guest {
                 return;
             }
         };
-        let server = Rc::new(Server::new(StatusSite::new(Machine::new(&system)), Limits::default()));
+        let pushes = Rc::new(Pushes::new(&system));
+        let site = StatusSite::with_shelf(Machine::new(&system, &pushes), pushes.shelf());
+        let server = Rc::new(Server::new(site, Limits::default()));
+        system.spawn(pushes::receive(system.clone(), pushes));
         system.spawn(tick(system.clone(), Rc::clone(&server)));
         system.spawn(greet(net));
         loop {

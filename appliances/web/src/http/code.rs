@@ -31,6 +31,10 @@ macro_rules! codes {
 codes! {
     /// Here it is.
     Ok = 200 "OK",
+    /// Here is the part that was asked for.
+    PartialContent = 206 "Partial Content",
+    /// The client has it.
+    NotModified = 304 "Not Modified",
     /// The request breaks a rule of the grammar.
     BadRequest = 400 "Bad Request",
     /// Nothing is there.
@@ -43,6 +47,8 @@ codes! {
     ContentTooLarge = 413 "Content Too Large",
     /// The request line is too long.
     UriTooLong = 414 "URI Too Long",
+    /// There is no such part.
+    RangeNotSatisfiable = 416 "Range Not Satisfiable",
     /// An expectation that nobody here can meet.
     ExpectationFailed = 417 "Expectation Failed",
     /// The head is too long, or has too many lines.

@@ -158,13 +158,15 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
             said = answer.reply.saying(answer.persist);
             &said
         };
-        let bytes = if answer.head_only { reply.head() } else { reply.whole() };
+        let (bytes, tail) =
+            if answer.head_only { (reply.head(), [].as_slice()) } else { (reply.whole(), reply.tail()) };
+        let len = bytes.len().saturating_add(tail.len());
         let Server { limits, counters, .. } = self.server;
         counters.replied(reply.code());
-        counters.sent(bytes.len());
-        let extra = bytes.len().checked_div(limits.reply_bytes_a_second).unwrap_or(0);
+        counters.sent(len);
+        let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.patience.limit(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        match self.patience.within(write_all(self.stream, bytes)).await {
+        match self.patience.within(write_both(self.stream, bytes, tail)).await {
             Some(written) => written,
             None => {
                 counters.timed_out();
@@ -172,6 +174,11 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
             }
         }
     }
+}
+
+/// Writes both, one after the other; `false` if the stream takes no more.
+async fn write_both<T: Write>(stream: &mut T, bytes: &[u8], tail: &[u8]) -> Result<bool, T::Error> {
+    Ok(write_all(stream, bytes).await? && write_all(stream, tail).await?)
 }
 
 /// Writes everything; `false` if the stream takes no more. (The trait's own `write_all` panics then.)

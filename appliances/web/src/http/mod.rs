@@ -13,7 +13,7 @@
 //! | [`date`] | seconds since 1970 as RFC 9110 writes them |
 //! | [`counts`] | what is counted |
 //!
-//! Not here: TLS, ranges, conditional requests, request bodies that anybody reads.
+//! Not here: TLS, request bodies that anybody reads. Ranges and conditions are [`publish`](crate::publish)'s.
 
 pub mod body;
 pub mod buffer;

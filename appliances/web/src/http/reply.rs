@@ -1,4 +1,5 @@
-//! A reply's bytes: head and body in one piece, so that sending it is one write.
+//! A reply's bytes: head and body in one piece, so that sending it is one write; what is published is shared instead,
+//! and a second write.
 //!
 //! ```text
 //!   HTTP/1.1 200 OK\r\n
@@ -17,6 +18,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt::Write as _;
+use core::ops::Range;
 
 /// What becomes of the connection after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Reply {
     code: Code,
     bytes: Vec<u8>,
     head_len: usize,
+    /// What follows `bytes`, shared with whoever publishes it.
+    tail: Option<(Rc<Vec<u8>>, Range<usize>)>,
 }
 
 impl Reply {
@@ -62,7 +66,32 @@ impl Reply {
         let head_len = head.len();
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body);
-        Self { code, bytes, head_len }
+        Self { code, bytes, head_len, tail: None }
+    }
+
+    /// Makes a reply whose body is a part of shared bytes: nothing is copied, and the bytes live until it is sent. With
+    /// [`Code::NotModified`] there is no body and nothing is said of it (RFC 9110, 15.4.5).
+    #[must_use]
+    pub fn shared(
+        code: Code,
+        content_type: &str,
+        headers: &str,
+        body: (&Rc<Vec<u8>>, Range<usize>),
+        now: &Moment,
+    ) -> Self {
+        let mut head = String::with_capacity(384);
+        // Writing to a string does not fail.
+        let _ = write!(head, "HTTP/1.1 {}\r\n", code.line());
+        if !now.date.is_empty() {
+            let _ = write!(head, "Date: {}\r\n", now.date);
+        }
+        let (data, range) = body;
+        let tail = (code != Code::NotModified).then(|| (Rc::clone(data), range.clone()));
+        if tail.is_some() {
+            let _ = write!(head, "Content-Type: {content_type}\r\nContent-Length: {}\r\n", range.len());
+        }
+        let _ = write!(head, "{headers}\r\n");
+        Self { code, head_len: head.len(), bytes: head.into_bytes(), tail }
     }
 
     /// A short text that nobody should keep: it is about this moment.
@@ -108,6 +137,12 @@ impl Reply {
         self.bytes.get(self.head_len..).unwrap_or_default()
     }
 
+    /// What of the body is shared, behind [`Reply::whole`].
+    #[must_use]
+    pub fn tail(&self) -> &[u8] {
+        self.tail.as_ref().and_then(|(data, range)| data.get(range.clone())).unwrap_or_default()
+    }
+
     /// A copy that says what becomes of the connection.
     #[must_use]
     pub fn saying(&self, persist: Persist) -> Self {
@@ -117,7 +152,8 @@ impl Reply {
         bytes.extend_from_slice(self.bytes.get(..end_of_lines).unwrap_or_default());
         bytes.extend_from_slice(line);
         bytes.extend_from_slice(self.bytes.get(end_of_lines..).unwrap_or_default());
-        Self { code: self.code, bytes, head_len: self.head_len.saturating_add(line.len()) }
+        let head_len = self.head_len.saturating_add(line.len());
+        Self { code: self.code, bytes, head_len, tail: self.tail.clone() }
     }
 }
 

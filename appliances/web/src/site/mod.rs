@@ -2,7 +2,7 @@
 //!
 //! | path | what | for whom |
 //! |---|---|---|
-//! | `/` | everything below as a page that follows the present | people |
+//! | `/status`, and `/` unless something else is published there | everything below as a page that follows the present | people |
 //! | `/status.json` | every counter, see `STATUS.md` | programs, and the page |
 //! | `/metrics` | the same as Prometheus has it (text format 0.0.4) | monitoring |
 //! | `/healthz` | 200 with a link and an address, else 503 and why | load balancers |
@@ -21,6 +21,7 @@ mod units;
 
 use crate::http::server::Context;
 use crate::http::{Code, Fixed, Moment, Reply, Request, Site};
+use crate::publish::Shelf;
 use alloc::rc::Rc;
 use alloc::string::String;
 use status::Status;
@@ -36,6 +37,7 @@ pub trait Source {
 pub struct StatusSite<S> {
     source: S,
     kilobyte: Fixed,
+    shelf: Rc<Shelf>,
 }
 
 /// 1024 bytes of text: 16 lines of 64.
@@ -57,8 +59,14 @@ const fn kilobyte() -> [u8; 1024] {
 impl<S: Source> StatusSite<S> {
     /// A site about what `source` tells.
     #[must_use]
-    pub const fn new(source: S) -> Self {
-        Self { source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
+    pub fn new(source: S) -> Self {
+        Self::with_shelf(source, Rc::new(Shelf::new(0)))
+    }
+
+    /// The same, and what is on a shelf wherever a path is not the guest's own.
+    #[must_use]
+    pub const fn with_shelf(source: S, shelf: Rc<Shelf>) -> Self {
+        Self { shelf, source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
     }
 
     fn status(&self, context: &Context<'_>) -> Status {
@@ -79,8 +87,12 @@ impl<S: Source> Site for StatusSite<S> {
             b"/metrics" => {
                 fresh("text/plain; version=0.0.4; charset=utf-8", &metrics::text(&self.status(context)), now)
             }
-            b"/" | b"/index.html" => page(&self.status(context), now),
-            _ => return None,
+            b"/status" => page(&self.status(context), now),
+            _ => match (self.shelf.get(request, context), request.path) {
+                (Some(published), _) => return Some(published),
+                (None, b"/" | b"/index.html") => page(&self.status(context), now),
+                (None, _) => return None,
+            },
         };
         Some(Rc::new(reply))
     }

@@ -208,6 +208,26 @@ published! {
         drops: Counts,
     }
 
+    /// What dom0 pushes, and what became of it.
+    Datafront {
+        /// Where dom0 finds the channel.
+        path: String,
+        /// Whether a sender is connected.
+        connected: bool,
+        /// The channel: senders that came, bytes, events, senders that broke it.
+        channel: Counts,
+        /// The blocks: accepted, refused and so on.
+        blocks: Counts,
+        /// The last completed block's number.
+        last_seq: u64,
+        /// A check over all accepted blocks, see `docs/datafront.md`.
+        chain: u64,
+        /// What went wrong last.
+        last_error: Option<String>,
+        /// What is published: editions, files, bytes, budget.
+        published: Counts,
+    }
+
     /// The guest at one moment.
     Status {
         /// The version of these keys: a higher number when one changes its meaning or goes.
@@ -252,6 +272,8 @@ published! {
         drops: Counts,
         /// The HTTP server.
         http: HttpCounts,
+        /// What dom0 pushes; nothing if there is no channel.
+        datafront: Option<Datafront>,
         /// The interfaces, one by one.
         interfaces: Vec<InterfaceStatus>,
     }
