@@ -29,6 +29,8 @@ mod regions;
 #[cfg(target_os = "none")]
 mod boot_memory;
 #[cfg(target_os = "none")]
+pub mod datafront;
+#[cfg(target_os = "none")]
 mod early;
 #[cfg(target_os = "none")]
 mod exceptions;

@@ -8,7 +8,7 @@
 //! It holds the blocks (or whatever stands for them) and moves no bytes. After a connection has died: `hello` again, and
 //! what WELCOME does not count as completed is sent once more.
 
-use super::receiver::Fault;
+use super::fault::Fault;
 use super::status::Status;
 use super::wire::{Frame, HEADER_BYTES, Kind};
 use alloc::collections::VecDeque;

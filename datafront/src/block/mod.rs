@@ -13,6 +13,8 @@
 //! |---|---|
 //! | [`wire`] | frames from and to bytes; `docs/datafront.md` is its text |
 //! | [`status`] | what an acknowledgement says |
+//! | `application` | what gets the blocks |
+//! | `fault` | what a sender can do wrong |
 //! | `streams` | how far each stream has come |
 //! | [`receiver`] | bytes to blocks, blocks to the application, acknowledgements |
 //! | [`ledger`] | the sender's memory: what is not acknowledged yet |
@@ -21,6 +23,8 @@
 //! Neither side waits in here, nor knows what carries the bytes: whatever ends a connection, the next HELLO says from
 //! where to go on. A sender forgets a block when it is acknowledged; a receiver counts it when the application has it.
 
+mod application;
+mod fault;
 pub mod ledger;
 pub mod receiver;
 pub mod serve;
@@ -28,8 +32,10 @@ pub mod status;
 mod streams;
 pub mod wire;
 
+pub use application::{Application, BlockHead};
+pub use fault::Fault;
 pub use ledger::{Event, Ledger, LedgerFault};
-pub use receiver::{Application, BlockHead, Fault, Receiver, ReceiverStats};
+pub use receiver::{Receiver, ReceiverStats};
 pub use serve::{ServeError, serve};
 pub use status::Status;
 pub use wire::{Form, Frame};

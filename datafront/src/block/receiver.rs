@@ -11,11 +11,13 @@
 //! Whatever breaks a rule is a [`Fault`]: an ERROR frame goes out, and the connection ends. Memory is bounded: a head,
 //! the known streams, and 32 bytes of answer for each head received (and for each late acknowledgement, once).
 
+use super::application::{Application, BlockHead};
+use super::fault::Fault;
 use super::status::Status;
 use super::streams::{MAX_KEPT, Stream, Streams};
 use super::wire::{
-    Check, Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, MAX_HEAD_BYTES, Malformed, TRAILER_BYTES,
-    check, parse_trailer,
+    Check, Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, MAX_HEAD_BYTES, TRAILER_BYTES, check,
+    parse_trailer,
 };
 use alloc::vec::Vec;
 use core::fmt;
@@ -23,114 +25,6 @@ use core::fmt;
 /// Blocks that a sender may have under way.
 pub const WINDOW: u32 = 16;
 const _: () = assert!(WINDOW < 32 && MAX_KEPT >= 32, "the status of every unacknowledged block is kept");
-
-/// What is known of a block before its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockHead<'a> {
-    /// The stream that it belongs to.
-    pub stream: u64,
-    /// Its number in the stream, from 1.
-    pub seq: u64,
-    /// Its name.
-    pub name: &'a str,
-    /// Its bytes.
-    pub len: u64,
-    /// What they are.
-    pub form: Form,
-}
-
-/// What gets the blocks. Calls come in the order `begin`, `data` …, and then `finish` or `abandon`.
-pub trait Application {
-    /// A block begins.
-    ///
-    /// # Errors
-    /// A status refuses it: its bytes are skipped and the status is acknowledged.
-    fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status>;
-    /// Some of its bytes, in order.
-    ///
-    /// # Errors
-    /// A status refuses it, as in `begin`; `abandon` is not called any more.
-    fn data(&mut self, bytes: &[u8]) -> Result<(), Status>;
-    /// It is whole and its check is right. What is returned is acknowledged.
-    fn finish(&mut self) -> Status;
-    /// It will not be completed now: the sender gave up, or the connection ended. It may come again.
-    fn abandon(&mut self);
-}
-
-/// A rule that the sender broke. The numbers are those of the ERROR frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// 1: bytes that are no frame.
-    Malformed(Malformed),
-    /// 2: something before HELLO.
-    NoHello,
-    /// 3: a second HELLO on a connection.
-    SecondHello,
-    /// 4: a frame that only a receiver sends.
-    NotForUs,
-    /// 5: a block whose number is not the next: blocks are missing.
-    Gap {
-        /// The number.
-        seq: u64,
-        /// The last completed.
-        completed: u64,
-    },
-    /// 6: a block of more than 1 GiB.
-    TooLong(u64),
-    /// 7: a name that is not UTF-8.
-    Name,
-    /// 8: the block's check is wrong.
-    BlockCheck(u64),
-    /// 9: a fate that is none.
-    Fate,
-    /// 10: a block with the number 0, or beyond the last one.
-    Number,
-}
-
-impl Fault {
-    /// The number in the ERROR frame.
-    #[must_use]
-    pub const fn code(self) -> u32 {
-        match self {
-            Self::Malformed(_) => 1,
-            Self::NoHello => 2,
-            Self::SecondHello => 3,
-            Self::NotForUs => 4,
-            Self::Gap { .. } => 5,
-            Self::TooLong(_) => 6,
-            Self::Name => 7,
-            Self::BlockCheck(_) => 8,
-            Self::Fate => 9,
-            Self::Number => 10,
-        }
-    }
-
-    /// What a code means, for a sender that got it.
-    #[must_use]
-    pub const fn explain(code: u32) -> &'static str {
-        match code {
-            1 => "what was sent is no frame",
-            2 => "a frame came before HELLO",
-            3 => "a second HELLO came",
-            4 => "a frame came that only a receiver sends",
-            5 => "blocks are missing before the one that came",
-            6 => "a block has more than 1 GiB",
-            7 => "a name is not UTF-8",
-            8 => "a block's check is wrong",
-            9 => "a block ends in no known way",
-            10 => "a block's number cannot be",
-            _ => "an error of a later version",
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({self:?})", Self::explain(self.code()))
-    }
-}
-
-impl core::error::Error for Fault {}
 
 /// What a receiver has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -246,6 +140,17 @@ impl Receiver {
     /// # Errors
     /// The rule that was broken. The ERROR frame is in `answers` then, and the connection is to be ended.
     pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let result = self.feed_all(bytes, application, answers);
+        application.progress(&self.stats);
+        result
+    }
+
+    fn feed_all(
         &mut self,
         mut bytes: &[u8],
         application: &mut impl Application,

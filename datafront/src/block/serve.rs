@@ -1,6 +1,8 @@
 //! A receiver on an async stream: one connection from its first byte to its last.
 
-use super::receiver::{Application, Fault, Receiver};
+use super::application::Application;
+use super::fault::Fault;
+use super::receiver::Receiver;
 use alloc::vec::Vec;
 use core::fmt;
 use embedded_io_async::{Read, Write};

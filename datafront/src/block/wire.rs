@@ -68,6 +68,12 @@ impl Sum {
         self.0.update(bytes);
     }
 
+    /// The check so far.
+    #[must_use]
+    pub fn value(self) -> u32 {
+        self.0.finalize()
+    }
+
     /// What stands behind a block: its check, and whether it is whole or given up.
     #[must_use]
     pub fn trailer(self, fate: Fate) -> [u8; TRAILER_BYTES] {

@@ -1,0 +1,63 @@
+//! datafront for appliances: the channel over which dom0 pushes blocks, at the usual place in xenstore.
+//!
+//! ```text
+//!   /local/domain/<us>/data/vchan/0/<port>/{ring-ref, event-channel}
+//! ```
+
+use crate::machine::DomU;
+use crate::system::System;
+pub use ::datafront::{block, vchan};
+use vchan::{Path, PathError, Server, ServerError, Settings, Sizes};
+use xen::DomId;
+use xen::xenstore::XsError;
+
+/// Who pushes.
+const DOM0: DomId = DomId(0);
+
+/// Why an appliance has no channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The name of the port makes the path too long, or is none.
+    Path(PathError),
+    /// This domain's number is not to be had.
+    Store(XsError),
+    /// xenstore does not know this domain's number.
+    NoDomid,
+    /// Pages or grants are missing.
+    Server(ServerError),
+}
+
+impl core::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Path(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::NoDomid => f.write_str("xenstore does not say which domain this is"),
+            Self::Server(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl System {
+    /// Takes the pages of a channel that dom0 finds under this name.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn data_channel(&self, port: &str, sizes: Sizes) -> Result<Server<DomU>, OpenError> {
+        let own = match self.domid() {
+            Some(domid) => domid,
+            None => self
+                .xen()
+                .store
+                .read_number("domid")
+                .await
+                .map_err(OpenError::Store)?
+                .ok_or(OpenError::NoDomid)?,
+        };
+        let path = Path::usual(DomId(own), DOM0, port).map_err(OpenError::Path)?;
+        let settings = Settings { sizes, ..Settings::new(path, DomId(own), DOM0) };
+        Server::open(self.xen(), settings).map_err(OpenError::Server)
+    }
+}

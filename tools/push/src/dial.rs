@@ -1,0 +1,106 @@
+//! How the guest is reached: two byte streams, however they come about.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A way to the guest. Dropping `hold` ends the connection, also for a thread that waits in one of the streams.
+pub struct Way {
+    /// What the guest says.
+    pub from_guest: Box<dyn Read + Send>,
+    /// What it is told.
+    pub to_guest: Box<dyn Write + Send>,
+    /// Keeps it open.
+    pub hold: Box<dyn Send>,
+    /// What the way itself had to say, for an error.
+    pub said: Arc<Mutex<String>>,
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Way")
+    }
+}
+
+/// Makes ways to a guest; called again when one has ended.
+pub trait Dial {
+    /// Opens a way. Whether the guest is there shows when it answers.
+    ///
+    /// # Errors
+    /// What is in the way.
+    fn dial(&mut self) -> io::Result<Way>;
+}
+
+/// `vchan-socket-proxy` in its role of client, with its standard streams as the channel's.
+///
+/// It waits by itself until the guest shows its channel in xenstore.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// The program, found by `PATH` unless it has a slash.
+    pub program: String,
+    /// The guest.
+    pub domid: u16,
+    /// Where its channel is.
+    pub path: String,
+}
+
+/// Where Debian and others keep it, besides `PATH`.
+const PLACES: [&str; 3] = ["/usr/sbin", "/usr/lib/xen-common/bin", "/usr/lib/xen/bin"];
+
+impl Proxy {
+    /// Debian's.
+    #[must_use]
+    pub fn new(domid: u16, path: &str) -> Self {
+        let name = "vchan-socket-proxy";
+        let in_path = std::env::var_os("PATH").unwrap_or_default();
+        let found =
+            std::env::split_paths(&in_path).chain(PLACES.map(Into::into)).map(|folder| folder.join(name));
+        let versioned = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+        let versioned = versioned.map(|entry| entry.path().join("bin").join(name));
+        let program = found.chain(versioned).find(|program| program.is_file());
+        let program =
+            program.map_or_else(|| name.to_owned(), |program| program.to_string_lossy().into_owned());
+        Self { program, domid, path: path.to_owned() }
+    }
+}
+
+impl Dial for Proxy {
+    fn dial(&mut self) -> io::Result<Way> {
+        let mut child = Command::new(&self.program)
+            .args(["-m", "client", &self.domid.to_string(), &self.path, "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program)))?;
+        let missing = || io::Error::other("a standard stream is missing");
+        let from_guest = Box::new(child.stdout.take().ok_or_else(missing)?);
+        let to_guest = Box::new(child.stdin.take().ok_or_else(missing)?);
+        let said = Arc::new(Mutex::new(String::new()));
+        if let Some(stderr) = child.stderr.take() {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || listen(std::os::fd::OwnedFd::from(stderr).into(), &said));
+        }
+        Ok(Way { from_guest, to_guest, hold: Box::new(Held(child)), said })
+    }
+}
+
+/// Keeps the last words of a child.
+fn listen(mut stderr: File, said: &Mutex<String>) {
+    let mut buffer = [0; 512];
+    while let Ok(len @ 1..) = stderr.read(&mut buffer) {
+        let text = String::from_utf8_lossy(buffer.get(..len).unwrap_or_default()).trim().to_owned();
+        *said.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+}
+
+/// A child that ends with its owner.
+struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,63 @@
+//! The guest: its number, and whether it listens. Asked by Xen's own tools, as a person would.
+
+use crate::dial::Proxy;
+use crate::error::Error;
+use crate::pusher::Options;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A domain that exists.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    name: String,
+    domid: u16,
+}
+
+impl Domain {
+    /// Finds a domain by name or number, and waits until it offers a channel of this name.
+    ///
+    /// # Errors
+    /// If there is no such domain, or it offers none for [`Options::appear`].
+    pub fn find(name: &str, options: &Options) -> Result<Self, Error> {
+        let domid = match name.parse::<u16>() {
+            Ok(domid) => answer("xenstore-read", &[&format!("/local/domain/{domid}/domid")])?.map(|_| domid),
+            Err(_) => answer("xl", &["domid", name])?.and_then(|text| text.trim().parse().ok()),
+        };
+        let domid = domid.ok_or_else(|| Error::NoSuchDomain(name.to_owned()))?;
+        let domain = Self { name: name.to_owned(), domid };
+        let path = domain.path(&options.port);
+        let deadline = Instant::now() + options.appear;
+        while answer("xenstore-read", &[&format!("{path}/ring-ref")])?.is_none() {
+            if Instant::now() >= deadline {
+                return Err(Error::NoDatafront { domain: domain.name, path });
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(domain)
+    }
+
+    /// Where its channel of this name for dom0 is.
+    #[must_use]
+    pub fn path(&self, port: &str) -> String {
+        format!("/local/domain/{}/data/vchan/0/{port}", self.domid)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn domid(&self) -> u16 {
+        self.domid
+    }
+
+    /// A way to its channel of this name.
+    #[must_use]
+    pub fn dialer(&self, port: &str) -> Proxy {
+        Proxy::new(self.domid, &self.path(port))
+    }
+}
+
+/// What a tool prints, if it succeeds.
+fn answer(tool: &str, arguments: &[&str]) -> Result<Option<String>, Error> {
+    let output = Command::new(tool).args(arguments).output();
+    let output = output.map_err(|error| Error::Tool(tool.to_owned(), error))?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+}

@@ -1,0 +1,48 @@
+//! dom0's end of datafront, as a library: blocks into a guest over stock vchan, acknowledged.
+//!
+//! ```text
+//!   Source ─► Pusher: Ledger, window ─► writer thread ─► vchan-socket-proxy's stdin ══► guest
+//!                        ▲ ◄─ reader thread ◄─ its stdout ◄════ WELCOME, ACK
+//!                        └── the connection died: dial again, what is not acknowledged goes once more
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`source`] | what a block is made of: a file, bytes, a folder as an archive |
+//! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
+//! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
+//! | [`domain`] | the guest's number, and whether it listens |
+//! | [`wire`](connection) | a connection with its two threads |
+//! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
+//! | [`error`] | what can go wrong, and the exit codes |
+//!
+//! ```no_run
+//! use push::{Options, Pusher, Source, domain::Domain};
+//! # fn main() -> Result<(), push::Error> {
+//! let options = Options::default();
+//! let domain = Domain::find("web", &options)?;
+//! let mut pusher = Pusher::new(domain.dialer("push"), options);
+//! pusher.enqueue(Source::file("index.html", "index.html".as_ref())?);
+//! pusher.run(&mut |_| {})?;
+//! # Ok(()) }
+//! ```
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::alloc_instead_of_core,
+    clippy::std_instead_of_core,
+    reason = "a host program: standard library, sizes far from overflow"
+)]
+
+pub mod connection;
+pub mod dial;
+pub mod domain;
+pub mod error;
+pub mod pusher;
+pub mod source;
+pub mod tree;
+
+pub use dial::Dial;
+pub use error::Error;
+pub use pusher::{Done, Options, Pusher, Report};
+pub use source::Source;

@@ -1,0 +1,301 @@
+//! Everything until the last acknowledgement, over as many connections as it takes.
+//!
+//! ```text
+//!   waiting sources ─► ledger (a window of them) ─► chunks ─► connection
+//!                        ▲        ACK: done          ended: dial again, HELLO, what is not acknowledged
+//! ```
+
+use crate::connection::{Connection, News};
+use crate::dial::Dial;
+use crate::error::Error;
+use crate::source::Source;
+use datafront::block::wire::{Fate, Frame, Kind, Sum};
+use datafront::block::{Event, Ledger, Status};
+use std::collections::VecDeque;
+use std::io::Read;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Bytes in a chunk.
+const CHUNK: usize = 64 * 1024;
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How to push.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The last part of the channel's path.
+    pub port: String,
+    /// The stream; the same number goes on where the last push with it ended.
+    pub stream: u64,
+    /// Skip as many sources as the guest has completed of the stream.
+    pub resume: bool,
+    /// How long nothing may move.
+    pub timeout: Duration,
+    /// How long the guest may take to offer its channel.
+    pub appear: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let nanos = u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or(0);
+        Self {
+            port: "push".into(),
+            stream: nanos ^ (u64::from(std::process::id()) << 48),
+            resume: false,
+            timeout: Duration::from_secs(30),
+            appear: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A block that the guest has completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub seq: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// The application's word.
+    pub status: Status,
+}
+
+/// What happens meanwhile.
+#[derive(Debug)]
+pub enum Report<'a> {
+    /// The guest answered.
+    Connected {
+        /// Blocks that it has completed of this stream.
+        completed: u64,
+    },
+    /// So many bytes were given to the channel since the start, of so many that are known.
+    Sent(u64, u64),
+    /// A block was completed.
+    Done(&'a Done),
+    /// The connection ended; it is tried again.
+    Interrupted(&'a str),
+}
+
+/// Called for each report.
+pub type Reporter<'r> = dyn FnMut(Report<'_>) + 'r;
+
+/// A block on its way out.
+struct Sending {
+    reader: Option<Box<dyn Read + Send>>,
+    left: u64,
+    sum: Sum,
+    fate: Fate,
+}
+
+/// Pushes blocks over one stream.
+pub struct Pusher<D> {
+    dial: D,
+    options: Options,
+    waiting: VecDeque<Source>,
+    ledger: Ledger<Source>,
+    connection: Option<Connection>,
+    sending: Option<Sending>,
+    /// A chunk that found no room.
+    chunk: Option<Vec<u8>>,
+    welcomed: bool,
+    skipped: bool,
+    sent_bytes: u64,
+    total_bytes: u64,
+}
+
+impl<D> std::fmt::Debug for Pusher<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pusher").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl<D: Dial> Pusher<D> {
+    /// A pusher that has nothing to do yet.
+    #[must_use]
+    pub fn new(dial: D, options: Options) -> Self {
+        let ledger = Ledger::new(options.stream);
+        Self {
+            dial,
+            options,
+            waiting: VecDeque::new(),
+            ledger,
+            connection: None,
+            sending: None,
+            chunk: None,
+            welcomed: false,
+            skipped: false,
+            sent_bytes: 0,
+            total_bytes: 0,
+        }
+    }
+
+    /// Adds a block.
+    pub fn enqueue(&mut self, source: Source) {
+        self.total_bytes += source.len;
+        self.waiting.push_back(source);
+    }
+
+    /// Pushes until every block is acknowledged. The connection stays for the next call.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] names what the application did not take, once everything is through; else what ended it.
+    pub fn run(&mut self, report: &mut Reporter<'_>) -> Result<Vec<Done>, Error> {
+        let mut done = Vec::new();
+        let mut moved = Instant::now();
+        let mut why = String::new();
+        while !(self.ledger.is_empty() && self.waiting.is_empty()) {
+            let limit = self.options.timeout.saturating_sub(moved.elapsed());
+            if limit.is_zero() {
+                let said = self.connection.take().map_or(why, |connection| connection.said());
+                let awaited = if self.welcomed { "no acknowledgement" } else { "no answer from the guest" };
+                return Err(Error::TimedOut { after: self.options.timeout, awaited, said });
+            }
+            let connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.connect()?,
+            };
+            if self.welcomed {
+                self.fill(&connection, report)?;
+            }
+            let news = connection.next(limit);
+            self.connection = Some(connection);
+            match news {
+                Some(News::Room) => moved = Instant::now(),
+                Some(News::Frame(frame)) => {
+                    // A guest that has not noticed yet that the last sender died answers that one: it is asked again.
+                    if !self.welcomed && frame.kind != Kind::Welcome {
+                        why = self.interrupt(format!("the guest answers {:?}", frame.kind), report);
+                        std::thread::sleep(PAUSE);
+                        continue;
+                    }
+                    moved = Instant::now();
+                    done.extend(self.hear(&frame, report)?);
+                }
+                Some(News::Ended(because)) => {
+                    why = self.interrupt(because, report);
+                    std::thread::sleep(PAUSE);
+                }
+                None => {}
+            }
+        }
+        let refused: Vec<_> = done.iter().filter(|done| !done.status.is_accepted()).collect();
+        if refused.is_empty() {
+            return Ok(done);
+        }
+        Err(Error::Refused(refused.into_iter().map(|done| (done.name.clone(), done.status)).collect()))
+    }
+
+    fn connect(&mut self) -> Result<Connection, Error> {
+        let way = self.dial.dial().map_err(|error| Error::Tool("the channel".into(), error))?;
+        let connection = Connection::start(way);
+        (self.welcomed, self.sending, self.chunk) = (false, None, None);
+        // The first chunk always finds room.
+        let _ = connection.offer(self.ledger.hello().to_vec());
+        Ok(connection)
+    }
+
+    fn interrupt(&mut self, because: String, report: &mut Reporter<'_>) -> String {
+        let said = self.connection.take().map(|connection| connection.said()).unwrap_or_default();
+        let why = if said.is_empty() { because } else { format!("{because}: {said}") };
+        report(Report::Interrupted(&why));
+        why
+    }
+
+    /// What a frame of the guest means.
+    fn hear(&mut self, frame: &Frame, report: &mut Reporter<'_>) -> Result<Option<Done>, Error> {
+        match self.ledger.receive(frame)? {
+            Event::Welcome { completed, .. } => {
+                self.welcomed = true;
+                if self.options.resume && !self.skipped {
+                    let skip = usize::try_from(completed).unwrap_or(usize::MAX).min(self.waiting.len());
+                    self.total_bytes -= self.waiting.drain(..skip).map(|source| source.len).sum::<u64>();
+                }
+                self.skipped = true;
+                report(Report::Connected { completed });
+                Ok(None)
+            }
+            Event::Completed { seq, block, status } => {
+                let done = Done { name: block.name, seq, len: block.len, status };
+                report(Report::Done(&done));
+                Ok(Some(done))
+            }
+        }
+    }
+
+    /// Gives the connection as much as it takes.
+    fn fill(&mut self, connection: &Connection, report: &mut Reporter<'_>) -> Result<(), Error> {
+        loop {
+            let chunk = match self.chunk.take() {
+                Some(chunk) => chunk,
+                None => match self.next_chunk()? {
+                    Some(chunk) => chunk,
+                    None => return Ok(()),
+                },
+            };
+            let len = u64::try_from(chunk.len()).unwrap_or(0);
+            if let Err(chunk) = connection.offer(chunk) {
+                self.chunk = Some(chunk);
+                return Ok(());
+            }
+            self.sent_bytes += len;
+            report(Report::Sent(self.sent_bytes, self.total_bytes));
+        }
+    }
+
+    /// The next bytes of the stream: of several small blocks together, or a part of a large one.
+    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        while chunk.len() < CHUNK {
+            match self.sending.take() {
+                Some(sending) => self.sending = send_some(sending, &mut chunk),
+                None if self.begin(&mut chunk)? => {}
+                None => break,
+            }
+        }
+        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+    }
+
+    /// Begins the next block, if the window is open.
+    fn begin(&mut self, chunk: &mut Vec<u8>) -> Result<bool, Error> {
+        if self.ledger.next_to_send().is_none()
+            && let Some(source) = self.waiting.pop_front()
+        {
+            self.ledger.enqueue(source);
+        }
+        let Some((seq, source)) = self.ledger.next_to_send() else { return Ok(false) };
+        let reader = source.open().map_err(|error| Error::Source(source.name.clone(), error))?;
+        let frame = Frame { kind: Kind::Block, seq, length: source.len, aux: source.form.raw() };
+        chunk.extend_from_slice(&frame.to_bytes(&source.name));
+        chunk.extend_from_slice(source.name.as_bytes());
+        let left = source.len;
+        self.ledger.sent();
+        self.sending = Some(Sending { reader: Some(reader), left, sum: Sum::default(), fate: Fate::Whole });
+        Ok(true)
+    }
+}
+
+/// Moves bytes of a block into a chunk; `None` when the block is complete. A source that ends early or fails is filled
+/// up with zeros and marked as given up: the guest drops it, and says so in its acknowledgement.
+fn send_some(mut sending: Sending, chunk: &mut Vec<u8>) -> Option<Sending> {
+    let start = chunk.len();
+    let room = u64::try_from(CHUNK.saturating_sub(start)).unwrap_or(0).min(sending.left);
+    chunk.resize(start + usize::try_from(room).unwrap_or(0), 0);
+    let part = chunk.get_mut(start..).unwrap_or_default();
+    let mut filled = 0;
+    while let (Some(reader), Some(rest @ [_, ..])) = (&mut sending.reader, part.get_mut(filled..)) {
+        match reader.read(rest) {
+            Ok(len @ 1..) => filled += len,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => (sending.fate, sending.reader) = (Fate::Aborted, None),
+        }
+    }
+    sending.sum.add(part);
+    sending.left -= room;
+    if sending.left > 0 {
+        return Some(sending);
+    }
+    chunk.extend_from_slice(&sending.sum.trailer(sending.fate));
+    None
+}

@@ -1,0 +1,95 @@
+//! What a block is made of. It may have to be read again: what is not acknowledged is sent once more.
+
+use crate::error::Error;
+use crate::tree::Tree;
+use datafront::block::Form;
+use datafront::block::wire::MAX_BLOCK_BYTES;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A block to be pushed.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name in the guest.
+    pub name: String,
+    /// What its bytes are.
+    pub form: Form,
+    /// How many.
+    pub len: u64,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    File(PathBuf),
+    Bytes(Arc<[u8]>),
+    Tree(Arc<Tree>),
+}
+
+impl Source {
+    /// A file, as long as it is now.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is no file or has more than 1 GiB.
+    pub fn file(name: &str, path: &Path) -> Result<Self, Error> {
+        let fail = |error| Error::Source(path.display().to_string(), error);
+        let meta = File::open(path).and_then(|file| file.metadata()).map_err(fail)?;
+        if !meta.is_file() {
+            return Err(fail(io::Error::other("is no file")));
+        }
+        Self { name: name.into(), form: Form::Bytes, len: meta.len(), content: Content::File(path.into()) }
+            .checked()
+    }
+
+    /// Bytes in memory.
+    ///
+    /// # Errors
+    /// If the name or the bytes are too long.
+    pub fn bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Self { name: name.into(), form: Form::Bytes, len, content: Content::Bytes(bytes) }.checked()
+    }
+
+    /// A folder and all below it, as one block: the guest switches to it in one step.
+    ///
+    /// # Errors
+    /// If it cannot be listed, has names that ustar cannot take, or more than 1 GiB.
+    pub fn folder(name: &str, path: &Path) -> Result<Self, Error> {
+        let tree = Tree::list(path).map_err(|error| Error::Source(path.display().to_string(), error))?;
+        let len = tree.len();
+        Self { name: name.into(), form: Form::Tree, len, content: Content::Tree(Arc::new(tree)) }.checked()
+    }
+
+    /// The same bytes, as an archive that is to be unpacked.
+    #[must_use]
+    pub const fn as_tree(mut self) -> Self {
+        self.form = Form::Tree;
+        self
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        let fail = |what: &str| Err(Error::Source(self.name.clone(), io::Error::other(what)));
+        if self.len > MAX_BLOCK_BYTES {
+            return fail("more than 1 GiB");
+        }
+        if self.name.len() > datafront::block::wire::MAX_NAME_BYTES {
+            return fail("the name has more than 255 bytes");
+        }
+        Ok(self)
+    }
+
+    /// Opens it, from the first byte on.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match &self.content {
+            Content::File(path) => Box::new(File::open(path)?),
+            Content::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+            Content::Tree(tree) => Box::new(tree.read()),
+        })
+    }
+}
