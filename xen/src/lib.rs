@@ -23,6 +23,7 @@
 extern crate alloc;
 
 pub mod abi;
+mod byte_ring;
 pub mod clock;
 pub mod console;
 pub mod context;

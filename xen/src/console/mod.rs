@@ -9,7 +9,7 @@
 //! Nobody may be reading at the other end, or read slowly, or write nonsense into the indexes; the guest goes on all the
 //! same. What a domain without output cannot say is lost, and counted.
 //!
-//! Neighbours: `output` and `input` know nothing of rings; `xenstore::byte_ring` knows nothing of lines.
+//! Neighbours: `output` and `input` know nothing of rings; `byte_ring` knows nothing of lines.
 
 mod input;
 mod output;
@@ -17,10 +17,10 @@ mod output;
 mod tests;
 
 use crate::abi::io_console::{IN_BYTES, OUT_BYTES, offset};
+use crate::byte_ring::{Incoming, Layout, Outgoing};
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
 use crate::shared::Shared;
-use crate::xenstore::byte_ring::{Incoming, Layout, Outgoing};
 use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::fmt;

@@ -13,7 +13,6 @@
 //!
 //! | file | idea |
 //! |------|------|
-//! | `byte_ring` | bytes through one direction of a shared ring |
 //! | `wire` | messages from and to bytes |
 //! | `link` | the page: attach, exchange, broken |
 //! | `state` | requests, answers, ids, clean-up |
@@ -28,7 +27,6 @@
 //! ([`Broken`]); an answer of the wrong kind fails its request only; one that nobody asked for is counted. Values come
 //! from whoever may write a node, and are only text.
 
-pub(crate) mod byte_ring;
 mod connection;
 mod error;
 mod link;
@@ -42,7 +40,7 @@ mod wire;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use byte_ring::Overrun;
+pub use crate::byte_ring::Overrun;
 pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
 pub use nodes::Permission;
 pub use stats::XsStats;

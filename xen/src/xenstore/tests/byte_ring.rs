@@ -1,7 +1,7 @@
 //! One direction of a byte ring, at every start of its indexes.
 
 use super::machine::{Random, STARTS, page};
-use crate::xenstore::byte_ring::{Incoming, Layout, Outgoing, Overrun};
+use crate::byte_ring::{Incoming, Layout, Outgoing, Overrun};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
