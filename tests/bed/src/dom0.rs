@@ -120,7 +120,7 @@ fn modules(tree: &mut Archive, root: &Path) -> Result<()> {
 }
 
 /// Adds a whole package tree; what Debian keeps in `/lib` and so on goes below `/usr`, as the links above say.
-fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()> {
+pub(crate) fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()> {
     let folder = root.join(below);
     for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()
     {

@@ -149,8 +149,8 @@ fn sizes(folder: &Path) -> String {
     [Image::XEN, Image::KERNEL, Image::DOM0].map(|name| format!("{name} {}\n", size(name))).concat()
 }
 
-/// Splits off the packages that were asked for by name: they go into dom0 whole.
-fn split(packages: &[Package], extra: &[String]) -> (Vec<Package>, Vec<Package>) {
+/// Splits off the packages that were asked for by name: they are unpacked whole.
+pub(crate) fn split(packages: &[Package], extra: &[String]) -> (Vec<Package>, Vec<Package>) {
     let asked = |package: &&Package| extra.iter().any(|name| package.file.starts_with(&format!("{name}_")));
     let added: Vec<Package> = packages.iter().filter(asked).cloned().collect();
     (packages.iter().filter(|package| !asked(package)).cloned().collect(), added)

@@ -4,12 +4,15 @@
 
 use crate::bed::Bed;
 use crate::cpio::Archive;
-use crate::dom0::AGENT;
+use crate::dom0::{self, AGENT};
 use crate::domcfg::DomainConfig;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
-use crate::paths::{self, bed_dir};
+use crate::paths::{self, Lock, bed_dir};
+use crate::progress::Progress;
+use crate::{image, packages};
 use std::fs;
+use std::path::Path;
 
 /// The guest's init; the script of the caller follows.
 const INIT: &str = include_str!("../dom0/guest-init");
@@ -35,13 +38,20 @@ pub struct Linux {
     address: Option<String>,
     script: String,
     files: Vec<(String, u32, Vec<u8>)>,
+    packages: Vec<String>,
 }
 
 impl Linux {
     /// A guest of that name that takes its address by DHCP and then powers off.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), address: None, script: String::new(), files: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            address: None,
+            script: String::new(),
+            files: Vec::new(),
+            packages: Vec::new(),
+        }
     }
 
     /// Gives it a static address in 10.0.2.0/24.
@@ -63,6 +73,14 @@ impl Linux {
     #[must_use]
     pub fn file(mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
         self.files.push((path.to_owned(), mode, bytes.into()));
+        self
+    }
+
+    /// Puts a Debian package into its ramdisk, whole. Its dependencies are not followed: name those that it needs too,
+    /// `libc6` among them.
+    #[must_use]
+    pub fn package(mut self, name: &str) -> Self {
+        self.packages.push(name.to_owned());
         self
     }
 
@@ -94,6 +112,7 @@ impl Linux {
             tree.folder(folder);
         }
         tree.device("dev/console", 5, 1);
+        self.unpack_packages(&mut tree)?;
         let guest = bed.image().guest();
         for entry in
             fs::read_dir(&guest).doing(|| format!("reading the folder {}", guest.display()))?.flatten()
@@ -113,5 +132,24 @@ impl Linux {
             tree.file(path, *mode, bytes.clone());
         }
         Ok(tree)
+    }
+
+    /// Adds the packages that were asked for by name. Debian's `/lib` and so on are below `/usr` in a tree of ours.
+    fn unpack_packages(&self, tree: &mut Archive) -> Result<()> {
+        if self.packages.is_empty() {
+            return Ok(());
+        }
+        let _lock = Lock::wait("linux", || {})?;
+        let (_, asked) = image::split(&packages::resolve(&self.packages)?, &self.packages);
+        packages::download(&asked, &Progress::new(1))?;
+        let work = bed_dir().join("linux-partial");
+        let _ = fs::remove_dir_all(&work);
+        packages::unpack(&asked, &work)?;
+        for folder in ["lib", "lib64", "sbin"] {
+            tree.folder(&format!("usr/{folder}"));
+            tree.link(folder, &format!("usr/{folder}"));
+        }
+        dom0::merge(tree, &work, Path::new(""))?;
+        fs::remove_dir_all(&work).doing(|| format!("removing {}", work.display()))
     }
 }

@@ -1,0 +1,91 @@
+//! The generator of what no packaged program does: datagrams and a stream that an echo service sends back.
+//!
+//! Runs in dom0 and prints `units seconds`. Under `-icount` dom0's clock counts the instructions of the whole machine,
+//! so the seconds are a number of instructions. One thread: a second one would add switches that are not the guest's.
+//!
+//! ```text
+//!  bench-load udp ADDRESS:PORT SIZE COUNT WINDOW    WINDOW datagrams are on their way at a time
+//!  bench-load tcp ADDRESS:PORT BYTES                a stream there and back
+//! ```
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::std_instead_of_core,
+    reason = "a program of the host's world: standard library, sizes far from overflow"
+)]
+
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// How long an answer may take: a lost datagram ends the run, rather than be counted as slow.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Bytes that the stream may be ahead of its echo; less than what the two ends can hold, so that nobody waits for ever.
+const AHEAD: usize = 64 << 10;
+/// Bytes a write.
+const PIECE: usize = 32 << 10;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (units, time) = match arguments.as_slice() {
+        ["udp", to, size, count, window] => datagrams(to, number(size)?, number(count)?, number(window)?)?,
+        ["tcp", to, bytes] => stream(to, number(bytes)?)?,
+        _ => return Err(Error::new(ErrorKind::InvalidInput, "usage: bench-load udp … | tcp …")),
+    };
+    println!("{units} {:.9}", time.as_secs_f64());
+    Ok(())
+}
+
+fn number(text: &str) -> Result<usize> {
+    text.parse().map_err(|_| Error::new(ErrorKind::InvalidInput, format!("{text} is no number")))
+}
+
+/// Sends `count` datagrams, at most `window` of them unanswered.
+fn datagrams(to: &str, size: usize, count: usize, window: usize) -> Result<(usize, Duration)> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    socket.connect(to)?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    let datagram = vec![0x5a; size];
+    let mut answer = vec![0; size + 1];
+    // The first one waits for ARP; it is not counted.
+    socket.send(&datagram)?;
+    socket.recv(&mut answer)?;
+    let begun = Instant::now();
+    let (mut sent, mut answered) = (0, 0);
+    while answered < count {
+        while sent < count && sent - answered < window {
+            socket.send(&datagram)?;
+            sent += 1;
+        }
+        if socket.recv(&mut answer)? != size {
+            return Err(Error::new(ErrorKind::InvalidData, "an answer of another size"));
+        }
+        answered += 1;
+    }
+    Ok((count, begun.elapsed()))
+}
+
+/// Sends `total` bytes and reads them back.
+fn stream(to: &str, total: usize) -> Result<(usize, Duration)> {
+    let mut stream = TcpStream::connect(to)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    let piece = vec![0x5a; PIECE];
+    let mut answer = vec![0; AHEAD];
+    let begun = Instant::now();
+    let (mut sent, mut read) = (0, 0);
+    while read < total {
+        while sent < total && sent - read <= AHEAD - PIECE {
+            let len = PIECE.min(total - sent);
+            stream.write_all(piece.get(..len).unwrap_or_default())?;
+            sent += len;
+        }
+        match stream.read(&mut answer)? {
+            0 => return Err(Error::new(ErrorKind::UnexpectedEof, format!("ended after {read} bytes"))),
+            len => read += len,
+        }
+    }
+    Ok((total, begun.elapsed()))
+}

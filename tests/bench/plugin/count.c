@@ -1,0 +1,140 @@
+/* A QEMU TCG plugin: whose instructions the machine runs, and where in the guest.
+ *
+ *   block of code run ──► address in Xen's text?  ── yes ──► xen; the block ends with VMRUN? then the guest is in
+ *                               │ no
+ *                               ├── the guest is in  ──► domU, and the block's own line of the profile
+ *                               └── it is not        ──► dom0, which is paravirtual and needs no VMRUN
+ *
+ * Addresses alone would not do: two Linux kernels lie at the same one. VMRUN tells them apart. The first block of Xen
+ * after it is a VM exit.
+ *
+ * All counters lie in a file that the benchmark maps too, so that reading them stops nothing. The header of the plugin
+ * interface is in no package; what is used of it is declared here (version 1, QEMU 6 to 8).
+ */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+typedef uint64_t qemu_plugin_id_t;
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+typedef struct qemu_info_t qemu_info_t;
+enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
+typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
+typedef void (*udata_cb)(unsigned int vcpu, void *data);
+
+extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
+extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, udata_cb cb,
+                                                 enum qemu_plugin_cb_flags flags, void *data);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
+extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+
+__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+
+/* Where Debian's Xen has its text and its stubs (XEN_VIRT_START and what follows). */
+#define XEN_FIRST 0xffff82d000000000ULL
+#define XEN_LAST 0xffff82dfffffffffULL
+
+/* As src/plugin.rs reads it: seven numbers, room for more, then the blocks. */
+#define BLOCKS (1u << 18)
+enum { ENDS_WITH_VMRUN = 1, ENDS_WITH_VMMCALL = 2, IS_XEN = 4, ENDS_WITH_HLT = 8 };
+struct block {
+    uint64_t address, instructions, flags, runs;
+};
+struct counters {
+    uint64_t xen, dom0, domu, exits, vmmcalls, hlts, lost;
+    uint64_t reserved[9];
+    struct block blocks[BLOCKS];
+};
+
+static struct counters *counters;
+static bool guest_is_in;
+
+/* One processor, one thread: nothing here is run twice at a time. */
+static void run(unsigned int vcpu, void *data)
+{
+    struct block *block = data;
+    (void)vcpu;
+    if (block->flags & IS_XEN) {
+        counters->exits += guest_is_in;
+        guest_is_in = block->flags & ENDS_WITH_VMRUN;
+        counters->xen += block->instructions;
+    } else if (guest_is_in) {
+        counters->domu += block->instructions;
+        counters->vmmcalls += (block->flags & ENDS_WITH_VMMCALL) != 0;
+        counters->hlts += (block->flags & ENDS_WITH_HLT) != 0;
+        block->runs++;
+    } else {
+        counters->dom0 += block->instructions;
+    }
+}
+
+/* The line of a block; equal blocks share one, so that code that is translated again stays one line. */
+static struct block *find(uint64_t address, uint64_t instructions, uint64_t flags)
+{
+    uint64_t hash = (address * 31 + instructions) * 0x9e3779b97f4a7c15ULL;
+    for (uint32_t step = 0; step < 64; step++) {
+        struct block *block = &counters->blocks[((hash >> 40) + step) % BLOCKS];
+        if (block->instructions == 0) {
+            block->address = address;
+            block->flags = flags;
+            block->instructions = instructions;
+            return block;
+        }
+        if (block->address == address && block->instructions == instructions && block->flags == flags)
+            return block;
+    }
+    return NULL;
+}
+
+static void translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+    uint64_t address = qemu_plugin_tb_vaddr(tb), flags = 0;
+    size_t all = qemu_plugin_tb_n_insns(tb), count = all;
+    (void)id;
+    if (address >= XEN_FIRST && address <= XEN_LAST)
+        flags |= IS_XEN;
+    for (size_t at = 0; at < all && flags <= IS_XEN; at++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, at);
+        const unsigned char *code = qemu_plugin_insn_data(insn);
+        size_t size = qemu_plugin_insn_size(insn);
+        if (size == 3 && !memcmp(code, "\x0f\x01\xd8", 3))
+            flags |= ENDS_WITH_VMRUN;
+        if (size == 3 && !memcmp(code, "\x0f\x01\xd9", 3))
+            flags |= ENDS_WITH_VMMCALL;
+        if (size == 1 && *code == 0xf4)
+            flags |= ENDS_WITH_HLT;
+        /* What follows a VMMCALL in its block is translated with it, but Xen comes first, then a block of its own. */
+        count = at + 1;
+    }
+    struct block *block = find(address, count, flags);
+    if (block)
+        qemu_plugin_register_vcpu_tb_exec_cb(tb, run, QEMU_PLUGIN_CB_NO_REGS, block);
+    else
+        counters->lost++;
+}
+
+/* Argument: the file that is shared, `counters=PATH`. */
+__attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
+                                                               char **argv)
+{
+    (void)info;
+    if (argc < 1 || strncmp(argv[0], "counters=", 9))
+        return -1;
+    int file = open(argv[0] + 9, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    if (file < 0 || ftruncate(file, sizeof *counters))
+        return -1;
+    counters = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (counters == MAP_FAILED)
+        return -1;
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+    return 0;
+}

@@ -1,0 +1,203 @@
+//! The two sides: our images, and Linux with nginx and the echo service, as domUs of one machine.
+//!
+//! Only the guest that is measured runs; the others are paused, so that no timer of theirs is counted.
+
+use crate::plugin::Plugin;
+use crate::profile::Symbols;
+use crate::{Outcome, report};
+use bed::linux_domu::Linux;
+use bed::{Bed, Domain, DomainConfig, Options, Progress};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What makes the machine's time its number of instructions: 2 ns each, and no waiting while nothing runs.
+pub(crate) const ICOUNT: &str = "shift=1,sleep=off";
+/// Instructions of the whole machine in a second of its time.
+pub(crate) const PER_SECOND: f64 = 500e6;
+/// From `xl create` to the last line of a start; Linux takes billions of instructions.
+const BOOT: Duration = Duration::from_secs(1200);
+/// A command in dom0. A second of the machine's time can take half a minute of ours on a busy host.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+/// The generator, as built by `build.rs`.
+const LOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench-load"));
+/// What dom0 gets besides its tools: wrk and what it is linked with.
+const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3"];
+/// What the Linux guest gets: nginx and what it is linked with.
+const SERVERS: &[&str] = &["nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g"];
+/// Keep-alive without a limit and no log: the cheapest that nginx can do.
+const NGINX: &str = "
+worker_processes 1;
+error_log stderr;
+pid /tmp/nginx.pid;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    keepalive_timeout 3600;
+    open_file_cache max=16 inactive=3600s;
+    server { listen 80; root /www; }
+}
+";
+
+/// Whose figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Ours,
+    Linux,
+}
+
+/// What a workload talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    Web,
+    Echo,
+}
+
+/// A running guest.
+struct Guest {
+    domain: Domain,
+    address: &'static str,
+}
+
+/// The machine with all guests.
+pub(crate) struct Pond {
+    bed: Bed,
+    web: Guest,
+    echo: Guest,
+    linux: Option<Guest>,
+    plugin: Option<Plugin>,
+}
+
+impl Pond {
+    /// Starts the machine and every guest, and leaves the guests paused.
+    pub(crate) fn start(plugin: Option<Plugin>, ours_only: bool) -> Outcome<Self> {
+        let mut options = Options::default().icount(ICOUNT);
+        for name in CLIENTS {
+            options = options.extra_package(name);
+        }
+        if let Some(plugin) = &plugin {
+            options = options.qemu_arg("-plugin").qemu_arg(&plugin.argument());
+        }
+        let mut progress = Progress::new(5);
+        let bed = Bed::start_with(&options, &mut progress)?;
+        // One at a time, because each is paused when it is up.
+        progress.step("starting our images");
+        let web = ours(&bed, "web", "10.0.2.21")?;
+        let echo = ours(&bed, "echo", "10.0.2.22")?;
+        let linux = if ours_only {
+            None
+        } else {
+            progress.step("starting Linux with nginx");
+            Some(linux(&bed, "10.0.2.23")?)
+        };
+        drop(progress);
+        put(&bed, "/usr/bin/bench-load", LOAD)?;
+        Ok(Self { bed, web, echo, linux, plugin })
+    }
+
+    /// The sides that are there.
+    pub(crate) fn sides(&self) -> Vec<Side> {
+        self.linux.iter().fold(vec![Side::Ours], |sides, _| [sides, vec![Side::Linux]].concat())
+    }
+
+    /// The guest of a side that has the service.
+    fn guest(&self, side: Side, service: Service) -> &Guest {
+        match (side, &self.linux, service) {
+            (Side::Linux, Some(linux), _) => linux,
+            (_, _, Service::Web) => &self.web,
+            (_, _, Service::Echo) => &self.echo,
+        }
+    }
+
+    /// The address of the guest of a side that has the service.
+    pub(crate) fn address(&self, side: Side, service: Service) -> &'static str {
+        self.guest(side, service).address
+    }
+
+    /// The functions of our guest that has the service.
+    pub(crate) fn symbols(&self, service: Service) -> Outcome<Symbols> {
+        Symbols::of(&copy_of(self.guest(Side::Ours, service).domain.name())?)
+    }
+
+    /// The plugin, if it was asked for.
+    pub(crate) const fn plugin(&self) -> Option<&Plugin> {
+        self.plugin.as_ref()
+    }
+
+    /// Lets the guest run while `work` is done.
+    pub(crate) fn with<T>(
+        &self,
+        side: Side,
+        service: Service,
+        work: impl FnOnce() -> Outcome<T>,
+    ) -> Outcome<T> {
+        let name = self.guest(side, service).domain.name();
+        self.run(&format!("xl unpause {name}"))?;
+        let result = work();
+        self.run(&format!("xl pause {name}"))?;
+        result
+    }
+
+    /// Runs a command in dom0, which must end well, and returns what it printed.
+    pub(crate) fn run(&self, script: &str) -> Outcome<String> {
+        run(&self.bed, script)
+    }
+}
+
+fn run(bed: &Bed, script: &str) -> Outcome<String> {
+    let output = bed.dom0_within(script, LONG)?;
+    if output.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!("`{script}` in dom0: {}{}", output.stdout, output.stderr).into())
+}
+
+/// Puts a program into dom0.
+fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
+    let output = bed.dom0_with_input(&format!("cat > {path} && chmod 755 {path}"), program, LONG)?;
+    if output.success() { Ok(()) } else { Err(format!("{path} in dom0: {}", output.stderr).into()) }
+}
+
+fn ours(bed: &Bed, image: &str, address: &'static str) -> Outcome<Guest> {
+    let root = bed::repository();
+    let kernel = root.join("build").join(format!("{image}.elf"));
+    let copy = copy_of(image)?;
+    fs::copy(&kernel, &copy).map_err(|error| format!("{}: {error}; run make image", kernel.display()))?;
+    let config = DomainConfig::from_file(root.join("xen.cfg"))?
+        .kernel(copy)
+        .name(image)
+        .cmdline(&format!("ip={address}/24 gw=10.0.2.2"));
+    start(bed, &config, address, "listening on ")
+}
+
+/// Where the image that runs lies: a run takes minutes, in which `make image` may write another.
+fn copy_of(image: &str) -> Outcome<PathBuf> {
+    Ok(report::folder()?.join(format!("{image}.elf")))
+}
+
+fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
+    let script = "mkdir -p /var/log/nginx /var/lib/nginx /etc/nginx
+        head -c 1024 /dev/zero | tr '\\0' x > /www/1k
+        echo 'nobody:x:65534:65534:nobody:/:/bin/false' > /etc/passwd
+        echo 'nogroup:x:65534:' > /etc/group
+        nginx -c /etc/bench.conf && echo 'bench: serving'
+        bed-agent echo 7";
+    let guest = Linux::new("linux").address(address).script(script);
+    let guest = SERVERS.iter().fold(guest, |guest, name| guest.package(name));
+    let config = guest
+        .file("etc/bench.conf", 0o644, NGINX)
+        .file("www/index.html", 0o644, "Linux\n")
+        .config(bed)?
+        .cmdline(&format!("console=hvc0 quiet mitigations=off address={address}"));
+    start(bed, &config, address, "bench: serving")
+}
+
+fn start(bed: &Bed, config: &DomainConfig, address: &'static str, ready: &str) -> Outcome<Guest> {
+    let domain = bed.create(config)?;
+    domain.wait_for(ready, BOOT)?;
+    run(bed, &format!("xl pause {}", domain.name()))?;
+    Ok(Guest { domain, address })
+}

@@ -1,0 +1,85 @@
+//! Counts what a unit of work costs on real Xen: our domU beside a Linux domU, in the same boot of the bed.
+//!
+//! ```text
+//!  work ──► guests ──► bed (one processor, -icount: the machine's time is its number of instructions)
+//!    │                  dom0: wrk, ping, bench-load ──► web, echo │ Linux: nginx, echo
+//!    ├──► status        /status.json of ours, before and after
+//!    ├──► plugin        instructions by domain, exits, a profile (--plugin)
+//!    └──► report        standard output, build/bench/xen.tsv, build/bench/xen.html
+//! ```
+//!
+//! What each column means, and what was seen, is in `docs/measuring.md`. It is a command of its own: no test waits for
+//! a figure.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    reason = "a program of the host: the standard library, and numbers far from overflow"
+)]
+
+mod guests;
+mod html;
+mod plugin;
+mod profile;
+mod report;
+mod status;
+mod work;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// What everything returns: an error has the words that a person needs.
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Counts instructions and hypercalls of our domU beside Linux's, on real Xen in QEMU.
+#[derive(Clone, Debug, Parser)]
+struct Arguments {
+    /// How often each workload is run on each side
+    #[arg(long, default_value_t = 3)]
+    repeats: u32,
+    /// Seconds of the machine's own time (500 million instructions each) that a timed workload lasts
+    #[arg(long, default_value_t = 1)]
+    seconds: u32,
+    /// Only workloads whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Also count by domain (Xen, dom0, guest), count VM exits, and profile our guest by function
+    #[arg(long)]
+    plugin: bool,
+    /// Only our guests: Linux takes most of the time of a run
+    #[arg(long)]
+    ours_only: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("[bench] error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Outcome {
+    let workloads = work::list(arguments);
+    if workloads.is_empty() {
+        return Err(format!("no workload has `{}` in its name", arguments.only).into());
+    }
+    let folder = report::folder()?;
+    let plugin = if arguments.plugin { Some(plugin::Plugin::build(&folder)?) } else { None };
+    let pond = guests::Pond::start(plugin, arguments.ours_only)?;
+    let mut rows = Vec::new();
+    for (number, workload) in workloads.iter().enumerate() {
+        eprintln!("[bench] {}/{} {}", number + 1, workloads.len(), workload.name);
+        let row = work::measure(&pond, workload, arguments.repeats)?;
+        // Each line as soon as it is known: a whole run takes minutes.
+        row.lines().iter().for_each(|line| println!("{line}"));
+        rows.push(row);
+        report::keep(&rows)?;
+    }
+    eprintln!("[bench] kept in {}: xen.tsv, xen.html", folder.display());
+    Ok(())
+}

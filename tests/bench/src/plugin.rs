@@ -1,0 +1,122 @@
+//! Whose instructions they were: counters of a QEMU plugin, `plugin/count.c`, that is compiled here.
+//!
+//! The plugin keeps its counters in a file that it maps; this side reads the file before and after a run and takes the
+//! difference. So nothing stops for it, and the machine's time, which counts instructions, is the same as without.
+
+use crate::Outcome;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Numbers before the blocks, and a block's numbers: as in `count.c`.
+const HEAD: usize = 16;
+const BLOCK: usize = 4;
+/// Bytes of a number.
+const WORD: usize = 8;
+
+/// The compiled plugin and the file that it counts in.
+#[derive(Clone, Debug)]
+pub(crate) struct Plugin {
+    library: PathBuf,
+    counters: PathBuf,
+}
+
+/// What was counted until now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reading {
+    xen: u64,
+    dom0: u64,
+    domu: u64,
+    exits: u64,
+    vmmcalls: u64,
+    hlts: u64,
+    lost: u64,
+    /// Instructions of the guest by the address and length of their block.
+    blocks: HashMap<(u64, u64), u64>,
+}
+
+impl Plugin {
+    /// Compiles the plugin into a folder, with the compiler that Rust links with.
+    pub(crate) fn build(folder: &Path) -> Outcome<Self> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugin/count.c");
+        let library = folder.join("count.so");
+        let output = Command::new("cc")
+            .args(["-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-o"])
+            .args([&library, &source])
+            .output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("cc {}: {said}", source.display()).into());
+        }
+        Ok(Self { library, counters: folder.join("counters") })
+    }
+
+    /// What QEMU is told.
+    pub(crate) fn argument(&self) -> String {
+        format!("file={},counters={}", self.library.display(), self.counters.display())
+    }
+
+    /// Reads the counters.
+    pub(crate) fn read(&self) -> Outcome<Reading> {
+        let mut bytes = Vec::new();
+        File::open(&self.counters)?.read_to_end(&mut bytes)?;
+        let words: Vec<u64> = bytes.chunks_exact(WORD).map(word).collect();
+        let (head, blocks) = words.split_at_checked(HEAD).ok_or("the plugin's file is too short")?;
+        let &[xen, dom0, domu, exits, vmmcalls, hlts, lost, ..] = head else {
+            return Err("no counters".into());
+        };
+        let mut reading = Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, blocks: HashMap::new() };
+        for block in blocks.chunks_exact(BLOCK) {
+            if let &[address, instructions, _, runs] = block
+                && runs > 0
+            {
+                *reading.blocks.entry((address, instructions)).or_default() += runs * instructions;
+            }
+        }
+        Ok(reading)
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+impl Reading {
+    /// What was counted since another reading.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let change = |(key, after): (&(u64, u64), &u64)| {
+            let change = after - before.blocks.get(key).copied().unwrap_or_default();
+            (change > 0).then_some((*key, change))
+        };
+        Self {
+            xen: self.xen - before.xen,
+            dom0: self.dom0 - before.dom0,
+            domu: self.domu - before.domu,
+            exits: self.exits - before.exits,
+            vmmcalls: self.vmmcalls - before.vmmcalls,
+            hlts: self.hlts - before.hlts,
+            lost: self.lost - before.lost,
+            blocks: self.blocks.iter().filter_map(change).collect(),
+        }
+    }
+
+    /// The figures by name.
+    pub(crate) fn figures(&self) -> [(&'static str, u64); 7] {
+        [
+            ("guest instructions", self.domu),
+            ("Xen instructions", self.xen),
+            ("dom0 instructions", self.dom0),
+            ("VM exits", self.exits),
+            ("vmmcall", self.vmmcalls),
+            ("hlt", self.hlts),
+            ("blocks not counted", self.lost),
+        ]
+    }
+
+    /// Instructions by the address where their block begins.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.blocks.iter().map(|((address, _), instructions)| (*address, *instructions))
+    }
+}

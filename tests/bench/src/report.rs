@@ -1,0 +1,132 @@
+//! What is printed and kept: `name<TAB>ours<TAB>linux<TAB>ratio`, a line a figure.
+//!
+//! A figure is the median of its repeats; the ratio is Linux's divided by ours, so more than 1 means that ours needs
+//! less. `spread` lines say how far the repeats lie apart, as a part of the median.
+
+use crate::guests::Side;
+use crate::{Outcome, html};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// The figure that the bars show.
+pub(crate) const MAIN: &str = "instructions";
+
+/// Everything known of one workload.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) unit: &'static str,
+    /// What was counted a unit, a repeat each, by name and side.
+    figures: BTreeMap<(String, Side), Vec<f64>>,
+    /// Where our guest's instructions went, by function, a unit.
+    pub(crate) profile: Vec<(String, f64)>,
+}
+
+impl Row {
+    pub(crate) fn new(name: &str, unit: &'static str) -> Self {
+        Self { name: name.to_owned(), unit, figures: BTreeMap::new(), profile: Vec::new() }
+    }
+
+    /// Adds a repeat's figure.
+    pub(crate) fn add(&mut self, side: Side, name: &str, value: f64) {
+        self.figures.entry((name.to_owned(), side)).or_default().push(value);
+    }
+
+    /// The repeats of a figure.
+    pub(crate) fn repeats(&self, side: Side, name: &str) -> &[f64] {
+        self.figures.get(&(name.to_owned(), side)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The lines of this workload: first the instructions of the whole machine, then all else.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let (ours, linux) = (self.repeats(Side::Ours, MAIN), self.repeats(Side::Linux, MAIN));
+        let mut lines = vec![
+            self.line(MAIN),
+            format!("{} {MAIN} spread\t{:.2}%\t{:.2}%\t-", self.name, spread(ours), spread(linux)),
+        ];
+        let mut names: Vec<&str> = self.figures.keys().map(|(name, _)| name.as_str()).collect();
+        names.dedup();
+        lines.extend(names.into_iter().filter(|name| *name != MAIN).map(|name| self.line(name)));
+        lines
+    }
+
+    fn line(&self, name: &str) -> String {
+        let side = |side| Some(median(self.repeats(side, name))).filter(|value| !value.is_nan());
+        let (ours, linux) = (side(Side::Ours), side(Side::Linux));
+        let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), figure);
+        let ratio = match (ours, linux) {
+            (Some(ours), Some(linux)) if ours > 0.0 => format!("{:.2}", linux / ours),
+            _ => "-".to_owned(),
+        };
+        format!("{} {name}/{}\t{}\t{}\t{ratio}", self.name, self.unit, text(ours), text(linux))
+    }
+}
+
+/// `build/bench`, which is there after this.
+pub(crate) fn folder() -> Outcome<PathBuf> {
+    let folder = bed::repository().join("build/bench");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Writes `build/bench/xen.tsv` and `build/bench/xen.html`.
+pub(crate) fn keep(rows: &[Row]) -> Outcome {
+    let folder = folder()?;
+    let lines: Vec<String> = rows.iter().flat_map(Row::lines).collect();
+    fs::write(folder.join("xen.tsv"), format!("name\tours\tlinux\tratio\n{}\n", lines.join("\n")))?;
+    fs::write(folder.join("xen.html"), html::page(rows))?;
+    let profiles: String = rows
+        .iter()
+        .flat_map(|row| {
+            row.profile
+                .iter()
+                .map(|(function, count)| format!("{}\t{}\t{function}\n", row.name, figure(*count)))
+        })
+        .collect();
+    if !profiles.is_empty() {
+        fs::write(folder.join("profile.tsv"), format!("workload\tinstructions\tfunction\n{profiles}"))?;
+    }
+    Ok(())
+}
+
+/// The middle of the values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// How far the values lie apart, in hundredths of their median.
+pub(crate) fn spread(values: &[f64]) -> f64 {
+    let most = values.iter().copied().fold(f64::MIN, f64::max);
+    let least = values.iter().copied().fold(f64::MAX, f64::min);
+    if values.is_empty() { 0.0 } else { (most - least) / median(values) * 100.0 }
+}
+
+/// As many digits as mean something.
+pub(crate) fn figure(value: f64) -> String {
+    if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_and_spread_are_those_of_the_repeats() {
+        let values = [110.0, 100.0, 90.0];
+        assert!((median(&values) - 100.0).abs() < 1e-9);
+        assert!((spread(&values) - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_line_has_four_columns_and_the_ratio_is_above_one_when_ours_needs_less() {
+        let mut row = Row::new("x", "unit");
+        row.add(Side::Ours, MAIN, 100.0);
+        row.add(Side::Linux, MAIN, 150.0);
+        row.add(Side::Ours, "grants", 0.0);
+        let lines = row.lines();
+        assert_eq!(lines.first().map(String::as_str), Some("x instructions/unit\t100\t150\t1.50"));
+        assert_eq!(lines.last().map(String::as_str), Some("x grants/unit\t0.000\t-\t-"));
+    }
+}

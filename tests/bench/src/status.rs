@@ -1,0 +1,46 @@
+//! What our guest itself counts: differences of `/status.json`, a unit.
+
+use crate::Outcome;
+use crate::guests::Pond;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Counters by name.
+pub(crate) type Counts = BTreeMap<String, f64>;
+
+/// What is looked at, by its place in the document: all of it should be small, and the grants 0.
+const COUNTERS: &[(&str, &str)] = &[
+    ("evtchn_send", "/hypercalls/evtchn_send"),
+    ("evtchn_other", "/hypercalls/evtchn_other"),
+    ("block", "/hypercalls/block"),
+    ("set_timer", "/hypercalls/set_timer"),
+    ("grant_table", "/hypercalls/grant_table"),
+    ("memory", "/hypercalls/memory"),
+    ("sched_other", "/hypercalls/sched_other"),
+    ("other_hypercalls", "/hypercalls/other"),
+    ("notifications_sent", "/notifications/sent"),
+    ("notifications_received", "/notifications/received"),
+    ("grants_issued", "/grants/issued"),
+    ("grants_ended", "/grants/ended"),
+    ("packets_received", "/packets/received"),
+    ("packets_sent", "/packets/sent"),
+    ("copied_packets", "/interfaces/0/rx/copied_packets"),
+    ("copied_bytes", "/interfaces/0/rx/copied_bytes"),
+    ("stack_turns", "/stack/turns"),
+    ("socket_visits", "/stack/socket_visits"),
+];
+
+/// Reads the counters now.
+pub(crate) fn read(pond: &Pond, address: &str) -> Outcome<Counts> {
+    let text = pond.run(&format!("wget -q -O - http://{address}/status.json"))?;
+    let status: Value = serde_json::from_str(&text)?;
+    let number = |place: &str| status.pointer(place).and_then(Value::as_f64);
+    let found = COUNTERS.iter().filter_map(|(name, place)| Some(((*name).to_owned(), number(place)?)));
+    Ok(found.collect())
+}
+
+/// What was counted between two readings, a unit.
+pub(crate) fn difference(before: &Counts, after: &Counts, units: f64) -> Counts {
+    let change = |(name, after): (&String, &f64)| Some((name.clone(), (after - before.get(name)?) / units));
+    after.iter().filter_map(change).collect()
+}

@@ -1,0 +1,170 @@
+//! The workloads: what dom0 does to a guest, and how many instructions of the machine a unit of it took.
+
+use crate::guests::{PER_SECOND, Pond, Service, Side};
+use crate::plugin::{Plugin, Reading};
+use crate::report::Row;
+use crate::status::{self, Counts};
+use crate::{Arguments, Outcome};
+
+/// Something that a guest is asked to do many times.
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    /// What is counted.
+    unit: &'static str,
+    service: Service,
+    kind: Kind,
+}
+
+enum Kind {
+    /// wrk with so many connections for so many seconds.
+    Http { connections: u32, seconds: u32 },
+    /// Datagrams of so many bytes there and back, so many at a time.
+    Datagrams { size: u32, count: u32, window: u32 },
+    /// So many bytes of a stream there and back.
+    Stream { bytes: u32 },
+    /// So many pings, each when the one before was answered.
+    Ping { count: u32 },
+}
+
+/// One run of a workload on one side.
+struct Sample {
+    /// Instructions of the whole machine a unit.
+    instructions: f64,
+    /// What the plugin and `/status.json` counted, a unit; only ours has the latter.
+    counts: Counts,
+    /// What the plugin counted, and the units of it.
+    reading: Option<(Reading, f64)>,
+}
+
+/// Every workload that was asked for, in order of value.
+pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
+    let seconds = arguments.seconds;
+    let scale = |count: u32| count * seconds;
+    let http = [1, 16, 64].map(|connections| Workload {
+        name: format!("http_1k_{connections}"),
+        unit: "request",
+        service: Service::Web,
+        kind: Kind::Http { connections, seconds },
+    });
+    let datagrams = [(64, 1), (64, 16), (1400, 16)].map(|(size, window)| Workload {
+        name: format!("udp_echo_{size}_window_{window}"),
+        unit: "datagram",
+        service: Service::Echo,
+        kind: Kind::Datagrams { size, count: scale(4000), window },
+    });
+    let stream = Workload {
+        name: "tcp_echo_bulk".into(),
+        unit: "byte",
+        service: Service::Echo,
+        kind: Kind::Stream { bytes: scale(8 << 20) },
+    };
+    let ping = Workload {
+        name: "ping".into(),
+        unit: "ping",
+        service: Service::Web,
+        kind: Kind::Ping { count: scale(1000) },
+    };
+    let all = http.into_iter().chain(datagrams).chain([stream, ping]);
+    all.filter(|workload| workload.name.contains(&arguments.only)).collect()
+}
+
+/// Runs a workload on both sides in turn, so that what drifts hits both.
+pub(crate) fn measure(pond: &Pond, workload: &Workload, repeats: u32) -> Outcome<Row> {
+    let mut row = Row::new(&workload.name, workload.unit);
+    for _ in 0..repeats {
+        for side in pond.sides() {
+            let sample = pond.with(side, workload.service, || workload.run(pond, side))?;
+            row.add(side, "instructions", sample.instructions);
+            for (name, value) in &sample.counts {
+                row.add(side, name, *value);
+            }
+            if let (Side::Ours, Some((reading, units))) = (side, &sample.reading) {
+                row.profile = profile(pond, workload.service, reading, *units);
+            }
+        }
+    }
+    Ok(row)
+}
+
+/// The functions that took most; without symbols of the image that runs, none, and a note that says why.
+fn profile(pond: &Pond, service: Service, reading: &Reading, units: f64) -> Vec<(String, f64)> {
+    match pond.symbols(service) {
+        Ok(symbols) => symbols.top(reading, units),
+        Err(error) => {
+            eprintln!("[bench] no profile: {error}");
+            Vec::new()
+        }
+    }
+}
+
+impl Workload {
+    fn run(&self, pond: &Pond, side: Side) -> Outcome<Sample> {
+        let address = pond.address(side, self.service);
+        // Neighbours are known and the connection's caches are warm before anything is counted.
+        pond.run(&format!("ping -c 2 -A -q {address}"))?;
+        let has_status = side == Side::Ours && self.service == Service::Web;
+        let status = || if has_status { status::read(pond, address) } else { Ok(Counts::new()) };
+        let plugin = || pond.plugin().map(Plugin::read).transpose();
+        // The plugin is read next to the work: what a reading of the status costs is no part of it.
+        let (status_before, plugin_before) = (status()?, plugin()?);
+        let said = pond.run(&self.command(address))?;
+        let (plugin_after, status_after) = (plugin()?, status()?);
+        let (units, seconds) =
+            self.understand(&said).ok_or_else(|| format!("{}: not understood: {said}", self.name))?;
+        let mut counts = status::difference(&status_before, &status_after, units);
+        let reading = plugin_before.zip(plugin_after).map(|(before, after)| after.since(&before));
+        for (name, count) in reading.iter().flat_map(Reading::figures) {
+            counts.insert(name.to_owned(), count as f64 / units);
+        }
+        let reading = reading.map(|reading| (reading, units));
+        Ok(Sample { instructions: seconds * PER_SECOND / units, counts, reading })
+    }
+
+    /// What dom0 is told.
+    fn command(&self, address: &str) -> String {
+        match self.kind {
+            Kind::Http { connections, seconds } => {
+                format!("wrk -t 1 -c {connections} -d {seconds}s --timeout 4s http://{address}:80/1k")
+            }
+            Kind::Datagrams { size, count, window } => {
+                format!("bench-load udp {address}:7 {size} {count} {window}")
+            }
+            Kind::Stream { bytes } => format!("bench-load tcp {address}:7 {bytes}"),
+            Kind::Ping { count } => format!("ping -A -q -s 56 -c {count} {address}"),
+        }
+    }
+
+    /// Units and seconds from what the client said.
+    fn understand(&self, said: &str) -> Option<(f64, f64)> {
+        match self.kind {
+            Kind::Http { .. } => {
+                // An answer with another code would be cheaper than the page.
+                let fine = !said.contains("Non-2xx") && !said.contains("Socket errors");
+                let requests: f64 = field(said, " requests in ", 0)?;
+                let rate: f64 = after(said, "Requests/sec:")?;
+                (fine && rate > 0.0).then_some((requests, requests / rate))
+            }
+            Kind::Ping { count } => {
+                let received: f64 = field(said, " packets received", 0)?;
+                let average = said.rsplit_once("= ")?.1.split('/').nth(1)?.parse::<f64>().ok()?;
+                let all = (received - f64::from(count)).abs() < 0.5;
+                all.then_some((received, received * average / 1e3))
+            }
+            Kind::Datagrams { .. } | Kind::Stream { .. } => {
+                let (units, seconds) = said.trim().split_once(' ')?;
+                Some((units.parse().ok()?, seconds.parse().ok()?))
+            }
+        }
+    }
+}
+
+/// The number that ends right before `mark`.
+fn field(text: &str, mark: &str, skip: usize) -> Option<f64> {
+    let (before, _) = text.split_once(mark)?;
+    before.split_whitespace().rev().nth(skip)?.parse().ok()
+}
+
+/// The number that follows `mark`.
+fn after(text: &str, mark: &str) -> Option<f64> {
+    text.split_once(mark)?.1.split_whitespace().next()?.parse().ok()
+}
