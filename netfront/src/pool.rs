@@ -116,6 +116,46 @@ impl fmt::Display for PoolError {
 impl core::error::Error for PoolError {}
 
 /// Pages that one backend may access as `A` says.
+///
+/// What the compiler refuses, each time beside what it takes; the pair differs in one line.
+///
+/// A page is put back once:
+/// ```
+/// # use netfront::pool::Pool;
+/// # use xen::{Granted, Page, ReadOnly, ReadWrite};
+/// fn back(pool: &mut Pool<ReadOnly>, page: Page<Granted<ReadOnly>>, other: Page<Granted<ReadOnly>>) {
+///     pool.put(page);
+///     pool.put(other);
+/// }
+/// ```
+/// ```compile_fail,E0382
+/// # use netfront::pool::Pool;
+/// # use xen::{Granted, Page, ReadOnly, ReadWrite};
+/// fn back(pool: &mut Pool<ReadOnly>, page: Page<Granted<ReadOnly>>, other: Page<Granted<ReadOnly>>) {
+///     pool.put(page);
+///     pool.put(page);
+/// }
+/// ```
+///
+/// A page that was taken has one holder:
+/// ```
+/// # use netfront::pool::Pool;
+/// # use xen::{Granted, Page, ReadOnly, ReadWrite};
+/// fn twice(pool: &mut Pool<ReadOnly>) -> Option<(Page<Granted<ReadOnly>>, Page<Granted<ReadOnly>>)> {
+///     let page = pool.take()?;
+///     let other = pool.take()?;
+///     Some((page, other))
+/// }
+/// ```
+/// ```compile_fail,E0599
+/// # use netfront::pool::Pool;
+/// # use xen::{Granted, Page, ReadOnly, ReadWrite};
+/// fn twice(pool: &mut Pool<ReadOnly>) -> Option<(Page<Granted<ReadOnly>>, Page<Granted<ReadOnly>>)> {
+///     let page = pool.take()?;
+///     let other = page.clone();
+///     Some((page, other))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Pool<A> {
     free: Vec<Page<Granted<A>>>,

@@ -9,6 +9,62 @@
 //! A page is neither `Clone` nor `Copy`: taking it out of a pool moves it, so two users of one page cannot exist. A
 //! granted page cannot be freed: its type has no way to [`crate::Memory::free_page`]. A page that is dropped is lost to
 //! the guest (never reused, so still safe); the pool counts its pages to notice.
+//!
+//! # What does not compile
+//!
+//! Each pair differs in one line.
+//!
+//! A page is granted once: the grant takes it.
+//! ```
+//! # use xen::gnttab::GrantTable;
+//! # use xen::{DomId, Granted, Memory, Page, Private, ReadOnly, ReadWrite};
+//! fn share(table: &GrantTable, page: Page<Private>, other: Page<Private>) {
+//!     let _first = table.grant::<ReadOnly>(page, DomId(0));
+//!     let _second = table.grant::<ReadWrite>(other, DomId(0));
+//! }
+//! ```
+//! ```compile_fail,E0382
+//! # use xen::gnttab::GrantTable;
+//! # use xen::{DomId, Granted, Memory, Page, Private, ReadOnly, ReadWrite};
+//! fn share(table: &GrantTable, page: Page<Private>, other: Page<Private>) {
+//!     let _first = table.grant::<ReadOnly>(page, DomId(0));
+//!     let _second = table.grant::<ReadWrite>(page, DomId(0));
+//! }
+//! ```
+//!
+//! No reference leads to a page that the peer may write; values do.
+//! ```
+//! # use xen::gnttab::GrantTable;
+//! # use xen::{DomId, Granted, Memory, Page, Private, ReadOnly, ReadWrite};
+//! fn read(page: &Page<Granted<ReadWrite>>, into: &mut [u8]) {
+//!     page.shared().read_bytes(0, into);
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! # use xen::gnttab::GrantTable;
+//! # use xen::{DomId, Granted, Memory, Page, Private, ReadOnly, ReadWrite};
+//! fn read(page: &Page<Granted<ReadWrite>>, into: &mut [u8]) {
+//!     into.copy_from_slice(page.bytes());
+//! }
+//! ```
+//!
+//! A granted page is not freed: first its grant ends.
+//! ```
+//! # use xen::gnttab::GrantTable;
+//! # use xen::{DomId, Granted, Memory, Page, Private, ReadOnly, ReadWrite};
+//! fn free(table: &GrantTable, memory: &impl Memory, page: Page<Granted<ReadOnly>>) {
+//!     let Ok(page) = table.end(page) else { return };
+//!     memory.free_page(page);
+//! }
+//! ```
+//! ```compile_fail,E0308
+//! # use xen::gnttab::GrantTable;
+//! # use xen::{DomId, Granted, Memory, Page, Private, ReadOnly, ReadWrite};
+//! fn free(table: &GrantTable, memory: &impl Memory, page: Page<Granted<ReadOnly>>) {
+//!     let Ok(page) = Ok::<_, ()>(page) else { return };
+//!     memory.free_page(page);
+//! }
+//! ```
 
 #![allow(unsafe_code, reason = "turns the addresses of pages into bytes; see docs/soundness.md")]
 
