@@ -89,6 +89,7 @@ impl Guest {
     }
 
     /// A thread that flips a 16-bit field of a page between two values until the result is dropped: double fetches.
+    /// Not for Miri: reads of another size than the writes are a race in Rust's model, as they are on a real ring.
     #[must_use]
     pub fn flip(&self, gfn: Gfn, offset: usize, values: [u16; 2]) -> Flipper {
         self.domain.memory.flip(gfn, offset, values)
