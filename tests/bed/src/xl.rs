@@ -88,22 +88,24 @@ fn parse_line(line: &str) -> Option<DomainStatus> {
     })
 }
 
+/// Six columns, each with its own letters; the fifth tells why a domain has shut down: reboot, suspend, crash,
+/// watchdog, soft reset.
 fn is_state(field: &str) -> bool {
-    field.len() == 6
-        && field.chars().zip("rbpscd".chars()).all(|(letter, own)| letter == '-' || letter == own)
+    const LETTERS: [&str; 6] = ["r", "b", "p", "s", "rscwS", "d"];
+    field.len() == 6 && field.chars().zip(LETTERS).all(|(letter, own)| letter == '-' || own.contains(letter))
 }
 
-/// The worst of the letters that are set.
-fn state(letters: &str) -> DomainState {
-    let states = [
-        ('d', DomainState::Dying),
-        ('c', DomainState::Crashed),
-        ('s', DomainState::Shutdown),
-        ('p', DomainState::Paused),
-        ('r', DomainState::Running),
-    ];
-    let set = states.iter().find(|(letter, _)| letters.contains(*letter));
-    set.map_or(DomainState::Blocked, |(_, state)| *state)
+/// The worst of the columns that are set.
+fn state(columns: &str) -> DomainState {
+    let column = |index: usize| columns.chars().nth(index).filter(|letter| *letter != '-');
+    match (column(5), column(4), column(3), column(2), column(0)) {
+        (Some(_), ..) => DomainState::Dying,
+        (_, Some('c' | 'w'), ..) => DomainState::Crashed,
+        (_, _, Some(_), ..) => DomainState::Shutdown,
+        (.., Some(_), _) => DomainState::Paused,
+        (.., Some(_)) => DomainState::Running,
+        _ => DomainState::Blocked,
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +119,7 @@ web                                          1    31     1     -b----       0.1 
 broken                                       2    31     1     ---sc-       0.2 8a1d2a2e-32f3-4f6c-8f3c-f5d3ed3dd3a2        3                -     all
 (null)                                       3     0     1     --ps-d       1.0 8a1d2a2e-32f3-4f6c-8f3c-f5d3ed3dd3a3        0                -     all
 two words                                    4    31     1     ------       0.2 8a1d2a2e-32f3-4f6c-8f3c-f5d3ed3dd3a4        -                -     all
+again                                        5    31     1     ---sr-       0.2 8a1d2a2e-32f3-4f6c-8f3c-f5d3ed3dd3a5        1                -     all
 ";
 
     #[test]
@@ -131,6 +134,7 @@ two words                                    4    31     1     ------       0.2 
                 ("broken", 2, DomainState::Crashed, Some(3)),
                 ("(null)", 3, DomainState::Dying, Some(0)),
                 ("two words", 4, DomainState::Blocked, None),
+                ("again", 5, DomainState::Shutdown, Some(1)),
             ]
         );
     }
