@@ -11,7 +11,7 @@ HOST   := -p boot -p xen -p netfront -p net -p datafront -p kernel -p web -p xen
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup image guests run test test-host test-abi test-bed check fmt lint doc rules bench bench-xen clean
+.PHONY: help setup image guests run test test-host test-model test-abi test-bed check fmt lint doc rules bench bench-xen clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -37,12 +37,17 @@ run: image ## boot real Xen in QEMU, start the web appliance, page on http://127
 	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
 	@$(CARGO) run --quiet --release -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
 
-test: check test-host test-abi test-bed ## every test: host, layouts against Xen's headers, real Xen
+test: check test-host test-model test-abi test-bed ## every test: host, layouts against Xen's headers, real Xen
 	@$(SAY) 'all tests passed'
 
 test-host: setup ## unit tests, and the guest over the simulated Xen
 	@$(SAY) 'tests on the host'
 	@$(CARGO) test --quiet $(HOST) --lib --tests
+
+test-model: setup ## models that try every state and every order; what must not compile does not
+	@$(SAY) 'models, and examples that must not compile'
+	@$(CARGO) test --quiet -p model-tests
+	@$(CARGO) test --quiet --doc -p xen -p netfront
 
 test-abi: setup ## layouts compared with C compiled against Xen's public headers
 	@$(SAY) 'layouts against Xen'\''s headers'
@@ -61,7 +66,7 @@ fmt: setup
 lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
-	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests --lib --tests -- -D warnings
+	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests --lib --tests -- -D warnings
 	@$(CARGO) clippy --quiet -p bed --bins -- -D warnings
 
 doc: setup

@@ -9,6 +9,9 @@
 //! look and checked against what is outstanding, and a response is copied out before anybody parses it. The macros of
 //! Xen's `ring.h` (4.17) keep their names. Indexes run freely modulo 2^32; only their difference means something.
 
+pub mod arith;
+
+use self::arith::index32 as arithmetic;
 use crate::abi::io_ring::offset;
 use crate::page::{Granted, Page, ReadWrite};
 use crate::shared::{Shared, full_barrier};
@@ -94,20 +97,20 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
     /// Where the slot of an index begins in the page.
     const fn slot_offset(index: u32) -> usize {
         #[allow(clippy::as_conversions, reason = "u32 to usize in a const fn; 64-bit only")]
-        let slot = (index & SIZE.wrapping_sub(1)) as usize;
+        let slot = arithmetic::slot(SIZE, index) as usize;
         offset::RING.wrapping_add(slot.wrapping_mul(Self::SLOT))
     }
 
     /// `RING_FREE_REQUESTS`: slots that can still be filled.
     #[must_use]
     pub const fn free_requests(&self) -> u32 {
-        SIZE.wrapping_sub(self.outstanding())
+        arithmetic::free_requests(SIZE, self.req_prod_pvt, self.rsp_cons)
     }
 
     /// Requests written and not yet answered (or answered and not yet taken).
     #[must_use]
     pub const fn outstanding(&self) -> u32 {
-        self.req_prod_pvt.wrapping_sub(self.rsp_cons)
+        arithmetic::outstanding(self.req_prod_pvt, self.rsp_cons)
     }
 
     /// Writes the next request; the peer does not see it before a push. `None`, and nothing written, when the ring is
@@ -142,7 +145,7 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
         shared.store(offset::REQ_PROD, new, Release);
         full_barrier();
         let req_event = shared.load::<u32>(offset::REQ_EVENT, Relaxed);
-        new.wrapping_sub(req_event) < new.wrapping_sub(old)
+        arithmetic::wants_notification(old, new, req_event)
     }
 
     /// `RING_HAS_UNCONSUMED_RESPONSES`: how many responses there are to take, from one look at `rsp_prod`.
@@ -154,12 +157,11 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
     /// `rsp_prod` is read with acquire: the slots before it are complete.
     pub fn unconsumed_responses(&mut self) -> Result<u32, RingOverrun> {
         let rsp_prod = self.shared().load::<u32>(offset::RSP_PROD, Acquire);
-        let ready = rsp_prod.wrapping_sub(self.rsp_cons);
-        let shown = self.req_prod_pushed.wrapping_sub(self.rsp_cons);
-        let seen = self.rsp_prod_seen.wrapping_sub(self.rsp_cons);
-        if ready > shown || ready < seen {
+        let Some(ready) =
+            arithmetic::responses(self.rsp_cons, self.rsp_prod_seen, self.req_prod_pushed, rsp_prod)
+        else {
             return Err(RingOverrun { rsp_prod, rsp_cons: self.rsp_cons, req_prod: self.req_prod_pushed });
-        }
+        };
         self.rsp_prod_seen = rsp_prod;
         Ok(ready)
     }
