@@ -1,0 +1,144 @@
+//! What is pushed is published: whole, in one step, within its budget.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test"
+)]
+
+mod support;
+
+use datafront::block::{Application as _, BlockHead, Form, Status};
+use std::cell::Cell;
+use std::rc::Rc;
+use support::Does::Sends;
+use support::fake::Fake;
+use support::run;
+use web::http::{Limits, Server};
+use web::publish::{Inbox, Shelf};
+use web::site::StatusSite;
+
+fn push(shelf: &Rc<Shelf>, name: &str, form: Form, bytes: &[u8]) -> Status {
+    let mut inbox = Inbox::new(Rc::clone(shelf), Rc::new(Cell::default()));
+    let head = BlockHead { stream: 1, seq: 1, name, len: bytes.len() as u64, form };
+    if let Err(status) = inbox.begin(&head) {
+        return status;
+    }
+    for part in bytes.chunks(700) {
+        inbox.data(part).unwrap();
+    }
+    inbox.finish()
+}
+
+/// What a GET with these header lines gets.
+fn get(shelf: &Rc<Shelf>, path: &str, lines: &str) -> String {
+    let server = Server::new(StatusSite::with_shelf(Fake(1), Rc::clone(shelf)), Limits::default());
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{lines}Connection: close\r\n\r\n");
+    String::from_utf8(run(&server, vec![Sends(request.into_bytes())]).got).unwrap()
+}
+
+/// A ustar archive of these files.
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, content) in files {
+        let mut header = [0_u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        bytes.extend(header);
+        bytes.extend(content.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
+
+fn shelf() -> Rc<Shelf> {
+    Rc::new(Shelf::new(1 << 20))
+}
+
+#[test]
+fn a_file_is_served_with_its_type_and_tag_in_parts_and_only_if_it_is_new() {
+    let shelf = shelf();
+    assert!(get(&shelf, "/a/b.txt", "").starts_with("HTTP/1.1 404 "));
+    assert_eq!(push(&shelf, "a/b.txt", Form::Bytes, b"hello world"), Status::ACCEPTED);
+    let reply = get(&shelf, "/a/b.txt", "");
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with("\r\n\r\nhello world"), "{reply}");
+    assert!(reply.contains("Content-Type: text/plain; charset=utf-8\r\nContent-Length: 11\r\n"), "{reply}");
+    let etag = reply.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap().to_owned();
+    let same = get(&shelf, "/a/b.txt", &format!("If-None-Match: \"x\", {etag}\r\n"));
+    assert!(
+        same.starts_with("HTTP/1.1 304 ") && same.ends_with("\r\n\r\n") && !same.contains("Length"),
+        "{same}"
+    );
+    let part = get(&shelf, "/a/b.txt", &format!("Range: bytes=6-\r\nIf-Range: {etag}\r\n"));
+    assert!(part.starts_with("HTTP/1.1 206 ") && part.ends_with("\r\n\r\nworld"), "{part}");
+    assert!(
+        part.contains("Content-Range: bytes 6-10/11\r\n") && part.contains("Content-Length: 5\r\n"),
+        "{part}"
+    );
+    assert!(get(&shelf, "/a/b.txt", "Range: bytes=6-\r\nIf-Range: \"x\"\r\n").ends_with("hello world"));
+    let none = get(&shelf, "/a/b.txt", "Range: bytes=11-\r\n");
+    assert!(none.starts_with("HTTP/1.1 416 ") && none.contains("Content-Range: bytes */11\r\n"), "{none}");
+    push(&shelf, "a/b.txt", Form::Bytes, b"other");
+    assert!(get(&shelf, "/a/b.txt", &format!("If-None-Match: {etag}\r\n")).ends_with("\r\n\r\nother"));
+}
+
+#[test]
+fn a_tree_replaces_what_is_below_its_name_and_nothing_else() {
+    let shelf = shelf();
+    push(&shelf, "site/old.txt", Form::Bytes, b"old");
+    push(&shelf, "other.txt", Form::Bytes, b"other");
+    let tree = archive(&[("index.html", "<p>new"), ("sub/x.css", "p{}")]);
+    assert_eq!(push(&shelf, "site", Form::Tree, &tree), Status::ACCEPTED);
+    assert!(get(&shelf, "/site/", "").ends_with("<p>new"));
+    assert!(get(&shelf, "/site/sub/x.css", "").contains("Content-Type: text/css"));
+    assert!(get(&shelf, "/site/old.txt", "").starts_with("HTTP/1.1 404 "));
+    assert!(get(&shelf, "/other.txt", "").ends_with("other"));
+    assert!(get(&shelf, "/", "").contains("<html"), "the guest's own page until another is pushed");
+    push(&shelf, "", Form::Tree, &tree);
+    assert!(get(&shelf, "/", "").ends_with("<p>new"));
+    assert!(get(&shelf, "/status", "").contains("<html") && get(&shelf, "/healthz", "").contains("HTTP/1.1"));
+    assert!(get(&shelf, "/other.txt", "").starts_with("HTTP/1.1 404 "), "the root was replaced");
+    assert_eq!((shelf.status().files, shelf.status().edition), (2, 4));
+}
+
+#[test]
+fn what_cannot_be_published_is_refused_and_changes_nothing() {
+    let shelf = Rc::new(Shelf::new(3000));
+    assert_eq!(push(&shelf, "a", Form::Bytes, &[b'a'; 2000]), Status::ACCEPTED);
+    assert_eq!(push(&shelf, "b", Form::Bytes, &[b'b'; 1001]), Status::TOO_LARGE);
+    assert_eq!(push(&shelf, "../b", Form::Bytes, b"x"), Status::BAD_NAME);
+    assert_eq!(push(&shelf, "", Form::Bytes, b"x"), Status::BAD_NAME);
+    assert_eq!(push(&shelf, "t", Form::Tree, b"no archive"), Status::BAD_CONTENT);
+    let good = archive(&[("x", "y")]);
+    let big = Rc::new(Shelf::new(1 << 20));
+    for at in [0, 124, 150, 156, 257] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x11;
+        assert_eq!(push(&big, "", Form::Tree, &bad), Status::BAD_CONTENT, "byte {at}");
+    }
+    for cut in 0..good.len() - 512 {
+        assert_eq!(push(&big, "", Form::Tree, &good[..cut]), Status::BAD_CONTENT, "cut at {cut}");
+    }
+    assert_eq!((big.status().edition, shelf.status().edition), (0, 1));
+}
+
+#[test]
+fn readers_of_the_old_edition_finish_with_it() {
+    let shelf = shelf();
+    push(&shelf, "a.txt", Form::Bytes, b"old");
+    let old = shelf.edition();
+    push(&shelf, "a.txt", Form::Bytes, b"newer");
+    assert_eq!((old.bytes(), shelf.edition().bytes()), (3, 5));
+    assert!(get(&shelf, "/a.txt", "").ends_with("newer"));
+}
