@@ -87,6 +87,11 @@ fn idle(inner: &Inner, next: Option<SystemTime>, armed: &mut SystemTime) {
     if inner.xen.events.has_pending() {
         return;
     }
+    if inner.rung.take() {
+        // Set anew even if our clock says that the time is yet to come: it may be behind the one that Xen's timer went
+        // by, which is another processor's.
+        *armed = SystemTime(0);
+    }
     let now = machine.now();
     let deadline = next.unwrap_or(SystemTime(u64::MAX)).min(now.after(LONGEST_SLEEP_NS));
     if deadline <= now {

@@ -209,8 +209,9 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     let grants = unsafe { GrantTable::setup(&machine, Gfn(window / PAGE), memory, nr_frames) }
         .map_err(refused("to map the grant table"))?;
     let timer = machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).map_err(refused("VIRQ_TIMER"))?;
-    // The events' signals are not waited for: the loop looks at everything after each of them.
-    for port in ports.into_iter().chain([timer]) {
+    let rung = events.listen(timer);
+    // These signals are not waited for: the loop looks at everything after each event.
+    for port in ports {
         events.listen(port);
     }
     let xen = Rc::new(Xen { machine, grants, events, store });
@@ -223,6 +224,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         console,
         executor: Executor::new(),
         timers: Timers::default(),
+        rung,
         interfaces: RefCell::default(),
         interface_up: Signal::new(),
         started,

@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) executor: Executor,
     pub(crate) timers: Timers,
+    /// Set when Xen's timer has rung.
+    pub(crate) rung: Rc<Signal>,
     pub(crate) interfaces: RefCell<Vec<Box<dyn Interface>>>,
     pub(crate) interface_up: Signal,
     pub(crate) started: SystemTime,
