@@ -9,3 +9,7 @@
 )]
 
 mod boot;
+mod echo;
+mod ends;
+mod vif;
+mod web;

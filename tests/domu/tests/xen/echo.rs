@@ -1,0 +1,58 @@
+//! Packets of every size and streams of every byte, there and back through dom0's netback.
+
+use bed::run_test;
+use domu_tests::guest::Guest;
+use domu_tests::{Outcome, echo};
+use std::time::Duration;
+
+/// 20 sizes, on both sides of what matters: the least frame, the pool's threshold, the largest unfragmented.
+const PING_SIZES: [usize; 20] =
+    [56, 63, 64, 127, 128, 213, 214, 215, 255, 256, 257, 400, 511, 512, 600, 800, 1000, 1024, 1280, 1400];
+const PINGS_OF_A_SIZE: usize = 50;
+
+#[test]
+fn thousand_pings_are_answered() {
+    run_test("thousand_pings_are_answered", |bed| -> Outcome {
+        let guest = Guest::start(bed, "echo", "")?;
+        let sizes = PING_SIZES.map(|size| size.to_string()).join(" ");
+        let script = format!(
+            "for size in {sizes}; do
+                 ping -q -c {PINGS_OF_A_SIZE} -i 0.01 -W 5 -s $size {} | grep received
+             done",
+            guest.address
+        );
+        let output = bed.dom0_within(&script, Duration::from_secs(120))?;
+        let whole = format!("{PINGS_OF_A_SIZE} packets transmitted, {PINGS_OF_A_SIZE} packets received, 0%");
+        let lines = output.stdout.lines();
+        assert_eq!(
+            lines.clone().filter(|line| line.starts_with(&whole)).count(),
+            PING_SIZES.len(),
+            "{output:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn datagrams_of_every_size_come_back() {
+    run_test("datagrams_of_every_size_come_back", |bed| -> Outcome {
+        let guest = Guest::start(bed, "echo", "")?;
+        // 1500 bytes are the MTU; IPv4 and UDP take 28 of them.
+        let again = echo::udp(guest.udp(7)?, 0..=1472)?;
+        eprintln!("  1473 datagrams there and back; {again} sent again");
+        assert!(again <= 15, "{again} datagrams were lost on a network that loses none");
+        Ok(())
+    });
+}
+
+#[test]
+fn sixty_four_mebibytes_come_back_by_tcp() {
+    run_test("sixty_four_mebibytes_come_back_by_tcp", |bed| -> Outcome {
+        let guest = Guest::start(bed, "echo", "")?;
+        let total = 64 << 20;
+        let took = echo::tcp(guest.tcp(7)?, total)?;
+        let rate = total as f64 / took.as_secs_f64() / 1e6;
+        eprintln!("  64 MiB there and back in {:.1} s: {rate:.1} MB/s each way", took.as_secs_f64());
+        Ok(())
+    });
+}

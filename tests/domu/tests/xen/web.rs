@@ -1,0 +1,160 @@
+//! The web appliance: pages, many connections, and grants that stand still while packets flow.
+
+use bed::run_test;
+use domu_tests::Outcome;
+use domu_tests::guest::Guest;
+use domu_tests::http::{Connection, number, request};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+#[test]
+fn pages_are_served_over_a_kept_connection() {
+    run_test("pages_are_served_over_a_kept_connection", |bed| -> Outcome {
+        let guest = Guest::start(bed, "web", "host=mill")?;
+        let mut kept = Connection::open(guest.tcp(80)?)?;
+        let page = kept.get("/")?;
+        assert_eq!(page.status, 200);
+        assert!(page.header("content-type").unwrap_or_default().starts_with("text/html"), "{page:?}");
+        assert!(page.text().contains("mill") && page.text().contains("</html>"), "{}", page.text());
+        let health = kept.get("/healthz")?;
+        assert_eq!((health.status, health.text().as_str()), (200, "ok\n"));
+        let absent = kept.get("/no/such/page")?;
+        assert_eq!(absent.status, 404, "{}", absent.text());
+        let kilobyte = kept.get("/1k")?;
+        assert_eq!((kilobyte.status, kilobyte.body.len()), (200, 1024));
+
+        let status = kept.status()?;
+        told(&status)?;
+        // All of this over one connection, which ends when the client asks for it.
+        assert_eq!(number(&status, "/http/connections")?, 1, "{status}");
+        kept.send(b"GET /healthz HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n")?;
+        assert_eq!(kept.reply()?.status, 200);
+        assert!(kept.closed()?);
+        Ok(())
+    });
+}
+
+/// `/status.json` tells what issue and page promise, and no account is out of balance.
+fn told(status: &Value) -> Outcome {
+    assert_eq!(status["name"], "web");
+    assert_eq!(status["hostname"], "mill");
+    assert_eq!(status["addresses"][0], "10.0.2.15/24");
+    for pointer in [
+        "/domid",
+        "/uptime_ms",
+        "/unix_ms",
+        "/heap/used_bytes",
+        "/heap/free_bytes",
+        "/packets/received",
+        "/packets/sent",
+        "/bytes/received",
+        "/bytes/sent",
+        "/pool/free",
+        "/pool/in_ring",
+        "/grants/issued",
+        "/notifications/received",
+        "/notifications/sent",
+        "/interfaces/0/mtu",
+    ] {
+        assert!(number(status, pointer)? > 0, "{pointer}: {status}");
+    }
+    for pointer in
+        ["/pool/lent", "/pool/quarantined", "/grants/ended", "/grants/quarantined", "/events/stray"]
+    {
+        number(status, pointer)?;
+    }
+    assert!(status["hypercalls"].is_object() && status["drops"].is_object(), "{status}");
+    assert_eq!(status["interfaces"][0]["dhcp"]["state"], "bound");
+    assert_eq!(status["interfaces"][0]["mismatch"], Value::Null, "the pages' account balances");
+    Ok(())
+}
+
+const CONNECTIONS: usize = 50;
+const REQUESTS_OF_EACH: usize = 20;
+
+#[test]
+fn thousand_requests_over_fifty_connections_are_answered() {
+    run_test("thousand_requests_over_fifty_connections_are_answered", |bed| -> Outcome {
+        let guest = Guest::start(bed, "web", "")?;
+        let port = guest.tcp(80)?;
+        let begun = Instant::now();
+        let connections = (0..CONNECTIONS).map(|_| Connection::open(port));
+        let mut connections = connections.collect::<Outcome<Vec<_>>>()?;
+        let expected = connections[0].get("/1k")?;
+        for _ in 0..REQUESTS_OF_EACH {
+            // All are on their way before the first is answered.
+            connections.iter_mut().try_for_each(|connection| connection.ask("/1k"))?;
+            for connection in &mut connections {
+                let reply = connection.reply()?;
+                assert_eq!((reply.status, &reply.body), (200, &expected.body));
+            }
+        }
+        let took = begun.elapsed();
+        eprintln!("  {CONNECTIONS} × {REQUESTS_OF_EACH} requests in {:.1} s", took.as_secs_f64());
+        let status = connections[0].status()?;
+        assert_eq!(number(&status, "/http/connections_open")?, CONNECTIONS as u64);
+        assert_eq!(number(&status, "/http/replies_2xx")?, 1 + (CONNECTIONS * REQUESTS_OF_EACH) as u64);
+        assert_eq!(number(&status, "/http/replies_5xx")?, 0);
+        Ok(())
+    });
+}
+
+const PACKETS: u64 = 100_000;
+const BATCH: usize = 64;
+
+#[test]
+fn grants_stand_still_over_a_hundred_thousand_packets() {
+    run_test("grants_stand_still_over_a_hundred_thousand_packets", |bed| -> Outcome {
+        let guest = Guest::start(bed, "web", "")?;
+        let mut connection = Connection::open(guest.tcp(80)?)?;
+        // Small requests are copied out of their page, those padded to a segment are lent: both ways of the pool.
+        let small = request("/1k", 0).repeat(BATCH);
+        let large = request("/1k", 1300).repeat(BATCH);
+        pipeline(&mut connection, &small)?;
+        pipeline(&mut connection, &large)?;
+        let before = connection.status()?;
+        let begun = Instant::now();
+        let mut packets = 0;
+        while packets < PACKETS {
+            for batch in [&large, &small, &large, &small, &large, &small, &large, &small] {
+                pipeline(&mut connection, batch)?;
+            }
+            packets = flowed(&connection.status()?)? - flowed(&before)?;
+            if begun.elapsed() > Duration::from_secs(240) {
+                return Err(format!("only {packets} packets in four minutes").into());
+            }
+        }
+        let after = connection.status()?;
+        eprintln!("  {packets} packets in {:.1} s", begun.elapsed().as_secs_f64());
+        for pointer in
+            ["/grants/issued", "/grants/ended", "/grants/quarantined", "/interfaces/0/rx_pool/total"]
+        {
+            let (was, is) = (number(&before, pointer)?, number(&after, pointer)?);
+            eprintln!("  {pointer}: {was} before, {is} after");
+            assert_eq!(was, is, "{pointer} moved");
+        }
+        for pointer in ["/interfaces/0/rx/copied_packets", "/interfaces/0/rx/lent_packets"] {
+            let count = number(&after, pointer)? - number(&before, pointer)?;
+            assert!(count > PACKETS / 100, "{pointer}: {count}, too few to mean anything");
+        }
+        assert_eq!(after["interfaces"][0]["mismatch"], Value::Null);
+        Ok(())
+    });
+}
+
+/// Sends a batch of requests in one go and reads their replies.
+fn pipeline(connection: &mut Connection, batch: &str) -> Outcome {
+    connection.send(batch.as_bytes())?;
+    for _ in 0..BATCH {
+        let reply = connection.reply()?;
+        if (reply.status, reply.body.len()) != (200, 1024) {
+            return Err(format!("{reply:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Packets in both directions.
+fn flowed(status: &Value) -> Outcome<u64> {
+    Ok(number(status, "/packets/received")? + number(status, "/packets/sent")?)
+}
