@@ -80,6 +80,7 @@ impl<M: Machine> NetDevice<M> {
             return Err(failure);
         }
         self.broken = None;
+        self.events_generation = self.xen.events.generation();
         self.stats.connects = self.stats.connects.wrapping_add(1);
         Ok(())
     }

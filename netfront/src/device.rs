@@ -48,6 +48,8 @@ pub struct NetDevice<M> {
     /// Frames can flow: rings are there, the backend is connected, nothing is broken.
     pub(crate) link_up: bool,
     pub(crate) generation: u32,
+    /// The generation of event channels that the queues belong to.
+    pub(crate) events_generation: u32,
     pub(crate) broken: Option<Misbehaviour>,
     /// The queue to look at next for a frame.
     next: usize,
@@ -77,6 +79,7 @@ impl<M: Machine> NetDevice<M> {
             pools: Vec::new(),
             link_up: false,
             generation: 0,
+            events_generation: 0,
             broken: None,
             next: 0,
             tx_exhausted: false,
@@ -246,6 +249,10 @@ impl<M: Machine> Nic for NetDevice<M> {
             && let Some(command) = self.mailbox.take()
         {
             self.obey(command);
+        }
+        if self.events_generation != self.xen.events.generation() {
+            // The domain was suspended: rings and ports are void until the life of the vif has made new ones.
+            self.link_up = false;
         }
         let (mut events, mut idle, mut freed) = (0_u64, 0_u64, false);
         self.each(|queue, _| {

@@ -114,7 +114,7 @@ fn unmake<M: Machine>(xen: &Xen<M>, page: RxPage) {
 fn make_channels<M: Machine>(xen: &Xen<M>, backend: DomId, wiring: Wiring) -> Result<Channels, Errno> {
     let make = || {
         let port = xen.machine.evtchn_alloc_unbound(backend)?;
-        Ok(Channel { port, signal: xen.events.listen(port) })
+        Ok(Channel { port, signal: xen.events.listen(port), generation: xen.events.generation() })
     };
     let rx = make()?;
     if wiring == Wiring::Shared {

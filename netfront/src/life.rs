@@ -94,6 +94,7 @@ impl<M: Machine> Life<M> {
 
     /// Follows one backend, until the device has to be set up anew.
     async fn follow(&self, sleep: &impl AsyncFn(u64)) -> Result<(), ConnectError> {
+        let generation = self.xen.events.generation();
         let frontend = self.find(sleep).await?;
         let watch = frontend.watch().await?;
         let mut phase = self.begin(&frontend, sleep).await?;
@@ -110,6 +111,12 @@ impl<M: Machine> Life<M> {
                     }
                 },
             };
+            if generation != self.xen.events.generation() {
+                // The domain was suspended, and every watch has fired since. In a new domain there is nobody to tell;
+                // in the same one the backend still has our rings.
+                self.abandon(sleep).await;
+                return Ok(());
+            }
             let online = if phase == Phase::Closed { frontend.online().await? } else { Online::Yes };
             match phase.next(&change, online) {
                 Step::Wait => continue,

@@ -20,11 +20,17 @@ pub(crate) struct Channel {
     pub(crate) port: EvtchnPort,
     /// Set by each event.
     pub(crate) signal: Rc<Signal>,
+    /// The generation of event channels in which the port means this channel.
+    pub(crate) generation: u32,
 }
 
 impl Channel {
     /// Stops listening, and closes the port.
     pub(crate) fn close<M: Machine>(&self, xen: &Xen<M>) {
+        if self.generation != xen.events.generation() {
+            // The domain was suspended since: by now the number may belong to another.
+            return;
+        }
         xen.events.stop(self.port);
         if let Err(errno) = xen.machine.evtchn_close(self.port) {
             log::warn!("EVTCHNOP_close of port {}: {errno:?}", self.port);

@@ -28,6 +28,8 @@ pub struct EventChannels {
     shared_info: Shared<'static>,
     vcpu_info: Cell<Shared<'static>>,
     listeners: RefCell<Vec<Option<Rc<Signal>>>>,
+    /// Counts the times that all ports became void.
+    generation: Cell<u32>,
     received: Cell<u64>,
     stray: Cell<u64>,
 }
@@ -36,20 +38,31 @@ impl EventChannels {
     /// Takes over the event channels: masks every port, forgets what was pending.
     #[must_use]
     pub fn new(shared_info: Shared<'static>, vcpu_info: Shared<'static>) -> Self {
-        for word in 0..NR_WORDS {
-            shared_info.store(word_offset(info::EVTCHN_MASK, word), u64::MAX, SeqCst);
-            shared_info.store(word_offset(info::EVTCHN_PENDING, word), 0_u64, SeqCst);
-        }
-        vcpu_info.store(vcpu::EVTCHN_PENDING_SEL, 0_u64, SeqCst);
-        vcpu_info.store(vcpu::EVTCHN_UPCALL_PENDING, 0_u8, SeqCst);
-        vcpu_info.store(vcpu::EVTCHN_UPCALL_MASK, 0_u8, SeqCst);
+        mask_all(shared_info, vcpu_info);
         Self {
             shared_info,
             vcpu_info: Cell::new(vcpu_info),
             listeners: RefCell::new(Vec::new()),
+            generation: Cell::new(0),
             received: Cell::new(0),
             stray: Cell::new(0),
         }
+    }
+
+    /// Starts over after a suspend: masks every port, forgets what was pending and who listened. The ports that had a
+    /// listener: in a new domain their numbers mean nothing, or something else; in the same one they are still bound.
+    pub fn resume(&self) -> Vec<EvtchnPort> {
+        mask_all(self.shared_info, self.vcpu_info.get());
+        self.generation.set(self.generation.get().wrapping_add(1));
+        let listeners = core::mem::take(&mut *self.listeners.borrow_mut());
+        let numbers = (0_u32..).zip(listeners);
+        numbers.filter_map(|(number, listener)| listener.map(|_| EvtchnPort(number))).collect()
+    }
+
+    /// The connection of ports to their meaning: a port that was made in another generation is not ours to use.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation.get()
     }
 
     /// Listens to a port: the signal is set for each event from now on, and now, if one is pending already.
@@ -147,6 +160,16 @@ impl EventChannels {
     pub fn stray(&self) -> u64 {
         self.stray.get()
     }
+}
+
+fn mask_all(shared_info: Shared<'static>, vcpu_info: Shared<'static>) {
+    for word in 0..NR_WORDS {
+        shared_info.store(word_offset(info::EVTCHN_MASK, word), u64::MAX, SeqCst);
+        shared_info.store(word_offset(info::EVTCHN_PENDING, word), 0_u64, SeqCst);
+    }
+    vcpu_info.store(vcpu::EVTCHN_PENDING_SEL, 0_u64, SeqCst);
+    vcpu_info.store(vcpu::EVTCHN_UPCALL_PENDING, 0_u8, SeqCst);
+    vcpu_info.store(vcpu::EVTCHN_UPCALL_MASK, 0_u8, SeqCst);
 }
 
 /// Takes the lowest set bit out of `bits`; its number.

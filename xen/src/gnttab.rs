@@ -68,10 +68,22 @@ pub struct GrantStats {
     pub free: u32,
 }
 
+/// An entry as we wrote it: what is left when the table is not.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    to: DomId,
+    frame: u32,
+    flags: GrantFlags,
+}
+
 /// This domain's grant table.
 #[derive(Debug)]
 pub struct GrantTable {
     entries: Shared<'static>,
+    gfn: Gfn,
+    nr_frames: u32,
+    /// The grants in force, by reference: a restored domain has an empty table.
+    records: RefCell<Vec<Option<Record>>>,
     free: RefCell<Vec<u32>>,
     issued: Cell<u64>,
     ended: Cell<u64>,
@@ -88,29 +100,66 @@ impl GrantTable {
     ///
     /// # Safety
     /// `memory` is the mapping of the frames from `gfn` on, holds at least `nr_frames` pages, and has no other use.
-    #[allow(unsafe_code, reason = "changes what is behind addresses of this domain; see docs/soundness.md")]
+    #[allow(unsafe_code, reason = "its caller gives up frames for good; see docs/soundness.md")]
     pub unsafe fn setup<H: Hypervisor>(
         hypervisor: &H,
         gfn: Gfn,
         memory: Shared<'static>,
         nr_frames: u32,
     ) -> Result<Self, Errno> {
-        for frame in (0..u64::from(nr_frames)).rev() {
-            let at = Gfn(gfn.0.wrapping_add(frame));
-            // SAFETY: the caller owns the frames from `gfn` on, and they have no other use.
-            unsafe { hypervisor.add_to_physmap(MapSpace::GrantTable, frame, at) }?;
-        }
+        put_frames(hypervisor, gfn, nr_frames)?;
         let per_frame = u32::try_from(PAGE_SIZE / offset::ENTRY_BYTES).unwrap_or_default();
         let nr_entries = nr_frames.saturating_mul(per_frame);
         // The lowest references first: the pool's entries then share cache lines.
         let free = (GNTTAB_NR_RESERVED_ENTRIES..nr_entries).rev().collect();
         Ok(Self {
             entries: memory,
+            gfn,
+            nr_frames,
+            records: RefCell::default(),
             free: RefCell::new(free),
             issued: Cell::new(0),
             ended: Cell::new(0),
             quarantined: Cell::new(0),
         })
+    }
+
+    /// Puts the table back in its place after a suspend, and writes every grant in force that it does not have: all of
+    /// them in a new domain, none in the same one. Entries that are there may be in use, and are left alone.
+    ///
+    /// # Errors
+    /// What Xen says to `XENMEM_add_to_physmap`.
+    pub fn resume<H: Hypervisor>(&self, hypervisor: &H) -> Result<(), Errno> {
+        put_frames(hypervisor, self.gfn, self.nr_frames)?;
+        for (index, record) in self.records.borrow().iter().enumerate() {
+            let gref = Gref(u32::try_from(index).unwrap_or(u32::MAX));
+            let at = Self::entry(gref).wrapping_add(offset::FLAGS);
+            if let Some(record) = record.filter(|_| self.entries.load::<u16>(at, SeqCst) == 0) {
+                self.write(gref, record);
+            }
+        }
+        Ok(())
+    }
+
+    /// # Ordering
+    /// Domain and frame are written before the flags (release): Xen reads the flags first.
+    fn write(&self, gref: Gref, record: Record) {
+        let entry = Self::entry(gref);
+        self.entries.store(entry.wrapping_add(offset::DOMID), record.to.0, Relaxed);
+        self.entries.store(entry.wrapping_add(offset::FRAME), record.frame, Relaxed);
+        self.entries.store(entry.wrapping_add(offset::FLAGS), record.flags.bits(), Release);
+    }
+
+    /// Notes what an entry is to be; the list grows with the highest reference in use.
+    fn record(&self, gref: Gref, record: Option<Record>) {
+        let index = usize::try_from(gref.0).unwrap_or(usize::MAX);
+        let mut records = self.records.borrow_mut();
+        if index >= records.len() {
+            records.resize(index.saturating_add(1), None);
+        }
+        if let Some(entry) = records.get_mut(index) {
+            *entry = record;
+        }
     }
 
     const fn entry(gref: Gref) -> usize {
@@ -123,9 +172,6 @@ impl GrantTable {
     ///
     /// # Errors
     /// The page and the reason, when there is no free entry.
-    ///
-    /// # Ordering
-    /// Domain and frame are written before the flags (release): Xen reads the flags first.
     pub fn grant<A: Access>(&self, page: Page<Private>, to: DomId) -> Result<Page<Granted<A>>, GrantError> {
         let Ok(frame) = u32::try_from(page.gfn().0) else {
             return Err(GrantError { page, reason: GrantFailure::FrameTooHigh });
@@ -133,12 +179,10 @@ impl GrantTable {
         let Some(gref) = self.free.borrow_mut().pop().map(Gref) else {
             return Err(GrantError { page, reason: GrantFailure::TableFull });
         };
-        let entry = Self::entry(gref);
-        self.entries.store(entry.wrapping_add(offset::DOMID), to.0, Relaxed);
-        self.entries.store(entry.wrapping_add(offset::FRAME), frame, Relaxed);
         let readonly = if A::READ_ONLY { GrantFlags::READONLY } else { GrantFlags::empty() };
-        let flags = GrantFlags::PERMIT_ACCESS.union(readonly);
-        self.entries.store(entry.wrapping_add(offset::FLAGS), flags.bits(), Release);
+        let record = Record { to, frame, flags: GrantFlags::PERMIT_ACCESS.union(readonly) };
+        self.record(gref, Some(record));
+        self.write(gref, record);
         self.issued.set(self.issued.get().wrapping_add(1));
         Ok(page.into_granted(gref))
     }
@@ -161,6 +205,7 @@ impl GrantTable {
                 Err(found) => flags = found,
             }
         }
+        self.record(page.gref(), None);
         self.free.borrow_mut().push(page.gref().0);
         self.ended.set(self.ended.get().wrapping_add(1));
         Ok(page.into_private())
@@ -176,4 +221,15 @@ impl GrantTable {
             free: u32::try_from(self.free.borrow().len()).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// Puts the frames of the table at `gfn`, the highest first, so that Xen grows the table once.
+#[allow(unsafe_code, reason = "changes what is behind addresses of this domain; see docs/soundness.md")]
+fn put_frames<H: Hypervisor>(hypervisor: &H, gfn: Gfn, nr_frames: u32) -> Result<(), Errno> {
+    for frame in (0..u64::from(nr_frames)).rev() {
+        let at = Gfn(gfn.0.wrapping_add(frame));
+        // SAFETY: `setup`'s caller gave us the frames from `gfn` on; they have no other use, then and later.
+        unsafe { hypervisor.add_to_physmap(MapSpace::GrantTable, frame, at) }?;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! The borrow is never held while foreign code runs: wakers are called, and dropped, outside (dropping the last waker of
 //! a task may drop its futures, which come back here to give up their requests).
 
+use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
 use crate::shared::Shared;
@@ -10,6 +11,7 @@ use crate::xenstore::link::Link;
 use crate::xenstore::state::{Reply, State};
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 use core::task::{Context, Poll, Waker};
 
 /// See the module's head.
@@ -79,6 +81,27 @@ impl Connection {
         let told = port.is_some_and(|port| h.evtchn_send(port).is_ok());
         wakers.into_iter().for_each(Waker::wake);
         told
+    }
+
+    /// See [`XenStore::write_sync_best_effort`](crate::xenstore::XenStore::write_sync_best_effort). Calls no waker, and
+    /// leaves alone what is borrowed: the crash may come from within.
+    pub(super) fn write_sync(&self, h: &impl Hypervisor, path: &str, value: &[u8], max_spins: u32) -> bool {
+        // Not dropped either: the last waker of a task takes its futures along, which come back here.
+        let mut wakers = ManuallyDrop::new(Vec::new());
+        let Ok(mut state) = self.0.try_borrow_mut() else { return false };
+        let Ok(id) = state.request(Kind::Write, 0, &[path.as_bytes(), b"\0", value]) else { return false };
+        for _ in 0..max_spins {
+            match state.pump(&mut wakers) {
+                Ok(true) => drop(h.evtchn_send(state.port)),
+                Ok(false) => {}
+                Err(_broken) => return false,
+            }
+            if state.is_answered(id) {
+                return true;
+            }
+            h.sched_yield();
+        }
+        false
     }
 
     /// Takes the answer of a request, or leaves the waker.

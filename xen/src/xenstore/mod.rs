@@ -181,6 +181,18 @@ impl XenStore {
         self.nodes().directory(path).await
     }
 
+    /// Last words: writes a node at any moment, also while the client is in use, and pumps until the daemon has
+    /// answered, at most `max_spins` times. Whether it has; what it said is not looked at. It allocates.
+    pub fn write_sync_best_effort(
+        &self,
+        h: &impl Hypervisor,
+        path: &str,
+        value: &[u8],
+        max_spins: u32,
+    ) -> bool {
+        self.connection.write_sync(h, path, value, max_spins)
+    }
+
     /// Whether there is such a node.
     ///
     /// # Errors

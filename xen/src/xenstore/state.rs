@@ -110,6 +110,11 @@ impl State {
         (Poll::Ready(reply), pending.map(|pending| pending.owner))
     }
 
+    /// Whether a request has its answer.
+    pub(super) fn is_answered(&self, id: u32) -> bool {
+        self.requests.get(&id).is_none_or(|pending| pending.reply.is_some())
+    }
+
     /// Queues a request of a task; its id.
     pub(super) fn request(&mut self, kind: Kind, tx_id: u32, parts: &[&[u8]]) -> Result<u32, RequestError> {
         if let Link::Broken(broken) = self.link {
