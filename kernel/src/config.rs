@@ -10,6 +10,7 @@
 //! | `pool.rx=` | pages that are granted for receiving, 32 to 4096 | 512, less in a small guest |
 //! | `pool.tx=` | pages that are granted for sending, 32 to 4096 | 512, less in a small guest |
 //! | `pool.threshold=` | bytes from which a packet is handed up by reference, 0 to 4096 | 256 |
+//! | `watchdog=` | seconds after which Xen ends a guest that hangs, 2 to 3600 | none |
 //! | `app.NAME=` | whatever the appliance documents | |
 
 use alloc::borrow::ToOwned;
@@ -23,6 +24,8 @@ use core::str::FromStr;
 pub const POOL_PAGES: core::ops::RangeInclusive<usize> = 32..=4096;
 /// Bytes that the threshold may be.
 pub const THRESHOLD: core::ops::RangeInclusive<usize> = 0..=4096;
+/// Seconds that a watchdog may wait.
+pub const WATCHDOG: core::ops::RangeInclusive<u32> = 2..=3600;
 const MAX_DNS: usize = 3;
 
 /// How the first interface gets its address.
@@ -58,6 +61,8 @@ pub struct Config {
     pub pool_tx: Option<usize>,
     /// `pool.threshold=`.
     pub threshold: Option<usize>,
+    /// `watchdog=`.
+    pub watchdog: Option<u32>,
     app: Vec<(String, String)>,
 }
 
@@ -70,6 +75,7 @@ impl Default for Config {
             pool_rx: None,
             pool_tx: None,
             threshold: None,
+            watchdog: None,
             app: Vec::new(),
         }
     }
@@ -142,11 +148,12 @@ impl Parser {
             "pool.rx" => self.config.pool_rx = Some(number(key, value, POOL_PAGES, "pages")?),
             "pool.tx" => self.config.pool_tx = Some(number(key, value, POOL_PAGES, "pages")?),
             "pool.threshold" => self.config.threshold = Some(number(key, value, THRESHOLD, "bytes")?),
+            "watchdog" => self.config.watchdog = Some(number(key, value, WATCHDOG, "seconds")?),
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
-                    let known =
-                        "the keys are ip, gw, dns, host, log, pool.rx, pool.tx, pool.threshold and app.NAME";
+                    let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.tx, pool.threshold, \
+                                 watchdog and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },
@@ -222,12 +229,12 @@ fn level(key: &str, value: &str) -> Result<log::LevelFilter, ConfigError> {
     parse(key, value, "one of error, warn, info, debug, trace, off")
 }
 
-fn number(
+fn number<T: FromStr + fmt::Display + PartialOrd>(
     key: &str,
     value: &str,
-    range: core::ops::RangeInclusive<usize>,
+    range: core::ops::RangeInclusive<T>,
     unit: &str,
-) -> Result<usize, ConfigError> {
+) -> Result<T, ConfigError> {
     let right = alloc::format!("a number of {unit} from {} to {}", range.start(), range.end());
     let number = parse(key, value, &right)?;
     if range.contains(&number) { Ok(number) } else { Err(wrong(key, value, &right)) }
@@ -249,7 +256,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let line = b"ip=192.0.2.10/24 gw=192.0.2.1 dns=192.0.2.2,192.0.2.3 host=web-1 log=debug \
-            pool.rx=64 pool.tx=128 pool.threshold=0 app.peer=a=b";
+            pool.rx=64 pool.tx=128 pool.threshold=0 watchdog=30 app.peer=a=b";
         let config = Config::parse(line).unwrap();
         let Ip::Static { address, prefix, gateway, dns } = &config.ip else { panic!("static") };
         assert_eq!((address.to_string(), *prefix, dns.len()), ("192.0.2.10".to_owned(), 24, 2));
@@ -257,6 +264,7 @@ mod tests {
         assert_eq!(config.host.as_deref(), Some("web-1"));
         assert_eq!(config.log, log::LevelFilter::Debug);
         assert_eq!((config.pool_rx, config.pool_tx, config.threshold), (Some(64), Some(128), Some(0)));
+        assert_eq!(config.watchdog, Some(30));
         assert_eq!(config.app("peer"), Some("a=b"));
     }
 
@@ -271,6 +279,7 @@ mod tests {
         assert!(error("ip=10.0.0.3/33").contains("prefix length"));
         assert!(error("pool.rx=31").contains("from 32 to 4096"));
         assert!(error("pool.threshold=x").contains("from 0 to 4096"));
+        assert!(error("watchdog=1").contains("a number of seconds from 2 to 3600"));
         assert!(error("speed=9").contains("the keys are ip, gw"));
         assert!(error("quiet").contains("key=value"));
         assert!(error("gw=10.0.0.1").contains("add ip="));

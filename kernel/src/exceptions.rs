@@ -1,7 +1,7 @@
 //! The report of an exception: what it was, where, and with which registers.
 
 use crate::idt::Frame;
-use crate::panic::{Backtrace, crash, last_words};
+use crate::panic::{Backtrace, crash};
 use x86_64::registers::control::Cr2;
 
 /// Names of the vectors. (AMD64 Architecture Programmer's Manual 2, table 8-1)
@@ -51,12 +51,12 @@ pub(crate) fn report(frame: &Frame) -> ! {
         usize::try_from(frame.vector).ok().and_then(|vector| NAMES.get(vector)).unwrap_or(&"unknown vector");
     let address = Cr2::read_raw();
     let reason = if matches!(frame.vector, 8 | 14) { page_fault_reason(frame, address) } else { "" };
-    last_words(format_args!(
-        "\n=== millpond exception ===\nreason: {name} (vector {}, error {:#x}) {reason}\n\
+    let what = format_args!(
+        "reason: {name} (vector {}, error {:#x}) {reason}\n\
          address: {address:#x} rip: {:#x} rsp: {:#x} rflags: {:#x} cs: {:#x} ss: {:#x}\n\
          rax: {:#x} rbx: {:#x} rcx: {:#x} rdx: {:#x} rsi: {:#x} rdi: {:#x} rbp: {:#x}\n\
          r8: {:#x} r9: {:#x} r10: {:#x} r11: {:#x} r12: {:#x} r13: {:#x} r14: {:#x} r15: {:#x}\n\
-         backtrace:{}\n=== end of report ===\n",
+         backtrace:{}",
         frame.vector,
         frame.error,
         frame.rip,
@@ -80,6 +80,7 @@ pub(crate) fn report(frame: &Frame) -> ! {
         frame.r14,
         frame.r15,
         Backtrace(frame.rbp),
-    ));
+    );
+    crate::panic::report("exception", what);
     crash()
 }

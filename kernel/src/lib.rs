@@ -21,7 +21,13 @@ pub mod config;
 #[cfg(any(test, target_os = "none"))]
 mod executor;
 #[cfg(any(test, target_os = "none"))]
+mod facts;
+#[cfg(any(test, target_os = "none"))]
 mod holes;
+#[cfg(any(test, target_os = "none"))]
+mod notes;
+#[cfg(any(test, target_os = "none"))]
+mod recent;
 #[cfg(any(test, target_os = "none"))]
 mod regions;
 
@@ -61,13 +67,19 @@ mod random;
 #[cfg(target_os = "none")]
 mod run;
 #[cfg(target_os = "none")]
+mod shell;
+#[cfg(target_os = "none")]
 mod start;
 #[cfg(target_os = "none")]
 pub mod stats;
 #[cfg(target_os = "none")]
+mod suspend;
+#[cfg(target_os = "none")]
 mod system;
 #[cfg(target_os = "none")]
 mod timers;
+#[cfg(target_os = "none")]
+mod watchdog;
 
 pub use {log, net, netfront, xen};
 #[cfg(target_os = "none")]

@@ -1,8 +1,10 @@
-//! The `log` crate to the console: `[seconds] LEVEL target: text`, one line an event.
+//! The `log` crate to the console: `[seconds] LEVEL target: text`, one line an event; the last lines are kept.
 
 use crate::on_cpu::OnCpu;
+use crate::recent::Recent;
 use crate::system::System;
 use alloc::format;
+use core::cell::RefCell;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct Sink {
@@ -10,13 +12,23 @@ struct Sink {
 }
 
 static SINK: Sink = Sink { system: OnCpu::new() };
+static RECENT: OnCpu<RefCell<Recent>> = OnCpu::new();
 
 /// Sends the log to the system's console from now on.
 pub(crate) fn init(system: System, level: LevelFilter) {
+    RECENT.set(RefCell::new(Recent::new()));
     SINK.system.set(system);
     // A second logger is refused; there is only this one.
     let _ = log::set_logger(&SINK);
     log::set_max_level(level);
+}
+
+/// Shows the last lines, up to `count`, the oldest first. Allocates nothing.
+pub(crate) fn recent(count: usize, mut show: impl FnMut(&str)) {
+    // Borrowed only if a crash comes from within.
+    if let Some(recent) = RECENT.with().and_then(|recent| recent.try_borrow().ok()) {
+        recent.last(count).for_each(&mut show);
+    }
 }
 
 impl Log for Sink {
@@ -42,6 +54,9 @@ impl Log for Sink {
             Level::Trace => "TRACE",
         };
         let line = format!("[{seconds:5}.{micros:06}] {level} {target}: {}\n", record.args());
+        if let Some(mut recent) = RECENT.with().and_then(|recent| recent.try_borrow_mut().ok()) {
+            recent.push(&line);
+        }
         system.console().write(line.as_bytes());
     }
 

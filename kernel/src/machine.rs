@@ -15,13 +15,13 @@ use xen::abi::grant_table::{
 };
 use xen::abi::hvm_op::{HvmOp, XenHvmParam};
 use xen::abi::memory::{MemoryOp, XenAddToPhysmap};
-use xen::abi::sched::{SchedOp, SchedShutdown};
+use xen::abi::sched::{SchedOp, SchedShutdown, SchedWatchdog};
 use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
 use xen::abi::xen::{ConsoleIo, Hypercall};
 use xen::clock::PvClock;
 use xen::hypervisor::{GrantTableSize, HvmParam, MapHandle, MapSpace, ShutdownReason, Virq};
 use xen::{
-    Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, SystemTime, VcpuId,
+    Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, Shared, SystemTime, VcpuId,
 };
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
@@ -64,11 +64,38 @@ impl DomU {
         self.0.clock.unix_time_ns()
     }
 
+    /// Puts `shared_info` back at `gfn` after a suspend, registers `vcpu_info` again, and lets the clock go on over both.
+    /// The inner result is that of the registration, which the same domain refuses: it has it already.
+    ///
+    /// # Errors
+    /// What Xen says to `XENMEM_add_to_physmap`.
+    pub(crate) fn resume(&self, gfn: Gfn, shared_info: Shared<'static>) -> Result<Result<(), Errno>, Errno> {
+        let instruction = &self.0.instruction;
+        // SAFETY: the frame has held `shared_info` since the start, and has no other use.
+        unsafe { add_to_physmap(instruction, MapSpace::SharedInfo, 0, gfn) }?;
+        let (vcpu_info, at) = crate::idt::vcpu_info();
+        let registered = register_vcpu_info(instruction, at);
+        self.0.clock.resume(vcpu_info, shared_info);
+        Ok(registered)
+    }
+
     fn evtchn<T: FromBytes + IntoBytes>(&self, op: EventChannelOp, args: &mut T) -> Result<u64, Errno> {
         let kind = if op == EventChannelOp::Send { Kind::EvtchnSend } else { Kind::Evtchn };
         // SAFETY: each caller below passes the structure of its operation; event channels touch no memory of ours
         // besides shared_info.
         unsafe { self.0.instruction.with_args(kind, Hypercall::EventChannelOp, op.into(), args) }
+    }
+
+    /// `SCHEDOP_watchdog`: starts watchdog `id` again, or makes one if that is 0; the number of the one made.
+    ///
+    /// # Errors
+    /// `EINVAL` for a number that there is not.
+    pub(crate) fn watchdog(&self, id: u32, timeout: u32) -> Result<u32, Errno> {
+        let mut args = SchedWatchdog { id, timeout };
+        let op = u32::from(SchedOp::Watchdog);
+        // SAFETY: the structure of the operation, which touches no memory of ours.
+        let made = unsafe { self.0.instruction.with_args(Kind::Sched, Hypercall::SchedOp, op, &mut args) }?;
+        Ok(u32::try_from(made).unwrap_or_default())
     }
 
     /// `GNTTABOP_*` with one argument structure.

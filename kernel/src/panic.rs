@@ -1,24 +1,33 @@
 //! Last words: a report of one screen, and the end as a crash that the toolstack sees.
 
+use crate::boot_memory::BootMemory;
 use crate::hypercall::Instruction;
 use crate::on_cpu::OnCpu;
 use crate::system::System;
-use core::cell::Cell;
+use boot::PhysicalMemory;
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use xen::Hypervisor;
 use xen::hypervisor::ShutdownReason;
 
 static SYSTEM: OnCpu<System> = OnCpu::new();
-static REPORTING: OnCpu<Cell<bool>> = OnCpu::new();
+static REPORTING: AtomicBool = AtomicBool::new(false);
 
-/// From now on reports go to the console too.
+/// Bytes of a report; xenstore takes 4096 with the node's name.
+const REPORT_BYTES: usize = 3584;
+/// Lines of the log in a report: with the registers it is one screen.
+const LOG_LINES: usize = 10;
+/// Yields while xenstore takes the report; it takes a handful, unless nobody is there.
+const STORE_SPINS: u32 = 10_000;
+
+/// From now on reports go to the console and to xenstore too.
 pub(crate) fn set_system(system: System) {
     SYSTEM.set(system);
 }
 
 /// A report of fixed size: the heap may be what broke.
 struct Report {
-    text: [u8; 2048],
+    text: [u8; REPORT_BYTES],
     len: usize,
 }
 
@@ -36,19 +45,66 @@ impl Write for Report {
 
 /// Writes to the debug port and, as far as it is there, to the console. What does not fit is cut.
 pub(crate) fn last_words(args: fmt::Arguments<'_>) {
-    let mut report = Report { text: [0; 2048], len: 0 };
+    let mut report = Report { text: [0; REPORT_BYTES], len: 0 };
     let _ = report.write_fmt(args);
+    publish(report.text.get(..report.len).unwrap_or_default());
+}
+
+/// Writes a report of what happened, with the build and the last lines of the log, wherever somebody may look.
+pub(crate) fn report(kind: &str, what: fmt::Arguments<'_>) {
+    // A report that breaks has been heard as far as it came.
+    if REPORTING.swap(true, Relaxed) {
+        crash();
+    }
+    let mut report = Report { text: [0; REPORT_BYTES], len: 0 };
+    let _ = writeln!(report, "\n=== millpond {kind} ===\n{what}\nbuild: {BuildId}\nlog:");
+    crate::log_sink::recent(LOG_LINES, |line| {
+        let _ = writeln!(report, "  {}", line.get(..line.floor_char_boundary(118)).unwrap_or_default());
+    });
+    // The end is worth more than the last of the lines before it.
+    let end = b"=== end of report ===\n";
+    report.len = report.len.min(REPORT_BYTES.saturating_sub(end.len()));
+    let _ = report.write_str("=== end of report ===\n");
     let text = report.text.get(..report.len).unwrap_or_default();
+    publish(text);
+    if let Some(system) = SYSTEM.with() {
+        let xen = &system.0.xen;
+        xen.store.write_sync_best_effort(&xen.machine, "data/crash", text, STORE_SPINS);
+    }
+}
+
+fn publish(text: &[u8]) {
     #[cfg(target_os = "none")]
     let _ = crate::early::Early.write_str(str::from_utf8(text).unwrap_or("(no text)"));
-    // A console that broke on the way here is left alone the second time.
-    let first = !REPORTING.set(Cell::new(false)).replace(true);
-    if let Some(system) = SYSTEM.with().filter(|_| first) {
+    if let Some(system) = SYSTEM.with() {
         system.0.console.write_sync_best_effort(&system.0.xen.machine, text, 10_000);
     }
-    if let Some(reporting) = REPORTING.with() {
-        reporting.set(false);
+}
+
+/// The build id, as `readelf -n` and the symbolizer have it.
+struct BuildId;
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The image begins with its notes.
+        let notes = BootMemory.bytes(boot::image_layout().start, 1024).unwrap_or_default();
+        match crate::notes::build_id(notes) {
+            Some(id) => id.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            None => f.write_str("unknown"),
+        }
     }
+}
+
+/// A crash that the operator asked for, to see what one looks like.
+pub(crate) fn on_request() -> ! {
+    report(
+        "crash",
+        format_args!(
+            "reason: asked for on the console\nbacktrace:{}",
+            Backtrace(crate::boot_memory::frame_pointer())
+        ),
+    );
+    crash()
 }
 
 /// Ends the domain with `SHUTDOWN_crash`. Without Xen beneath, QEMU's `isa-debug-exit` device, if there is one, ends
@@ -97,12 +153,15 @@ impl fmt::Display for Backtrace {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let place = info.location();
-    last_words(format_args!(
-        "\n=== millpond panic ===\nreason: {}\nat: {}:{}\nbacktrace:{}\n=== end of report ===\n",
-        info.message(),
-        place.map_or("?", |place| place.file()),
-        place.map_or(0, |place| place.line()),
-        Backtrace(crate::boot_memory::frame_pointer()),
-    ));
+    report(
+        "panic",
+        format_args!(
+            "reason: {}\nat: {}:{}\nbacktrace:{}",
+            info.message(),
+            place.map_or("?", |place| place.file()),
+            place.map_or(0, |place| place.line()),
+            Backtrace(crate::boot_memory::frame_pointer()),
+        ),
+    );
     crash()
 }

@@ -17,17 +17,28 @@ pub(crate) trait Interface {
     fn turn(&mut self, now: SystemTime) -> Turn;
     fn net(&self) -> Net;
     fn stats(&self) -> netfront::Stats;
+    /// The N of `device/vif/N`.
+    fn handle(&self) -> u32;
 }
 
-impl Interface for Stack<netfront::NetDevice<crate::DomU>> {
+/// A stack over a vif.
+pub(crate) struct Vif {
+    pub(crate) handle: u32,
+    pub(crate) stack: Stack<netfront::NetDevice<crate::DomU>>,
+}
+
+impl Interface for Vif {
     fn turn(&mut self, now: SystemTime) -> Turn {
-        Self::turn(self, now)
+        self.stack.turn(now)
     }
     fn net(&self) -> Net {
-        Self::net(self)
+        self.stack.net()
     }
     fn stats(&self) -> netfront::Stats {
-        self.nic().stats()
+        self.stack.nic().stats()
+    }
+    fn handle(&self) -> u32 {
+        self.handle
     }
 }
 
@@ -43,6 +54,11 @@ pub(crate) fn run(system: &System) -> ! {
         if let Some(reason) = inner.ending.get() {
             inner.end(reason);
         }
+        if crate::suspend::when_due(system) {
+            // The timer was Xen's, and is not set any more.
+            armed = SystemTime(u64::MAX);
+            continue;
+        }
         if !more {
             idle(inner, next, &mut armed);
         }
@@ -57,7 +73,7 @@ fn turn(inner: &Inner) -> (bool, Option<SystemTime>) {
     inner.console.pump(machine);
     let now = machine.now();
     let mut more = false;
-    let mut next = None;
+    let mut next = inner.watchdog.tend(machine, now);
     for interface in inner.interfaces.borrow_mut().iter_mut() {
         let turn = interface.turn(now);
         more |= turn.more;
@@ -68,7 +84,7 @@ fn turn(inner: &Inner) -> (bool, Option<SystemTime>) {
     // What the tasks have asked of xenstore and written to the console goes out before the vCPU sleeps.
     inner.xen.store.pump(machine);
     inner.console.pump(machine);
-    more |= inner.executor.has_work();
+    more |= inner.executor.has_work() || inner.suspending.get().is_some();
     more |= inner.interfaces.borrow().iter().any(|interface| interface.net().has_work());
     (more, earliest(next, inner.timers.next()))
 }

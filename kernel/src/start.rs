@@ -10,8 +10,10 @@ use crate::holes::find_hole;
 use crate::hypercall::{Instruction, xen_is_beneath};
 use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
 use crate::regions::{FreeRegions, PAGE, Region};
+use crate::suspend::Places;
 use crate::system::{Inner, System};
 use crate::timers::Timers;
+use crate::watchdog::Watchdog;
 use crate::{gdt, heap, idt, log_sink, paging, random};
 use alloc::rc::Rc;
 use boot::{BootInfo, RegionKind};
@@ -200,7 +202,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     // Type 2: a vector, delivered without the local APIC, so that there is no EOI to pay for. (hvm/params.h)
     let callback = (2 << 56) | u64::from(idt::UPCALL_VECTOR);
     machine.hvm_set_param(HvmParam::CallbackIrq, callback).map_err(refused("HVM_PARAM_CALLBACK_IRQ"))?;
-    let (store, console, ports) = bring_up_rings(&machine)?;
+    let (store, console, ports, [store_at, console_at]) = bring_up_rings(&machine)?;
     let size = machine.grant_table_size().map_err(refused("GNTTABOP_query_size"))?;
     let nr_frames = size.max_nr_frames.min(MAX_GRANT_FRAMES);
     let window = hole.start.saturating_add(PAGE);
@@ -230,7 +232,16 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         started,
         random: RefCell::new(random),
         ending: Cell::new(None),
+        suspending: Cell::new(None),
+        watchdog: Watchdog::new(config.watchdog),
+        places: Places {
+            shared_info: (Gfn(hole.start / PAGE), shared_info),
+            store: store_at,
+            console: console_at,
+            timer: Cell::new(timer),
+        },
         domid: Cell::new(None),
+        resumes: Cell::new(0),
         memory_bytes,
         config,
     }));
@@ -242,18 +253,23 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     Ok(system)
 }
 
+/// Xenstore and console, their ports, and where their rings are.
+type Rings = (XenStore, Console, [EvtchnPort; 2], [(Gfn, Shared<'static>); 2]);
+
 /// Xenstore's and the console's rings, where Xen put them.
-fn bring_up_rings(machine: &DomU) -> Result<(XenStore, Console, [EvtchnPort; 2]), StartError> {
+fn bring_up_rings(machine: &DomU) -> Result<Rings, StartError> {
     let param = |param: HvmParam| {
         machine.hvm_get_param(param).map_err(|errno| StartError::Xen(param.c_name(), errno))
     };
     let port = |value: u64| EvtchnPort(u32::try_from(value).unwrap_or_default());
-    let store_ring = shared_at(param(HvmParam::StorePfn)? << 12, 4096)?;
+    let ring = |gfn: u64| Ok::<_, StartError>((Gfn(gfn), shared_at(gfn << 12, 4096)?));
+    let store_at = ring(param(HvmParam::StorePfn)?)?;
     let store_port = port(param(HvmParam::StoreEvtchn)?);
-    let console_ring = shared_at(param(HvmParam::ConsolePfn)? << 12, 4096)?;
+    let console_at = ring(param(HvmParam::ConsolePfn)?)?;
     let console_port = port(param(HvmParam::ConsoleEvtchn)?);
-    let store = XenStore::new(store_ring, store_port);
-    Ok((store, Console::new(console_ring, console_port), [store_port, console_port]))
+    let store = XenStore::new(store_at.1, store_port);
+    let console = Console::new(console_at.1, console_port);
+    Ok((store, console, [store_port, console_port], [store_at, console_at]))
 }
 
 /// Says what is wrong with the command line, and ends: a guest with another address than the operator meant is worse

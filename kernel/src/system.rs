@@ -4,7 +4,9 @@ use crate::config::Config;
 use crate::executor::Executor;
 use crate::machine::DomU;
 use crate::run::Interface;
+use crate::suspend::Places;
 use crate::timers::Timers;
+use crate::watchdog::Watchdog;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -38,7 +40,13 @@ pub(crate) struct Inner {
     pub(crate) started: SystemTime,
     pub(crate) random: RefCell<ChaCha20Rng>,
     pub(crate) ending: Cell<Option<ShutdownReason>>,
+    /// When a suspend was asked for.
+    pub(crate) suspending: Cell<Option<SystemTime>>,
+    pub(crate) places: Places,
+    pub(crate) watchdog: Watchdog,
     pub(crate) domid: Cell<Option<u16>>,
+    /// How often the guest went on after a suspend.
+    pub(crate) resumes: Cell<u32>,
     pub(crate) memory_bytes: u64,
 }
 
@@ -151,13 +159,18 @@ impl Inner {
     /// Writes out what the console still holds, for a bounded time, and ends the domain.
     pub(crate) fn end(&self, reason: ShutdownReason) -> ! {
         const PATIENCE_NS: u64 = 2_000_000_000;
-        let deadline = self.xen.machine.now().after(PATIENCE_NS);
+        self.flush(PATIENCE_NS);
+        loop {
+            let _ = self.xen.machine.sched_shutdown(reason);
+        }
+    }
+
+    /// Writes out what the console still holds, for `patience_ns` at most.
+    pub(crate) fn flush(&self, patience_ns: u64) {
+        let deadline = self.xen.machine.now().after(patience_ns);
         while !self.console.is_flushed() && self.xen.machine.now() < deadline {
             self.console.pump(&self.xen.machine);
             self.xen.machine.sched_yield();
-        }
-        loop {
-            let _ = self.xen.machine.sched_shutdown(reason);
         }
     }
 }

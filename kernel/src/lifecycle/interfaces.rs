@@ -1,64 +1,17 @@
-//! The guest's life as xenstore and the toolstack see it: who we are, our interfaces, `control/shutdown`.
+//! The network interfaces that the toolstack gave us: device, stack, and the task that keeps it connected.
+//!
+//! The first is the appliance's. Pools are as large as the command line says, else as the memory allows.
 
 use crate::config::Ip;
+use crate::run::Vif;
 use crate::system::System;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use net::{Addressing, Limits, Stack};
-use xen::hypervisor::ShutdownReason;
-
-/// What there is to do before the appliance's own code runs: learns the domain's number, starts the interfaces.
-pub(crate) async fn prepare(system: &System) {
-    match system.xen().store.read_number::<u16>("domid").await {
-        Ok(domid) => system.0.domid.set(domid),
-        Err(error) => log::warn!("xenstore: {error}"),
-    }
-    let control = system.clone();
-    system.spawn(async move { watch_shutdown(&control).await });
-    let interfaces = system.clone();
-    system.spawn(async move { start_interfaces(&interfaces).await });
-}
-
-/// Obeys `xl shutdown` and `xl reboot`: acknowledges by an empty value, then ends.
-async fn watch_shutdown(system: &System) {
-    let store = &system.xen().store;
-    for feature in ["control/feature-poweroff", "control/feature-reboot"] {
-        // The toolstack may have made the nodes read-only: no harm.
-        if let Err(error) = store.write(feature, "1").await {
-            log::debug!("{feature}: {error}");
-        }
-    }
-    let watch = match store.watch("control/shutdown").await {
-        Ok(watch) => watch,
-        Err(error) => {
-            log::warn!("xl shutdown will not be heard: {error}");
-            return;
-        }
-    };
-    loop {
-        watch.changed().await;
-        let request = store.read_opt("control/shutdown").await.ok().flatten().unwrap_or_default();
-        let reason = match request.as_str() {
-            "" => continue,
-            "poweroff" | "halt" => ShutdownReason::Poweroff,
-            "reboot" => ShutdownReason::Reboot,
-            other => {
-                log::warn!("control/shutdown asks for {other:?}, which this guest cannot do");
-                continue;
-            }
-        };
-        log::info!("control/shutdown: {request}");
-        if let Err(error) = store.write("control/shutdown", "").await {
-            log::warn!("control/shutdown cannot be acknowledged: {error}");
-        }
-        system.shut_down(reason);
-        return;
-    }
-}
 
 /// Brings up the network interfaces that the toolstack gave us.
-async fn start_interfaces(system: &System) {
+pub(super) async fn start(system: &System) {
     let store = &system.xen().store;
     let mut handles: alloc::vec::Vec<u32> = match store.directory("device/vif").await {
         Ok(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
@@ -95,7 +48,7 @@ async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::C
         limits: Limits::default(),
     };
     let stack = Stack::new(device, stack_config, system.now());
-    system.0.interfaces.borrow_mut().push(Box::new(stack));
+    system.0.interfaces.borrow_mut().push(Box::new(Vif { handle, stack }));
     system.0.interface_up.set();
     let sleeper = system.clone();
     system.spawn(async move {

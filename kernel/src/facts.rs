@@ -1,0 +1,136 @@
+//! What tools are told of a guest: nodes of its own directory and their values. Pure.
+//!
+//! | node | value | who looks |
+//! |---|---|---|
+//! | `attr/vif/N/ipv4/0` | the address, without its prefix length | XCP-ng, Xen Orchestra |
+//! | `attr/vif/N/mac/0` | `00:16:3e:…` | XCP-ng |
+//! | `attr/PVAddons/MajorVersion`, `Minor…`, `Micro…`, `Build…` | our version; no 0 for the first | Xen Orchestra |
+//! | `attr/PVAddons/Installed` | `1` | Xen Orchestra |
+//! | `data/os_name`, `os_distro`, `os_uname`, `os_majorver`, `os_minorver` | what runs here | both |
+//! | `data/meminfo_total`, `data/meminfo_free` | KiB | both |
+//!
+//! (`docs/misc/xenstore-paths.pandoc` of Xen, and the schema of XCP-ng's guest agent.) Of `feature/…` nothing is
+//! claimed: a second vif is not taken into use while the guest runs, nor does its memory grow or shrink.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Write;
+
+/// What is to be told of the machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts<'a> {
+    /// The appliance.
+    pub(crate) name: &'a str,
+    /// The kernel's version, `major.minor.micro`.
+    pub(crate) version: &'a str,
+    /// RAM in bytes.
+    pub(crate) memory_bytes: u64,
+    /// Of that, free: in the heap and outside.
+    pub(crate) free_bytes: u64,
+    /// For each vif its number, hardware address and, if it has one, IPv4 address.
+    pub(crate) vifs: &'a [(u32, [u8; 6], Option<core::net::Ipv4Addr>)],
+}
+
+/// Nodes and values, by path.
+pub(crate) type Nodes = BTreeMap<String, String>;
+
+impl Facts<'_> {
+    /// The nodes that tell this.
+    pub(crate) fn nodes(&self) -> Nodes {
+        let mut nodes = Nodes::new();
+        let mut tell = |path: &str, value: String| drop(nodes.insert(path.to_owned(), value));
+        let mut version = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+        let mut part = || version.next().unwrap_or_default();
+        let (major, minor, micro) = (part(), part(), part());
+        tell("attr/PVAddons/Installed", "1".to_owned());
+        // Xen Orchestra takes a guest with 0 here for one without tools.
+        tell("attr/PVAddons/MajorVersion", major.max(1).to_string());
+        tell("attr/PVAddons/MinorVersion", minor.to_string());
+        tell("attr/PVAddons/MicroVersion", micro.to_string());
+        tell("attr/PVAddons/BuildVersion", "0".to_owned());
+        tell("data/os_name", format!("Millpond {} {}", self.version, self.name));
+        tell("data/os_distro", "millpond".to_owned());
+        tell("data/os_majorver", major.to_string());
+        tell("data/os_minorver", minor.to_string());
+        tell("data/os_uname", self.version.to_owned());
+        tell("data/meminfo_total", (self.memory_bytes >> 10).to_string());
+        tell("data/meminfo_free", (self.free_bytes >> 10).to_string());
+        for (number, mac, address) in self.vifs {
+            tell(&format!("attr/vif/{number}/mac/0"), hardware_address(*mac));
+            if let Some(address) = address {
+                tell(&format!("attr/vif/{number}/ipv4/0"), address.to_string());
+            }
+        }
+        nodes
+    }
+}
+
+/// With colons, as xenstore has it.
+fn hardware_address(bytes: [u8; 6]) -> String {
+    let mut text = String::new();
+    for (index, byte) in bytes.iter().enumerate() {
+        let colon = if index == 0 { "" } else { ":" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{colon}{byte:02x}");
+    }
+    text
+}
+
+/// What must be written, and which nodes are to go, so that `told` becomes `now`.
+pub(crate) fn changes<'a>(
+    told: &'a Nodes,
+    now: &'a Nodes,
+) -> (impl Iterator<Item = (&'a String, &'a String)>, impl Iterator<Item = &'a String>) {
+    let written = now.iter().filter(|(path, value)| told.get(*path) != Some(value));
+    let gone = told.keys().filter(|path| !now.contains_key(*path));
+    (written, gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIF: (u32, [u8; 6], Option<core::net::Ipv4Addr>) =
+        (0, [0, 0x16, 0x3e, 0, 0xab, 1], Some(core::net::Ipv4Addr::new(192, 0, 2, 7)));
+
+    fn facts<'a>(vifs: &'a [(u32, [u8; 6], Option<core::net::Ipv4Addr>)]) -> Facts<'a> {
+        Facts { name: "web", version: "0.3.1", memory_bytes: 32 << 20, free_bytes: 20 << 20, vifs }
+    }
+
+    #[test]
+    fn tools_find_what_they_look_for() {
+        let nodes = facts(&[VIF]).nodes();
+        for (path, value) in [
+            ("attr/vif/0/ipv4/0", "192.0.2.7"),
+            ("attr/vif/0/mac/0", "00:16:3e:00:ab:01"),
+            ("attr/PVAddons/MajorVersion", "1"),
+            ("attr/PVAddons/MinorVersion", "3"),
+            ("attr/PVAddons/MicroVersion", "1"),
+            ("attr/PVAddons/BuildVersion", "0"),
+            ("data/os_name", "Millpond 0.3.1 web"),
+            ("data/os_distro", "millpond"),
+            ("data/os_uname", "0.3.1"),
+            ("data/meminfo_total", "32768"),
+            ("data/meminfo_free", "20480"),
+        ] {
+            assert_eq!(nodes.get(path).map(String::as_str), Some(value), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_what_changed_is_written_and_what_went_is_removed() {
+        let (with, without) = (facts(&[VIF]).nodes(), facts(&[(0, VIF.1, None)]).nodes());
+        let (written, gone) = changes(&with, &without);
+        assert_eq!(written.count(), 0);
+        assert_eq!(gone.collect::<alloc::vec::Vec<_>>(), ["attr/vif/0/ipv4/0"]);
+        let (written, gone) = changes(&without, &with);
+        assert_eq!(
+            written.map(|(path, _)| path.as_str()).collect::<alloc::vec::Vec<_>>(),
+            ["attr/vif/0/ipv4/0"]
+        );
+        assert_eq!(gone.count(), 0);
+        assert_eq!(changes(&Nodes::new(), &with).0.count(), with.len());
+    }
+}

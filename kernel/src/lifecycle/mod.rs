@@ -1,0 +1,49 @@
+//! The guest's life as the toolstack sees it: who we are, our interfaces, and what an operator asks for.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `control` | `control/shutdown`, `control/sysrq`: what is asked is acknowledged and done |
+//! | `interfaces` | the network interfaces that the toolstack gave us |
+//! | `agent` | what tools show of a guest: addresses, system, memory |
+//!
+//! Everything here is a task that waits for xenstore or for time, and none of it is in the way of a packet. What
+//! xenstore holds was written by others: it is compared, never believed; a write that is refused costs a debug line.
+
+mod agent;
+mod control;
+mod interfaces;
+
+use crate::system::System;
+
+/// What there is to do before the appliance's own code runs: learns the domain's number, starts what runs beside it.
+pub(crate) async fn prepare(system: &System) {
+    // Before all others: an appliance that reads the console later takes it over.
+    let shell = system.clone();
+    system.spawn(async move { crate::shell::run(&shell).await });
+    introduce(system).await;
+    for request in [control::Request::Shutdown, control::Request::SysRq] {
+        let system = system.clone();
+        system.clone().spawn(async move { control::obey(&system, request).await });
+    }
+    let memory = system.clone();
+    system.spawn(async move { control::keep_memory(&memory).await });
+    let interfaces = system.clone();
+    system.spawn(async move { interfaces::start(&interfaces).await });
+    let agent = system.clone();
+    system.spawn(async move { agent::run(&agent).await });
+}
+
+/// Learns the domain's number, and says which requests are obeyed: at the start, and after a resume.
+pub(crate) async fn introduce(system: &System) {
+    let store = &system.xen().store;
+    match store.read_number::<u16>("domid").await {
+        Ok(domid) => system.0.domid.set(domid),
+        Err(error) => log::warn!("xenstore: {error}"),
+    }
+    for feature in control::FEATURES {
+        // The toolstack may have made the nodes read-only: no harm.
+        if let Err(error) = store.write(feature, "1").await {
+            log::debug!("{feature}: {error}");
+        }
+    }
+}

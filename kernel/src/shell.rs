@@ -1,0 +1,171 @@
+//! The shell of `xl console`: a few words that show what the guest does, and two that end it.
+//!
+//! ```text
+//!   xl console ──► Console::read_line ──► a word ──► text of at most a screen ──► Console::write ──► xl console
+//! ```
+//!
+//! It answers ten commands a second at most; the console keeps 16 lines of input, and drops output that nobody reads,
+//! oldest first. So neither a flood of commands nor an absent reader costs the network more than a moment.
+//!
+//! An appliance that reads the console itself takes it over: the line goes to who asked last, and the shell asked first.
+
+use crate::stats::Snapshot;
+use crate::system::System;
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write;
+use xen::hypervisor::ShutdownReason;
+
+/// The pause after each command.
+const PAUSE_NS: u64 = 100_000_000;
+const HELP: &str = "\
+help      this
+status    name, memory, tasks, events, hypercalls
+net       addresses, packets, drops
+pool      where the pages are
+grants    the grant table
+conns     connections
+tcp       what happened to connections
+log       the last lines of the log
+crash     'crash now' ends the guest with a report, as a fault would
+poweroff  'poweroff now' ends it in order
+";
+
+/// Answers what is typed, for ever.
+pub(crate) async fn run(system: &System) {
+    loop {
+        let line = system.console().read_line().await;
+        let mut words = line.split_ascii_whitespace();
+        let Some(command) = words.next() else { continue };
+        let answer = answer(system, command, words.next() == Some("now"));
+        // What was typed stands before its answer: a terminal in `xl console` does not show it.
+        system.console().write(format!("> {command}\n{answer}").as_bytes());
+        system.sleep(PAUSE_NS).await;
+    }
+}
+
+fn answer(system: &System, command: &str, now: bool) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = match command {
+        "help" | "?" => text.write_str(HELP),
+        "status" => text.write_str(&status(system)),
+        "net" => net(&mut text, &system.stats()),
+        "pool" => pool(&mut text, &system.stats()),
+        "grants" => grants(&mut text, &system.stats()),
+        "conns" => conns(&mut text, &system.stats()),
+        "tcp" => tcp(&mut text, &system.stats()),
+        "log" => log(&mut text),
+        "crash" if now => crate::panic::on_request(),
+        "poweroff" if now => {
+            system.shut_down(ShutdownReason::Poweroff);
+            Ok(())
+        }
+        "crash" | "poweroff" => writeln!(text, "this ends the guest; if you mean it: {command} now"),
+        _ => text.write_str("not known; help names what is\n"),
+    };
+    text
+}
+
+/// The guest in a few lines; `xl sysrq NAME s` prints it too.
+pub(crate) fn status(system: &System) -> String {
+    let all = system.stats();
+    let mut text = format!(
+        "millpond {} {}, domain {}, host {}, up {} s\nmemory {} KiB: heap {} KiB used, {} free; pages {} used, {} free\n",
+        all.version,
+        all.name,
+        all.domid.unwrap_or_default(),
+        system.host(),
+        all.uptime_ns / 1_000_000_000,
+        all.memory_bytes >> 10,
+        all.heap.used >> 10,
+        all.heap.free >> 10,
+        all.pages.taken,
+        all.pages.free,
+    );
+    let _ = writeln!(
+        text,
+        "tasks {}, events {} ({} stray), watches {}, resumed {} times\nhypercalls:{}",
+        all.tasks,
+        all.events_received,
+        all.events_stray,
+        system.xen().store.nr_watches(),
+        system.0.resumes.get(),
+        all.hypercalls.iter().fold(String::new(), |line, (name, count)| format!("{line} {name} {count}")),
+    );
+    text
+}
+
+fn net(text: &mut String, all: &Snapshot) -> core::fmt::Result {
+    for (number, interface) in all.interfaces.iter().enumerate() {
+        let (net, front) = (&interface.net, &interface.frontend);
+        let link = if net.link_up { "up" } else { "down" };
+        write!(text, "{number}: {} {link}, mtu {}, {:?}", net.mac, net.mtu, net.dhcp)?;
+        if let Some(address) = net.address {
+            write!(text, ", {address}")?;
+        }
+        if let Some(gateway) = net.gateway {
+            write!(text, " by {gateway}")?;
+        }
+        writeln!(text, "\n   in  {} packets, {} bytes", front.rx.packets, front.rx.bytes)?;
+        writeln!(text, "   out {} packets, {} bytes", front.tx.packets, front.tx.bytes)?;
+        write!(text, "   connected {} times; dropped:", front.device.connects)?;
+        for (reason, count) in net.counters.drops().filter(|(_, count)| *count > 0) {
+            write!(text, " {} {count}", reason.name())?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+fn pool(text: &mut String, all: &Snapshot) -> core::fmt::Result {
+    for (number, interface) in all.interfaces.iter().enumerate() {
+        let front = &interface.frontend;
+        for (name, pool) in [("rx", &front.rx_pool), ("tx", &front.tx_pool)] {
+            writeln!(
+                text,
+                "{number} {name}: {} pages of at most {}: {} free, {} in the ring, {} lent, {} quarantined",
+                pool.total, pool.max, pool.free, pool.in_ring, pool.lent, pool.quarantined
+            )?;
+        }
+        if front.mismatch.is_some() {
+            writeln!(text, "{number}: the pages do not add up")?;
+        }
+    }
+    Ok(())
+}
+
+fn grants(text: &mut String, all: &Snapshot) -> core::fmt::Result {
+    let grants = &all.grants;
+    writeln!(
+        text,
+        "issued {}, ended {}, quarantined {}, free entries {}",
+        grants.issued, grants.ended, grants.quarantined, grants.free
+    )
+}
+
+fn conns(text: &mut String, all: &Snapshot) -> core::fmt::Result {
+    for (number, interface) in all.interfaces.iter().enumerate() {
+        let net = &interface.net;
+        writeln!(
+            text,
+            "{number}: tcp {} ({} half open), {} in time-wait, {} listeners, {} udp sockets, {} timers",
+            net.connections, net.half_open, net.time_wait, net.listeners, net.udp_sockets, net.timers
+        )?;
+    }
+    Ok(())
+}
+
+fn tcp(text: &mut String, all: &Snapshot) -> core::fmt::Result {
+    for interface in &all.interfaces {
+        for (name, count) in interface.net.counters.iter().filter(|(_, count)| *count > 0) {
+            writeln!(text, "{name:20} {count}")?;
+        }
+    }
+    Ok(())
+}
+
+fn log(text: &mut String) -> core::fmt::Result {
+    crate::log_sink::recent(usize::MAX, |line| text.push_str(&format!("{line}\n")));
+    Ok(())
+}
