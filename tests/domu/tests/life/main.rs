@@ -1,0 +1,50 @@
+//! The guest as a citizen: what tools see of it, what it does for an operator, and what it leaves when it breaks.
+//!
+//! A program of its own beside `xen`: these are the tests of the toolstack's side.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::std_instead_of_core,
+    reason = "a program of the host: the standard library, and numbers far from overflow"
+)]
+
+mod commands;
+mod crash;
+mod save;
+mod shell;
+mod tools;
+
+use bed::{Bed, Domain};
+use domu_tests::Outcome;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A small guest: less to save, less to restore.
+const SMALL_MIB: u32 = 16;
+
+/// Waits until a node below the domain's directory has a value that fits.
+fn node(bed: &Bed, domid: u32, path: &str, fits: impl Fn(&str) -> bool, limit: Duration) -> Outcome<String> {
+    let key = format!("/local/domain/{domid}/{path}");
+    let began = Instant::now();
+    let mut last = None;
+    while began.elapsed() < limit {
+        last = bed.xenstore_read(&key).ok();
+        if let Some(value) = last.take_if(|value| fits(value)) {
+            return Ok(value);
+        }
+        sleep(Duration::from_millis(200));
+    }
+    Err(format!("{key} is {last:?} after {limit:?}").into())
+}
+
+/// Runs an `xl` command that must succeed; what it printed.
+fn xl(bed: &Bed, command: &str) -> Outcome<String> {
+    let output = bed.dom0(&format!("xl {command}"))?;
+    if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }
+}
+
+/// Types a line on a guest's console and waits for something in the answer.
+fn ask(domain: &Domain, line: &str, answer: &str) -> Outcome<String> {
+    domain.send_line(line)?;
+    Ok(domain.wait_for_next(answer, domu_tests::SOON)?)
+}

@@ -1,0 +1,62 @@
+//! The shell on the console: every command answers, and a flood of input or of log costs no traffic.
+
+use crate::{SMALL_MIB, ask};
+use bed::run_test;
+use domu_tests::guest::{Guest, config};
+use domu_tests::http::Connection;
+use domu_tests::{Outcome, SOON};
+use std::time::Duration;
+
+#[test]
+fn every_command_of_the_shell_answers() {
+    run_test("every_command_of_the_shell_answers", |bed| -> Outcome {
+        let guest = Guest::create(bed, &config("web", "talker", "")?.memory_mib(SMALL_MIB))?;
+        let domain = &guest.domain;
+        for (command, answer) in [
+            ("help", "poweroff  'poweroff now' ends it in order"),
+            ("status", "hypercalls: evtchn_send "),
+            ("net", "10.0.2.15/24 by 10.0.2.2"),
+            ("pool", "0 tx: "),
+            ("grants", "quarantined 0, free entries "),
+            ("conns", "tcp 0 (0 half open), "),
+            ("tcp", "turns "),
+            ("log", "DHCP lease "),
+            ("crash", "if you mean it: crash now"),
+            ("poweroff", "if you mean it: poweroff now"),
+            ("sudo rm -rf /", "not known; help names what is"),
+        ] {
+            ask(domain, command, answer)?;
+        }
+        domain.send_line("poweroff now")?;
+        domain.wait_gone(SOON)?;
+        assert_eq!(domain.shutdown_reason()?, Some(0));
+        Ok(())
+    });
+}
+
+#[test]
+fn flood_of_input_costs_no_traffic() {
+    run_test("flood_of_input_costs_no_traffic", |bed| -> Outcome {
+        let guest = Guest::create(bed, &config("web", "flooded", "log=debug")?.memory_mib(SMALL_MIB))?;
+        let mut connection = Connection::open(guest.tcp(80)?)?;
+        assert_eq!(connection.get("/healthz")?.status, 200);
+        let id = guest.domain.domid();
+        // Endless lines from the other end of the console, answers, and nobody who reads them.
+        let flood = format!(
+            "pty=$(xenstore-read /local/domain/{id}/console/tty)
+             (timeout 10 sh -c 'while :; do echo log; echo status; echo -e \"\\033[2Jnonsense\"; done' > $pty; true) \
+                 > /dev/null 2>&1 &
+             sleep 1; echo started"
+        );
+        assert!(bed.dom0(&flood)?.stdout.contains("started"));
+        for _ in 0..20 {
+            assert_eq!(connection.get("/healthz")?.status, 200);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::thread::sleep(Duration::from_secs(10));
+        guest.domain.send_line("")?;
+        ask(&guest.domain, "grants", "quarantined 0")?;
+        assert_eq!(connection.get("/healthz")?.status, 200);
+        Ok(())
+    });
+}
