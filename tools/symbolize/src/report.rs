@@ -1,0 +1,93 @@
+//! Finds the reports in a console log.
+
+/// What a report says of the place where it happened.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Kind and reason.
+    pub(crate) title: String,
+    /// The build id, in hexadecimal digits.
+    pub(crate) build: String,
+    /// Where it happened first, then the return addresses, the innermost first.
+    pub(crate) addresses: Vec<Address>,
+}
+
+/// An address of the image's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// Of the instruction itself.
+    At(u64),
+    /// Where a call returns to: the call is what stands before.
+    Return(u64),
+}
+
+impl Address {
+    /// The address as the report has it.
+    pub(crate) const fn shown(self) -> u64 {
+        match self {
+            Self::At(address) | Self::Return(address) => address,
+        }
+    }
+
+    /// An address within the instruction that is meant.
+    pub(crate) const fn inside(self) -> u64 {
+        match self {
+            Self::At(address) => address,
+            Self::Return(address) => address.saturating_sub(1),
+        }
+    }
+}
+
+impl Report {
+    /// Every report of a log that is whole as far as it matters here.
+    pub(crate) fn all(log: &str) -> Vec<Self> {
+        let mut parts = log.split("=== millpond ");
+        // What stands before the first is no report.
+        parts.next();
+        parts.filter_map(Self::one).collect()
+    }
+
+    fn one(text: &str) -> Option<Self> {
+        let text = text.split("=== end of report ===").next()?;
+        let kind = text.split(" ===").next()?.trim();
+        let line = |begin: &str| text.lines().find_map(|line| line.trim().strip_prefix(begin)).map(str::trim);
+        let build = line("build:")?.to_owned();
+        let title = format!("{kind}: {}", line("reason:").unwrap_or("no reason"));
+        let mut addresses = Vec::new();
+        if let Some(rip) = text.split_whitespace().skip_while(|word| *word != "rip:").nth(1) {
+            addresses.extend(hex(rip).map(Address::At));
+        }
+        let trace = line("backtrace:").unwrap_or_default();
+        addresses.extend(trace.split_whitespace().filter_map(hex).map(Address::Return));
+        Some(Self { title, build, addresses })
+    }
+}
+
+fn hex(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Report};
+
+    #[test]
+    fn reports_are_found_among_other_lines() {
+        let log = "[ 0.1] INFO  kernel: hello\r\n\r\n=== millpond exception ===\r\nreason: page fault (vector 14)\r\n\
+                   address: 0x8 rip: 0x101234 rsp: 0x0 rflags: 0x2\r\nbacktrace: 0x105555 0x106666\r\n\
+                   build: abcd\r\nlog:\r\n  x\r\n=== end of report ===\r\n\
+                   === millpond panic ===\nreason: boom\nbacktrace: 0x107777\nbuild: ef01\n";
+        let reports = Report::all(log);
+        assert_eq!(reports.len(), 2);
+        assert_eq!(reports[0].title, "exception: page fault (vector 14)");
+        assert_eq!(reports[0].build, "abcd");
+        let trace = [Address::At(0x10_1234), Address::Return(0x10_5555), Address::Return(0x10_6666)];
+        assert_eq!(reports[0].addresses, trace);
+        assert_eq!((reports[1].build.as_str(), reports[1].addresses.len()), ("ef01", 1));
+    }
+
+    #[test]
+    fn logs_without_a_report_have_none() {
+        assert_eq!(Report::all(""), []);
+        assert_eq!(Report::all("=== millpond panic ===\nno build here"), []);
+    }
+}
