@@ -83,5 +83,8 @@ bench-xen: image ## the same on real Xen: build/bench/xen.tsv, xen.html; BENCH='
 	@$(SAY) 'counting on real Xen; each figure comes as soon as it is known'
 	@$(CARGO) run --quiet --release -p bench --bin bench -- --plugin $(BENCH)
 
+symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log
+	@$(CARGO) run --quiet -p symbolize -- $(or $(LOG),$(error LOG= names the log with the report))
+
 clean: ## remove everything that was built
 	@rm -rf build $(TARGET_DIR)
