@@ -34,10 +34,12 @@ if ! command -v cargo >/dev/null; then
     echo "setup: cargo is missing; install Rust 1.95 or newer with rustup" >&2
     exit 1
 fi
-if command -v rustup >/dev/null; then
-    # rust-toolchain.toml names the toolchain, its components and the target; rustup installs what is missing.
-    if ! rustup target list --installed 2>/dev/null | grep -q '^x86_64-unknown-none$'; then
-        echo "== setup: adding the Rust target x86_64-unknown-none"
-        rustup target add x86_64-unknown-none
+# rust-toolchain.toml names the toolchain and the target; not every rustup installs them by itself.
+if ! test -d "$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-none"; then
+    if ! command -v rustup >/dev/null; then
+        echo "setup: the Rust target x86_64-unknown-none is missing; install Rust 1.95 or newer with rustup" >&2
+        exit 1
     fi
+    echo "== setup: adding the Rust target x86_64-unknown-none"
+    rustup target add x86_64-unknown-none
 fi
