@@ -103,7 +103,7 @@ fn idle(inner: &Inner, next: Option<SystemTime>, armed: &mut SystemTime) {
     if inner.xen.events.has_pending() {
         return;
     }
-    if inner.rung.take() {
+    if inner.rung.borrow().take() {
         // Set anew even if our clock says that the time is yet to come: it may be behind the one that Xen's timer went
         // by, which is another processor's.
         *armed = SystemTime(0);

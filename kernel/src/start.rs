@@ -213,9 +213,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     let timer = machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).map_err(refused("VIRQ_TIMER"))?;
     let rung = events.listen(timer);
     // These signals are not waited for: the loop looks at everything after each event.
-    for port in ports {
-        events.listen(port);
-    }
+    ports.into_iter().for_each(|port| drop(events.listen(port)));
     let xen = Rc::new(Xen { machine, grants, events, store });
     let (random, hardware_seed) = random::generator();
     let parsed = Config::parse(info.cmdline());
@@ -226,7 +224,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         console,
         executor: Executor::new(),
         timers: Timers::default(),
-        rung,
+        rung: RefCell::new(rung),
         interfaces: RefCell::default(),
         interface_up: Signal::new(),
         started,

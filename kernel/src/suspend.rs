@@ -119,9 +119,10 @@ fn resume(inner: &Inner) -> Result<&'static str, (&'static str, Errno)> {
     } else {
         registered.map_err(refused("VCPUOP_register_vcpu_info"))?;
     }
-    for port in kept {
+    for port in [store, console] {
         xen.events.listen(port);
     }
+    *inner.rung.borrow_mut() = xen.events.listen(places.timer.get());
     inner.console.reconnect(places.console.1, console);
     xen.store.reconnect(places.store.1, store);
     Ok(if same { "the same domain" } else { "a new domain" })

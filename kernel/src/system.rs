@@ -34,7 +34,7 @@ pub(crate) struct Inner {
     pub(crate) executor: Executor,
     pub(crate) timers: Timers,
     /// Set when Xen's timer has rung.
-    pub(crate) rung: Rc<Signal>,
+    pub(crate) rung: RefCell<Rc<Signal>>,
     pub(crate) interfaces: RefCell<Vec<Box<dyn Interface>>>,
     pub(crate) interface_up: Signal,
     pub(crate) started: SystemTime,
