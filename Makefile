@@ -7,11 +7,11 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p xen -p netfront -p net -p datafront -p kernel -p web -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p xen-sim -p host-tests -p abi-tests
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup image guests run test test-host test-model test-abi test-bed check fmt lint doc rules bench bench-xen clean
+.PHONY: help setup image guests push run test test-host test-model test-abi test-bed check fmt lint doc rules bench bench-xen clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -33,6 +33,11 @@ guests: image ## build the guests that only tests run
 	@$(CARGO) build --release $(BARE) $(addprefix -p ,$(GUESTS))
 	@for guest in $(GUESTS); do strip -o build/$$guest.elf $(TARGET_DIR)/$(TARGET)/release/$$guest; done
 
+push: setup ## build dom0's end of datafront: build/push, which needs nothing but Xen's tools
+	@$(SAY) 'building push'
+	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push
+	@mkdir -p build && strip -o build/push $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/push
+
 run: image ## boot real Xen in QEMU, start the web appliance, page on http://127.0.0.1:8080
 	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
 	@$(CARGO) run --quiet --release -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
@@ -53,9 +58,9 @@ test-abi: setup ## layouts compared with C compiled against Xen's public headers
 	@$(SAY) 'layouts against Xen'\''s headers'
 	@$(CARGO) test --quiet -p abi-tests
 
-test-bed: guests ## tests on real Xen in QEMU
+test-bed: guests push ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'
-	@$(CARGO) test --release -p bed -p domu-tests -- --test-threads=1 --nocapture
+	@$(CARGO) test --release -p bed -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
 
 check: setup fmt lint doc rules ## format, lints, documentation, who imports whom, unsafe budget
 
@@ -66,7 +71,7 @@ fmt: setup
 lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
-	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests --lib --tests -- -D warnings
+	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests --lib --tests -- -D warnings
 	@$(CARGO) clippy --quiet -p bed --bins -- -D warnings
 
 doc: setup
