@@ -46,7 +46,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 #define BLOCKS (1u << 18)
 enum { ENDS_WITH_VMRUN = 1, ENDS_WITH_VMMCALL = 2, IS_XEN = 4, ENDS_WITH_HLT = 8 };
 struct block {
-    uint64_t address, instructions, flags, runs;
+    uint64_t address, instructions, flags, runs, exits;
 };
 struct counters {
     uint64_t xen, dom0, domu, exits, vmmcalls, hlts, lost;
@@ -56,6 +56,8 @@ struct counters {
 
 static struct counters *counters;
 static bool guest_is_in;
+/* The guest's block that ran last: where it was when it left. */
+static struct block *last;
 
 /* One processor, one thread: nothing here is run twice at a time. */
 static void run(unsigned int vcpu, void *data)
@@ -63,7 +65,11 @@ static void run(unsigned int vcpu, void *data)
     struct block *block = data;
     (void)vcpu;
     if (block->flags & IS_XEN) {
-        counters->exits += guest_is_in;
+        if (guest_is_in) {
+            counters->exits++;
+            if (last)
+                last->exits++;
+        }
         guest_is_in = block->flags & ENDS_WITH_VMRUN;
         counters->xen += block->instructions;
     } else if (guest_is_in) {
@@ -71,6 +77,7 @@ static void run(unsigned int vcpu, void *data)
         counters->vmmcalls += (block->flags & ENDS_WITH_VMMCALL) != 0;
         counters->hlts += (block->flags & ENDS_WITH_HLT) != 0;
         block->runs++;
+        last = block;
     } else {
         counters->dom0 += block->instructions;
     }

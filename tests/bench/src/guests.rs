@@ -183,7 +183,7 @@ fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
         head -c 1024 /dev/zero | tr '\\0' x > /www/1k
         echo 'nobody:x:65534:65534:nobody:/:/bin/false' > /etc/passwd
         echo 'nogroup:x:65534:' > /etc/group
-        nginx -c /etc/bench.conf && echo 'bench: serving'
+        /usr/sbin/nginx -c /etc/bench.conf && echo 'bench: serving'
         bed-agent echo 7";
     let guest = Linux::new("linux").address(address).script(script);
     let guest = SERVERS.iter().fold(guest, |guest, name| guest.package(name));

@@ -1,6 +1,7 @@
 //! A page with the figures as bars. It is self-contained: no script, no font, nothing to fetch.
 
 use crate::guests::Side;
+use crate::profile::Function;
 use crate::report::{MAIN, Row, figure, median, spread};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
@@ -49,15 +50,17 @@ fn section(row: &Row) -> String {
 fn details(row: &Row) -> String {
     let cells = |line: &String| line.split('\t').map(|cell| format!("<td>{cell}")).collect::<String>();
     let lines: String = row.lines().iter().map(|line| format!("<tr>{}", cells(line))).collect();
-    let listed = |(function, count): &(String, f64)| {
-        let function = function.replace('&', "&amp;").replace('<', "&lt;");
-        format!("<tr><td>{function}<td>{}", figure(*count))
+    let listed = |function: &Function| {
+        let name = function.name.replace('&', "&amp;").replace('<', "&lt;");
+        format!("<tr><td>{name}<td>{}<td>{}", figure(function.instructions), figure(function.exits))
     };
     let profile: String = row.profile.iter().map(listed).collect();
     let profile = if profile.is_empty() {
         profile
     } else {
-        format!("<details><summary>our guest by function</summary><table>{profile}</table></details>")
+        format!(
+            "<details><summary>our guest by function: instructions, VM exits</summary><table>{profile}</table></details>"
+        )
     };
     format!("<details><summary>all figures</summary><table>{lines}</table></details>{profile}")
 }

@@ -12,7 +12,7 @@ use std::process::Command;
 
 /// Numbers before the blocks, and a block's numbers: as in `count.c`.
 const HEAD: usize = 16;
-const BLOCK: usize = 4;
+const BLOCK: usize = 5;
 /// Bytes of a number.
 const WORD: usize = 8;
 
@@ -33,8 +33,17 @@ pub(crate) struct Reading {
     vmmcalls: u64,
     hlts: u64,
     lost: u64,
-    /// Instructions of the guest by the address and length of their block.
-    blocks: HashMap<(u64, u64), u64>,
+    /// Of the guest, by the address and length of the block.
+    blocks: HashMap<(u64, u64), Block>,
+}
+
+/// What was counted of a block of code.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Block {
+    /// Instructions that ran in it.
+    pub(crate) instructions: u64,
+    /// VM exits after which it was the block that had begun last.
+    pub(crate) exits: u64,
 }
 
 impl Plugin {
@@ -69,10 +78,12 @@ impl Plugin {
         };
         let mut reading = Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, blocks: HashMap::new() };
         for block in blocks.chunks_exact(BLOCK) {
-            if let &[address, instructions, _, runs] = block
+            if let &[address, instructions, _, runs, exits] = block
                 && runs > 0
             {
-                *reading.blocks.entry((address, instructions)).or_default() += runs * instructions;
+                let block = reading.blocks.entry((address, instructions)).or_default();
+                block.instructions += runs * instructions;
+                block.exits += exits;
             }
         }
         Ok(reading)
@@ -86,9 +97,11 @@ fn word(bytes: &[u8]) -> u64 {
 impl Reading {
     /// What was counted since another reading.
     pub(crate) fn since(&self, before: &Self) -> Self {
-        let change = |(key, after): (&(u64, u64), &u64)| {
-            let change = after - before.blocks.get(key).copied().unwrap_or_default();
-            (change > 0).then_some((*key, change))
+        let change = |(key, after): (&(u64, u64), &Block)| {
+            let before = before.blocks.get(key).copied().unwrap_or_default();
+            let instructions = after.instructions - before.instructions;
+            let exits = after.exits - before.exits;
+            (instructions > 0).then_some((*key, Block { instructions, exits }))
         };
         Self {
             xen: self.xen - before.xen,
@@ -115,8 +128,8 @@ impl Reading {
         ]
     }
 
-    /// Instructions by the address where their block begins.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.blocks.iter().map(|((address, _), instructions)| (*address, *instructions))
+    /// The blocks by the address where each begins.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (u64, Block)> + '_ {
+        self.blocks.iter().map(|((address, _), block)| (*address, *block))
     }
 }

@@ -10,8 +10,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Functions that are listed.
+/// Functions that are listed for their instructions.
 const LISTED: usize = 30;
+/// VM exits a unit for which a function is listed in any case.
+const EXITS: f64 = 0.01;
+
+/// What a function of the guest took, a unit.
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) instructions: f64,
+    /// VM exits in it, for whatever reason.
+    pub(crate) exits: f64,
+}
 
 /// The functions of an image, by address.
 #[derive(Debug)]
@@ -39,16 +50,26 @@ impl Symbols {
         self.functions.range(..=address).next_back().map_or("?", |(_, name)| name)
     }
 
-    /// The functions that took most, with their instructions a unit.
-    pub(crate) fn top(&self, reading: &Reading, units: f64) -> Vec<(String, f64)> {
-        let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
-        for (address, instructions) in reading.addresses() {
-            *sums.entry(self.name(address)).or_default() += instructions as f64 / units;
+    /// The functions that took most, and those that the guest was in at a VM exit.
+    pub(crate) fn top(&self, reading: &Reading, units: f64) -> Vec<Function> {
+        let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (address, block) in reading.addresses() {
+            let sum = sums.entry(self.name(address)).or_default();
+            sum.0 += block.instructions as f64 / units;
+            sum.1 += block.exits as f64 / units;
         }
-        let mut sums: Vec<(String, f64)> =
-            sums.into_iter().map(|(name, sum)| (name.to_owned(), sum)).collect();
-        sums.sort_by(|a, b| b.1.total_cmp(&a.1));
-        sums.truncate(LISTED);
+        let function = |(name, (instructions, exits)): (&str, (f64, f64))| Function {
+            name: name.to_owned(),
+            instructions,
+            exits,
+        };
+        let mut sums: Vec<Function> = sums.into_iter().map(function).collect();
+        sums.sort_by(|a, b| b.instructions.total_cmp(&a.instructions));
+        let mut place = 0;
+        sums.retain(|function| {
+            place += 1;
+            place <= LISTED || function.exits >= EXITS
+        });
         sums
     }
 }

@@ -4,6 +4,7 @@
 //! less. `spread` lines say how far the repeats lie apart, as a part of the median.
 
 use crate::guests::Side;
+use crate::profile::Function;
 use crate::{Outcome, html};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,7 @@ pub(crate) struct Row {
     /// What was counted a unit, a repeat each, by name and side.
     figures: BTreeMap<(String, Side), Vec<f64>>,
     /// Where our guest's instructions went, by function, a unit.
-    pub(crate) profile: Vec<(String, f64)>,
+    pub(crate) profile: Vec<Function>,
 }
 
 impl Row {
@@ -75,18 +76,23 @@ pub(crate) fn keep(rows: &[Row]) -> Outcome {
     let lines: Vec<String> = rows.iter().flat_map(Row::lines).collect();
     fs::write(folder.join("xen.tsv"), format!("name\tours\tlinux\tratio\n{}\n", lines.join("\n")))?;
     fs::write(folder.join("xen.html"), html::page(rows))?;
-    let profiles: String = rows
-        .iter()
-        .flat_map(|row| {
-            row.profile
-                .iter()
-                .map(|(function, count)| format!("{}\t{}\t{function}\n", row.name, figure(*count)))
-        })
-        .collect();
+    let profiles: String = rows.iter().map(profile).collect();
     if !profiles.is_empty() {
-        fs::write(folder.join("profile.tsv"), format!("workload\tinstructions\tfunction\n{profiles}"))?;
+        fs::write(
+            folder.join("profile.tsv"),
+            format!("workload\tinstructions\texits\tfunction\n{profiles}"),
+        )?;
     }
     Ok(())
+}
+
+/// A line a function.
+fn profile(row: &Row) -> String {
+    let line = |function: &Function| {
+        let (instructions, exits) = (figure(function.instructions), figure(function.exits));
+        format!("{}\t{instructions}\t{exits}\t{}\n", row.name, function.name)
+    };
+    row.profile.iter().map(line).collect()
 }
 
 /// The middle of the values.

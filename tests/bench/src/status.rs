@@ -26,8 +26,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("packets_sent", "/packets/sent"),
     ("copied_packets", "/interfaces/0/rx/copied_packets"),
     ("copied_bytes", "/interfaces/0/rx/copied_bytes"),
-    ("stack_turns", "/stack/turns"),
-    ("socket_visits", "/stack/socket_visits"),
+    ("stack_turns", "/interfaces/0/stack/turns"),
+    ("socket_visits", "/interfaces/0/stack/socket_visits"),
 ];
 
 /// Reads the counters now.

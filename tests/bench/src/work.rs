@@ -2,6 +2,7 @@
 
 use crate::guests::{PER_SECOND, Pond, Service, Side};
 use crate::plugin::{Plugin, Reading};
+use crate::profile::Function;
 use crate::report::Row;
 use crate::status::{self, Counts};
 use crate::{Arguments, Outcome};
@@ -87,7 +88,7 @@ pub(crate) fn measure(pond: &Pond, workload: &Workload, repeats: u32) -> Outcome
 }
 
 /// The functions that took most; without symbols of the image that runs, none, and a note that says why.
-fn profile(pond: &Pond, service: Service, reading: &Reading, units: f64) -> Vec<(String, f64)> {
+fn profile(pond: &Pond, service: Service, reading: &Reading, units: f64) -> Vec<Function> {
     match pond.symbols(service) {
         Ok(symbols) => symbols.top(reading, units),
         Err(error) => {
