@@ -11,7 +11,15 @@ HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p we
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup image guests push run test test-host test-model test-abi test-bed check fmt lint doc rules bench bench-xen clean
+FUZZ         := rx tx xenstore boot pool
+FUZZ_SECONDS ?= 60
+FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
+# What cargo-fuzz sets: a counter at every edge, comparisons shown to the fuzzer, AddressSanitizer.
+FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
+    -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
+    -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
+
+.PHONY: help setup image guests push run test test-host test-model test-abi test-bed fuzz check fmt lint doc rules bench bench-xen clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -61,6 +69,16 @@ test-abi: setup ## layouts compared with C compiled against Xen's public headers
 test-bed: guests push ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'
 	@$(CARGO) test --release -p bed -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
+
+fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
+	@$(SAY) 'building the fuzz targets'
+	@cd tests/fuzz && $(CARGO) run --quiet -p seeds -- corpus
+	@cd tests/fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' $(CARGO) +nightly build --quiet --release --target x86_64-unknown-linux-gnu --bins
+	@mkdir -p tests/fuzz/artifacts
+	@cd tests/fuzz && for target in $(FUZZ); do \
+	    $(SAY) "fuzzing $$target for $(FUZZ_SECONDS) s" && \
+	    $(FUZZ_DIR)/$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=artifacts/$$target- corpus/$$target || exit 1; done
 
 check: setup fmt lint doc rules ## format, lints, documentation, who imports whom, unsafe budget
 

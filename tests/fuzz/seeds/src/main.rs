@@ -1,0 +1,136 @@
+//! Writes the inputs that fuzzing begins with, a folder for each target, in the forms that the heads of the targets
+//! describe. Usage: `seeds FOLDER`.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::{fs, io};
+
+/// Inputs of one target: a name each.
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// A record of kind 0 of `rx`: an honest frame.
+fn honest(frame: &[u8]) -> Vec<u8> {
+    let mut record = vec![0];
+    record.extend((frame.len() as u16).to_le_bytes());
+    record.extend(frame);
+    record
+}
+
+/// A question for the address of 10.0.0.1.
+fn arp() -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 9]);
+    frame.extend([10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1]);
+    frame
+}
+
+/// An echo request to 10.0.0.1, with its checksums.
+fn ping() -> Vec<u8> {
+    let mut frame = vec![0x00, 0x16, 0x3e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0];
+    frame.extend([0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0x66, 0xd6, 10, 0, 0, 9, 10, 0, 0, 1]);
+    frame.extend([8, 0, 0xf7, 0xfd, 0, 1, 0, 1]);
+    frame
+}
+
+fn rx() -> Seeds {
+    let spoilt = |id: u16, offset: u16, flags: u16, status: u16| {
+        let mut input = vec![0, 1];
+        input.extend([id, offset, flags, status].iter().flat_map(|short| short.to_le_bytes()));
+        input.extend(&honest(&ping())[1..]);
+        input.extend([9, 9]);
+        input
+    };
+    let mut talk = vec![0];
+    for frame in [arp(), ping()] {
+        talk.extend(honest(&frame));
+        talk.extend([9, 9]);
+    }
+    let untrusted = [&[1_u8][..], &talk[1..]].concat();
+    vec![
+        ("talk", talk),
+        ("untrusted", untrusted),
+        ("id", spoilt(1, 0, 0, 0)),
+        ("bounds", spoilt(0, 4095, 0, 0)),
+        ("more", spoilt(0, 0, 4, 0)),
+        ("extra", spoilt(0, 0, 8, 0)),
+        ("status", spoilt(0, 0, 0, 0xffff)),
+        ("slot", vec![0, 2, 0, 0, 0, 0, 8, 0, 60, 0, 2, 1, 0, 0xb4, 5, 1, 0, 0, 0, 9]),
+        ("index", vec![0, 3, 1, 1, 0, 0, 9, 9]),
+    ]
+}
+
+fn tx() -> Seeds {
+    let start = |first: u32, rest: &[u8]| [&words(&[first])[..], rest].concat();
+    vec![
+        ("sent", start(0, &[0, 60, 0, 0, 200, 0, 9, 2, 0, 2, 1, 9])),
+        ("swapped", start(u32::MAX - 1, &[0, 60, 0, 0, 60, 0, 0, 60, 0, 9, 2, 2, 2, 0, 2, 1, 9])),
+        ("twice", start(0, &[0, 60, 0, 0, 60, 0, 9, 2, 0, 2, 0, 9])),
+        ("range", start(0, &[0, 60, 0, 9, 1, 0, 1, 0, 0, 9])),
+        ("null", start(0, &[0, 60, 0, 9, 1, 0, 0, 1, 0, 9])),
+        ("status", start(0, &[0, 60, 0, 9, 1, 0, 0, 0xff, 0xff, 9])),
+        ("index", start(0, &[0, 60, 0, 9, 3, 2, 0, 0, 0, 9])),
+        ("event", start(0, &[4, 0, 0, 0, 0x80, 0, 60, 0, 9])),
+    ]
+}
+
+fn xenstore() -> Seeds {
+    // Types: 1 directory, 2 read, 4 watch, 11 write, 15 watch event, 16 error. The first request has the id 1.
+    vec![
+        ("read", vec![3, 0, 9, 1, 2, 1, 2, b'o', b'k', 9, 9]),
+        ("directory", vec![3, 1, 9, 1, 1, 1, 4, b'a', 0, b'b', 0, 9, 9]),
+        ("write", vec![3, 2, 9, 1, 11, 1, 3, b'O', b'K', 0, 9, 9]),
+        ("error", vec![3, 0, 9, 1, 16, 1, 7, b'E', b'N', b'O', b'E', b'N', b'T', 0, 9, 9]),
+        ("watch", vec![3, 3, 9, 1, 4, 1, 3, b'O', b'K', 0, 9, 1, 15, 0, 4, b'a', 0, b'1', 0, 9, 9]),
+        ("stray", vec![1, 2, 77, 2, b'o', b'k', 9]),
+        ("long", [&[3, 0, 9, 0, 16][..], &words(&[2, 1, 0, 4097]), &[9]].concat()),
+        ("index", vec![3, 0, 2, 3, 1, 8, 0, 0, 9, 9]),
+    ]
+}
+
+fn boot() -> Seeds {
+    let mut pvh = words(&[0x336e_c578, 1, 0, 0, 0, 0, 4096 + 128, 0, 0, 0, 4096 + 64, 0, 1, 0]);
+    pvh.resize(64, 0);
+    pvh.extend(words(&[0, 0, 32 << 20, 0, 1, 0]));
+    pvh.resize(128, 0);
+    pvh.extend(b"ip=192.0.2.1/24 gw=192.0.2.254 pool.rx=64\0");
+    let mut multiboot = words(&[104, 0, 1, 16]);
+    multiboot.extend(b"ip=dhcp\0");
+    multiboot.extend(words(&[6, 64, 24, 0]));
+    multiboot.extend(words(&[0, 0, 0x200_0000, 0, 1, 0, 0xfeff_8000, 0, 0x8000, 0, 2, 0]));
+    multiboot.extend(words(&[0, 8]));
+    let line =
+        b"\x02ip=10.0.0.1/24 gw=10.0.0.2 dns=10.0.0.3,10.0.0.4 host=pond log=debug pool.threshold=0 app.x=1";
+    vec![
+        ("pvh", [&[0][..], &pvh].concat()),
+        ("multiboot2", [&[1][..], &multiboot].concat()),
+        ("line", line.to_vec()),
+        ("wrong", b"\x02ip=300.1.1.1/99 pool.rx=9999999 nonsense =".to_vec()),
+    ]
+}
+
+fn pool() -> Seeds {
+    vec![
+        ("around", vec![0, 0, 0, 1, 0, 1, 0, 1, 0]),
+        ("grow", [&[0; 40][..], &[2], &[0; 32], &[2, 5, 2, 3, 9, 4, 4, 4]].concat()),
+        ("kept", vec![6, 0, 6, 3, 6, 9, 8, 1, 0, 0, 7, 0, 8, 2, 8, 0]),
+        ("shrink", vec![3, 20, 0, 0, 4, 4, 8, 0]),
+    ]
+}
+
+fn main() -> io::Result<()> {
+    let folder = std::env::args().nth(1).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
+    let targets = [("rx", rx()), ("tx", tx()), ("xenstore", xenstore()), ("boot", boot()), ("pool", pool())];
+    for (target, seeds) in targets {
+        let folder = Path::new(&folder).join(target);
+        fs::create_dir_all(&folder)?;
+        for (name, bytes) in seeds {
+            fs::write(folder.join(name), bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Receiving, up to the stack: frames of any content, responses of any values, slots and indexes of any bytes.
+//!
+//! ```text
+//!   | trusted? | record … |     record: | kind | … |
+//!   kind 0: len u16, frame                     an honest frame
+//!   kind 1: id, offset, flags, status; len, frame   the same with values xor-ed into its response
+//!   kind 2: 8 bytes                            a slot of the ring by hand
+//!   kind 3: distance u32                       rsp_prod, that far from where it is
+//!   else:   a turn
+//! ```
+
+#![no_main]
+
+#[path = "../../host/tests/whole/guest.rs"]
+#[allow(dead_code)]
+mod guest;
+#[path = "../../host/tests/whole/upper.rs"]
+#[allow(dead_code)]
+mod upper;
+
+use fuzz::Input;
+use guest::{Os, run_until};
+use libfuzzer_sys::fuzz_target;
+use netfront::{Config, Nic as _};
+use upper::Network;
+use xen_sim::netback::{Faults, Index, Side};
+use xen_sim::{Netback, Sim, VifConfig};
+
+/// Records that one input may have.
+const MOST: usize = 64;
+
+fn frame(input: &mut Input<'_>) -> Vec<u8> {
+    let len = usize::from(input.short() % 1515);
+    let mut frame = input.bytes(len).to_vec();
+    frame.resize(len.max(14), 0);
+    frame
+}
+
+fn record(input: &mut Input<'_>, netback: &Netback, guests: &mut [Os<Network>; 1], sim: &Sim) {
+    let ring = netback.has_rings().then(|| netback.ring(Side::Rx));
+    match (input.byte(), ring) {
+        (0, _) => netback.send(frame(input)),
+        (1, _) => {
+            let (id, offset, flags, status) = (input.short(), input.short(), input.short(), input.short());
+            netback.faults(|faults| {
+                faults.rx_responses = Some(Box::new(move |slots| {
+                    let response = slots[0].response();
+                    response.id ^= id;
+                    response.offset ^= offset;
+                    response.flags ^= flags;
+                    response.status ^= status.cast_signed();
+                }));
+            });
+            netback.send(frame(input));
+            sim.run();
+            netback.faults(|faults| faults.rx_responses = None);
+        }
+        (2, Some(ring)) => {
+            let mut slot = [0; 8];
+            slot.iter_mut().for_each(|byte| *byte = input.byte());
+            ring.put(&slot);
+            ring.push();
+        }
+        (3, Some(ring)) => {
+            ring.set_index(Index::RspProd, ring.index(Index::RspProd).wrapping_add(input.word()));
+            netback.notify_guest();
+        }
+        _ => {
+            sim.run();
+            // Checks the books.
+            guests[0].turn();
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input(data);
+    let sim = Sim::builder().memory_pages(700).build();
+    let trusted = if input.byte() & 1 == 0 { "1" } else { "0" };
+    let netback = sim.add_vif(VifConfig::default().trusted(Some(trusted)).lenient());
+    let config = Config { pool_rx: 300, pool_tx: 64, ..Config::default() };
+    let mut guests = [Os::boot(sim.guest(), config, upper::network(1))];
+    run_until(&sim, &mut guests, "connected", |guests| guests[0].device().link_up());
+    for _ in 0..MOST {
+        if input.is_empty() {
+            break;
+        }
+        record(&mut input, &netback, &mut guests, &sim);
+    }
+    for _ in 0..4 {
+        sim.run();
+        guests[0].turn();
+    }
+    // Whatever it was, a new connection heals it.
+    netback.faults(|faults| *faults = Faults::default());
+    netback.unload();
+    run_until(&sim, &mut guests, "down", |guests| guests[0].device().stats().backend.is_none());
+    netback.load();
+    run_until(&sim, &mut guests, "healed", |guests| guests[0].device().link_up());
+});

@@ -1,0 +1,76 @@
+//! Completions of what was sent: any ids, any statuses, any indexes, in any order with our own sending.
+//!
+//! ```text
+//!   kind 0: len u16            we send a frame        kind 3: distance u32       rsp_prod, that far from where it is
+//!   kind 1: id u16, status u16 a response by hand     kind 4: value u32          req_event
+//!   kind 2: which u8           an honest response     else:                      a turn
+//! ```
+
+#![no_main]
+
+#[path = "../../../netfront/tests/common/mod.rs"]
+#[allow(dead_code)]
+mod common;
+
+use common::{Rig, frame};
+use fuzz::Input;
+use libfuzzer_sys::fuzz_target;
+use netfront::Config;
+use xen::abi::io_netif::NetifTxResponse;
+use xen_sim::netback::{Faults, Index, Side};
+use xen_sim::{Sim, VifConfig};
+use zerocopy::IntoBytes as _;
+
+/// Steps that one input may have.
+const MOST: usize = 128;
+
+fn step(rig: &mut Rig, input: &mut Input<'_>) {
+    let ring = rig.netback.has_rings().then(|| rig.netback.ring(Side::Tx));
+    match (input.byte(), ring) {
+        (0, _) => {
+            let len = usize::from(input.short() % 1515).max(14);
+            rig.send(&frame(len, len));
+        }
+        (1, Some(ring)) => {
+            let (id, status) = (input.short(), input.short().cast_signed());
+            ring.put(NetifTxResponse { id, status }.as_bytes());
+            ring.push();
+        }
+        (2, Some(ring)) => {
+            let id = u16::from(input.byte());
+            ring.put(NetifTxResponse { id, status: 0 }.as_bytes());
+            ring.push();
+        }
+        (3, Some(ring)) => {
+            ring.set_index(Index::RspProd, ring.index(Index::RspProd).wrapping_add(input.word()));
+            rig.netback.notify_guest();
+        }
+        (4, Some(ring)) => ring.set_index(Index::ReqEvent, input.word()),
+        // Checks the books.
+        _ => rig.round(),
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input(data);
+    let sim = Sim::builder().memory_pages(700).build();
+    let ring_start = input.word();
+    let config = Config { pool_rx: 300, pool_tx: 64, ring_start, ..Config::default() };
+    let mut rig = Rig::on(sim, VifConfig::default().lenient(), config);
+    rig.until_up();
+    rig.netback.faults(|faults| faults.hold_tx = true);
+    for _ in 0..MOST {
+        if input.is_empty() {
+            break;
+        }
+        step(&mut rig, &mut input);
+    }
+    rig.rounds(3);
+    rig.netback.faults(|faults| *faults = Faults::default());
+    rig.netback.unload();
+    rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
+    rig.netback.load();
+    rig.until_up();
+    drop(rig.sent());
+    rig.works();
+});
