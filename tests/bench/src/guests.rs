@@ -6,7 +6,7 @@ use crate::plugin::Plugin;
 use crate::profile::Symbols;
 use crate::{Outcome, report};
 use bed::linux_domu::Linux;
-use bed::{Bed, Domain, DomainConfig, Options, Progress};
+use bed::{Bed, Domain, DomainConfig, Options, Progress, Value};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -196,7 +196,10 @@ fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
 }
 
 fn start(bed: &Bed, config: &DomainConfig, address: &'static str, ready: &str) -> Outcome<Guest> {
-    let domain = bed.create(config)?;
+    // The emulated processor promises no invariant TSC, so Xen would intercept RDTSC and each look at a clock would be
+    // an exit of thousands of instructions. Machines that people run Xen on have one.
+    let config = config.clone().set("tsc_mode", Value::Text("native".into()));
+    let domain = bed.create(&config)?;
     domain.wait_for(ready, BOOT)?;
     run(bed, &format!("xl pause {}", domain.name()))?;
     Ok(Guest { domain, address })
