@@ -8,6 +8,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::std_instead_of_core,
     reason = "a test"
 )]
 
