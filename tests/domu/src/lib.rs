@@ -4,6 +4,7 @@
 //!   tests/*.rs ──► guest: an image as a domU on the bed, its address, its verdict
 //!              ──► http: requests over a kept connection          ┐  std's sockets, to ports of 127.0.0.1
 //!              ──► echo: patterns there and back by TCP and UDP   ┘  that the bed forwards into the guest
+//!              ──► dom0: the same clients, running in dom0
 //! ```
 //!
 //! A test is one bed: what belongs to one theme shares it, because restoring the machine costs seconds. Every wait has
@@ -18,6 +19,7 @@
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
+pub mod dom0;
 pub mod echo;
 pub mod guest;
 pub mod http;

@@ -2,7 +2,8 @@
 
 use bed::{DomainState, run_test};
 use domu_tests::guest::{Guest, config};
-use domu_tests::{BOOT, Outcome, SOON, http};
+use domu_tests::http::Connection;
+use domu_tests::{BOOT, Outcome, SOON};
 use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn static_address_is_used_and_no_lease_asked_for() {
         let cmdline = "ip=10.0.2.77/24 gw=10.0.2.2 dns=10.0.2.3 host=still-water";
         let guest = bed.create(&config("web", "web", cmdline)?)?;
         guest.wait_for("listening on http://10.0.2.77:80/", BOOT)?;
-        let status = http::Connection::open(bed.forward_tcp(Ipv4Addr::new(10, 0, 2, 77), 80)?)?.status()?;
+        let status = Connection::open(bed.forward_tcp(Ipv4Addr::new(10, 0, 2, 77), 80)?)?.status()?;
         assert_eq!(status["hostname"], "still-water");
         let interface = &status["interfaces"][0];
         assert_eq!(interface["address"], "10.0.2.77/24");
@@ -64,6 +65,26 @@ fn wrong_command_line_is_told_with_key_value_and_what_is_right() {
         guest.wait_gone(SOON)?;
         assert_eq!(guest.shutdown_reason()?, Some(0), "an end in order, not a crash");
         assert!(!guest.console().contains("netfront"), "it went no further");
+        Ok(())
+    });
+}
+
+#[test]
+fn three_mebibytes_are_enough_and_with_less_it_says_so() {
+    run_test("three_mebibytes_are_enough_and_with_less_it_says_so", |bed| -> Outcome {
+        let small = config("echo", "small", "")?.memory_mib(2);
+        let small = bed.create(&small)?;
+        let status = small.wait_ended(BOOT)?;
+        assert_eq!((status.state, status.reason), (DomainState::Crashed, Some(3)));
+        // There is no memory for a console of its own: Xen's has the line.
+        let said = small.early_output()?;
+        assert!(said.contains("too little memory: 2048 KiB, at least 3072 KiB are needed"), "{said}");
+        assert!(said.contains("raise memory= in the domain's configuration"), "{said}");
+        small.destroy()?;
+
+        let least = Guest::create(bed, &config("echo", "least", "")?.memory_mib(3))?;
+        let ping = bed.dom0(&format!("ping -c 5 -i 0.1 -W 5 -s 1400 {}", least.address))?;
+        assert!(ping.stdout.contains("5 packets received"), "{ping:?}");
         Ok(())
     });
 }

@@ -5,7 +5,9 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::std_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests on the host: the standard library, numbers far from overflow, and a panic is how a test fails"
 )]
 
 mod boot;

@@ -1,0 +1,53 @@
+//! The clients as a program for dom0, so that what is measured and compared crosses netback and nothing else.
+//!
+//! ```text
+//!   client tcp-echo ADDRESS:PORT BYTES
+//!   client http ADDRESS:PORT PATH BATCHES REQUESTS-OF-A-BATCH PADDING BODY-BYTES
+//! ```
+#![forbid(unsafe_code)]
+#![allow(dead_code, unreachable_pub, reason = "of the modules, which the tests use too, only a part")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[path = "../src/echo.rs"]
+mod echo;
+#[path = "../src/http/client.rs"]
+mod http;
+#[path = "../src/pattern.rs"]
+mod pattern;
+
+pub const SOON: Duration = Duration::from_secs(20);
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("client {}: {error}", arguments.join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Outcome {
+    match arguments {
+        ["tcp-echo", to, bytes] => {
+            let took = echo::tcp(to.parse()?, bytes.parse()?)?;
+            println!("{}", took.as_secs_f64());
+            Ok(())
+        }
+        ["http", to, path, batches, requests, padding, body] => {
+            let (requests, body) = (requests.parse()?, body.parse()?);
+            let batch = http::request(path, padding.parse()?).repeat(requests);
+            let mut connection = http::Connection::open(to.parse()?)?;
+            for _ in 0..batches.parse::<u32>()? {
+                connection.pipeline(&batch, requests, body)?;
+            }
+            Ok(())
+        }
+        _ => Err("wrong arguments: see the head of client/main.rs".into()),
+    }
+}

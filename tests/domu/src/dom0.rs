@@ -1,0 +1,48 @@
+//! The clients run in dom0: see `client/main.rs`.
+
+use crate::Outcome;
+use bed::Bed;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const CLIENT: &str = concat!(env!("OUT_DIR"), "/client");
+const PLACE: &str = "/var/bed/files/client";
+
+/// The client, in dom0.
+#[derive(Debug)]
+pub struct Client<'a> {
+    bed: &'a Bed,
+}
+
+impl<'a> Client<'a> {
+    /// Brings it there.
+    ///
+    /// # Errors
+    /// When dom0 does not take it.
+    pub fn new(bed: &'a Bed) -> Outcome<Self> {
+        bed.put_file(CLIENT, PLACE)?;
+        Ok(Self { bed })
+    }
+
+    /// `total` bytes to an echo service and back, compared: how long it took.
+    ///
+    /// # Errors
+    /// What [`crate::echo::tcp`] says, or that `limit` was over.
+    pub fn echo_tcp(&self, to: SocketAddr, total: u64, limit: Duration) -> Outcome<Duration> {
+        let seconds: f64 = self.run(&format!("tcp-echo {to} {total}"), limit)?.trim().parse()?;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+
+    /// Batches of requests for `/1k`, each request made `padding` bytes longer than it need be.
+    ///
+    /// # Errors
+    /// When one is not answered as it should be, or `limit` is over.
+    pub fn request(&self, to: SocketAddr, batches: u32, padding: usize, limit: Duration) -> Outcome {
+        self.run(&format!("http {to} /1k {batches} 32 {padding} 1024"), limit).map(drop)
+    }
+
+    fn run(&self, arguments: &str, limit: Duration) -> Outcome<String> {
+        let output = self.bed.dom0_within(&format!("{PLACE} {arguments}"), limit)?;
+        if output.success() { Ok(output.stdout) } else { Err(output.stderr.into()) }
+    }
+}
