@@ -54,8 +54,9 @@ fn read_start_info(memory: &impl PhysicalMemory, address: u64) -> Result<HvmStar
 /// Reads up to the zero byte, the end of memory or the end of `buffer`.
 fn read_string<'a>(memory: &impl PhysicalMemory, address: u64, buffer: &'a mut [u8]) -> &'a [u8] {
     let mut len = 0_usize;
-    for (at, slot) in (address..).zip(buffer.iter_mut()) {
-        match memory.bytes(at, 1) {
+    for (at, slot) in (0_u64..).zip(buffer.iter_mut()) {
+        // An address near the end of the address space must not wrap.
+        match address.checked_add(at).and_then(|at| memory.bytes(at, 1)) {
             Some(&[byte]) if byte != 0 => *slot = byte,
             _ => break,
         }
@@ -179,6 +180,13 @@ mod tests {
         assert!(matches!(BootInfo::from_pvh(&lie, 0), Err(BootError::NoMemory { address: 0 })));
         let info = BootInfo::from_pvh(&memory(1, &[ram(u64::MAX - 1, u64::MAX)], b"\0"), 4096).unwrap();
         assert_eq!(info.regions()[0].end, u64::MAX);
+    }
+
+    #[test]
+    fn a_command_line_at_the_end_of_the_address_space_is_empty() {
+        let mut lie = memory(1, &[], b"\0");
+        lie.0[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(BootInfo::from_pvh(&lie, 4096).unwrap().cmdline(), b"");
     }
 
     #[test]
