@@ -123,6 +123,11 @@ impl Incoming {
         Self { page, layout, cons: page.load(layout.cons, Relaxed) }
     }
 
+    /// Whether there is something to read, or to complain of: one look, for the many turns in which there is not.
+    pub(crate) fn has_news(&self) -> bool {
+        self.page.load::<u32>(self.layout.prod, Acquire) != self.cons
+    }
+
     /// Copies bytes out, as many as there are and as `buffer` holds; the part of `buffer` that was filled.
     ///
     /// # Errors

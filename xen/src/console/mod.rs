@@ -221,6 +221,10 @@ impl Console {
 impl State {
     /// Takes what is in the ring of input; whether there was something.
     fn receive(&mut self) -> bool {
+        // Most turns bring nothing: the buffer is not even made then.
+        if !self.incoming.has_news() {
+            return false;
+        }
         let mut buffer = [0; IN_BYTES];
         if let Ok(bytes) = self.incoming.read(&mut buffer) {
             self.lines.push(bytes);
