@@ -48,7 +48,7 @@ push: setup ## build dom0's end of datafront: build/push, which needs nothing bu
 
 run: image ## boot real Xen in QEMU, start the web appliance, page on http://127.0.0.1:8080
 	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
-	@$(CARGO) run --quiet --release -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
+	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
 
 test: check test-host test-model test-abi test-bed ## every test: host, layouts against Xen's headers, real Xen
 	@$(SAY) 'all tests passed'
@@ -68,7 +68,7 @@ test-abi: setup ## layouts compared with C compiled against Xen's public headers
 
 test-bed: guests push ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'
-	@$(CARGO) test --release -p bed -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
+	@$(CARGO) test --profile host -p bed -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
 
 fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
 	@$(SAY) 'building the fuzz targets'
@@ -90,7 +90,7 @@ lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
 	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests --lib --tests -- -D warnings
-	@$(CARGO) clippy --quiet -p bed --bins -- -D warnings
+	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push --bins -- -D warnings
 
 doc: setup
 	@$(SAY) 'documentation'
@@ -104,7 +104,7 @@ bench: bench-xen ## count instructions and hypercalls, ours beside Linux's (its 
 
 bench-xen: image ## the same on real Xen: build/bench/xen.tsv, xen.html; BENCH='--only http' and other options
 	@$(SAY) 'counting on real Xen; each figure comes as soon as it is known'
-	@$(CARGO) run --quiet --release -p bench --bin bench -- --plugin $(BENCH)
+	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --plugin $(BENCH)
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log
 	@$(CARGO) run --quiet -p symbolize -- $(or $(LOG),$(error LOG= names the log with the report))
