@@ -19,7 +19,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
     -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
     -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
 
-.PHONY: help setup image guests push run test test-host test-model test-abi test-bed fuzz check fmt lint doc rules bench bench-xen clean
+.PHONY: help setup image guests push run test test-host test-model test-abi test-bed test-bed-self fuzz check fmt lint doc rules bench bench-xen clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -68,7 +68,11 @@ test-abi: setup ## layouts compared with C compiled against Xen's public headers
 
 test-bed: guests push ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'
-	@$(CARGO) test --profile host -p bed -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
+	@$(CARGO) test --profile host -p bed --lib --bins
+	@$(CARGO) test --profile host --no-fail-fast -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
+
+test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
+	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
 
 fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
 	@$(SAY) 'building the fuzz targets'

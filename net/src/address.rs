@@ -50,6 +50,8 @@ pub(crate) struct Address {
     pub(crate) dns: Vec<Ipv4Address>,
     /// Neighbours are to be told of us.
     pub(crate) announce: bool,
+    /// When it is due once more: the first may be lost while a bridge learns the port.
+    pub(crate) announce_again: Option<Instant>,
     dhcp: Option<SocketHandle>,
     lease: Option<Lease>,
     /// The client was sent to look again by us: that it lost its lease is not news.
@@ -80,6 +82,7 @@ impl Address {
             gateway: None,
             dns: Vec::new(),
             announce: false,
+            announce_again: None,
             dhcp: None,
             lease: None,
             looking_again: false,

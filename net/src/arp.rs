@@ -38,6 +38,9 @@ pub(crate) struct Asks {
     smoltcp: Option<Instant>,
 }
 
+/// Between the two announcements of an address. RFC 5227, section 1.1, ANNOUNCE_INTERVAL and ANNOUNCE_NUM.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+
 impl Asks {
     /// A job has just found out that it must wait for `neighbour`, if we know which. Whoever finds that out first in a
     /// second has made smoltcp ask.
@@ -62,9 +65,13 @@ impl Asks {
 impl State {
     /// Sends the announcement that is due, if any; stays due when there is no slot to send.
     pub(crate) fn announce<N: Nic>(&mut self, nic: &mut N) {
-        let Some(address) = self.me.address.filter(|_| self.address.announce && self.link_up) else { return };
+        let again = self.address.announce_again.is_some_and(|at| at <= self.now);
+        let due = (self.address.announce || again) && self.link_up;
+        let Some(address) = self.me.address.filter(|_| due) else { return };
         if send(nic, self.now, self.me.mac, address.address(), address.address()) {
+            let first = self.address.announce;
             self.address.announce = false;
+            self.address.announce_again = first.then(|| time::after(self.now, ANNOUNCE_INTERVAL));
             bump(&mut self.counters.announced);
         }
     }

@@ -64,7 +64,8 @@ impl<N: Nic> Stack<N> {
         let sending = state.transmit(&mut self.nic);
         state.ask_neighbours(&mut self.nic);
         self.nic.flush();
-        let next = state.sched.next().map(time::system_time);
+        let again = state.address.announce_again.filter(|_| state.link_up);
+        let next = state.sched.next().into_iter().chain(again).min().map(time::system_time);
         drop(state);
         // Asking for an event costs the backend one: not when the next turn comes anyway.
         let more = received || timers || sending || self.nic.final_check();

@@ -68,8 +68,8 @@ fn guest_that_is_asked_for_memory_keeps_it_and_says_so() {
 }
 
 #[test]
-fn pause_of_a_minute_costs_no_connection() {
-    run_test("pause_of_a_minute_costs_no_connection", |bed| -> Outcome {
+fn pause_costs_no_connection() {
+    run_test("pause_costs_no_connection", |bed| -> Outcome {
         let guest = Guest::create(bed, &config("echo", "paused", "")?.memory_mib(SMALL_MIB))?;
         let mut stream = TcpStream::connect(guest.tcp(7)?)?;
         stream.set_read_timeout(Some(SOON))?;
@@ -77,7 +77,7 @@ fn pause_of_a_minute_costs_no_connection() {
         xl(bed, "pause paused")?;
         assert_eq!(guest.domain.state()?.state, DomainState::Paused);
         stream.write_all(b"meanwhile")?;
-        sleep(Duration::from_secs(60));
+        sleep(Duration::from_secs(15));
         xl(bed, "unpause paused")?;
         let mut answer = [0; 9];
         stream.read_exact(&mut answer)?;
@@ -101,6 +101,9 @@ fn card_that_is_pulled_and_plugged_works_again() {
         domain.wait_for_next("is closing", SOON)?;
         xl(bed, "network-attach plug bridge=xenbr0")?;
         domain.wait_for_next("vif/0: connected", SOON)?;
+        // The new card has another address: QEMU's network learns it by the second announcement at the latest, two
+        // seconds after the first, which is lost if the bridge does not know the port yet.
+        sleep(Duration::from_secs(4));
         assert_eq!(Connection::open(to)?.get("/healthz")?.status, 200);
         Ok(())
     });

@@ -80,22 +80,28 @@ fn thousand_requests_over_fifty_connections_are_answered() {
         let guest = Guest::start(bed, "web", "")?;
         let port = guest.tcp(80)?;
         let begun = Instant::now();
-        let connections = (0..CONNECTIONS).map(|_| Connection::open(port));
-        let mut connections = connections.collect::<Outcome<Vec<_>>>()?;
-        let expected = connections[0].get("/1k")?;
-        for _ in 0..REQUESTS_OF_EACH {
+        let mut connections = Vec::new();
+        let mut expected = None;
+        for _ in 0..CONNECTIONS {
+            // A reply before the next one is opened: QEMU's listening socket has room for one client, and the host
+            // would try the others again after a second.
+            let mut connection = Connection::open(port)?;
+            expected = Some(connection.get("/1k")?.body);
+            connections.push(connection);
+        }
+        for _ in 1..REQUESTS_OF_EACH {
             // All are on their way before the first is answered.
             connections.iter_mut().try_for_each(|connection| connection.ask("/1k"))?;
             for connection in &mut connections {
                 let reply = connection.reply()?;
-                assert_eq!((reply.status, &reply.body), (200, &expected.body));
+                assert_eq!((reply.status, Some(reply.body)), (200, expected.clone()));
             }
         }
         let took = begun.elapsed();
         eprintln!("  {CONNECTIONS} × {REQUESTS_OF_EACH} requests in {:.1} s", took.as_secs_f64());
         let status = connections[0].status()?;
         assert_eq!(number(&status, "/http/connections_open")?, CONNECTIONS as u64);
-        assert_eq!(number(&status, "/http/replies_2xx")?, 1 + (CONNECTIONS * REQUESTS_OF_EACH) as u64);
+        assert_eq!(number(&status, "/http/replies_2xx")?, (CONNECTIONS * REQUESTS_OF_EACH) as u64);
         assert_eq!(number(&status, "/http/replies_5xx")?, 0);
         Ok(())
     });
