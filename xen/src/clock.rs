@@ -43,9 +43,12 @@ pub struct TimeInfo {
 impl TimeInfo {
     /// System time at a value of the TSC, in nanoseconds; the formula of `xen.h`, exact, and `u64::MAX` where the
     /// result has more bits. A TSC before the timestamp counts as the timestamp.
+    ///
+    /// The difference is taken around the end of 64 bits: a guest's TSC begins at 0 when its domain is made, and Xen
+    /// took the timestamp up to a second before, which makes it negative until Xen calibrates again.
     #[must_use]
     pub fn at(&self, tsc: u64) -> u64 {
-        let ticks = u128::from(tsc.saturating_sub(self.tsc_timestamp));
+        let ticks = u128::from(elapsed(self.tsc_timestamp, tsc));
         let by = u32::from(self.tsc_shift.unsigned_abs());
         let shifted = match self.tsc_shift {
             ..0 => ticks.checked_shr(by).unwrap_or(0),
@@ -176,6 +179,11 @@ impl<T: Fn() -> u64> Clock for PvClock<T> {
     }
 }
 
+/// Ticks from one value of the TSC to another; none if that one was before.
+fn elapsed(from: u64, to: u64) -> u64 {
+    to.wrapping_sub(from).cast_signed().max(0).cast_unsigned()
+}
+
 /// The nearest time there is.
 fn clamp(ns: i128) -> u64 {
     u64::try_from(ns.max(0)).unwrap_or(u64::MAX)
@@ -185,7 +193,7 @@ fn clamp(ns: i128) -> u64 {
 mod tests {
     #![allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 
-    use super::{NS_PER_S, PvClock, TimeInfo};
+    use super::{NS_PER_S, PvClock, TimeInfo, elapsed};
     use crate::hypervisor::Clock;
     use crate::ids::SystemTime;
     use crate::shared::Shared;
@@ -254,6 +262,13 @@ mod tests {
     }
 
     #[test]
+    fn a_timestamp_from_before_the_domain_was_made_is_negative() {
+        let info = TimeInfo { tsc_timestamp: 0_u64.wrapping_sub(2_000_000), ..TWO_GHZ };
+        assert_eq!(info.at(0), 5_001_000_000);
+        assert_eq!(info.at(1_000_000), 5_001_500_000);
+    }
+
+    #[test]
     fn extreme_numbers_saturate() {
         let all = [i8::MIN, -65, -64, -63, -1, 0, 1, 31, 32, 63, 64, 65, i8::MAX];
         for tsc_shift in all {
@@ -264,7 +279,7 @@ mod tests {
                         for tsc in [0, 1, u64::MAX] {
                             let time = info.at(tsc);
                             assert!(time >= system_time_ns);
-                            let ticks = tsc.saturating_sub(tsc_timestamp);
+                            let ticks = elapsed(tsc_timestamp, tsc);
                             if tsc_shift <= -64 || tsc_to_system_mul == 0 || ticks == 0 {
                                 assert_eq!(time, system_time_ns, "{info:?} at {tsc}");
                             } else if tsc_shift >= 64 {
@@ -279,8 +294,8 @@ mod tests {
 
     #[test]
     fn a_product_beyond_128_bits_saturates() {
-        let info = TimeInfo { tsc_timestamp: 0, system_time_ns: 0, tsc_to_system_mul: 4, tsc_shift: 63 };
-        assert_eq!(info.at(1 << 63), u64::MAX, "2^128 is not 0");
+        let info = TimeInfo { tsc_timestamp: 0, system_time_ns: 0, tsc_to_system_mul: 8, tsc_shift: 63 };
+        assert_eq!(info.at(1 << 62), u64::MAX, "2^128 is not 0");
     }
 
     #[test]
@@ -293,8 +308,10 @@ mod tests {
                 tsc_to_system_mul: u32::try_from(random.next() >> 32).unwrap(),
                 tsc_shift: random.next().to_le_bytes()[0].cast_signed(),
             };
-            let (a, b) = (random.next(), random.next());
-            assert!(info.at(a.min(b)) <= info.at(a.max(b)), "{info:?}");
+            // Half of the circle is after the timestamp.
+            let (a, b) = (random.next() >> 1, random.next() >> 1);
+            let at = |ticks: u64| info.at(info.tsc_timestamp.wrapping_add(ticks));
+            assert!(at(a.min(b)) <= at(a.max(b)), "{info:?}");
         }
     }
 
