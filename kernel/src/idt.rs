@@ -82,6 +82,10 @@ pub(crate) extern "C" fn sleep() {
 /// over what the upcall told it, for good if nothing else comes. The processor holds interrupts back for one
 /// instruction after `sti`; but any VM exit in between ends that in QEMU's SVM, which does not load `int_state` again
 /// (`helper_vmrun`, seen in 7.2: one start in thirty hung).
+///
+/// It comes back with interrupts off (bit 9 of the saved RFLAGS), as [`sleep`] is about to have them anyway: Xen injects
+/// the upcall while `evtchn_upcall_pending` is still set, so it asks for an exit as soon as interrupts are on again, to
+/// inject the next one. Off until the next `sti; hlt`, that exit is the one of the `hlt`: one exit less a wake-up.
 #[unsafe(naked)]
 extern "C" fn upcall_stub() {
     naked_asm!(
@@ -92,6 +96,7 @@ extern "C" fn upcall_stub() {
         "inc qword ptr [rsp + 8]",
         "2:",
         "mov byte ptr [rip + {vcpu_info}], 0",
+        "and byte ptr [rsp + 25], 0xfd",
         "pop rax",
         "iretq",
         sleep = sym sleep,

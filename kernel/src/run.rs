@@ -1,10 +1,13 @@
 //! The loop: one turn after another, and sleep when a turn finds nothing.
 //!
 //! ```text
-//!   events ─► xenstore, console in ─► interfaces (reap, receive, timers, send, flush) ─► timers ─► tasks ─┐
-//!      ▲                                                                                                  │
-//!      └── block in Xen until an event or the next deadline ◄── nothing left to do ◄── store, console out ┘
+//!   events ─► xenstore, console in ─► interfaces: reap, receive, deadlines ─► timers ─► tasks ─┐
+//!      ▲                                                                                       │
+//!      │                              store, console out ◄── interfaces: send, flush, look ◄───┘
+//!      └── block in Xen until an event or the next deadline ◄── nothing left to do ┘
 //! ```
+//!
+//! The tasks run between what comes in and what goes out: a request and its reply are one turn.
 //!
 //! A turn is bounded everywhere: frames by the stack's budget, polls of tasks by the executor's.
 
@@ -14,7 +17,8 @@ use xen::{Clock, Hypervisor, SystemTime};
 
 /// An interface with its stack, as the loop and the status page see it.
 pub(crate) trait Interface {
-    fn turn(&mut self, now: SystemTime) -> Turn;
+    fn receive(&mut self, now: SystemTime) -> bool;
+    fn send(&mut self) -> Turn;
     fn net(&self) -> Net;
     fn stats(&self) -> netfront::Stats;
     /// The N of `device/vif/N`.
@@ -28,8 +32,11 @@ pub(crate) struct Vif {
 }
 
 impl Interface for Vif {
-    fn turn(&mut self, now: SystemTime) -> Turn {
-        self.stack.turn(now)
+    fn receive(&mut self, now: SystemTime) -> bool {
+        self.stack.receive(now)
+    }
+    fn send(&mut self) -> Turn {
+        self.stack.send()
     }
     fn net(&self) -> Net {
         self.stack.net()
@@ -73,20 +80,26 @@ fn turn(inner: &Inner) -> (bool, Option<SystemTime>) {
     inner.console.pump(machine);
     let now = machine.now();
     let mut more = false;
-    let mut next = inner.watchdog.tend(machine, now);
     for interface in inner.interfaces.borrow_mut().iter_mut() {
-        let turn = interface.turn(now);
-        more |= turn.more;
-        next = earliest(next, turn.next);
+        more |= interface.receive(now);
     }
     inner.timers.fire(now);
     inner.executor.run();
+    let mut next = earliest(inner.watchdog.tend(machine, now), inner.timers.next());
+    for interface in inner.interfaces.borrow_mut().iter_mut() {
+        let turn = interface.send();
+        more |= turn.more;
+        next = earliest(next, turn.next);
+    }
     // What the tasks have asked of xenstore and written to the console goes out before the vCPU sleeps.
-    inner.xen.store.pump(machine);
-    inner.console.pump(machine);
+    if inner.xen.store.has_unsent() {
+        inner.xen.store.pump(machine);
+    }
+    if !inner.console.is_flushed() {
+        inner.console.pump(machine);
+    }
     more |= inner.executor.has_work() || inner.suspending.get().is_some();
-    more |= inner.interfaces.borrow().iter().any(|interface| interface.net().has_work());
-    (more, earliest(next, inner.timers.next()))
+    (more, next)
 }
 
 fn earliest(a: Option<SystemTime>, b: Option<SystemTime>) -> Option<SystemTime> {

@@ -1,7 +1,8 @@
 //! The machine's side: one turn of the loop.
 //!
 //! ```text
-//!   reap ─► link changed? ─► receive ≤ budget ─► deadlines ─► egress of dirty ≤ budget ─► flush ─► final check
+//!   reap ─► link changed? ─► receive ≤ budget ─► deadlines ─► (tasks) ─► egress of dirty ≤ budget ─► flush ─► final check
+//!   └──────────────── receive ──────────────────────────┘             └───────────────── send ──────────────────────┘
 //! ```
 //!
 //! Every step is bounded, so a flood of frames delays deadlines by one budget and no more.
@@ -47,19 +48,27 @@ impl<N: Nic> Stack<N> {
         self.net.clone()
     }
 
-    /// One turn: takes what came in, sends what is due. Wakes tasks, and runs none.
+    /// The first half of a turn: takes what came in and notes what is due. Wakes tasks, and runs none.
     ///
     /// To be called when the interface has an event, when [`Turn::next`] is reached, when [`Net::has_work`], and again
-    /// while [`Turn::more`].
-    pub fn turn(&mut self, now: SystemTime) -> Turn {
+    /// while [`Turn::more`]. `true`: there is more to take.
+    ///
+    /// The tasks run between the halves, so that what they answer leaves in the same turn, acknowledgement included.
+    pub fn receive(&mut self, now: SystemTime) -> bool {
         let mut state = self.net.state();
         bump(&mut state.counters.turns);
         state.now = time::instant(now);
-        state.touched = false;
         self.nic.reap();
         state.follow_link(&mut self.nic);
         let received = state.receive(&mut self.nic);
         let timers = state.fire_timers();
+        received || timers
+    }
+
+    /// The second half of a turn: sends what is due. Wakes tasks, and runs none.
+    pub fn send(&mut self) -> Turn {
+        let mut state = self.net.state();
+        state.touched = false;
         state.announce(&mut self.nic);
         let sending = state.transmit(&mut self.nic);
         state.ask_neighbours(&mut self.nic);
@@ -68,8 +77,14 @@ impl<N: Nic> Stack<N> {
         let next = state.sched.next().into_iter().chain(again).min().map(time::system_time);
         drop(state);
         // Asking for an event costs the backend one: not when the next turn comes anyway.
-        let more = received || timers || sending || self.nic.final_check();
-        Turn { next, more }
+        Turn { next, more: sending || self.nic.final_check() }
+    }
+
+    /// Both halves, for who has no tasks to run in between.
+    pub fn turn(&mut self, now: SystemTime) -> Turn {
+        let more = self.receive(now);
+        let turn = self.send();
+        Turn { more: turn.more || more, ..turn }
     }
 
     /// The interface.

@@ -171,12 +171,16 @@ impl World {
         let mut next = end;
         for round in 0.. {
             assert!(round < 200_000, "the stacks spin");
-            let mut busy = self.poll_tasks();
-            next = end;
             let now = self.time();
+            let mut busy = self.poll_tasks();
             for stack in &mut self.stacks {
-                let turn = stack.turn(now);
+                busy |= stack.receive(now);
                 self.turns += 1;
+            }
+            busy |= self.poll_tasks();
+            next = end;
+            for stack in &mut self.stacks {
+                let turn = stack.send();
                 busy |= turn.more;
                 let due = turn.next.map_or(u64::MAX, |at| at.0);
                 // An interface that cannot send has nothing to gain from a deadline that is past.
@@ -206,7 +210,8 @@ impl World {
         self.tasks.iter().flatten().any(|task| task.woken.0.load(Ordering::Relaxed))
     }
 
-    fn poll_tasks(&mut self) -> bool {
+    /// Polls the tasks that were woken; whether there were any.
+    pub(crate) fn poll_tasks(&mut self) -> bool {
         let mut busy = false;
         for slot in &mut self.tasks {
             let Some(task) = slot else { continue };

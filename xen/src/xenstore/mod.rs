@@ -83,6 +83,12 @@ impl XenStore {
         self.connection.pump(h)
     }
 
+    /// Whether a request waits to be sent: then [`XenStore::pump`] is due before a sleep.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        self.connection.with(|state| state.has_unsent())
+    }
+
     /// Whether nothing is under way: no byte to send, no answer to come, no transaction open. Asked before a suspend.
     #[must_use]
     pub fn idle(&self) -> bool {

@@ -301,6 +301,10 @@ impl State {
         self.queue.is_empty() && self.requests.is_empty() && self.open_transactions == 0
     }
 
+    pub(super) fn has_unsent(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     pub(super) const fn broken(&self) -> Option<Broken> {
         match self.link {
             Link::Broken(broken) => Some(broken),
