@@ -7,12 +7,13 @@
 //! | `dns=` | name servers, up to 3, separated by commas; only with a static `ip=` | none |
 //! | `host=` | the host name: letters, digits and `-`, up to 63 | the appliance's name |
 //! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
-//! | `pool.rx=` | pages that are granted for receiving, 32 to 4096 | 512, less in a small guest |
-//! | `pool.tx=` | pages that are granted for sending, 32 to 4096 | 512, less in a small guest |
-//! | `pool.threshold=` | bytes from which a packet is handed up by reference, 0 to 4096 | 256 |
+//! | `pool.…=` | the policies of the page pools, see [`pool`] | |
 //! | `watchdog=` | seconds after which Xen ends a guest that hangs, 2 to 3600 | none |
 //! | `app.NAME=` | whatever the appliance documents | |
 
+pub mod pool;
+
+use self::pool::PoolKeys;
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -20,10 +21,6 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
-/// Pages that a pool may be told to have.
-pub const POOL_PAGES: core::ops::RangeInclusive<usize> = 32..=4096;
-/// Bytes that the threshold may be.
-pub const THRESHOLD: core::ops::RangeInclusive<usize> = 0..=4096;
 /// Seconds that a watchdog may wait.
 pub const WATCHDOG: core::ops::RangeInclusive<u32> = 2..=3600;
 const MAX_DNS: usize = 3;
@@ -55,12 +52,8 @@ pub struct Config {
     pub host: Option<String>,
     /// `log=`.
     pub log: log::LevelFilter,
-    /// `pool.rx=`.
-    pub pool_rx: Option<usize>,
-    /// `pool.tx=`.
-    pub pool_tx: Option<usize>,
-    /// `pool.threshold=`.
-    pub threshold: Option<usize>,
+    /// `pool.…=`.
+    pub pool: PoolKeys,
     /// `watchdog=`.
     pub watchdog: Option<u32>,
     app: Vec<(String, String)>,
@@ -72,9 +65,7 @@ impl Default for Config {
             ip: Ip::Dhcp,
             host: None,
             log: log::LevelFilter::Info,
-            pool_rx: None,
-            pool_tx: None,
-            threshold: None,
+            pool: PoolKeys::default(),
             watchdog: None,
             app: Vec::new(),
         }
@@ -145,15 +136,13 @@ impl Parser {
             "dns" => self.dns = servers(key, value)?,
             "host" => self.config.host = Some(host(key, value)?),
             "log" => self.config.log = level(key, value)?,
-            "pool.rx" => self.config.pool_rx = Some(number(key, value, POOL_PAGES, "pages")?),
-            "pool.tx" => self.config.pool_tx = Some(number(key, value, POOL_PAGES, "pages")?),
-            "pool.threshold" => self.config.threshold = Some(number(key, value, THRESHOLD, "bytes")?),
             "watchdog" => self.config.watchdog = Some(number(key, value, WATCHDOG, "seconds")?),
+            _ if self.config.pool.word(key, value)? => {}
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
-                    let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.tx, pool.threshold, \
-                                 watchdog and app.NAME";
+                    let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
+                                 pool.threshold, pool.clearing, pool.quarantine, pool.trust, watchdog and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },
@@ -183,6 +172,7 @@ impl Parser {
                 }
             }
         }
+        self.errors.extend(self.config.pool.contradictions());
         if self.errors.is_empty() { Ok(self.config) } else { Err(self.errors) }
     }
 }
@@ -263,7 +253,8 @@ mod tests {
         assert_eq!(*gateway, Some(Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!(config.host.as_deref(), Some("web-1"));
         assert_eq!(config.log, log::LevelFilter::Debug);
-        assert_eq!((config.pool_rx, config.pool_tx, config.threshold), (Some(64), Some(128), Some(0)));
+        let pool = &config.pool;
+        assert_eq!((pool.rx, pool.tx, pool.threshold), (Some(64), Some(128), Some(0)));
         assert_eq!(config.watchdog, Some(30));
         assert_eq!(config.app("peer"), Some("a=b"));
     }
@@ -277,8 +268,6 @@ mod tests {
         );
         assert!(error("ip=10.0.0.3").contains("prefix length"));
         assert!(error("ip=10.0.0.3/33").contains("prefix length"));
-        assert!(error("pool.rx=31").contains("from 32 to 4096"));
-        assert!(error("pool.threshold=x").contains("from 0 to 4096"));
         assert!(error("watchdog=1").contains("a number of seconds from 2 to 3600"));
         assert!(error("speed=9").contains("the keys are ip, gw"));
         assert!(error("quiet").contains("key=value"));

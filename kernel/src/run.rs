@@ -18,7 +18,7 @@ use xen::{Clock, Hypervisor, SystemTime};
 /// An interface with its stack, as the loop and the status page see it.
 pub(crate) trait Interface {
     fn receive(&mut self, now: SystemTime) -> bool;
-    fn send(&mut self) -> Turn;
+    fn send(&mut self, now: SystemTime) -> Turn;
     fn net(&self) -> Net;
     fn stats(&self) -> netfront::Stats;
     /// The N of `device/vif/N`.
@@ -35,8 +35,9 @@ impl Interface for Vif {
     fn receive(&mut self, now: SystemTime) -> bool {
         self.stack.receive(now)
     }
-    fn send(&mut self) -> Turn {
-        self.stack.send()
+    fn send(&mut self, now: SystemTime) -> Turn {
+        let Turn { next, more } = self.stack.send();
+        Turn { next: earliest(next, self.stack.nic_mut().tend(now)), more }
     }
     fn net(&self) -> Net {
         self.stack.net()
@@ -87,7 +88,7 @@ fn turn(inner: &Inner) -> (bool, Option<SystemTime>) {
     inner.executor.run();
     let mut next = earliest(inner.watchdog.tend(machine, now), inner.timers.next());
     for interface in inner.interfaces.borrow_mut().iter_mut() {
-        let turn = interface.send();
+        let turn = interface.send(now);
         more |= turn.more;
         next = earliest(next, turn.next);
     }

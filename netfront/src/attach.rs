@@ -9,7 +9,7 @@
 //!
 //! Every step may come in any state, and twice: what is not there is not given up.
 
-use crate::config::Config;
+use crate::config::{Config, Trust};
 use crate::device::NetDevice;
 use crate::mailbox::{Command, Connection, Reply};
 use crate::pool::{Limits, Pool, PoolError};
@@ -52,6 +52,7 @@ impl<M: Machine> NetDevice<M> {
         self.mtu = mtu;
         self.features = features;
         self.backend = Some(backend);
+        let trusted = trusted.filter(|_| self.config.trust == Trust::Toolstack);
         self.trusted = trusted.is_some();
         let policy = RxPolicy {
             trusted,

@@ -1,10 +1,12 @@
-//! What can be chosen about an interface: numbers of pages, the threshold, the clearing.
+//! What can be chosen about an interface: numbers of pages, the threshold, the clearing, the trust.
 //!
 //! Each value has a documented default and range; [`Config::check`] names key, value and range of the first that is
 //! outside. The keys are those of the command line.
 
+use alloc::string::ToString;
 use core::fmt;
 use core::ops::RangeInclusive;
+use core::str::FromStr;
 use xen::ids::PAGE_SIZE;
 
 /// Which received pages are cleared before the backend can see them again.
@@ -19,14 +21,65 @@ pub enum Clearing {
     All,
 }
 
+impl fmt::Display for Clearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Copied => "copied",
+            Self::All => "all",
+        })
+    }
+}
+
+/// A word that is none of those that a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownWord;
+
+impl FromStr for Clearing {
+    type Err = UnknownWord;
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Off, Self::Copied, Self::All]
+            .into_iter()
+            .find(|one| one.to_string() == word)
+            .ok_or(UnknownWord)
+    }
+}
+
+/// Who decides whether a backend is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The toolstack, by `device/vif/N/trusted`.
+    #[default]
+    Toolstack,
+    /// Nobody: every frame is copied out, whatever the toolstack says. The other way round there is no choice: what
+    /// the toolstack does not trust cannot be trusted from here.
+    Never,
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Toolstack => "toolstack",
+            Self::Never => "never",
+        })
+    }
+}
+
+impl FromStr for Trust {
+    type Err = UnknownWord;
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        [Self::Toolstack, Self::Never].into_iter().find(|one| one.to_string() == word).ok_or(UnknownWord)
+    }
+}
+
 /// The choices for one interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `pool.rx`: pages to receive into, at the start and at least; 32..=8192, default 512: twice the ring.
+    /// `pool.rx`: pages to receive into, at the start and at least; 32..=16384, default 512: twice the ring.
     pub pool_rx: usize,
     /// `pool.rx.max`: pages to which the pool may grow; `pool_rx`..=16384, default 1024.
     pub pool_rx_max: usize,
-    /// `pool.tx`: pages to send from, at the start and at least; 32..=8192, default 256: the ring.
+    /// `pool.tx`: pages to send from, at the start and at least; 32..=16384, default 256: the ring.
     pub pool_tx: usize,
     /// `pool.tx.max`: pages to which the pool may grow; `pool_tx`..=16384, default 512.
     pub pool_tx_max: usize,
@@ -35,6 +88,8 @@ pub struct Config {
     pub threshold: usize,
     /// `pool.clearing`: see [`Clearing`].
     pub clearing: Clearing,
+    /// `pool.trust`: see [`Trust`].
+    pub trust: Trust,
     /// `pool.quarantine`: pages that may be lost to a backend that does not let go of them before the device stops;
     /// 1..=4096, default 64.
     pub quarantine_max: usize,
@@ -51,6 +106,7 @@ impl Default for Config {
             pool_tx_max: 512,
             threshold: 256,
             clearing: Clearing::Copied,
+            trust: Trust::Toolstack,
             quarantine_max: 64,
             ring_start: 0,
         }
@@ -76,10 +132,12 @@ impl fmt::Display for OutOfRange {
 
 impl core::error::Error for OutOfRange {}
 
-/// Pages that a pool can start with.
-const POOL: RangeInclusive<usize> = 32..=8192;
-/// Pages that a pool can grow to.
-const POOL_MAX: usize = 16_384;
+/// Pages that a pool can have: `pool.rx`, `pool.tx`; more as they grow, up to the same.
+pub const POOL: RangeInclusive<usize> = 32..=16_384;
+/// Bytes that the threshold can be.
+pub const THRESHOLD: RangeInclusive<usize> = 0..=PAGE_SIZE;
+/// Pages that can be in quarantine before the device stops.
+pub const QUARANTINE: RangeInclusive<usize> = 1..=4096;
 
 impl Config {
     /// Checks every value.
@@ -89,11 +147,11 @@ impl Config {
     pub fn check(&self) -> Result<(), OutOfRange> {
         let rules = [
             ("pool.rx", self.pool_rx, POOL),
-            ("pool.rx.max", self.pool_rx_max, self.pool_rx..=POOL_MAX),
+            ("pool.rx.max", self.pool_rx_max, self.pool_rx..=*POOL.end()),
             ("pool.tx", self.pool_tx, POOL),
-            ("pool.tx.max", self.pool_tx_max, self.pool_tx..=POOL_MAX),
-            ("pool.threshold", self.threshold, 0..=PAGE_SIZE),
-            ("pool.quarantine", self.quarantine_max, 1..=4096),
+            ("pool.tx.max", self.pool_tx_max, self.pool_tx..=*POOL.end()),
+            ("pool.threshold", self.threshold, THRESHOLD),
+            ("pool.quarantine", self.quarantine_max, QUARANTINE),
         ];
         for (key, value, range) in rules {
             if !range.contains(&value) {
@@ -107,7 +165,6 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
 
     #[test]
     fn the_defaults_are_in_range() {
@@ -117,10 +174,22 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named_with_what_would_be_right() {
         let config = Config { pool_rx: 31, ..Config::default() };
-        assert_eq!(config.check().unwrap_err().to_string(), "pool.rx=31 is not within 32 to 8192");
+        assert_eq!(config.check().unwrap_err().to_string(), "pool.rx=31 is not within 32 to 16384");
         let config = Config { threshold: 4097, ..Config::default() };
         assert_eq!(config.check().unwrap_err().to_string(), "pool.threshold=4097 is not within 0 to 4096");
         let config = Config { pool_tx_max: 255, ..Config::default() };
         assert_eq!(config.check().unwrap_err().key, "pool.tx.max");
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for clearing in [Clearing::Off, Clearing::Copied, Clearing::All] {
+            assert_eq!(clearing.to_string().parse(), Ok(clearing));
+        }
+        for trust in [Trust::Toolstack, Trust::Never] {
+            assert_eq!(trust.to_string().parse(), Ok(trust));
+        }
+        assert_eq!("always".parse::<Trust>(), Err(UnknownWord));
+        assert_eq!("".parse::<Clearing>(), Err(UnknownWord));
     }
 }

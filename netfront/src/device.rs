@@ -27,10 +27,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 use smoltcp::wire::EthernetAddress;
 use xen::abi::io_netif::NETIF_RX_RING_SIZE;
-use xen::{DomId, Machine, Xen};
-
-/// Turns between two looks at whether a pool has pages to spare.
-const SHRINK_TURNS: u64 = 1024;
+use xen::{DomId, Machine, SystemTime, Xen};
 
 /// A vif as a network interface.
 #[derive(Debug)]
@@ -64,6 +61,8 @@ pub struct NetDevice<M> {
     pub(crate) backend: Option<DomId>,
     pub(crate) trusted: bool,
     pub(crate) features: Features,
+    /// When the pools are looked after next.
+    pub(crate) upkeep: SystemTime,
 }
 
 impl<M: Machine> NetDevice<M> {
@@ -91,6 +90,7 @@ impl<M: Machine> NetDevice<M> {
             backend: None,
             trusted: false,
             features: Features::default(),
+            upkeep: SystemTime(0),
         }
     }
 
@@ -151,26 +151,6 @@ impl<M: Machine> NetDevice<M> {
         None
     }
 
-    /// Gives pages back that were not needed for a while.
-    fn shrink_idle(&mut self) {
-        let xen = &self.xen;
-        for queue in &mut self.queues {
-            if queue.rx.pool.has_grown() {
-                queue.rx.pool.shrink_idle(xen);
-            }
-            if queue.tx.pool.has_grown() {
-                queue.tx.pool.shrink_idle(xen);
-            }
-        }
-        let full = self
-            .queues
-            .iter()
-            .find_map(|queue| queue.rx.pool.quarantine_full().or_else(|| queue.tx.pool.quarantine_full()));
-        if let Some(what) = full {
-            self.breaks(what);
-        }
-    }
-
     /// Where the pages are: those to receive into, and those to send from, of all queues.
     ///
     /// # Errors
@@ -223,7 +203,7 @@ impl<M: Machine> NetDevice<M> {
             link_generation: self.generation,
             backend: self.backend,
             trusted: self.trusted,
-            threshold: self.config.threshold,
+            config: self.config,
             mtu: self.mtu,
             features: self.features,
         }
@@ -300,9 +280,6 @@ impl<M: Machine> Nic for NetDevice<M> {
     fn final_check(&mut self) -> bool {
         if self.mailbox.is_pending() {
             return true;
-        }
-        if self.stats.turns.is_multiple_of(SHRINK_TURNS) {
-            self.shrink_idle();
         }
         let (exhausted, mut more) = (self.tx_exhausted, false);
         self.each(|queue, _| {

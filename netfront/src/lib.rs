@@ -37,6 +37,7 @@ pub mod slots;
 pub mod stats;
 mod token;
 pub mod tx;
+mod upkeep;
 pub mod vif;
 
 pub use config::{Clearing, Config};

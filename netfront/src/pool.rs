@@ -8,7 +8,7 @@
 //!
 //! Taking a page moves it out, so two users of one page cannot exist. The pool knows how many pages there are in all;
 //! whoever holds pages says how many, and [`Pool::account`] compares. It grows when it is empty, up to a cap, and
-//! shrinks when it was never less than half full for a while. Growing and shrinking are the only moments at which it
+//! shrinks by what nobody needed for a while (`upkeep.rs`). Growing and shrinking are the only moments at which it
 //! allocates or touches the grant table.
 //!
 //! No byte that was not sent to a backend is ever in a page that it can read: a page comes zeroed from `Memory`, and is
@@ -328,7 +328,7 @@ impl<A: Access> Pool<A> {
     /// Gives pages back that were not needed since the last call: half of those that were always free, a step at most.
     /// How many went.
     pub fn shrink_idle<M: Machine>(&mut self, xen: &Xen<M>) -> usize {
-        let idle = self.low_water / 2;
+        let idle = self.low_water.div_ceil(2);
         self.low_water = self.free.len();
         let usable = self.total.saturating_sub(self.quarantine.len());
         let surplus = usable.saturating_sub(self.limits.initial);
@@ -376,10 +376,9 @@ impl<A: Access> Pool<A> {
             .then(|| Misbehaviour::Quarantine(u32::try_from(pages).unwrap_or(u32::MAX)))
     }
 
-    /// Whether the pool has more pages than at the start.
-    #[inline]
+    /// Whether the pool has free pages beyond those of the start.
     #[must_use]
-    pub const fn has_grown(&self) -> bool {
-        self.total > self.limits.initial
+    pub const fn has_surplus(&self) -> bool {
+        self.total > self.limits.initial && !self.free.is_empty()
     }
 }

@@ -3,6 +3,7 @@
 //! Counters run from the making of the interface, over all its connections. Packets and bytes are whole Ethernet
 //! frames. `rx` is backend → us, `tx` is us → backend.
 
+use crate::config::Config;
 use crate::misbehaviour::Tally;
 use crate::pool::{Mismatch, PoolCounts, PoolStats};
 use xen::DomId;
@@ -147,8 +148,8 @@ pub struct Stats {
     pub backend: Option<DomId>,
     /// Whether the backend is trusted.
     pub trusted: bool,
-    /// Frames of so many bytes or more are lent, if the backend is trusted.
-    pub threshold: usize,
+    /// What was chosen.
+    pub config: Config,
     /// IP bytes of the longest packet.
     pub mtu: u16,
     /// What was agreed with the backend.

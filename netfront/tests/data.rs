@@ -17,10 +17,12 @@
 mod common;
 
 use common::{NOW, Rig, frame};
+use netfront::config::Trust;
 use netfront::{Clearing, Config, Nic as _};
 use smoltcp::phy::{Device as _, RxToken as _, TxToken as _};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use xen::Clock as _;
 use xen::ids::PAGE_SIZE;
 use xen_sim::netback::{Order, POISON};
 use xen_sim::{Sim, VifConfig};
@@ -305,13 +307,35 @@ fn pools_grow_when_they_are_empty_and_shrink_when_they_are_idle() {
     rig.netback.faults(|faults| faults.hold_tx = false);
     rig.rounds(3);
     assert_eq!(rig.device.stats().tx_pool.free, 100);
-    for _ in 0..20_000 {
+    for _ in 0..2000 {
         rig.idle_turn();
     }
+    assert_eq!(rig.device.stats().tx_pool.total, 100, "no time has passed");
+    let mut seconds = 0;
+    while let Some(next) = rig.device.tend(rig.xen.machine.now()) {
+        assert!(next > rig.xen.machine.now(), "it would be called for ever");
+        rig.sim.advance(1_000_000_000);
+        rig.turn();
+        seconds += 1;
+        assert!(seconds < 60, "{:?}", rig.device.stats());
+    }
     let stats = rig.device.stats();
-    assert!(stats.tx_pool.total < 50, "{:?}", stats.tx_pool);
-    assert!(stats.tx_pool_stats.shrinks > 0);
+    assert_eq!((stats.tx_pool.total, stats.tx_pool.free), (32, 32), "after {seconds} s");
+    assert_eq!((stats.rx_pool.total, stats.rx_pool.in_ring), (256, 256), "the ring keeps what it needs");
+    assert!(stats.tx_pool_stats.shrinks > 2, "step by step");
     rig.works();
+}
+
+#[test]
+fn a_trusted_backend_that_is_not_to_be_trusted_has_every_frame_copied() {
+    for (trust, lent) in [(Trust::Toolstack, 1), (Trust::Never, 0)] {
+        let vif = VifConfig::default().trusted(Some("1"));
+        let mut rig = Rig::connected_with(vif, Config { trust, ..Config::default() });
+        assert_eq!(rig.give(frame(1500, 3)), Some(frame(1500, 3)));
+        let stats = rig.device.stats();
+        assert_eq!((stats.rx.lent_packets, stats.rx.copied_packets), (lent, 1 - lent), "{trust}");
+        assert_eq!((stats.trusted, stats.config.trust), (lent == 1, trust));
+    }
 }
 
 #[test]

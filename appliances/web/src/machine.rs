@@ -10,7 +10,7 @@ use kernel::netfront;
 use kernel::stats::InterfaceStats;
 use web::site::Source;
 use web::site::status::{
-    Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Pool, Sockets, Status,
+    Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets, Status,
 };
 
 /// The running guest.
@@ -73,7 +73,8 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         mtu: u64::from(frontend.mtu),
         backend: frontend.backend.map(|domid| domid.0),
         trusted: frontend.trusted,
-        threshold_bytes: wide(frontend.threshold),
+        threshold_bytes: wide(frontend.config.threshold),
+        policy: policy(&frontend.config),
         features: Features {
             rx_copy: frontend.features.rx_copy,
             split_event_channels: frontend.features.split_event_channels,
@@ -94,6 +95,19 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         sockets: sockets(net),
         stack: Counts(net.counters.iter().collect()),
         drops: drops(frontend, net),
+    }
+}
+
+fn policy(config: &netfront::Config) -> Policy {
+    Policy {
+        rx_pages: wide(config.pool_rx),
+        rx_max_pages: wide(config.pool_rx_max),
+        tx_pages: wide(config.pool_tx),
+        tx_max_pages: wide(config.pool_tx_max),
+        threshold_bytes: wide(config.threshold),
+        clearing: config.clearing.to_string(),
+        quarantine_max_pages: wide(config.quarantine_max),
+        trust: config.trust.to_string(),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn start(system: &System) {
 }
 
 async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::ConnectError> {
-    let config = pool_config(system);
+    let config = system.config().pool.choices(system.0.memory_bytes);
     let (device, life) = netfront::open(Rc::clone(system.xen()), handle, config).await?;
     let addressing = match &system.config().ip {
         Ip::Dhcp => Addressing::Dhcp,
@@ -59,20 +59,4 @@ async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::C
         .await;
     });
     Ok(())
-}
-
-/// The pools as configured; by default a sixteenth of the memory each, 512 pages at most.
-fn pool_config(system: &System) -> netfront::Config {
-    let pages = usize::try_from(system.0.memory_bytes / 4096).unwrap_or(usize::MAX);
-    let default = (pages / 16).clamp(*crate::config::POOL_PAGES.start(), 512);
-    let mut config = netfront::Config::default();
-    config.pool_rx = system.config().pool_rx.unwrap_or(default);
-    config.pool_tx = system.config().pool_tx.unwrap_or(default);
-    // A pool may double when it runs dry.
-    config.pool_rx_max = config.pool_rx.saturating_mul(2);
-    config.pool_tx_max = config.pool_tx.saturating_mul(2);
-    if let Some(threshold) = system.config().threshold {
-        config.threshold = threshold;
-    }
-    config
 }

@@ -112,6 +112,7 @@ impl Rig {
     pub(crate) fn end_turn(&mut self) {
         self.device.flush();
         self.device.final_check();
+        self.device.tend(self.xen.machine.now());
         let mut context = Context::from_waker(Waker::noop());
         assert!(self.life.as_mut().poll(&mut context).is_pending(), "a life has no end");
         turn(&self.xen);
@@ -135,6 +136,7 @@ impl Rig {
         if let Err(mismatch) = self.device.accounting() {
             panic!("{mismatch}");
         }
+        assert_eq!(self.device.stats().device.mismatches, 0, "what the device counts of itself");
     }
 
     /// Sends a frame; `false` if no token was given.

@@ -140,6 +140,26 @@ published! {
         queues: u64,
     }
 
+    /// What the command line says of the pools, or what it left at its default.
+    Policy {
+        /// `pool.rx=`: pages to receive into at the start.
+        rx_pages: u64,
+        /// `pool.rx.max=`.
+        rx_max_pages: u64,
+        /// `pool.tx=`: pages to send from at the start.
+        tx_pages: u64,
+        /// `pool.tx.max=`.
+        tx_max_pages: u64,
+        /// `pool.threshold=`.
+        threshold_bytes: u64,
+        /// `pool.clearing=`: `copied`, `all` or `off`.
+        clearing: String,
+        /// `pool.quarantine=`.
+        quarantine_max_pages: u64,
+        /// `pool.trust=`: `toolstack` or `never`.
+        trust: String,
+    }
+
     /// TCP connections and other users of the stack, now.
     Sockets {
         /// TCP connections in all states.
@@ -180,6 +200,8 @@ published! {
         trusted: bool,
         /// Frames of so many bytes or more are lent in place, if the backend is trusted.
         threshold_bytes: u64,
+        /// What was chosen for the pools.
+        policy: Policy,
         /// What was agreed with the backend.
         features: Features,
         /// The pages to receive into.

@@ -13,7 +13,7 @@
 
 use web::site::Source;
 use web::site::status::{
-    Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Pool, Sockets, Status,
+    Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets, Status,
 };
 
 /// Numbers that grow: with `Fake(n)`, those of the n-th second.
@@ -115,6 +115,7 @@ impl Fake {
             backend: Some(0),
             trusted: true,
             threshold_bytes: 256,
+            policy: policy(),
             features: Features {
                 rx_copy: true,
                 split_event_channels: true,
@@ -170,5 +171,18 @@ impl Source for Fake {
             interfaces: vec![self.interface()],
             ..Status::default()
         }
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        rx_pages: 512,
+        rx_max_pages: 1024,
+        tx_pages: 256,
+        tx_max_pages: 512,
+        threshold_bytes: 256,
+        clearing: "copied".to_owned(),
+        quarantine_max_pages: 64,
+        trust: "toolstack".to_owned(),
     }
 }

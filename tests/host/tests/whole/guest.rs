@@ -122,13 +122,16 @@ impl<U: Upper> Os<U> {
         self.naps.wake(self.xen.machine.now().0);
         self.run_tasks();
         let Turn { next, more } = self.upper.turn(self.xen.machine.now());
+        let upkeep = self.upper.device_mut().tend(self.xen.machine.now());
         let ran = self.run_tasks();
         let moved = turn(&self.xen);
         self.last_turn = self.xen.machine.counters().since(&before);
         if let Err(mismatch) = self.upper.device().accounting() {
             panic!("pages do not add up: {mismatch}");
         }
-        let next = next.map(|next| next.0).into_iter().chain(self.naps.next()).min();
+        assert_eq!(self.device().stats().device.mismatches, 0, "what the guest counts of itself");
+        let times = [next, upkeep].into_iter().flatten().map(|time| time.0);
+        let next = times.chain(self.naps.next()).min();
         if let Some(next) = next {
             self.xen.machine.set_singleshot_timer(SystemTime(next)).unwrap();
         }

@@ -11,6 +11,7 @@ use xen_sim::Guest;
 pub(crate) trait Upper {
     fn turn(&mut self, now: SystemTime) -> Turn;
     fn device(&self) -> &NetDevice<Guest>;
+    fn device_mut(&mut self) -> &mut NetDevice<Guest>;
 }
 
 /// The stack of the image.
@@ -24,6 +25,10 @@ impl Upper for Network {
 
     fn device(&self) -> &NetDevice<Guest> {
         self.nic()
+    }
+
+    fn device_mut(&mut self) -> &mut NetDevice<Guest> {
+        self.nic_mut()
     }
 }
 
@@ -74,6 +79,10 @@ impl Upper for Mirror {
 
     fn device(&self) -> &NetDevice<Guest> {
         &self.device
+    }
+
+    fn device_mut(&mut self) -> &mut NetDevice<Guest> {
+        &mut self.device
     }
 }
 
