@@ -5,9 +5,9 @@
 CARGO  ?= cargo
 TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
-IMAGES := web echo
+IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -28,7 +28,7 @@ help: ## print this
 setup: ## install what is missing on this machine: Debian packages, the Rust target
 	@./setup.sh
 
-image: setup ## build the images: build/web.elf and build/echo.elf, to which xen.cfg points
+image: setup ## build the images: build/web.elf and others, to which xen.cfg points
 	@$(SAY) 'building the images'
 	@$(CARGO) build --release $(BARE) $(addprefix -p ,$(IMAGES))
 	@mkdir -p build

@@ -58,7 +58,9 @@ pub(crate) fn run(system: &System) -> ! {
     let inner = &*system.0;
     let mut armed = SystemTime(u64::MAX);
     loop {
-        let (more, next) = turn(inner);
+        // One reading of the clock a turn: what has come due meanwhile is found by the timer, which rings at once then.
+        let now = inner.xen.machine.now();
+        let (more, next) = turn(inner, now);
         if let Some(reason) = inner.ending.get() {
             inner.end(reason);
         }
@@ -68,18 +70,17 @@ pub(crate) fn run(system: &System) -> ! {
             continue;
         }
         if !more {
-            idle(inner, next, &mut armed);
+            idle(inner, now, next, &mut armed);
         }
     }
 }
 
 /// One turn: whether another is due at once, and else the next deadline.
-fn turn(inner: &Inner) -> (bool, Option<SystemTime>) {
+fn turn(inner: &Inner, now: SystemTime) -> (bool, Option<SystemTime>) {
     let machine = &inner.xen.machine;
     inner.xen.events.dispatch();
     inner.xen.store.pump(machine);
     inner.console.pump(machine);
-    let now = machine.now();
     let mut more = false;
     for interface in inner.interfaces.borrow_mut().iter_mut() {
         more |= interface.receive(now);
@@ -112,7 +113,7 @@ fn earliest(a: Option<SystemTime>, b: Option<SystemTime>) -> Option<SystemTime> 
 
 /// Sleeps until an event, or until `next`. The timer is set only when it would ring too late: one that rings too early
 /// costs a turn without work, setting it anew costs a hypercall each time.
-fn idle(inner: &Inner, next: Option<SystemTime>, armed: &mut SystemTime) {
+fn idle(inner: &Inner, now: SystemTime, next: Option<SystemTime>, armed: &mut SystemTime) {
     let machine = &inner.xen.machine;
     if inner.xen.events.has_pending() {
         return;
@@ -122,7 +123,6 @@ fn idle(inner: &Inner, next: Option<SystemTime>, armed: &mut SystemTime) {
         // by, which is another processor's.
         *armed = SystemTime(0);
     }
-    let now = machine.now();
     let deadline = next.unwrap_or(SystemTime(u64::MAX)).min(now.after(LONGEST_SLEEP_NS));
     if deadline <= now {
         return;

@@ -22,9 +22,10 @@ pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// The generator, as built by `build.rs`.
 const LOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench-load"));
 /// What dom0 gets besides its tools: wrk and what it is linked with.
-const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3"];
-/// What the Linux guest gets: nginx and what it is linked with.
-const SERVERS: &[&str] = &["nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g"];
+const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3", "iperf3", "libiperf0", "libsctp1", "iperf"];
+/// What the Linux guest gets: nginx, iperf3 and what they are linked with.
+const SERVERS: &[&str] =
+    &["nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g", "iperf3", "libiperf0", "libsctp1"];
 /// Keep-alive without a limit and no log: the cheapest that nginx can do.
 const NGINX: &str = "
 worker_processes 1;
@@ -54,6 +55,7 @@ pub(crate) enum Side {
 pub(crate) enum Service {
     Web,
     Echo,
+    Iperf,
 }
 
 /// A running guest.
@@ -67,6 +69,7 @@ pub(crate) struct Pond {
     bed: Bed,
     web: Guest,
     echo: Guest,
+    iperf: Guest,
     linux: Option<Guest>,
     plugin: Option<Plugin>,
 }
@@ -87,6 +90,7 @@ impl Pond {
         progress.step("starting our images");
         let web = ours(&bed, "web", "10.0.2.21")?;
         let echo = ours(&bed, "echo", "10.0.2.22")?;
+        let iperf = ours(&bed, "iperf", "10.0.2.24")?;
         let linux = if ours_only {
             None
         } else {
@@ -95,7 +99,7 @@ impl Pond {
         };
         drop(progress);
         put(&bed, "/usr/bin/bench-load", LOAD)?;
-        Ok(Self { bed, web, echo, linux, plugin })
+        Ok(Self { bed, web, echo, iperf, linux, plugin })
     }
 
     /// The sides that are there.
@@ -109,6 +113,7 @@ impl Pond {
             (Side::Linux, Some(linux), _) => linux,
             (_, _, Service::Web) => &self.web,
             (_, _, Service::Echo) => &self.echo,
+            (_, _, Service::Iperf) => &self.iperf,
         }
     }
 
@@ -183,6 +188,7 @@ fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
         head -c 1024 /dev/zero | tr '\\0' x > /www/1k
         echo 'nobody:x:65534:65534:nobody:/:/bin/false' > /etc/passwd
         echo 'nogroup:x:65534:' > /etc/group
+        /usr/bin/iperf3 -s -D
         /usr/sbin/nginx -c /etc/bench.conf && echo 'bench: serving'
         bed-agent echo 7";
     let guest = Linux::new("linux").address(address).script(script);

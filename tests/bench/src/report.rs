@@ -4,6 +4,7 @@
 //! less. `spread` lines say how far the repeats lie apart, as a part of the median.
 
 use crate::guests::Side;
+use crate::plugin::Reading;
 use crate::profile::Function;
 use crate::{Outcome, html};
 use std::collections::BTreeMap;
@@ -93,6 +94,20 @@ fn profile(row: &Row) -> String {
         format!("{}\t{instructions}\t{exits}\t{}\n", row.name, function.name)
     };
     row.profile.iter().map(line).collect()
+}
+
+/// Writes `build/bench/blocks-WORKLOAD.tsv`: where each block of the guest's code begins, and its instructions a unit,
+/// for `addr2line` and `objdump` on the image with symbols.
+pub(crate) fn keep_blocks(workload: &str, reading: &Reading, units: f64) -> Outcome {
+    let mut blocks: Vec<(u64, f64)> =
+        reading.addresses().map(|(address, block)| (address, block.instructions as f64 / units)).collect();
+    blocks.sort_by_key(|(address, _)| *address);
+    let line = |(address, instructions): &(u64, f64)| format!("{address:#x}\t{}\n", figure(*instructions));
+    let lines: String = blocks.iter().map(line).collect();
+    Ok(fs::write(
+        folder()?.join(format!("blocks-{workload}.tsv")),
+        format!("address\tinstructions\n{lines}"),
+    )?)
 }
 
 /// The middle of the values.

@@ -3,7 +3,7 @@
 use crate::guests::{PER_SECOND, Pond, Service, Side};
 use crate::plugin::{Plugin, Reading};
 use crate::profile::Function;
-use crate::report::Row;
+use crate::report::{self, Row};
 use crate::status::{self, Counts};
 use crate::{Arguments, Outcome};
 
@@ -23,6 +23,8 @@ enum Kind {
     Datagrams { size: u32, count: u32, window: u32 },
     /// So many bytes of a stream there and back.
     Stream { bytes: u32 },
+    /// iperf3 with these options; a unit is a byte of a stream, or a datagram that arrived.
+    Iperf { options: String, datagrams: bool },
     /// So many pings, each when the one before was answered.
     Ping { count: u32 },
 }
@@ -59,13 +61,27 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         service: Service::Echo,
         kind: Kind::Stream { bytes: scale(8 << 20) },
     };
+    let iperf = [
+        ("tcp_in", "byte", format!("-n {}M", 16 * seconds), false),
+        ("tcp_out", "byte", format!("-R -n {}M", 16 * seconds), false),
+        ("udp_in_64", "datagram", format!("-u -l 64 -b 0 -k {}", scale(8000)), true),
+        ("udp_out_64", "datagram", format!("-R -u -l 64 -b 0 -k {}", scale(8000)), true),
+        ("udp_in_1400", "datagram", format!("-u -l 1400 -b 0 -k {}", scale(8000)), true),
+        ("udp_out_1400", "datagram", format!("-R -u -l 1400 -b 0 -k {}", scale(8000)), true),
+    ];
+    let iperf = iperf.map(|(name, unit, options, datagrams)| Workload {
+        name: name.into(),
+        unit,
+        service: Service::Iperf,
+        kind: Kind::Iperf { options, datagrams },
+    });
     let ping = Workload {
         name: "ping".into(),
         unit: "ping",
         service: Service::Web,
         kind: Kind::Ping { count: scale(1000) },
     };
-    let all = http.into_iter().chain(datagrams).chain([stream, ping]);
+    let all = http.into_iter().chain(iperf).chain(datagrams).chain([stream, ping]);
     all.filter(|workload| workload.name.contains(&arguments.only)).collect()
 }
 
@@ -81,6 +97,7 @@ pub(crate) fn measure(pond: &Pond, workload: &Workload, repeats: u32) -> Outcome
             }
             if let (Side::Ours, Some((reading, units))) = (side, &sample.reading) {
                 row.profile = profile(pond, workload.service, reading, *units);
+                report::keep_blocks(&workload.name, reading, *units)?;
             }
         }
     }
@@ -123,7 +140,7 @@ impl Workload {
 
     /// What dom0 is told.
     fn command(&self, address: &str) -> String {
-        match self.kind {
+        match &self.kind {
             Kind::Http { connections, seconds } => {
                 format!("wrk -t 1 -c {connections} -d {seconds}s --timeout 4s http://{address}:80/1k")
             }
@@ -131,6 +148,7 @@ impl Workload {
                 format!("bench-load udp {address}:7 {size} {count} {window}")
             }
             Kind::Stream { bytes } => format!("bench-load tcp {address}:7 {bytes}"),
+            Kind::Iperf { options, .. } => format!("iperf3 -c {address} -J {options}"),
             Kind::Ping { count } => format!("ping -A -q -s 56 -c {count} {address}"),
         }
     }
@@ -138,6 +156,7 @@ impl Workload {
     /// Units and seconds from what the client said.
     fn understand(&self, said: &str) -> Option<(f64, f64)> {
         match self.kind {
+            Kind::Iperf { datagrams, .. } => iperf(said, datagrams),
             Kind::Http { .. } => {
                 // An answer with another code would be cheaper than the page.
                 let fine = !said.contains("Non-2xx") && !said.contains("Socket errors");
@@ -157,6 +176,20 @@ impl Workload {
             }
         }
     }
+}
+
+/// Units and seconds of iperf3's report: what arrived, whoever sent it.
+fn iperf(said: &str, datagrams: bool) -> Option<(f64, f64)> {
+    let report: serde_json::Value = serde_json::from_str(said).ok()?;
+    let end = report.get("end")?;
+    let number = |part: &str, key: &str| end.get(part)?.get(key)?.as_f64();
+    let units = if datagrams {
+        number("sum", "packets")? - number("sum", "lost_packets")?
+    } else {
+        number("sum_received", "bytes")?
+    };
+    let seconds = number(if datagrams { "sum" } else { "sum_received" }, "seconds")?;
+    (units > 0.0 && seconds > 0.0).then_some((units, seconds))
 }
 
 /// The number that ends right before `mark`.

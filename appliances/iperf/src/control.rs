@@ -1,0 +1,259 @@
+//! A test of iperf3's, from its cookie to its results.
+
+use crate::streams::{self, Count};
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use alloc::{boxed::Box, vec};
+use core::cell::{Cell, RefCell};
+use core::future::Future;
+use core::pin::Pin;
+use embedded_io_async::{Read as _, Write as _};
+use futures_util::future::{Either, join_all, select};
+use iperf::datagram::welcome;
+use iperf::session::{
+    COOKIE_LEN, Cookie, JSON_MAX, Params, State, StreamResult, UNIMPLEMENTED, results, stream_id,
+};
+use kernel::System;
+use kernel::net::{IpEndpoint, NetError, TcpStream, UdpSocket};
+use kernel::xen::signal::Signal;
+
+/// How long a client may take over its part of the conversation.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
+/// Why a test came to nothing.
+#[derive(Debug)]
+enum Fault {
+    Net(NetError),
+    Refused(&'static str),
+    Silent,
+    Protocol,
+}
+
+impl From<NetError> for Fault {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
+    }
+}
+
+impl core::fmt::Display for Fault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Net(error) => write!(f, "{error}"),
+            Self::Refused(why) => f.write_str(why),
+            Self::Silent => f.write_str("the client said nothing for 10 s"),
+            Self::Protocol => f.write_str("the client does not speak as iperf3 3.x does"),
+        }
+    }
+}
+
+/// The server: one test at a time.
+pub(crate) struct Server {
+    system: System,
+    socket: UdpSocket,
+    /// The test that is under way.
+    cookie: Cell<Option<Cookie>>,
+    /// Its connections that came and are not in use yet.
+    arrived: RefCell<VecDeque<TcpStream>>,
+    news: Signal,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+impl Server {
+    pub(crate) fn new(system: &System, socket: UdpSocket) -> Self {
+        let system = system.clone();
+        let (cookie, arrived) = (Cell::new(None), RefCell::default());
+        Self { system, socket, cookie, arrived, news: Signal::new() }
+    }
+
+    /// Finds out what a connection is for.
+    pub(crate) async fn connection(&self, mut stream: TcpStream) {
+        let mut cookie = [0; COOKIE_LEN];
+        let Ok(()) = self.patiently(exactly(&mut stream, &mut cookie)).await else { return };
+        match self.cookie.get() {
+            Some(known) if known == cookie => {
+                self.arrived.borrow_mut().push_back(stream);
+                self.news.set();
+            }
+            Some(_) => _ = say(&mut stream, State::AccessDenied).await,
+            None => {
+                self.cookie.set(Some(cookie));
+                let peer = stream.peer();
+                if let Err(fault) = self.test(&mut stream).await {
+                    kernel::log::warn!("iperf3: test of {peer}: {fault}");
+                }
+                self.arrived.borrow_mut().clear();
+                self.cookie.set(None);
+            }
+        }
+    }
+
+    async fn test(&self, control: &mut TcpStream) -> Result<(), Fault> {
+        say(control, State::ParamExchange).await?;
+        let params = match Params::parse(&self.json(control).await?) {
+            Ok(params) => params,
+            Err(why) => {
+                say(control, State::ServerError).await?;
+                let numbers = [UNIMPLEMENTED.to_be_bytes(), [0; 4]];
+                control.write_all(numbers.as_flattened()).await?;
+                return Err(Fault::Refused(why));
+            }
+        };
+        let counts: Vec<Rc<Count>> = (0..params.parallel).map(|_| Rc::default()).collect();
+        say(control, State::CreateStreams).await?;
+        let running = self.patiently(self.streams(&params, &counts)).await?;
+        say(control, State::TestStart).await?;
+        say(control, State::TestRunning).await?;
+        let started = self.system.now();
+        self.until_the_end(control, running).await?;
+        let ns = self.system.now().since(started);
+        let ours = results(&report(&params, &counts, ns));
+        say(control, State::ExchangeResults).await?;
+        self.json(control).await?;
+        control.write_all(&ours).await?;
+        say(control, State::DisplayResults).await?;
+        let bytes: u64 = counts.iter().map(|count| count.bytes.get()).sum();
+        let received: u64 = counts.iter().map(|count| count.tally.borrow().bytes).sum();
+        let (bytes, ms) = (bytes.max(received), ns / 1_000_000);
+        kernel::log::info!("iperf3: {bytes} bytes in {ms} ms with {}", control.peer());
+        // IPERF_DONE, or the end of the connection: the same to us.
+        let _ = self.patiently(exactly(control, &mut [0])).await;
+        Ok(())
+    }
+
+    /// Runs the streams until the client has had enough.
+    async fn until_the_end(&self, control: &mut TcpStream, running: Vec<Running<'_>>) -> Result<(), Fault> {
+        let mut word = [0];
+        let running = join_all(running);
+        let outcome = match select(Box::pin(exactly(control, &mut word)), running).await {
+            Either::Left((said, _)) => said,
+            // Every stream has ended before the client said so: it is about to.
+            Either::Right((_, word)) => self.patiently(word).await,
+        };
+        outcome?;
+        if word[0] == State::TestEnd.byte() { Ok(()) } else { Err(Fault::Protocol) }
+    }
+
+    /// A future for each stream, once the client has opened them all.
+    async fn streams<'a>(
+        &'a self,
+        params: &'a Params,
+        counts: &'a [Rc<Count>],
+    ) -> Result<Vec<Running<'a>>, Fault> {
+        let mut running: Vec<Running<'a>> = Vec::new();
+        if params.udp {
+            let peers = self.greetings(params).await?;
+            if !params.reverse {
+                return Ok(vec![Box::pin(self.receive(params, peers, counts))]);
+            }
+            for (peer, count) in peers.into_iter().zip(counts) {
+                let stream = streams::datagrams(&self.system, params, &self.socket, peer, Rc::clone(count));
+                running.push(Box::pin(stream));
+            }
+            return Ok(running);
+        }
+        for count in counts {
+            let stream = self.next_stream().await;
+            let count = Rc::clone(count);
+            running.push(if params.reverse {
+                Box::pin(streams::source(stream, count))
+            } else {
+                Box::pin(streams::sink(stream, count))
+            });
+        }
+        Ok(running)
+    }
+
+    async fn next_stream(&self) -> TcpStream {
+        loop {
+            let next = self.arrived.borrow_mut().pop_front();
+            if let Some(stream) = next {
+                return stream;
+            }
+            self.news.wait().await;
+        }
+    }
+
+    /// Answers the greeting of each stream of datagrams; who they are.
+    async fn greetings(&self, params: &Params) -> Result<Vec<IpEndpoint>, Fault> {
+        let mut peers = Vec::new();
+        let mut buffer = vec![0; 64 * 1024];
+        while u32::try_from(peers.len()).is_ok_and(|len| len < params.parallel) {
+            let Ok((len, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
+            // What a former test has left on its way is no greeting.
+            let Some(answer) = welcome(buffer.get(..len).unwrap_or_default()) else { continue };
+            self.socket.send_to(&answer, peer).await?;
+            if !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        Ok(peers)
+    }
+
+    /// Counts the datagrams of all streams.
+    async fn receive(&self, params: &Params, peers: Vec<IpEndpoint>, counts: &[Rc<Count>]) {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let Ok((len, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
+            let count = peers.iter().position(|known| *known == peer).and_then(|at| counts.get(at));
+            if let Some(count) = count {
+                streams::datagram(&self.system, params, buffer.get(..len).unwrap_or_default(), count);
+            }
+        }
+    }
+
+    async fn json(&self, control: &mut TcpStream) -> Result<Vec<u8>, Fault> {
+        let mut len = [0; 4];
+        self.patiently(exactly(control, &mut len)).await?;
+        let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
+        if len > JSON_MAX {
+            return Err(Fault::Protocol);
+        }
+        let mut text = vec![0; len];
+        self.patiently(exactly(control, &mut text)).await?;
+        Ok(text)
+    }
+
+    async fn patiently<T>(&self, future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        self.system.timeout(PATIENCE_NS, future).await.unwrap_or(Err(Fault::Silent))
+    }
+}
+
+async fn say(control: &mut TcpStream, state: State) -> Result<(), Fault> {
+    Ok(control.write_all(&[state.byte()]).await?)
+}
+
+/// Reads as much as there is room for.
+async fn exactly(stream: &mut TcpStream, mut room: &mut [u8]) -> Result<(), Fault> {
+    while !room.is_empty() {
+        match stream.read(room).await? {
+            0 => return Err(Fault::Protocol),
+            len => room = core::mem::take(&mut room).get_mut(len..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
+#[allow(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "nanoseconds of a test are far below 2^53"
+)]
+fn report(params: &Params, counts: &[Rc<Count>], ns: u64) -> Vec<StreamResult> {
+    let one = |(place, count): (u32, &Rc<Count>)| {
+        let tally = *count.tally.borrow();
+        let received = params.udp && !params.reverse;
+        StreamResult {
+            id: stream_id(place),
+            bytes: if received { tally.bytes } else { count.bytes.get() },
+            retransmits: -1,
+            jitter: tally.jitter / 1e6,
+            errors: tally.lost,
+            packets: if received { tally.highest } else { count.packets.get() },
+            start_time: 0.0,
+            end_time: ns as f64 / 1e9,
+        }
+    };
+    (0..).zip(counts).map(one).collect()
+}

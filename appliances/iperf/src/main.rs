@@ -1,0 +1,75 @@
+//! iperf3's server on port 5201 and iperf's on port 5001, TCP and UDP.
+//!
+//! ```text
+//!   5201/tcp ─► cookie ─┬─ new, nobody here ──► control: one test at a time
+//!                       ├─ the test's ────────► one of its streams
+//!                       └─ another ───────────► ACCESS_DENIED
+//!   5201/udp ─► greeting ─► one of the test's streams
+//!   5001/tcp ─► read to the end       5001/udp ─► counted, the last one answered with a report
+//! ```
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod control;
+#[cfg(target_os = "none")]
+mod iperf2;
+#[cfg(target_os = "none")]
+mod streams;
+
+#[cfg(target_os = "none")]
+mod guest {
+    use crate::control::Server;
+    use crate::iperf2;
+    use alloc::rc::Rc;
+    use kernel::System;
+    use kernel::net::{NetError, TcpOptions, UdpOptions};
+
+    const IPERF3: u16 = 5201;
+    const IPERF2: u16 = 5001;
+
+    /// Room for several frames of 64 KiB each way.
+    fn bulk() -> TcpOptions {
+        TcpOptions { rx_buffer: 512 * 1024, tx_buffer: 512 * 1024, ..TcpOptions::default() }
+    }
+
+    fn datagrams() -> UdpOptions {
+        UdpOptions { rx_packets: 512, rx_bytes: 512 * 1024, tx_packets: 128, tx_bytes: 256 * 1024 }
+    }
+
+    async fn run(system: System) {
+        if let Err(error) = serve(&system).await {
+            kernel::log::error!("ports {IPERF3} and {IPERF2}: {error}");
+        }
+    }
+
+    async fn serve(system: &System) -> Result<(), NetError> {
+        let net = system.net().await;
+        let listener = net.tcp_listen(IPERF3, bulk())?;
+        let server = Rc::new(Server::new(system, net.udp_bind(IPERF3, datagrams())?));
+        let old = net.tcp_listen(IPERF2, bulk())?;
+        system.spawn(iperf2::datagrams(system.clone(), net.udp_bind(IPERF2, datagrams())?));
+        let inner = system.clone();
+        system.spawn(async move {
+            loop {
+                let stream = old.accept().await;
+                inner.spawn(iperf2::connection(inner.clone(), stream));
+            }
+        });
+        kernel::log::info!("listening on port {IPERF3} (iperf3) and {IPERF2} (iperf), TCP and UDP");
+        loop {
+            let stream = listener.accept().await;
+            let server = Rc::clone(&server);
+            system.spawn(async move { server.connection(stream).await });
+        }
+    }
+
+    kernel::main!(run);
+}
+
+/// Tests build every binary for the host too.
+#[cfg(not(target_os = "none"))]
+fn main() {}

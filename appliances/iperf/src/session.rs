@@ -1,0 +1,212 @@
+//! iperf3's control connection.
+//!
+//! ```text
+//!   client                         server
+//!   cookie (37 bytes) ───────────►
+//!                     ◄─────────── PARAM_EXCHANGE
+//!   length, JSON ────────────────►
+//!                     ◄─────────── CREATE_STREAMS
+//!   a connection each, cookie ───►
+//!                     ◄─────────── TEST_START, TEST_RUNNING
+//!   data ◄───────────────────────► data
+//!   TEST_END ────────────────────►
+//!                     ◄─────────── EXCHANGE_RESULTS
+//!   length, JSON ────────────────►
+//!                     ◄─────────── length, JSON; DISPLAY_RESULTS
+//!   IPERF_DONE ──────────────────►
+//! ```
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Bytes that name a test: 36 characters and a NUL.
+pub const COOKIE_LEN: usize = 37;
+
+/// Who belongs to which test.
+pub type Cookie = [u8; COOKIE_LEN];
+
+/// A JSON text longer than this is refused.
+pub const JSON_MAX: usize = 64 * 1024;
+
+/// What is said by a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum State {
+    /// The test begins.
+    TestStart = 1,
+    /// Data flows.
+    TestRunning = 2,
+    /// The client has had enough.
+    TestEnd = 4,
+    /// Say what you want.
+    ParamExchange = 9,
+    /// Open the streams.
+    CreateStreams = 10,
+    /// The client was stopped.
+    ClientTerminate = 12,
+    /// Results, each side its own.
+    ExchangeResults = 13,
+    /// Nothing is missing.
+    DisplayResults = 14,
+    /// The client goes.
+    IperfDone = 16,
+    /// Another test is under way.
+    AccessDenied = -1,
+    /// The server cannot; two numbers follow that say why.
+    ServerError = -2,
+}
+
+impl State {
+    /// As it is sent.
+    #[must_use]
+    #[allow(clippy::as_conversions, reason = "an enum's number is had by a cast alone")]
+    pub const fn byte(self) -> u8 {
+        i8::cast_unsigned(self as i8)
+    }
+}
+
+/// `IEUNIMP`: the number by which the client says that the server does not know an option.
+pub const UNIMPLEMENTED: i32 = 13;
+
+/// What the client wants. What is not here is the client's own business, or not measured here.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Params {
+    /// Datagrams in place of connections.
+    pub udp: bool,
+    /// SCTP, which is not spoken here.
+    pub sctp: bool,
+    /// The server sends.
+    pub reverse: bool,
+    /// Both send, which is not done here.
+    pub bidirectional: bool,
+    /// Streams.
+    pub parallel: u32,
+    /// Bytes of a datagram, or of a write.
+    pub len: u32,
+    /// Bits in a second; 0: as many as there may be.
+    pub bandwidth: u64,
+    /// Datagrams are counted by 64 bits.
+    pub udp_counters_64bit: u32,
+}
+
+/// Streams of one test.
+pub const STREAMS_MAX: u32 = 64;
+
+impl Params {
+    /// Understands the client's JSON.
+    ///
+    /// # Errors
+    /// What it asks for that there is not, in words for the log.
+    pub fn parse(text: &[u8]) -> Result<Self, &'static str> {
+        let params: Self =
+            serde_json::from_slice(text).map_err(|_| "its parameters are no JSON of iperf3")?;
+        let params = Self { parallel: params.parallel.max(1), ..params };
+        match params {
+            Self { sctp: true, .. } => Err("SCTP is not spoken here"),
+            Self { bidirectional: true, .. } => Err("a test goes one way at a time: use -R, not --bidir"),
+            Self { parallel, .. } if parallel > STREAMS_MAX => Err("there are at most 64 streams: -P 64"),
+            Self { udp: true, len, .. } if len < 16 => Err("a datagram has at least 16 bytes: -l 16"),
+            params => Ok(params),
+        }
+    }
+}
+
+/// What one stream came to.
+#[derive(Clone, Debug, Default, Serialize, PartialEq)]
+pub struct StreamResult {
+    /// The client's number for it: 1, 3, 4, 5 and so on.
+    pub id: u32,
+    /// Bytes sent, or received.
+    pub bytes: u64,
+    /// -1: not counted.
+    pub retransmits: i32,
+    /// Seconds, RFC 1889.
+    pub jitter: f64,
+    /// Datagrams that did not come.
+    pub errors: u64,
+    /// Datagrams, by the highest number that came, or sent.
+    pub packets: u64,
+    /// Seconds from the start of the test.
+    pub start_time: f64,
+    /// Seconds from the start of the test.
+    pub end_time: f64,
+}
+
+#[derive(Serialize)]
+struct Results<'a> {
+    cpu_util_total: f64,
+    cpu_util_user: f64,
+    cpu_util_system: f64,
+    sender_has_retransmits: i32,
+    streams: &'a [StreamResult],
+}
+
+/// The client's number for its stream with this place in the order: it leaves 2 out.
+#[must_use]
+pub const fn stream_id(place: u32) -> u32 {
+    if place == 0 { 1 } else { place.saturating_add(2) }
+}
+
+/// Our results as they are sent: length, and JSON. The processor's load is not counted here: 0.
+#[must_use]
+pub fn results(streams: &[StreamResult]) -> Vec<u8> {
+    let results = Results {
+        cpu_util_total: 0.0,
+        cpu_util_user: 0.0,
+        cpu_util_system: 0.0,
+        sender_has_retransmits: 0,
+        streams,
+    };
+    // Numbers and strings alone: there is nothing in it that could not be written.
+    let text = serde_json::to_vec(&results).unwrap_or_default();
+    let len = u32::try_from(text.len()).unwrap_or(0);
+    [len.to_be_bytes().as_slice(), &text].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What iperf3 3.12 sends for `iperf3 -c HOST -u -l 64 -b 0 -R`.
+    const REVERSE: &[u8] = br#"{"udp":true,"omit":0,"time":10,"num":0,"blockcount":0,"parallel":1,"reverse":true,"len":64,"bandwidth":0,"pacing_timer":1000,"client_version":"3.12"}"#;
+
+    #[test]
+    fn what_iperf3_says_is_understood() {
+        let params = Params::parse(REVERSE).unwrap();
+        assert!(params.udp && params.reverse && !params.sctp);
+        assert_eq!((params.parallel, params.len, params.bandwidth), (1, 64, 0));
+        let bare = Params::parse(br#"{"tcp":true}"#).unwrap();
+        assert_eq!((bare.udp, bare.parallel), (false, 1));
+    }
+
+    #[test]
+    fn what_there_is_not_is_refused_with_what_to_do() {
+        let refused = |text: &[u8]| Params::parse(text).unwrap_err();
+        assert!(refused(br#"{"tcp":true,"bidirectional":true}"#).contains("-R"));
+        assert!(refused(br#"{"sctp":true}"#).contains("SCTP"));
+        assert!(refused(br#"{"tcp":true,"parallel":100}"#).contains("64"));
+        assert!(refused(br#"{"udp":true,"len":4}"#).contains("16"));
+        assert!(refused(b"GET / HTTP/1.1").contains("JSON"));
+        assert!(refused(br#"{"parallel":-1}"#).contains("JSON"));
+    }
+
+    #[test]
+    fn results_have_their_length_before_them_and_every_key_that_the_client_asks_for() {
+        let sent = results(&[StreamResult { id: 1, bytes: 7, retransmits: -1, ..StreamResult::default() }]);
+        let (len, text) = sent.split_at(4);
+        assert_eq!(u32::from_be_bytes(len.try_into().unwrap()), u32::try_from(text.len()).unwrap());
+        let value: serde_json::Value = serde_json::from_slice(text).unwrap();
+        for key in ["cpu_util_total", "cpu_util_user", "cpu_util_system", "sender_has_retransmits"] {
+            assert!(value.get(key).is_some_and(serde_json::Value::is_number), "{key}");
+        }
+        for key in ["id", "bytes", "retransmits", "jitter", "errors", "packets"] {
+            assert!(value["streams"][0].get(key).is_some_and(serde_json::Value::is_number), "{key}");
+        }
+    }
+
+    #[test]
+    fn streams_are_numbered_as_the_client_does() {
+        assert_eq!([0, 1, 2, 3].map(stream_id), [1, 3, 4, 5]);
+    }
+}
