@@ -19,7 +19,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
     -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
     -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
 
-.PHONY: help setup image guests push run test test-host test-model test-abi test-bed test-bed-self fuzz check fmt lint doc rules bench bench-xen clean
+.PHONY: help setup image guests push backend run test test-host test-model test-abi test-bed test-bed-self fuzz check fmt lint doc rules bench bench-xen clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -46,6 +46,12 @@ push: setup ## build dom0's end of datafront: build/push, which needs nothing bu
 	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push
 	@mkdir -p build && strip -o build/push $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/push
 
+# Of its own profile: a backend that only tests run need not be optimised as a whole.
+backend: setup ## build the backend that tests put in the place of netback: build/backend
+	@$(SAY) 'building the backend for tests'
+	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --profile host --target x86_64-unknown-linux-gnu -p backend
+	@mkdir -p build && strip -o build/backend $(TARGET_DIR)/x86_64-unknown-linux-gnu/host/backend
+
 run: image ## boot real Xen in QEMU, start the web appliance, page on http://127.0.0.1:8080
 	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
 	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
@@ -66,7 +72,7 @@ test-abi: setup ## layouts compared with C compiled against Xen's public headers
 	@$(SAY) 'layouts against Xen'\''s headers'
 	@$(CARGO) test --quiet -p abi-tests
 
-test-bed: guests push ## tests on real Xen in QEMU
+test-bed: guests push backend ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'
 	@$(CARGO) test --profile host -p bed --lib --bins
 	@$(CARGO) test --profile host --no-fail-fast -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
@@ -94,7 +100,7 @@ lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
 	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests --lib --tests -- -D warnings
-	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push --bins -- -D warnings
+	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins -- -D warnings
 
 doc: setup
 	@$(SAY) 'documentation'

@@ -84,5 +84,5 @@ pub use paths::{bed_dir, repository};
 pub use progress::Progress;
 /// The regular expressions of [`Pattern`], so that tests need no crate of their own for them.
 pub use regex::Regex;
-pub use testbed::{run_test, run_test_with};
+pub use testbed::{SharedBed, run_test, run_test_with};
 pub use xl::{DomainState, DomainStatus};

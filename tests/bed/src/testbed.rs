@@ -7,6 +7,7 @@ use crate::paths::{Lock, bed_dir};
 use crate::progress::Progress;
 use std::any::Any;
 use std::fmt::Display;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Runs a test on a bed of its own with default options. See [`run_test_with`].
@@ -38,6 +39,38 @@ pub fn run_test_with<E: Display>(
     }
 }
 
+/// A bed that several tests of a program share, for those to whom a start of their own would cost more than they take
+/// themselves. While it is there, tests of other programs wait.
+#[derive(Debug)]
+pub struct SharedBed {
+    bed: Bed,
+    _turn: Lock,
+}
+
+impl SharedBed {
+    /// Waits for its turn, and restores the snapshot.
+    ///
+    /// # Errors
+    /// As [`Bed::start`].
+    pub fn start(options: &Options) -> Result<Self> {
+        let turn = Lock::wait("tests", || {})?;
+        Ok(Self { bed: start(options)?, _turn: turn })
+    }
+
+    /// Collects all logs into `build/bed/logs/NAME/`, and says so.
+    pub fn collect(&self, name: &str) {
+        collect(&self.bed, name);
+    }
+}
+
+impl Deref for SharedBed {
+    type Target = Bed;
+
+    fn deref(&self) -> &Bed {
+        &self.bed
+    }
+}
+
 type Payload = Box<dyn Any + Send>;
 
 fn attempt<E: Display>(
@@ -52,12 +85,16 @@ fn attempt<E: Display>(
         Ok(Err(error)) => failed(name, &error),
         Err(payload) => payload,
     };
+    collect(&bed, name);
+    Err(outcome)
+}
+
+fn collect(bed: &Bed, name: &str) {
     let folder = bed_dir().join("logs").join(name);
     match bed.collect_logs(&folder) {
         Ok(()) => eprintln!("[bed] logs of {name} are in {}", folder.display()),
         Err(error) => eprintln!("[bed] logs of {name} could not be collected: {error}"),
     }
-    Err(outcome)
 }
 
 fn start(options: &Options) -> Result<Bed> {

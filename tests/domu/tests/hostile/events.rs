@@ -1,0 +1,59 @@
+//! Events: H46 to H50, and the console's: H62, H63.
+
+use crate::cases;
+use crate::rig::End::Works;
+use crate::rig::case;
+use domu_tests::http::number;
+
+cases! {
+    h49_events_before_the_backend_is_connected: Works,
+        ["close", "late", "open", "storm 200", "wait 50", "state 4", "ping 1"];
+    h50_events_while_the_connection_ends: Works,
+        ["passive", "state 5", "storm 2000", "front 6", "storm 200", "leave", "state 6", "open"];
+    h62_garbage_in_the_console_s_indexes: Works, ["console"];
+}
+
+#[test]
+fn h46_a_storm_of_events_without_work() {
+    case("h46_a_storm_of_events_without_work", Works, |rig| {
+        for _ in 0..5 {
+            rig.orders(&["storm 2000", "ping 2"])?;
+        }
+        let status = rig.status()?;
+        let pointer = "/interfaces/0/device/idle_events";
+        let idle = number(&status, pointer)? - rig.before(pointer)?;
+        // Those that come while one is pending are one.
+        if idle > 0 { Ok(()) } else { Err("no event was counted as idle".into()) }
+    });
+}
+
+#[test]
+fn h47_without_any_event_a_turn_finds_the_frames() {
+    case("h47_without_any_event_a_turn_finds_the_frames", Works, |rig| {
+        rig.orders(&["mute on", "provoke 5"])?;
+        // Something else wakes the guest.
+        rig.ask("grants", "issued ")?;
+        rig.orders(&["replies 5", "mute off"])
+    });
+}
+
+#[test]
+fn h48_events_on_a_port_of_another_device() {
+    case("h48_events_on_a_port_of_another_device", Works, |rig| {
+        let port = rig.bed().xenstore_read(&rig.node("data/vchan/0/push/event-channel"))?;
+        for _ in 0..20 {
+            rig.order(&format!("stray {port}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn h63_hostile_input_on_the_console() {
+    case("h63_hostile_input_on_the_console", Works, |rig| {
+        let bytes = domu_tests::pattern::bytes(63, 6000);
+        rig.guest.send(&bytes)?;
+        rig.guest.send_line("")?;
+        rig.ask("grants", "issued ").map(drop)
+    });
+}

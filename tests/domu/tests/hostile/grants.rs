@@ -1,0 +1,55 @@
+//! Grants: H39 to H45. What the backend maps is really mapped, by Xen.
+
+use crate::cases;
+use crate::rig::End::Works;
+use crate::rig::{case, same};
+use crate::xenbus::{come_back, move_away};
+use domu_tests::http::number;
+
+cases! {
+    h42_a_page_to_send_from_cannot_be_written: Works, ["write-tx"];
+    h44_no_page_shows_a_byte_that_was_not_sent: Works, [
+        "ping 3 1", "ping 3 100", "ping 3 213", "ping 3 214", "ping 3 1472", "provoke 100 700", "replies 100",
+        "get /", "get /metrics",
+    ];
+}
+
+#[test]
+fn h39_h40_pages_that_the_backend_keeps_are_never_used_again() {
+    case("h39_h40_pages_that_the_backend_keeps_are_never_used_again", Works, |rig| {
+        // One page that the guest sent from and has back, one that it has posted.
+        rig.orders(&["ping 1", "keep tx", "keep rx", "ping 5"])?;
+        // Another driver domain: every grant for the old one has to end, and two cannot.
+        move_away(rig)?;
+        come_back(rig)?;
+        rig.lost += 2;
+        let status = rig.status()?;
+        let held = |pool: &str| number(&status, &format!("/interfaces/0/{pool}/quarantined"));
+        same("pages in quarantine", held("rx_pool")? + held("tx_pool")?, rig.lost)?;
+        // Let go of, they stay where they are: nobody knows for how long.
+        rig.orders(&["drop", "ping 5"])
+    });
+}
+
+#[test]
+fn h41_ring_pages_that_the_backend_keeps() {
+    case("h41_ring_pages_that_the_backend_keeps", Works, |rig| {
+        rig.order("keep ring")?;
+        rig.reconnect("")?;
+        rig.lost += 2;
+        rig.order("drop").map(drop)
+    });
+}
+
+#[test]
+fn h43_a_backend_that_holds_everything_and_lets_go() {
+    case("h43_a_backend_that_holds_everything_and_lets_go", Works, |rig| {
+        rig.orders(&["hold", "provoke 400", "wait 500"])?;
+        // The guest has sent from every page that it may, and its loop goes on.
+        let line = rig.ask("pool", " tx: ")?;
+        if !line.contains("128 pages of at most 128: 0 free, 128 in the ring") {
+            return Err(format!("not everything is held: {line}").into());
+        }
+        rig.orders(&["release", "ping 5"])
+    });
+}

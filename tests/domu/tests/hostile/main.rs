@@ -1,0 +1,26 @@
+//! A backend that lies, on real Xen: the cases H01 to H75 of docs/threat-model.md.
+//!
+//! ```text
+//!   test ──orders──► tests/backend in dom0, in the place of netback ◄──rings──► the web appliance
+//!     └──► console, xenstore, /status.json through the honest part of the backend
+//! ```
+//!
+//! All cases share one boot. Each ends with the same look at the guest (`rig.rs`): it runs, nothing crashed, the pages
+//! add up, no byte can be read that was not sent, and frames go there and back.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::std_instead_of_core,
+    clippy::panic,
+    reason = "a program of the host: the standard library, numbers far from overflow, cases that fail"
+)]
+
+mod backend;
+mod events;
+mod grants;
+mod ids;
+mod indexes;
+mod lengths;
+mod reads;
+mod rig;
+mod xenbus;

@@ -1,0 +1,69 @@
+//! What changes while it is read: H21 to H25.
+//!
+//! A thread in dom0 writes as fast as it can, the guest reads on another processor. Whatever value the guest happened to
+//! read, it has to stay with it.
+
+use crate::rig::{End, Rig, case};
+use domu_tests::Outcome;
+
+/// Lets something flip; then starts anew, since the rings hold what the thread left there. What the guest made of it,
+/// it may have counted or called broken, by one of the names that fit.
+fn flip(name: &str, order: &str, fits: &'static [&'static str]) {
+    case(name, End::Works, |rig| {
+        rig.order(order).or_else(|error| {
+            // It broke in the middle: that is one of the ways in which it may end.
+            if error.to_string().contains("no page") { Ok(String::new()) } else { Err(error) }
+        })?;
+        rig.ask("help", "help ")?;
+        rig.reconnect("")?;
+        let after = rig.status()?;
+        for (kind, count) in rig.counted(&after)? {
+            if count > 0 && !fits.contains(&kind.as_str()) {
+                return Err(format!("{kind} was counted {count} times").into());
+            }
+        }
+        rig.forgive()
+    });
+}
+
+#[test]
+fn h21_a_response_whose_status_flips() {
+    flip("h21_a_response_whose_status_flips", "flip status 20", &["rx_status", "rx_bounds"]);
+}
+
+#[test]
+fn h22_a_response_whose_more_data_flips() {
+    flip(
+        "h22_a_response_whose_more_data_flips",
+        "flip more 20",
+        &["rx_incomplete", "rx_fragments", "rx_slots"],
+    );
+}
+
+#[test]
+fn h25_an_extra_whose_type_flips() {
+    flip(
+        "h25_an_extra_whose_type_flips",
+        "flip extra 20",
+        &["rx_extra", "rx_extra_unasked", "rx_incomplete"],
+    );
+}
+
+/// The toolstack's word on the backend, and a new connection that goes by it.
+fn trust(rig: &mut Rig, word: &str) -> Outcome {
+    rig.bed().xenstore_write(&rig.node("device/vif/0/trusted"), word)?;
+    rig.reconnect("")
+}
+
+#[test]
+fn h23_h24_a_payload_that_flips_under_a_backend_that_is_not_trusted() {
+    let name = "h23_h24_a_payload_that_flips_under_a_backend_that_is_not_trusted";
+    case(name, End::Works, |rig| {
+        trust(rig, "0")?;
+        rig.guest.wait_for_next("backend not trusted", domu_tests::SOON)?;
+        // Every reply carries what its checksum was checked with.
+        let answered: u32 = rig.order("flip payload 60")?.parse()?;
+        eprintln!("  {answered} of 60 requests were answered");
+        trust(rig, "1")
+    });
+}

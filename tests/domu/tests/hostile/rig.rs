@@ -1,0 +1,247 @@
+//! One boot for all cases, and what must hold after each of them.
+
+use crate::backend::{Backend, SCRIPT};
+use bed::{Bed, Domain, DomainState, Options, SharedBed};
+use domu_tests::guest::config;
+use domu_tests::http::number;
+use domu_tests::{BOOT, Outcome, SOON};
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// The guest with its backend, and what it said of itself before the case.
+pub(crate) struct Rig {
+    bed: SharedBed,
+    pub(crate) guest: Domain,
+    backend: Backend,
+    before: Value,
+    /// Pages that a case has made the guest give up.
+    pub(crate) lost: u64,
+}
+
+static RIG: Mutex<Option<Rig>> = Mutex::new(None);
+
+/// What a case came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// The vif works on; this kind of misbehaviour was counted.
+    Counted(&'static str),
+    /// The vif works on, and there was nothing to count.
+    Works,
+    /// The vif is broken: the kind, and words of the reason.
+    Broken(&'static str, &'static str),
+}
+
+/// Runs a case: on the boot of the one before, unless that failed.
+pub(crate) fn case(name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) {
+    let mut shared = RIG.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rig = match shared.take().map_or_else(Rig::start, Ok) {
+        Ok(rig) => rig,
+        Err(error) => panic!("{name}: the rig does not start: {error}"),
+    };
+    let begun = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        rig.begin()?;
+        lie(&mut rig)?;
+        rig.end(end)
+    }));
+    eprintln!("  {name}: {:.1} s", begun.elapsed().as_secs_f64());
+    match outcome {
+        Ok(Ok(())) => *shared = Some(rig),
+        Ok(Err(error)) => {
+            rig.bed.collect(name);
+            panic!("{name}: {error}");
+        }
+        Err(payload) => {
+            rig.bed.collect(name);
+            resume_unwind(payload);
+        }
+    }
+}
+
+impl Rig {
+    fn start() -> Outcome<Self> {
+        let bed = SharedBed::start(&Options::default())?;
+        let mut backend = Backend::start(&bed)?;
+        let cmdline = "ip=10.9.0.2/24 gw=10.9.0.1 pool.rx=64 pool.tx=64";
+        let guest = bed.create(&config("web", "victim", cmdline)?.vif([SCRIPT]))?;
+        guest.wait_for("listening on ", BOOT)?;
+        backend.order("open")?;
+        Ok(Self { bed, guest, backend, before: Value::Null, lost: 0 })
+    }
+
+    /// The machine.
+    pub(crate) fn bed(&self) -> &Bed {
+        &self.bed
+    }
+
+    /// Gives the backend an order; what it answers.
+    pub(crate) fn order(&mut self, order: &str) -> Outcome<String> {
+        let begun = Instant::now();
+        let answer = self.backend.order(order);
+        if std::env::var_os("HOSTILE_TIMES").is_some() {
+            eprintln!("    {:6.2} s {order}", begun.elapsed().as_secs_f64());
+        }
+        answer
+    }
+
+    /// Gives orders, one after the other.
+    pub(crate) fn orders(&mut self, orders: &[&str]) -> Outcome {
+        orders.iter().try_for_each(|order| self.order(order).map(drop))
+    }
+
+    /// What the guest says of itself.
+    pub(crate) fn status(&mut self) -> Outcome<Value> {
+        Ok(serde_json::from_str(&self.order("get /status.json")?)?)
+    }
+
+    /// The backend closes and opens again, with these nodes beside the usual ones.
+    pub(crate) fn reconnect(&mut self, offers: &str) -> Outcome {
+        self.order("close")?;
+        self.order(&format!("open {offers}")).map(drop)
+    }
+
+    /// A node below the guest's directory.
+    pub(crate) fn node(&self, path: &str) -> String {
+        format!("/local/domain/{}/{path}", self.guest.domid())
+    }
+
+    /// A node of the backend's.
+    pub(crate) fn back(&self, key: &str) -> String {
+        format!("/local/domain/0/backend/vif/{}/0/{key}", self.guest.domid())
+    }
+
+    /// Types a line on the console and waits for words of the answer: the loop runs.
+    pub(crate) fn ask(&self, line: &str, answer: &str) -> Outcome<String> {
+        self.guest.send_line(line)?;
+        Ok(self.guest.wait_for_next(answer, SOON)?)
+    }
+
+    fn begin(&mut self) -> Outcome {
+        self.order("ping 1")?;
+        self.before = self.status()?;
+        Ok(())
+    }
+
+    /// What was broken or counted in this case is fine: from here on it is judged anew.
+    pub(crate) fn forgive(&mut self) -> Outcome {
+        self.before = self.status()?;
+        Ok(())
+    }
+
+    /// How a counter stood before the case.
+    pub(crate) fn before(&self, pointer: &str) -> Outcome<u64> {
+        number(&self.before, pointer)
+    }
+
+    fn end(&mut self, end: End) -> Outcome {
+        let (kind, breaks) = match end {
+            End::Works => (None, 0),
+            End::Counted(kind) => (Some(kind), 0),
+            End::Broken(kind, reason) => {
+                self.is_broken(reason)?;
+                self.reconnect("")?;
+                (Some(kind), 1)
+            }
+        };
+        self.order("ping 3").map_err(|error| format!("it does not work on: {error}"))?;
+        let after = self.status()?;
+        self.kinds(&after, kind)?;
+        let broke =
+            number(&after, "/interfaces/0/device/breaks")? - self.before("/interfaces/0/device/breaks")?;
+        same("times that the vif broke", broke, breaks)?;
+        self.sound(&after)
+    }
+
+    /// The guest says that the vif is broken, and why, on the console and in xenstore; and its loop runs.
+    pub(crate) fn is_broken(&mut self, reason: &str) -> Outcome {
+        let line = self.guest.wait_for_next("broken by the backend: ", SOON)?;
+        if !line.contains(reason) {
+            return Err(format!("broken for another reason than {reason}: {line}").into());
+        }
+        self.ask("pool", " rx: ")?;
+        let node = self.bed.xenstore_read(&self.node("error/device/vif/0/error"))?;
+        if node.contains(reason) { Ok(()) } else { Err(format!("xenstore says {node}").into()) }
+    }
+
+    /// How often each kind of misbehaviour was counted in this case.
+    pub(crate) fn counted(&self, after: &Value) -> Outcome<Vec<(String, u64)>> {
+        let kinds = after.pointer("/interfaces/0/misbehaviour").and_then(Value::as_object);
+        let one = |name: &String| {
+            let pointer = format!("/interfaces/0/misbehaviour/{name}");
+            Ok((name.clone(), number(after, &pointer)? - self.before(&pointer)?))
+        };
+        kinds.ok_or("no misbehaviour")?.keys().map(one).collect()
+    }
+
+    /// Of all kinds of misbehaviour that one was counted, and no other.
+    fn kinds(&self, after: &Value, expected: Option<&str>) -> Outcome {
+        for (name, count) in self.counted(after)? {
+            if (count > 0) != (expected == Some(name.as_str())) {
+                return Err(format!("{name} was counted {count} times, and {expected:?} was to be").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What holds whatever the backend did.
+    fn sound(&mut self, after: &Value) -> Outcome {
+        let state = self.guest.state()?;
+        if !matches!(state.state, DomainState::Running | DomainState::Blocked) {
+            return Err(format!("the guest is {state}").into());
+        }
+        let console = self.guest.console();
+        if let Some(crash) = console.lines().find(|line| line.contains("=== millpond")) {
+            return Err(format!("the guest crashed: {crash}").into());
+        }
+        let mut pages = 0;
+        for pool in ["rx_pool", "tx_pool"] {
+            let count = |key: &str| number(after, &format!("/interfaces/0/{pool}/{key}"));
+            let total = count("total")?;
+            same(pool, count("free")? + count("in_ring")? + count("lent")? + count("quarantined")?, total)?;
+            pages += total;
+        }
+        let mismatch = after.pointer("/interfaces/0/mismatch");
+        if mismatch != Some(&Value::Null) {
+            return Err(format!("the pages do not add up: {mismatch:?}").into());
+        }
+        same("pages lost", number(after, "/grants/quarantined")?, self.lost)?;
+        // A pool may have grown; besides pools and lost pages nothing takes any.
+        let others =
+            |status: &Value, pages: u64| -> Outcome<u64> { Ok(number(status, "/pages/taken")? - pages) };
+        let was = self.before("/interfaces/0/rx_pool/total")? + self.before("/interfaces/0/tx_pool/total")?;
+        let taken = others(&self.before, was)?;
+        same("pages outside the pools", others(after, pages)?, taken + self.lost_now(after)?)?;
+        // What dom0 pushes comes over pages of their own; the one that describes them is not empty.
+        let ring = self.node("data/vchan/0/push/ring-ref");
+        let push = self.bed.xenstore_read(&ring).unwrap_or_default();
+        self.order(&format!("scan {push}"))?;
+        match self.order("complaints")?.as_str() {
+            "" => Ok(()),
+            complaints => Err(format!("the guest was not polite: {complaints}").into()),
+        }
+    }
+
+    /// Pages that this case made the guest give up.
+    fn lost_now(&self, after: &Value) -> Outcome<u64> {
+        let rings = "/interfaces/0/device/quarantined_rings";
+        Ok(number(after, rings)? - self.before(rings)?)
+    }
+}
+
+/// That a count is what it ought to be.
+pub(crate) fn same(what: &str, found: u64, expected: u64) -> Outcome {
+    if found == expected { Ok(()) } else { Err(format!("{what}: {found}, not {expected}").into()) }
+}
+
+/// Declares cases that are orders alone: the name, how it ends, and the orders.
+#[macro_export]
+macro_rules! cases {
+    ($($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {$(
+        #[test]
+        fn $name() {
+            $crate::rig::case(stringify!($name), $end, |rig| rig.orders(&[$($order),*]));
+        }
+    )*};
+}
