@@ -142,7 +142,7 @@ impl Parser {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
                     let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
-                                 pool.threshold, pool.clearing, pool.quarantine, pool.trust, watchdog and app.NAME";
+                                 pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, watchdog and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },

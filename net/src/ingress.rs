@@ -11,7 +11,7 @@ use crate::error::NetError;
 use crate::fragments::FragmentKey;
 use crate::sched::Job;
 use crate::state::State;
-use crate::status::{FrameKind, bump};
+use crate::status::{DropReason, FrameKind, bump};
 use crate::tcp::conn::Owner;
 use crate::tcp::open::Admission;
 
@@ -36,11 +36,13 @@ impl State {
     /// Handles the frame that was classified. `false`: the interface did not give it.
     fn frame<N: Nic>(&mut self, nic: &mut N, class: Class) -> bool {
         match class {
+            Class::Drop(DropReason::EtherType) if self.feed_tap(nic) => true,
             Class::Drop(reason) => {
                 self.counters.drop(reason);
                 nic.discard();
                 true
             }
+            Class::Common(FrameKind::Udp) if self.keep_datagram(nic) => true,
             Class::Common(kind) => {
                 self.counters.received(kind);
                 let taken = self.feed_common(nic);

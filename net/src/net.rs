@@ -13,6 +13,7 @@ use crate::error::NetError;
 use crate::options::{TcpOptions, UdpOptions};
 use crate::state::State;
 use crate::status::NetStatus;
+use crate::tap::Tap;
 use crate::tcp::listener::TcpListener;
 use crate::tcp::stream::TcpStream;
 use crate::udp::socket::UdpSocket;
@@ -62,6 +63,15 @@ impl Net {
     /// [`NetError::PortInUse`], [`NetError::NoPorts`].
     pub fn udp_bind(&self, port: u16, options: UdpOptions) -> Result<UdpSocket, NetError> {
         UdpSocket::new(self, port, &options)
+    }
+
+    /// Takes frames of a protocol that the stack does not speak, by its EtherType; so many may wait, each way.
+    ///
+    /// # Errors
+    /// [`NetError::PortInUse`] if somebody takes them already; [`NetError::Unaddressable`] for IPv4, ARP, IPv6, and what is
+    /// no EtherType.
+    pub fn tap(&self, ethertype: u16, frames: usize) -> Result<Tap, NetError> {
+        Tap::new(self, ethertype, frames)
     }
 
     /// Waits until the interface has an address.

@@ -56,10 +56,13 @@ pub struct UdpOptions {
     pub tx_packets: usize,
     /// Bytes of payload that may wait to be sent.
     pub tx_bytes: usize,
+    /// Datagrams wait in the pages in which they came, and [`crate::UdpSocket::recv_owned`] hands these over: a copy
+    /// less for each, and a page less for the interface for as long as the datagram is kept.
+    pub in_place: bool,
 }
 
 impl Default for UdpOptions {
     fn default() -> Self {
-        Self { rx_packets: 64, rx_bytes: 64 * 1024, tx_packets: 64, tx_bytes: 32 * 1024 }
+        Self { rx_packets: 64, rx_bytes: 64 * 1024, tx_packets: 64, tx_bytes: 32 * 1024, in_place: false }
     }
 }

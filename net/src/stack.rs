@@ -72,6 +72,7 @@ impl<N: Nic> Stack<N> {
         state.announce(&mut self.nic);
         let sending = state.transmit(&mut self.nic);
         state.ask_neighbours(&mut self.nic);
+        state.drain_taps(&mut self.nic);
         self.nic.flush();
         let again = state.address.announce_again.filter(|_| state.link_up);
         let next = state.sched.next().into_iter().chain(again).min().map(time::system_time);

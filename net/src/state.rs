@@ -22,6 +22,7 @@ use crate::fragments::Fragments;
 use crate::rng::Rng;
 use crate::sched::{Job, Sched, Slot};
 use crate::status::Counters;
+use crate::tap;
 use crate::tcp::conn::Conns;
 use crate::tcp::isn::Isn;
 use crate::tcp::listener::Listener;
@@ -63,6 +64,7 @@ pub(crate) struct State {
     pub(crate) conns: Conns,
     pub(crate) listeners: BTreeMap<u16, Listener>,
     pub(crate) udp: Slab<UdpEntry>,
+    pub(crate) taps: Slab<tap::Entry>,
 }
 
 impl State {
@@ -94,6 +96,7 @@ impl State {
             address,
             listeners: BTreeMap::new(),
             udp: Slab::new(),
+            taps: Slab::new(),
         };
         state.set_address(fixed);
         state.mark(Job::Common);

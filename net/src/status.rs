@@ -229,6 +229,10 @@ reasons! {
     HalfOpen = "half_open",
     /// A SYN beyond [`crate::Limits::connections`].
     Connections = "connections",
+    /// A datagram for a socket that has as many unread ones as it may; of those that take them in place.
+    UnreadDatagrams = "unread_datagrams",
+    /// A frame for an application that keeps as many packets as it may.
+    Hoarded = "hoarded",
     /// A datagram of ours whose peer has no known hardware address.
     Unreachable = "unreachable",
 }

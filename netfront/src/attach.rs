@@ -58,6 +58,8 @@ impl<M: Machine> NetDevice<M> {
             trusted,
             threshold: self.config.threshold,
             clearing: self.config.clearing,
+            held_max: self.config.held_max,
+            backend,
             max_frame: usize::from(mtu).saturating_add(usize::from(ETHERNET_HEADER)).saturating_add(VLAN_TAG),
             scatter_gather: features.scatter_gather,
             checksum_offload: false,

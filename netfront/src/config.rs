@@ -93,6 +93,8 @@ pub struct Config {
     /// `pool.quarantine`: pages that may be lost to a backend that does not let go of them before the device stops;
     /// 1..=4096, default 64.
     pub quarantine_max: usize,
+    /// `pool.held`: packets that applications may hold beyond the stack's turn; 0..=8192, default 256.
+    pub held_max: usize,
     /// The first index of the rings. 0; something else only in tests of what happens when indexes wrap.
     pub ring_start: u32,
 }
@@ -108,6 +110,7 @@ impl Default for Config {
             clearing: Clearing::Copied,
             trust: Trust::Toolstack,
             quarantine_max: 64,
+            held_max: 256,
             ring_start: 0,
         }
     }
@@ -136,6 +139,8 @@ impl core::error::Error for OutOfRange {}
 pub const POOL: RangeInclusive<usize> = 32..=16_384;
 /// Bytes that the threshold can be.
 pub const THRESHOLD: RangeInclusive<usize> = 0..=PAGE_SIZE;
+/// Packets that can be held.
+pub const HELD: RangeInclusive<usize> = 0..=8192;
 /// Pages that can be in quarantine before the device stops.
 pub const QUARANTINE: RangeInclusive<usize> = 1..=4096;
 
@@ -152,6 +157,7 @@ impl Config {
             ("pool.tx.max", self.pool_tx_max, self.pool_tx..=*POOL.end()),
             ("pool.threshold", self.threshold, THRESHOLD),
             ("pool.quarantine", self.quarantine_max, QUARANTINE),
+            ("pool.held", self.held_max, HELD),
         ];
         for (key, value, range) in rules {
             if !range.contains(&value) {

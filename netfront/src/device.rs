@@ -12,6 +12,7 @@
 //! then, too. What the life of the vif asks for is done in `attach.rs`.
 
 use crate::config::Config;
+use crate::held::Packet;
 use crate::mailbox::Mailbox;
 use crate::misbehaviour::{Misbehaviour, Tally};
 use crate::nic::Nic;
@@ -262,6 +263,11 @@ impl<M: Machine> Nic for NetDevice<M> {
         {
             queue.rx.release();
         }
+    }
+
+    fn hold(&mut self) -> Option<Packet> {
+        let at = self.ready()?;
+        self.queues.get_mut(at)?.rx.hold()
     }
 
     fn tx_exhausted(&self) -> bool {

@@ -25,6 +25,7 @@ mod chain;
 pub mod config;
 pub mod device;
 mod handshake;
+mod held;
 pub mod life;
 mod mailbox;
 pub mod misbehaviour;
@@ -42,6 +43,7 @@ pub mod vif;
 
 pub use config::{Clearing, Config};
 pub use device::NetDevice;
+pub use held::Packet;
 pub use life::{Life, open};
 pub use misbehaviour::{Consequence, Misbehaviour};
 pub use nic::Nic;

@@ -6,6 +6,7 @@
 //!
 //! `rx` is backend → us and `tx` is us → backend, here and everywhere.
 
+use crate::held::Packet;
 use smoltcp::phy::Device;
 use smoltcp::wire::EthernetAddress;
 
@@ -32,6 +33,10 @@ pub trait Nic: Device {
 
     /// Drops the frame that [`Nic::peek`] shows; nothing if there is none.
     fn discard(&mut self);
+
+    /// Takes the frame that [`Nic::peek`] shows, for somebody who keeps it beyond this turn. `None`, and the frame stays,
+    /// if there is none, or if as many are kept as may be.
+    fn hold(&mut self) -> Option<Packet>;
 
     /// Whether a frame was held back because no slot to send is free.
     fn tx_exhausted(&self) -> bool;

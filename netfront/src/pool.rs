@@ -14,7 +14,9 @@
 //! No byte that was not sent to a backend is ever in a page that it can read: a page comes zeroed from `Memory`, and is
 //! zeroed again when it changes hands from one backend to another.
 
+use crate::held::Home;
 use crate::misbehaviour::Misbehaviour;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
 use xen::gnttab::{GrantError, GrantFailure, Quarantined};
@@ -160,10 +162,12 @@ impl core::error::Error for PoolError {}
 pub struct Pool<A> {
     free: Vec<Page<Granted<A>>>,
     quarantine: Vec<Page<Granted<A>>>,
+    /// Where pages are that somebody keeps.
+    pub(crate) home: Rc<Home<A>>,
     /// All pages, wherever they are, those in quarantine too.
     total: usize,
     limits: Limits,
-    backend: Option<DomId>,
+    pub(crate) backend: Option<DomId>,
     /// The fewest free pages since the last [`Pool::shrink_idle`].
     low_water: usize,
     /// Growing failed, and is not tried again before [`Pool::new_turn`].
@@ -174,10 +178,11 @@ pub struct Pool<A> {
 impl<A: Access> Pool<A> {
     /// A pool without pages.
     #[must_use]
-    pub const fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             free: Vec::new(),
             quarantine: Vec::new(),
+            home: Rc::default(),
             total: 0,
             limits,
             backend: None,
@@ -215,12 +220,13 @@ impl<A: Access> Pool<A> {
         self.stats
     }
 
-    /// Compares what the pool knows with where its pages are said to be.
+    /// Compares what the pool knows with where its pages are said to be; it knows itself of those that are held.
     ///
     /// # Errors
     /// The counts, when they do not add up.
     pub fn account(&self, in_ring: usize, lent: usize) -> Result<PoolCounts, Mismatch> {
         let free = self.free.len();
+        let lent = lent.saturating_add(self.home.pages());
         let quarantined = self.quarantine.len();
         let counts = PoolCounts { free, in_ring, lent, quarantined, total: self.total, max: self.limits.max };
         let sum = free.saturating_add(in_ring).saturating_add(lent).saturating_add(quarantined);
@@ -228,18 +234,20 @@ impl<A: Access> Pool<A> {
     }
 
     /// Makes the pool ready for `backend`: pages that another one could access change hands, and there are as many as
-    /// at the start. No page may be out.
+    /// at the start. No page may be out but those that are held: they follow when they come back.
     ///
     /// # Errors
     /// When there are fewer than [`FEWEST`] usable pages, or as many in quarantine as are allowed.
     pub fn prepare<M: Machine>(&mut self, xen: &Xen<M>, backend: DomId) -> Result<(), PoolError> {
-        debug_assert_eq!(self.free.len().saturating_add(self.quarantine.len()), self.total, "a page is out");
+        self.collect(xen);
+        debug_assert!(self.account(0, 0).is_ok(), "a page is out");
         if self.backend.is_some_and(|before| before != backend) {
             self.change_hands(xen, backend);
         }
         self.backend = Some(backend);
         self.exhausted = false;
-        let missing = self.limits.initial.saturating_sub(self.free.len());
+        let room = self.limits.max.saturating_sub(self.total.saturating_sub(self.quarantine.len()));
+        let missing = self.limits.initial.saturating_sub(self.free.len()).min(room);
         let failure = self.add(xen, missing).err();
         self.low_water = self.free.len();
         if self.quarantine_full().is_some() {
@@ -259,16 +267,19 @@ impl<A: Access> Pool<A> {
     fn change_hands<M: Machine>(&mut self, xen: &Xen<M>, backend: DomId) {
         let pages = core::mem::take(&mut self.free);
         self.free.reserve_exact(pages.capacity());
-        for page in pages {
-            let Some(mut page) = self.end(xen, page) else { continue };
-            page.bytes_mut().fill(0);
-            match xen.grants.grant(page, backend) {
-                Ok(page) => {
-                    self.free.push(page);
-                    self.stats.regranted = self.stats.regranted.wrapping_add(1);
-                }
-                Err(GrantError { page, .. }) => self.give_up(xen, page),
+        pages.into_iter().for_each(|page| self.regrant(xen, page, backend));
+    }
+
+    /// Grants a page, cleared, to another backend.
+    pub(crate) fn regrant<M: Machine>(&mut self, xen: &Xen<M>, page: Page<Granted<A>>, backend: DomId) {
+        let Some(mut page) = self.end(xen, page) else { return };
+        page.bytes_mut().fill(0);
+        match xen.grants.grant(page, backend) {
+            Ok(page) => {
+                self.free.push(page);
+                self.stats.regranted = self.stats.regranted.wrapping_add(1);
             }
+            Err(GrantError { page, .. }) => self.give_up(xen, page),
         }
     }
 
@@ -302,7 +313,8 @@ impl<A: Access> Pool<A> {
     fn add<M: Machine>(&mut self, xen: &Xen<M>, count: usize) -> Result<(), PoolError> {
         let Some(backend) = self.backend else { return Ok(()) };
         let after = self.total.saturating_add(count);
-        if self.free.try_reserve_exact(after.saturating_sub(self.free.len())).is_err() {
+        let room = self.free.try_reserve_exact(after.saturating_sub(self.free.len())).is_ok();
+        if !room || !self.home.reserve(after) {
             return Err(self.out_of_memory());
         }
         for _ in 0..count {

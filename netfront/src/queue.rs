@@ -157,6 +157,7 @@ impl Queue {
 
     /// Fills the rx ring, growing the pool if it runs empty.
     fn fill<M: Machine>(&mut self, xen: &Xen<M>) {
+        self.rx.pool.collect(xen);
         while !self.rx.post() {
             if !self.rx.pool.grow(xen) {
                 self.rx.stats.starved = self.rx.stats.starved.wrapping_add(1);

@@ -27,7 +27,7 @@ use xen::abi::io_netif::{
 };
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
-use xen::{Granted, Page, ReadWrite, TrustedBackend};
+use xen::{DomId, Granted, Page, ReadWrite, TrustedBackend};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The rx ring.
@@ -49,6 +49,10 @@ pub struct RxPolicy {
     pub threshold: usize,
     /// What is cleared before a page goes back.
     pub clearing: Clearing,
+    /// Packets that may be held beyond the stack's turn.
+    pub held_max: usize,
+    /// The backend's domain.
+    pub backend: DomId,
     /// Bytes of the longest frame, with its Ethernet header.
     pub max_frame: usize,
     /// Scatter-gather was negotiated: a frame may have several slots.
@@ -301,6 +305,11 @@ impl RxQueue {
         if let Current::Lent(piece) = core::mem::take(&mut self.current) {
             self.return_piece(piece, Clearing::All);
         }
+    }
+
+    /// Requests that are posted.
+    pub(crate) fn posted(&self) -> usize {
+        usize::try_from(self.ring.outstanding()).unwrap_or_default()
     }
 
     /// Writes requests until the ring is full or the pool is empty; whether the ring is full.

@@ -41,6 +41,10 @@ counters! {
         lent_packets,
         /// Their bytes.
         lent_bytes,
+        /// Frames given to holders, for longer than a turn.
+        held_packets,
+        /// Frames that no holder got, because they have as many as they may.
+        held_refused,
         /// Bytes cleared in pages before these went back.
         cleared_bytes,
         /// Frames dropped, for whatever reason.

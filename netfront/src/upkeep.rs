@@ -52,6 +52,7 @@ impl<M: Machine> NetDevice<M> {
             queue.tx.pool.shrink_idle(xen);
         }
         for Pools { rx, tx } in &mut self.pools {
+            rx.collect(xen);
             rx.shrink_idle(xen);
             tx.shrink_idle(xen);
         }

@@ -20,7 +20,7 @@ async fn run(system: System) {
 async fn echo(system: &System) -> Result<(), NetError> {
     let net = system.net().await;
     let listener = net.tcp_listen(PORT, TcpOptions::default())?;
-    system.spawn(datagrams(net.udp_bind(PORT, UdpOptions::default())?));
+    system.spawn(datagrams(net.udp_bind(PORT, UdpOptions { in_place: true, ..UdpOptions::default() })?));
     kernel::log::info!("listening on port {PORT} (TCP and UDP)");
     loop {
         let stream = listener.accept().await;
@@ -37,11 +37,10 @@ async fn connection(mut stream: TcpStream) -> Result<(), NetError> {
 }
 
 async fn datagrams(socket: UdpSocket) {
-    let mut buffer = vec![0; 64 * 1024];
     loop {
-        // A datagram that cannot be answered is lost, as datagrams may be.
-        if let Ok((len, peer)) = socket.recv_from(&mut buffer).await {
-            _ = socket.send_to(buffer.get(..len).unwrap_or_default(), peer).await;
+        // A datagram that cannot be answered is lost, as datagrams may be. It stays in its page until it is on its way.
+        if let Ok(datagram) = socket.recv_owned().await {
+            _ = socket.send_to(datagram.payload(), datagram.from()).await;
         }
     }
 }

@@ -85,7 +85,7 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         tx_pool: pool(frontend.tx_pool),
         rx_pool_changes: counts!(frontend.rx_pool_stats; grows shrinks grow_failures regranted),
         tx_pool_changes: counts!(frontend.tx_pool_stats; grows shrinks grow_failures regranted),
-        rx: counts!(rx; packets bytes copied_packets copied_bytes lent_packets lent_bytes cleared_bytes dropped
+        rx: counts!(rx; packets bytes copied_packets copied_bytes lent_packets lent_bytes held_packets held_refused cleared_bytes dropped
             backend_errors responses requests notifications starved),
         tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused lost_queued lost_in_flight
             notifications exhausted),
@@ -107,6 +107,7 @@ fn policy(config: &netfront::Config) -> Policy {
         threshold_bytes: wide(config.threshold),
         clearing: config.clearing.to_string(),
         quarantine_max_pages: wide(config.quarantine_max),
+        held_max_packets: wide(config.held_max),
         trust: config.trust.to_string(),
     }
 }

@@ -7,6 +7,7 @@
 //! | `pool.threshold=` | bytes from which a packet is handed up by reference; 0 to 4096 | 256 |
 //! | `pool.clearing=` | `copied`: what a copied packet used is cleared, `all`: every packet, `off` | `copied` |
 //! | `pool.quarantine=` | pages lost to a backend at which the device stops; 1 to 4096 | 64 |
+//! | `pool.held=` | packets that applications may keep beyond the stack's turn; 0 to 8192 | half of `pool.rx=` |
 //! | `pool.trust=` | `toolstack`: as `device/vif/N/trusted` says; `never`: copy everything | `toolstack` |
 
 use super::{ConfigError, number, parse, wrong};
@@ -14,7 +15,7 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
-use netfront::config::{Clearing, QUARANTINE, THRESHOLD, Trust};
+use netfront::config::{Clearing, HELD, QUARANTINE, THRESHOLD, Trust};
 
 /// Pages that a pool may be told to have at the start.
 pub const PAGES: RangeInclusive<usize> = 32..=4096;
@@ -40,6 +41,8 @@ pub struct PoolKeys {
     pub clearing: Option<Clearing>,
     /// `pool.quarantine=`.
     pub quarantine: Option<usize>,
+    /// `pool.held=`.
+    pub held: Option<usize>,
     /// `pool.trust=`.
     pub trust: Option<Trust>,
 }
@@ -54,6 +57,7 @@ impl PoolKeys {
             "pool.tx.max" => self.tx_max = Some(number(key, value, MAX_PAGES, "pages")?),
             "pool.threshold" => self.threshold = Some(number(key, value, THRESHOLD, "bytes")?),
             "pool.quarantine" => self.quarantine = Some(number(key, value, QUARANTINE, "pages")?),
+            "pool.held" => self.held = Some(number(key, value, HELD, "packets")?),
             "pool.clearing" => self.clearing = Some(parse(key, value, "one of copied, all, off")?),
             "pool.trust" => self.trust = Some(parse(key, value, "one of toolstack, never")?),
             _ => return Ok(false),
@@ -91,6 +95,7 @@ impl PoolKeys {
             threshold: self.threshold.unwrap_or(usual.threshold),
             clearing: self.clearing.unwrap_or(usual.clearing),
             quarantine_max: self.quarantine.unwrap_or(usual.quarantine_max),
+            held_max: self.held.unwrap_or(pool_rx / 2),
             trust: self.trust.unwrap_or(usual.trust),
             ..usual
         }
@@ -122,7 +127,7 @@ mod tests {
     #[test]
     fn every_policy_can_be_chosen() {
         let line = "pool.rx=64 pool.rx.max=65 pool.tx=4096 pool.tx.max=8192 pool.threshold=4096 pool.clearing=off \
-                    pool.quarantine=1 pool.trust=never";
+                    pool.quarantine=1 pool.held=0 pool.trust=never";
         let expected = netfront::Config {
             pool_rx: 64,
             pool_rx_max: 65,
@@ -131,6 +136,7 @@ mod tests {
             threshold: 4096,
             clearing: Clearing::Off,
             quarantine_max: 1,
+            held_max: 0,
             trust: Trust::Never,
             ..netfront::Config::default()
         };
@@ -156,6 +162,7 @@ mod tests {
             ("pool.tx.max=-1", "a number of pages from 32 to 8192"),
             ("pool.threshold=4097", "a number of bytes from 0 to 4096"),
             ("pool.quarantine=0", "a number of pages from 1 to 4096"),
+            ("pool.held=8193", "a number of packets from 0 to 8192"),
             ("pool.clearing=some", "pool.clearing=some is wrong: one of copied, all, off"),
             ("pool.trust=always", "pool.trust=always is wrong: one of toolstack, never"),
             (

@@ -25,6 +25,7 @@ use crate::sched::{Job, Slot};
 use crate::state::State;
 use crate::status::DropReason;
 use crate::time;
+use crate::udp::datagram::Inbox;
 
 /// How long datagrams wait for their peer's hardware address: long enough for two requests.
 const STUCK_LIFE: Duration = Duration::from_millis(2500);
@@ -54,6 +55,8 @@ pub(crate) struct UdpEntry {
     pub(crate) slot: Slot,
     /// Waits for room in a lane. Not smoltcp's waker: a lane that gets stuck gives room in the other one.
     pub(crate) sender: Option<Waker>,
+    /// Datagrams that wait in place, if the application takes them so.
+    pub(crate) inbox: Option<Inbox>,
     /// The application has dropped it; it goes when its lanes are empty.
     pub(crate) closing: bool,
 }
@@ -101,7 +104,8 @@ pub(crate) fn bound(port: u16, rx: (usize, usize), tx: (usize, usize)) -> udp::S
 impl UdpEntry {
     pub(crate) fn new(port: u16, rx: SocketHandle, options: &UdpOptions) -> Self {
         let lanes = [Lane::new(port, options), Lane::new(port, options)];
-        Self { port, rx, lanes, slot: Slot::default(), sender: None, closing: false }
+        let inbox = options.in_place.then(|| Inbox::new(options.rx_packets));
+        Self { port, rx, lanes, slot: Slot::default(), sender: None, inbox, closing: false }
     }
 
     /// The lane for the next datagram, and how many were dropped to have one.

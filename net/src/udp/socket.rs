@@ -12,10 +12,17 @@ use crate::net::Net;
 use crate::options::UdpOptions;
 use crate::sched::Job;
 use crate::state::State;
+use crate::udp::datagram::Datagram;
 use crate::udp::entry::{UdpEntry, bound};
 
 /// Bytes of the IPv4 and the UDP header.
 const HEADERS: usize = 20 + 8;
+
+/// A datagram where it was found.
+enum Next<'a> {
+    InPlace(Datagram),
+    Copied(&'a [u8], IpEndpoint),
+}
 
 /// Sends and receives UDP datagrams on one port. One task may receive and one may send at a time.
 ///
@@ -52,20 +59,52 @@ impl UdpSocket {
     }
 
     fn poll_recv(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<(usize, IpEndpoint), NetError>> {
-        let mut state = self.net.state();
-        let Some(rx) = state.udp.get(self.id).map(|entry| entry.rx) else {
-            return Poll::Ready(Err(NetError::Closed));
+        let mut copy = |payload: &[u8], from: IpEndpoint| {
+            let space = buffer.get_mut(..payload.len()).ok_or(NetError::Truncated)?;
+            space.copy_from_slice(payload);
+            Ok((payload.len(), from))
         };
-        let socket = state.common.get_mut::<udp::Socket<'_>>(rx);
+        self.poll_next(cx, |next| match next {
+            Next::InPlace(datagram) => copy(datagram.payload(), datagram.from()),
+            Next::Copied(payload, from) => copy(payload, from),
+        })
+    }
+
+    /// Waits for a datagram that is the application's own, for as long as it likes: with [`UdpOptions::in_place`] in
+    /// the page in which it came, if the interface can do that. Drop it to give the page back; an application that keeps
+    /// too many gets no more of them, and the others lose nothing by that.
+    ///
+    /// # Errors
+    /// [`NetError::Closed`].
+    pub async fn recv_owned(&self) -> Result<Datagram, NetError> {
+        let own = |next: Next<'_>| match next {
+            Next::InPlace(datagram) => Ok(datagram),
+            Next::Copied(payload, from) => Ok(Datagram::copied(payload, from)),
+        };
+        poll_fn(|cx| self.poll_next(cx, own)).await
+    }
+
+    /// Takes the next datagram, from wherever it is.
+    fn poll_next<T>(
+        &self,
+        cx: &Context<'_>,
+        take: impl FnOnce(Next<'_>) -> Result<T, NetError>,
+    ) -> Poll<Result<T, NetError>> {
+        let mut state = self.net.state();
+        let State { udp, common, .. } = &mut *state;
+        let Some(entry) = udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
+        if let Some(inbox) = &mut entry.inbox {
+            if let Some(datagram) = inbox.pop() {
+                return Poll::Ready(take(Next::InPlace(datagram)));
+            }
+            inbox.reader = Some(cx.waker().clone());
+        }
+        let socket = common.get_mut::<udp::Socket<'_>>(entry.rx);
         let Ok((payload, from)) = socket.recv() else {
             socket.register_recv_waker(cx.waker());
             return Poll::Pending;
         };
-        let Some(space) = buffer.get_mut(..payload.len()) else {
-            return Poll::Ready(Err(NetError::Truncated));
-        };
-        space.copy_from_slice(payload);
-        Poll::Ready(Ok((payload.len(), from.endpoint)))
+        Poll::Ready(take(Next::Copied(payload, from.endpoint)))
     }
 
     /// Queues a datagram for the next turn; waits for room while others are being sent.
@@ -154,6 +193,7 @@ impl Drop for UdpSocket {
         let mut state = self.net.state();
         let Some(entry) = state.udp.get_mut(self.id) else { return };
         entry.closing = true;
+        entry.inbox = None;
         let rx = entry.rx;
         state.common.remove(rx);
         state.touch(Job::Udp(self.id));

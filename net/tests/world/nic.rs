@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use net::EthernetAddress;
-use netfront::Nic;
+use netfront::{Nic, Packet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -175,6 +175,10 @@ impl Nic for MemNic {
 
     fn discard(&mut self) {
         self.held = None;
+    }
+
+    fn hold(&mut self) -> Option<Packet> {
+        self.held.take().map(|frame| Packet::from_bytes(&frame))
     }
 
     fn tx_exhausted(&self) -> bool {

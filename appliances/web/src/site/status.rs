@@ -156,6 +156,8 @@ published! {
         clearing: String,
         /// `pool.quarantine=`.
         quarantine_max_pages: u64,
+        /// `pool.held=`.
+        held_max_packets: u64,
         /// `pool.trust=`: `toolstack` or `never`.
         trust: String,
     }

@@ -26,6 +26,8 @@ const RX: &[&str] = &[
     "copied_bytes",
     "lent_packets",
     "lent_bytes",
+    "held_packets",
+    "held_refused",
     "cleared_bytes",
     "dropped",
     "backend_errors",
@@ -183,6 +185,7 @@ fn policy() -> Policy {
         threshold_bytes: 256,
         clearing: "copied".to_owned(),
         quarantine_max_pages: 64,
+        held_max_packets: 256,
         trust: "toolstack".to_owned(),
     }
 }

@@ -19,6 +19,7 @@
 mod frames;
 mod guest;
 mod handshake;
+mod held;
 mod hostile;
 mod peers;
 mod upper;

@@ -1,0 +1,163 @@
+//! Packets that an application keeps: in place, counted, returned, and never at the ring's expense.
+
+use crate::guest::Os;
+use crate::peers::{Pair, at, pattern};
+use crate::upper::{Network, frame};
+use net::{Datagram, DropReason, EthernetAddress, Packet, UdpOptions};
+use netfront::{Config, Nic as _};
+use std::cell::RefCell;
+use std::rc::Rc;
+use xen::DomId;
+use xen_sim::VifConfig;
+
+const IN_PLACE: UdpOptions =
+    UdpOptions { rx_packets: 64, rx_bytes: 1 << 16, tx_packets: 64, tx_bytes: 1 << 15, in_place: true };
+
+/// The first guest keeps every datagram to port 9 in this list.
+fn keep(pair: &mut Pair) -> Rc<RefCell<Vec<Datagram>>> {
+    let kept = Rc::new(RefCell::new(vec![]));
+    let socket = pair.net(0).udp_bind(9, IN_PLACE).unwrap();
+    let list = Rc::clone(&kept);
+    pair.guests[0].spawn(async move {
+        loop {
+            let datagram = socket.recv_owned().await.unwrap();
+            list.borrow_mut().push(datagram);
+        }
+    });
+    kept
+}
+
+/// The second guest sends datagrams of these lengths to port 9 of the first, one after the other.
+fn send(pair: &mut Pair, lens: impl IntoIterator<Item = usize> + 'static) {
+    let socket = pair.net(1).udp_bind(0, UdpOptions::default()).unwrap();
+    let join = pair.guests[1].spawn(async move {
+        for len in lens {
+            socket.send_to(&pattern(len), at(1, 9)).await.unwrap();
+        }
+    });
+    pair.until("all are sent", |guests| join.is_done() && guests[1].device().stats().tx_pool.in_ring == 0);
+}
+
+fn lent(os: &Os<Network>) -> usize {
+    os.device().stats().rx_pool.lent
+}
+
+#[test]
+fn a_datagram_is_kept_in_the_page_in_which_it_came_and_the_page_comes_back() {
+    for trusted in ["1", "0"] {
+        let mut pair = Pair::with(VifConfig::default().trusted(Some(trusted)));
+        let kept = keep(&mut pair);
+        let lens = [0, 1, 64, 213, 214, 600, 1472];
+        send(&mut pair, lens);
+        pair.until("they are kept", |_| kept.borrow().len() == lens.len());
+        // 42 bytes of headers, and the threshold is 256 bytes of a frame.
+        let in_place = lens.iter().filter(|len| trusted == "1" && **len + 42 >= 256).count();
+        assert_eq!(lent(&pair.guests[0]), in_place);
+        for (datagram, len) in kept.borrow().iter().zip(lens) {
+            assert_eq!(datagram.payload(), pattern(len), "{len}");
+            assert_eq!(datagram.is_in_place(), trusted == "1" && len + 42 >= 256, "{len}");
+            assert_eq!(datagram.from().addr, at(2, 0).addr);
+        }
+        let stats = pair.guests[0].device().stats();
+        assert_eq!(stats.rx.held_packets, lens.len() as u64);
+        kept.borrow_mut().clear();
+        // Other traffic makes turns; nothing else has to happen.
+        let join = pair.start_echo(10_000);
+        pair.finish_echo(&join, 10_000);
+        assert_eq!(lent(&pair.guests[0]), 0);
+        assert_eq!(pair.guests[0].device().stats().rx_pool.total, 512);
+    }
+}
+
+#[test]
+fn who_hoards_packets_starves_himself_and_not_the_ring() {
+    let config = Config { pool_rx: 64, pool_rx_max: 300, held_max: 8192, ..Config::default() };
+    let mut pair = Pair::with_config(VifConfig::default(), config);
+    let kept = keep(&mut pair);
+    send(&mut pair, std::iter::repeat_n(1000, 1000));
+    pair.until("some are refused", |guests| guests[0].device().stats().rx.held_refused > 100);
+    let stats = pair.guests[0].device().stats();
+    assert!(stats.rx.held_refused > 0 && stats.rx_pool.lent > 100, "{stats:?}");
+    assert!(stats.rx_pool.in_ring >= 19, "{:?}", stats.rx_pool);
+    let held = kept.borrow().len();
+    assert_eq!(stats.rx_pool.lent, held);
+    let join = pair.start_echo(200_000);
+    pair.finish_echo(&join, 200_000);
+    assert_eq!(kept.borrow().len(), held, "nothing was taken from him");
+    assert!(kept.borrow().iter().all(|datagram| datagram.payload() == pattern(1000)));
+    kept.borrow_mut().clear();
+    send(&mut pair, [1000]);
+    pair.until("he gets more", |_| kept.borrow().len() == 1);
+    assert_eq!(lent(&pair.guests[0]), 1);
+}
+
+#[test]
+fn copies_that_are_hoarded_have_a_cap_too() {
+    let config = Config { held_max: 10, ..Config::default() };
+    let mut pair = Pair::with_config(VifConfig::default().trusted(Some("0")), config);
+    let kept = keep(&mut pair);
+    send(&mut pair, std::iter::repeat_n(700, 50));
+    pair.until("all were seen", |guests| {
+        let stats = guests[0].device().stats().rx;
+        stats.held_packets + stats.held_refused == 50
+    });
+    assert_eq!((kept.borrow().len(), lent(&pair.guests[0])), (10, 0));
+}
+
+#[test]
+fn what_is_kept_outlives_its_backend_and_goes_to_the_next_one_cleared() {
+    for clear in [false, true] {
+        let mut pair = Pair::with(VifConfig { backend: DomId(3), ..VifConfig::default() });
+        let kept = keep(&mut pair);
+        send(&mut pair, [1400, 1400]);
+        pair.until("they are kept", |_| kept.borrow().len() == 2);
+        let secret = pattern(1400);
+        pair.sim.canary(&secret[700..764]);
+        let netback = pair.netbacks[0].clone();
+        netback.vanish();
+        pair.until("the link is down", |guests| !guests[0].device().link_up());
+        assert_eq!(kept.borrow()[0].payload(), secret);
+        if clear {
+            kept.borrow_mut().pop();
+        }
+        netback.return_as(DomId(7));
+        pair.until("the link is up", |guests| guests[0].device().link_up());
+        assert_eq!(lent(&pair.guests[0]), if clear { 1 } else { 2 });
+        assert_eq!(kept.borrow()[0].payload(), secret);
+        kept.borrow_mut().clear();
+        let join = pair.start_echo(10_000);
+        pair.finish_echo(&join, 10_000);
+        assert_eq!(lent(&pair.guests[0]), 0);
+        assert_eq!(pair.sim.leaks_to(DomId(7)), [], "a byte that this backend never had");
+        assert!(pair.guests[0].xen.machine.granted().iter().all(|entry| entry.to == DomId(7)));
+    }
+}
+
+#[test]
+fn frames_of_a_protocol_that_the_stack_does_not_speak_have_a_tap() {
+    let mut pair = Pair::new();
+    let net = pair.net(0);
+    assert!(net.tap(0x0800, 4).is_err() && net.tap(0x0806, 4).is_err() && net.tap(100, 4).is_err());
+    let tap = net.tap(0x88b5, 4).unwrap();
+    assert!(net.tap(0x88b5, 4).is_err(), "one for each protocol");
+    let join = pair.guests[0].spawn(async move {
+        let kept: Packet = tap.recv().await.unwrap();
+        tap.send(EthernetAddress([2, 0, 0, 0, 0, 9]), &kept[14..]).await.unwrap();
+        (kept, tap)
+    });
+    let mut sent = frame(800, 5);
+    sent[..6].copy_from_slice(&[0, 0x16, 0x3e, 0, 0, 1]);
+    sent[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
+    let mac = pair.guests[0].device().mac();
+    sent[..6].copy_from_slice(mac.as_bytes());
+    pair.netbacks[0].send(sent.clone());
+    pair.sim.run();
+    pair.until("it came", |_| join.is_done());
+    let (kept, tap) = join.take();
+    assert_eq!((&kept[..], kept.is_in_place(), lent(&pair.guests[0])), (&sent[..], true, 1));
+    let net = pair.net(1);
+    // The other guest is on the same wire, and has another address.
+    pair.until("it went back", |_| net.status().counters.dropped(DropReason::NotForUs) > 0);
+    drop((kept, tap));
+    assert!(pair.net(0).tap(0x88b5, 4).is_ok(), "the tap is free again");
+}
