@@ -2,7 +2,7 @@
 //!
 //! | node | value | who looks |
 //! |---|---|---|
-//! | `attr/vif/N/ipv4/0` | the address, without its prefix length | XCP-ng, Xen Orchestra |
+//! | `attr/vif/N/ipv4/M`, `attr/vif/N/ipv6/M` | addresses, without their prefix lengths | XCP-ng, Xen Orchestra |
 //! | `attr/vif/N/mac/0` | `00:16:3e:…` | XCP-ng |
 //! | `attr/PVAddons/MajorVersion`, `Minor…`, `Micro…`, `Build…` | our version; no 0 for the first | Xen Orchestra |
 //! | `attr/PVAddons/Installed` | `1` | Xen Orchestra |
@@ -16,7 +16,9 @@ use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt::Write;
+use core::net::IpAddr;
 
 /// What is to be told of the machine.
 #[derive(Clone, Debug)]
@@ -29,8 +31,19 @@ pub(crate) struct Facts<'a> {
     pub(crate) memory_bytes: u64,
     /// Of that, free: in the heap and outside.
     pub(crate) free_bytes: u64,
-    /// For each vif its number, hardware address and, if it has one, IPv4 address.
-    pub(crate) vifs: &'a [(u32, [u8; 6], Option<core::net::Ipv4Addr>)],
+    /// The network interfaces.
+    pub(crate) vifs: &'a [VifFacts],
+}
+
+/// What is to be told of an interface.
+#[derive(Clone, Debug)]
+pub(crate) struct VifFacts {
+    /// The N of `device/vif/N`.
+    pub(crate) handle: u32,
+    /// The hardware address.
+    pub(crate) mac: [u8; 6],
+    /// The addresses, of both kinds.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 /// Nodes and values, by path.
@@ -57,10 +70,15 @@ impl Facts<'_> {
         tell("data/os_uname", self.version.to_owned());
         tell("data/meminfo_total", (self.memory_bytes >> 10).to_string());
         tell("data/meminfo_free", (self.free_bytes >> 10).to_string());
-        for (number, mac, address) in self.vifs {
-            tell(&format!("attr/vif/{number}/mac/0"), hardware_address(*mac));
-            if let Some(address) = address {
-                tell(&format!("attr/vif/{number}/ipv4/0"), address.to_string());
+        for VifFacts { handle, mac, addresses } in self.vifs {
+            tell(&format!("attr/vif/{handle}/mac/0"), hardware_address(*mac));
+            let v4 = addresses.iter().filter(|address| address.is_ipv4());
+            let v6 = addresses.iter().filter(|address| address.is_ipv6());
+            for (at, address) in v4.enumerate() {
+                tell(&format!("attr/vif/{handle}/ipv4/{at}"), address.to_string());
+            }
+            for (at, address) in v6.enumerate() {
+                tell(&format!("attr/vif/{handle}/ipv6/{at}"), address.to_string());
             }
         }
         nodes
@@ -92,19 +110,25 @@ pub(crate) fn changes<'a>(
 mod tests {
     use super::*;
 
-    const VIF: (u32, [u8; 6], Option<core::net::Ipv4Addr>) =
-        (0, [0, 0x16, 0x3e, 0, 0xab, 1], Some(core::net::Ipv4Addr::new(192, 0, 2, 7)));
+    fn vif(addresses: &[&str]) -> VifFacts {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        VifFacts { handle: 0, mac: [0, 0x16, 0x3e, 0, 0xab, 1], addresses }
+    }
 
-    fn facts<'a>(vifs: &'a [(u32, [u8; 6], Option<core::net::Ipv4Addr>)]) -> Facts<'a> {
+    fn facts(vifs: &[VifFacts]) -> Facts<'_> {
         Facts { name: "web", version: "0.3.1", memory_bytes: 32 << 20, free_bytes: 20 << 20, vifs }
     }
 
     #[test]
     fn tools_find_what_they_look_for() {
-        let nodes = facts(&[VIF]).nodes();
+        let second = VifFacts { handle: 7, ..vif(&["2001:db8::7", "192.0.2.8", "fe80::1"]) };
+        let nodes = facts(&[vif(&["192.0.2.7"]), second]).nodes();
         for (path, value) in [
             ("attr/vif/0/ipv4/0", "192.0.2.7"),
             ("attr/vif/0/mac/0", "00:16:3e:00:ab:01"),
+            ("attr/vif/7/ipv4/0", "192.0.2.8"),
+            ("attr/vif/7/ipv6/0", "2001:db8::7"),
+            ("attr/vif/7/ipv6/1", "fe80::1"),
             ("attr/PVAddons/MajorVersion", "1"),
             ("attr/PVAddons/MinorVersion", "3"),
             ("attr/PVAddons/MicroVersion", "1"),
@@ -121,13 +145,13 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_written_and_what_went_is_removed() {
-        let (with, without) = (facts(&[VIF]).nodes(), facts(&[(0, VIF.1, None)]).nodes());
+        let (with, without) = (facts(&[vif(&["192.0.2.7"])]).nodes(), facts(&[vif(&[])]).nodes());
         let (written, gone) = changes(&with, &without);
         assert_eq!(written.count(), 0);
-        assert_eq!(gone.collect::<alloc::vec::Vec<_>>(), ["attr/vif/0/ipv4/0"]);
+        assert_eq!(gone.collect::<Vec<_>>(), ["attr/vif/0/ipv4/0"]);
         let (written, gone) = changes(&without, &with);
         assert_eq!(
-            written.map(|(path, _)| path.as_str()).collect::<alloc::vec::Vec<_>>(),
+            written.map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
             ["attr/vif/0/ipv4/0"]
         );
         assert_eq!(gone.count(), 0);

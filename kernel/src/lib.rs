@@ -30,6 +30,10 @@ mod notes;
 mod recent;
 #[cfg(any(test, target_os = "none"))]
 mod regions;
+#[cfg(any(test, target_os = "none"))]
+mod reservation;
+#[cfg(any(test, target_os = "none"))]
+mod timer_queue;
 
 // The rest needs the machine.
 #[cfg(target_os = "none")]

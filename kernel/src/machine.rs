@@ -14,7 +14,7 @@ use xen::abi::grant_table::{
     GntmapFlags, GnttabMapGrantRef, GnttabQuerySize, GnttabUnmapGrantRef, GrantStatus, GrantTableOp,
 };
 use xen::abi::hvm_op::{HvmOp, XenHvmParam};
-use xen::abi::memory::{MemoryOp, XenAddToPhysmap};
+use xen::abi::memory::{MemoryOp, XenAddToPhysmap, XenMemoryDomain, XenMemoryReservation};
 use xen::abi::sched::{SchedOp, SchedShutdown, SchedWatchdog};
 use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
 use xen::abi::xen::{ConsoleIo, Hypercall};
@@ -159,6 +159,36 @@ pub(crate) unsafe fn add_to_physmap(
     let op = u32::from(MemoryOp::AddToPhysmap);
     // SAFETY: the structure of the operation; the caller owns the frame.
     unsafe { instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }.map(drop)
+}
+
+/// `XENMEM_current_reservation`: pages that Xen has put aside for this domain.
+pub(crate) fn current_reservation(instruction: &Instruction) -> Result<u64, Errno> {
+    let mut args = XenMemoryDomain { domid: DomId::SELF.0 };
+    let op = u32::from(MemoryOp::CurrentReservation);
+    // SAFETY: the structure of the operation, which only reads.
+    unsafe { instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }
+}
+
+/// `XENMEM_decrease_reservation`: gives frames back to Xen, extents of 2^`order` pages that begin at `frames`. How many
+/// Xen took.
+///
+/// # Safety
+/// The frames are owned by the caller, hold no memory in use and never will.
+pub(crate) unsafe fn decrease_reservation(
+    instruction: &Instruction,
+    frames: &[u64],
+    order: u32,
+) -> Result<u64, Errno> {
+    let mut args = XenMemoryReservation {
+        extent_start: address(frames.as_ptr()),
+        nr_extents: u64::try_from(frames.len()).unwrap_or_default(),
+        extent_order: order,
+        domid: DomId::SELF.0,
+        ..XenMemoryReservation::new_zeroed()
+    };
+    let op = u32::from(MemoryOp::DecreaseReservation);
+    // SAFETY: the structure of the operation; the caller gives the frames up.
+    unsafe { instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }
 }
 
 impl Hypervisor for DomU {

@@ -90,6 +90,16 @@ impl FreeRegions {
         Some(taken)
     }
 
+    /// Takes up to `len` bytes from the end of the highest stretch; `None` if there is none or nothing is wanted.
+    pub(crate) fn take_top(&mut self, len: u64) -> Option<Region> {
+        let len = len & !(PAGE - 1);
+        let region = self.regions.iter_mut().filter(|region| region.len() > 0).max_by_key(|region| region.end)?;
+        let start = region.end.saturating_sub(len).max(region.start);
+        let taken = Region { start, end: region.end };
+        region.end = start;
+        (taken.len() > 0).then_some(taken)
+    }
+
     /// Bytes that are free.
     pub(crate) fn total(&self) -> u64 {
         self.regions.iter().fold(0, |sum, region| sum.saturating_add(region.len()))
@@ -128,6 +138,16 @@ mod tests {
         assert_eq!(all.take(1, u64::MAX), Some(Region { start: 0x1000, end: 0x2000 }));
         assert_eq!(all.take(0x1001, u64::MAX), Some(Region { start: 0x8000, end: 0xa000 }));
         assert_eq!(all.take(1, u64::MAX), None);
+    }
+
+    #[test]
+    fn the_top_is_taken_from_stretch_to_stretch() {
+        let mut all = free(&[(0x8000, 0xa000), (0x1000, 0x3000)], &[]);
+        assert_eq!(all.take_top(0), None);
+        assert_eq!(all.take_top(0x1fff), Some(Region { start: 0x9000, end: 0xa000 }));
+        assert_eq!(all.take_top(0x5000), Some(Region { start: 0x8000, end: 0x9000 }));
+        assert_eq!(all.take_top(0x1000), Some(Region { start: 0x2000, end: 0x3000 }));
+        assert_eq!(all.total(), 0x1000);
     }
 
     #[test]

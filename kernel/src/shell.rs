@@ -18,14 +18,16 @@ use xen::hypervisor::ShutdownReason;
 
 /// The pause after each command.
 const PAUSE_NS: u64 = 100_000_000;
+/// Connections that `conns` lists: with the other lines it is one screen.
+const SHOWN: usize = 20;
 const HELP: &str = "\
 help      this
 status    name, memory, tasks, events, hypercalls
 net       addresses, packets, drops
 pool      where the pages are
 grants    the grant table
-conns     connections
-tcp       what happened to connections
+conns     who listens, and the first 20 connections
+tcp       what happened to connections since the start
 log       the last lines of the log
 crash     'crash now' ends the guest with a report, as a fault would
 poweroff  'poweroff now' ends it in order
@@ -53,7 +55,7 @@ fn answer(system: &System, command: &str, now: bool) -> String {
         "net" => net(&mut text, &system.stats()),
         "pool" => pool(&mut text, &system.stats()),
         "grants" => grants(&mut text, &system.stats()),
-        "conns" => conns(&mut text, &system.stats()),
+        "conns" => conns(&mut text, system),
         "tcp" => tcp(&mut text, &system.stats()),
         "log" => log(&mut text),
         "crash" if now => crate::panic::on_request(),
@@ -144,14 +146,37 @@ fn grants(text: &mut String, all: &Snapshot) -> core::fmt::Result {
     )
 }
 
-fn conns(text: &mut String, all: &Snapshot) -> core::fmt::Result {
-    for (number, interface) in all.interfaces.iter().enumerate() {
-        let net = &interface.net;
+fn conns(text: &mut String, system: &System) -> core::fmt::Result {
+    for (number, interface) in system.0.interfaces.borrow().iter().enumerate() {
+        let net = interface.net();
+        let all = net.status();
         writeln!(
             text,
-            "{number}: tcp {} ({} half open), {} in time-wait, {} listeners, {} udp sockets, {} timers",
-            net.connections, net.half_open, net.time_wait, net.listeners, net.udp_sockets, net.timers
+            "{number}: tcp {} ({} half open), {} in time-wait, {} udp sockets, {} timers; listening on {:?}",
+            all.connections,
+            all.half_open,
+            all.time_wait,
+            all.udp_sockets,
+            all.timers,
+            net.tcp_listeners()
         )?;
+        let shown = net.tcp_connections(SHOWN);
+        for one in &shown {
+            writeln!(
+                text,
+                "   :{} <- {} {}, unread {}, unacknowledged {}, silent for {} s",
+                one.local.port,
+                one.remote,
+                one.state,
+                one.unread,
+                one.unacknowledged,
+                one.silent_for.as_secs()
+            )?;
+        }
+        let more = all.connections.saturating_sub(shown.len());
+        if more > 0 {
+            writeln!(text, "   and {more} more")?;
+        }
     }
     Ok(())
 }

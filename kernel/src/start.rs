@@ -12,7 +12,7 @@ use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
 use crate::regions::{FreeRegions, PAGE, Region};
 use crate::suspend::Places;
 use crate::system::{Inner, System};
-use crate::timers::Timers;
+use crate::timer_queue::Timers;
 use crate::watchdog::Watchdog;
 use crate::{gdt, heap, idt, log_sink, paging, random};
 use alloc::rc::Rc;
@@ -128,7 +128,10 @@ struct Machine {
     info: BootInfo,
     free: FreeRegions,
     hole: Region,
+    /// RAM that is ours.
     memory_bytes: u64,
+    /// RAM of the map that Xen did not have.
+    given_back: u64,
 }
 
 /// Page tables and heap.
@@ -153,6 +156,8 @@ fn bring_up_memory(
     let memory_bytes =
         ram.fold(0_u64, |sum, region| sum.saturating_add(region.end.saturating_sub(region.start)));
     let mut free = FreeRegions::new(&info, &taken);
+    let given_back = settle_memory(instruction, &mut free, memory_bytes)?;
+    let memory_bytes = memory_bytes.saturating_sub(given_back);
     if memory_bytes < LEAST_MEMORY {
         return Err(StartError::TooLittleMemory { have: memory_bytes });
     }
@@ -166,7 +171,22 @@ fn bring_up_memory(
     let size = (free.total() / 2).min(free.longest()).min(1 << 30);
     let heap = free.take(size, u64::MAX).ok_or(StartError::TooLittleMemory { have: memory_bytes })?;
     heap::init(heap);
-    Ok(Machine { info, free, hole, memory_bytes })
+    Ok(Machine { info, free, hole, memory_bytes, given_back })
+}
+
+/// Gives back what the memory map promises and Xen does not have; see [`crate::reservation`]. How many bytes went.
+fn settle_memory(
+    instruction: &Instruction,
+    free: &mut FreeRegions,
+    ram_bytes: u64,
+) -> Result<u64, StartError> {
+    let refused = |errno| StartError::Xen("XENMEM_current_reservation", errno);
+    let reserved = crate::machine::current_reservation(instruction).map_err(refused)?;
+    Ok(crate::reservation::settle(free, ram_bytes, reserved, |frames, order| {
+        // SAFETY: the frames were free memory, taken out of `free` for good.
+        // What Xen does not take stays as it is: unused by us.
+        let _ = unsafe { crate::machine::decrease_reservation(instruction, frames, order) };
+    }))
 }
 
 fn param_early(instruction: &Instruction, param: HvmParam) -> Result<u64, StartError> {
@@ -184,7 +204,7 @@ fn shared_at(address: u64, len: usize) -> Result<Shared<'static>, StartError> {
 }
 
 fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) -> Result<System, StartError> {
-    let Machine { info, free, hole, memory_bytes } = bring_up_memory(loader, &instruction)?;
+    let Machine { info, free, hole, memory_bytes, given_back } = bring_up_memory(loader, &instruction)?;
     let refused = |what| move |errno| StartError::Xen(what, errno);
     // Shared info first: the clock and the event channels are in it.
     // SAFETY: the hole is ours: no RAM, no device, mapped for this.
@@ -245,6 +265,13 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     }));
     log_sink::init(system.clone(), system.config().log);
     refuse_bad_config(&system, parsed.err(), info.cmdline_cut);
+    if given_back > 0 {
+        log::info!(
+            "memory: {} KiB that maxmem= promises beyond memory= are given back, {} KiB are kept",
+            given_back >> 10,
+            memory_bytes >> 10
+        );
+    }
     if !hardware_seed {
         log::warn!("no RDRAND: random numbers rest on the jitter of the timestamp counter");
     }

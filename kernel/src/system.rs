@@ -5,7 +5,7 @@ use crate::executor::Executor;
 use crate::machine::DomU;
 use crate::run::Interface;
 use crate::suspend::Places;
-use crate::timers::Timers;
+use crate::timer_queue::Timers;
 use crate::watchdog::Watchdog;
 use alloc::boxed::Box;
 use alloc::rc::Rc;

@@ -1,11 +1,10 @@
 //! Time for tasks: sleeping, and giving up on something that takes too long.
 
 use crate::system::System;
-use alloc::collections::BTreeMap;
-use core::cell::{Cell, RefCell};
+use crate::timer_queue::{Key, Timers};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
-use core::task::{Poll, Waker};
+use core::task::Poll;
 use xen::SystemTime;
 
 /// The timestamp counter.
@@ -17,52 +16,16 @@ pub(crate) fn rdtsc() -> u64 {
     }
 }
 
-/// Who is to be woken when.
-#[derive(Debug, Default)]
-pub(crate) struct Timers {
-    queue: RefCell<BTreeMap<(SystemTime, u64), Waker>>,
-    next_id: Cell<u64>,
-}
-
-impl Timers {
-    /// Wakes everybody whose time has come.
-    pub(crate) fn fire(&self, now: SystemTime) {
-        loop {
-            let mut queue = self.queue.borrow_mut();
-            match queue.first_entry() {
-                Some(entry) if entry.key().0 <= now => {
-                    let waker = entry.remove();
-                    drop(queue);
-                    waker.wake();
-                }
-                _ => return,
-            }
-        }
-    }
-
-    /// The earliest time that somebody waits for.
-    pub(crate) fn next(&self) -> Option<SystemTime> {
-        self.queue.borrow().first_key_value().map(|(key, _)| key.0)
-    }
-
-    fn add(&self, deadline: SystemTime, waker: Waker) -> (SystemTime, u64) {
-        let id = self.next_id.get();
-        self.next_id.set(id.wrapping_add(1));
-        self.queue.borrow_mut().insert((deadline, id), waker);
-        (deadline, id)
-    }
-}
-
 /// An entry of the queue, taken out when the sleeper goes.
 struct Entry<'a> {
     timers: &'a Timers,
-    key: Option<(SystemTime, u64)>,
+    key: Option<Key>,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.timers.queue.borrow_mut().remove(&key);
+            self.timers.remove(&key);
         }
     }
 }
@@ -77,7 +40,7 @@ impl System {
             }
             // One entry, made anew at each poll: the task's waker may have changed.
             if let Some(key) = entry.key.take() {
-                self.timers().queue.borrow_mut().remove(&key);
+                self.timers().remove(&key);
             }
             entry.key = Some(self.timers().add(deadline, cx.waker().clone()));
             Poll::Pending

@@ -52,7 +52,7 @@ pub use netfront::Packet;
 pub use options::{TcpOptions, UdpOptions};
 pub use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr};
 pub use stack::{Stack, Turn};
-pub use status::{Counters, DhcpStatus, DropReason, NetStatus};
+pub use status::{Counters, DhcpStatus, DropReason, NetStatus, TcpStatus};
 pub use tap::Tap;
 pub use tcp::half::{TcpReader, TcpWriter};
 pub use tcp::listener::TcpListener;

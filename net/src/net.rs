@@ -1,6 +1,7 @@
 //! The applications' side: sockets, addresses, counters.
 
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::cell::{RefCell, RefMut};
 use core::fmt;
 use core::future::poll_fn;
@@ -12,10 +13,12 @@ use crate::classify::is_unicast;
 use crate::error::NetError;
 use crate::options::{TcpOptions, UdpOptions};
 use crate::state::State;
-use crate::status::NetStatus;
+use crate::status::{NetStatus, TcpStatus};
 use crate::tap::Tap;
+use crate::tcp::conn::Conn;
 use crate::tcp::listener::TcpListener;
 use crate::tcp::stream::TcpStream;
+use crate::time;
 use crate::udp::socket::UdpSocket;
 
 /// The network, as applications see it. Cheap to clone; single-threaded.
@@ -108,6 +111,27 @@ impl Net {
             timers: state.sched.timers(),
             counters: state.counters,
         }
+    }
+
+    /// The first `limit` TCP connections, in the order of their slots.
+    #[must_use]
+    pub fn tcp_connections(&self, limit: usize) -> Vec<TcpStatus> {
+        let state = self.0.borrow();
+        let one = |conn: &Conn| TcpStatus {
+            local: conn.tuple.local,
+            remote: conn.tuple.remote,
+            state: conn.state_name(),
+            unread: conn.socket().recv_queue(),
+            unacknowledged: conn.socket().send_queue(),
+            silent_for: time::until(conn.heard, state.now),
+        };
+        state.conns.iter().take(limit).map(one).collect()
+    }
+
+    /// The ports on which somebody listens for TCP connections.
+    #[must_use]
+    pub fn tcp_listeners(&self) -> Vec<u16> {
+        self.0.borrow().listeners.keys().copied().collect()
     }
 
     /// An application wrote, read or closed something since the last turn: a turn is due. Not while nothing can be

@@ -12,6 +12,7 @@ use core::cell::RefCell;
 use core::fmt;
 
 use netfront::Nic;
+use smoltcp::time::Duration;
 use xen::SystemTime;
 
 use crate::config::Config;
@@ -58,6 +59,7 @@ impl<N: Nic> Stack<N> {
         let mut state = self.net.state();
         bump(&mut state.counters.turns);
         state.now = time::instant(now);
+        state.forgive_standstill();
         self.nic.reap();
         state.follow_link(&mut self.nic);
         let received = state.receive(&mut self.nic);
@@ -75,7 +77,9 @@ impl<N: Nic> Stack<N> {
         state.drain_taps(&mut self.nic);
         self.nic.flush();
         let again = state.address.announce_again.filter(|_| state.link_up);
-        let next = state.sched.next().into_iter().chain(again).min().map(time::system_time);
+        let due = state.sched.next().into_iter().chain(again).min();
+        state.due = due.filter(|at| *at > state.now);
+        let next = due.map(time::system_time);
         drop(state);
         // Asking for an event costs the backend one: not when the next turn comes anyway.
         Turn { next, more: sending || self.nic.final_check() }
@@ -105,7 +109,24 @@ impl<N: Nic> fmt::Debug for Stack<N> {
     }
 }
 
+/// A turn that comes this much later than it was due: the guest was paused, or its host had no time for it.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 impl State {
+    /// A guest that stood still has not waited: its patience with its peers goes on where it was. Without that, an hour
+    /// of pause would end every connection that was waiting for an acknowledgement, unasked.
+    fn forgive_standstill(&mut self) {
+        let now = self.now;
+        let Some(due) = self.due.take().filter(|due| time::after(*due, STANDSTILL) <= now) else { return };
+        bump(&mut self.counters.standstills);
+        let standstill = Duration::from(time::until(due, now));
+        for id in self.conns.ids() {
+            if let Some(conn) = self.conns.get_mut(id) {
+                conn.forgive(standstill, now);
+            }
+        }
+    }
+
     /// A link that came up may lead to another backend, with other abilities, in another network.
     fn follow_link<N: Nic>(&mut self, nic: &mut N) {
         self.link_up = nic.link_up();

@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) touched: bool,
     /// The time of the current or the last turn.
     pub(crate) now: Instant,
+    /// When the next turn is due at the latest, if that was yet to come at the end of the last one.
+    pub(crate) due: Option<Instant>,
     pub(crate) limits: Limits,
     pub(crate) rng: Rng,
     pub(crate) isn: Isn,
@@ -81,6 +83,7 @@ impl State {
             link_generation: nic.link_generation(),
             touched: false,
             now,
+            due: None,
             limits: config.limits,
             conns: Conns::new(config.limits.connections, [rng.next(), rng.next()]),
             isn: Isn::new([rng.next(), rng.next()]),

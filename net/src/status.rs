@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{EthernetAddress, IpEndpoint, Ipv4Address, Ipv4Cidr};
 
 /// The state of the stack at one moment; see [`crate::Net::status`].
 #[derive(Clone, Debug)]
@@ -39,6 +39,23 @@ pub struct NetStatus {
     pub timers: usize,
     /// Everything that is counted since the start.
     pub counters: Counters,
+}
+
+/// A TCP connection at one moment; see [`crate::Net::tcp_connections`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpStatus {
+    /// Our end.
+    pub local: IpEndpoint,
+    /// The peer's end.
+    pub remote: IpEndpoint,
+    /// The state, in the words of RFC 9293.
+    pub state: &'static str,
+    /// Bytes received that no application has read.
+    pub unread: usize,
+    /// Bytes written that the peer has not acknowledged.
+    pub unacknowledged: usize,
+    /// Time since the peer last sent anything.
+    pub silent_for: Duration,
 }
 
 /// How the DHCP client stands.
@@ -103,6 +120,8 @@ counters! {
     socket_visits,
     /// Deadlines that were reached.
     timers_fired,
+    /// Times that the guest stood still for longer than a second when it was due.
+    standstills,
     /// Connections handed to an application by a listener.
     accepted,
     /// Connections that we opened and the peer accepted.

@@ -304,6 +304,66 @@ fn a_peer_that_falls_silent_is_given_up_after_the_timeout() {
 }
 
 #[test]
+fn an_hour_in_which_the_guest_stood_still_is_no_silence_of_its_peers() {
+    let (mut world, a, b) = World::pair(|_| {}, Wire::default());
+    let (_listener, mut client, mut server) = connect(&mut world, &a, &b);
+    client.set_timeout(Some(Duration::from_secs(20)));
+    // What is sent is lost, and then nothing runs: paused, or a clock that jumped.
+    world.stacks[0].nic().change_wire(|wire| wire.loss = 1000);
+    world.block_on(SECOND, async move {
+        client.write_all(b"anybody?").await.unwrap();
+        // Not dropped: it would be closed.
+        std::mem::forget(client);
+    });
+    world.run(5 * SECOND);
+    world.now.set(world.now.get() + 3600 * SECOND);
+    world.stacks[0].nic().change_wire(|wire| wire.loss = 0);
+    let got = world.block_on(10 * SECOND, async move {
+        server.read_with(|bytes| (bytes.len(), bytes.to_vec())).await
+    });
+    assert_eq!(got, Ok(b"anybody?".to_vec()));
+    let counters = a.status().counters;
+    assert_eq!((counters.timed_out, counters.standstills, a.status().connections), (0, 1, 1));
+}
+
+#[test]
+fn patience_goes_on_after_a_standstill_where_it_was() {
+    let (mut world, a, b) = World::pair(|_| {}, Wire::default());
+    let (_listener, mut client, _server) = connect(&mut world, &a, &b);
+    client.set_timeout(Some(Duration::from_secs(20)));
+    world.stacks[0].nic().change_wire(|wire| wire.loss = 1000);
+    let lost = world.spawn(async move {
+        client.write_all(b"anybody?").await.unwrap();
+        client.read(&mut [0; 1]).await
+    });
+    world.run(5 * SECOND);
+    world.now.set(world.now.get() + 3600 * SECOND);
+    let start = world.now.get();
+    assert_eq!(world.wait(60 * SECOND, &lost), Err(NetError::TimedOut));
+    let left = (world.now.get() - start) / SECOND;
+    assert!((13..=16).contains(&left), "{left} s");
+}
+
+#[test]
+fn connections_are_listed_with_ends_state_and_queues() {
+    let (mut world, a, b) = World::pair(|_| {}, Wire::default());
+    let (_listener, mut client, server) = connect(&mut world, &a, &b);
+    let remote = server.peer();
+    world.block_on(SECOND, async move {
+        client.write_all(b"seven b").await.unwrap();
+        client.close().await.unwrap();
+    });
+    world.run(3 * SECOND);
+    let listed = b.tcp_connections(10);
+    let [one] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((one.local, one.remote), (at(2, 80), remote));
+    assert_eq!((one.state, one.unread, one.unacknowledged), ("close-wait", 7, 0));
+    assert!((1..=3).contains(&one.silent_for.as_secs()), "{:?}", one.silent_for);
+    assert_eq!(b.tcp_listeners(), [80]);
+    assert!(b.tcp_connections(0).is_empty());
+}
+
+#[test]
 fn keep_alive_finds_a_dead_peer_and_spares_a_living_one() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let (_listener, mut client, _server) = connect(&mut world, &a, &b);

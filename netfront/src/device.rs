@@ -287,6 +287,10 @@ impl<M: Machine> Nic for NetDevice<M> {
         if self.mailbox.is_pending() {
             return true;
         }
+        if !self.link_up {
+            // Nobody receives over a link that is down: what a backend still puts into its rings keeps nobody awake.
+            return false;
+        }
         let (exhausted, mut more) = (self.tx_exhausted, false);
         self.each(|queue, _| {
             // A response on the way out is worth an event only to somebody who waits for a slot; and as long as none is

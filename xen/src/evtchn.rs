@@ -10,6 +10,9 @@
 //! The upcall handler does nothing but take note; all work happens in [`EventChannels::dispatch`], called by the loop.
 //! A port that nobody listens to is masked when it rings, so that a foreign or late event costs one look (XSA-332).
 
+#[cfg(test)]
+mod tests;
+
 use crate::abi::xen::offset::{shared_info as info, vcpu_info as vcpu};
 use crate::ids::EvtchnPort;
 use crate::shared::Shared;

@@ -8,6 +8,9 @@
 //! Granting and ending are writes to memory, no hypercalls. A grant that the peer still uses cannot be ended: its page
 //! goes into quarantine and is never reused (XSA-396); the count has a cap, at which a device stops (CVE-2023-54081).
 
+#[cfg(test)]
+mod tests;
+
 use crate::Errno;
 use crate::abi::grant_table::{GNTTAB_NR_RESERVED_ENTRIES, GrantFlags, offset};
 use crate::hypervisor::{Hypervisor, MapSpace};

@@ -3,7 +3,7 @@
 //! It looks every few seconds, writes only what changed, and takes away what is not so any more. Nothing is watched. A
 //! node that may not be written is tried again when its value changes, and is no reason to stop.
 
-use crate::facts::{Facts, Nodes, changes};
+use crate::facts::{Facts, Nodes, VifFacts, changes};
 use crate::system::System;
 use alloc::vec::Vec;
 use xen::xenstore::XsError;
@@ -42,7 +42,8 @@ fn look(system: &System, free_bytes: u64) -> Nodes {
         .iter()
         .map(|interface| {
             let status = interface.net().status();
-            (interface.handle(), status.mac.0, status.address.map(|cidr| cidr.address()))
+            let addresses = status.address.iter().map(|cidr| cidr.address().into()).collect();
+            VifFacts { handle: interface.handle(), mac: status.mac.0, addresses }
         })
         .collect();
     drop(interfaces);

@@ -84,6 +84,23 @@ impl Conn {
         self.sockets.get_mut(self.handle)
     }
 
+    /// The state's name in RFC 9293.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match self.socket().state() {
+            tcp::State::Closed => "closed",
+            tcp::State::Listen => "listen",
+            tcp::State::SynSent => "syn-sent",
+            tcp::State::SynReceived => "syn-received",
+            tcp::State::Established => "established",
+            tcp::State::FinWait1 => "fin-wait-1",
+            tcp::State::FinWait2 => "fin-wait-2",
+            tcp::State::CloseWait => "close-wait",
+            tcp::State::Closing => "closing",
+            tcp::State::LastAck => "last-ack",
+            tcp::State::TimeWait => "time-wait",
+        }
+    }
+
     /// Whether nothing will be sent or received any more. smoltcp forgets the peer once its RST is out.
     pub(crate) fn is_over(&self) -> bool {
         self.socket().state() == tcp::State::Closed && self.socket().remote_endpoint().is_none()
@@ -99,6 +116,15 @@ impl Conn {
             _ => self.timeout,
         };
         Some(time::after(self.owes_since?.max(self.heard), timeout?))
+    }
+
+    /// Does not count time in which we did not run as silence of the peer's: neither could it be heard, nor did we
+    /// send again what it did not get.
+    pub(crate) fn forgive(&mut self, standstill: Duration, now: Instant) {
+        let later = |at: Instant| time::after(at, standstill).min(now);
+        self.heard = later(self.heard);
+        self.owes_since = self.owes_since.map(later);
+        self.expires = self.expires.map(|at| time::after(at, standstill));
     }
 
     /// Whether the end of TIME-WAIT must wait: smoltcp would throw away what the application has not read.
@@ -163,6 +189,11 @@ impl Conns {
             self.time_wait.retain(|other| *other != id);
         }
         Some(conn)
+    }
+
+    /// All connections.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Conn> {
+        self.slab.iter().map(|(_, conn)| conn)
     }
 
     /// The numbers of all connections.

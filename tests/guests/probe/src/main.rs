@@ -5,6 +5,8 @@
 //! | `poweroff` | nothing | verdict |
 //! | `console` | waits for a line on the console and writes it back in capitals | verdict |
 //! | `talk` | talks to an echo service, see [`talk`] | verdict |
+//! | `chatter` | the same, while another task logs without end | verdict |
+//! | `hang` | never gives the loop a turn again | by the watchdog |
 //! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
 //! | `null`, `stack`, `exec`, `write-text` | does what the processor forbids, see [`faults`] | report, crash |
 //!
@@ -24,6 +26,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::task::Poll;
 use kernel::System;
 use kernel::xen::hypervisor::ShutdownReason;
 
@@ -48,6 +51,8 @@ async fn act(system: &System) -> Result<(), String> {
         "poweroff" => Ok(()),
         "console" => console(system).await,
         "talk" => talk::talk(system).await,
+        "chatter" => chatter(system).await,
+        "hang" => hang(),
         "panic" => panic_on_purpose(),
         "heap" => exhaust_heap(),
         "null" => Err(faults::write_to_null()),
@@ -65,6 +70,38 @@ async fn console(system: &System) -> Result<(), String> {
     let line = line.ok_or("nobody typed a line")?;
     system.console().write(format!("typed: {}\n", line.to_ascii_uppercase()).as_bytes());
     Ok(())
+}
+
+/// Talks to an echo service while a task logs as fast as it gets turns.
+async fn chatter(system: &System) -> Result<(), String> {
+    system.spawn(async {
+        for line in 0_u64.. {
+            kernel::log::info!("chatter {line}: a line that nobody asked for");
+            // To the end of the queue, behind everything else that wants a turn.
+            yield_now().await;
+        }
+    });
+    talk::talk(system).await
+}
+
+/// Lets every other task run once.
+async fn yield_now() {
+    let mut yielded = false;
+    core::future::poll_fn(|cx| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Keeps the vCPU, as a bug that loops for ever would.
+fn hang() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 #[allow(clippy::panic, reason = "it is what this guest is for")]

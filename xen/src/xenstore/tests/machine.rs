@@ -5,6 +5,7 @@ use crate::hypervisor::{GrantTableSize, HvmParam, Hypervisor, MapHandle, MapSpac
 use crate::ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
 use crate::shared::Shared;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use core::task::{Context, Waker};
@@ -22,12 +23,14 @@ pub(crate) fn page() -> Shared<'static> {
     }
 }
 
-/// A Xen that counts what it is asked, and knows nothing but notifications and yields.
+/// A Xen that counts what it is asked, and knows nothing but notifications, yields and frames.
 #[derive(Default)]
 pub(crate) struct TestXen {
     pub(crate) notifications: Cell<u32>,
     pub(crate) yields: Cell<u32>,
-    /// Refuses notifications.
+    /// Frames that it was told to put somewhere.
+    pub(crate) frames: RefCell<Vec<(MapSpace, u64, Gfn)>>,
+    /// Refuses notifications and frames.
     pub(crate) refuse: Cell<bool>,
     /// Runs in each yield: the other domain's turn.
     pub(crate) on_yield: RefCell<Option<Box<dyn FnMut()>>>,
@@ -82,8 +85,9 @@ impl Hypervisor for TestXen {
     unsafe fn grant_unmap(&self, _: MapHandle, _: Gfn) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
-    unsafe fn add_to_physmap(&self, _: MapSpace, _: u64, _: Gfn) -> Result<(), Errno> {
-        Err(Errno::ENOSYS)
+    unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
+        self.frames.borrow_mut().push((space, index, gfn));
+        if self.refuse.get() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
     fn console_write(&self, _: &[u8]) {}
 }

@@ -1,0 +1,101 @@
+//! Who is to be woken when. Pure.
+
+use alloc::collections::BTreeMap;
+use core::cell::{Cell, RefCell};
+use core::task::Waker;
+use xen::SystemTime;
+
+/// An entry's place: its time, and a number that no other entry has.
+pub(crate) type Key = (SystemTime, u64);
+
+/// Wakers by time. Each is woken once: what has been woken is not in the queue any more, however far the clock went on
+/// meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    queue: RefCell<BTreeMap<Key, Waker>>,
+    next_id: Cell<u64>,
+}
+
+impl Timers {
+    /// Wakes everybody whose time has come.
+    pub(crate) fn fire(&self, now: SystemTime) {
+        loop {
+            let mut queue = self.queue.borrow_mut();
+            match queue.first_entry() {
+                Some(entry) if entry.key().0 <= now => {
+                    let waker = entry.remove();
+                    drop(queue);
+                    waker.wake();
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The earliest time that somebody waits for.
+    pub(crate) fn next(&self) -> Option<SystemTime> {
+        self.queue.borrow().first_key_value().map(|(key, _)| key.0)
+    }
+
+    /// Wakes somebody at `deadline`, unless the entry is removed before.
+    pub(crate) fn add(&self, deadline: SystemTime, waker: Waker) -> Key {
+        let id = self.next_id.get();
+        self.next_id.set(id.wrapping_add(1));
+        self.queue.borrow_mut().insert((deadline, id), waker);
+        (deadline, id)
+    }
+
+    /// Takes an entry out; none there is no error.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.queue.borrow_mut().remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_ran_out_while_the_guest_was_away_fires_once() {
+        let (timers, counts) = (Timers::default(), [(); 3].map(|()| Arc::new(Count::default())));
+        for (count, second) in counts.iter().zip(1..) {
+            timers.add(SystemTime(second), Waker::from(Arc::clone(count)));
+        }
+        let woken = || counts.each_ref().map(|count| count.0.load(Relaxed));
+        timers.fire(SystemTime(0));
+        assert_eq!((woken(), timers.next()), ([0, 0, 0], Some(SystemTime(1))));
+        // An hour later: two of the same time and one later, and none a second time.
+        timers.add(SystemTime(1), Waker::from(Arc::clone(&counts[0])));
+        for later in [3_600_000_000_000, 3_600_000_000_001] {
+            timers.fire(SystemTime(later));
+            assert_eq!((woken(), timers.next()), ([2, 1, 1], None));
+        }
+        // A clock that goes back wakes nobody either.
+        timers.fire(SystemTime(1));
+        assert_eq!(woken(), [2, 1, 1]);
+    }
+
+    #[test]
+    fn who_is_gone_is_not_woken() {
+        let (timers, count) = (Timers::default(), Arc::new(Count::default()));
+        let key = timers.add(SystemTime(5), Waker::from(Arc::clone(&count)));
+        let other = timers.add(SystemTime(5), Waker::from(Arc::clone(&count)));
+        assert_ne!(key, other);
+        timers.remove(&key);
+        timers.remove(&key);
+        timers.fire(SystemTime(5));
+        assert_eq!(count.0.load(Relaxed), 1);
+    }
+}
