@@ -265,6 +265,12 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     }));
     log_sink::init(system.clone(), system.config().log);
     refuse_bad_config(&system, parsed.err(), info.cmdline_cut);
+    remark(given_back, memory_bytes, hardware_seed);
+    Ok(system)
+}
+
+/// Says what is unusual about the machine.
+fn remark(given_back: u64, memory_bytes: u64, hardware_seed: bool) {
     if given_back > 0 {
         log::info!(
             "memory: {} KiB that maxmem= promises beyond memory= are given back, {} KiB are kept",
@@ -275,7 +281,6 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     if !hardware_seed {
         log::warn!("no RDRAND: random numbers rest on the jitter of the timestamp counter");
     }
-    Ok(system)
 }
 
 /// Xenstore and console, their ports, and where their rings are.

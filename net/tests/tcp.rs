@@ -310,10 +310,9 @@ fn an_hour_in_which_the_guest_stood_still_is_no_silence_of_its_peers() {
     client.set_timeout(Some(Duration::from_secs(20)));
     // What is sent is lost, and then nothing runs: paused, or a clock that jumped.
     world.stacks[0].nic().change_wire(|wire| wire.loss = 1000);
-    world.block_on(SECOND, async move {
+    let _client = world.block_on(SECOND, async move {
         client.write_all(b"anybody?").await.unwrap();
-        // Not dropped: it would be closed.
-        std::mem::forget(client);
+        client
     });
     world.run(5 * SECOND);
     world.now.set(world.now.get() + 3600 * SECOND);

@@ -1,7 +1,9 @@
-//! Compiles the client that runs in dom0: packets between it and a guest cross netback and nothing else.
+//! Compiles two programs that run in dom0.
 //!
-//! A static program of the standard library alone, made of this crate's own modules, so that it depends on nothing in
-//! dom0.
+//! - `client`: packets between it and a guest cross netback and nothing else. A static program of the standard library
+//!   alone, made of this crate's own modules, so that it depends on nothing in dom0.
+//! - `resume`: does with xl's library what xl itself does not. Linked with the host's libxenlight, which is the one that
+//!   is in dom0: both are Debian's.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -9,25 +11,32 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=client");
     println!("cargo::rerun-if-changed=src");
-    let Some(out) = std::env::var_os("OUT_DIR").map(|dir| PathBuf::from(dir).join("client")) else {
+    println!("cargo::rerun-if-changed=dom0");
+    let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else {
         return fail("OUT_DIR is not set");
     };
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let status = Command::new(rustc)
+    let mut client = Command::new(rustc);
+    client
         .args(["--edition", "2024", "--crate-name", "client", "--crate-type", "bin"])
         .args(["--target", "x86_64-unknown-linux-gnu", "-C", "target-feature=+crt-static"])
         .args(["-C", "opt-level=3", "-C", "panic=abort", "-C", "strip=symbols", "-o"])
-        .arg(&out)
-        .arg("client/main.rs")
-        .status();
-    match status {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(status) => fail(&format!("rustc ended with {status} on client/main.rs")),
-        Err(error) => fail(&format!("rustc does not start: {error}")),
+        .arg(out.join("client"))
+        .arg("client/main.rs");
+    let mut resume = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    resume.args(["-O1", "-Wall", "-Werror", "-s", "-o"]).arg(out.join("resume"));
+    resume.args(["dom0/resume.c", "-lxenlight", "-lxentoollog"]);
+    for (what, mut command) in [("client/main.rs", client), ("dom0/resume.c (libxen-dev has its headers)", resume)] {
+        match command.status() {
+            Ok(status) if status.success() => {}
+            Ok(status) => return fail(&format!("the compiler ended with {status} on {what}")),
+            Err(error) => return fail(&format!("no compiler for {what}: {error}")),
+        }
     }
+    ExitCode::SUCCESS
 }
 
 fn fail(why: &str) -> ExitCode {
-    println!("cargo::error=the client for dom0 could not be built: {why}");
+    println!("cargo::error=a program for dom0 could not be built: {why}");
     ExitCode::FAILURE
 }

@@ -121,9 +121,8 @@ impl Conn {
     /// Does not count time in which we did not run as silence of the peer's: neither could it be heard, nor did we
     /// send again what it did not get.
     pub(crate) fn forgive(&mut self, standstill: Duration, now: Instant) {
-        let later = |at: Instant| time::after(at, standstill).min(now);
-        self.heard = later(self.heard);
-        self.owes_since = self.owes_since.map(later);
+        self.heard = time::after(self.heard, standstill).min(now);
+        self.owes_since = self.owes_since.map(|at| time::after(at, standstill).min(now));
         self.expires = self.expires.map(|at| time::after(at, standstill));
     }
 

@@ -6,6 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const CLIENT: &str = concat!(env!("OUT_DIR"), "/client");
+
+/// The program that resumes a domain in place, for dom0; see `dom0/resume.c`.
+pub const RESUME: &str = concat!(env!("OUT_DIR"), "/resume");
+
 const PLACE: &str = "/var/bed/files/client";
 
 /// The client, in dom0.

@@ -10,14 +10,6 @@ use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Sends bytes to the echo service, and reads them back.
-fn echo(stream: &mut TcpStream, bytes: &[u8]) -> Outcome {
-    stream.write_all(bytes)?;
-    let mut answer = vec![0; bytes.len()];
-    stream.read_exact(&mut answer)?;
-    if answer == bytes { Ok(()) } else { Err(format!("{bytes:?} came back as {answer:?}").into()) }
-}
-
 #[test]
 fn looking_at_a_guest_does_not_disturb_it() {
     run_test("looking_at_a_guest_does_not_disturb_it", |bed| -> Outcome {
@@ -53,42 +45,6 @@ fn looking_at_a_guest_does_not_disturb_it() {
 }
 
 #[test]
-fn guest_that_is_asked_for_memory_keeps_it_and_says_so() {
-    run_test("guest_that_is_asked_for_memory_keeps_it_and_says_so", |bed| -> Outcome {
-        let guest = Guest::create(bed, &config("web", "full", "")?.memory_mib(SMALL_MIB))?;
-        let mut connection = Connection::open(guest.tcp(80)?)?;
-        xl(bed, "mem-set full 12")?;
-        guest.domain.wait_for_next(" KiB: this guest keeps the ", SOON)?;
-        assert_eq!(connection.get("/healthz")?.status, 200);
-        assert_eq!(guest.domain.state()?.memory_mib, u64::from(SMALL_MIB), "as it was");
-        xl(bed, "mem-set full 16")?;
-        assert_eq!(connection.get("/healthz")?.status, 200);
-        Ok(())
-    });
-}
-
-#[test]
-fn pause_costs_no_connection() {
-    run_test("pause_costs_no_connection", |bed| -> Outcome {
-        let guest = Guest::create(bed, &config("echo", "paused", "")?.memory_mib(SMALL_MIB))?;
-        let mut stream = TcpStream::connect(guest.tcp(7)?)?;
-        stream.set_read_timeout(Some(SOON))?;
-        echo(&mut stream, b"before")?;
-        xl(bed, "pause paused")?;
-        assert_eq!(guest.domain.state()?.state, DomainState::Paused);
-        stream.write_all(b"meanwhile")?;
-        sleep(Duration::from_secs(15));
-        xl(bed, "unpause paused")?;
-        let mut answer = [0; 9];
-        stream.read_exact(&mut answer)?;
-        assert_eq!(&answer, b"meanwhile");
-        echo(&mut stream, b"after")?;
-        ask(&guest.domain, "grants", "quarantined 0")?;
-        Ok(())
-    });
-}
-
-#[test]
 fn card_that_is_pulled_and_plugged_works_again() {
     run_test("card_that_is_pulled_and_plugged_works_again", |bed| -> Outcome {
         // A static address: no lease to wait for.
@@ -105,20 +61,6 @@ fn card_that_is_pulled_and_plugged_works_again() {
         // seconds after the first, which is lost if the bridge does not know the port yet.
         sleep(Duration::from_secs(4));
         assert_eq!(Connection::open(to)?.get("/healthz")?.status, 200);
-        Ok(())
-    });
-}
-
-#[test]
-fn watchdog_ends_a_guest_that_hangs_and_no_other() {
-    run_test("watchdog_ends_a_guest_that_hangs_and_no_other", |bed| -> Outcome {
-        let guest = Guest::create(bed, &config("echo", "guarded", "watchdog=3")?.memory_mib(SMALL_MIB))?;
-        sleep(Duration::from_secs(10));
-        assert_eq!(guest.domain.state()?.state, DomainState::Blocked, "it looks after itself while idle");
-        let id = guest.domain.domid();
-        node(bed, id, "control/feature-poweroff", |value| value == "1", SOON)?;
-        xl(bed, "destroy guarded")?;
-        guest.domain.wait_gone(SOON)?;
         Ok(())
     });
 }

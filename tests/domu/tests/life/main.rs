@@ -9,10 +9,16 @@
 )]
 
 mod commands;
+mod clock;
 mod crash;
+mod memory;
+mod migrate;
+mod resume;
 mod save;
 mod shell;
 mod tools;
+mod traffic;
+mod watchdog;
 
 use bed::{Bed, Domain};
 use domu_tests::Outcome;
@@ -21,6 +27,9 @@ use std::time::{Duration, Instant};
 
 /// A small guest: less to save, less to restore.
 const SMALL_MIB: u32 = 16;
+
+/// What `xl save` or `xl migrate` of a small guest takes under emulation, at most.
+const SLOWLY: Duration = Duration::from_secs(150);
 
 /// Waits until a node below the domain's directory has a value that fits.
 fn node(bed: &Bed, domid: u32, path: &str, fits: impl Fn(&str) -> bool, limit: Duration) -> Outcome<String> {
@@ -40,6 +49,12 @@ fn node(bed: &Bed, domid: u32, path: &str, fits: impl Fn(&str) -> bool, limit: D
 /// Runs an `xl` command that must succeed; what it printed.
 fn xl(bed: &Bed, command: &str) -> Outcome<String> {
     let output = bed.dom0(&format!("xl {command}"))?;
+    if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }
+}
+
+/// As [`xl`], with the patience that saving and migrating take.
+fn xl_slowly(bed: &Bed, command: &str) -> Outcome<String> {
+    let output = bed.dom0_within(&format!("xl {command}"), SLOWLY)?;
     if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }
 }
 

@@ -6,6 +6,7 @@
 //! | `console` | waits for a line on the console and writes it back in capitals | verdict |
 //! | `talk` | talks to an echo service, see [`talk`] | verdict |
 //! | `chatter` | the same, while another task logs without end | verdict |
+//! | `fill` | uses all its memory, see [`fill`] | verdict |
 //! | `hang` | never gives the loop a turn again | by the watchdog |
 //! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
 //! | `null`, `stack`, `exec`, `write-text` | does what the processor forbids, see [`faults`] | report, crash |
@@ -19,6 +20,7 @@
 extern crate alloc;
 
 mod faults;
+mod fill;
 mod pattern;
 mod talk;
 
@@ -32,6 +34,8 @@ use kernel::xen::hypervisor::ShutdownReason;
 
 /// Nothing that a test waits for takes longer.
 const PATIENCE_NS: u64 = 60_000_000_000;
+/// The life of a guest that hangs.
+const HANG_AFTER_NS: u64 = 500_000_000;
 
 async fn run(system: System) {
     let verdict = match act(&system).await {
@@ -52,7 +56,12 @@ async fn act(system: &System) -> Result<(), String> {
         "console" => console(system).await,
         "talk" => talk::talk(system).await,
         "chatter" => chatter(system).await,
-        "hang" => hang(),
+        "fill" => fill::fill(system),
+        "hang" => {
+            // Until then what was logged is out.
+            system.sleep(HANG_AFTER_NS).await;
+            hang()
+        }
         "panic" => panic_on_purpose(),
         "heap" => exhaust_heap(),
         "null" => Err(faults::write_to_null()),

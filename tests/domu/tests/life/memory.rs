@@ -1,0 +1,65 @@
+//! Memory: a `maxmem` above `memory`, and a toolstack that wants some of it back.
+
+use crate::{SMALL_MIB, xl, xl_slowly};
+use bed::{Bed, DomainConfig, Value, run_test};
+use domu_tests::guest::{Guest, config, verdict};
+use domu_tests::http::{Connection, number};
+use domu_tests::{BOOT, Outcome, SOON};
+
+/// What `maxmem=` promises.
+const PROMISED_MIB: u32 = 64;
+
+fn promised(image: &str, name: &str, cmdline: &str) -> Outcome<DomainConfig> {
+    let config = config(image, name, cmdline)?.memory_mib(SMALL_MIB);
+    Ok(config.set("maxmem", Value::Number(PROMISED_MIB.to_string())))
+}
+
+/// Xen fills such a guest on demand, and ends it when it touches more than it has.
+fn uses_all_that_it_has(bed: &Bed) -> Outcome {
+    let probe = bed.create(&promised("probe", "filled", "app.do=fill")?)?;
+    let line = probe.wait_for(" KiB that maxmem= promises beyond memory= are given back", BOOT)?;
+    let kib = line.split("memory: ").nth(1).and_then(|rest| rest.split(' ').next());
+    let kib: u32 = kib.ok_or("no number")?.parse()?;
+    let promised = (PROMISED_MIB - SMALL_MIB) << 10;
+    assert!((promised..promised + 1024).contains(&kib), "{line}");
+    let filled = probe.wait_for("filled ", BOOT)?;
+    verdict(&probe)?;
+    let kib = filled.split("filled ").nth(1).and_then(|rest| rest.split(' ').next());
+    let kib: u32 = kib.ok_or("no number")?.parse()?;
+    assert!(kib > (SMALL_MIB << 10) * 3 / 4, "most of it: {filled}");
+    Ok(())
+}
+
+/// One way for `xl mem-set`: what was given is kept, and the operator is told.
+fn keeps_what_it_has(bed: &Bed, guest: &Guest<'_>, connection: &mut Connection) -> Outcome {
+    let name = guest.domain.name();
+    // Some pages of the last MiB may be missing, so that xl shows one less.
+    let shown = guest.domain.state()?.memory_mib;
+    assert!((SMALL_MIB - 1..=SMALL_MIB).contains(&u32::try_from(shown)?), "{shown} MiB");
+    for mib in [12, 40, SMALL_MIB] {
+        xl(bed, &format!("mem-set {name} {mib}"))?;
+        guest.domain.wait_for_next(" KiB: this guest keeps the ", SOON)?;
+        assert_eq!(connection.get("/healthz")?.status, 200, "mem-set {mib}");
+        assert_eq!(guest.domain.state()?.memory_mib, shown, "as it was");
+    }
+    Ok(())
+}
+
+#[test]
+fn maxmem_above_memory_is_given_back_and_mem_set_changes_nothing() {
+    run_test("maxmem_above_memory_is_given_back_and_mem_set_changes_nothing", |bed| -> Outcome {
+        uses_all_that_it_has(bed)?;
+        let guest = Guest::create(bed, &promised("web", "full", "")?)?;
+        let mut connection = Connection::open(guest.tcp(80)?)?;
+        let memory = number(&connection.status()?, "/memory_bytes")?;
+        assert!((15 << 20..=16 << 20).contains(&memory), "{memory} bytes are its own");
+        keeps_what_it_has(bed, &guest, &mut connection)?;
+        // What was never there is in no save file, and the guest does not miss it afterwards.
+        xl_slowly(bed, "save full /var/full")?;
+        xl_slowly(bed, "restore /var/full")?;
+        assert_eq!(connection.get("/healthz")?.status, 200);
+        assert_eq!(number(&connection.status()?, "/memory_bytes")?, memory);
+        xl(bed, "shutdown -w full")?;
+        Ok(())
+    });
+}

@@ -1,0 +1,148 @@
+//! Connections that are in use while the toolstack has its way: a download without end, and one that says nothing.
+
+use bed::Bed;
+use domu_tests::guest::Guest;
+use domu_tests::http::{Connection, request};
+use domu_tests::{Outcome, pattern};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+/// Bytes of what is downloaded. It takes a part of a second, longer than what happens between two replies.
+const LEN: usize = 256 << 10;
+/// The longest that a download stands still: a migration of a busy guest under emulation.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Has dom0 push what is downloaded into the guest.
+pub(crate) fn publish(bed: &Bed, name: &str) -> Outcome {
+    let file = bed::bed_dir().join("blob.bin");
+    fs::write(&file, pattern::bytes(1, LEN))?;
+    bed.put_file(&file, "/var/blob.bin")?;
+    bed.put_file(bed::repository().join("build/push"), "/usr/bin/push")?;
+    let output = bed.dom0(&format!("push /var/blob.bin --domain {name}"))?;
+    if output.success() { Ok(()) } else { Err(format!("push: {output:?}").into()) }
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    bytes: AtomicU64,
+    stop: AtomicBool,
+}
+
+/// Downloads the same file again and again over one connection, and compares every byte.
+#[derive(Debug)]
+pub(crate) struct Download {
+    progress: Arc<Progress>,
+    thread: JoinHandle<Result<u64, String>>,
+}
+
+impl Download {
+    /// Begins.
+    pub(crate) fn start(to: SocketAddr) -> Self {
+        let progress = Arc::new(Progress::default());
+        let shared = Arc::clone(&progress);
+        let thread = std::thread::spawn(move || run(to, &shared).map_err(|error| error.to_string()));
+        Self { progress, thread }
+    }
+
+    /// Bytes of content so far, and how many of them are of a reply that has begun and not ended.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        let bytes = self.progress.bytes.load(Relaxed);
+        (bytes, bytes % LEN as u64)
+    }
+
+    /// Waits until at least two replies' worth of bytes came from now on, on the same connection.
+    pub(crate) fn goes_on(&self, when: &str) -> Outcome {
+        let (from, began) = (self.position().0, Instant::now());
+        while self.position().0 < from + 2 * LEN as u64 {
+            if self.thread.is_finished() || began.elapsed() > PATIENCE {
+                return Err(format!("{when}: the download stands at {:?}", self.position()).into());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Ends after the reply that is under way; how many there were.
+    pub(crate) fn end(self) -> Outcome<u64> {
+        self.progress.stop.store(true, Relaxed);
+        let outcome = self.thread.join().map_err(|_| "the download panicked")?;
+        Ok(outcome?)
+    }
+}
+
+fn run(to: SocketAddr, progress: &Progress) -> Outcome<u64> {
+    let stream = TcpStream::connect(to)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = BufReader::new(stream);
+    let (expected, mut piece) = (pattern::bytes(1, LEN), vec![0; 16 << 10]);
+    let mut replies = 0;
+    while !progress.stop.load(Relaxed) {
+        stream.get_mut().write_all(request("/blob.bin", 0).as_bytes())?;
+        let head = head(&mut stream)?;
+        let whole = head.starts_with("HTTP/1.1 200 ") && head.contains(&format!("content-length: {LEN}\r\n"));
+        if !whole {
+            return Err(format!("reply {replies}: {head:?}").into());
+        }
+        for wanted in expected.chunks(piece.len()) {
+            let got = piece.get_mut(..wanted.len()).ok_or("a piece too long")?;
+            stream.read_exact(got)?;
+            if got != wanted {
+                return Err(format!("reply {replies} differs").into());
+            }
+            progress.bytes.fetch_add(wanted.len() as u64, Relaxed);
+        }
+        replies += 1;
+    }
+    Ok(replies)
+}
+
+fn head(stream: &mut impl BufRead) -> Outcome<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.take(4096).read_line(&mut head)? == 0 || head.len() > 8 << 10 {
+            return Err(format!("no head: {head:?}").into());
+        }
+    }
+    Ok(head.to_ascii_lowercase().replacen("http/1.1", "HTTP/1.1", 1))
+}
+
+/// A guest with a download under way and a second connection that is silent from now on.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    pub(crate) download: Download,
+    idle: Connection,
+    to: SocketAddr,
+}
+
+impl Busy {
+    pub(crate) fn start(bed: &Bed, guest: &Guest<'_>) -> Outcome<Self> {
+        publish(bed, guest.domain.name())?;
+        let to = guest.tcp(80)?;
+        let mut idle = Connection::open(to)?;
+        assert_eq!(idle.get("/healthz")?.status, 200);
+        let download = Download::start(to);
+        download.goes_on("at first")?;
+        Ok(Self { download, idle, to })
+    }
+
+    /// The download goes on, and the connection that was silent since the last time speaks again. (For a minute it may
+    /// be silent: then the appliance closes it.)
+    pub(crate) fn goes_on(&mut self, when: &str) -> Outcome {
+        self.download.goes_on(when)?;
+        let reply = self.idle.get("/healthz").map_err(|error| format!("{when}, on the silent one: {error}"))?;
+        if reply.status == 200 { Ok(()) } else { Err(format!("{when}: {}", reply.status).into()) }
+    }
+
+    /// Ends the download. A new connection is accepted too.
+    pub(crate) fn end(mut self) -> Outcome {
+        self.goes_on("at the end")?;
+        assert!(self.download.end()? > 0);
+        assert_eq!(Connection::open(self.to)?.get("/healthz")?.status, 200, "on a new connection");
+        Ok(())
+    }
+}
