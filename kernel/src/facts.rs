@@ -150,10 +150,7 @@ mod tests {
         assert_eq!(written.count(), 0);
         assert_eq!(gone.collect::<Vec<_>>(), ["attr/vif/0/ipv4/0"]);
         let (written, gone) = changes(&without, &with);
-        assert_eq!(
-            written.map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
-            ["attr/vif/0/ipv4/0"]
-        );
+        assert_eq!(written.map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["attr/vif/0/ipv4/0"]);
         assert_eq!(gone.count(), 0);
         assert_eq!(changes(&Nodes::new(), &with).0.count(), with.len());
     }

@@ -93,7 +93,8 @@ impl FreeRegions {
     /// Takes up to `len` bytes from the end of the highest stretch; `None` if there is none or nothing is wanted.
     pub(crate) fn take_top(&mut self, len: u64) -> Option<Region> {
         let len = len & !(PAGE - 1);
-        let region = self.regions.iter_mut().filter(|region| region.len() > 0).max_by_key(|region| region.end)?;
+        let region =
+            self.regions.iter_mut().filter(|region| region.len() > 0).max_by_key(|region| region.end)?;
         let start = region.end.saturating_sub(len).max(region.start);
         let taken = Region { start, end: region.end };
         region.end = start;

@@ -317,9 +317,8 @@ fn an_hour_in_which_the_guest_stood_still_is_no_silence_of_its_peers() {
     world.run(5 * SECOND);
     world.now.set(world.now.get() + 3600 * SECOND);
     world.stacks[0].nic().change_wire(|wire| wire.loss = 0);
-    let got = world.block_on(10 * SECOND, async move {
-        server.read_with(|bytes| (bytes.len(), bytes.to_vec())).await
-    });
+    let got = world
+        .block_on(10 * SECOND, async move { server.read_with(|bytes| (bytes.len(), bytes.to_vec())).await });
     assert_eq!(got, Ok(b"anybody?".to_vec()));
     let counters = a.status().counters;
     assert_eq!((counters.timed_out, counters.standstills, a.status().connections), (0, 1, 1));

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     let mut resume = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     resume.args(["-O1", "-Wall", "-Werror", "-s", "-o"]).arg(out.join("resume"));
     resume.args(["dom0/resume.c", "-lxenlight", "-lxentoollog"]);
-    for (what, mut command) in [("client/main.rs", client), ("dom0/resume.c (libxen-dev has its headers)", resume)] {
+    for (what, mut command) in
+        [("client/main.rs", client), ("dom0/resume.c (libxen-dev has its headers)", resume)]
+    {
         match command.status() {
             Ok(status) if status.success() => {}
             Ok(status) => return fail(&format!("the compiler ended with {status} on {what}")),

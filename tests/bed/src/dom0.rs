@@ -25,8 +25,12 @@ const XEN_PROGRAMS: &[&str] = &[
     "xenconsoled",
     "xenstored",
     "xenstore-control",
+    "xentop",
     "xl",
 ];
+
+/// The terminal that xentop may be told to have: `TERM=vt100`.
+const TERMINAL: &str = "lib/terminfo/v/vt100";
 
 const XENSTORE_PROGRAMS: &[&str] = &["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
 
@@ -49,7 +53,7 @@ const XL_CONF: &str = "autoballoon=\"off\"\n";
 
 /// Adds what dom0 is made of, besides packages, to the image's key.
 pub(crate) fn add_inputs(key: &mut Key) {
-    for part in [INIT, VIF_BRIDGE, XL_CONF] {
+    for part in [INIT, VIF_BRIDGE, XL_CONF, TERMINAL] {
         key.add(part);
     }
     key.add(AGENT);
@@ -79,6 +83,8 @@ pub(crate) fn tree(root: &Path, extra: &Path) -> Result<Archive> {
         let path = format!("usr/bin/xenstore-{name}");
         tree.host_file(&path, &root.join(&path))?;
     }
+    // A description of a terminal, for xentop.
+    tree.host_file(&format!("usr/{TERMINAL}"), &root.join(TERMINAL))?;
     libraries(&mut tree, root)?;
     modules(&mut tree, root)?;
     tree.link("init", "usr/sbin/bed-init");

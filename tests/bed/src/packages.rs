@@ -27,7 +27,11 @@ const LIBRARIES: &[&str] = &[
     // Else xl aborts in pthread_cancel when its console child ends.
     "libgcc-s1",
     "liblzma5",
+    // xentop's.
+    "libncurses6",
     "libtinfo6",
+    // Descriptions of terminals.
+    "ncurses-base",
     "libuuid1",
     "libxencall1",
     "libxendevicemodel1",
@@ -71,8 +75,17 @@ impl Package {
 #[derive(Serialize, Deserialize)]
 struct Resolved {
     lists: Option<SystemTime>,
+    /// What was asked for besides what depends on releases.
+    libraries: Vec<String>,
     extra: Vec<String>,
     packages: Vec<Package>,
+}
+
+impl Resolved {
+    /// Whether all of it was downloaded.
+    fn present(&self) -> bool {
+        self.packages.iter().all(Package::present)
+    }
 }
 
 /// Resolves everything that dom0 is made of, and the `extra` packages.
@@ -85,6 +98,7 @@ pub(crate) fn resolve(extra: &[String]) -> Result<Vec<Package>> {
     let lists = lists_changed();
     if let Some(known) = &known
         && known.lists == lists
+        && known.libraries == LIBRARIES
         && known.extra == extra
     {
         return Ok(known.packages.clone());
@@ -92,12 +106,13 @@ pub(crate) fn resolve(extra: &[String]) -> Result<Vec<Package>> {
     let packages = match ask_apt(extra) {
         Ok(packages) => packages,
         // A machine whose lists were cleared away still has what it once downloaded.
-        Err(_) if known.as_ref().is_some_and(|known| known.packages.iter().all(Package::present)) => {
+        Err(_) if known.as_ref().is_some_and(|known| known.libraries == LIBRARIES && known.present()) => {
             return Ok(known.map(|known| known.packages).unwrap_or_default());
         }
         Err(error) => return Err(error),
     };
-    let resolved = Resolved { lists, extra: extra.to_vec(), packages };
+    let libraries = LIBRARIES.iter().map(|name| (*name).to_owned()).collect();
+    let resolved = Resolved { lists, libraries, extra: extra.to_vec(), packages };
     paths::create_dir(&bed_dir())?;
     paths::write(&cache, serde_json::to_vec(&resolved).doing(|| "keeping apt's answer".into())?)?;
     Ok(resolved.packages)

@@ -1,12 +1,12 @@
 //! The table after a suspend: a new one in a new domain, the old one in the same domain.
 
 use super::{GrantTable, Quarantined};
+use crate::Errno;
 use crate::hypervisor::MapSpace;
 use crate::ids::{DomId, Gfn, Gref, PAGE_SIZE};
 use crate::page::{Page, Private, ReadOnly, ReadWrite};
 use crate::shared::Shared;
 use crate::xenstore::tests::machine::{TestXen, page};
-use crate::Errno;
 use alloc::alloc::{Layout, alloc_zeroed};
 use alloc::vec::Vec;
 use core::ptr::NonNull;

@@ -8,8 +8,8 @@
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
-mod commands;
 mod clock;
+mod commands;
 mod crash;
 mod memory;
 mod migrate;

@@ -2,7 +2,7 @@
 
 use crate::save::Account;
 use crate::traffic::Busy;
-use crate::{SMALL_MIB, SLOWLY, node, xl, xl_slowly};
+use crate::{SLOWLY, SMALL_MIB, node, xl, xl_slowly};
 use bed::run_test;
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};

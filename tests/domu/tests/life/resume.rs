@@ -5,7 +5,7 @@
 
 use crate::save::Account;
 use crate::traffic::Busy;
-use crate::{SMALL_MIB, SLOWLY};
+use crate::{SLOWLY, SMALL_MIB};
 use bed::{Bed, run_test};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};

@@ -134,7 +134,8 @@ impl Busy {
     /// be silent: then the appliance closes it.)
     pub(crate) fn goes_on(&mut self, when: &str) -> Outcome {
         self.download.goes_on(when)?;
-        let reply = self.idle.get("/healthz").map_err(|error| format!("{when}, on the silent one: {error}"))?;
+        let reply =
+            self.idle.get("/healthz").map_err(|error| format!("{when}, on the silent one: {error}"))?;
         if reply.status == 200 { Ok(()) } else { Err(format!("{when}: {}", reply.status).into()) }
     }
 
