@@ -8,6 +8,7 @@
 //! | `host=` | the host name: letters, digits and `-`, up to 63 | the appliance's name |
 //! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
 //! | `pool.…=` | the policies of the page pools, see [`pool`] | |
+//! | `vif.refuse=` | features of the network card that are not used, separated by commas: `sg`, `csum4`, `csum6`, `gso4`, `gso6`, `split` | none |
 //! | `watchdog=` | seconds after which Xen ends a guest that hangs, 2 to 3600 | none |
 //! | `app.NAME=` | whatever the appliance documents | |
 
@@ -20,6 +21,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
+use netfront::Feature;
 
 /// Seconds that a watchdog may wait.
 pub const WATCHDOG: core::ops::RangeInclusive<u32> = 2..=3600;
@@ -54,6 +56,8 @@ pub struct Config {
     pub log: log::LevelFilter,
     /// `pool.…=`.
     pub pool: PoolKeys,
+    /// `vif.refuse=`.
+    pub refuse: Feature,
     /// `watchdog=`.
     pub watchdog: Option<u32>,
     app: Vec<(String, String)>,
@@ -66,6 +70,7 @@ impl Default for Config {
             host: None,
             log: log::LevelFilter::Info,
             pool: PoolKeys::default(),
+            refuse: Feature::empty(),
             watchdog: None,
             app: Vec::new(),
         }
@@ -136,13 +141,15 @@ impl Parser {
             "dns" => self.dns = servers(key, value)?,
             "host" => self.config.host = Some(host(key, value)?),
             "log" => self.config.log = level(key, value)?,
+            "vif.refuse" => self.config.refuse = features(key, value)?,
             "watchdog" => self.config.watchdog = Some(number(key, value, WATCHDOG, "seconds")?),
             _ if self.config.pool.word(key, value)? => {}
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
                     let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
-                                 pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, watchdog and app.NAME";
+                                 pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, \
+                                 vif.refuse, watchdog and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },
@@ -206,6 +213,16 @@ fn servers(key: &str, value: &str) -> Result<Vec<Ipv4Addr>, ConfigError> {
     if servers.len() <= MAX_DNS { Ok(servers) } else { Err(wrong(key, value, right)) }
 }
 
+fn features(key: &str, value: &str) -> Result<Feature, ConfigError> {
+    let mut features = Feature::empty();
+    for name in value.split(',') {
+        let words = Feature::NAMES.map(|(name, _)| name).join(", ");
+        let right = alloc::format!("features separated by commas, of {words}; like vif.refuse=gso4,gso6");
+        features |= Feature::named(name).ok_or_else(|| wrong(key, value, &right))?;
+    }
+    Ok(features)
+}
+
 fn host(key: &str, value: &str) -> Result<String, ConfigError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let inner = !value.starts_with('-') && !value.ends_with('-');
@@ -246,7 +263,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let line = b"ip=192.0.2.10/24 gw=192.0.2.1 dns=192.0.2.2,192.0.2.3 host=web-1 log=debug \
-            pool.rx=64 pool.tx=128 pool.threshold=0 watchdog=30 app.peer=a=b";
+            pool.rx=64 pool.tx=128 pool.threshold=0 vif.refuse=sg,split watchdog=30 app.peer=a=b";
         let config = Config::parse(line).unwrap();
         let Ip::Static { address, prefix, gateway, dns } = &config.ip else { panic!("static") };
         assert_eq!((address.to_string(), *prefix, dns.len()), ("192.0.2.10".to_owned(), 24, 2));
@@ -256,6 +273,7 @@ mod tests {
         let pool = &config.pool;
         assert_eq!((pool.rx, pool.tx, pool.threshold), (Some(64), Some(128), Some(0)));
         assert_eq!(config.watchdog, Some(30));
+        assert_eq!(config.refuse, Feature::SCATTER_GATHER | Feature::SPLIT_EVENT_CHANNELS);
         assert_eq!(config.app("peer"), Some("a=b"));
     }
 
@@ -268,6 +286,8 @@ mod tests {
         );
         assert!(error("ip=10.0.0.3").contains("prefix length"));
         assert!(error("ip=10.0.0.3/33").contains("prefix length"));
+        assert!(error("vif.refuse=sg,tso").contains("of sg, csum4, "));
+        assert!(error("vif.refuse=").contains("of sg, csum4, "));
         assert!(error("watchdog=1").contains("a number of seconds from 2 to 3600"));
         assert!(error("speed=9").contains("the keys are ip, gw"));
         assert!(error("quiet").contains("key=value"));

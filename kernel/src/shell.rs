@@ -111,6 +111,16 @@ fn net(text: &mut String, all: &Snapshot) -> core::fmt::Result {
         }
         writeln!(text, "\n   in  {} packets, {} bytes", front.rx.packets, front.rx.bytes)?;
         writeln!(text, "   out {} packets, {} bytes", front.tx.packets, front.tx.bytes)?;
+        let (rx, tx) = (&front.rx, &front.tx);
+        for (way, features, chains, gso, blank) in [
+            ("rx", front.features.rx, rx.chains, rx.gso_packets, rx.checksum_blank),
+            ("tx", front.features.tx, tx.chains, tx.gso_packets, tx.checksum_blank),
+        ] {
+            writeln!(
+                text,
+                "   {way} {features}: {chains} over several slots, {gso} merged, {blank} without checksum"
+            )?;
+        }
         write!(text, "   connected {} times; dropped:", front.device.connects)?;
         for (reason, count) in net.counters.drops().filter(|(_, count)| *count > 0) {
             write!(text, " {} {count}", reason.name())?;

@@ -3,18 +3,20 @@
 //! ```text
 //!   frame ─┬─ not ours, malformed, forged ──────────────► Drop(why)
 //!          ├─ ARP, UDP, ICMP, fragments of those ───────► Common     one set: UDP sockets, DHCP
+//!          ├─ pieces of UDP ─────────────────────────────► UdpFragment
 //!          ├─ TCP ──────────────────────────────────────► Tcp        its connection's set, by 4-tuple
 //!          └─ a piece of a TCP segment ─────────────────► TcpFragment
 //! ```
 //!
-//! Reads only; every access goes through smoltcp's checked views. Checksums are left to smoltcp, so nothing here may be
-//! believed further than "which set": a wrong answer costs a lookup, not correctness. Some frames must not reach
+//! Reads only; every access goes through smoltcp's checked views. Checksums are smoltcp's, or, where an interface says of
+//! each frame whether anybody has verified it, those of TCP and UDP are verified here. Nothing may be believed further
+//! than "which set": a wrong answer costs a lookup, not correctness. Some frames must not reach
 //! smoltcp at all: a DHCP offer from 0.0.0.0 would make it panic when it renews, a SYN to a broadcast address would
 //! be answered.
 
 use smoltcp::wire::{
     ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpEndpoint, IpProtocol,
-    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber,
+    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket,
 };
 
 use crate::demux::Tuple;
@@ -43,6 +45,8 @@ pub(crate) enum Class {
     Common(FrameKind),
     /// A connection's or a listener's.
     Tcp(Segment),
+    /// A piece of a UDP datagram.
+    UdpFragment,
     /// A piece of a TCP segment; the first one tells whose.
     TcpFragment {
         /// What the pieces of one datagram have in common.
@@ -69,8 +73,8 @@ pub(crate) fn is_unicast(address: Ipv4Address) -> bool {
     !(address.is_broadcast() || address.is_multicast() || address.is_unspecified())
 }
 
-/// Says whose `frame` is.
-pub(crate) fn classify(frame: &[u8], me: &Me) -> Class {
+/// Says whose `frame` is; with `verify`, only if the checksum of the TCP segment or UDP datagram in it is right.
+pub(crate) fn classify(frame: &[u8], me: &Me, verify: bool) -> Class {
     let Ok(frame) = EthernetFrame::new_checked(frame) else { return Class::Drop(DropReason::Malformed) };
     let to = frame.dst_addr();
     if to != me.mac && !to.is_multicast() && !to.is_broadcast() {
@@ -81,7 +85,7 @@ pub(crate) fn classify(frame: &[u8], me: &Me) -> Class {
     }
     match frame.ethertype() {
         EthernetProtocol::Arp => arp(frame.payload(), me),
-        EthernetProtocol::Ipv4 => ipv4(frame.payload(), me, to == me.mac),
+        EthernetProtocol::Ipv4 => ipv4(frame.payload(), me, to == me.mac, verify),
         EthernetProtocol::Ipv6 => Class::Drop(DropReason::Ipv6),
         EthernetProtocol::Unknown(_) => Class::Drop(DropReason::EtherType),
     }
@@ -98,7 +102,7 @@ fn arp(packet: &[u8], me: &Me) -> Class {
     }
 }
 
-fn ipv4(packet: &[u8], me: &Me, unicast: bool) -> Class {
+fn ipv4(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
     let Ok(packet) = Ipv4Packet::new_checked(packet) else { return Class::Drop(DropReason::Malformed) };
     if packet.version() != 4 {
         return Class::Drop(DropReason::Malformed);
@@ -112,16 +116,27 @@ fn ipv4(packet: &[u8], me: &Me, unicast: bool) -> Class {
         // RFC 1122, 4.2.3.10: TCP to a broadcast or multicast address is discarded silently.
         IpProtocol::Tcp if !unicast || !me.is(to) => Class::Drop(DropReason::TcpNotForUs),
         IpProtocol::Tcp if fragment => tcp_fragment(&packet),
-        IpProtocol::Tcp => tcp(&packet),
+        IpProtocol::Tcp => tcp(&packet, verify),
+        IpProtocol::Udp if fragment => Class::UdpFragment,
         _ if fragment => Class::Common(FrameKind::Fragment),
+        IpProtocol::Udp if verify && !udp_is_whole(&packet) => Class::Drop(DropReason::Checksum),
         IpProtocol::Udp => Class::Common(FrameKind::Udp),
         IpProtocol::Icmp => Class::Common(FrameKind::Icmp),
         _ => Class::Common(FrameKind::Other),
     }
 }
 
-fn tcp(packet: &Ipv4Packet<&[u8]>) -> Class {
+/// Whether the checksum is right; what is no datagram at all is left to smoltcp.
+fn udp_is_whole(packet: &Ipv4Packet<&[u8]>) -> bool {
+    UdpPacket::new_checked(packet.payload())
+        .map_or(true, |udp| udp.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()))
+}
+
+fn tcp(packet: &Ipv4Packet<&[u8]>, verify: bool) -> Class {
     let Ok(tcp) = TcpPacket::new_checked(packet.payload()) else { return Class::Drop(DropReason::Malformed) };
+    if verify && !tcp.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()) {
+        return Class::Drop(DropReason::Checksum);
+    }
     let seq = tcp.seq_number();
     Class::Tcp(Segment {
         tuple: tuple(packet, &tcp),

@@ -1,6 +1,6 @@
 //! The receiving half of a turn: each frame to the set that it belongs to, within a budget.
 
-use netfront::Nic;
+use netfront::{Checksum, Nic};
 use smoltcp::iface::PollIngressSingleResult;
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
@@ -19,8 +19,9 @@ impl State {
     /// Handles received frames up to the budget. `true`: there are more.
     pub(crate) fn receive<N: Nic>(&mut self, nic: &mut N) -> bool {
         for _ in 0..self.limits.rx_budget.max(1) {
-            let Some(frame) = nic.peek() else { return false };
-            let class = classify(frame, &self.me);
+            let Some(received) = nic.peek() else { return false };
+            let verify = self.verifies() && received.checksum == Checksum::Unknown;
+            let class = classify(received.frame, &self.me, verify);
             if !self.frame(nic, class) {
                 // The frame that was shown is not given: nothing is to be had of this interface now.
                 return false;
@@ -51,6 +52,10 @@ impl State {
                 }
                 taken
             }
+            Class::UdpFragment => {
+                self.counters.received(FrameKind::Fragment);
+                self.udp_fragment(nic)
+            }
             Class::Tcp(segment) => {
                 self.counters.received(FrameKind::Tcp);
                 self.segment(nic, &segment)
@@ -66,6 +71,14 @@ impl State {
         let sockets = u64::try_from(self.udp.len().saturating_add(1)).unwrap_or(0);
         self.counters.socket_visits = self.counters.socket_visits.wrapping_add(sockets);
         let result = self.iface.poll_ingress_single(self.now, nic, &mut self.common);
+        self.mark(Job::Common);
+        result != PollIngressSingleResult::None
+    }
+
+    /// The checksum of a datagram that came in pieces can be verified only where they are put together.
+    fn udp_fragment<N: Nic>(&mut self, nic: &mut N) -> bool {
+        let iface = self.strict.as_mut().unwrap_or(&mut self.iface);
+        let result = iface.poll_ingress_single(self.now, nic, &mut self.common);
         self.mark(Job::Common);
         result != PollIngressSingleResult::None
     }
@@ -154,10 +167,20 @@ impl State {
     /// A piece goes with the set of its connection. One that has none opens none: a SYN needs no fragments.
     fn tcp_fragment<N: Nic>(&mut self, nic: &mut N, key: FragmentKey, head: Option<Tuple>) -> bool {
         let tuple = self.fragments.tuple(key, head);
-        match tuple.and_then(|tuple| self.conns.find(&tuple)) {
-            Some(id) => self.feed_conn(nic, id, None),
-            None => self.feed_nobody(nic),
+        let known = tuple.and_then(|tuple| self.conns.find(&tuple));
+        let Some(iface) = self.strict.as_mut() else {
+            return match known {
+                Some(id) => self.feed_conn(nic, id, None),
+                None => self.feed_nobody(nic),
+            };
+        };
+        let conn = known.and_then(|id| self.conns.get_mut(id));
+        let sockets = conn.map_or(&mut self.nowhere, |conn| &mut conn.sockets);
+        let result = iface.poll_ingress_single(self.now, nic, sockets);
+        if let Some(id) = known {
+            self.mark(Job::Tcp(id));
         }
+        result != PollIngressSingleResult::None
     }
 }
 

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use netfront::Nic;
 use slab::Slab;
 use smoltcp::iface::{Config as IfaceConfig, Interface, SocketSet};
-use smoltcp::phy::DeviceCapabilities;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::address::Address;
 use crate::arp::Asks;
@@ -24,7 +24,7 @@ use crate::sched::{Job, Sched, Slot};
 use crate::status::Counters;
 use crate::tap;
 use crate::tcp::conn::Conns;
-use crate::tcp::isn::Isn;
+use crate::tcp::isn::{Abilities, Isn};
 use crate::tcp::listener::Listener;
 use crate::udp::entry::UdpEntry;
 
@@ -35,6 +35,9 @@ const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shared part of the stack.
 pub(crate) struct State {
     pub(crate) iface: Interface,
+    /// What datagrams are put together with that come in pieces, while `iface` does not verify checksums of TCP and UDP.
+    /// It only receives: a segment that it would have to answer at once is answered when its peer sends it again.
+    pub(crate) strict: Option<Interface>,
     pub(crate) me: Me,
     /// The largest IP packet in one frame, bytes.
     pub(crate) mtu: usize,
@@ -75,7 +78,8 @@ impl State {
         let mut common = SocketSet::new(Vec::new());
         let (address, fixed) = Address::new(config.addressing, config.hostname, &mut common);
         let mut state = Self {
-            iface: interface(nic, &mut rng, now),
+            iface: interface(nic, &nic.mac(), &mut rng, now),
+            strict: strict(nic, &mut rng, now),
             me: Me { mac: nic.mac(), address: None },
             mtu: nic.capabilities().ip_mtu(),
             link_up: nic.link_up(),
@@ -149,7 +153,8 @@ impl State {
     /// Makes the interface anew: smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend
     /// may have others. Sockets are not the interface's and live on.
     pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
-        self.iface = interface(nic, &mut self.rng, self.now);
+        self.iface = interface(nic, &nic.mac(), &mut self.rng, self.now);
+        self.strict = strict(nic, &mut self.rng, self.now);
         self.me.mac = nic.mac();
         self.abilities = nic.capabilities();
         self.mtu = self.abilities.ip_mtu();
@@ -158,11 +163,13 @@ impl State {
 
     fn configure_interface(&mut self) {
         let address = self.me.address;
-        self.iface.update_ip_addrs(|addresses| {
-            addresses.clear();
-            // There is room for two addresses at least.
-            let _ = address.map(|cidr| addresses.push(IpCidr::Ipv4(cidr)));
-        });
+        for iface in core::iter::once(&mut self.iface).chain(&mut self.strict) {
+            iface.update_ip_addrs(|addresses| {
+                addresses.clear();
+                // There is room for two addresses at least.
+                let _ = address.map(|cidr| addresses.push(IpCidr::Ipv4(cidr)));
+            });
+        }
         let routes = self.iface.routes_mut();
         routes.remove_default_ipv4_route();
         if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
@@ -171,16 +178,33 @@ impl State {
         }
     }
 
+    /// Whether checksums of received TCP and UDP are ours to verify, not smoltcp's.
+    pub(crate) const fn verifies(&self) -> bool {
+        self.strict.is_some()
+    }
+
     /// Whether a packet to `peer` has somewhere to go.
     pub(crate) fn reaches(&self, peer: Ipv4Address) -> bool {
         self.me.address.is_some_and(|cidr| cidr.contains_addr(&peer)) || self.address.gateway.is_some()
     }
 }
 
-fn interface<N: Nic>(nic: &mut N, rng: &mut Rng, now: Instant) -> Interface {
-    let mut config = IfaceConfig::new(nic.mac().into());
+fn interface<D: Device>(device: &mut D, mac: &EthernetAddress, rng: &mut Rng, now: Instant) -> Interface {
+    let mut config = IfaceConfig::new((*mac).into());
     config.random_seed = rng.next();
-    let mut iface = Interface::new(config, nic, now);
+    let mut iface = Interface::new(config, device, now);
     iface.set_reassembly_timeout(REASSEMBLY_TIMEOUT);
     iface
+}
+
+/// An interface that verifies every checksum, if the device's own does not.
+fn strict<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Interface> {
+    let mut abilities = nic.capabilities();
+    if abilities.checksum.tcp.rx() {
+        return None;
+    }
+    for checksum in [&mut abilities.checksum.tcp, &mut abilities.checksum.udp] {
+        *checksum = if checksum.tx() { Checksum::Both } else { Checksum::Rx };
+    }
+    Some(interface(&mut Abilities(abilities), &nic.mac(), rng, now))
 }

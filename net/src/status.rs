@@ -242,6 +242,8 @@ reasons! {
     TcpNotForUs = "tcp_not_for_us",
     /// A fragment too small to hold the TCP header.
     TinyFragment = "tiny_fragment",
+    /// TCP or UDP with a wrong checksum; counted where smoltcp does not see to it.
+    Checksum = "checksum",
     /// A SYN beyond its listener's backlog.
     Backlog = "backlog",
     /// A SYN beyond [`crate::Limits::half_open`].

@@ -144,7 +144,7 @@ impl State {
         }
         let protocol = nic
             .peek()
-            .and_then(|frame| EthernetFrame::new_checked(frame).ok())
+            .and_then(|received| EthernetFrame::new_checked(received.frame).ok())
             .map(|frame| frame.ethertype());
         let Some(protocol) = protocol.map(u16::from) else { return false };
         let Some((_, entry)) = self.taps.iter_mut().find(|(_, entry)| entry.protocol == protocol) else {

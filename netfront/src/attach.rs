@@ -11,15 +11,20 @@
 
 use crate::config::{Config, Trust};
 use crate::device::NetDevice;
+use crate::feature::Feature;
+use crate::judge::{ETHERNET_HEADER, RxPolicy};
 use crate::mailbox::{Command, Connection, Reply};
 use crate::pool::{Limits, Pool, PoolError};
 use crate::queue::{Pools, Queue};
-use crate::rx::{ETHERNET_HEADER, RxPage, RxPolicy};
+use crate::rx::RxPage;
+use crate::strip::Strip;
 use alloc::vec::Vec;
 use xen::{DomId, Machine};
 
 /// Bytes of a VLAN tag, which a frame may carry besides header and MTU.
 const VLAN_TAG: usize = 4;
+/// IP bytes of the longest packet whose frame fits into a page.
+const PAGE_MTU: u16 = 4096 - ETHERNET_HEADER;
 
 impl<M: Machine> NetDevice<M> {
     /// Does what the life of the vif asks for, and answers.
@@ -47,10 +52,9 @@ impl<M: Machine> NetDevice<M> {
     /// Takes new rings into use.
     fn connect(&mut self, connection: Connection) -> Result<(), PoolError> {
         self.release();
-        let Connection { backend, trusted, mac, mtu, features, queues } = connection;
+        let Connection { backend, trusted, mac, mtu, mut features, queues } = connection;
         self.mac = mac;
         self.mtu = mtu;
-        self.features = features;
         self.backend = Some(backend);
         let trusted = trusted.filter(|_| self.config.trust == Trust::Toolstack);
         self.trusted = trusted.is_some();
@@ -61,8 +65,7 @@ impl<M: Machine> NetDevice<M> {
             held_max: self.config.held_max,
             backend,
             max_frame: usize::from(mtu).saturating_add(usize::from(ETHERNET_HEADER)).saturating_add(VLAN_TAG),
-            scatter_gather: features.scatter_gather,
-            checksum_offload: false,
+            features: features.rx,
         };
         let mut failure = self.too_many_lost();
         for wires in queues {
@@ -72,7 +75,13 @@ impl<M: Machine> NetDevice<M> {
                     pools.rx.prepare(&self.xen, backend).and_then(|()| pools.tx.prepare(&self.xen, backend));
                 failure = ready.err();
             }
-            let mut queue = Queue::new(wires, pools, policy);
+            pools.strip = self.prepare_strip(pools.strip.take(), backend, features.tx);
+            if pools.strip.is_none() {
+                // No stretch of memory: each frame has to fit into a page.
+                features.tx = features.tx.difference(Feature::SCATTER_GATHER).consistent();
+                self.mtu = self.mtu.min(PAGE_MTU);
+            }
+            let mut queue = Queue::new(wires, pools, policy, features.tx);
             if failure.is_none() {
                 queue.begin(&self.xen);
             }
@@ -82,15 +91,30 @@ impl<M: Machine> NetDevice<M> {
             self.release();
             return Err(failure);
         }
+        self.features = features;
         self.broken = None;
         self.events_generation = self.xen.events.generation();
         self.stats.connects = self.stats.connects.wrapping_add(1);
         Ok(())
     }
 
+    /// Pages in a row for this backend, if it takes frames over several slots; those that the one before had, cleared.
+    fn prepare_strip(&mut self, strip: Option<Strip>, backend: DomId, tx: Feature) -> Option<Strip> {
+        let strip = match strip {
+            Some(strip) if strip.backend() != backend => {
+                let (strip, lost) = strip.change_hands(&self.xen, backend);
+                self.lost_strip.extend(lost);
+                strip
+            }
+            strip => strip,
+        };
+        let wanted = tx.contains(Feature::SCATTER_GATHER) && self.config.strip > 0;
+        strip.or_else(|| wanted.then(|| Strip::new(&self.xen, backend, self.config.strip)).flatten())
+    }
+
     /// Ring pages are pages too: a backend that keeps too many gets no more.
     fn too_many_lost(&self) -> Option<PoolError> {
-        let lost = self.lost_rings.len();
+        let lost = self.lost_rings.len().saturating_add(self.lost_strip.len());
         (lost >= self.config.quarantine_max).then_some(PoolError::Quarantine(lost))
     }
 
@@ -103,13 +127,15 @@ impl<M: Machine> NetDevice<M> {
         self.tx_exhausted = false;
         self.generation = self.generation.wrapping_add(1);
         log::info!(
-            "vif/{}: connected to domain {}: {}, mtu {}, {} event channels, backend {}",
+            "vif/{}: connected to domain {}: {}, mtu {}, {} event channels, backend {}; rx {}, tx {}",
             self.handle,
             self.backend.unwrap_or(DomId::SELF),
             self.mac,
             self.mtu,
             if self.features.split_event_channels { "split" } else { "shared" },
             if self.trusted { "trusted" } else { "not trusted" },
+            self.features.rx,
+            self.features.tx,
         );
         for queue in &mut self.queues {
             let refused = queue.ring(&self.xen);
@@ -144,5 +170,6 @@ fn new_pools(config: &Config) -> Pools {
     Pools {
         rx: Pool::new(limits(config.pool_rx, config.pool_rx_max)),
         tx: Pool::new(limits(config.pool_tx, config.pool_tx_max)),
+        strip: None,
     }
 }

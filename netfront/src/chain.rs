@@ -10,9 +10,12 @@
 //! cannot be longer than the responses of one look, which are at most the ring's 256.
 
 use crate::config::Clearing;
+use crate::feature::Feature;
+use crate::judge::{LONGEST_FRAME, MAX_SLOTS, Refusal, extent};
 use crate::misbehaviour::Misbehaviour;
-use crate::rx::{Current, MAX_SLOTS, Refusal, RxPage, RxQueue, add, extent};
-use xen::abi::io_netif::{NetRxFlags, NetifExtra, NetifExtraFlags, NetifRxResponse};
+use crate::rx::{Current, RxPage, RxQueue, add};
+use xen::TrustedBackend;
+use xen::abi::io_netif::{NetRxFlags, NetifExtra, NetifExtraFlags, NetifGsoType, NetifRxResponse};
 
 /// Data in a page.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct Piece {
 struct Sum {
     slots: u32,
     bytes: usize,
+    /// An extra says that it was merged from segments.
+    merged: bool,
     /// The first thing that was wrong. The rest of the chain is collected nevertheless, to be dropped with it.
     refusal: Option<Refusal>,
 }
@@ -88,7 +93,7 @@ impl RxQueue {
         }
     }
 
-    /// Takes the extras. None is negotiated yet, so each spoils its frame; their pages come back all the same.
+    /// Takes the extras; their pages come back unused.
     fn collect_extras(&mut self, sum: &mut Sum) {
         loop {
             let Some(bytes) = self.take_extra() else {
@@ -96,7 +101,7 @@ impl RxQueue {
                 return;
             };
             match NetifExtra::from_bytes(bytes) {
-                Ok((extra, _)) => sum.refuse(Misbehaviour::RxExtraUnasked(extra.kind())),
+                Ok((extra, _)) => self.judge_extra(extra, sum),
                 Err(error) => sum.refuse(Misbehaviour::RxExtra(error)),
             }
             let [_, flags, ..] = bytes;
@@ -106,44 +111,70 @@ impl RxQueue {
         }
     }
 
+    /// An extra that was not negotiated spoils its frame.
+    fn judge_extra(&self, extra: NetifExtra, sum: &mut Sum) {
+        let NetifExtra::Gso(gso) = extra else {
+            return sum.refuse(Misbehaviour::RxExtraUnasked(extra.kind()));
+        };
+        let feature = match gso.kind {
+            NetifGsoType::Tcpv4 => Feature::GSO_TCPV4,
+            NetifGsoType::Tcpv6 => Feature::GSO_TCPV6,
+            NetifGsoType::None => Feature::empty(),
+        };
+        if feature.is_empty() || !self.policy.features.contains(feature) {
+            sum.refuse(Misbehaviour::RxExtraUnasked(extra.kind()));
+        } else if gso.size == 0 {
+            sum.refuse(Misbehaviour::RxGsoSize);
+        }
+        sum.merged = true;
+    }
+
     /// Judges a collected chain: presents it as one frame, or drops it.
     fn finish(&mut self, flags: NetRxFlags, mut sum: Sum) -> Result<(), Refusal> {
+        let longest = if sum.merged { LONGEST_FRAME } else { self.policy.max_frame };
         if usize::try_from(sum.slots).is_ok_and(|slots| slots > MAX_SLOTS) {
             sum.refuse(Misbehaviour::RxSlots(sum.slots));
-        } else if sum.slots > 1 && !self.policy.scatter_gather {
+        } else if sum.slots > 1 && !self.policy.features.contains(Feature::SCATTER_GATHER) {
             sum.refuse(Misbehaviour::RxFragments(sum.slots));
-        } else if let Err(refusal) = self.check_frame(flags, sum.bytes) {
+        } else if let Err(refusal) = self.policy.check_frame(flags, sum.bytes, longest) {
             sum.refuse(refusal);
         }
         if let Some(refusal) = sum.refusal {
             self.drop_chain();
             return Err(refusal);
         }
+        if sum.merged {
+            self.stats.gso_packets = self.stats.gso_packets.wrapping_add(1);
+        }
         if self.chain.len() == 1
             && let Some(piece) = self.chain.pop()
         {
-            self.present(piece);
+            self.present(flags, piece);
         } else {
+            self.note_checksum(flags);
             self.gather(sum.bytes);
         }
         Ok(())
     }
 
-    /// Copies a chain into the scratch buffer, one piece after the other, so that the frame is one slice.
+    /// Copies a chain into the scratch buffer, one piece after the other, so that the frame is one slice. Its pages go
+    /// back as lent ones do: without being cleared, if the frame is one that could be lent.
     fn gather(&mut self, len: usize) {
+        let kind = if self.lends(len) { Clearing::All } else { Clearing::Copied };
         let mut at = 0_usize;
         // Out and in again: the list keeps its memory.
         let mut chain = core::mem::take(&mut self.chain);
         for piece in chain.drain(..) {
             let end = at.saturating_add(piece.len);
             if let Some(into) = self.scratch.get_mut(at..end) {
-                piece.page.shared().read_bytes(piece.offset, into);
+                copy_out(&piece, self.policy.trusted, into);
             }
             at = end;
-            self.return_piece(piece, Clearing::Copied);
+            self.return_piece(piece, kind);
         }
         self.chain = chain;
         self.stats.copied_packets = self.stats.copied_packets.wrapping_add(1);
+        self.stats.chains = self.stats.chains.wrapping_add(1);
         add(&mut self.stats.copied_bytes, len);
         self.current = Current::Copied { len };
     }
@@ -153,5 +184,14 @@ impl RxQueue {
         while let Some(piece) = self.chain.pop() {
             self.return_piece(piece, Clearing::Copied);
         }
+    }
+}
+
+/// Copies the data of a piece to private memory. What a trusted backend has answered it leaves alone, so that the copy
+/// may be the compiler's; any other may write while we read, and is read by atomic loads.
+fn copy_out(piece: &Piece, trusted: Option<TrustedBackend>, into: &mut [u8]) {
+    match trusted.and_then(|trusted| piece.page.lend(piece.offset, piece.len, trusted)) {
+        Some(bytes) if bytes.len() == into.len() => into.copy_from_slice(bytes),
+        _ => piece.page.shared().read_bytes(piece.offset, into),
     }
 }

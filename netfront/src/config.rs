@@ -3,6 +3,8 @@
 //! Each value has a documented default and range; [`Config::check`] names key, value and range of the first that is
 //! outside. The keys are those of the command line.
 
+use crate::feature::Feature;
+use crate::strip::MOST;
 use alloc::string::ToString;
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -83,6 +85,9 @@ pub struct Config {
     pub pool_tx: usize,
     /// `pool.tx.max`: pages to which the pool may grow; `pool_tx`..=16384, default 512.
     pub pool_tx_max: usize,
+    /// `pool.strip`: pages in a row for frames that are longer than a page, 16 for the longest; 0: no such frames are sent;
+    /// 0..=128, default 128.
+    pub strip: usize,
     /// `pool.threshold`: frames of this many bytes or more stay in their page while they are read, if the backend is
     /// trusted; smaller ones are copied out; 0..=4096, default 256.
     pub threshold: usize,
@@ -95,6 +100,8 @@ pub struct Config {
     pub quarantine_max: usize,
     /// `pool.held`: packets that applications may hold beyond the stack's turn; 0..=8192, default 256.
     pub held_max: usize,
+    /// `vif.refuse`: features that are not used although the backend has them. None.
+    pub refuse: Feature,
     /// The first index of the rings. 0; something else only in tests of what happens when indexes wrap.
     pub ring_start: u32,
 }
@@ -106,11 +113,13 @@ impl Default for Config {
             pool_rx_max: 1024,
             pool_tx: 256,
             pool_tx_max: 512,
+            strip: 128,
             threshold: 256,
             clearing: Clearing::Copied,
             trust: Trust::Toolstack,
             quarantine_max: 64,
             held_max: 256,
+            refuse: Feature::empty(),
             ring_start: 0,
         }
     }
@@ -155,6 +164,7 @@ impl Config {
             ("pool.rx.max", self.pool_rx_max, self.pool_rx..=*POOL.end()),
             ("pool.tx", self.pool_tx, POOL),
             ("pool.tx.max", self.pool_tx_max, self.pool_tx..=*POOL.end()),
+            ("pool.strip", self.strip, 0..=MOST),
             ("pool.threshold", self.threshold, THRESHOLD),
             ("pool.quarantine", self.quarantine_max, QUARANTINE),
             ("pool.held", self.held_max, HELD),

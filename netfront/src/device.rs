@@ -12,22 +12,26 @@
 //! then, too. What the life of the vif asks for is done in `attach.rs`.
 
 use crate::config::Config;
+use crate::feature::Feature;
 use crate::held::Packet;
+use crate::judge::ETHERNET_HEADER;
 use crate::mailbox::Mailbox;
 use crate::misbehaviour::{Misbehaviour, Tally};
-use crate::nic::Nic;
+use crate::nic::{Nic, Received};
 use crate::pool::{Mismatch, PoolCounts, PoolStats};
 use crate::queue::{Pools, Queue};
-use crate::rx::{ETHERNET_HEADER, RxPage};
+use crate::rx::RxPage;
 use crate::stats::{DeviceStats, Features, RxStats, Stats, TxStats};
+use crate::strip::{Lost, Strip};
 use crate::token::{RxToken, TxToken};
-use crate::vif::Vif;
+use crate::vif::{Vif, clamp_mtu};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use smoltcp::phy::{Device, DeviceCapabilities, Medium};
+use core::num::NonZeroUsize;
+use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 use smoltcp::wire::EthernetAddress;
-use xen::abi::io_netif::NETIF_RX_RING_SIZE;
+use xen::abi::io_netif::{NETIF_MAX_TX_SIZE, NETIF_RX_RING_SIZE};
 use xen::{DomId, Machine, SystemTime, Xen};
 
 /// A vif as a network interface.
@@ -59,6 +63,8 @@ pub struct NetDevice<M> {
     pub(crate) tally: Tally,
     /// Ring pages that a backend does not let go of.
     pub(crate) lost_rings: Vec<RxPage>,
+    /// Pages of strips that a backend does not let go of.
+    pub(crate) lost_strip: Lost,
     pub(crate) backend: Option<DomId>,
     pub(crate) trusted: bool,
     pub(crate) features: Features,
@@ -74,7 +80,7 @@ impl<M: Machine> NetDevice<M> {
             config,
             handle,
             mac: vif.mac,
-            mtu: vif.mtu,
+            mtu: clamp_mtu(vif.mtu, Feature::empty()),
             queues: Vec::new(),
             pools: Vec::new(),
             link_up: false,
@@ -88,6 +94,7 @@ impl<M: Machine> NetDevice<M> {
             past_tx: TxStats::default(),
             tally: Tally::default(),
             lost_rings: Vec::new(),
+            lost_strip: Lost::new(),
             backend: None,
             trusted: false,
             features: Features::default(),
@@ -173,6 +180,7 @@ impl<M: Machine> NetDevice<M> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (mut rx, mut tx, mut misbehaviour) = (self.past_rx, self.past_tx, self.tally);
+        let mut tx_strip = PoolCounts::default();
         let (mut rx_pool_stats, mut tx_pool_stats) = (PoolStats::default(), PoolStats::default());
         for queue in &self.queues {
             rx.add(&queue.rx.stats);
@@ -181,11 +189,14 @@ impl<M: Machine> NetDevice<M> {
             misbehaviour.add(&queue.tx.tally);
             rx_pool_stats.add(&queue.rx.pool.stats());
             tx_pool_stats.add(&queue.tx.pool.stats());
+            tx_strip.add(&queue.tx.strip_counts());
         }
         for pools in &self.pools {
             rx_pool_stats.add(&pools.rx.stats());
             tx_pool_stats.add(&pools.tx.stats());
+            tx_strip.add(&pools.strip.as_ref().map(Strip::counts).unwrap_or_default());
         }
+        tx_strip.quarantined = self.lost_strip.len();
         rx.packets = rx.copied_packets.wrapping_add(rx.lent_packets);
         rx.bytes = rx.copied_bytes.wrapping_add(rx.lent_bytes);
         let accounts = self.accounting();
@@ -196,6 +207,7 @@ impl<M: Machine> NetDevice<M> {
             device: self.stats,
             rx_pool,
             tx_pool,
+            tx_strip,
             rx_pool_stats,
             tx_pool_stats,
             misbehaviour,
@@ -252,9 +264,9 @@ impl<M: Machine> Nic for NetDevice<M> {
         }
     }
 
-    fn peek(&mut self) -> Option<&[u8]> {
+    fn peek(&mut self) -> Option<Received<'_>> {
         let at = self.ready()?;
-        self.queues.get(at).map(|queue| queue.rx.frame())
+        self.queues.get(at).map(|queue| queue.rx.received())
     }
 
     fn discard(&mut self) {
@@ -316,7 +328,7 @@ impl<M: Machine> Device for NetDevice<M> {
     fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_>)> {
         let at = self.ready()?;
         let queue = self.queues.get_mut(at)?;
-        Some((RxToken { rx: &mut queue.rx }, TxToken { tx: &mut queue.tx }))
+        Some((RxToken { rx: &mut queue.rx }, TxToken::new(&mut queue.tx)))
     }
 
     #[inline]
@@ -332,15 +344,27 @@ impl<M: Machine> Device for NetDevice<M> {
             self.past_tx.exhausted = self.past_tx.exhausted.wrapping_add(1);
             return None;
         };
-        self.queues.get_mut(at).map(|queue| TxToken { tx: &mut queue.tx })
+        self.queues.get_mut(at).map(|queue| TxToken::new(&mut queue.tx))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        // Checksums: the default, all of them in software.
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit =
             usize::from(self.mtu).saturating_add(usize::from(ETHERNET_HEADER));
+        // Whether a received one is to be verified differs from frame to frame: `peek` tells. Of those that go out, the
+        // backend finishes some, and we the others.
+        let (rx, tx) = (self.features.rx, self.features.tx);
+        let checksum = match (rx.intersects(Feature::CHECKSUM), tx.intersects(Feature::CHECKSUM)) {
+            (false, false) => phy::Checksum::Both,
+            (false, true) => phy::Checksum::Rx,
+            (true, false) => phy::Checksum::Tx,
+            (true, true) => phy::Checksum::None,
+        };
+        (capabilities.checksum.tcp, capabilities.checksum.udp) = (checksum, checksum);
+        if tx.contains(Feature::GSO_TCPV4) {
+            capabilities.segmentation.tcpv4 = NonZeroUsize::new(usize::from(NETIF_MAX_TX_SIZE));
+        }
         capabilities.max_burst_size = usize::try_from(NETIF_RX_RING_SIZE).ok();
         capabilities
     }

@@ -10,11 +10,12 @@
 //! The order and the keys are those of Xen's `io/netif.h` and of what Linux's netback reads
 //! (`drivers/net/xen-netback/xenbus.c`, `connect` and `connect_data_rings`). What decides when is in `life.rs`.
 
+use crate::feature::Feature;
 use crate::mailbox::Connection;
 use crate::queue::{Channel, Channels, Wires};
 use crate::rx::RxPage;
 use crate::stats::Features;
-use crate::vif::{Offers, Vif};
+use crate::vif::{Offers, Vif, clamp_mtu};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -158,8 +159,32 @@ impl Published {
     }
 }
 
+/// What both ends do with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// What we accept.
+    pub(crate) rx: Feature,
+    /// What we use of what the backend accepts.
+    pub(crate) tx: Feature,
+    /// The event channels of each queue.
+    pub(crate) wiring: Wiring,
+}
+
+impl Terms {
+    /// What is left of both ends' features when the operator has refused some.
+    pub(crate) fn new(offers: &Offers, refused: Feature) -> Self {
+        let split = offers.features.difference(refused).contains(Feature::SPLIT_EVENT_CHANNELS);
+        let ours = Feature::all().difference(refused).difference(Feature::SPLIT_EVENT_CHANNELS);
+        Self {
+            rx: ours.consistent(),
+            tx: ours.intersection(offers.features).consistent(),
+            wiring: if split { Wiring::Split } else { Wiring::Shared },
+        }
+    }
+}
+
 /// Everything that we tell the backend: one queue, whose keys stand at the top level, and what we accept.
-fn nodes(offers: &Offers, queue: &Published) -> Vec<(&'static str, String)> {
+fn nodes(offers: &Offers, terms: &Terms, queue: &Published) -> Vec<(&'static str, String)> {
     let mut nodes: Vec<(&str, String)> =
         queue.nodes().into_iter().map(|(key, value)| (key, value.to_string())).collect();
     if offers.max_queues.is_some_and(|max| max >= 1) {
@@ -170,25 +195,32 @@ fn nodes(offers: &Offers, queue: &Published) -> Vec<(&'static str, String)> {
         // A former driver of this vif may have left another value.
         nodes.push(("xdp-headroom", "0".into()));
     }
-    for (key, value) in [
-        ("request-rx-copy", "1"),
-        ("feature-rx-notify", "1"),
-        // Checksums are ours to compute and verify. feature-ipv6-csum-offload is off by being absent.
-        ("feature-no-csum-offload", "1"),
+    for (key, is_so) in [
+        ("request-rx-copy", true),
+        ("feature-rx-notify", true),
+        ("feature-sg", terms.rx.contains(Feature::SCATTER_GATHER)),
+        ("feature-gso-tcpv4", terms.rx.contains(Feature::GSO_TCPV4)),
+        ("feature-gso-tcpv6", terms.rx.contains(Feature::GSO_TCPV6)),
+        // The one that is on unless it is refused.
+        ("feature-no-csum-offload", !terms.rx.contains(Feature::CHECKSUM_IPV4)),
+        ("feature-ipv6-csum-offload", terms.rx.contains(Feature::CHECKSUM_IPV6)),
     ] {
-        nodes.push((key, value.into()));
+        if is_so {
+            nodes.push((key, "1".into()));
+        }
     }
     nodes
 }
 
 /// Keys of features that we do not use, and that a former driver of this vif may have left.
-const STALE: [&str; 10] = [
+const STALE: [&str; 11] = [
     "event-channel",
     "event-channel-tx",
     "event-channel-rx",
     "feature-sg",
     "feature-gso-tcpv4",
     "feature-gso-tcpv6",
+    "feature-no-csum-offload",
     "feature-ipv6-csum-offload",
     "request-multicast-control",
     "ctrl-ring-ref",
@@ -200,9 +232,10 @@ pub(crate) async fn publish(
     store: &XenStore,
     front: &str,
     offers: &Offers,
+    terms: &Terms,
     queue: &Published,
 ) -> Result<(), XsError> {
-    let nodes = nodes(offers, queue);
+    let nodes = nodes(offers, terms, queue);
     store
         .transaction(async |transaction| {
             for key in STALE {
@@ -221,17 +254,25 @@ pub(crate) async fn publish(
 }
 
 /// The terms of a connection over these rings.
-pub(crate) fn connection(backend: DomId, vif: &Vif, offers: &Offers, wires: Wires) -> Connection {
+pub(crate) fn connection(
+    backend: DomId,
+    vif: &Vif,
+    offers: &Offers,
+    terms: &Terms,
+    wires: Wires,
+) -> Connection {
     Connection {
         backend,
         trusted: vif.trusted,
         mac: vif.mac,
-        mtu: vif.mtu,
+        mtu: clamp_mtu(vif.mtu, terms.rx.intersection(terms.tx)),
         features: Features {
             rx_copy: offers.rx_copy,
-            split_event_channels: matches!(wires.channels, Channels::Split { .. }),
-            scatter_gather: false,
+            split_event_channels: terms.wiring == Wiring::Split,
+            scatter_gather: terms.rx.contains(Feature::SCATTER_GATHER),
             queues: 1,
+            rx: terms.rx,
+            tx: terms.tx,
         },
         queues: vec![wires],
     }
@@ -245,8 +286,8 @@ mod tests {
 
     const QUEUE: Published = Published { tx_ring: Gref(8), rx_ring: Gref(9), ports: (5, None) };
 
-    fn keys(offers: &Offers, queue: &Published) -> Vec<(&'static str, String)> {
-        let mut all = nodes(offers, queue);
+    fn keys(offers: &Offers, refused: Feature, queue: &Published) -> Vec<(&'static str, String)> {
+        let mut all = nodes(offers, &Terms::new(offers, refused), queue);
         all.sort_unstable();
         all
     }
@@ -261,29 +302,51 @@ mod tests {
             ("rx-ring-ref", "9"),
             ("tx-ring-ref", "8"),
         ];
-        let found = keys(&Offers { rx_copy: true, ..Offers::default() }, &QUEUE);
+        let found = keys(&Offers { rx_copy: true, ..Offers::default() }, Feature::all(), &QUEUE);
         assert!(found.iter().map(|(key, value)| (*key, value.as_str())).eq(expected), "{found:?}");
     }
 
     #[test]
     fn a_modern_backend_gets_split_channels_a_queue_count_and_no_headroom() {
         let offers =
-            Offers { rx_copy: true, split_event_channels: true, max_queues: Some(8), xdp_headroom: true };
-        let found = keys(&offers, &Published { ports: (5, Some(6)), ..QUEUE });
+            Offers { rx_copy: true, features: Feature::all(), max_queues: Some(8), xdp_headroom: true };
+        let found = keys(&offers, Feature::empty(), &Published { ports: (5, Some(6)), ..QUEUE });
         for (key, value) in [
             ("event-channel-tx", "5"),
             ("event-channel-rx", "6"),
             ("multi-queue-num-queues", "1"),
             ("xdp-headroom", "0"),
+            ("feature-sg", "1"),
+            ("feature-gso-tcpv4", "1"),
+            ("feature-gso-tcpv6", "1"),
+            ("feature-ipv6-csum-offload", "1"),
         ] {
             assert!(found.contains(&(key, value.into())), "{key}");
         }
-        assert!(!found.iter().any(|(key, _)| *key == "event-channel"));
+        assert!(!found.iter().any(|(key, _)| ["event-channel", "feature-no-csum-offload"].contains(key)));
+    }
+
+    #[test]
+    fn what_is_refused_is_not_promised() {
+        let offers = Offers { rx_copy: true, features: Feature::all(), ..Offers::default() };
+        for (refused, gone) in [
+            (Feature::SCATTER_GATHER, &["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"][..]),
+            (Feature::GSO_TCPV4, &["feature-gso-tcpv4"]),
+            (Feature::CHECKSUM_IPV6, &["feature-ipv6-csum-offload", "feature-gso-tcpv6"]),
+        ] {
+            let found = keys(&offers, refused, &QUEUE);
+            let all = keys(&offers, Feature::empty(), &QUEUE);
+            let left = all.into_iter().filter(|(key, _)| !gone.contains(key));
+            assert!(left.eq(found), "without {refused}");
+        }
+        let found = keys(&offers, Feature::CHECKSUM_IPV4, &QUEUE);
+        assert!(found.contains(&("feature-no-csum-offload", "1".into())));
+        assert_eq!(Terms::new(&offers, Feature::SPLIT_EVENT_CHANNELS).wiring, Wiring::Shared);
     }
 
     #[test]
     fn a_queue_count_of_zero_is_never_written() {
-        let found = keys(&Offers { max_queues: Some(0), ..Offers::default() }, &QUEUE);
+        let found = keys(&Offers { max_queues: Some(0), ..Offers::default() }, Feature::empty(), &QUEUE);
         assert!(!found.iter().any(|(key, _)| *key == "multi-queue-num-queues"));
     }
 }

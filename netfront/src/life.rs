@@ -15,7 +15,8 @@
 
 use crate::config::Config;
 use crate::device::NetDevice;
-use crate::handshake::{Published, Wiring, connection, make_wires, publish};
+use crate::feature::Feature;
+use crate::handshake::{Published, Terms, connection, make_wires, publish};
 use crate::mailbox::{Command, Mailbox, Reply};
 use crate::misbehaviour::Misbehaviour;
 use crate::vif::{ConnectError, Offers, Vif};
@@ -44,6 +45,8 @@ pub struct Life<M> {
     xen: Rc<Xen<M>>,
     mailbox: Rc<Mailbox>,
     ring_start: u32,
+    /// What the operator does not want.
+    refused: Feature,
     /// `device/vif/<handle>`.
     front: String,
 }
@@ -69,9 +72,9 @@ pub async fn open<M: Machine>(
     let frontend = Frontend::open(&xen.store, &front).await?;
     let vif = Vif::read(&xen.store, &frontend).await?;
     let mailbox = Rc::new(Mailbox::default());
-    let ring_start = config.ring_start;
+    let (ring_start, refused) = (config.ring_start, config.refuse);
     let device = NetDevice::new(Rc::clone(&xen), Rc::clone(&mailbox), config, handle, &vif);
-    Ok((device, Life { xen, mailbox, ring_start, front }))
+    Ok((device, Life { xen, mailbox, ring_start, refused, front }))
 }
 
 impl<M: Machine> Life<M> {
@@ -222,15 +225,15 @@ impl<M: Machine> Life<M> {
                 wanted: "1: this frontend needs it",
             });
         }
-        let wiring = if offers.split_event_channels { Wiring::Split } else { Wiring::Shared };
-        let wires = make_wires(&self.xen, backend, wiring, self.ring_start)
+        let terms = Terms::new(&offers, self.refused);
+        let wires = make_wires(&self.xen, backend, terms.wiring, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
         let published = Published::of(&wires);
-        let command = Command::Connect(Box::new(connection(backend, &vif, &offers, wires)));
+        let command = Command::Connect(Box::new(connection(backend, &vif, &offers, &terms, wires)));
         if let Reply::Failed(error) = self.mailbox.ask(command).await {
             return Err(ConnectError::Resources(format!("{error}")));
         }
-        publish(&self.xen.store, &self.front, &offers, &published).await?;
+        publish(&self.xen.store, &self.front, &offers, &terms, &published).await?;
         frontend.switch_state(XenbusState::Connected).await?;
         Ok(())
     }

@@ -61,6 +61,8 @@ pub enum Misbehaviour {
     RxExtraUnasked(NetifExtraType),
     /// A frame with a blank checksum, though checksum offload was refused.
     RxChecksumBlank,
+    /// A merged frame whose segments have no size.
+    RxGsoSize,
     /// `rsp_prod` of the tx ring lies outside what is outstanding, or went backwards.
     TxRing(RingOverrun),
     /// An id that no request can have.
@@ -76,7 +78,7 @@ pub enum Misbehaviour {
 }
 
 /// How many kinds of misbehaviour there are.
-pub const KINDS: usize = 18;
+pub const KINDS: usize = 19;
 
 impl Misbehaviour {
     /// The name of each kind, in the order of [`Misbehaviour::kind`].
@@ -93,6 +95,7 @@ impl Misbehaviour {
         "rx_extra",
         "rx_extra_unasked",
         "rx_checksum_blank",
+        "rx_gso_size",
         "tx_ring",
         "tx_id_range",
         "tx_id_idle",
@@ -117,12 +120,13 @@ impl Misbehaviour {
             Self::RxExtra(_) => 9,
             Self::RxExtraUnasked(_) => 10,
             Self::RxChecksumBlank => 11,
-            Self::TxRing(_) => 12,
-            Self::TxIdRange(_) => 13,
-            Self::TxIdIdle(_) => 14,
-            Self::TxNull => 15,
-            Self::TxStatus(_) => 16,
-            Self::Quarantine(_) => 17,
+            Self::RxGsoSize => 12,
+            Self::TxRing(_) => 13,
+            Self::TxIdRange(_) => 14,
+            Self::TxIdIdle(_) => 15,
+            Self::TxNull => 16,
+            Self::TxStatus(_) => 17,
+            Self::Quarantine(_) => 18,
         }
     }
 
@@ -146,7 +150,8 @@ impl Misbehaviour {
             | Self::RxIncomplete(_)
             | Self::RxExtra(_)
             | Self::RxExtraUnasked(_)
-            | Self::RxChecksumBlank => Consequence::DropFrame,
+            | Self::RxChecksumBlank
+            | Self::RxGsoSize => Consequence::DropFrame,
             Self::TxStatus(_) => Consequence::Note,
         }
     }
@@ -169,6 +174,7 @@ impl fmt::Display for Misbehaviour {
             Self::RxExtra(error) => write!(f, "rx extra: {error}"),
             Self::RxExtraUnasked(kind) => write!(f, "rx extra {kind} that was not negotiated"),
             Self::RxChecksumBlank => write!(f, "rx frame with a blank checksum that was not negotiated"),
+            Self::RxGsoSize => write!(f, "rx frame of segments without a size"),
             Self::TxRing(overrun) => write!(f, "tx ring: {overrun}"),
             Self::TxIdRange(id) => write!(f, "tx response with the id {id} that no request can have"),
             Self::TxIdIdle(id) => write!(f, "tx response to request {id} that is not in flight"),
@@ -231,6 +237,7 @@ mod tests {
         Misbehaviour::RxExtra(NetifExtraError::UnknownType(0)),
         Misbehaviour::RxExtraUnasked(NetifExtraType::Gso),
         Misbehaviour::RxChecksumBlank,
+        Misbehaviour::RxGsoSize,
         Misbehaviour::TxRing(OVERRUN),
         Misbehaviour::TxIdRange(256),
         Misbehaviour::TxIdIdle(255),

@@ -10,6 +10,28 @@ use crate::held::Packet;
 use smoltcp::phy::Device;
 use smoltcp::wire::EthernetAddress;
 
+/// What is known of the TCP or UDP checksum of a received frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Nothing: it is to be verified.
+    #[default]
+    Unknown,
+    /// Somebody before us has verified it.
+    Validated,
+    /// It holds the sum of the pseudo-header only, because the frame never was on a wire. Before such a frame goes
+    /// out again, its checksum is to be completed.
+    Blank,
+}
+
+/// A received frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The bytes of the whole frame.
+    pub frame: &'a [u8],
+    /// What is known of its checksum.
+    pub checksum: Checksum,
+}
+
 /// A network interface that works in turns.
 ///
 /// [`Device::receive`] gives a token only while a frame can also be sent: a token that cannot be honoured does not
@@ -29,7 +51,10 @@ pub trait Nic: Device {
 
     /// The next received frame, whole, without taking it: for the demultiplexer. The next [`Device::receive`] gives
     /// the same frame. `None` when there is none, or when it could not be answered (see [`Nic::tx_exhausted`]).
-    fn peek(&mut self) -> Option<&[u8]>;
+    ///
+    /// Where the device's capabilities say that checksums of received TCP and UDP are not smoltcp's to verify, they are
+    /// the caller's: of frames whose checksum is [`Checksum::Unknown`].
+    fn peek(&mut self) -> Option<Received<'_>>;
 
     /// Drops the frame that [`Nic::peek`] shows; nothing if there is none.
     fn discard(&mut self);

@@ -74,7 +74,7 @@ fn check_single(request: &NetifTxRequest) -> Result<(), Impolite> {
 #[inline]
 fn check_first(first: &NetifTxRequest, own_len: i64) -> Result<(), Impolite> {
     let Ok(len) = usize::try_from(own_len) else { return Err(Impolite::Sizes(own_len)) };
-    if len < usize::from(crate::rx::ETHERNET_HEADER) {
+    if len < usize::from(crate::judge::ETHERNET_HEADER) {
         return Err(Impolite::Sizes(own_len));
     }
     if usize::from(first.offset).saturating_add(len) > PAGE_SIZE {

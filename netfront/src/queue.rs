@@ -3,10 +3,13 @@
 //! A device has one queue or several; each has pools of its own and shares nothing with another, so that a queue can
 //! belong to a vCPU.
 
+use crate::feature::Feature;
+use crate::judge::RxPolicy;
 use crate::misbehaviour::Misbehaviour;
 use crate::pool::Pool;
-use crate::rx::{RxPage, RxPolicy, RxQueue, RxRing};
+use crate::rx::{RxPage, RxQueue, RxRing};
 use crate::stats::{RxStats, TxStats};
+use crate::strip::Strip;
 use crate::tx::{TxQueue, TxRing};
 use alloc::rc::Rc;
 use xen::gnttab::Quarantined;
@@ -109,6 +112,8 @@ pub(crate) struct Pools {
     pub(crate) rx: Pool<ReadWrite>,
     /// Pages to send from.
     pub(crate) tx: Pool<ReadOnly>,
+    /// Pages in a row to send from, if there are any.
+    pub(crate) strip: Option<Strip>,
 }
 
 /// A queue in use.
@@ -131,10 +136,10 @@ pub(crate) struct Found {
 }
 
 impl Queue {
-    pub(crate) fn new(wires: Wires, pools: Pools, policy: RxPolicy) -> Self {
+    pub(crate) fn new(wires: Wires, pools: Pools, policy: RxPolicy, tx: Feature) -> Self {
         Self {
+            tx: TxQueue::new(wires.tx, (pools.tx, pools.strip), tx, policy.max_frame),
             rx: RxQueue::new(wires.rx, pools.rx, policy),
-            tx: TxQueue::new(wires.tx, pools.tx),
             channels: wires.channels,
         }
     }
@@ -219,9 +224,9 @@ impl Queue {
         let (mut tally, tx_tally) = (self.rx.tally, self.tx.tally);
         tally.add(&tx_tally);
         let (rx_page, rx, rx_stats) = self.rx.close();
-        let (tx_page, tx, tx_stats) = self.tx.close();
+        let (tx_page, tx, strip, tx_stats) = self.tx.close();
         let lost = dismantle(xen, &self.channels, [rx_page, tx_page]).collect();
-        Closed { pools: Pools { rx, tx }, rx_stats, tx_stats, tally, lost }
+        Closed { pools: Pools { rx, tx, strip }, rx_stats, tx_stats, tally, lost }
     }
 }
 

@@ -16,50 +16,25 @@
 
 use crate::chain::Piece;
 use crate::config::Clearing;
+use crate::feature::Feature;
+use crate::judge::{ETHERNET_HEADER, LONGEST_FRAME, MAX_SLOTS, Refusal, RxPolicy, extent};
 use crate::misbehaviour::{Consequence, Misbehaviour, Tally};
+use crate::nic::{Checksum, Received};
 use crate::pool::{Mismatch, Pool, PoolCounts};
 use crate::slots::{RxSlots, slot_of};
 use crate::stats::RxStats;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use xen::abi::io_netif::{
-    NETIF_NR_SLOTS_MIN, NETIF_RX_RING_SIZE, NetRxFlags, NetifRsp, NetifRxRequest, NetifRxResponse,
-};
+use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
-use xen::{DomId, Granted, Page, ReadWrite, TrustedBackend};
+use xen::{Granted, Page, ReadWrite};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The rx ring.
 pub type RxRing = FrontRing<NetifRxRequest, NetifRxResponse, NETIF_RX_RING_SIZE>;
 /// A page to receive into.
 pub type RxPage = Page<Granted<ReadWrite>>;
-
-/// Bytes of an Ethernet header: no frame is shorter.
-pub const ETHERNET_HEADER: u16 = 14;
-/// Slots of the longest frame: what `netif.h` has for every frontend, and one for a head of its own.
-pub const MAX_SLOTS: usize = NETIF_NR_SLOTS_MIN + 1;
-
-/// How frames are received over one connection.
-#[derive(Clone, Copy, Debug)]
-pub struct RxPolicy {
-    /// The toolstack's word that the backend can be trusted.
-    pub trusted: Option<TrustedBackend>,
-    /// Frames of this many bytes or more are lent, if the backend is trusted.
-    pub threshold: usize,
-    /// What is cleared before a page goes back.
-    pub clearing: Clearing,
-    /// Packets that may be held beyond the stack's turn.
-    pub held_max: usize,
-    /// The backend's domain.
-    pub backend: DomId,
-    /// Bytes of the longest frame, with its Ethernet header.
-    pub max_frame: usize,
-    /// Scatter-gather was negotiated: a frame may have several slots.
-    pub scatter_gather: bool,
-    /// Blank checksums were negotiated.
-    pub checksum_offload: bool,
-}
 
 /// The frame that is next.
 #[derive(Debug, Default)]
@@ -76,21 +51,6 @@ pub(crate) enum Current {
     Lent(Piece),
 }
 
-/// Why a frame does not go up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Refusal {
-    /// The backend says that it failed: that is allowed.
-    Backend,
-    /// The backend broke a rule.
-    Rule(Misbehaviour),
-}
-
-impl From<Misbehaviour> for Refusal {
-    fn from(what: Misbehaviour) -> Self {
-        Self::Rule(what)
-    }
-}
-
 /// One queue's way in.
 #[derive(Debug)]
 pub struct RxQueue {
@@ -99,6 +59,8 @@ pub struct RxQueue {
     pub(crate) pool: Pool<ReadWrite>,
     pub(crate) policy: RxPolicy,
     pub(crate) current: Current,
+    /// What is known of its checksum.
+    pub(crate) checksum: Checksum,
     /// The pieces of the frame that is being put together.
     pub(crate) chain: Vec<Piece>,
     /// Private memory for frames that are copied out.
@@ -118,9 +80,10 @@ impl RxQueue {
     #[must_use]
     pub fn new(ring: RxRing, pool: Pool<ReadWrite>, policy: RxPolicy) -> Self {
         // Without scatter-gather no frame is longer than a page.
-        let scratch = if policy.scatter_gather { policy.max_frame.max(PAGE_SIZE) } else { PAGE_SIZE };
+        let sg = policy.features.contains(Feature::SCATTER_GATHER);
+        let scratch = if sg { LONGEST_FRAME } else { PAGE_SIZE };
         let mut unusual = NetRxFlags::MORE_DATA | NetRxFlags::EXTRA_INFO;
-        unusual.set(NetRxFlags::CSUM_BLANK, !policy.checksum_offload);
+        unusual.set(NetRxFlags::CSUM_BLANK, !policy.features.intersects(Feature::CHECKSUM));
         Self {
             unusual,
             counted: (ring.rsp_cons(), ring.rsp_cons()),
@@ -129,6 +92,7 @@ impl RxQueue {
             pool,
             policy,
             current: Current::None,
+            checksum: Checksum::Unknown,
             chain: Vec::with_capacity(MAX_SLOTS),
             scratch: alloc::vec![0; scratch].into_boxed_slice(),
             lend_from: if policy.trusted.is_some() { policy.threshold } else { usize::MAX },
@@ -200,7 +164,7 @@ impl RxQueue {
             && len <= self.policy.max_frame
             && offset.saturating_add(len) <= PAGE_SIZE;
         if usual {
-            self.present(Piece { page, offset, len });
+            self.present(flags, Piece { page, offset, len });
             return Ok(());
         }
         self.accept_unusual(&response, page)
@@ -213,10 +177,12 @@ impl RxQueue {
         if flags.intersects(NetRxFlags::MORE_DATA | NetRxFlags::EXTRA_INFO) {
             return self.accept_chain(response, page);
         }
-        let extent = extent(response).and_then(|extent| self.check_frame(flags, extent.1).map(|()| extent));
+        let longest = self.policy.max_frame;
+        let extent = extent(response)
+            .and_then(|extent| self.policy.check_frame(flags, extent.1, longest).map(|()| extent));
         match extent {
             Ok((offset, len)) => {
-                self.present(Piece { page, offset, len });
+                self.present(flags, Piece { page, offset, len });
                 Ok(())
             }
             Err(refusal) => {
@@ -226,25 +192,12 @@ impl RxQueue {
         }
     }
 
-    /// The rules for a whole frame.
-    pub(crate) fn check_frame(&self, flags: NetRxFlags, len: usize) -> Result<(), Refusal> {
-        if len > self.policy.max_frame {
-            return Err(Misbehaviour::RxLong(u32::try_from(len).unwrap_or(u32::MAX)).into());
-        }
-        if len < usize::from(ETHERNET_HEADER) {
-            return Err(Misbehaviour::RxShort(u16::try_from(len).unwrap_or(u16::MAX)).into());
-        }
-        if flags.contains(NetRxFlags::CSUM_BLANK) && !self.policy.checksum_offload {
-            return Err(Misbehaviour::RxChecksumBlank.into());
-        }
-        Ok(())
-    }
-
     /// A good frame in one page: lends it, or copies it out.
     #[inline]
-    pub(crate) fn present(&mut self, piece: Piece) {
+    pub(crate) fn present(&mut self, flags: NetRxFlags, piece: Piece) {
         let len = piece.len;
-        if len >= self.lend_from {
+        self.note_checksum(flags);
+        if self.lends(len) {
             self.stats.lent_packets = self.stats.lent_packets.wrapping_add(1);
             add(&mut self.stats.lent_bytes, len);
             self.current = Current::Lent(piece);
@@ -257,6 +210,19 @@ impl RxQueue {
         add(&mut self.stats.copied_bytes, len);
         self.return_piece(piece, Clearing::Copied);
         self.current = Current::Copied { len };
+    }
+
+    /// Keeps what the flags of the current frame say about its checksum.
+    #[inline]
+    pub(crate) fn note_checksum(&mut self, flags: NetRxFlags) {
+        self.checksum = if flags.contains(NetRxFlags::CSUM_BLANK) {
+            self.stats.checksum_blank = self.stats.checksum_blank.wrapping_add(1);
+            Checksum::Blank
+        } else if flags.contains(NetRxFlags::DATA_VALIDATED) {
+            Checksum::Validated
+        } else {
+            Checksum::Unknown
+        };
     }
 
     /// Puts a page back, after clearing what was used of it if that is the policy for `kind` of frames.
@@ -297,6 +263,19 @@ impl RxQueue {
             (Current::Copied { len }, _) => self.scratch.get(..*len).unwrap_or_default(),
             _ => &[],
         }
+    }
+
+    /// The current frame, with what is known of its checksum.
+    #[inline]
+    #[must_use]
+    pub fn received(&self) -> Received<'_> {
+        Received { frame: self.frame(), checksum: self.checksum }
+    }
+
+    /// Whether a frame of this many bytes is handed up as it stands in the backend's pages, so that what it leaves there
+    /// is nothing that the backend does not know.
+    pub(crate) const fn lends(&self, len: usize) -> bool {
+        len >= self.lend_from
     }
 
     /// Lets go of the current frame: its page, if it was lent, goes back.
@@ -373,24 +352,6 @@ impl RxQueue {
         }
         (self.ring.into_page(), self.pool, self.stats)
     }
-}
-
-/// Where the data of a response lies in its page: offset and length in bytes, within the page and not empty.
-pub(crate) fn extent(response: &NetifRxResponse) -> Result<(usize, usize), Refusal> {
-    let Ok(len) = u16::try_from(response.status) else {
-        return Err(match NetifRsp::try_from(response.status) {
-            Ok(_) => Refusal::Backend,
-            Err(_) => Misbehaviour::RxStatus(response.status).into(),
-        });
-    };
-    if len == 0 {
-        return Err(Misbehaviour::RxShort(0).into());
-    }
-    let (offset, bytes) = (usize::from(response.offset), usize::from(len));
-    if offset.saturating_add(bytes) > PAGE_SIZE {
-        return Err(Misbehaviour::RxBounds { offset: response.offset, len }.into());
-    }
-    Ok((offset, bytes))
 }
 
 /// Adds a number of bytes to a counter.

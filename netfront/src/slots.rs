@@ -66,13 +66,24 @@ impl RxSlots {
     }
 }
 
+/// What a request to send keeps busy.
+#[derive(Debug)]
+pub enum Busy {
+    /// A page of the pool.
+    Page(Page<Granted<ReadOnly>>),
+    /// A page of the strip, by number.
+    Strip(u8),
+}
+
 /// A request to send that was written to the ring.
 #[derive(Debug)]
 pub struct Sent {
     /// Its page.
-    pub page: Page<Granted<ReadOnly>>,
+    pub page: Busy,
     /// Its index in the ring.
     pub index: u32,
+    /// Whether it is the first of its frame.
+    pub first: bool,
 }
 
 /// The pages that are queued or in flight, by id.
@@ -121,17 +132,19 @@ impl TxSlots {
     /// Answered: the page of a request that the backend was shown, that is, with an index before `pushed`. `None` if
     /// there is no such request; nothing changes then.
     #[inline]
-    pub fn take(&mut self, id: u8, pushed: u32) -> Option<Page<Granted<ReadOnly>>> {
+    pub fn take(&mut self, id: u8, pushed: u32) -> Option<Busy> {
         let entry = self.sent.get_mut(usize::from(id))?;
         let sent = entry.take_if(|sent| is_before(sent.index, pushed))?;
         self.idle.push(id);
         Some(sent.page)
     }
 
-    /// How many pages are queued or in flight.
+    /// How many pages are queued or in flight: of the pool, and of the strip.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.sent.iter().flatten().count()
+    pub fn count(&self) -> (usize, usize) {
+        let all = self.sent.iter().flatten().count();
+        let pool = self.sent.iter().flatten().filter(|sent| matches!(sent.page, Busy::Page(_))).count();
+        (pool, all.saturating_sub(pool))
     }
 
     /// Takes every page, at the end of the ring's life.

@@ -4,6 +4,7 @@
 //! frames. `rx` is backend → us, `tx` is us → backend.
 
 use crate::config::Config;
+use crate::feature::Feature;
 use crate::misbehaviour::Tally;
 use crate::pool::{Mismatch, PoolCounts, PoolStats};
 use xen::DomId;
@@ -45,6 +46,12 @@ counters! {
         held_packets,
         /// Frames that no holder got, because they have as many as they may.
         held_refused,
+        /// Frames over several slots; each was put together in one copy.
+        chains,
+        /// Frames of several segments that the backend has merged.
+        gso_packets,
+        /// Frames whose checksum was left blank: they never were on a wire.
+        checksum_blank,
         /// Bytes cleared in pages before these went back.
         cleared_bytes,
         /// Frames dropped, for whatever reason.
@@ -75,8 +82,14 @@ counters! {
         backend_dropped,
         /// Frames that the backend failed to send.
         backend_errors,
-        /// Frames that were not fit to send: shorter than a header, or longer than a page.
+        /// Frames that were not fit to send: shorter than a header, or longer than can be sent.
         refused,
+        /// Frames over several slots.
+        chains,
+        /// Frames that the backend is to cut into TCP segments.
+        gso_packets,
+        /// Frames whose checksum the backend is to finish.
+        checksum_blank,
         /// Frames queued and not yet pushed when the backend went away.
         lost_queued,
         /// Frames pushed and not yet answered when the backend went away.
@@ -117,10 +130,14 @@ pub struct Features {
     pub rx_copy: bool,
     /// An event channel for each direction.
     pub split_event_channels: bool,
-    /// Frames over several slots.
+    /// Frames over several slots, on the way in.
     pub scatter_gather: bool,
     /// Queues in use.
     pub queues: u32,
+    /// What the backend was told that we accept.
+    pub rx: Feature,
+    /// What the backend accepts, and we use.
+    pub tx: Feature,
 }
 
 /// Everything about an interface at one moment.
@@ -136,6 +153,8 @@ pub struct Stats {
     pub rx_pool: PoolCounts,
     /// The pages to send from.
     pub tx_pool: PoolCounts,
+    /// The pages in a row, for frames that are longer than a page.
+    pub tx_strip: PoolCounts,
     /// What the rx pools have done.
     pub rx_pool_stats: PoolStats,
     /// What the tx pools have done.

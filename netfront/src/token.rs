@@ -10,6 +10,7 @@
 
 use crate::rx::RxQueue;
 use crate::tx::TxQueue;
+use core::num::NonZeroU16;
 use smoltcp::phy;
 
 /// A received frame.
@@ -35,12 +36,25 @@ impl Drop for RxToken<'_> {
 /// A slot and a page for a frame to send.
 #[derive(Debug)]
 pub struct TxToken<'a> {
-    pub(crate) tx: &'a mut TxQueue,
+    tx: &'a mut TxQueue,
+    /// The frame is to be cut into TCP segments with so many bytes.
+    segment: Option<NonZeroU16>,
+}
+
+impl<'a> TxToken<'a> {
+    pub(crate) const fn new(tx: &'a mut TxQueue) -> Self {
+        Self { tx, segment: None }
+    }
 }
 
 impl phy::TxToken for TxToken<'_> {
     #[inline]
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, build: F) -> R {
-        self.tx.send(len, build)
+        self.tx.send(len, self.segment, build)
+    }
+
+    #[inline]
+    fn set_meta(&mut self, meta: phy::PacketMeta) {
+        self.segment = meta.segmentation_offload_size;
     }
 }

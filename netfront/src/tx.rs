@@ -7,19 +7,25 @@
 //! ```
 //!
 //! While a token is out it borrows the queue, so the slot that it promises cannot be given twice, and one that is not
-//! used needs no way back. A frame of up to a page takes one slot.
+//! used needs no way back. A frame of up to a page takes one slot; how a longer one is sent is in `large.rs`.
 //!
 //! The bytes of a page beyond its frame are those of older frames. They went to the same backend before, which has
 //! seen them; a page that changes hands to another backend is cleared first (`pool.rs`).
 
+use crate::feature::Feature;
+use crate::judge::ETHERNET_HEADER;
 use crate::misbehaviour::{Misbehaviour, Tally};
+use crate::offload::{self, Version};
 use crate::polite::check_tx_chain;
 use crate::pool::{Mismatch, Pool, PoolCounts};
-use crate::rx::{ETHERNET_HEADER, RxPage, add};
-use crate::slots::{Sent, TxSlots, is_before};
+use crate::rx::{RxPage, add};
+use crate::slots::{Busy, Sent, TxSlots, is_before};
 use crate::stats::TxStats;
+use crate::strip::{LONGEST, Strip};
 use alloc::vec;
-use xen::abi::io_netif::{NETIF_TX_RING_SIZE, NetifRsp, NetifTxRequest, NetifTxResponse};
+use alloc::vec::Vec;
+use core::num::NonZeroU16;
+use xen::abi::io_netif::{NETIF_TX_RING_SIZE, NetTxFlags, NetifRsp, NetifTxRequest, NetifTxResponse};
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
 use xen::{Granted, Page, ReadOnly};
@@ -32,9 +38,19 @@ pub type TxPage = Page<Granted<ReadOnly>>;
 /// One queue's way out.
 #[derive(Debug)]
 pub struct TxQueue {
-    ring: TxRing,
-    slots: TxSlots,
+    pub(crate) ring: TxRing,
+    pub(crate) slots: TxSlots,
     pub(crate) pool: Pool<ReadOnly>,
+    /// For frames that are longer than a page, if such can be sent.
+    pub(crate) strip: Option<Strip>,
+    /// What the backend accepts.
+    features: Feature,
+    /// Bytes of the longest frame that is not cut into segments.
+    pub(crate) max_frame: usize,
+    /// Slots of the ring that the next frame can need.
+    reserve: u32,
+    /// Extras in the ring, whose responses say nothing.
+    pub(crate) extras: u32,
     /// The ring index up to which the backend was shown requests.
     pushed: u32,
     pub(crate) stats: TxStats,
@@ -44,30 +60,45 @@ pub struct TxQueue {
 impl TxQueue {
     /// A queue over a new ring, with the pages of a pool that was made ready for the ring's backend.
     #[must_use]
-    pub fn new(ring: TxRing, pool: Pool<ReadOnly>) -> Self {
+    pub(crate) fn new(
+        ring: TxRing,
+        (pool, strip): (Pool<ReadOnly>, Option<Strip>),
+        features: Feature,
+        max_frame: usize,
+    ) -> Self {
         let pushed = ring.rsp_cons();
+        // The longest frame, and a descriptor.
+        let longest = u32::try_from(LONGEST).unwrap_or(u32::MAX).saturating_add(1);
         Self {
             ring,
             slots: TxSlots::default(),
             pool,
+            reserve: if features.contains(Feature::SCATTER_GATHER) { longest } else { 1 },
+            strip,
+            features,
+            max_frame,
+            extras: 0,
             pushed,
             stats: TxStats::default(),
             tally: Tally::default(),
         }
     }
 
-    /// Whether a frame can be queued now: there is a place in the ring, an id, and a page.
+    /// Whether any frame can be queued now: there are places in the ring, ids, and pages.
     #[inline]
     #[must_use]
-    pub const fn is_ready(&self) -> bool {
+    pub fn is_ready(&mut self) -> bool {
         self.has_room() && self.pool.free() > 0
     }
 
-    /// Whether the ring has a place and there is an id; a page may be missing.
+    /// Whether the ring has places and there are ids for the longest frame, and the strip has pages; one of the pool may
+    /// be missing. How long a frame is to be is not known when its token is given.
     #[inline]
     #[must_use]
-    pub const fn has_room(&self) -> bool {
-        self.ring.free_requests() > 0 && self.slots.has_idle()
+    pub fn has_room(&mut self) -> bool {
+        self.ring.free_requests() >= self.reserve
+            && self.slots.has_idle()
+            && (self.reserve == 1 || self.strip.as_mut().is_some_and(Strip::is_ready))
     }
 
     /// Takes back what the backend has answered. How many responses there were.
@@ -88,46 +119,85 @@ impl TxQueue {
     /// One response: its page goes back to the pool, its status is counted.
     #[inline]
     fn complete(&mut self, response: NetifTxResponse) -> Result<(), Misbehaviour> {
-        if response.status != NetifRsp::Okay.raw() {
-            self.note_status(response.status)?;
+        if response.status != NetifRsp::Okay.raw() && self.note_status(response.status)? {
+            return Ok(());
         }
         let Ok(id) = u8::try_from(response.id) else { return Err(Misbehaviour::TxIdRange(response.id)) };
         let Some(page) = self.slots.take(id, self.pushed) else { return Err(Misbehaviour::TxIdIdle(id)) };
-        self.pool.put(page);
+        self.put(page);
         Ok(())
     }
 
-    /// Counts a status other than okay.
-    fn note_status(&mut self, status: i16) -> Result<(), Misbehaviour> {
+    /// A page is free again.
+    #[inline]
+    fn put(&mut self, page: Busy) {
+        match page {
+            Busy::Page(page) => self.pool.put(page),
+            Busy::Strip(page) => self.strip.iter_mut().for_each(|strip| strip.put(page)),
+        }
+    }
+
+    /// Counts a status other than okay; whether the response was to an extra, and there is nothing more to it.
+    fn note_status(&mut self, status: i16) -> Result<bool, Misbehaviour> {
         match NetifRsp::try_from(status) {
-            // It answers an extra, and we send none.
-            Ok(NetifRsp::Null) => return Err(Misbehaviour::TxNull),
+            Ok(NetifRsp::Null) => {
+                self.extras = self.extras.checked_sub(1).ok_or(Misbehaviour::TxNull)?;
+                return Ok(true);
+            }
             Ok(NetifRsp::Dropped) => self.stats.backend_dropped = self.stats.backend_dropped.wrapping_add(1),
             Ok(_) => self.stats.backend_errors = self.stats.backend_errors.wrapping_add(1),
             Err(_) => self.tally.count(&Misbehaviour::TxStatus(status)),
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// Lets `build` write a frame of `len` bytes straight into a granted page, and queues it.
+    /// Lets `build` write a frame of `len` bytes straight into granted memory, and queues it. With `segment`, the backend
+    /// makes TCP segments with so many bytes of it.
     #[inline]
-    pub fn send<R>(&mut self, len: usize, build: impl FnOnce(&mut [u8]) -> R) -> R {
-        if len > PAGE_SIZE || !self.has_room() {
+    pub fn send<R>(
+        &mut self,
+        len: usize,
+        segment: Option<NonZeroU16>,
+        build: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        if len > PAGE_SIZE || segment.is_some() {
+            return self.send_large(len, segment, build);
+        }
+        if !self.has_room() {
             return self.build_nowhere(len, build);
         }
         let Some(mut page) = self.pool.take() else { return self.build_nowhere(len, build) };
-        let result = build(page.bytes_mut().get_mut(..len).unwrap_or_default());
-        self.queue(page, len);
+        let frame = page.bytes_mut().get_mut(..len).unwrap_or_default();
+        let result = build(frame);
+        let flags = self.finish(frame);
+        self.queue(page, len, flags);
         result
+    }
+
+    /// Finishes the checksum of a frame that was built without, or leaves it to the backend; what to tell that.
+    #[inline]
+    pub(crate) fn finish(&self, frame: &mut [u8]) -> NetTxFlags {
+        if !self.features.intersects(Feature::CHECKSUM) {
+            return NetTxFlags::empty();
+        }
+        let leave = |version| match version {
+            Version::V4 => self.features.contains(Feature::CHECKSUM_IPV4),
+            Version::V6 => self.features.contains(Feature::CHECKSUM_IPV6),
+        };
+        match offload::prepare(frame, leave) {
+            Some(true) => NetTxFlags::CSUM_BLANK | NetTxFlags::DATA_VALIDATED,
+            _ => NetTxFlags::empty(),
+        }
     }
 
     /// Writes the request for a frame at the start of a page.
     #[inline]
-    fn queue(&mut self, page: TxPage, len: usize) {
+    fn queue(&mut self, page: TxPage, len: usize, flags: NetTxFlags) {
         let (Some(id), Ok(size)) = (self.slots.claim(), u16::try_from(len)) else {
             return self.pool.put(page);
         };
-        let request = NetifTxRequest { gref: page.gref().0, offset: 0, flags: 0, id: u16::from(id), size };
+        let request =
+            NetifTxRequest { gref: page.gref().0, offset: 0, flags: flags.bits(), id: u16::from(id), size };
         let polite = check_tx_chain(&[request], &[]);
         debug_assert!(polite.is_ok() || len < usize::from(ETHERNET_HEADER), "{polite:?}");
         let index = if polite.is_ok() { self.ring.write_request(&request) } else { None };
@@ -136,7 +206,15 @@ impl TxQueue {
             self.slots.unclaim(id);
             return self.pool.put(page);
         };
-        self.slots.put(id, Sent { page, index });
+        self.slots.put(id, Sent { page: Busy::Page(page), index, first: true });
+        self.note_sent(len, flags);
+    }
+
+    /// Counts a frame.
+    #[inline]
+    pub(crate) fn note_sent(&mut self, len: usize, flags: NetTxFlags) {
+        let blank = u64::from(flags.contains(NetTxFlags::CSUM_BLANK));
+        self.stats.checksum_blank = self.stats.checksum_blank.wrapping_add(blank);
         self.stats.packets = self.stats.packets.wrapping_add(1);
         add(&mut self.stats.bytes, len);
     }
@@ -144,7 +222,7 @@ impl TxQueue {
     /// Builds a frame that no page holds, and drops it. A stack that keeps to the device's capabilities and asks for a
     /// token first never gets here.
     #[cold]
-    fn build_nowhere<R>(&mut self, len: usize, build: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(crate) fn build_nowhere<R>(&mut self, len: usize, build: impl FnOnce(&mut [u8]) -> R) -> R {
         self.stats.refused = self.stats.refused.wrapping_add(1);
         build(&mut vec![0; len])
     }
@@ -174,27 +252,38 @@ impl TxQueue {
         self.ring.outstanding()
     }
 
-    /// Where the pages are.
+    /// Where the pages of the pool are.
     ///
     /// # Errors
-    /// The counts, when they do not add up.
+    /// The counts, when they do not add up: also those of the strip.
     pub fn accounting(&self) -> Result<PoolCounts, Mismatch> {
-        self.pool.account(self.slots.count(), 0)
+        let (pool, strip) = self.slots.count();
+        let counts = self.strip_counts();
+        if strip != counts.in_ring {
+            return Err(Mismatch(counts));
+        }
+        self.pool.account(pool, 0)
     }
 
-    /// The end of the connection: the ring's page, and the pool with all its pages. Frames that were queued and not
-    /// pushed are dropped; of those in flight nobody knows.
+    /// Where the pages of the strip are.
+    pub(crate) fn strip_counts(&self) -> PoolCounts {
+        self.strip.as_ref().map(Strip::counts).unwrap_or_default()
+    }
+
+    /// The end of the connection: the ring's page, and the pool and the strip with all their pages. Frames that were
+    /// queued and not pushed are dropped; of those in flight nobody knows.
     #[must_use]
-    pub fn close(mut self) -> (RxPage, Pool<ReadOnly>, TxStats) {
-        for sent in self.slots.drain() {
+    pub(crate) fn close(mut self) -> (RxPage, Pool<ReadOnly>, Option<Strip>, TxStats) {
+        let all: Vec<Sent> = self.slots.drain().collect();
+        for sent in all {
             let lost = if is_before(sent.index, self.pushed) {
                 &mut self.stats.lost_in_flight
             } else {
                 &mut self.stats.lost_queued
             };
-            *lost = lost.wrapping_add(1);
-            self.pool.put(sent.page);
+            *lost = lost.wrapping_add(u64::from(sent.first));
+            self.put(sent.page);
         }
-        (self.ring.into_page(), self.pool, self.stats)
+        (self.ring.into_page(), self.pool, self.strip, self.stats)
     }
 }

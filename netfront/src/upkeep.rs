@@ -41,7 +41,7 @@ impl<M: Machine> NetDevice<M> {
     fn has_surplus(&self) -> bool {
         let queues =
             self.queues.iter().any(|queue| queue.rx.pool.has_surplus() || queue.tx.pool.has_surplus());
-        queues || self.pools.iter().any(|Pools { rx, tx }| rx.has_surplus() || tx.has_surplus())
+        queues || self.pools.iter().any(|Pools { rx, tx, .. }| rx.has_surplus() || tx.has_surplus())
     }
 
     /// Gives pages back that were not needed since the last time.
@@ -51,7 +51,7 @@ impl<M: Machine> NetDevice<M> {
             queue.rx.pool.shrink_idle(xen);
             queue.tx.pool.shrink_idle(xen);
         }
-        for Pools { rx, tx } in &mut self.pools {
+        for Pools { rx, tx, .. } in &mut self.pools {
             rx.collect(xen);
             rx.shrink_idle(xen);
             tx.shrink_idle(xen);
@@ -86,7 +86,7 @@ mod tests {
         let (mut rx, tx) = (Pool::new(limits), Pool::new(limits));
         assert_eq!(rx.prepare(&xen, DomId(0)), Ok(()));
         let lost = rx.take();
-        device.pools.push(Pools { rx, tx });
+        device.pools.push(Pools { rx, tx, strip: None });
         for (now, mismatches) in [(PERIOD, 1), (PERIOD + 1, 1), (2 * PERIOD - 1, 1), (2 * PERIOD, 2)] {
             assert_eq!(device.tend(SystemTime(now)), None);
             assert_eq!(device.stats().device.mismatches, mismatches, "at {now} ns");

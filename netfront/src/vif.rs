@@ -8,6 +8,7 @@
 //! A value is text from somebody else: it is parsed, brought into range, or refused with its path and value; a feature
 //! that makes no sense counts as not offered. Names are those of Xen's `io/netif.h`.
 
+use crate::feature::Feature;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -20,6 +21,8 @@ use xen::xenstore::{XenStore, XsError};
 pub(crate) const DEFAULT_MTU: u16 = 1500;
 /// The smallest MTU with which the stack works (RFC 791 has every host take 576 bytes).
 const MIN_MTU: u16 = 576;
+/// The largest: a frame is at most 65,535 bytes long, its Ethernet header included.
+const MAX_MTU: u16 = u16::MAX - 14;
 
 /// Why a vif cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +81,8 @@ impl core::error::Error for ConnectError {}
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vif {
     pub(crate) mac: EthernetAddress,
-    /// IP bytes of the longest packet.
-    pub(crate) mtu: u16,
+    /// IP bytes of the longest packet, as the toolstack has it.
+    pub(crate) mtu: u32,
     pub(crate) trusted: Option<TrustedBackend>,
 }
 
@@ -87,7 +90,8 @@ pub(crate) struct Vif {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offers {
     pub(crate) rx_copy: bool,
-    pub(crate) split_event_channels: bool,
+    /// What the backend accepts from us, and how it can be connected.
+    pub(crate) features: Feature,
     /// `multi-queue-max-queues`, if it is there at all.
     pub(crate) max_queues: Option<u32>,
     pub(crate) xdp_headroom: bool,
@@ -125,9 +129,21 @@ impl Offers {
         let number = async |key: &str| number_of(store, &frontend.backend_node(key)).await;
         let flag =
             async |key: &str| Ok::<_, ConnectError>(number(key).await?.is_some_and(|value| value != 0));
+        let mut features = Feature::empty();
+        for (key, feature) in [
+            ("feature-sg", Feature::SCATTER_GATHER),
+            ("feature-gso-tcpv4", Feature::GSO_TCPV4),
+            ("feature-gso-tcpv6", Feature::GSO_TCPV6),
+            ("feature-ipv6-csum-offload", Feature::CHECKSUM_IPV6),
+            ("feature-split-event-channels", Feature::SPLIT_EVENT_CHANNELS),
+        ] {
+            features.set(feature, flag(key).await?);
+        }
+        // The one that is there unless the backend says no.
+        features.set(Feature::CHECKSUM_IPV4, !flag("feature-no-csum-offload").await?);
         Ok(Self {
             rx_copy: flag("feature-rx-copy").await?,
-            split_event_channels: flag("feature-split-event-channels").await?,
+            features,
             max_queues: number("multi-queue-max-queues").await?,
             xdp_headroom: flag("feature-xdp-headroom").await?,
         })
@@ -190,20 +206,21 @@ fn parse_mac(text: &str) -> Option<EthernetAddress> {
     (parts.next().is_none() && mac.is_unicast() && bytes != [0; 6]).then_some(mac)
 }
 
-/// The MTU, brought into the range that one page and the stack allow.
-async fn read_mtu(store: &XenStore, frontend: &Frontend) -> Result<u16, ConnectError> {
-    let path = frontend.node("mtu");
-    let Some(value) = number_of(store, &path).await? else { return Ok(DEFAULT_MTU) };
-    let mtu = clamp_mtu(value);
-    if u32::from(mtu) != value {
-        log::warn!("{path} is {value}, outside {MIN_MTU} to {DEFAULT_MTU}; {mtu} is used");
-    }
-    Ok(mtu)
+/// The MTU as it is.
+async fn read_mtu(store: &XenStore, frontend: &Frontend) -> Result<u32, ConnectError> {
+    let value = number_of(store, &frontend.node("mtu")).await?;
+    Ok(value.unwrap_or_else(|| u32::from(DEFAULT_MTU)))
 }
 
-/// Without scatter-gather a backend sends no more than 1500 bytes.
-fn clamp_mtu(value: u32) -> u16 {
-    u16::try_from(value).unwrap_or(u16::MAX).clamp(MIN_MTU, DEFAULT_MTU)
+/// The MTU, brought into the range that both ends can do with these features both ways. Without scatter-gather a backend
+/// sends no more than 1500 bytes.
+pub(crate) fn clamp_mtu(value: u32, features: Feature) -> u16 {
+    let most = if features.contains(Feature::SCATTER_GATHER) { MAX_MTU } else { DEFAULT_MTU };
+    let mtu = u16::try_from(value).unwrap_or(u16::MAX).clamp(MIN_MTU, most);
+    if u32::from(mtu) != value {
+        log::warn!("the vif's mtu is {value}, outside {MIN_MTU} to {most}; {mtu} is used");
+    }
+    mtu
 }
 
 #[cfg(test)]
@@ -233,10 +250,18 @@ mod tests {
 
     #[test]
     fn an_mtu_out_of_range_is_brought_into_it() {
-        for (value, mtu) in
-            [(0, 576), (67, 576), (576, 576), (1400, 1400), (1500, 1500), (9000, 1500), (u32::MAX, 1500)]
-        {
-            assert_eq!(clamp_mtu(value), mtu, "{value}");
+        for (value, small, large) in [
+            (0, 576, 576),
+            (67, 576, 576),
+            (576, 576, 576),
+            (1400, 1400, 1400),
+            (1500, 1500, 1500),
+            (9000, 1500, 9000),
+            (65_535, 1500, 65_521),
+            (u32::MAX, 1500, 65_521),
+        ] {
+            assert_eq!(clamp_mtu(value, Feature::empty()), small, "{value}");
+            assert_eq!(clamp_mtu(value, Feature::SCATTER_GATHER), large, "{value}");
         }
     }
 }

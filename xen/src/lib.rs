@@ -35,6 +35,7 @@ pub mod page;
 pub mod ring;
 pub mod shared;
 pub mod signal;
+pub mod stretch;
 pub mod xenbus;
 pub mod xenstore;
 
@@ -44,3 +45,4 @@ pub use hypervisor::{Clock, Hypervisor, Machine, Memory};
 pub use ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
 pub use page::{Access, Granted, Page, Private, ReadOnly, ReadWrite, TrustedBackend};
 pub use shared::Shared;
+pub use stretch::Stretch;

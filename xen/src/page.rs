@@ -128,6 +128,11 @@ pub struct Page<S> {
 }
 
 impl<S> Page<S> {
+    /// Where it is mapped.
+    pub(crate) fn address(&self) -> usize {
+        self.base.as_ptr().expose_provenance()
+    }
+
     /// Its guest frame number.
     #[must_use]
     pub const fn gfn(&self) -> Gfn {

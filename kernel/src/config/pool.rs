@@ -92,6 +92,8 @@ impl PoolKeys {
             pool_rx_max,
             pool_tx,
             pool_tx_max,
+            // For frames of up to 64 KiB: four at least.
+            strip: pool_tx.saturating_mul(2).min(128),
             threshold: self.threshold.unwrap_or(usual.threshold),
             clearing: self.clearing.unwrap_or(usual.clearing),
             quarantine_max: self.quarantine.unwrap_or(usual.quarantine_max),

@@ -27,7 +27,7 @@ fn ipv4_with(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 fn ip(packet: &[u8]) -> Class {
-    classify(&frame(US, THEM, 0x0800, packet), &me())
+    classify(&frame(US, THEM, 0x0800, packet), &me(), false)
 }
 
 /// A TCP header from port 4000 to port 80, sequence number 1000.
@@ -59,10 +59,12 @@ fn a_segment_is_told_by_its_ports_and_flags() {
 fn protocols_go_their_ways() {
     for (protocol, kind) in [(17, FrameKind::Udp), (1, FrameKind::Icmp), (200, FrameKind::Other)] {
         assert_eq!(ip(&ipv4_with(protocol, 0, &[0; 30])), Class::Common(kind));
-        assert_eq!(ip(&ipv4_with(protocol, 0x2000, &[0; 32])), Class::Common(FrameKind::Fragment));
+        let piece =
+            if kind == FrameKind::Udp { Class::UdpFragment } else { Class::Common(FrameKind::Fragment) };
+        assert_eq!(ip(&ipv4_with(protocol, 0x2000, &[0; 32])), piece);
     }
     for (ethertype, reason) in [(0x86dd, DropReason::Ipv6), (0x8100, DropReason::EtherType)] {
-        assert_eq!(classify(&frame(US, THEM, ethertype, &[0; 60]), &me()), Class::Drop(reason));
+        assert_eq!(classify(&frame(US, THEM, ethertype, &[0; 60]), &me(), false), Class::Drop(reason));
     }
 }
 
@@ -70,14 +72,18 @@ fn protocols_go_their_ways() {
 fn every_truncation_is_malformed_or_has_fewer_bytes_only() {
     let whole = frame(US, THEM, 0x0800, &ipv4_with(6, 0, &tcp_with(0x02, &[])));
     for len in 0..whole.len() {
-        assert_eq!(classify(&whole[..len], &me()), Class::Drop(DropReason::Malformed), "{len} bytes");
+        assert_eq!(classify(&whole[..len], &me(), false), Class::Drop(DropReason::Malformed), "{len} bytes");
     }
     let mut bad = whole.clone();
     bad[14] = 0x65;
-    assert_eq!(classify(&bad, &me()), Class::Drop(DropReason::Malformed), "version 6 in an IPv4 frame");
+    assert_eq!(
+        classify(&bad, &me(), false),
+        Class::Drop(DropReason::Malformed),
+        "version 6 in an IPv4 frame"
+    );
     let mut bad = whole;
     bad[46] = 0x40;
-    assert_eq!(classify(&bad, &me()), Class::Drop(DropReason::Malformed), "TCP header of 16 bytes");
+    assert_eq!(classify(&bad, &me(), false), Class::Drop(DropReason::Malformed), "TCP header of 16 bytes");
 }
 
 #[test]
@@ -89,22 +95,33 @@ fn sources_that_nobody_can_have_are_forged() {
         assert_eq!(ip(&packet), forged, "{source:?}");
     }
     let multicast = [1, 0, 0, 0, 0, 0];
-    assert_eq!(classify(&frame(US, multicast, 0x0800, &ipv4_with(17, 0, &[0; 30])), &me()), forged);
+    assert_eq!(classify(&frame(US, multicast, 0x0800, &ipv4_with(17, 0, &[0; 30])), &me(), false), forged);
 }
 
 #[test]
 fn tcp_is_for_our_address_alone() {
     let not_for_us = Class::Drop(DropReason::TcpNotForUs);
     let packet = ipv4_with(6, 0, &tcp_with(0x02, &[]));
-    assert_eq!(classify(&frame([0xff; 6], THEM, 0x0800, &packet), &me()), not_for_us, "in a broadcast frame");
+    assert_eq!(
+        classify(&frame([0xff; 6], THEM, 0x0800, &packet), &me(), false),
+        not_for_us,
+        "in a broadcast frame"
+    );
     let mut other = packet.clone();
     other[19] = 255;
     assert_eq!(ip(&other), not_for_us, "to the network's broadcast address");
     let nobody = Me { address: None, ..me() };
-    assert_eq!(classify(&frame(US, THEM, 0x0800, &packet), &nobody), not_for_us, "while we have no address");
+    assert_eq!(
+        classify(&frame(US, THEM, 0x0800, &packet), &nobody, false),
+        not_for_us,
+        "while we have no address"
+    );
     let mut elsewhere = US;
     elsewhere[5] = 2;
-    assert_eq!(classify(&frame(elsewhere, THEM, 0x0800, &packet), &me()), Class::Drop(DropReason::NotForUs));
+    assert_eq!(
+        classify(&frame(elsewhere, THEM, 0x0800, &packet), &me(), false),
+        Class::Drop(DropReason::NotForUs)
+    );
 }
 
 #[test]
@@ -123,9 +140,12 @@ fn arp_is_heard_when_it_is_about_us() {
     let arp = |target: u8| {
         let fixed = [0, 1, 8, 0, 6, 4, 0, 1];
         let packet = [&fixed[..], &THEM, &[10, 0, 0, 9], &[0; 6], &[10, 0, 0, target]].concat();
-        classify(&frame([0xff; 6], THEM, 0x0806, &packet), &me())
+        classify(&frame([0xff; 6], THEM, 0x0806, &packet), &me(), false)
     };
     assert_eq!(arp(1), Class::Common(FrameKind::Arp));
     assert_eq!(arp(2), Class::Drop(DropReason::ArpForOthers));
-    assert_eq!(classify(&frame(US, THEM, 0x0806, &[0; 20]), &me()), Class::Drop(DropReason::Malformed));
+    assert_eq!(
+        classify(&frame(US, THEM, 0x0806, &[0; 20]), &me(), false),
+        Class::Drop(DropReason::Malformed)
+    );
 }

@@ -110,9 +110,9 @@ impl State {
 }
 
 /// A device that can what the real one can, and neither gives nor takes a frame.
-struct Abilities(DeviceCapabilities);
+pub(crate) struct Abilities(pub(crate) DeviceCapabilities);
 
-enum Never {}
+pub(crate) enum Never {}
 
 impl RxToken for Never {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, _: F) -> R {

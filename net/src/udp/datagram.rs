@@ -127,7 +127,9 @@ impl State {
         if !self.udp.iter().any(|(_, entry)| entry.inbox.is_some()) {
             return false;
         }
-        let Some(found) = nic.peek().and_then(|frame| find(frame, true)) else { return false };
+        // Where it is known of each frame whether anybody has verified it, that has been seen to.
+        let verify = !self.verifies();
+        let Some(found) = nic.peek().and_then(|received| find(received.frame, verify)) else { return false };
         let ours = self.me.address.is_some_and(|cidr| found.to.addr == cidr.address().into());
         let socket = self.udp.iter_mut().find(|(_, entry)| entry.port == found.to.port && !entry.closing);
         let Some(inbox) = socket.filter(|_| ours).and_then(|(_, entry)| entry.inbox.as_mut()) else {

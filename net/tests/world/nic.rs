@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use net::EthernetAddress;
-use netfront::{Nic, Packet};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use netfront::{Checksum, Nic, Packet, Received};
+use smoltcp::phy::{self, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 use super::Dice;
@@ -21,12 +21,14 @@ pub(crate) struct Wire {
     /// Frames an interface can send between two reaps.
     pub(crate) slots: usize,
     pub(crate) ip_mtu: usize,
+    /// Interfaces say of each frame what is known of its checksum, instead of leaving that to smoltcp.
+    pub(crate) tells_checksums: bool,
     pub(crate) seed: u64,
 }
 
 impl Default for Wire {
     fn default() -> Self {
-        Self { delay: 100_000, loss: 0, slots: 256, ip_mtu: 1500, seed: 1 }
+        Self { delay: 100_000, loss: 0, slots: 256, ip_mtu: 1500, tells_checksums: false, seed: 1 }
     }
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Switches {
     pub(crate) generation: Rc<Cell<u32>>,
     /// The backend takes nothing: no slot comes back.
     pub(crate) stalled: Rc<Cell<bool>>,
+    /// Each frame is shown with what is known of its checksum, which is this.
+    pub(crate) checksum: Rc<Cell<Checksum>>,
 }
 
 pub(crate) struct MemNic {
@@ -94,6 +98,7 @@ impl MemNic {
                 up: Rc::new(Cell::new(true)),
                 generation: Rc::new(Cell::new(1)),
                 stalled: Rc::new(Cell::new(false)),
+                checksum: Rc::default(),
             },
             flushes: 0,
             final_checks: 0,
@@ -168,9 +173,9 @@ impl Nic for MemNic {
         }
     }
 
-    fn peek(&mut self) -> Option<&[u8]> {
+    fn peek(&mut self) -> Option<Received<'_>> {
         self.fill();
-        self.held.as_deref()
+        self.held.as_deref().map(|frame| Received { frame, checksum: self.switches.checksum.get() })
     }
 
     fn discard(&mut self) {
@@ -241,6 +246,12 @@ impl Device for MemNic {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = self.output.borrow().wire.ip_mtu + 14;
+        if self.output.borrow().wire.tells_checksums {
+            // As a device that also leaves them to be finished behind it, and cuts segments.
+            capabilities.checksum.tcp = phy::Checksum::None;
+            capabilities.checksum.udp = phy::Checksum::None;
+            capabilities.segmentation.tcpv4 = std::num::NonZeroUsize::new(65_535);
+        }
         capabilities
     }
 }

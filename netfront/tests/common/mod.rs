@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use xen::{Clock as _, Xen};
+use xen_sim::netback::Packet;
 use xen_sim::{Guest, Netback, Sim, VifConfig, block_on, turn};
 
 pub(crate) const NOW: Instant = Instant::ZERO;
@@ -93,7 +94,7 @@ impl Rig {
     pub(crate) fn turn(&mut self) {
         turn(&self.xen);
         self.device.reap();
-        while let Some(shown) = self.device.peek().map(<[u8]>::to_vec) {
+        while let Some(shown) = self.device.peek().map(|shown| shown.frame.to_vec()) {
             let (rx, tx) = self.device.receive(NOW).expect("the frame that was shown");
             drop(tx);
             rx.consume(|bytes| assert_eq!(bytes, shown, "peek and receive show the same frame"));
@@ -153,8 +154,13 @@ impl Rig {
 
     /// Lets the backend give one frame, and takes it; `None` if it did not come.
     pub(crate) fn give(&mut self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        self.give_packet(bytes.into())
+    }
+
+    /// The same, of a packet with what the rings say about it.
+    pub(crate) fn give_packet(&mut self, packet: Packet) -> Option<Vec<u8>> {
         self.received.clear();
-        self.netback.send(bytes);
+        self.netback.send(packet);
         self.sim.run();
         self.rounds(2);
         self.received.pop()

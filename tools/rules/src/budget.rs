@@ -27,6 +27,7 @@ const BUDGET: &[(&str, usize)] = &[
     ("xen/src/hypervisor.rs", 3),
     ("xen/src/page.rs", 7),
     ("xen/src/shared.rs", 2),
+    ("xen/src/stretch.rs", 1),
 ];
 
 /// Counts the keyword outside of comments, strings and lint names.

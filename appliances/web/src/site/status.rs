@@ -138,6 +138,10 @@ published! {
         scatter_gather: bool,
         /// Queues in use.
         queues: u64,
+        /// What the backend was told that we accept.
+        rx: Vec<&'static str>,
+        /// What the backend accepts, and we use.
+        tx: Vec<&'static str>,
     }
 
     /// What the command line says of the pools, or what it left at its default.
@@ -210,6 +214,8 @@ published! {
         rx_pool: Pool,
         /// The pages to send from.
         tx_pool: Pool,
+        /// The pages in a row, for frames that are longer than a page.
+        tx_strip: Pool,
         /// What the pools to receive into have done.
         rx_pool_changes: Counts,
         /// What the pools to send from have done.

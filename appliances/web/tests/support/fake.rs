@@ -123,6 +123,8 @@ impl Fake {
                 split_event_channels: true,
                 scatter_gather: false,
                 queues: 1,
+                rx: vec!["sg", "csum4", "gso4"],
+                tx: vec!["sg"],
             },
             rx_pool: Pool { free: 256 - lent, in_ring: 255, lent, quarantined: 1, total: 512, max: 1024 },
             tx_pool: Pool {
@@ -133,6 +135,7 @@ impl Fake {
                 total: 512,
                 max: 1024,
             },
+            tx_strip: Pool { free: 96, in_ring: 32, lent: 0, quarantined: 0, total: 128, max: 128 },
             rx_pool_changes: rare(POOL, 90),
             tx_pool_changes: rare(POOL, 80),
             rx: self.counts(RX, 1900),

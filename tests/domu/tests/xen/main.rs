@@ -13,5 +13,6 @@
 mod boot;
 mod echo;
 mod ends;
+mod features;
 mod vif;
 mod web;

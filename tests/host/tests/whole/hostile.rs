@@ -11,7 +11,7 @@ use crate::guest::Join;
 use crate::peers::Pair;
 use crate::upper::frame;
 use net::NetError;
-use netfront::{Config, Nic as _};
+use netfront::{Config, Feature, Nic as _};
 use std::cell::Cell;
 use xen::abi::io_netif::{NetRxFlags, NetifRxResponse, NetifTxResponse};
 use xen::abi::io_ring::offset;
@@ -29,7 +29,9 @@ struct Stream {
 
 impl Stream {
     fn begin() -> Self {
-        Self::with(Pair::new())
+        // Frames of one slot each: what chains add is tried in netfront's `chains.rs`.
+        let config = Config { refuse: Feature::all(), ..Config::default() };
+        Self::with(Pair::with_config(VifConfig::default(), config))
     }
 
     fn with(mut pair: Pair) -> Self {

@@ -166,7 +166,7 @@ fn a_stream_lives_through_restarts_of_its_backend() {
     let mut pair = Pair::new();
     let join = pair.start_echo(len);
     for round in 1..=4 {
-        let moved = pair.netbacks[0].stats().tx_frames + 60;
+        let moved = pair.netbacks[0].stats().tx_frames + 10;
         let netback = pair.netbacks[0].clone();
         pair.until("some frames went", |_| netback.stats().tx_frames >= moved);
         assert!(!join.is_done());

@@ -1,0 +1,156 @@
+//! Sending what is longer than a page, or is to be cut into segments by the backend.
+//!
+//! ```text
+//!   the stack's frame in the strip   | headers, data … | data …        | data |
+//!   slots                 size of all, more_data, extra │ GSO │ 4096, more_data │ rest
+//! ```
+//!
+//! All headers are in the first slot, since the stack's are far shorter than a page (CVE-2022-3643). A descriptor
+//! takes a slot, has no page, and is answered by `NETIF_RSP_NULL`.
+
+use crate::offload::{Version, version};
+use crate::polite::check_tx_chain;
+use crate::slots::{Busy, Sent};
+use crate::strip::LONGEST;
+use crate::tx::TxQueue;
+use core::num::NonZeroU16;
+use xen::abi::io_netif::{
+    NETIF_MAX_TX_SIZE, NetTxFlags, NetifExtra, NetifExtraFlags, NetifExtraGso, NetifGsoType, NetifTxRequest,
+};
+use xen::ids::PAGE_SIZE;
+use zerocopy::FromBytes;
+
+/// The requests of a frame; unused ones at the end.
+type Requests = [NetifTxRequest; LONGEST];
+
+impl TxQueue {
+    /// As [`TxQueue::send`], by way of the strip.
+    pub(crate) fn send_large<R>(
+        &mut self,
+        len: usize,
+        segment: Option<NonZeroU16>,
+        build: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        let longest = if segment.is_some() { usize::from(NETIF_MAX_TX_SIZE) } else { self.max_frame };
+        let room = len <= longest && self.has_room();
+        let place = self.strip.as_mut().filter(|_| room).and_then(crate::strip::Strip::bytes_mut);
+        let Some((first, frame)) = place.and_then(|(first, all)| Some((first, all.get_mut(..len)?))) else {
+            return self.build_nowhere(len, build);
+        };
+        let result = build(frame);
+        let kind = segment.zip(version(frame));
+        let flags = self.finish_at(first, len);
+        self.queue_large(first, len, flags, kind);
+        result
+    }
+
+    /// As [`TxQueue::finish`], of a frame in the strip.
+    fn finish_at(&mut self, first: usize, len: usize) -> NetTxFlags {
+        // Out and in again: the strip is a part of what decides.
+        let Some(mut strip) = self.strip.take() else { return NetTxFlags::empty() };
+        let frame = strip.bytes_at(first, len);
+        let flags = self.finish(frame);
+        self.strip = Some(strip);
+        flags
+    }
+
+    /// Writes the requests for a frame that lies in the strip from page `first` on, and its descriptor.
+    fn queue_large(
+        &mut self,
+        first: usize,
+        len: usize,
+        flags: NetTxFlags,
+        segment: Option<(NonZeroU16, Version)>,
+    ) {
+        let count = len.div_ceil(PAGE_SIZE);
+        let extra = segment.map(|(size, version)| {
+            let kind = match version {
+                Version::V4 => NetifGsoType::Tcpv4,
+                Version::V6 => NetifGsoType::Tcpv6,
+            };
+            NetifExtra::Gso(NetifExtraGso { size: size.get(), kind, features: 0 })
+        });
+        let mut requests = Requests::default();
+        let Some(used) = requests.get_mut(..count) else { return self.note_refused() };
+        self.describe(used, first, len, flags, extra.is_some());
+        let polite = check_tx_chain(used, extra.as_slice());
+        debug_assert!(polite.is_ok(), "{polite:?}");
+        // A descriptor without a blank checksum: a frame that is not TCP, which no stack asks to be cut.
+        let odd = extra.is_some() && !flags.contains(NetTxFlags::CSUM_BLANK);
+        if polite.is_err() || odd {
+            return self.note_refused();
+        }
+        for (at, request) in used.iter_mut().enumerate() {
+            self.write_part(request, first.saturating_add(at), at == 0);
+            if let (0, Some(extra)) = (at, extra) {
+                self.write_extra(extra);
+            }
+        }
+        let chained = u64::from(count > 1);
+        self.stats.chains = self.stats.chains.wrapping_add(chained);
+        self.stats.gso_packets = self.stats.gso_packets.wrapping_add(u64::from(extra.is_some()));
+        self.note_sent(len, flags);
+    }
+
+    /// Fills in what can be said of the requests before they have ids.
+    fn describe(
+        &self,
+        requests: &mut [NetifTxRequest],
+        first: usize,
+        len: usize,
+        flags: NetTxFlags,
+        extra: bool,
+    ) {
+        let last = requests.len().saturating_sub(1);
+        let mut left = len;
+        for (at, request) in requests.iter_mut().enumerate() {
+            let own = left.min(PAGE_SIZE);
+            left = left.saturating_sub(own);
+            let mut flags = if at == 0 { flags } else { NetTxFlags::empty() };
+            flags.set(NetTxFlags::MORE_DATA, at < last);
+            flags.set(NetTxFlags::EXTRA_INFO, at == 0 && extra);
+            let gref = self.strip.as_ref().and_then(|strip| strip.gref(first.saturating_add(at)));
+            // The first says how long the whole is.
+            let size = u16::try_from(if at == 0 { len } else { own }).unwrap_or_default();
+            *request = NetifTxRequest {
+                gref: gref.map(|gref| gref.0).unwrap_or_default(),
+                offset: 0,
+                flags: flags.bits(),
+                id: 0,
+                size,
+            };
+        }
+    }
+
+    /// Writes one request, whose place in the ring was seen to.
+    fn write_part(&mut self, request: &mut NetifTxRequest, page: usize, first: bool) {
+        let (Some(id), Some(strip), Ok(number)) =
+            (self.slots.claim(), self.strip.as_mut(), u8::try_from(page))
+        else {
+            return;
+        };
+        request.id = u16::from(id);
+        match self.ring.write_request(request) {
+            Some(index) => {
+                strip.take(page);
+                self.slots.put(id, Sent { page: Busy::Strip(number), index, first });
+            }
+            None => self.slots.unclaim(id),
+        }
+    }
+
+    fn write_extra(&mut self, extra: NetifExtra) {
+        let mut slot = [0; size_of::<NetifTxRequest>()];
+        if let Some(bytes) = slot.first_chunk_mut() {
+            *bytes = extra.to_bytes(NetifExtraFlags::empty());
+        }
+        let Ok(request) = NetifTxRequest::read_from_bytes(&slot) else { return };
+        if self.ring.write_request(&request).is_some() {
+            self.extras = self.extras.saturating_add(1);
+        }
+    }
+
+    const fn note_refused(&mut self) {
+        self.stats.refused = self.stats.refused.wrapping_add(1);
+    }
+}

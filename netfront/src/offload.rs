@@ -1,0 +1,253 @@
+//! The checksum of a TCP segment or UDP datagram: left to the backend, or finished here.
+//!
+//! ```text
+//!   | Ethernet 14 | IPv4 20… or IPv6 40 | TCP or UDP … checksum … | payload
+//!                   addresses, length ──► sum of the pseudo-header ──► field, and csum_blank: the rest is the backend's
+//!                                                          whole sum ──► field: what nobody else will do
+//! ```
+//!
+//! A stack that is told not to compute a checksum leaves the field zero, and the protocol wants the pseudo-header's sum
+//! in it. A received frame with a blank checksum has that sum already; before it goes on to somebody who was not told,
+//! [`complete`] does the rest. The frame says itself where everything is, and is believed no further than its length.
+
+use smoltcp::wire::checksum;
+
+const ETHERNET_HEADER: usize = 14;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// The version of IP under a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Where a checksum is, and what goes into it besides the segment.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    version: Version,
+    /// Of the TCP or UDP header in the frame.
+    start: usize,
+    /// Where the segment ends; an Ethernet frame may be padded.
+    end: usize,
+    /// Of the field in the frame.
+    field: usize,
+    protocol: u8,
+    /// The sum of the pseudo-header, folded to 16 bits.
+    pseudo: u16,
+}
+
+/// The version of IP in a frame.
+pub(crate) fn version(frame: &[u8]) -> Option<Version> {
+    match be16(frame, 12)? {
+        0x0800 => Some(Version::V4),
+        0x86dd => Some(Version::V6),
+        _ => None,
+    }
+}
+
+fn be16(frame: &[u8], at: usize) -> Option<u16> {
+    frame.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
+}
+
+/// Finds the checksum of TCP or UDP; `None` for anything else, a piece of a datagram included.
+fn locate(frame: &[u8]) -> Option<Place> {
+    let ip = ETHERNET_HEADER;
+    let (version, protocol, start, end, addresses) = match be16(frame, 12)? {
+        0x0800 => {
+            let header = usize::from(frame.get(ip)? & 15).checked_mul(4)?;
+            let whole = be16(frame, 20)? & 0x3fff == 0;
+            let len = usize::from(be16(frame, 16)?);
+            if !whole || header < 20 {
+                return None;
+            }
+            let (start, end) = (ip.checked_add(header)?, ip.checked_add(len)?);
+            (Version::V4, *frame.get(23)?, start, end, frame.get(26..34)?)
+        }
+        0x86dd => {
+            let start = ip.checked_add(40)?;
+            let end = start.checked_add(usize::from(be16(frame, 18)?))?;
+            (Version::V6, *frame.get(20)?, start, end, frame.get(22..54)?)
+        }
+        _ => return None,
+    };
+    let field = match protocol {
+        TCP => start.checked_add(16)?,
+        UDP => start.checked_add(6)?,
+        _ => return None,
+    };
+    if end > frame.len() || field.checked_add(2)? > end {
+        return None;
+    }
+    let len = u16::try_from(end.checked_sub(start)?).ok()?;
+    let pseudo = checksum::combine(&[checksum::data(addresses), u16::from(protocol), len]);
+    Some(Place { version, start, end, field, protocol, pseudo })
+}
+
+fn put(frame: &mut [u8], field: usize, value: u16) {
+    if let Some(bytes) = frame.get_mut(field..).and_then(|rest| rest.first_chunk_mut()) {
+        *bytes = value.to_be_bytes();
+    }
+}
+
+/// Writes what the protocol wants in the checksum of a frame that goes out: the sum of the pseudo-header where the
+/// backend finishes it (`leave` says so), else the whole. Whether the backend has to finish it; `None` if the frame has
+/// no checksum that could be left.
+#[inline]
+pub fn prepare(frame: &mut [u8], leave: impl FnOnce(Version) -> bool) -> Option<bool> {
+    let place = locate(frame)?;
+    if leave(place.version) {
+        put(frame, place.field, place.pseudo);
+        return Some(true);
+    }
+    finish(frame, &place);
+    Some(false)
+}
+
+/// Finishes the checksum of a frame that was received with [`crate::Checksum::Blank`], for somebody who expects it to be
+/// right. `false` if it is neither TCP nor UDP, and nothing was changed.
+pub fn complete(frame: &mut [u8]) -> bool {
+    let Some(place) = locate(frame) else { return false };
+    finish(frame, &place);
+    true
+}
+
+fn finish(frame: &mut [u8], place: &Place) {
+    put(frame, place.field, 0);
+    let segment = frame.get(place.start..place.end).unwrap_or_default();
+    let sum = !checksum::combine(&[place.pseudo, checksum::data(segment)]);
+    // In UDP, zero means that there is none. (RFC 768)
+    put(frame, place.field, if sum == 0 && place.protocol == UDP { 0xffff } else { sum });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltcp::wire::{EthernetFrame, IpAddress, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket};
+    use std::vec;
+    use std::vec::Vec;
+
+    /// A frame with a TCP or UDP header, `payload` bytes after it, and rubbish in the checksum.
+    fn frame(version: Version, protocol: u8, payload: usize, padding: usize) -> Vec<u8> {
+        let segment = payload + if protocol == TCP { 20 } else { 8 };
+        let mut bytes = vec![2; 12];
+        match version {
+            Version::V4 => {
+                let len = u16::try_from(20 + segment).unwrap().to_be_bytes();
+                bytes.extend([8, 0, 0x45, 0, len[0], len[1], 0, 0, 0x40, 0, 64, protocol, 0, 0]);
+                bytes.extend([10, 0, 0, 1, 192, 168, 255, 254]);
+            }
+            Version::V6 => {
+                let len = u16::try_from(segment).unwrap().to_be_bytes();
+                bytes.extend([0x86, 0xdd, 0x60, 0, 0, 0, len[0], len[1], protocol, 64]);
+                bytes.extend((0..32).map(|at| 0xf0 + at % 16));
+            }
+        }
+        let start = bytes.len();
+        bytes.extend((0..segment).map(|at| u8::try_from(at * 7 % 251).unwrap()));
+        match protocol {
+            TCP => bytes[start + 12] = 0x50,
+            _ => bytes[start + 4..start + 6].copy_from_slice(&u16::try_from(segment).unwrap().to_be_bytes()),
+        }
+        bytes.extend(vec![0xee; padding]);
+        bytes
+    }
+
+    /// Whether smoltcp finds the checksum right.
+    fn is_right(frame: &[u8]) -> bool {
+        let ethernet = EthernetFrame::new_checked(frame).unwrap();
+        let (from, to, protocol, segment): (IpAddress, IpAddress, _, _) = if frame[12] == 8 {
+            let packet = Ipv4Packet::new_checked(ethernet.payload()).unwrap();
+            (
+                packet.src_addr().into(),
+                packet.dst_addr().into(),
+                packet.next_header(),
+                packet.payload().to_vec(),
+            )
+        } else {
+            let packet = Ipv6Packet::new_checked(ethernet.payload()).unwrap();
+            (
+                packet.src_addr().into(),
+                packet.dst_addr().into(),
+                packet.next_header(),
+                packet.payload().to_vec(),
+            )
+        };
+        match u8::from(protocol) {
+            TCP => TcpPacket::new_checked(&segment[..]).unwrap().verify_checksum(&from, &to),
+            _ => UdpPacket::new_checked(&segment[..]).unwrap().verify_checksum(&from, &to),
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_finished_whatever_was_there() {
+        for version in [Version::V4, Version::V6] {
+            for protocol in [TCP, UDP] {
+                for (payload, padding) in [(0, 0), (1, 0), (5, 13), (1400, 0), (65_000, 0)] {
+                    let mut bytes = frame(version, protocol, payload, padding);
+                    assert!(complete(&mut bytes));
+                    assert!(is_right(&bytes), "{version:?} {protocol} {payload}");
+                    let again = bytes.clone();
+                    assert_eq!(prepare(&mut bytes, |_| false), Some(false));
+                    assert_eq!(bytes, again);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_the_backend_needs_the_segment_s_sum_alone() {
+        for version in [Version::V4, Version::V6] {
+            for protocol in [TCP, UDP] {
+                let mut bytes = frame(version, protocol, 777, 0);
+                assert_eq!(prepare(&mut bytes, |asked| asked == version), Some(true));
+                // What Linux's `skb_checksum_help` does: the sum of everything from the header on.
+                let place = locate(&bytes).unwrap();
+                let sum = !checksum::data(&bytes[place.start..]);
+                put(&mut bytes, place.field, sum);
+                assert!(is_right(&bytes), "{version:?} {protocol}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_udp_checksum_is_sent_as_ones() {
+        let mut bytes = frame(Version::V4, UDP, 100, 0);
+        bytes[42..44].fill(0);
+        complete(&mut bytes);
+        // With the checksum in its payload, the datagram has none left.
+        bytes.copy_within(40..42, 42);
+        complete(&mut bytes);
+        assert_eq!(bytes[40..42], [0xff, 0xff]);
+    }
+
+    #[test]
+    fn anything_else_is_left_alone() {
+        let whole = frame(Version::V4, TCP, 100, 0);
+        let changed = |at: usize, to: u8| {
+            let mut bytes = whole.clone();
+            bytes[at] = to;
+            bytes
+        };
+        for bytes in [
+            changed(13, 6),    // ARP
+            changed(14, 0x44), // a header of 16 bytes
+            changed(20, 0x20), // the first piece
+            changed(21, 1),    // a later piece
+            changed(23, 1),    // ICMP
+            changed(16, 1),    // longer than the frame
+            changed(17, 37),   // no room for the field
+        ] {
+            let mut after = bytes.clone();
+            assert!(!complete(&mut after));
+            assert_eq!(after, bytes);
+        }
+        for version in [Version::V4, Version::V6] {
+            let whole = frame(version, UDP, 0, 0);
+            (0..whole.len()).for_each(|len| assert!(!complete(&mut whole[..len].to_vec()), "{len}"));
+        }
+    }
+}

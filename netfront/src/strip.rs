@@ -1,0 +1,198 @@
+//! Pages in a row to send from: frames that are longer than a page.
+//!
+//! ```text
+//!   one stretch of up to 128 pages, granted once
+//!   | in flight | in flight | free … next, at least a frame of 16 pages … | in flight |
+//!                             ▲ claim(n): where smoltcp writes a frame of up to 64 KiB in one piece
+//! ```
+//!
+//! Each page is a slot of the ring and comes back by itself, in whatever order. Frames are laid one after the other
+//! round and round, so that free pages lie together. There is a strip only where a stretch of memory was to be had.
+
+use crate::pool::PoolCounts;
+use alloc::vec::Vec;
+use xen::gnttab::{GrantError, Quarantined};
+use xen::ids::PAGE_SIZE;
+use xen::{DomId, Granted, Gref, Machine, Page, Private, ReadOnly, Stretch, Xen};
+
+/// Pages of the longest frame.
+pub(crate) const LONGEST: usize = 16;
+/// Pages that a strip can have: one bit of a word each.
+pub(crate) const MOST: usize = 128;
+
+/// Pages in a row, for one backend.
+#[derive(Debug)]
+pub(crate) struct Strip {
+    pages: Stretch,
+    backend: DomId,
+    /// A bit for each page that is in the ring, and for those that there are not.
+    taken: u128,
+    /// Where the next frame goes, if there is room for the longest.
+    next: Option<usize>,
+    /// Behind the last frame.
+    end: usize,
+}
+
+/// Pages of a strip that the backend did not let go of.
+pub(crate) type Lost = Vec<Page<Granted<ReadOnly>>>;
+
+impl Strip {
+    /// A strip of `count` pages; `None` when there is no such stretch of memory, or no grants for it.
+    pub(crate) fn new<M: Machine>(xen: &Xen<M>, backend: DomId, count: usize) -> Option<Self> {
+        let count = count.min(MOST);
+        if count < LONGEST {
+            return None;
+        }
+        let pages = xen.machine.alloc_contiguous(count)?;
+        Self::over(xen, backend, pages)
+    }
+
+    /// Grants pages that follow each other.
+    fn over<M: Machine>(xen: &Xen<M>, backend: DomId, pages: Vec<Page<Private>>) -> Option<Self> {
+        let count = pages.len();
+        let mut granted = Vec::with_capacity(count);
+        let mut refused = None;
+        for page in pages {
+            match xen.grants.grant(page, backend) {
+                Ok(page) if refused.is_none() => granted.push(page),
+                Ok(page) => drop(end(xen, page)),
+                Err(GrantError { page, reason }) => {
+                    xen.machine.free_page(page);
+                    refused = Some(reason);
+                }
+            }
+        }
+        let pages = if refused.is_none() { Stretch::join(granted) } else { Err(granted) };
+        match pages {
+            Ok(pages) => {
+                let absent =
+                    u32::try_from(count).ok().and_then(|count| u128::MAX.checked_shl(count)).unwrap_or(0);
+                Some(Self { pages, backend, taken: absent, next: Some(0), end: 0 })
+            }
+            Err(pages) => {
+                // Nobody was told of these grants, so nobody holds one.
+                pages.into_iter().for_each(|page| drop(end(xen, page)));
+                None
+            }
+        }
+    }
+
+    /// Who may read it.
+    pub(crate) const fn backend(&self) -> DomId {
+        self.backend
+    }
+
+    /// Whether the longest frame has room.
+    #[inline]
+    pub(crate) fn is_ready(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = self.room();
+        }
+        self.next.is_some()
+    }
+
+    /// Where the longest frame has room: behind the last one, or as far in front as possible.
+    fn room(&self) -> Option<usize> {
+        // A bit for each page with 15 free ones behind it.
+        let mut runs = !self.taken;
+        for step in [1, 2, 4, 8] {
+            runs &= runs >> step;
+        }
+        let behind =
+            u32::try_from(self.end).ok().and_then(|end| u128::MAX.checked_shl(end)).unwrap_or(0) & runs;
+        let found = if behind == 0 { runs } else { behind };
+        (found != 0).then(|| usize::try_from(found.trailing_zeros()).unwrap_or(usize::MAX))
+    }
+
+    /// The place for the next frame, which can have up to [`LONGEST`] pages.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> Option<(usize, &mut [u8])> {
+        if !self.is_ready() {
+            return None;
+        }
+        let first = self.next?;
+        self.pages.bytes_mut(first, LONGEST).map(|bytes| (first, bytes))
+    }
+
+    /// The first `len` bytes from a page on; none if there are not so many.
+    pub(crate) fn bytes_at(&mut self, first: usize, len: usize) -> &mut [u8] {
+        let all = self.pages.bytes_mut(first, len.div_ceil(PAGE_SIZE));
+        all.and_then(|bytes| bytes.get_mut(..len)).unwrap_or_default()
+    }
+
+    /// The reference of a page.
+    pub(crate) fn gref(&self, page: usize) -> Option<Gref> {
+        self.pages.gref(page)
+    }
+
+    /// A page goes into the ring.
+    #[inline]
+    pub(crate) const fn take(&mut self, page: usize) {
+        self.taken |= bit(page);
+        self.end = page.saturating_add(1);
+        self.next = None;
+    }
+
+    /// A page is back.
+    #[inline]
+    pub(crate) fn put(&mut self, page: u8) {
+        self.taken &= !bit(usize::from(page));
+    }
+
+    /// Where its pages are.
+    pub(crate) fn counts(&self) -> PoolCounts {
+        let total = self.pages.len();
+        let absent = MOST.saturating_sub(total);
+        let ones = usize::try_from(self.taken.count_ones()).unwrap_or(usize::MAX);
+        let in_ring = ones.saturating_sub(absent);
+        PoolCounts {
+            free: total.saturating_sub(in_ring),
+            in_ring,
+            lent: 0,
+            quarantined: 0,
+            total,
+            max: total,
+        }
+    }
+
+    /// The strip for another backend, cleared. A page that the one before still uses ends it: the others are freed, and
+    /// that one is returned.
+    pub(crate) fn change_hands<M: Machine>(self, xen: &Xen<M>, backend: DomId) -> (Option<Self>, Lost) {
+        let (mut pages, mut lost) = (Vec::with_capacity(self.pages.len()), Lost::new());
+        for page in self.pages.into_pages() {
+            match xen.grants.end(page) {
+                Ok(mut page) => {
+                    page.bytes_mut().fill(0);
+                    pages.push(page);
+                }
+                Err(Quarantined(page)) => lost.push(page),
+            }
+        }
+        if lost.is_empty() {
+            return (Self::over(xen, backend, pages), lost);
+        }
+        pages.into_iter().for_each(|page| xen.machine.free_page(page));
+        (None, lost)
+    }
+}
+
+const fn bit(page: usize) -> u128 {
+    #[allow(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "a page of a strip: less than 128"
+    )]
+    let shift = (page & 127) as u32;
+    1 << shift
+}
+
+/// Ends a grant and frees the page; the page, if it is still in use.
+fn end<M: Machine>(xen: &Xen<M>, page: Page<Granted<ReadOnly>>) -> Option<Page<Granted<ReadOnly>>> {
+    match xen.grants.end(page) {
+        Ok(page) => {
+            xen.machine.free_page(page);
+            None
+        }
+        Err(Quarantined(page)) => Some(page),
+    }
+}
