@@ -16,6 +16,8 @@ need 'command -v qemu-system-x86_64' qemu-system-x86
 need 'command -v setpriv' util-linux
 need 'command -v dpkg-deb' dpkg
 need 'test -e /usr/include/xen/xen.h' libxen-dev
+need 'command -v grub-mkimage' grub-common
+need 'test -d /usr/lib/grub/i386-xen_pvh' grub-xen-bin
 
 if [ -n "$missing" ]; then
     echo "== setup: installing$missing"
