@@ -8,6 +8,11 @@ BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
 HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
+# Where the build happens must not show in an image: the same sources give the same bytes in any folder.
+CRATES := $(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/*)
+REMAP  := --config 'target.$(TARGET).rustflags=[$(foreach from,$(CRATES),"--remap-path-prefix=$(from)=/crates",)"--remap-path-prefix=$(CURDIR)=/millpond"]'
+# Known to the image's note; a tree without git is told.
+export MILLPOND_COMMIT := $(or $(MILLPOND_COMMIT),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null),unknown)
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
@@ -19,7 +24,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
     -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
     -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
 
-.PHONY: help setup image guests push backend run test test-host test-model test-abi test-bed test-bed-self fuzz check fmt lint doc rules bench bench-xen clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self fuzz check fmt lint doc rules bench bench-xen bench-boot clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -30,7 +35,7 @@ setup: ## install what is missing on this machine: Debian packages, the Rust tar
 
 image: setup ## build the images: build/web.elf and others, to which xen.cfg points
 	@$(SAY) 'building the images'
-	@$(CARGO) build --release $(BARE) $(addprefix -p ,$(IMAGES))
+	@$(CARGO) build --release $(BARE) $(REMAP) $(addprefix -p ,$(IMAGES))
 	@mkdir -p build
 	@for image in $(IMAGES); do \
 	    strip -o build/$$image.elf $(TARGET_DIR)/$(TARGET)/release/$$image && \
@@ -38,8 +43,22 @@ image: setup ## build the images: build/web.elf and others, to which xen.cfg poi
 
 guests: image ## build the guests that only tests run
 	@$(SAY) 'building the test guests'
-	@$(CARGO) build --release $(BARE) $(addprefix -p ,$(GUESTS))
+	@$(CARGO) build --release $(BARE) $(REMAP) $(addprefix -p ,$(GUESTS))
 	@for guest in $(GUESTS); do strip -o build/$$guest.elf $(TARGET_DIR)/$(TARGET)/release/$$guest; done
+
+dist: image ## what is handed out: build/dist with the images, xen.cfg, checksums, bills of materials
+	@$(SAY) 'build/dist'
+	@rm -rf build/dist && mkdir -p build/dist
+	@sed 's#build/web.elf#web.elf#' xen.cfg > build/dist/xen.cfg
+	@for image in $(IMAGES); do \
+	    cp build/$$image.elf build/dist/ && \
+	    $(CARGO) run --quiet -p bill -- appliances/$$image "$$(sha256sum build/$$image.elf | cut -d ' ' -f 1)" \
+	        "$$MILLPOND_COMMIT" > build/dist/$$image.cdx.json || exit 1; done
+	@cd build/dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
+
+reproduce: setup ## build the images in two other folders, and compare the bytes (its own command: two whole builds)
+	@$(SAY) 'the same sources in two folders'
+	@CARGO='$(CARGO)' tools/reproduce.sh $(IMAGES)
 
 push: setup ## build dom0's end of datafront: build/push, which needs nothing but Xen's tools
 	@$(SAY) 'building push'
@@ -115,6 +134,10 @@ bench: bench-xen ## count instructions and hypercalls, ours beside Linux's (its 
 bench-xen: image ## the same on real Xen: build/bench/xen.tsv, xen.html; BENCH='--only http' and other options
 	@$(SAY) 'counting on real Xen; each figure comes as soon as it is known'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --plugin $(BENCH)
+
+bench-boot: image ## size, least memory and instructions of a start, beside Linux's: build/bench/boot.tsv
+	@$(SAY) 'starts on real Xen, counted; Linux takes minutes each time'
+	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --boot $(BENCH)
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log
 	@$(CARGO) run --quiet -p symbolize -- $(or $(LOG),$(error LOG= names the log with the report))

@@ -106,27 +106,36 @@ global_asm!(
 
 unsafe extern "C" {
     static __image_start: u8;
+    static __notes_start: u8;
+    static __notes_end: u8;
     static __image_end: u8;
     static __text_start: u8;
     static __text_end: u8;
-    static __data_start: u8;
+    static __descriptors_start: u8;
+    static __descriptors_end: u8;
     static __stack_guard: u8;
     static __stack_bottom: u8;
     static __stack_top: u8;
 }
 
-/// Where the parts of the image lie: physical and virtual addresses, which are the same; all but the stack's ends are
-/// multiples of 4096.
+/// Where the parts of the image lie: physical and virtual addresses, which are the same; all but the ends of notes and
+/// stack are multiples of 4096.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageLayout {
-    /// First byte; notes and read-only data follow.
+    /// First byte; the ELF headers, notes and read-only data follow.
     pub start: u64,
+    /// The notes.
+    pub notes_start: u64,
+    /// Their end.
+    pub notes_end: u64,
     /// Executable code.
     pub text_start: u64,
-    /// Its end, where the descriptor tables begin, which are read-only once they are filled.
+    /// Its end, where writable data begins.
     pub text_end: u64,
-    /// Where writable data begins.
-    pub data_start: u64,
+    /// In the midst of that, the descriptor tables, which are read-only once they are filled.
+    pub descriptors_start: u64,
+    /// Their end.
+    pub descriptors_end: u64,
     /// The page below the stack, to be left unmapped.
     pub stack_guard: u64,
     /// The lowest byte of the stack.
@@ -142,9 +151,12 @@ pub struct ImageLayout {
 pub fn image_layout() -> ImageLayout {
     ImageLayout {
         start: address(&raw const __image_start),
+        notes_start: address(&raw const __notes_start),
+        notes_end: address(&raw const __notes_end),
         text_start: address(&raw const __text_start),
         text_end: address(&raw const __text_end),
-        data_start: address(&raw const __data_start),
+        descriptors_start: address(&raw const __descriptors_start),
+        descriptors_end: address(&raw const __descriptors_end),
         stack_guard: address(&raw const __stack_guard),
         stack_bottom: address(&raw const __stack_bottom),
         stack_top: address(&raw const __stack_top),

@@ -23,9 +23,9 @@ unsafe impl Sync for Stack {}
 
 static STACK: Stack = Stack(UnsafeCell::new([0; FAULT_STACK_BYTES]));
 /// Where the linker puts what is read-only once it is filled; see `linker.ld` and `paging`.
-#[unsafe(link_section = ".descriptors")]
+#[unsafe(link_section = ".bss.descriptors")]
 static TSS: Once<TaskStateSegment> = Once::new();
-#[unsafe(link_section = ".descriptors")]
+#[unsafe(link_section = ".bss.descriptors")]
 static GDT: Once<(GlobalDescriptorTable, SegmentSelector, SegmentSelector, SegmentSelector)> = Once::new();
 
 /// Loads segments and task register.

@@ -4,23 +4,58 @@
 //!   namesz u32 │ descsz u32 │ type u32 │ name, padded to 4 │ desc, padded to 4 │ next note …
 //! ```
 //!
-//! The linker writes `.note.gnu.build-id`, a hash of everything it linked. The image begins with its notes, so they are
-//! mapped; what follows them is other data, at which the search ends.
+//! The linker writes `.note.gnu.build-id`, a hash of everything it linked; [`note!`](crate::note!) adds a package note
+//! with version, commit and dependencies. The image begins with its notes, so they are mapped.
 
 /// The type of the note that holds the build id (`elf.h`, `NT_GNU_BUILD_ID`).
 const BUILD_ID: u32 = 3;
+/// The type of the note that tells of the package (UAPI group's Package Metadata for Executable Files).
+const PACKAGE: u32 = 0xcafe_1a7e;
 /// Notes that are looked at.
 const MOST: usize = 32;
 
 /// The build id among notes; `None` if there is none.
-pub(crate) fn build_id(mut notes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn build_id(notes: &[u8]) -> Option<&[u8]> {
+    find(notes, b"GNU\0", BUILD_ID)
+}
+
+/// What the package note says, as JSON; empty if there is none.
+pub(crate) fn package(notes: &[u8]) -> &str {
+    let text = find(notes, b"FDO\0", PACKAGE).and_then(|text| str::from_utf8(text).ok());
+    text.unwrap_or_default().trim_end_matches('\0')
+}
+
+/// The text behind `"key":"` in the package note. Its values hold no quotes.
+pub(crate) fn text<'a>(package: &'a str, key: &str) -> &'a str {
+    behind(package, key).and_then(|rest| rest.strip_prefix('"')?.split('"').next()).unwrap_or_default()
+}
+
+/// The texts of the list behind `"key":[` in the package note.
+pub(crate) fn list<'a>(package: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
+    let list = behind(package, key).and_then(|rest| rest.strip_prefix('[')?.split(']').next());
+    // Quotes stand around the texts and nowhere else: every second piece is one.
+    list.unwrap_or_default().split('"').skip(1).step_by(2)
+}
+
+fn behind<'a>(package: &'a str, key: &str) -> Option<&'a str> {
+    let mut from = package;
+    loop {
+        let (_, rest) = from.split_once('"')?;
+        if let Some(rest) = rest.strip_prefix(key).and_then(|rest| rest.strip_prefix("\":")) {
+            return Some(rest);
+        }
+        from = rest;
+    }
+}
+
+fn find<'a>(mut notes: &'a [u8], owner: &[u8], wanted: u32) -> Option<&'a [u8]> {
     for _ in 0..MOST {
         let (name_len, rest) = word(notes)?;
         let (desc_len, rest) = word(rest)?;
         let (kind, rest) = word(rest)?;
         let (name, rest) = padded(rest, name_len)?;
         let (desc, rest) = padded(rest, desc_len)?;
-        if kind == BUILD_ID && name == b"GNU\0" {
+        if kind == wanted && name == owner {
             return Some(desc);
         }
         notes = rest;
@@ -64,6 +99,18 @@ mod tests {
         notes.extend(note(b"GNU\0", BUILD_ID, &[0xab; 20]));
         notes.extend([0xff; 40]);
         assert_eq!(build_id(&notes), Some(&[0xab; 20][..]));
+    }
+
+    #[test]
+    fn the_package_note_is_taken_apart() {
+        let json = r#"{"commit":"ab-dirty","dependencies":["log 0.4.35","xen 0.1.0"],"name":"web"}"#;
+        let mut notes = note(b"Xen\0", 18, &[1, 2, 3, 4]);
+        notes.extend(note(b"FDO\0", PACKAGE, &[json.as_bytes(), b"\0"].concat()));
+        let package = package(&notes);
+        assert_eq!(package, json);
+        assert_eq!((text(package, "commit"), text(package, "name")), ("ab-dirty", "web"));
+        assert_eq!(list(package, "dependencies").collect::<Vec<_>>(), ["log 0.4.35", "xen 0.1.0"]);
+        assert_eq!((text("", "commit"), text("{}", "commit"), list("{", "x").count()), ("", "", 0));
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Last words: a report of one screen, and the end as a crash that the toolstack sees.
 
-use crate::boot_memory::BootMemory;
 use crate::hypercall::Instruction;
 use crate::on_cpu::OnCpu;
 use crate::system::System;
-use boot::PhysicalMemory;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use xen::Hypervisor;
@@ -57,7 +55,7 @@ pub(crate) fn report(kind: &str, what: fmt::Arguments<'_>) {
         crash();
     }
     let mut report = Report { text: [0; REPORT_BYTES], len: 0 };
-    let _ = writeln!(report, "\n=== millpond {kind} ===\n{what}\nbuild: {BuildId}\nlog:");
+    let _ = writeln!(report, "\n=== millpond {kind} ===\n{what}\nbuild: {}\nlog:", crate::build::BuildId);
     crate::log_sink::recent(LOG_LINES, |line| {
         let _ = writeln!(report, "  {}", line.get(..line.floor_char_boundary(118)).unwrap_or_default());
     });
@@ -78,20 +76,6 @@ fn publish(text: &[u8]) {
     let _ = crate::early::Early.write_str(str::from_utf8(text).unwrap_or("(no text)"));
     if let Some(system) = SYSTEM.with() {
         system.0.console.write_sync_best_effort(&system.0.xen.machine, text, 10_000);
-    }
-}
-
-/// The build id, as `readelf -n` and the symbolizer have it.
-struct BuildId;
-
-impl fmt::Display for BuildId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The image begins with its notes.
-        let notes = BootMemory.bytes(boot::image_layout().start, 1024).unwrap_or_default();
-        match crate::notes::build_id(notes) {
-            Some(id) => id.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
-            None => f.write_str("unknown"),
-        }
     }
 }
 

@@ -46,3 +46,4 @@ async fn datagrams(socket: UdpSocket) {
 }
 
 kernel::main!(run);
+kernel::note!();

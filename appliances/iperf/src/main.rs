@@ -37,7 +37,13 @@ mod guest {
     }
 
     fn datagrams() -> UdpOptions {
-        UdpOptions { rx_packets: 512, rx_bytes: 512 * 1024, tx_packets: 128, tx_bytes: 256 * 1024 }
+        UdpOptions {
+            rx_packets: 512,
+            rx_bytes: 512 * 1024,
+            tx_packets: 128,
+            tx_bytes: 256 * 1024,
+            ..UdpOptions::default()
+        }
     }
 
     async fn run(system: System) {
@@ -68,6 +74,7 @@ mod guest {
     }
 
     kernel::main!(run);
+    kernel::note!();
 }
 
 /// Tests build every binary for the host too.

@@ -10,7 +10,8 @@ use kernel::netfront;
 use kernel::stats::InterfaceStats;
 use web::site::Source;
 use web::site::status::{
-    Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets, Status,
+    Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets,
+    Status,
 };
 
 /// The running guest.
@@ -29,6 +30,7 @@ impl Source for Machine {
         Status {
             name: now.name,
             version: now.version,
+            build: build(),
             hostname: self.0.host().to_string(),
             domid: now.domid,
             uptime_ms: now.uptime_ns / 1_000_000,
@@ -50,6 +52,11 @@ impl Source for Machine {
             ..Status::default()
         }
     }
+}
+
+fn build() -> Build {
+    let kernel::build::Build { commit, dependencies } = kernel::build::build();
+    Build { id: kernel::build::BuildId.to_string(), commit, dependencies }
 }
 
 /// Counters of a structure by the names of its fields.

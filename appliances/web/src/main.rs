@@ -80,6 +80,7 @@ mod guest {
     }
 
     kernel::main!(run);
+    kernel::note!();
 }
 
 /// Tests build every binary for the host too.

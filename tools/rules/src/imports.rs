@@ -15,13 +15,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("kernel", &["boot", "xen", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
     ("bed", &[]),
+    ("bill", &[]),
     ("rules", &[]),
 ];
 
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "web", "datafront"],
+        "appliances" | "guests" => &["kernel", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
         _ => &["xen", "xen-sim", "bed", "netfront", "net", "boot", "domu-tests"],
     }

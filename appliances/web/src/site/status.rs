@@ -72,6 +72,16 @@ published! {
         free_bytes: u64,
     }
 
+    /// Which build it is.
+    Build {
+        /// The linker's hash of it, in hexadecimal.
+        id: String,
+        /// The commit that it was built from.
+        commit: &'static str,
+        /// Name and version of each crate in it.
+        dependencies: Vec<&'static str>,
+    }
+
     /// Pages of the guest outside image and heap.
     Pages {
         /// In pools and rings.
@@ -266,6 +276,8 @@ published! {
         name: &'static str,
         /// Its version.
         version: &'static str,
+        /// Which build it is.
+        build: Build,
         /// The host name.
         hostname: String,
         /// The domain's number, once known.
