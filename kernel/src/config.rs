@@ -10,6 +10,7 @@
 //! | `pool.…=` | the policies of the page pools, see [`pool`] | |
 //! | `vif.refuse=` | features of the network card that are not used, separated by commas: `sg`, `csum4`, `csum6`, `gso4`, `gso6`, `split` | none |
 //! | `watchdog=` | seconds after which Xen ends a guest that hangs, 2 to 3600 | none |
+//! | `seed=` | a secret of 32 characters or more, for processors without RDRAND | none |
 //! | `app.NAME=` | whatever the appliance documents | |
 
 pub mod pool;
@@ -25,6 +26,8 @@ use netfront::Feature;
 
 /// Seconds that a watchdog may wait.
 pub const WATCHDOG: core::ops::RangeInclusive<u32> = 2..=3600;
+/// Characters that a seed must have: 128 bits in hexadecimal.
+pub const LEAST_SEED: usize = 32;
 const MAX_DNS: usize = 3;
 
 /// How the first interface gets its address.
@@ -60,6 +63,8 @@ pub struct Config {
     pub refuse: Feature,
     /// `watchdog=`.
     pub watchdog: Option<u32>,
+    /// `seed=`.
+    pub seed: Option<String>,
     app: Vec<(String, String)>,
 }
 
@@ -72,6 +77,7 @@ impl Default for Config {
             pool: PoolKeys::default(),
             refuse: Feature::empty(),
             watchdog: None,
+            seed: None,
             app: Vec::new(),
         }
     }
@@ -143,13 +149,14 @@ impl Parser {
             "log" => self.config.log = level(key, value)?,
             "vif.refuse" => self.config.refuse = features(key, value)?,
             "watchdog" => self.config.watchdog = Some(number(key, value, WATCHDOG, "seconds")?),
+            "seed" => self.config.seed = Some(seed(key, value)?),
             _ if self.config.pool.word(key, value)? => {}
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
                     let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
                                  pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, \
-                                 vif.refuse, watchdog and app.NAME";
+                                 vif.refuse, watchdog, seed and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },
@@ -190,6 +197,18 @@ fn wrong(key: &str, value: &str, right: &str) -> ConfigError {
 
 fn parse<T: FromStr>(key: &str, value: &str, right: &str) -> Result<T, ConfigError> {
     value.parse().map_err(|_| wrong(key, value, right))
+}
+
+/// Not told back, neither here nor on the console: it is a secret.
+fn seed(key: &str, value: &str) -> Result<String, ConfigError> {
+    if value.len() < LEAST_SEED {
+        return Err(wrong(
+            key,
+            "…",
+            "a secret of 32 characters or more, like the output of openssl rand -hex 32",
+        ));
+    }
+    Ok(value.to_owned())
 }
 
 /// `dhcp` is `None`.

@@ -1,44 +1,47 @@
 //! A hole in physical memory, for frames that Xen maps for us: shared info and the grant table.
 
 use crate::regions::{PAGE, Region};
-use boot::BootInfo;
+use boot::{BootInfo, MemoryRegion};
 
-/// Finds `len` bytes of physical addresses below 4 GiB that no entry of the memory map mentions, for frames that Xen
-/// puts there: the first such hole above all RAM that lies below 4 GiB, on a 2 MiB boundary.
+/// Finds `len` bytes of physical addresses below `limit` that no entry of the memory map mentions, for frames that Xen
+/// puts there: the first such hole on a 2 MiB boundary, between RAM and devices below 4 GiB or, if RAM leaves none
+/// there, above 4 GiB.
 ///
 /// A hole and not RAM: a page of RAM given up for it would shatter a superpage in Xen's tables and be lost.
-pub(crate) fn find_hole(info: &BootInfo, len: u64) -> Option<Region> {
+#[must_use]
+pub fn find_hole(info: &BootInfo, len: u64, limit: u64) -> Option<Region> {
     const STEP: u64 = 2 << 20;
-    const LOWEST: u64 = 2 << 20;
-    // From here on lie the local APIC, the I/O APIC, Xen's special pages and ACPI tables.
-    const HIGHEST: u64 = 0xfc00_0000;
-    let free = |hole: &Region| {
-        info.regions().iter().all(|region| region.end <= hole.start || hole.end <= region.start)
-    };
-    let len = len.checked_add(PAGE - 1)? & !(PAGE - 1);
-    let mut start = LOWEST;
-    while start.checked_add(len)? <= HIGHEST {
-        let hole = Region { start, end: start.checked_add(len)? };
-        if free(&hole) {
-            return Some(hole);
+    // From the second address on lie the local APIC, the I/O APIC, Xen's special pages and ACPI tables.
+    const BELOW: (u64, u64) = (2 << 20, 0xfc00_0000);
+    const ABOVE: u64 = 4 << 30;
+    let len = len.checked_next_multiple_of(PAGE)?;
+    let search = |(lowest, highest): (u64, u64)| {
+        let mut start = lowest;
+        loop {
+            let hole = Region { start, end: start.checked_add(len).filter(|end| *end <= highest)? };
+            let touches = |region: &&MemoryRegion| region.start < hole.end && hole.start < region.end;
+            // The next try begins behind what is in the way: a map that is full costs no more than its entries.
+            match info.regions().iter().find(touches) {
+                None => return Some(hole),
+                Some(region) => start = region.end.checked_next_multiple_of(STEP)?,
+            }
         }
-        start = start.checked_add(STEP)?;
-    }
-    None
+    };
+    search(BELOW).or_else(|| search((ABOVE, limit)))
 }
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod tests {
     use super::*;
-    use boot::{MemoryRegion, RegionKind};
+    use boot::RegionKind;
 
     fn hole(regions: &[(u64, u64)], len: u64) -> Option<u64> {
         let mut info = BootInfo::empty();
         for &(start, end) in regions {
             info.add_region(MemoryRegion { start, end, kind: RegionKind::Ram });
         }
-        find_hole(&info, len).map(|hole| hole.start)
+        find_hole(&info, len, 1 << 40).map(|hole| hole.start)
     }
 
     #[test]
@@ -55,7 +58,10 @@ mod tests {
             Some(8 << 20),
             "the gap at 4 MiB is too short"
         );
-        assert_eq!(hole(&[(0, 0xfbff_f000)], 0x2000), None);
+        // Without a hole below 4 GiB there is one above, behind the rest of the RAM.
+        assert_eq!(hole(&[(0, 0xfbff_f000)], 0x2000), Some(4 << 30));
+        assert_eq!(hole(&[(0, 0xfc00_0000), (4 << 30, (5 << 30) + 1)], 0x2000), Some((5 << 30) + (2 << 20)));
+        assert_eq!(hole(&[(0, 0xfc00_0000), (4 << 30, (1 << 40) - 1)], 0x2000), None);
         assert_eq!(hole(&[(0, u64::MAX)], 1), None);
     }
 }

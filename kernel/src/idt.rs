@@ -170,7 +170,7 @@ stubs! {
 type Gates = [u128; NR_GATES];
 const NR_GATES: usize = 34;
 
-#[unsafe(link_section = ".descriptors")]
+#[unsafe(link_section = ".bss.descriptors")]
 static IDT: Once<Gates> = Once::new();
 
 /// Sets the gate of a vector: a 64-bit interrupt gate in our code segment; double faults, machine checks and NMIs get

@@ -22,14 +22,12 @@ pub mod config;
 mod executor;
 #[cfg(any(test, target_os = "none"))]
 mod facts;
-#[cfg(any(test, target_os = "none"))]
-mod holes;
+pub mod holes;
 #[cfg(any(test, target_os = "none"))]
 mod notes;
 #[cfg(any(test, target_os = "none"))]
 mod recent;
-#[cfg(any(test, target_os = "none"))]
-mod regions;
+pub mod regions;
 #[cfg(any(test, target_os = "none"))]
 mod reservation;
 #[cfg(any(test, target_os = "none"))]
@@ -38,6 +36,8 @@ mod timer_queue;
 // The rest needs the machine.
 #[cfg(target_os = "none")]
 mod boot_memory;
+#[cfg(target_os = "none")]
+pub mod build;
 #[cfg(target_os = "none")]
 pub mod datafront;
 #[cfg(target_os = "none")]
@@ -105,5 +105,22 @@ macro_rules! main {
         extern "C" fn kernel_main(information: u32, magic: u32) -> ! {
             $crate::start(information, magic, env!("CARGO_PKG_NAME"), $main)
         }
+    };
+}
+
+/// Puts the image's package note into it, as its build script wrote it (`bill::write_note`): what `readelf -n` and
+/// `/status.json` tell of version, commit and dependencies.
+#[macro_export]
+macro_rules! note {
+    () => {
+        const _: () = {
+            const BYTES: &[u8] = include_bytes!(env!("MILLPOND_NOTE"));
+            #[repr(C, align(4))]
+            struct Note([u8; BYTES.len()]);
+            #[allow(unsafe_code, reason = "a section by name, which the linker script puts among the notes")]
+            #[used]
+            #[unsafe(link_section = ".note.package")]
+            static NOTE: Note = Note(*include_bytes!(env!("MILLPOND_NOTE")));
+        };
     };
 }

@@ -4,8 +4,8 @@
 //!   page 0               not mapped                 RAM               read, write
 //!   image: rodata        read                       Xen's windows     read, write   (shared info, grant table,
 //!   image: text          read, execute                                               console and xenstore rings)
-//!   image: GDT, IDT      read                       everything else   not mapped
-//!   image: data, stack   read, write
+//!   image: data, stack   read, write                everything else   not mapped
+//!   image: GDT, IDT      read
 //!   below the stack      not mapped (guard)
 //! ```
 //!
@@ -14,7 +14,7 @@
 #![allow(unsafe_code, reason = "writes page tables; see docs/soundness.md")]
 
 use crate::regions::{FreeRegions, PAGE, Region};
-use boot::{BootInfo, ImageLayout, RegionKind};
+use boot::ImageLayout;
 use core::fmt;
 use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
 use x86_64::structures::paging::mapper::MapToError;
@@ -63,13 +63,21 @@ const DATA: PageTableFlags =
 const RODATA: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::NO_EXECUTE);
 const TEXT: PageTableFlags = PageTableFlags::PRESENT;
 
-/// Builds the tables and loads them.
+/// One past the last physical address that the processor has and an identity map can reach.
+pub(crate) fn address_limit() -> u64 {
+    let width = core::arch::x86_64::__cpuid(0x8000_0008).eax & 0xff;
+    // Addresses with bit 47 set are not canonical.
+    1 << width.clamp(32, 47)
+}
+
+/// Builds tables for these stretches and for the image, and loads them.
 pub(crate) fn install(
-    info: &BootInfo,
+    mut mapped: FreeRegions,
     image: &ImageLayout,
-    windows: &[Region],
     free: &mut FreeRegions,
 ) -> Result<(), PagingError> {
+    // Whatever the map says of it: it is here.
+    mapped.insert(Region { start: image.start, end: image.end });
     let root = Tables(free).allocate_frame().ok_or(PagingError::NoMemory)?;
     let table = core::ptr::with_exposed_provenance_mut::<PageTable>(
         usize::try_from(root.start_address().as_u64()).unwrap_or_default(),
@@ -79,12 +87,8 @@ pub(crate) fn install(
     table.zero();
     // SAFETY: physical memory is mapped at offset 0, by the boot code's tables now and by these after.
     let mut mapper = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
-    for region in info.regions().iter().filter(|region| region.kind == RegionKind::Ram) {
-        let ram = Region { start: region.start.max(PAGE), end: region.end & !(PAGE - 1) };
-        map(&mut mapper, free, ram, image)?;
-    }
-    for window in windows {
-        map(&mut mapper, free, *window, image)?;
+    for region in mapped.iter() {
+        map(&mut mapper, free, region, image)?;
     }
     protect();
     // SAFETY: the new tables map the image, the stack and all RAM at the addresses that are in use now.
@@ -159,7 +163,7 @@ const fn rights(image: &ImageLayout, address: u64) -> Option<PageTableFlags> {
         Some(RODATA)
     } else if address < image.text_end {
         Some(TEXT)
-    } else if address < image.data_start {
+    } else if address >= image.descriptors_start && address < image.descriptors_end {
         Some(RODATA)
     } else if address == image.stack_guard {
         None

@@ -4,45 +4,49 @@
 //!   memory map ─ image ─ loader's data ─ page 0 ─► stretches ─► page tables, heap ─► frames::Frames
 //! ```
 //!
-//! Frames are taken from the bottom. Memory that is never taken is never touched (a guest with populate-on-demand
-//! memory lives by that).
+//! A loader's map may name a page twice, or as RAM and as reserved: here each page is in one stretch at most, and what
+//! is reserved is in none. Frames are taken from the bottom. Memory that is never taken is never touched: a guest with
+//! populate-on-demand memory (`maxmem=` above `memory=`) lives by that.
 
 use boot::{BootInfo, MemoryRegion, RegionKind};
 
 /// Bytes of a page, as an address.
-pub(crate) const PAGE: u64 = 4096;
-const MAX_FREE_REGIONS: usize = 32;
+pub const PAGE: u64 = 4096;
+/// Stretches that are kept; of more, the smallest are left unused.
+pub const MAX_FREE_REGIONS: usize = 64;
 
 /// A stretch of free frames: addresses of the first and of the one after the last, multiples of 4096.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Region {
-    pub(crate) start: u64,
-    pub(crate) end: u64,
+pub struct Region {
+    /// The first byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
 }
 
 impl Region {
     /// Its length in bytes.
-    pub(crate) const fn len(self) -> u64 {
+    #[must_use]
+    pub const fn len(self) -> u64 {
         self.end.saturating_sub(self.start)
     }
 }
 
 /// Free memory in a few stretches, before there is a heap.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FreeRegions {
+pub struct FreeRegions {
     regions: [Region; MAX_FREE_REGIONS],
 }
 
 impl FreeRegions {
-    /// The RAM of the memory map without the stretches in `taken`, in whole pages.
-    pub(crate) fn new(info: &BootInfo, taken: &[Region]) -> Self {
+    /// The RAM of the memory map below `limit` without the stretches in `taken`, in whole pages.
+    #[must_use]
+    pub fn new(info: &BootInfo, limit: u64, taken: &[Region]) -> Self {
         let mut free = Self { regions: [Region::default(); MAX_FREE_REGIONS] };
         for MemoryRegion { start, end, kind } in info.regions() {
             if *kind == RegionKind::Ram {
-                free.add(Region {
-                    start: start.saturating_add(PAGE - 1) & !(PAGE - 1),
-                    end: end & !(PAGE - 1),
-                });
+                let start = start.saturating_add(PAGE - 1) & !(PAGE - 1);
+                free.insert(Region { start, end: (*end).min(limit) & !(PAGE - 1) });
             }
         }
         // What is reserved wins over what is RAM, should a map say both.
@@ -55,18 +59,26 @@ impl FreeRegions {
         free
     }
 
+    /// Adds a stretch of whole pages; pages that are there already stay there once.
+    pub fn insert(&mut self, region: Region) {
+        if region.len() > 0 {
+            self.remove(region);
+            self.add(region);
+        }
+    }
+
+    /// Adds a stretch that touches no other; when the table is full, the smallest makes room.
     fn add(&mut self, region: Region) {
-        if region.len() > 0
-            && let Some(slot) = self.regions.iter_mut().find(|slot| slot.len() == 0)
-        {
+        let slot = self.regions.iter_mut().min_by_key(|slot| slot.len());
+        if let Some(slot) = slot.filter(|slot| slot.len() < region.len()) {
             *slot = region;
         }
     }
 
     /// Cuts the pages that `hole` touches out of every stretch.
-    fn remove(&mut self, hole: Region) {
-        let hole =
-            Region { start: hole.start & !(PAGE - 1), end: hole.end.saturating_add(PAGE - 1) & !(PAGE - 1) };
+    pub fn remove(&mut self, hole: Region) {
+        let end = hole.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
+        let hole = Region { start: hole.start & !(PAGE - 1), end };
         for index in 0..MAX_FREE_REGIONS {
             let Some(region) = self.regions.get_mut(index) else { break };
             if hole.len() == 0 || hole.end <= region.start || region.end <= hole.start {
@@ -79,7 +91,7 @@ impl FreeRegions {
     }
 
     /// Takes `len` bytes (rounded up to pages) from the lowest stretch below `limit` that has them.
-    pub(crate) fn take(&mut self, len: u64, limit: u64) -> Option<Region> {
+    pub fn take(&mut self, len: u64, limit: u64) -> Option<Region> {
         let len = len.checked_add(PAGE - 1)? & !(PAGE - 1);
         let fitting = |region: &&mut Region| {
             region.start.checked_add(len).is_some_and(|end| end <= region.end && end <= limit)
@@ -91,7 +103,7 @@ impl FreeRegions {
     }
 
     /// Takes up to `len` bytes from the end of the highest stretch; `None` if there is none or nothing is wanted.
-    pub(crate) fn take_top(&mut self, len: u64) -> Option<Region> {
+    pub fn take_top(&mut self, len: u64) -> Option<Region> {
         let len = len & !(PAGE - 1);
         let region =
             self.regions.iter_mut().filter(|region| region.len() > 0).max_by_key(|region| region.end)?;
@@ -101,13 +113,20 @@ impl FreeRegions {
         (taken.len() > 0).then_some(taken)
     }
 
+    /// The stretches, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = Region> + '_ {
+        self.regions.iter().copied().filter(|region| region.len() > 0)
+    }
+
     /// Bytes that are free.
-    pub(crate) fn total(&self) -> u64 {
+    #[must_use]
+    pub fn total(&self) -> u64 {
         self.regions.iter().fold(0, |sum, region| sum.saturating_add(region.len()))
     }
 
     /// The longest stretch, in bytes.
-    pub(crate) fn longest(&self) -> u64 {
+    #[must_use]
+    pub fn longest(&self) -> u64 {
         self.regions.iter().map(|region| region.len()).max().unwrap_or_default()
     }
 }
@@ -123,7 +142,7 @@ mod tests {
             info.add_region(MemoryRegion { start, end, kind: RegionKind::Ram });
         }
         let taken: std::vec::Vec<Region> = taken.iter().map(|&(start, end)| Region { start, end }).collect();
-        FreeRegions::new(&info, &taken)
+        FreeRegions::new(&info, u64::MAX, &taken)
     }
 
     #[test]
@@ -131,6 +150,37 @@ mod tests {
         let all = free(&[(0, 0x10000)], &[(0, 1), (0x4fff, 0x5001)]);
         assert_eq!(all.total(), 0x10000 - 0x1000 - 0x2000);
         assert_eq!(all.longest(), 0x10000 - 0x6000);
+    }
+
+    #[test]
+    fn a_page_that_the_map_names_twice_is_there_once_and_reserved_ones_are_not() {
+        let mut info = BootInfo::empty();
+        for (start, end, kind) in [
+            (0x1000, 0x9000, RegionKind::Ram),
+            (0x4000, 0xc000, RegionKind::Ram),
+            (0x6800, 0x7800, RegionKind::Reserved),
+            (0x1_0000, u64::MAX, RegionKind::Ram),
+        ] {
+            info.add_region(MemoryRegion { start, end, kind });
+        }
+        let mut all = FreeRegions::new(&info, 0x1_2000, &[]);
+        assert_eq!(all.total(), 0xb000 - 0x2000 + 0x2000);
+        let mut seen = std::collections::BTreeSet::new();
+        while let Some(page) = all.take(PAGE, u64::MAX) {
+            assert!(seen.insert(page.start), "{page:?} twice");
+        }
+        assert!(!seen.contains(&0x6000) && !seen.contains(&0x7000) && seen.contains(&0x1_1000));
+    }
+
+    #[test]
+    fn of_more_stretches_than_there_is_room_for_the_largest_are_kept() {
+        let mut all = free(&[(0, 0x1000_0000)], &[]);
+        let pages = u64::try_from(MAX_FREE_REGIONS).unwrap() * 2;
+        for page in 0..pages {
+            all.remove(Region { start: page * 0x2000, end: page * 0x2000 + 1 });
+        }
+        assert_eq!(all.longest(), 0x1000_0000 - pages * 0x2000 + PAGE);
+        assert_eq!(all.iter().count(), MAX_FREE_REGIONS);
     }
 
     #[test]

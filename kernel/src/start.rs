@@ -9,14 +9,15 @@ use crate::frames::Frames;
 use crate::holes::find_hole;
 use crate::hypercall::{Instruction, xen_is_beneath};
 use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
+use crate::random::Pool;
 use crate::regions::{FreeRegions, PAGE, Region};
 use crate::suspend::Places;
 use crate::system::{Inner, System};
 use crate::timer_queue::Timers;
 use crate::watchdog::Watchdog;
-use crate::{gdt, heap, idt, log_sink, paging, random};
+use crate::{gdt, heap, idt, log_sink, paging};
 use alloc::rc::Rc;
-use boot::{BootInfo, RegionKind};
+use boot::{BootInfo, Loader};
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::Future;
@@ -65,7 +66,10 @@ impl fmt::Display for StartError {
                 LEAST_MEMORY >> 10
             ),
             Self::NoHole => {
-                write!(f, "no hole in the memory map for Xen's pages; lower memory= below 3.5 GiB")
+                write!(
+                    f,
+                    "no hole in the memory map for Xen's pages; lower memory= in the domain's configuration"
+                )
             }
             Self::Paging(error) => error.fmt(f),
             Self::Xen(what, errno) => write!(f, "Xen refused {what}: {errno}"),
@@ -92,10 +96,11 @@ pub fn start<F: Future<Output = ()> + 'static>(
     };
     crate::panic::set_system(system.clone());
     log::info!(
-        "millpond {} {}: domain on Xen, {} KiB of memory",
+        "millpond {} {}: domain on Xen, {} KiB of memory, started by {}",
         env!("CARGO_PKG_VERSION"),
         name,
-        system.0.memory_bytes >> 10
+        system.0.memory_bytes >> 10,
+        if system.0.loader == Loader::Multiboot2 { "multiboot2" } else { "PVH" }
     );
     report_rights();
     let system_main = system.clone();
@@ -147,26 +152,26 @@ fn bring_up_memory(
         return Err(StartError::NoXen);
     }
     let image = boot::image_layout();
-    let taken = [
-        Region { start: 0, end: PAGE },
-        Region { start: image.start, end: image.end },
-        Region { start: info.loader_data.start, end: info.loader_data.end },
-    ];
-    let ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
-    let memory_bytes =
-        ram.fold(0_u64, |sum, region| sum.saturating_add(region.end.saturating_sub(region.start)));
-    let mut free = FreeRegions::new(&info, &taken);
-    let given_back = settle_memory(instruction, &mut free, memory_bytes)?;
-    let memory_bytes = memory_bytes.saturating_sub(given_back);
-    if memory_bytes < LEAST_MEMORY {
-        return Err(StartError::TooLittleMemory { have: memory_bytes });
-    }
-    let hole = find_hole(&info, WINDOW_PAGES * PAGE).ok_or(StartError::NoHole)?;
+    let limit = paging::address_limit();
+    let hole = find_hole(&info, WINDOW_PAGES * PAGE, limit).ok_or(StartError::NoHole)?;
     let store = param_early(instruction, HvmParam::StorePfn)?;
     let console = param_early(instruction, HvmParam::ConsolePfn)?;
     let page = |gfn: u64| Region { start: gfn << 12, end: (gfn << 12).saturating_add(PAGE) };
     let windows = [hole, page(store), page(console)];
-    paging::install(&info, &image, &windows, &mut free).map_err(StartError::Paging)?;
+    let mut mapped = FreeRegions::new(&info, limit, &[Region { start: 0, end: PAGE }]);
+    windows.iter().for_each(|window| mapped.insert(*window));
+    let mut free = mapped;
+    windows.iter().for_each(|window| free.remove(*window));
+    free.remove(Region { start: image.start, end: image.end });
+    free.remove(Region { start: info.loader_data.start, end: info.loader_data.end });
+    // What the map calls RAM, once however often it does.
+    let ram = FreeRegions::new(&info, limit, &[]).total();
+    let given_back = settle_memory(instruction, &mut free, ram)?;
+    let memory_bytes = ram.saturating_sub(given_back);
+    if memory_bytes < LEAST_MEMORY {
+        return Err(StartError::TooLittleMemory { have: memory_bytes });
+    }
+    paging::install(mapped, &image, &mut free).map_err(StartError::Paging)?;
     // Half of what is left is heap, half is pages; a heap needs no more than the longest stretch, nor 1 GiB.
     let size = (free.total() / 2).min(free.longest()).min(1 << 30);
     let heap = free.take(size, u64::MAX).ok_or(StartError::TooLittleMemory { have: memory_bytes })?;
@@ -235,9 +240,10 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     // These signals are not waited for: the loop looks at everything after each event.
     ports.into_iter().for_each(|port| drop(events.listen(port)));
     let xen = Rc::new(Xen { machine, grants, events, store });
-    let (random, hardware_seed) = random::generator();
     let parsed = Config::parse(info.cmdline());
     let config = parsed.clone().unwrap_or_default();
+    let mut pool = Pool::new();
+    pool.add_seed(config.seed.as_deref().unwrap_or_default().as_bytes());
     let system = System(Rc::new(Inner {
         name,
         xen,
@@ -248,7 +254,8 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         interfaces: RefCell::default(),
         interface_up: Signal::new(),
         started,
-        random: RefCell::new(random),
+        random: RefCell::new(pool.generator()),
+        entropy: RefCell::new(pool),
         ending: Cell::new(None),
         suspending: Cell::new(None),
         watchdog: Watchdog::new(config.watchdog),
@@ -261,25 +268,23 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         domid: Cell::new(None),
         resumes: Cell::new(0),
         memory_bytes,
+        loader: info.loader,
         config,
     }));
     log_sink::init(system.clone(), system.config().log);
     refuse_bad_config(&system, parsed.err(), info.cmdline_cut);
-    remark(given_back, memory_bytes, hardware_seed);
+    remark(given_back, memory_bytes);
     Ok(system)
 }
 
 /// Says what is unusual about the machine.
-fn remark(given_back: u64, memory_bytes: u64, hardware_seed: bool) {
+fn remark(given_back: u64, memory_bytes: u64) {
     if given_back > 0 {
         log::info!(
             "memory: {} KiB that maxmem= promises beyond memory= are given back, {} KiB are kept",
             given_back >> 10,
             memory_bytes >> 10
         );
-    }
-    if !hardware_seed {
-        log::warn!("no RDRAND: random numbers rest on the jitter of the timestamp counter");
     }
 }
 

@@ -69,7 +69,8 @@ fn suspend(system: &System) {
             Ok(where_to) => {
                 inner.resumes.set(inner.resumes.get().wrapping_add(1));
                 // Two domains may have been restored from the same file: they must not share their secrets.
-                *inner.random.borrow_mut() = crate::random::generator().0;
+                inner.entropy.borrow_mut().refresh();
+                *inner.random.borrow_mut() = inner.entropy.borrow().generator();
                 log::info!("resumed in {where_to}");
                 let system_later = system.clone();
                 system.spawn(async move { crate::lifecycle::introduce(&system_later).await });

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::executor::Executor;
 use crate::machine::DomU;
+use crate::random::Pool;
 use crate::run::Interface;
 use crate::suspend::Places;
 use crate::timer_queue::Timers;
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) interface_up: Signal,
     pub(crate) started: SystemTime,
     pub(crate) random: RefCell<ChaCha20Rng>,
+    /// What the generator was seeded with.
+    pub(crate) entropy: RefCell<Pool>,
     pub(crate) ending: Cell<Option<ShutdownReason>>,
     /// When a suspend was asked for.
     pub(crate) suspending: Cell<Option<SystemTime>>,
@@ -48,6 +51,7 @@ pub(crate) struct Inner {
     /// How often the guest went on after a suspend.
     pub(crate) resumes: Cell<u32>,
     pub(crate) memory_bytes: u64,
+    pub(crate) loader: boot::Loader,
 }
 
 impl core::fmt::Debug for Inner {

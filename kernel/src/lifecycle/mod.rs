@@ -14,6 +14,7 @@ mod control;
 mod interfaces;
 
 use crate::system::System;
+use xen::hypervisor::ShutdownReason;
 
 /// What there is to do before the appliance's own code runs: learns the domain's number, starts what runs beside it.
 pub(crate) async fn prepare(system: &System) {
@@ -21,6 +22,7 @@ pub(crate) async fn prepare(system: &System) {
     let shell = system.clone();
     system.spawn(async move { crate::shell::run(&shell).await });
     introduce(system).await;
+    seed(system).await;
     for request in [control::Request::Shutdown, control::Request::SysRq] {
         let system = system.clone();
         system.clone().spawn(async move { control::obey(&system, request).await });
@@ -31,6 +33,32 @@ pub(crate) async fn prepare(system: &System) {
     system.spawn(async move { interfaces::start(&interfaces).await });
     let agent = system.clone();
     system.spawn(async move { agent::run(&agent).await });
+}
+
+/// Where the toolstack may put a secret of at least 32 characters, below the domain's own directory.
+const SEED: &str = "vm-data/random-seed";
+
+/// Takes a seed from xenstore. Before anything that needs a random number: without any source of them the guest ends
+/// here, since with sequence numbers and ports that can be guessed it would be worse than none.
+async fn seed(system: &System) {
+    let mut pool = system.0.entropy.borrow().clone();
+    match system.xen().store.read_opt(SEED).await {
+        Ok(given) => pool.add_seed(given.unwrap_or_default().as_bytes()),
+        Err(error) => log::warn!("{SEED}: {error}"),
+    }
+    if !pool.good() {
+        log::error!(
+            "no entropy: the processor offers neither RDRAND nor RDSEED, and there is no seed of {} characters or more",
+            crate::config::LEAST_SEED
+        );
+        log::error!(
+            "stopping: permit rdrand in the domain's cpuid=, or add seed=SECRET to its cmdline=, or write SECRET to {SEED} \
+             in its xenstore directory before it runs"
+        );
+        system.0.end(ShutdownReason::Poweroff);
+    }
+    *system.0.random.borrow_mut() = pool.generator();
+    system.0.entropy.replace(pool);
 }
 
 /// Learns the domain's number, and says which requests are obeyed: at the start, and after a resume.

@@ -6,7 +6,9 @@
 
 #![no_main]
 
-use boot::{BootInfo, MULTIBOOT2_MAGIC, PVH_MAGIC, PhysicalMemory};
+use boot::{BootInfo, MULTIBOOT2_MAGIC, PVH_MAGIC, PhysicalMemory, RegionKind};
+use kernel::holes::find_hole;
+use kernel::regions::{FreeRegions, PAGE};
 use libfuzzer_sys::fuzz_target;
 use zerocopy::IntoBytes as _;
 
@@ -51,5 +53,28 @@ fuzz_target!(|data: &[u8]| {
         assert!(info.regions().len() <= boot::MAX_REGIONS);
         assert!(info.cmdline().len() <= 4096);
         let _ = kernel::config::Config::parse(info.cmdline());
+        usable(&info);
     }
 });
+
+/// Whatever the map says, each page of RAM is in one stretch at most, nothing reserved is in any, and the hole for Xen's
+/// frames touches neither.
+fn usable(info: &BootInfo) {
+    const LIMIT: u64 = 1 << 47;
+    let free = FreeRegions::new(info, LIMIT, &[]);
+    let mut stretches: Vec<_> = free.iter().collect();
+    stretches.sort_by_key(|stretch| stretch.start);
+    assert!(stretches.windows(2).all(|pair| pair[0].end <= pair[1].start), "{stretches:x?}");
+    let touch = |a: u64, b: u64, region: &boot::MemoryRegion| region.start < b && a < region.end;
+    for stretch in &stretches {
+        assert!(stretch.start % PAGE == 0 && stretch.end % PAGE == 0 && stretch.end <= LIMIT, "{stretch:x?}");
+        let mut regions = info.regions().iter();
+        assert!(regions.all(|region| region.kind == RegionKind::Ram || !touch(stretch.start, stretch.end, region)));
+        let mut ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
+        assert!(ram.any(|region| touch(stretch.start, stretch.end, region)), "{stretch:x?} is no RAM");
+    }
+    if let Some(hole) = find_hole(info, 33 * PAGE, LIMIT) {
+        assert_eq!(hole.len(), 33 * PAGE);
+        assert!(!info.regions().iter().any(|region| touch(hole.start, hole.end, region)), "{hole:x?}");
+    }
+}
