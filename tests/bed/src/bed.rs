@@ -64,6 +64,18 @@ impl Bed {
     /// When the configuration names no domain or a file that is not there, or xl refuses; the message has what xl
     /// said.
     pub fn create(&self, config: &DomainConfig) -> Result<Domain> {
+        self.create_as(config, "")
+    }
+
+    /// As [`Bed::create`], but the guest waits for `xl unpause`: what is in xenstore before it runs can be changed.
+    ///
+    /// # Errors
+    /// As [`Bed::create`].
+    pub fn create_paused(&self, config: &DomainConfig) -> Result<Domain> {
+        self.create_as(config, "-p")
+    }
+
+    fn create_as(&self, config: &DomainConfig, how: &str) -> Result<Domain> {
         let name = domain_name(config)?;
         let mut config = config.clone();
         for key in ["kernel", "ramdisk"] {
@@ -80,14 +92,14 @@ impl Bed {
         let log = format!("/var/log/xen/console/guest-{name}.log");
         self.dom0(&format!("rm -f {log} /var/log/xen/xl-{name}.log"))?;
         let console = Console::follow(self.inner.agent(), &log)?;
-        let domid = self.xl_create(&name, &cfg)?;
+        let domid = self.xl_create(&name, &cfg, how)?;
         Ok(Domain::new(Arc::clone(&self.inner), name, domid, console, own))
     }
 
     /// Runs `xl create`. The domain's number comes from xl's log: a guest that ends at once is in no list any more.
-    fn xl_create(&self, name: &str, cfg: &str) -> Result<u32> {
+    fn xl_create(&self, name: &str, cfg: &str, how: &str) -> Result<u32> {
         let script = format!(
-            "xl create {cfg} || exit 1
+            "xl create {how} {cfg} || exit 1
              for i in $(seq 100); do
                  sed -n 's/^Waiting for domain .*(domid \\([0-9]*\\)).*/domid=\\1/p' /var/log/xen/xl-{name}.log |
                      grep . && exit

@@ -68,23 +68,3 @@ fn wrong_command_line_is_told_with_key_value_and_what_is_right() {
         Ok(())
     });
 }
-
-#[test]
-fn three_mebibytes_are_enough_and_with_less_it_says_so() {
-    run_test("three_mebibytes_are_enough_and_with_less_it_says_so", |bed| -> Outcome {
-        let small = config("echo", "small", "")?.memory_mib(2);
-        let small = bed.create(&small)?;
-        let status = small.wait_ended(BOOT)?;
-        assert_eq!((status.state, status.reason), (DomainState::Crashed, Some(3)));
-        // There is no memory for a console of its own: Xen's has the line.
-        let said = small.early_output()?;
-        assert!(said.contains("too little memory: 2048 KiB, at least 3072 KiB are needed"), "{said}");
-        assert!(said.contains("raise memory= in the domain's configuration"), "{said}");
-        small.destroy()?;
-
-        let least = Guest::create(bed, &config("echo", "least", "")?.memory_mib(3))?;
-        let ping = bed.dom0(&format!("ping -c 5 -i 0.1 -W 5 -s 1400 {}", least.address))?;
-        assert!(ping.stdout.contains("5 packets received"), "{ping:?}");
-        Ok(())
-    });
-}

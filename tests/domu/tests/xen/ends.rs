@@ -7,6 +7,12 @@ use domu_tests::{BOOT, Outcome, SOON};
 /// Starts a probe that is to crash, and returns it with the report on its console.
 fn crashed(bed: &Bed, what: &str) -> Outcome<(Domain, String)> {
     let probe = bed.create(&config("probe", what, &format!("app.do={what}"))?)?;
+    let report = report_of(&probe, what)?;
+    Ok((probe, report))
+}
+
+/// The report of a probe that is about to crash.
+fn report_of(probe: &Domain, what: &str) -> Outcome<String> {
     let status = probe.wait_ended(BOOT)?;
     assert_eq!((status.state, status.reason), (DomainState::Crashed, Some(3)), "{what}: as xl list shows it");
     let console = probe.console();
@@ -17,7 +23,7 @@ fn crashed(bed: &Bed, what: &str) -> Outcome<(Domain, String)> {
     assert!(report.lines().count() <= 25, "{what}: more than a screen:\n{report}");
     let early = probe.early_output()?;
     assert!(early.contains("=== end of report ==="), "{what}: not in Xen's log:\n{early}");
-    Ok((probe, report))
+    Ok(report)
 }
 
 /// The line of the report that begins with this, less that.
@@ -56,7 +62,13 @@ fn faults_are_reported_for_what_they_are() {
         for (what, error, reason) in [
             ("null", "0x2)", "null pointer"),
             ("exec", "0x11)", "execution of memory that is not executable"),
+            ("exec-stack", "0x11)", "execution of memory that is not executable"),
+            ("exec-page", "0x11)", "execution of memory that is not executable"),
+            ("read-null", "0x0)", "null pointer"),
             ("write-text", "0x3)", "write to read-only memory"),
+            ("write-rodata", "0x3)", "write to read-only memory"),
+            ("write-idt", "0x3)", "write to read-only memory"),
+            ("write-gdt", "0x3)", "write to read-only memory"),
         ] {
             let (_probe, report) = crashed(bed, what)?;
             assert!(report.starts_with("exception ==="), "{report}");
@@ -72,6 +84,17 @@ fn faults_are_reported_for_what_they_are() {
         assert!(reason.starts_with("double fault (vector 8"), "{report}");
         assert!(reason.ends_with("stack overflow: the guard page below the stack was hit"), "{report}");
         assert!(backtrace(&report).len() >= 8, "the calls that used it up: {report}");
+        let (_probe, report) = crashed(bed, "double")?;
+        assert_eq!(line(&report, "reason: "), "double fault (vector 8, error 0x0) null pointer");
+        assert!(line(&report, "address: ").starts_with("0x8 rip: 0x"), "{report}");
+
+        // An NMI has a stack of its own too. It is no fault of the guest's, and ends it with a report all the same.
+        let probe = bed.create(&config("probe", "nmi", "app.do=console")?)?;
+        probe.wait_for("type a line", BOOT)?;
+        let order = bed.dom0(&format!("xl trigger {} nmi", probe.domid()))?;
+        assert!(order.success(), "{order:?}");
+        let report = report_of(&probe, "nmi")?;
+        assert!(line(&report, "reason: ").starts_with("non-maskable interrupt (vector 2"), "{report}");
         Ok(())
     });
 }

@@ -13,6 +13,11 @@
 mod boot;
 mod echo;
 mod ends;
+mod entropy;
 mod features;
+mod grub;
+mod memory;
+mod nmap;
+mod plain;
 mod vif;
 mod web;

@@ -7,6 +7,7 @@ use domu_tests::guest::Guest;
 use domu_tests::http::{Connection, number};
 
 use serde_json::Value;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -27,6 +28,7 @@ fn pages_are_served_over_a_kept_connection() {
 
         let status = kept.status()?;
         told(&status)?;
+        built(&status)?;
         // All of this over one connection, which ends when the client asks for it.
         assert_eq!(number(&status, "/http/connections")?, 1, "{status}");
         kept.send(b"GET /healthz HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n")?;
@@ -34,6 +36,26 @@ fn pages_are_served_over_a_kept_connection() {
         assert!(kept.closed()?);
         Ok(())
     });
+}
+
+/// What `readelf -n` shows of the image stands in `/status.json`: build id, commit, dependencies.
+fn built(status: &Value) -> Outcome {
+    let image = bed::repository().join("build/web.elf");
+    let output = Command::new("readelf").arg("-nW").arg(&image).output()?;
+    let notes = String::from_utf8_lossy(&output.stdout);
+    let behind = |mark: &str| {
+        let found = notes.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned()));
+        found.ok_or_else(|| format!("no {mark:?} in what readelf -n shows:\n{notes}"))
+    };
+    let package: Value = serde_json::from_str(&behind("Packaging Metadata: ")?)?;
+    assert_eq!(status["build"]["id"], behind("Build ID: ")?);
+    assert_eq!(status["build"]["commit"], package["commit"]);
+    assert_eq!(status["build"]["dependencies"], package["dependencies"]);
+    assert_eq!((&package["name"], &package["version"]), (&status["name"], &status["version"]));
+    assert!(!status["build"]["commit"].as_str().unwrap_or_default().is_empty(), "{status}");
+    let linked = |name: &str| package["dependencies"].to_string().contains(&format!("\"{name} "));
+    assert!(linked("smoltcp") && linked("kernel") && !linked("syn"), "{package}");
+    Ok(())
 }
 
 /// `/status.json` tells what issue and page promise, and no account is out of balance.

@@ -9,7 +9,8 @@
 //! | `fill` | uses all its memory, see [`fill`] | verdict |
 //! | `hang` | never gives the loop a turn again | by the watchdog |
 //! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
-//! | `null`, `stack`, `exec`, `write-text` | does what the processor forbids, see [`faults`] | report, crash |
+//! | `null`, `stack`, `exec`, `write-text` and more | does what the processor forbids, see [`faults`] | report, crash |
+//! | `touch` | writes to the memory at the addresses in `app.at=` and reads it back | verdict |
 //!
 //! The verdict is the last line on the console, in the words of XTF, Xen's own test guests: `Test result: SUCCESS` or
 //! `Test result: FAILURE: why`. A guest without one has crashed.
@@ -23,6 +24,7 @@ mod faults;
 mod fill;
 mod pattern;
 mod talk;
+mod touch;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -67,7 +69,15 @@ async fn act(system: &System) -> Result<(), String> {
         "null" => Err(faults::write_to_null()),
         "stack" => Err(faults::overflow_stack()),
         "exec" => Err(faults::execute_heap()),
+        "exec-stack" => Err(faults::execute_stack()),
+        "exec-page" => Err(faults::execute_page(&system.xen().machine)),
+        "read-null" => Err(faults::read_null()),
+        "double" => Err(faults::double_fault()),
         "write-text" => Err(faults::write_to_text()),
+        "write-rodata" => Err(faults::write_to_rodata()),
+        "write-idt" => Err(faults::write_to_descriptors(false)),
+        "write-gdt" => Err(faults::write_to_descriptors(true)),
+        "touch" => touch::touch(system),
         _ => Err(format!("app.do={what} is wrong: see the head of main.rs")),
     }
 }

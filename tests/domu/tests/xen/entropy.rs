@@ -1,0 +1,52 @@
+//! Where secrets come from: without a source that nobody can guess the guest does not start.
+
+use bed::{Bed, Domain, DomainConfig, Value, run_test};
+use domu_tests::guest::config;
+use domu_tests::{BOOT, Outcome, SOON};
+
+/// 128 bits, as `openssl rand -hex 16` writes them.
+const SECRET: &str = "seed of thirty-two characters :-)";
+
+/// A guest whose processor has no instruction for random numbers.
+fn without_source(name: &str, cmdline: &str) -> Outcome<DomainConfig> {
+    let config = config("echo", name, cmdline)?;
+    Ok(config.set("cpuid", Value::Text("host,rdrand=0,rdseed=0".into())))
+}
+
+#[test]
+fn without_entropy_it_refuses_and_a_seed_is_a_source() {
+    run_test("without_entropy_it_refuses_and_a_seed_is_a_source", |bed| -> Outcome {
+        let none = bed.create(&without_source("none", "")?)?;
+        none.wait_for_next("ERROR kernel: no entropy: the processor offers neither RDRAND nor RDSEED", BOOT)?;
+        none.wait_for_next("stopping: permit rdrand in the domain's cpuid=, or add seed=SECRET", SOON)?;
+        none.wait_gone(SOON)?;
+        assert_eq!(none.shutdown_reason()?, Some(0), "an end in order, not a crash");
+        assert!(!none.console().contains("netfront"), "it went no further");
+
+        let short = bed.create(&without_source("short", "seed=0123456789")?)?;
+        let line = short.wait_for("command line: seed=", BOOT)?;
+        assert!(line.contains("a secret of 32 characters or more") && !line.contains("0123456789"), "{line}");
+        short.wait_gone(SOON)?;
+
+        let secret = SECRET.replace(' ', "-");
+        let given = bed.create(&without_source("given", &format!("seed={secret}"))?)?;
+        given.wait_for("DHCP lease ", BOOT)?;
+        assert!(!given.console().contains(&secret), "it is not told back");
+        given.destroy()?;
+
+        let stored = paused_with_seed(bed)?;
+        stored.wait_for("DHCP lease ", BOOT)?;
+        Ok(())
+    });
+}
+
+/// Creates a guest paused, writes its seed to xenstore as a toolstack would, and lets it run.
+fn paused_with_seed(bed: &Bed) -> Outcome<Domain> {
+    let stored = bed.create_paused(&without_source("stored", "")?)?;
+    let key = format!("/local/domain/{}/vm-data/random-seed", stored.domid());
+    bed.xenstore_write(&key, SECRET)?;
+    // libxl gives a guest read access to what dom0 writes below its directory only if it is told to.
+    bed.dom0(&format!("xenstore-chmod -r /local/domain/{0}/vm-data n0 r{0}", stored.domid()))?;
+    bed.dom0(&format!("xl unpause {}", stored.domid()))?;
+    Ok(stored)
+}
