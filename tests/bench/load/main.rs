@@ -1,4 +1,5 @@
-//! The generator of what no packaged program does: datagrams and a stream that an echo service sends back.
+//! The generator of what no packaged program does: datagrams and a stream that an echo service sends back, and a
+//! domain that is created and asked for a page until it has one.
 //!
 //! Runs in dom0 and prints `units seconds`. Under `-icount` dom0's clock counts the instructions of the whole machine,
 //! so the seconds are a number of instructions. One thread: a second one would add switches that are not the guest's.
@@ -6,6 +7,7 @@
 //! ```text
 //!  bench-load udp ADDRESS:PORT SIZE COUNT WINDOW    WINDOW datagrams are on their way at a time
 //!  bench-load tcp ADDRESS:PORT BYTES                a stream there and back
+//!  bench-load boot ADDRESS:PORT CONFIG SECONDS      xl create CONFIG, then GET / until it is answered
 //! ```
 #![forbid(unsafe_code)]
 #![allow(
@@ -15,7 +17,8 @@
 )]
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take: a lost datagram ends the run, rather than be counted as slow.
@@ -31,7 +34,8 @@ fn main() -> Result<()> {
     let (units, time) = match arguments.as_slice() {
         ["udp", to, size, count, window] => datagrams(to, number(size)?, number(count)?, number(window)?)?,
         ["tcp", to, bytes] => stream(to, number(bytes)?)?,
-        _ => return Err(Error::new(ErrorKind::InvalidInput, "usage: bench-load udp … | tcp …")),
+        ["boot", to, config, seconds] => boot(to, config, number(seconds)?)?,
+        _ => return Err(Error::new(ErrorKind::InvalidInput, "usage: bench-load udp … | tcp … | boot …")),
     };
     println!("{units} {:.9}", time.as_secs_f64());
     Ok(())
@@ -88,4 +92,38 @@ fn stream(to: &str, total: usize) -> Result<(usize, Duration)> {
         }
     }
     Ok((total, begun.elapsed()))
+}
+
+/// Creates a domain and asks it for `/` until it answers 200: the time from `xl create` to the answer's last byte.
+///
+/// A try lasts 2 ms, ten times as long for a guest that takes seconds: asking costs instructions too.
+fn boot(to: &str, config: &str, seconds: usize) -> Result<(usize, Duration)> {
+    let to: SocketAddr = to.parse().map_err(|_| Error::new(ErrorKind::InvalidInput, "no ADDRESS:PORT"))?;
+    let begun = Instant::now();
+    let mut xl = Command::new("xl").args(["create", "-q", config]).stdin(Stdio::null()).spawn()?;
+    let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+    while begun.elapsed() < limit {
+        let quick = begun.elapsed() < Duration::from_millis(500);
+        let patience = Duration::from_millis(if quick { 2 } else { 20 });
+        if let Ok(stream) = TcpStream::connect_timeout(&to, patience) {
+            page(stream)?;
+            let time = begun.elapsed();
+            xl.wait()?;
+            return Ok((1, time));
+        }
+    }
+    xl.wait()?;
+    Err(Error::new(ErrorKind::TimedOut, format!("no page within {seconds} s")))
+}
+
+/// Fetches `/`, which must be there.
+fn page(mut stream: TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    if answer.starts_with(b"HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidData, "another answer than 200"))
 }

@@ -77,13 +77,8 @@ pub(crate) struct Pond {
 impl Pond {
     /// Starts the machine and every guest, and leaves the guests paused.
     pub(crate) fn start(plugin: Option<Plugin>, ours_only: bool) -> Outcome<Self> {
-        let mut options = Options::default().icount(ICOUNT);
-        for name in CLIENTS {
-            options = options.extra_package(name);
-        }
-        if let Some(plugin) = &plugin {
-            options = options.qemu_arg("-plugin").qemu_arg(&plugin.argument());
-        }
+        let options =
+            CLIENTS.iter().fold(options(plugin.as_ref()), |options, name| options.extra_package(name));
         let mut progress = Progress::new(5);
         let bed = Bed::start_with(&options, &mut progress)?;
         // One at a time, because each is paused when it is up.
@@ -98,7 +93,7 @@ impl Pond {
             Some(linux(&bed, "10.0.2.23")?)
         };
         drop(progress);
-        put(&bed, "/usr/bin/bench-load", LOAD)?;
+        put_load(&bed)?;
         Ok(Self { bed, web, echo, iperf, linux, plugin })
     }
 
@@ -152,12 +147,23 @@ impl Pond {
     }
 }
 
-fn run(bed: &Bed, script: &str) -> Outcome<String> {
+/// A machine that counts.
+pub(crate) fn options(plugin: Option<&Plugin>) -> Options {
+    let options = Options::default().icount(ICOUNT);
+    plugin.iter().fold(options, |options, plugin| options.qemu_arg("-plugin").qemu_arg(&plugin.argument()))
+}
+
+pub(crate) fn run(bed: &Bed, script: &str) -> Outcome<String> {
     let output = bed.dom0_within(script, LONG)?;
     if output.success() {
         return Ok(output.stdout);
     }
     Err(format!("`{script}` in dom0: {}{}", output.stdout, output.stderr).into())
+}
+
+/// Puts the generator into dom0.
+pub(crate) fn put_load(bed: &Bed) -> Outcome {
+    put(bed, "/usr/bin/bench-load", LOAD)
 }
 
 /// Puts a program into dom0.
@@ -167,6 +173,11 @@ fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
 }
 
 fn ours(bed: &Bed, image: &str, address: &'static str) -> Outcome<Guest> {
+    start(bed, &ours_config(image, address)?, address, "listening on ")
+}
+
+/// The configuration of an image of ours, of which a copy is made.
+pub(crate) fn ours_config(image: &str, address: &str) -> Outcome<DomainConfig> {
     let root = bed::repository();
     let kernel = root.join("build").join(format!("{image}.elf"));
     let copy = copy_of(image)?;
@@ -175,15 +186,20 @@ fn ours(bed: &Bed, image: &str, address: &'static str) -> Outcome<Guest> {
         .kernel(copy)
         .name(image)
         .cmdline(&format!("ip={address}/24 gw=10.0.2.2"));
-    start(bed, &config, address, "listening on ")
+    Ok(native_tsc(&config))
 }
 
 /// Where the image that runs lies: a run takes minutes, in which `make image` may write another.
-fn copy_of(image: &str) -> Outcome<PathBuf> {
+pub(crate) fn copy_of(image: &str) -> Outcome<PathBuf> {
     Ok(report::folder()?.join(format!("{image}.elf")))
 }
 
 fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
+    start(bed, &linux_config(bed, address)?, address, "bench: serving")
+}
+
+/// The configuration of a Linux guest with nginx.
+pub(crate) fn linux_config(bed: &Bed, address: &str) -> Outcome<DomainConfig> {
     let script = "mkdir -p /var/log/nginx /var/lib/nginx /etc/nginx
         head -c 1024 /dev/zero | tr '\\0' x > /www/1k
         echo 'nobody:x:65534:65534:nobody:/:/bin/false' > /etc/passwd
@@ -198,14 +214,17 @@ fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
         .file("www/index.html", 0o644, "Linux\n")
         .config(bed)?
         .cmdline(&format!("console=hvc0 quiet mitigations=off address={address}"));
-    start(bed, &config, address, "bench: serving")
+    Ok(native_tsc(&config))
+}
+
+/// The emulated processor promises no invariant TSC, so Xen would intercept RDTSC and each look at a clock would be an
+/// exit of thousands of instructions. Machines that people run Xen on have one.
+fn native_tsc(config: &DomainConfig) -> DomainConfig {
+    config.clone().set("tsc_mode", Value::Text("native".into()))
 }
 
 fn start(bed: &Bed, config: &DomainConfig, address: &'static str, ready: &str) -> Outcome<Guest> {
-    // The emulated processor promises no invariant TSC, so Xen would intercept RDTSC and each look at a clock would be
-    // an exit of thousands of instructions. Machines that people run Xen on have one.
-    let config = config.clone().set("tsc_mode", Value::Text("native".into()));
-    let domain = bed.create(&config)?;
+    let domain = bed.create(config)?;
     domain.wait_for(ready, BOOT)?;
     run(bed, &format!("xl pause {}", domain.name()))?;
     Ok(Guest { domain, address })

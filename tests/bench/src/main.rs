@@ -6,6 +6,7 @@
 //!    ├──► status        /status.json of ours, before and after
 //!    ├──► plugin        instructions by domain, exits, a profile (--plugin)
 //!    └──► report        standard output, build/bench/xen.tsv, build/bench/xen.html
+//!  boot ──► guests, plugin, report: build/bench/boot.tsv (--boot)
 //! ```
 //!
 //! What each column means, and what was seen, is in `docs/measuring.md`. It is a command of its own: no test waits for
@@ -19,6 +20,7 @@
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
+mod boot;
 mod guests;
 mod html;
 mod plugin;
@@ -48,6 +50,9 @@ struct Arguments {
     /// Also count by domain (Xen, dom0, guest), count VM exits, and profile our guest by function
     #[arg(long)]
     plugin: bool,
+    /// Not what work costs but what a start does: size, least memory, instructions to the first page
+    #[arg(long)]
+    boot: bool,
     /// Only our guests: Linux takes most of the time of a run
     #[arg(long)]
     ours_only: bool,
@@ -64,6 +69,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Outcome {
+    if arguments.boot {
+        return boot::run(arguments.repeats, arguments.ours_only);
+    }
     let workloads = work::list(arguments);
     if workloads.is_empty() {
         return Err(format!("no workload has `{}` in its name", arguments.only).into());

@@ -1,0 +1,194 @@
+//! What a start costs: size, least memory, instructions from `xl create` to the first page, the guest's own part.
+//!
+//! ```text
+//!   one machine with the plugin ──► our web, then Linux with nginx, one at a time:
+//!      xl create ─────────────────────────────► GET / answered 200
+//!      └ counters before                         └ counters after: Xen, dom0, guest; the guest's VM exits by function
+//! ```
+//!
+//! Instructions are those that ran, counted by the plugin; time in which nothing ran is no instruction. What the
+//! client's own polling costs is in dom0's share, on both sides alike.
+
+use crate::guests::{self, PER_SECOND, Side};
+use crate::plugin::{Plugin, Reading};
+use crate::profile::{Function, Symbols};
+use crate::report::{Row, folder};
+use crate::{Outcome, report};
+use bed::{Bed, DomainConfig, Progress};
+use std::fs;
+
+/// Addresses of the two guests, and of their network cards.
+const OURS: (&str, &str) = ("10.0.2.31", "00:16:3e:be:d1:01");
+const LINUX: (&str, &str) = ("10.0.2.32", "00:16:3e:be:d1:02");
+/// Seconds of the machine's time in which a guest must answer: many times what it takes.
+const OUR_PATIENCE: u32 = 10;
+const LINUX_PATIENCE: u32 = 90;
+/// Functions of the guest that are part of xenstore's traffic: our names for them.
+const XENSTORE: &[&str] = &["xenstore"];
+/// Where the guest is while it waits, for whatever: Xen comes in when it sleeps and when it is woken.
+const WAITS: &[&str] = &["kernel::idt::sleep", "kernel::idt::upcall_stub"];
+
+/// A guest that is started again and again.
+struct Candidate {
+    side: Side,
+    config: DomainConfig,
+    address: &'static str,
+    patience: u32,
+}
+
+/// What one start took.
+struct Start {
+    seconds: f64,
+    reading: Reading,
+}
+
+/// Measures both sides, prints the lines and keeps them in `build/bench/boot.tsv`.
+pub(crate) fn run(repeats: u32, ours_only: bool) -> Outcome {
+    let plugin = Plugin::build(&folder()?)?;
+    let bed = Bed::start_with(&guests::options(Some(&plugin)), &mut Progress::new(5))?;
+    guests::put_load(&bed)?;
+    let mut row = Row::new("boot", "start");
+    let mut profile = Vec::new();
+    let mut candidates = vec![ours(&bed)?];
+    if !ours_only {
+        candidates.push(linux(&bed)?);
+    }
+    for candidate in &candidates {
+        candidate.describe(&mut row)?;
+        for _ in 0..repeats {
+            let start = candidate.start(&bed, &plugin, candidate.config.clone())?;
+            let linux = candidate.side == Side::Linux;
+            start.figures(candidate.side, &mut row);
+            if !linux {
+                let symbols = Symbols::of(&guests::copy_of("web")?)?;
+                profile = symbols.top(&start.reading, 1.0);
+                exits(&start.reading, &profile, &mut row);
+            }
+        }
+        let least = candidate.least_memory(&bed, &plugin)?;
+        row.add(candidate.side, "least memory that serves MiB", f64::from(least));
+        keep(&row, &profile)?;
+    }
+    row.lines().iter().for_each(|line| println!("{line}"));
+    Ok(())
+}
+
+fn keep(row: &Row, profile: &[Function]) -> Outcome {
+    let lines = row.lines().join("\n");
+    fs::write(folder()?.join("boot.tsv"), format!("name\tours\tlinux\tratio\n{lines}\n"))?;
+    let lines: String = profile
+        .iter()
+        .map(|f| format!("{}\t{}\t{}\n", report::figure(f.instructions), report::figure(f.exits), f.name))
+        .collect();
+    fs::write(folder()?.join("boot-profile.tsv"), format!("instructions\texits\tfunction\n{lines}"))?;
+    Ok(())
+}
+
+/// The figures of a start that are ours alone: exits by what the guest did.
+fn exits(reading: &Reading, profile: &[Function], row: &mut Row) {
+    let sum = |names: &[&str]| {
+        let of = profile.iter().filter(|function| names.iter().any(|name| function.name.contains(name)));
+        of.map(|function| function.exits).sum::<f64>()
+    };
+    let all = reading.figures().iter().find(|(name, _)| *name == "VM exits").map_or(0, |(_, count)| *count);
+    let (store, waits) = (sum(XENSTORE), sum(WAITS));
+    row.add(Side::Ours, "VM exits in xenstore's code", store);
+    row.add(Side::Ours, "VM exits to sleep and to wake", waits);
+    row.add(Side::Ours, "VM exits elsewhere", all as f64 - store - waits);
+}
+
+fn ours(bed: &Bed) -> Outcome<Candidate> {
+    let config = guests::ours_config("web", OURS.0)?;
+    Candidate::new(bed, Side::Ours, config, OURS, OUR_PATIENCE)
+}
+
+fn linux(bed: &Bed) -> Outcome<Candidate> {
+    let config = guests::linux_config(bed, LINUX.0)?;
+    Candidate::new(bed, Side::Linux, config, LINUX, LINUX_PATIENCE)
+}
+
+impl Candidate {
+    fn new(
+        bed: &Bed,
+        side: Side,
+        config: DomainConfig,
+        (address, mac): (&'static str, &str),
+        patience: u32,
+    ) -> Outcome<Self> {
+        // The card's address is known from the start, so that the first packet does not wait for ARP's second try.
+        let neighbour = format!("ip neigh replace {address} lladdr {mac} dev xenbr0 nud permanent");
+        guests::run(bed, &neighbour)?;
+        let config = config.vif([format!("bridge=xenbr0,mac={mac}").as_str()]).on_crash("destroy");
+        Ok(Self { side, config, address, patience })
+    }
+
+    /// Files: kernel, and ramdisk if there is one.
+    fn describe(&self, row: &mut Row) -> Outcome {
+        let files = ["kernel", "ramdisk"].iter().filter_map(|key| self.config.file(key));
+        let mut bytes = 0;
+        for file in files {
+            bytes += fs::metadata(&file).map_err(|error| format!("{}: {error}", file.display()))?.len();
+        }
+        row.add(self.side, "image bytes", bytes as f64);
+        Ok(())
+    }
+
+    /// Creates the guest, waits for its page, and destroys it.
+    fn start(&self, bed: &Bed, plugin: &Plugin, config: DomainConfig) -> Outcome<Start> {
+        let mut config = config;
+        for key in ["kernel", "ramdisk"] {
+            if let Some(file) = config.file(key) {
+                let place = format!("/var/bed/files/boot-{:?}-{key}", self.side);
+                bed.put_file(&file, &place)?;
+                config = config.set(key, bed::Value::Text(place));
+            }
+        }
+        let name = config.text("name").unwrap_or_default().to_owned();
+        let file = format!("/var/bed/{name}.cfg");
+        bed.dom0_with_input(&format!("cat > {file}"), config.render().as_bytes(), guests::LONG)?;
+        let before = plugin.read()?;
+        let said = guests::run(
+            bed,
+            &format!(
+                "bench-load boot {}:80 {file} {}; status=$?; xl pause {name} 2>/dev/null; exit $status",
+                self.address, self.patience
+            ),
+        );
+        let after = plugin.read()?;
+        bed.dom0(&format!("xl destroy {name} 2>/dev/null; true"))?;
+        let said = said?;
+        let seconds = said.split_whitespace().nth(1).and_then(|seconds| seconds.parse().ok());
+        let seconds = seconds.ok_or_else(|| format!("not understood: {said}"))?;
+        Ok(Start { seconds, reading: after.since(&before) })
+    }
+
+    /// The least `memory=` with which the page is served.
+    fn least_memory(&self, bed: &Bed, plugin: &Plugin) -> Outcome<u32> {
+        let sizes: &[u32] = match self.side {
+            Side::Ours => &[2, 3, 4, 5, 6, 8],
+            Side::Linux => &[64, 72, 80, 88, 96, 112, 128],
+        };
+        for mib in sizes {
+            match self.start(bed, plugin, self.config.clone().memory_mib(*mib)) {
+                Ok(_) => return Ok(*mib),
+                Err(error) => eprintln!("[bench] memory={mib}: {}", error.to_string().trim()),
+            }
+        }
+        Err("it served with none of the sizes".into())
+    }
+}
+
+impl Start {
+    fn figures(&self, side: Side, row: &mut Row) {
+        let count = |name: &str| {
+            let found = self.reading.figures().into_iter().find(|(known, _)| *known == name);
+            found.map_or(0.0, |(_, count)| count as f64)
+        };
+        let parts = ["guest instructions", "Xen instructions", "dom0 instructions"];
+        row.add(side, report::MAIN, parts.iter().map(|part| count(part)).sum());
+        for name in parts.into_iter().chain(["VM exits", "vmmcall", "hlt"]) {
+            row.add(side, name, count(name));
+        }
+        row.add(side, "machine time, as instructions", self.seconds * PER_SECOND);
+    }
+}
