@@ -76,7 +76,7 @@ mod tests {
     fn free(end: u64) -> FreeRegions {
         let mut info = BootInfo::empty();
         info.add_region(MemoryRegion { start: 0, end, kind: RegionKind::Ram });
-        FreeRegions::new(&info, &[Region { start: 0, end: 0x10_0000 }])
+        FreeRegions::new(&info, u64::MAX, &[Region { start: 0, end: 0x10_0000 }])
     }
 
     #[test]
