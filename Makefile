@@ -28,7 +28,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing on this machine: Debian packages, the Rust target
 	@./setup.sh
@@ -95,6 +95,9 @@ test-bed: guests push backend ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'
 	@$(CARGO) test --profile host -p bed --lib --bins
 	@$(CARGO) test --profile host --no-fail-fast -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
+
+test-life-long: guests push ## save and restore fifty times, pause for a minute, dump a core to its end (its own command)
+	@$(CARGO) test --profile host -p domu-tests --test life -- --ignored --test-threads=1 --nocapture
 
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture

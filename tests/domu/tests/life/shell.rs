@@ -2,7 +2,7 @@
 
 use crate::{SMALL_MIB, ask};
 use bed::run_test;
-use domu_tests::guest::{Guest, config};
+use domu_tests::guest::{Guest, config, verdict};
 use domu_tests::http::Connection;
 use domu_tests::{Outcome, SOON};
 use std::time::Duration;
@@ -12,13 +12,17 @@ fn every_command_of_the_shell_answers() {
     run_test("every_command_of_the_shell_answers", |bed| -> Outcome {
         let guest = Guest::create(bed, &config("web", "talker", "")?.memory_mib(SMALL_MIB))?;
         let domain = &guest.domain;
+        let mut connection = Connection::open(guest.tcp(80)?)?;
+        assert_eq!(connection.get("/healthz")?.status, 200);
         for (command, answer) in [
             ("help", "poweroff  'poweroff now' ends it in order"),
             ("status", "hypercalls: evtchn_send "),
             ("net", "10.0.2.15/24 by 10.0.2.2"),
             ("pool", "0 tx: "),
             ("grants", "quarantined 0, free entries "),
-            ("conns", "tcp 0 (0 half open), "),
+            ("conns", "tcp 1 (0 half open), "),
+            ("conns", ":80 <- 10.0.2.2:"),
+            ("conns", " established, unread 0, unacknowledged 0, silent for "),
             ("tcp", "turns "),
             ("log", "DHCP lease "),
             ("crash", "if you mean it: crash now"),
@@ -27,6 +31,12 @@ fn every_command_of_the_shell_answers() {
         ] {
             ask(domain, command, answer)?;
         }
+        // Many at once: sixteen lines are kept, and answered one after the other.
+        domain.send(b"help\n".repeat(200).as_slice())?;
+        ask(domain, "status", "hypercalls: ")?;
+        let answers = domain.console().matches("\n> help").count();
+        assert!((2..60).contains(&answers), "{answers} of 201 were answered");
+        assert_eq!(connection.get("/healthz")?.status, 200);
         domain.send_line("poweroff now")?;
         domain.wait_gone(SOON)?;
         assert_eq!(domain.shutdown_reason()?, Some(0));
@@ -57,6 +67,20 @@ fn flood_of_input_costs_no_traffic() {
         guest.domain.send_line("")?;
         ask(&guest.domain, "grants", "quarantined 0")?;
         assert_eq!(connection.get("/healthz")?.status, 200);
+        Ok(())
+    });
+}
+
+#[test]
+fn flood_of_log_lines_costs_no_traffic() {
+    run_test("flood_of_log_lines_costs_no_traffic", |bed| -> Outcome {
+        let echo = Guest::create(bed, &config("echo", "echo", "")?.memory_mib(SMALL_MIB))?;
+        let line = format!("app.do=chatter app.peer={}:7 app.bytes=262144", echo.address);
+        let probe = bed.create(&config("probe", "chatter", &line)?.memory_mib(SMALL_MIB))?;
+        // Every byte comes back, while more is logged than the console can take.
+        verdict(&probe)?;
+        let lost = probe.console().lines().filter(|line| line.contains(" lines lost]")).count();
+        assert!(lost > 0, "nothing was lost of what nobody could read in time: no flood");
         Ok(())
     });
 }

@@ -1,9 +1,10 @@
 //! What tools find in the guest's directory, and that it keeps being so.
 
-use crate::{SMALL_MIB, node, xl};
-use bed::run_test;
+use crate::{SLOWLY, SMALL_MIB, node, xl};
+use bed::{Bed, run_test};
 use domu_tests::guest::{Guest, config};
-use domu_tests::{Outcome, SOON};
+use domu_tests::{BOOT, Outcome, SOON};
+use std::collections::BTreeMap;
 
 #[test]
 fn tools_see_addresses_system_and_memory() {
@@ -33,28 +34,81 @@ fn tools_see_addresses_system_and_memory() {
         let (total, free) = (kib("data/meminfo_total")?, kib("data/meminfo_free")?);
         assert!((15 << 10..=16 << 10).contains(&total) && free > 0 && free < total, "{free} of {total} KiB");
         node(bed, id, "data/updated", |value| value == "1", SOON)?;
-        for feature in ["poweroff", "reboot"] {
+        for feature in ["poweroff", "reboot", "suspend"] {
             node(bed, id, &format!("control/feature-{feature}"), |value| value == "1", SOON)?;
         }
-
-        // An address that goes is not shown any longer; the guest takes no watch for this.
-        let watches = "xenstore-ls -f /local/domain | wc -l";
-        let before = bed.dom0(watches)?.stdout;
-        for _ in 0..3 {
-            bed.xenstore_write(&format!("/local/domain/{id}/control/sysrq"), "s")?;
-            node(bed, id, "control/sysrq", str::is_empty, SOON)?;
+        // Nothing is claimed that is not so.
+        for feature in ["balloon", "s3", "laptop-slate-mode"] {
+            let value = bed.xenstore_read(&format!("/local/domain/{id}/control/feature-{feature}"));
+            assert!(value.as_deref().unwrap_or_default() != "1", "{feature}: {value:?}");
         }
-        guest.domain.wait_for_next("control/sysrq: s", SOON)?;
-        let status = guest.domain.wait_for_next(", watches ", SOON)?;
-        assert_eq!(bed.dom0(watches)?.stdout, before, "no node more");
-        xl(bed, &format!("sysrq {id} x"))?;
-        guest.domain.wait_for("sysrq: s prints the status", SOON)?;
-        xl(bed, &format!("sysrq {id} s"))?;
-        let later = guest.domain.wait_for_next(", watches ", SOON)?;
-        let count = |line: &str| {
-            line.split(", watches ").nth(1).and_then(|rest| rest.split(',').next()).map(str::to_owned)
+
+        // An address that changes is shown, and no other any more: another card, to which DHCP gives another lease.
+        xl(bed, "network-detach seen 0")?;
+        guest.domain.wait_for_next("is closing", SOON)?;
+        xl(bed, "network-attach seen bridge=xenbr0 mac=00:16:3e:00:00:99")?;
+        node(bed, id, "attr/vif/0/mac/0", |value| value == "00:16:3e:00:00:99", BOOT)?;
+        let next = node(bed, id, "attr/vif/0/ipv4/0", |value| value != address, BOOT)?;
+        guest.domain.wait_for(format!("DHCP lease {next}/24"), SOON)?;
+        assert_eq!(bed.dom0(&format!("xenstore-list /local/domain/{id}/attr/vif/0/ipv4"))?.stdout, "0\n");
+        Ok(())
+    });
+}
+
+/// What xenstored counts for a domain: nodes, watches, transactions, requests under way, bytes.
+fn quota(bed: &Bed, domid: u32) -> Outcome<BTreeMap<String, u64>> {
+    let output = bed.dom0(&format!("xenstore-control quota {domid}"))?;
+    let counts: BTreeMap<String, u64> = output
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter_map(|(name, count)| Some((name.trim().to_owned(), count.trim().parse().ok()?)))
+        .collect();
+    if counts.contains_key("nodes") { Ok(counts) } else { Err(format!("no quota: {output:?}").into()) }
+}
+
+/// More than a day brings to a guest that its operator and its tools do not leave alone. Xen's default quota is 1,000
+/// nodes and 128 watches for a domain.
+#[test]
+fn a_day_s_events_leave_nothing_behind_in_xenstore() {
+    run_test("a_day_s_events_leave_nothing_behind_in_xenstore", |bed| -> Outcome {
+        let guest = Guest::create(bed, &config("web", "asked", "")?.memory_mib(SMALL_MIB))?;
+        let id = guest.domain.domid();
+        let home = format!("/local/domain/{id}");
+        node(bed, id, "data/updated", |value| value == "1", SOON)?;
+        let round = |times: u32, attach: bool| -> Outcome {
+            let script = format!(
+                "for i in $(seq {times}); do
+                     xenstore-write {home}/control/sysrq s
+                     xenstore-write {home}/control/shutdown dance
+                     xenstore-write {home}/memory/target $((16000 + i))
+                     while [ -n \"$(xenstore-read {home}/control/shutdown)\" ]; do sleep 0.05; done
+                 done"
+            );
+            let output = bed.dom0_within(&script, SLOWLY)?;
+            assert!(output.success(), "{output:?}");
+            if attach {
+                xl(bed, "network-detach asked 0")?;
+                guest.domain.wait_for_next("is closing", SOON)?;
+                xl(bed, "network-attach asked bridge=xenbr0 mac=00:16:3e:00:00:98")?;
+                guest.domain.wait_for_next("vif/0: connected", BOOT)?;
+            }
+            // Everything has been looked at when this is answered.
+            xl(bed, "sysrq asked h")?;
+            guest.domain.wait_for_next("s prints the status", SOON)?;
+            Ok(())
         };
-        assert!(count(&status).is_some() && count(&status) == count(&later), "{status} / {later}");
+        // Once, so that what is there only from then on is there.
+        round(1, true)?;
+        let before = quota(bed, id)?;
+        round(30, false)?;
+        round(1, true)?;
+        let after = quota(bed, id)?;
+        for what in ["nodes", "watches", "transactions", "outstanding"] {
+            assert_eq!(after.get(what), before.get(what), "{what}: {before:?}, then {after:?}");
+        }
+        assert!(before.get("watches").is_some_and(|watches| *watches < 16), "{before:?}");
+        assert!(before.get("nodes").is_some_and(|nodes| *nodes < 200), "{before:?}");
         Ok(())
     });
 }

@@ -28,8 +28,10 @@ mod touch;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::task::Poll;
 use kernel::System;
 use kernel::xen::hypervisor::ShutdownReason;
@@ -93,14 +95,21 @@ async fn console(system: &System) -> Result<(), String> {
 
 /// Talks to an echo service while a task logs as fast as it gets turns.
 async fn chatter(system: &System) -> Result<(), String> {
-    system.spawn(async {
+    let stop = Rc::new(Cell::new(false));
+    let stopped = Rc::clone(&stop);
+    system.spawn(async move {
         for line in 0_u64.. {
+            if stopped.get() {
+                return;
+            }
             kernel::log::info!("chatter {line}: a line that nobody asked for");
             // To the end of the queue, behind everything else that wants a turn.
             yield_now().await;
         }
     });
-    talk::talk(system).await
+    let outcome = talk::talk(system).await;
+    stop.set(true);
+    outcome
 }
 
 /// Lets every other task run once.
