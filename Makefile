@@ -24,7 +24,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
     -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
     -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self fuzz check fmt lint doc rules bench bench-xen bench-boot clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz check fmt lint doc rules bench bench-xen bench-boot clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -102,6 +102,11 @@ test-life-long: guests push ## save and restore fifty times, pause for a minute,
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
 
+test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen through a TAP device (its own command; needs root)
+	@./setup.sh clients
+	@$(SAY) 'clients that nobody here wrote'
+	@$(CARGO) test --profile host -p client-tests -- --test-threads=1 --nocapture
+
 fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
 	@$(SAY) 'building the fuzz targets'
 	@cd tests/fuzz && $(CARGO) run --quiet -p seeds -- corpus
@@ -121,7 +126,7 @@ fmt: setup
 lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
-	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests --lib --tests -- -D warnings
+	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests --lib --tests -- -D warnings
 	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins -- -D warnings
 
 doc: setup

@@ -19,6 +19,18 @@ need 'test -e /usr/include/xen/xen.h' libxen-dev
 need 'command -v grub-mkimage' grub-common
 need 'test -d /usr/lib/grub/i386-xen_pvh' grub-xen-bin
 
+# For `make test-clients`.
+if [ "${1:-}" = clients ]; then
+    need 'command -v ip' iproute2
+    need 'command -v iperf3' iperf3
+    need 'command -v iperf' iperf
+    need 'command -v nmap' nmap
+    need 'command -v wrk' wrk
+    need 'command -v curl' curl
+    need 'command -v ping' iputils-ping
+    need 'python3 -c "import scapy"' python3-scapy
+fi
+
 if [ -n "$missing" ]; then
     echo "== setup: installing$missing"
     root=""
