@@ -28,7 +28,7 @@ if [ "${1:-}" = clients ]; then
     need 'command -v wrk' wrk
     need 'command -v curl' curl
     need 'command -v ping' iputils-ping
-    need 'python3 -c "import scapy"' python3-scapy
+    need '/usr/bin/python3 -c "import scapy"' python3-scapy
 fi
 
 if [ -n "$missing" ]; then

@@ -124,19 +124,18 @@ impl TxQueue {
 
     /// Writes one request, whose place in the ring was seen to.
     fn write_part(&mut self, request: &mut NetifTxRequest, page: usize, first: bool) {
-        let (Some(id), Some(strip), Ok(number)) =
+        let (Some(id), Some(strip), Ok(place)) =
             (self.slots.claim(), self.strip.as_mut(), u8::try_from(page))
         else {
             return;
         };
         request.id = u16::from(id);
-        match self.ring.write_request(request) {
-            Some(index) => {
-                strip.take(page);
-                self.slots.put(id, Sent { page: Busy::Strip(number), index, first });
-            }
-            None => self.slots.unclaim(id),
+        if self.ring.write_request(request).is_none() {
+            return self.slots.unclaim(id);
         }
+        strip.take(page);
+        self.slots.put(id, Sent { page: Busy::Strip(place), number: self.written, first });
+        self.written = self.written.wrapping_add(1);
     }
 
     fn write_extra(&mut self, extra: NetifExtra) {

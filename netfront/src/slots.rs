@@ -6,8 +6,9 @@
 //! ```
 //!
 //! An id from a response is a number to look up here, nothing else. Rings have 256 slots, so an id that fits a byte is
-//! in range, and one that does not is refused before it gets here. Queued and in flight differ by one number: the
-//! request index up to which the backend was shown requests; so a push costs nothing per slot.
+//! in range, and one that does not is refused before it gets here. Queued and in flight differ by one number: how many
+//! requests the backend was shown; so a push costs nothing per slot. Requests are counted by 64 bits, not by the ring's
+//! index: one that a slow receiver holds may be answered after any number of later ones.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -80,8 +81,8 @@ pub enum Busy {
 pub struct Sent {
     /// Its page.
     pub page: Busy,
-    /// Its index in the ring.
-    pub index: u32,
+    /// How many requests were written before it.
+    pub number: u64,
     /// Whether it is the first of its frame.
     pub first: bool,
 }
@@ -129,12 +130,12 @@ impl TxSlots {
         }
     }
 
-    /// Answered: the page of a request that the backend was shown, that is, with an index before `pushed`. `None` if
+    /// Answered: the page of a request that the backend was shown, that is, one of the first `pushed`. `None` if
     /// there is no such request; nothing changes then.
     #[inline]
-    pub fn take(&mut self, id: u8, pushed: u32) -> Option<Busy> {
+    pub fn take(&mut self, id: u8, pushed: u64) -> Option<Busy> {
         let entry = self.sent.get_mut(usize::from(id))?;
-        let sent = entry.take_if(|sent| is_before(sent.index, pushed))?;
+        let sent = entry.take_if(|sent| sent.number < pushed)?;
         self.idle.push(id);
         Some(sent.page)
     }
@@ -153,27 +154,9 @@ impl TxSlots {
     }
 }
 
-/// Whether ring index `index` comes before `end`. Indexes run freely, and are never further apart than the ring is long.
-#[inline]
-#[must_use]
-pub const fn is_before(index: u32, end: u32) -> bool {
-    end.wrapping_sub(index).wrapping_sub(1) < NETIF_TX_RING_SIZE
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn order_of_indexes_holds_across_the_wrap() {
-        for end in [0_u32, 1, 255, 256, u32::MAX - 3, u32::MAX] {
-            assert!(!is_before(end, end));
-            assert!(is_before(end.wrapping_sub(1), end));
-            assert!(is_before(end.wrapping_sub(256), end));
-            assert!(!is_before(end.wrapping_add(1), end));
-            assert!(!is_before(end.wrapping_add(255), end));
-        }
-    }
 
     #[test]
     fn a_slot_is_the_low_byte_of_an_index() {

@@ -19,7 +19,7 @@ use crate::offload::{self, Version};
 use crate::polite::check_tx_chain;
 use crate::pool::{Mismatch, Pool, PoolCounts};
 use crate::rx::{RxPage, add};
-use crate::slots::{Busy, Sent, TxSlots, is_before};
+use crate::slots::{Busy, Sent, TxSlots};
 use crate::stats::TxStats;
 use crate::strip::{LONGEST, Strip};
 use alloc::vec;
@@ -51,8 +51,9 @@ pub struct TxQueue {
     reserve: u32,
     /// Extras in the ring, whose responses say nothing.
     pub(crate) extras: u32,
-    /// The ring index up to which the backend was shown requests.
-    pushed: u32,
+    /// Requests with an id that were written, and of those the ones that the backend was shown.
+    pub(crate) written: u64,
+    pushed: u64,
     pub(crate) stats: TxStats,
     pub(crate) tally: Tally,
 }
@@ -66,7 +67,6 @@ impl TxQueue {
         features: Feature,
         max_frame: usize,
     ) -> Self {
-        let pushed = ring.rsp_cons();
         // The longest frame, and a descriptor.
         let longest = u32::try_from(LONGEST).unwrap_or(u32::MAX).saturating_add(1);
         Self {
@@ -78,7 +78,8 @@ impl TxQueue {
             features,
             max_frame,
             extras: 0,
-            pushed,
+            written: 0,
+            pushed: 0,
             stats: TxStats::default(),
             tally: Tally::default(),
         }
@@ -200,13 +201,14 @@ impl TxQueue {
             NetifTxRequest { gref: page.gref().0, offset: 0, flags: flags.bits(), id: u16::from(id), size };
         let polite = check_tx_chain(&[request], &[]);
         debug_assert!(polite.is_ok() || len < usize::from(ETHERNET_HEADER), "{polite:?}");
-        let index = if polite.is_ok() { self.ring.write_request(&request) } else { None };
-        let Some(index) = index else {
+        let written = if polite.is_ok() { self.ring.write_request(&request) } else { None };
+        if written.is_none() {
             self.stats.refused = self.stats.refused.wrapping_add(1);
             self.slots.unclaim(id);
             return self.pool.put(page);
-        };
-        self.slots.put(id, Sent { page: Busy::Page(page), index, first: true });
+        }
+        self.slots.put(id, Sent { page: Busy::Page(page), number: self.written, first: true });
+        self.written = self.written.wrapping_add(1);
         self.note_sent(len, flags);
     }
 
@@ -233,7 +235,7 @@ impl TxQueue {
         if !self.ring.has_unpushed() {
             return false;
         }
-        self.pushed = self.ring.rsp_cons().wrapping_add(self.ring.outstanding());
+        self.pushed = self.written;
         self.ring.push_requests_and_check_notify()
     }
 
@@ -276,7 +278,7 @@ impl TxQueue {
     pub(crate) fn close(mut self) -> (RxPage, Pool<ReadOnly>, Option<Strip>, TxStats) {
         let all: Vec<Sent> = self.slots.drain().collect();
         for sent in all {
-            let lost = if is_before(sent.index, self.pushed) {
+            let lost = if sent.number < self.pushed {
                 &mut self.stats.lost_in_flight
             } else {
                 &mut self.stats.lost_queued

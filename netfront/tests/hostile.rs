@@ -238,6 +238,29 @@ fn h14_two_tx_ids_swapped_is_allowed() {
     assert_eq!(rig.device.stats().tx_pool.in_ring, 0);
 }
 
+/// As netback does with a frame that a slow receiver keeps mapped.
+#[test]
+fn h14_a_request_that_is_answered_a_thousand_requests_later_is_allowed() {
+    let mut rig = rig();
+    rig.netback.faults(|faults| faults.hold_tx = true);
+    assert!(rig.send(&frame(60, 0)));
+    for number in 1..=1000 {
+        assert!(rig.send(&frame(60, number)), "{number}: {:?}", rig.device.broken());
+        rig.round();
+        let ring = rig.netback.ring(Side::Tx);
+        ring.put(NetifTxResponse { id: 1, status: 0 }.as_bytes());
+        ring.push();
+        rig.round();
+        rig.check();
+    }
+    let ring = rig.netback.ring(Side::Tx);
+    ring.put(NetifTxResponse { id: 0, status: 0 }.as_bytes());
+    ring.push();
+    rig.rounds(2);
+    assert_eq!(rig.device.broken(), None);
+    assert_eq!(rig.device.stats().tx_pool.in_ring, 0);
+}
+
 #[test]
 fn h15_h16_an_rx_id_that_is_not_the_slot_s() {
     for id in [1, 255, 256, 0xffff] {

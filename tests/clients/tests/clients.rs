@@ -133,7 +133,7 @@ const CHECKS: &[(&str, Check)] = &[
              sendp(frames, iface=dev)\n\
              print('sent', len(frames))\n"
         );
-        let said = host.run(170, &format!("python3 - <<'PY'\n{script}PY"))?;
+        let said = host.run(170, &format!("/usr/bin/python3 - <<'PY'\n{script}PY"))?;
         expect(&said, "sent 1500")?;
         // It still answers, and nothing that it holds has grown for good.
         expect(&host.run(60, &format!("curl -fsS --max-time 30 http://{WEB}/healthz"))?, "")?;
