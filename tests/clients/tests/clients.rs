@@ -97,7 +97,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("iperf3 is told what there is not", |_, host| {
         let said = host.run(60, &format!("iperf3 -c {IPERF} -J --bidir -n 1M; true"))?;
         expect(&said, "\"error\":")?;
-        iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -n 1M"))?)
+        iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -n 4M"))?)
     }),
     ("iperf, TCP", |_, host| {
         let said = host.run(60, &format!("iperf -c {IPERF} -n 4M -f k"))?;
