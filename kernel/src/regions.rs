@@ -27,6 +27,7 @@ pub struct Region {
 impl Region {
     /// Its length in bytes.
     #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "bytes, not elements")]
     pub const fn len(self) -> u64 {
         self.end.saturating_sub(self.start)
     }

@@ -102,18 +102,23 @@ fn boot(to: &str, config: &str, seconds: usize) -> Result<(usize, Duration)> {
     let begun = Instant::now();
     let mut xl = Command::new("xl").args(["create", "-q", config]).stdin(Stdio::null()).spawn()?;
     let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+    let mut last = String::from("no connection");
     while begun.elapsed() < limit {
         let quick = begun.elapsed() < Duration::from_millis(500);
         let patience = Duration::from_millis(if quick { 2 } else { 20 });
         if let Ok(stream) = TcpStream::connect_timeout(&to, patience) {
-            page(stream)?;
-            let time = begun.elapsed();
-            xl.wait()?;
-            return Ok((1, time));
+            match page(stream) {
+                Ok(()) => {
+                    let time = begun.elapsed();
+                    xl.wait()?;
+                    return Ok((1, time));
+                }
+                Err(error) => last = error.to_string(),
+            }
         }
     }
     xl.wait()?;
-    Err(Error::new(ErrorKind::TimedOut, format!("no page within {seconds} s")))
+    Err(Error::new(ErrorKind::TimedOut, format!("no page within {seconds} s: {last}")))
 }
 
 /// Fetches `/`, which must be there.
@@ -125,5 +130,6 @@ fn page(mut stream: TcpStream) -> Result<()> {
     if answer.starts_with(b"HTTP/1.1 200 ") {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidData, "another answer than 200"))
+    let begin = String::from_utf8_lossy(answer.get(..answer.len().min(80)).unwrap_or_default()).into_owned();
+    Err(Error::new(ErrorKind::InvalidData, format!("another answer than 200: {begin:?}")))
 }

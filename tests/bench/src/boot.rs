@@ -116,8 +116,7 @@ impl Candidate {
         patience: u32,
     ) -> Outcome<Self> {
         // The card's address is known from the start, so that the first packet does not wait for ARP's second try.
-        let neighbour = format!("ip neigh replace {address} lladdr {mac} dev xenbr0 nud permanent");
-        guests::run(bed, &neighbour)?;
+        guests::run(bed, &format!("arp -i xenbr0 -s {address} {mac}"))?;
         let config = config.vif([format!("bridge=xenbr0,mac={mac}").as_str()]).on_crash("destroy");
         Ok(Self { side, config, address, patience })
     }
