@@ -28,6 +28,16 @@ impl<M: Machine> NetDevice<M> {
         self.has_surplus().then_some(self.upkeep)
     }
 
+    /// Gives every free page of the pools back to the guest's memory; how many went. Pools grow again when they need to.
+    pub fn trim(&mut self) -> usize {
+        let mut gone = 0_usize;
+        for queue in &mut self.queues {
+            gone = gone.saturating_add(queue.rx.pool.shrink(&self.xen, usize::MAX));
+            gone = gone.saturating_add(queue.tx.pool.shrink(&self.xen, usize::MAX));
+        }
+        gone
+    }
+
     /// Checks that every page is somewhere. A page that is not is a defect of ours: counted, and said once.
     fn audit(&mut self) {
         let Err(mismatch) = self.accounting() else { return };

@@ -25,11 +25,21 @@ impl Sim {
     pub fn xen(&self) -> Rc<Xen<Guest>> {
         boot(self.guest())
     }
+
+    /// The same, with so many frames of the grant table instead of four.
+    #[must_use]
+    pub fn xen_with_grant_frames(&self, nr_frames: u32) -> Rc<Xen<Guest>> {
+        boot_with(self.guest(), nr_frames)
+    }
 }
 
 /// Boots a guest; see [`Sim::xen`].
 #[must_use]
 pub fn boot(guest: Guest) -> Rc<Xen<Guest>> {
+    boot_with(guest, NR_GRANT_FRAMES)
+}
+
+fn boot_with(guest: Guest, nr_grant_frames: u32) -> Rc<Xen<Guest>> {
     let (gfn, shared) = guest.domain().memory.take_frames(1).expect("memory for the shared info page");
     map_shared_info(&guest, gfn).expect("the shared info page");
     // The guest has one vCPU: its vcpu_info is the first in the page.
@@ -37,7 +47,7 @@ pub fn boot(guest: Guest) -> Rc<Xen<Guest>> {
     assert_eq!(shared_info::VCPU_INFO, 0, "vcpu_info begins the page");
     let events = EventChannels::new(shared, vcpu_info);
     let max = guest.grant_table_size().expect("a grant table").max_nr_frames;
-    let grants = set_up_grant_table(&guest, NR_GRANT_FRAMES.min(max)).expect("memory for the grant table");
+    let grants = set_up_grant_table(&guest, nr_grant_frames.min(max)).expect("memory for the grant table");
     let port = guest.hvm_get_param(HvmParam::StoreEvtchn).expect("a xenstore port");
     let port = EvtchnPort(u32::try_from(port).expect("a port"));
     events.listen(port);

@@ -1,0 +1,80 @@
+//! What is counted: policies, sizes, numbers of pages, thresholds.
+
+use crate::rig::Rig;
+use netfront::{Clearing, Config};
+use xen_sim::VifConfig;
+
+/// Frames in a turn, but where it says otherwise.
+const BATCH: usize = 64;
+const TURNS: usize = 16;
+pub(crate) const SIZES: [usize; 3] = [64, 256, 1500];
+pub(crate) const POOLS: [usize; 5] = [64, 256, 1024, 4096, 16_384];
+/// Sizes of the curve of copying and lending.
+pub(crate) const CURVE: [usize; 11] = [14, 32, 60, 64, 96, 128, 192, 256, 512, 1024, 1500];
+
+/// How pages are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Trusted,
+    Untrusted,
+    NoClearing,
+    GrantPerPacket,
+}
+
+pub(crate) const POLICIES: [(Policy, &str); 4] = [
+    (Policy::Trusted, "trusted"),
+    (Policy::Untrusted, "untrusted"),
+    (Policy::NoClearing, "no_clearing"),
+    (Policy::GrantPerPacket, "grant_per_packet"),
+];
+
+impl Policy {
+    fn rig(self, config: Config) -> Rig {
+        let trusted = if self == Self::Untrusted { "0" } else { "1" };
+        let clearing = if self == Self::NoClearing { Clearing::Off } else { config.clearing };
+        let vif = VifConfig::default().trusted(Some(trusted));
+        Rig::new(vif, Config { clearing, ..config }, self == Self::GrantPerPacket)
+    }
+}
+
+/// Ends a case: callgrind writes what was collected (`--dump-after`).
+#[inline(never)]
+fn dump_here() {
+    std::hint::black_box(());
+}
+
+/// Runs a case: once to warm up, and once to count.
+fn case(name: &str, mut rig: Rig, work: impl Fn(&mut Rig)) {
+    work(&mut rig);
+    rig.warm();
+    dump_here();
+    work(&mut rig);
+    dump_here();
+    println!("{name}\t{}\t{}", rig.packets, rig.allocations);
+}
+
+/// Runs every case, in an order that the dumps' numbers follow.
+pub(crate) fn run() {
+    for (policy, name) in POLICIES {
+        for size in SIZES {
+            let rig = || policy.rig(Config::default());
+            case(&format!("rx_{name}_{size}"), rig(), |rig| rig.receive(size, TURNS, BATCH));
+            case(&format!("tx_{name}_{size}"), rig(), |rig| rig.send(size, TURNS, BATCH));
+        }
+    }
+    for pages in POOLS {
+        let config = Config { pool_rx: pages, pool_rx_max: pages.max(320), ..Config::default() };
+        case(&format!("rx_pool_{pages}"), Policy::Trusted.rig(config), |rig| rig.receive(1500, TURNS, 32));
+        let config = Config { pool_tx: pages, pool_tx_max: pages.max(320), ..Config::default() };
+        case(&format!("tx_pool_{pages}"), Policy::Trusted.rig(config), |rig| rig.send(1500, TURNS, 32));
+    }
+    for size in CURVE {
+        for (kind, threshold) in [("copied", 4096), ("lent", 0)] {
+            let rig = Policy::Trusted.rig(Config { threshold, ..Config::default() });
+            case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
+        }
+    }
+    case("rx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.receive(1500, 200, 1));
+    case("tx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.send(1500, 200, 1));
+    case("idle_event_turn", Policy::Trusted.rig(Config::default()), |rig| rig.idle(200));
+}

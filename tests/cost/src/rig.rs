@@ -1,0 +1,146 @@
+//! A vif on the simulated Xen, connected, and turns of which the driver's part is counted.
+
+use crate::allocations;
+use crate::machine::{Host, boot};
+use netfront::{Config, NetDevice, Nic as _};
+use smoltcp::phy::{Device as _, RxToken as _, TxToken as _};
+use smoltcp::time::Instant;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use xen::{Clock as _, Xen};
+use xen_sim::{Netback, Sim, VifConfig};
+
+/// Where callgrind collects: see its `--toggle-collect`.
+#[inline(never)]
+pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> T {
+    std::hint::black_box(work())
+}
+
+/// What a case needs.
+pub(crate) struct Rig {
+    life: Pin<Box<dyn Future<Output = ()>>>,
+    pub(crate) device: NetDevice<Host>,
+    netback: Netback,
+    xen: Rc<Xen<Host>>,
+    sim: Sim,
+    /// The pools are trimmed in each turn.
+    per_packet: bool,
+    pub(crate) packets: u64,
+    pub(crate) allocations: u64,
+}
+
+impl Rig {
+    pub(crate) fn new(vif: VifConfig, config: Config, per_packet: bool) -> Self {
+        let pages = config.pool_rx_max + config.pool_tx_max + 600;
+        let sim = Sim::builder().memory_pages(pages + 200).max_grant_frames(80).build();
+        let netback = sim.add_vif(VifConfig { poison: false, ..vif });
+        let xen = boot(&sim, pages);
+        let (device, life) = finish(&xen, &sim, netfront::open(Rc::clone(&xen), 0, config)).expect("a vif");
+        let clock = Rc::clone(&xen);
+        let life = Box::pin(life.run(move |ns| {
+            let clock = Rc::clone(&clock);
+            async move {
+                let end = clock.machine.now().after(ns);
+                poll_fn(|_| if clock.machine.now() >= end { Poll::Ready(()) } else { Poll::Pending }).await;
+            }
+        }));
+        let mut rig = Self { life, device, netback, xen, sim, per_packet, packets: 0, allocations: 0 };
+        for _ in 0..200 {
+            rig.turn(|_| ());
+            rig.sim.run();
+        }
+        assert!(rig.device.link_up(), "{}", rig.sim.dump());
+        (rig.packets, rig.allocations) = (0, 0);
+        rig
+    }
+
+    /// One turn; the driver's part is counted.
+    fn turn<T>(&mut self, work: impl FnOnce(&mut NetDevice<Host>) -> T) -> T {
+        self.xen.events.dispatch();
+        self.xen.store.pump(&self.xen.machine);
+        let before = allocations::count();
+        let (device, per_packet) = (&mut self.device, self.per_packet);
+        let result = counted(|| {
+            device.reap();
+            let result = work(device);
+            if per_packet {
+                device.trim();
+            }
+            device.flush();
+            device.final_check();
+            result
+        });
+        self.allocations += allocations::count() - before;
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(self.life.as_mut().poll(&mut context).is_pending());
+        self.xen.store.pump(&self.xen.machine);
+        result
+    }
+
+    /// Receives frames of `len` bytes: so many turns with so many frames each.
+    pub(crate) fn receive(&mut self, len: usize, turns: usize, batch: usize) {
+        let mut frame = vec![0x5a; len];
+        frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+        for _ in 0..turns {
+            (0..batch).for_each(|_| self.netback.send(frame.clone()));
+            self.sim.run();
+            let seen = self.turn(|device| {
+                let mut seen = 0;
+                while let Some((rx, tx)) = device.receive(Instant::ZERO) {
+                    drop(tx);
+                    seen += rx.consume(|frame| usize::from(frame.len() == len));
+                }
+                seen
+            });
+            assert_eq!(seen, batch);
+            self.packets += batch as u64;
+            self.sim.run();
+        }
+    }
+
+    /// Sends frames; what the stack would write into them is not the driver's, and is left out.
+    pub(crate) fn send(&mut self, len: usize, turns: usize, batch: usize) {
+        for _ in 0..turns {
+            self.turn(|device| {
+                for _ in 0..batch {
+                    let token = device.transmit(Instant::ZERO).expect("a slot");
+                    token.consume(len, |frame| frame[12] = 0x88);
+                }
+            });
+            self.packets += batch as u64;
+            self.sim.run();
+            while self.netback.recv().is_some() {}
+        }
+    }
+
+    /// Turns that an event began and that find nothing.
+    pub(crate) fn idle(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.netback.notify_guest();
+            self.turn(|_| ());
+            self.packets += 1;
+        }
+    }
+
+    /// Forgets what was counted so far.
+    pub(crate) fn warm(&mut self) {
+        (self.packets, self.allocations) = (0, 0);
+    }
+}
+
+/// Runs a future that waits for xenstore alone.
+fn finish<T>(xen: &Xen<Host>, sim: &Sim, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10_000 {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+            return result;
+        }
+        xen.events.dispatch();
+        xen.store.pump(&xen.machine);
+        sim.run();
+    }
+    panic!("xenstore does not answer:\n{}", sim.dump());
+}
