@@ -24,7 +24,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
     -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
     -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz check fmt lint doc rules bench bench-xen bench-boot clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -137,7 +137,21 @@ rules: setup
 	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'
 	@$(CARGO) run --quiet -p rules
 
-bench: bench-xen ## count instructions and hypercalls, ours beside Linux's (its own command, never a test)
+sanitize: setup ## the hostile cases under AddressSanitizer, and those of rings and pages under Miri; needs a nightly compiler (its own command)
+	@$(SAY) 'under AddressSanitizer: xen, netfront, the whole guest'
+	@RUSTFLAGS='-Zsanitizer=address' CARGO_TARGET_DIR=$(TARGET_DIR)/asan $(CARGO) +nightly test --quiet \
+	    --target x86_64-unknown-linux-gnu -p xen -p netfront -p host-tests --lib --tests
+	@$(SAY) 'under Miri: shared memory, pages, rings, grants, the pool'
+	@MIRIFLAGS='-Zmiri-disable-weak-memory-emulation -Zmiri-disable-isolation' CARGO_TARGET_DIR=$(TARGET_DIR)/miri \
+	    $(CARGO) +nightly miri test --quiet -p xen -p netfront --lib --test pool
+
+bench-host: setup ## count instructions a packet in the frontend with callgrind: build/bench/host.tsv (its own command)
+	@./setup.sh valgrind
+	@$(SAY) 'counting on the host'
+	@$(CARGO) build --quiet --release -p cost
+	@$(TARGET_DIR)/release/cost build/bench
+
+bench: bench-host bench-xen ## count instructions and hypercalls, ours beside Linux's (its own command, never a test)
 
 bench-xen: image ## the same on real Xen: build/bench/xen.tsv, xen.html; BENCH='--only http' and other options
 	@$(SAY) 'counting on real Xen; each figure comes as soon as it is known'

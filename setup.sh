@@ -31,6 +31,9 @@ if [ "${1:-}" = clients ]; then
     need '/usr/bin/python3 -c "import scapy"' python3-scapy
 fi
 
+# Named by a command that alone needs them.
+for package in "$@"; do need "command -v $package" "$package"; done
+
 if [ -n "$missing" ]; then
     echo "== setup: installing$missing"
     root=""

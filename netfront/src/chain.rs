@@ -13,7 +13,8 @@ use crate::config::Clearing;
 use crate::feature::Feature;
 use crate::judge::{LONGEST_FRAME, MAX_SLOTS, Refusal, extent};
 use crate::misbehaviour::Misbehaviour;
-use crate::rx::{Current, RxPage, RxQueue, add};
+use crate::rx::{Current, Extent, RxPage, RxQueue, add};
+use crate::slots::slot_of;
 use xen::TrustedBackend;
 use xen::abi::io_netif::{NetRxFlags, NetifExtra, NetifExtraFlags, NetifGsoType, NetifRxResponse};
 
@@ -49,16 +50,18 @@ impl Sum {
 
 impl RxQueue {
     /// Takes in a frame of several slots, or with extras, whose first response is this one.
-    pub(crate) fn accept_chain(&mut self, first: &NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+    pub(crate) fn accept_chain(&mut self, first: &NetifRxResponse, slot: u8) -> Result<(), Refusal> {
         let flags = NetRxFlags::from_bits_retain(first.flags);
         let mut sum = Sum::default();
-        self.collect(first, page, &mut sum);
+        if let Some(page) = self.slots.take(slot) {
+            self.collect(first, page, &mut sum);
+        }
         if flags.contains(NetRxFlags::EXTRA_INFO) {
             self.collect_extras(&mut sum);
         }
         let mut more = flags.contains(NetRxFlags::MORE_DATA);
         while more {
-            match self.take_response() {
+            match self.take_piece() {
                 Ok(Some((response, page))) => {
                     self.collect(&response, page, &mut sum);
                     more = NetRxFlags::from_bits_retain(response.flags).contains(NetRxFlags::MORE_DATA);
@@ -149,7 +152,12 @@ impl RxQueue {
         if self.chain.len() == 1
             && let Some(piece) = self.chain.pop()
         {
-            self.present(flags, piece);
+            // Into the slot that was answered last, an extra's: what is lent is always there.
+            let slot = slot_of(self.ring.rsp_cons().wrapping_sub(1));
+            let number = |value: usize| u16::try_from(value).unwrap_or_default();
+            let extent = Extent { slot, offset: number(piece.offset), len: number(piece.len) };
+            self.slots.put(slot, piece.page);
+            self.present(flags, extent);
         } else {
             self.note_checksum(flags);
             self.gather(sum.bytes);

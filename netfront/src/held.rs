@@ -13,7 +13,7 @@
 use crate::chain::Piece;
 use crate::config::Clearing;
 use crate::pool::{FEWEST, Pool};
-use crate::rx::{Current, RxQueue};
+use crate::rx::{Current, Extent, RxQueue};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -177,7 +177,7 @@ impl RxQueue {
     /// stays, if there is none, or holders have as many as they may, or the ring could not do without the page.
     pub fn hold(&mut self) -> Option<Packet> {
         let home = Rc::clone(&self.pool.home);
-        let rest = self.posted().saturating_add(self.pool.free());
+        let rest = self.slots.len().saturating_add(self.pool.free());
         let packet = match core::mem::take(&mut self.current) {
             Current::None => return None,
             current if home.packets() >= self.policy.held_max || rest < FEWEST => {
@@ -185,17 +185,11 @@ impl RxQueue {
                 self.stats.held_refused = self.stats.held_refused.wrapping_add(1);
                 return None;
             }
-            Current::Lent(piece) => {
-                let lease = self.policy.trusted.map(|trusted| Lease {
-                    trusted,
-                    granted_to: self.policy.backend,
-                    clear: self.policy.clearing == Clearing::All,
-                });
-                let Some(lease) = lease else {
-                    self.return_piece(piece, Clearing::All);
-                    return None;
-                };
-                home.lend(piece, lease)
+            Current::Lent(Extent { slot, offset, len }) => {
+                let (page, trusted) = (self.slots.take(slot)?, self.policy.trusted?);
+                let piece = Piece { page, offset: usize::from(offset), len: usize::from(len) };
+                let clear = self.policy.clearing == Clearing::All;
+                home.lend(piece, Lease { trusted, granted_to: self.policy.backend, clear })
             }
             Current::Copied { len } => home.copy(self.scratch.get(..len)?)?,
         };

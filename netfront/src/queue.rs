@@ -164,7 +164,7 @@ impl Queue {
     fn fill<M: Machine>(&mut self, xen: &Xen<M>) {
         self.rx.pool.collect(xen);
         while !self.rx.post() {
-            if !self.rx.pool.grow(xen) {
+            if !self.rx.pool.grow(xen) && !self.rx.unpark() {
                 self.rx.stats.starved = self.rx.stats.starved.wrapping_add(1);
                 return;
             }

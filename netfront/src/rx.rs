@@ -1,11 +1,11 @@
 //! Receiving: pages out as requests, frames in as responses.
 //!
 //! ```text
-//!   pool ──take──► Posted in the ring ──backend writes the frame──► response, copied out and checked
-//!    ▲                                                                   │
-//!    │                             < threshold, or backend not trusted:  ├─► bytes copied to scratch, cleared, page back
-//!    │                             >= threshold and trusted:             └─► lent in place ──token dropped──┐
-//!    └──────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//!   pool ──take──► slot ──request──► posted ──backend writes the frame──► response, copied out and checked
+//!                   ▲                                                        │
+//!                   │                 < threshold, or backend not trusted:   ├─► bytes copied to scratch, cleared
+//!                   │                 >= threshold and trusted:              └─► lent in place ──token dropped──┐
+//!                   └────────── the page is still in its slot, and goes out again from there ◄──────────────────┘
 //! ```
 //!
 //! A response is found by its ring position, as `io/netif.h` promises and as extras need; its id must agree. Whatever
@@ -48,14 +48,25 @@ pub(crate) enum Current {
         len: usize,
     },
     /// It lies in its page.
-    Lent(Piece),
+    Lent(Extent),
+}
+
+/// Where a frame lies, in the page of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// The slot, the last one that was answered.
+    pub(crate) slot: u8,
+    /// Where the frame begins in the page, in bytes.
+    pub(crate) offset: u16,
+    /// Bytes.
+    pub(crate) len: u16,
 }
 
 /// One queue's way in.
 #[derive(Debug)]
 pub struct RxQueue {
-    ring: RxRing,
-    slots: RxSlots,
+    pub(crate) ring: RxRing,
+    pub(crate) slots: RxSlots,
     pub(crate) pool: Pool<ReadWrite>,
     pub(crate) policy: RxPolicy,
     pub(crate) current: Current,
@@ -118,8 +129,8 @@ impl RxQueue {
         if !matches!(self.current, Current::None) {
             return Ok(true);
         }
-        while let Some((response, page)) = self.take_response()? {
-            match self.accept(response, page) {
+        while let Some((response, slot)) = self.take_response()? {
+            match self.accept(response, slot) {
                 Ok(()) => return Ok(true),
                 Err(refusal) => self.refuse(refusal)?,
             }
@@ -127,19 +138,23 @@ impl RxQueue {
         Ok(false)
     }
 
-    /// The next response and the page behind it. It is the caller's turn to see that the page comes back.
+    /// The next response and its slot, in which the page still is.
     #[inline]
-    pub(crate) fn take_response(&mut self) -> Result<Option<(NetifRxResponse, RxPage)>, Misbehaviour> {
+    pub(crate) fn take_response(&mut self) -> Result<Option<(NetifRxResponse, u8)>, Misbehaviour> {
         let slot = slot_of(self.ring.rsp_cons());
         let Some(response) = self.ring.take_response() else { return Ok(None) };
         if response.id != u16::from(slot) {
             // The page stays in its slot: nobody knows which one the backend is done with.
             return Err(Misbehaviour::RxId { expected: slot, found: response.id });
         }
-        match self.slots.take(slot) {
-            Some(page) => Ok(Some((response, page))),
-            None => Err(Misbehaviour::RxId { expected: slot, found: response.id }),
-        }
+        Ok(Some((response, slot)))
+    }
+
+    /// As [`RxQueue::take_response`], with the page, which is the caller's to see to.
+    pub(crate) fn take_piece(&mut self) -> Result<Option<(NetifRxResponse, RxPage)>, Misbehaviour> {
+        let Some((response, slot)) = self.take_response()? else { return Ok(None) };
+        let page = self.slots.take(slot).ok_or(Misbehaviour::RxId { expected: slot, found: response.id })?;
+        Ok(Some((response, page)))
     }
 
     /// The next slot when it holds an extra, whose bytes are in place of the id: only the position tells its page,
@@ -155,38 +170,42 @@ impl RxQueue {
 
     /// Takes in a frame whose first response is this one: lent, or copied, or refused with all its pages back.
     #[inline]
-    fn accept(&mut self, response: NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+    fn accept(&mut self, response: NetifRxResponse, slot: u8) -> Result<(), Refusal> {
         // A negative status is a length that no page holds.
-        let (offset, len) = (usize::from(response.offset), usize::from(response.status.cast_unsigned()));
+        let (offset, len) = (response.offset, response.status.cast_unsigned());
         let flags = NetRxFlags::from_bits_retain(response.flags);
+        // All at once: each is true of nearly every frame, and none is worth a branch of its own.
         let usual = !flags.intersects(self.unusual)
-            && len >= usize::from(ETHERNET_HEADER)
-            && len <= self.policy.max_frame
-            && offset.saturating_add(len) <= PAGE_SIZE;
+            & (ETHERNET_HEADER <= len)
+            & (usize::from(len) <= self.policy.max_frame)
+            & (usize::from(offset).wrapping_add(usize::from(len)) <= PAGE_SIZE);
         if usual {
-            self.present(flags, Piece { page, offset, len });
+            self.present(flags, Extent { slot, offset, len });
             return Ok(());
         }
-        self.accept_unusual(&response, page)
+        self.accept_unusual(&response, slot)
     }
 
     /// As [`RxQueue::accept`], for what is not one good slot by itself.
     #[cold]
-    fn accept_unusual(&mut self, response: &NetifRxResponse, page: RxPage) -> Result<(), Refusal> {
+    fn accept_unusual(&mut self, response: &NetifRxResponse, slot: u8) -> Result<(), Refusal> {
         let flags = NetRxFlags::from_bits_retain(response.flags);
         if flags.intersects(NetRxFlags::MORE_DATA | NetRxFlags::EXTRA_INFO) {
-            return self.accept_chain(response, page);
+            return self.accept_chain(response, slot);
         }
         let longest = self.policy.max_frame;
         let extent = extent(response)
             .and_then(|extent| self.policy.check_frame(flags, extent.1, longest).map(|()| extent));
         match extent {
-            Ok((offset, len)) => {
-                self.present(flags, Piece { page, offset, len });
+            Ok(_) => {
+                let (offset, len) = (response.offset, response.status.cast_unsigned());
+                self.present(flags, Extent { slot, offset, len });
                 Ok(())
             }
             Err(refusal) => {
-                self.discard_page(page);
+                if let Some(page) = self.slots.take(slot) {
+                    self.discard_page(page);
+                }
                 Err(refusal)
             }
         }
@@ -194,22 +213,40 @@ impl RxQueue {
 
     /// A good frame in one page: lends it, or copies it out.
     #[inline]
-    pub(crate) fn present(&mut self, flags: NetRxFlags, piece: Piece) {
-        let len = piece.len;
+    pub(crate) fn present(&mut self, flags: NetRxFlags, extent: Extent) {
+        let len = usize::from(extent.len);
         self.note_checksum(flags);
         if self.lends(len) {
             self.stats.lent_packets = self.stats.lent_packets.wrapping_add(1);
             add(&mut self.stats.lent_bytes, len);
-            self.current = Current::Lent(piece);
+            self.current = Current::Lent(extent);
             return;
         }
-        if let Some(into) = self.scratch.get_mut(..len) {
-            piece.page.shared().read_bytes(piece.offset, into);
+        self.copy_out(extent);
+    }
+
+    /// Copies a frame out of its page.
+    fn copy_out(&mut self, extent: Extent) {
+        let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
+        if let (Some(into), Some(page)) = (self.scratch.get_mut(..len), self.slots.get(extent.slot)) {
+            page.shared().read_bytes(offset, into);
         }
         self.stats.copied_packets = self.stats.copied_packets.wrapping_add(1);
         add(&mut self.stats.copied_bytes, len);
-        self.return_piece(piece, Clearing::Copied);
+        self.clear(extent, Clearing::Copied);
         self.current = Current::Copied { len };
+    }
+
+    /// Clears what was used of a page that stays in its slot, if that is the policy for `kind` of frames.
+    #[inline]
+    fn clear(&mut self, extent: Extent, kind: Clearing) {
+        if self.policy.clearing == Clearing::All || self.policy.clearing == kind {
+            let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
+            if let Some(page) = self.slots.get(extent.slot) {
+                page.shared().zero(offset, len);
+            }
+            add(&mut self.stats.cleared_bytes, len);
+        }
     }
 
     /// Keeps what the flags of the current frame say about its checksum.
@@ -257,8 +294,10 @@ impl RxQueue {
     #[must_use]
     pub fn frame(&self) -> &[u8] {
         match (&self.current, self.policy.trusted) {
-            (Current::Lent(piece), Some(trusted)) => {
-                piece.page.lend(piece.offset, piece.len, trusted).unwrap_or_default()
+            (Current::Lent(Extent { slot, offset, len }), Some(trusted)) => {
+                let page = self.slots.get(*slot);
+                page.and_then(|page| page.lend(usize::from(*offset), usize::from(*len), trusted))
+                    .unwrap_or_default()
             }
             (Current::Copied { len }, _) => self.scratch.get(..*len).unwrap_or_default(),
             _ => &[],
@@ -278,32 +317,46 @@ impl RxQueue {
         len >= self.lend_from
     }
 
-    /// Lets go of the current frame: its page, if it was lent, goes back.
+    /// Lets go of the current frame: its page, if it was lent, can go out again.
     #[inline]
     pub fn release(&mut self) {
-        if let Current::Lent(piece) = core::mem::take(&mut self.current) {
-            self.return_piece(piece, Clearing::All);
+        if let Current::Lent(extent) = core::mem::take(&mut self.current) {
+            self.clear(extent, Clearing::All);
         }
     }
 
-    /// Requests that are posted.
-    pub(crate) fn posted(&self) -> usize {
-        usize::try_from(self.ring.outstanding()).unwrap_or_default()
-    }
-
-    /// Writes requests until the ring is full or the pool is empty; whether the ring is full.
+    /// Writes requests until the ring is full or the pool is empty; whether the ring is full. The page that is lent was
+    /// answered last, so that its slot is the last to be filled: it is left out.
     pub fn post(&mut self) -> bool {
-        while self.ring.free_requests() > 0 {
-            let Some(page) = self.pool.take() else { return false };
-            let slot = slot_of(self.ring.rsp_cons().wrapping_add(self.ring.outstanding()));
-            let request = NetifRxRequest { id: u16::from(slot), pad: 0, gref: page.gref().0 };
-            if self.ring.write_request(&request).is_none() {
-                self.pool.put(page);
-                break;
-            }
-            self.slots.put(slot, page);
+        let lent = u32::from(matches!(self.current, Current::Lent(_)));
+        while self.ring.free_requests() > lent {
+            let slot = slot_of(self.ring.req_prod());
+            let gref = match self.slots.get(slot) {
+                Some(page) => page.gref(),
+                None => {
+                    let Some(page) = self.pool.take() else { return false };
+                    let gref = page.gref();
+                    self.slots.put(slot, page);
+                    gref
+                }
+            };
+            self.ring.write_request(&NetifRxRequest { id: u16::from(slot), pad: 0, gref: gref.0 });
         }
         true
+    }
+
+    /// Puts pages back into the pool that wait in slots whose turn has not come: for a pool that is empty and cannot
+    /// grow. Whether there were any.
+    #[cold]
+    pub(crate) fn unpark(&mut self) -> bool {
+        let lent = u32::from(matches!(self.current, Current::Lent(_)));
+        let first = self.ring.req_prod();
+        for ahead in 0..self.ring.free_requests().saturating_sub(lent) {
+            if let Some(page) = self.slots.take(slot_of(first.wrapping_add(ahead))) {
+                self.pool.put(page);
+            }
+        }
+        self.pool.free() > 0
     }
 
     /// Shows the backend what was posted; whether it wants to be notified.
@@ -316,7 +369,7 @@ impl RxQueue {
     /// Counts responses taken and requests written since the last call: once a turn, not once a packet.
     fn count_slots(&mut self) {
         let rsp_cons = self.ring.rsp_cons();
-        let req_prod = rsp_cons.wrapping_add(self.ring.outstanding());
+        let req_prod = self.ring.req_prod();
         let (responses, requests) = core::mem::replace(&mut self.counted, (rsp_cons, req_prod));
         let (responses, requests) = (rsp_cons.wrapping_sub(responses), req_prod.wrapping_sub(requests));
         self.stats.responses = self.stats.responses.wrapping_add(u64::from(responses));
@@ -337,8 +390,8 @@ impl RxQueue {
     /// # Errors
     /// The counts, when they do not add up.
     pub fn accounting(&self) -> Result<PoolCounts, Mismatch> {
-        let in_ring = self.slots.count().saturating_add(self.chain.len());
         let lent = usize::from(matches!(self.current, Current::Lent(_)));
+        let in_ring = self.slots.count().saturating_add(self.chain.len()).saturating_sub(lent);
         self.pool.account(in_ring, lent)
     }
 

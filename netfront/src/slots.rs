@@ -1,7 +1,8 @@
 //! The slots: which page is behind which id. This is our memory; no other domain sees or writes it.
 //!
 //! ```text
-//!   rx   id = ring position mod 256     Empty ──post──► Posted ──response──► Empty (the page is with the receiver)
+//!   rx   id = ring position mod 256     Posted ──response──► lent or copied out ──► parked ──post──► Posted
+//!                                       Empty ◄──taken out: a chain, or a holder      (filled from the pool)
 //!   tx   id from a stack of free ids    Idle ──queue──► Queued ──push──► InFlight ──response──► Idle
 //! ```
 //!
@@ -27,35 +28,62 @@ pub const fn slot_of(index: u32) -> u8 {
     low
 }
 
-/// The pages that are posted to receive into, by ring position.
+/// The pages to receive into, by ring position: posted, or parked until their position comes round again.
+///
+/// Responses come in the order of positions, and so do requests: the page behind a response is the right one for the next
+/// request in the same place, and stays there, unless somebody takes it out.
 #[derive(Debug)]
 pub struct RxSlots {
     pages: Box<[Option<Page<Granted<ReadWrite>>>; NR_SLOTS]>,
+    len: usize,
 }
 
 impl Default for RxSlots {
     fn default() -> Self {
-        Self { pages: Box::new([const { None }; NR_SLOTS]) }
+        Self { pages: Box::new([const { None }; NR_SLOTS]), len: 0 }
     }
 }
 
 impl RxSlots {
-    /// Posted: the page belongs to the backend from the next push on.
+    /// A page for a slot that has none.
     #[inline]
     pub fn put(&mut self, slot: u8, page: Page<Granted<ReadWrite>>) {
         if let Some(entry) = self.pages.get_mut(usize::from(slot)) {
-            debug_assert!(entry.is_none(), "two requests in slot {slot}");
+            debug_assert!(entry.is_none(), "two pages in slot {slot}");
             *entry = Some(page);
+            self.len = self.len.saturating_add(1);
         }
     }
 
-    /// Answered: the page is ours again. `None` if nothing was posted there.
+    /// The page of a slot, to be looked at.
     #[inline]
-    pub fn take(&mut self, slot: u8) -> Option<Page<Granted<ReadWrite>>> {
-        self.pages.get_mut(usize::from(slot))?.take()
+    #[must_use]
+    pub fn get(&self, slot: u8) -> Option<&Page<Granted<ReadWrite>>> {
+        self.pages.get(usize::from(slot))?.as_ref()
     }
 
-    /// How many pages are posted.
+    /// Takes the page out of a slot whose request was answered. `None` if there is none.
+    #[inline]
+    pub fn take(&mut self, slot: u8) -> Option<Page<Granted<ReadWrite>>> {
+        let page = self.pages.get_mut(usize::from(slot))?.take()?;
+        self.len = self.len.saturating_sub(1);
+        Some(page)
+    }
+
+    /// How many pages are in slots, as it was counted along.
+    #[inline]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no slot has a page.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many pages are in slots, by looking.
     #[must_use]
     pub fn count(&self) -> usize {
         self.pages.iter().flatten().count()
@@ -63,6 +91,7 @@ impl RxSlots {
 
     /// Takes every page, at the end of the ring's life.
     pub fn drain(&mut self) -> impl Iterator<Item = Page<Granted<ReadWrite>>> + '_ {
+        self.len = 0;
         self.pages.iter_mut().filter_map(Option::take)
     }
 }

@@ -32,6 +32,7 @@ impl<M: Machine> NetDevice<M> {
     pub fn trim(&mut self) -> usize {
         let mut gone = 0_usize;
         for queue in &mut self.queues {
+            queue.rx.unpark();
             gone = gone.saturating_add(queue.rx.pool.shrink(&self.xen, usize::MAX));
             gone = gone.saturating_add(queue.tx.pool.shrink(&self.xen, usize::MAX));
         }

@@ -63,6 +63,7 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
     #[must_use]
     pub fn init(page: Page<Granted<ReadWrite>>, start: u32) -> Self {
         const { assert!(SIZE.is_power_of_two(), "a ring has 2^n slots") };
+        const { assert!(size_of::<Req>().is_multiple_of(4) && size_of::<Rsp>().is_multiple_of(4), "whole words") };
         let shared = page.shared();
         shared.store(offset::REQ_PROD, start, Relaxed);
         shared.store(offset::RSP_PROD, start, Relaxed);
@@ -103,24 +104,34 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
 
     /// `RING_FREE_REQUESTS`: slots that can still be filled.
     #[must_use]
+    #[inline]
     pub const fn free_requests(&self) -> u32 {
         arithmetic::free_requests(SIZE, self.req_prod_pvt, self.rsp_cons)
     }
 
     /// Requests written and not yet answered (or answered and not yet taken).
     #[must_use]
+    #[inline]
     pub const fn outstanding(&self) -> u32 {
         arithmetic::outstanding(self.req_prod_pvt, self.rsp_cons)
     }
 
+    /// The index of the next request.
+    #[inline]
+    #[must_use]
+    pub const fn req_prod(&self) -> u32 {
+        self.req_prod_pvt
+    }
+
     /// Writes the next request; the peer does not see it before a push. `None`, and nothing written, when the ring is
     /// full; else the index of the request.
+    #[inline]
     pub fn write_request(&mut self, request: &Req) -> Option<u32> {
         if self.free_requests() == 0 {
             return None;
         }
         let index = self.req_prod_pvt;
-        self.shared().write_bytes(Self::slot_offset(index), request.as_bytes());
+        self.shared().write_record(Self::slot_offset(index), request);
         self.req_prod_pvt = index.wrapping_add(1);
         Some(index)
     }
@@ -168,17 +179,18 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
 
     /// The index of the response that [`Self::take_response`] would take.
     #[must_use]
+    #[inline]
     pub const fn rsp_cons(&self) -> u32 {
         self.rsp_cons
     }
 
     /// Copies the next response out (`RING_COPY_RESPONSE`); `None` when all that were seen are taken.
+    #[inline]
     pub fn take_response(&mut self) -> Option<Rsp> {
         if self.rsp_cons == self.rsp_prod_seen {
             return None;
         }
-        let mut response = Rsp::new_zeroed();
-        self.shared().read_bytes(Self::slot_offset(self.rsp_cons), response.as_mut_bytes());
+        let response = self.shared().read_record(Self::slot_offset(self.rsp_cons));
         self.rsp_cons = self.rsp_cons.wrapping_add(1);
         Some(response)
     }

@@ -16,6 +16,7 @@
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// An integer with an atomic twin of the same size and alignment.
 pub trait Word: Copy + Default + sealed::Sealed {
@@ -164,16 +165,33 @@ impl<'a> Shared<'a> {
         self.cell::<W>(offset).map_or(Err(W::default()), |cell| new.compare_exchange(cell, current))
     }
 
-    /// Copies bytes out. They are private from then on.
+    /// Copies a record out, in words of 4 bytes: a slot of a ring. It is private from then on. All zero if it does not
+    /// lie within, aligned to 4.
     #[inline]
-    pub fn read_bytes(&self, offset: usize, into: &mut [u8]) {
-        if is_record(offset, into.len()) {
-            let cells = self.cells::<u32>(offset, into.len() >> 2).unwrap_or_default();
-            for (chunk, cell) in into.as_chunks_mut::<4>().0.iter_mut().zip(cells) {
-                *chunk = cell.load(Ordering::Relaxed).to_ne_bytes();
-            }
-            return;
+    #[must_use]
+    pub fn read_record<T: FromBytes + IntoBytes>(&self, offset: usize) -> T {
+        let mut record = T::new_zeroed();
+        let words = record.as_mut_bytes().as_chunks_mut::<4>().0;
+        let cells = self.cells::<u32>(offset, words.len()).unwrap_or_default();
+        for (word, cell) in words.iter_mut().zip(cells) {
+            *word = cell.load(Ordering::Relaxed).to_ne_bytes();
         }
+        record
+    }
+
+    /// Copies a record in, in words of 4 bytes.
+    #[inline]
+    pub fn write_record<T: IntoBytes + Immutable>(&self, offset: usize, record: &T) {
+        let words = record.as_bytes().as_chunks::<4>().0;
+        let cells = self.cells::<u32>(offset, words.len()).unwrap_or_default();
+        for (word, cell) in words.iter().zip(cells) {
+            cell.store(u32::from_ne_bytes(*word), Ordering::Relaxed);
+        }
+    }
+
+    /// Copies bytes out. They are private from then on.
+    #[inline(never)]
+    pub fn read_bytes(&self, offset: usize, into: &mut [u8]) {
         let (head, words, _) = split(offset, into.len());
         let (first, rest) = into.split_at_mut_checked(head).unwrap_or_default();
         let (middle, last) = rest.split_at_mut_checked(words.saturating_mul(8)).unwrap_or_default();
@@ -187,15 +205,8 @@ impl<'a> Shared<'a> {
     }
 
     /// Copies bytes in.
-    #[inline]
+    #[inline(never)]
     pub fn write_bytes(&self, offset: usize, from: &[u8]) {
-        if is_record(offset, from.len()) {
-            let cells = self.cells::<u32>(offset, from.len() >> 2).unwrap_or_default();
-            for (chunk, cell) in from.as_chunks::<4>().0.iter().zip(cells) {
-                cell.store(u32::from_ne_bytes(*chunk), Ordering::Relaxed);
-            }
-            return;
-        }
         let (head, words, _) = split(offset, from.len());
         let (first, rest) = from.split_at_checked(head).unwrap_or_default();
         let (middle, last) = rest.split_at_checked(words.saturating_mul(8)).unwrap_or_default();
@@ -209,6 +220,7 @@ impl<'a> Shared<'a> {
     }
 
     /// Writes zeros over `len` bytes.
+    #[inline(never)]
     pub fn zero(&self, offset: usize, len: usize) {
         let (head, words, tail) = split(offset, len);
         for cell in self.cells::<u8>(offset, head).unwrap_or_default() {
@@ -236,12 +248,6 @@ impl<'a> Shared<'a> {
             cell.store(*byte, Ordering::Relaxed);
         }
     }
-}
-
-/// Whether so few bytes are better moved by fours: slots of 12 bytes, every other of which does not begin at a multiple
-/// of 8, would else go half by bytes.
-const fn is_record(offset: usize, len: usize) -> bool {
-    len == 12 && offset.is_multiple_of(4)
 }
 
 /// Splits `len` bytes at `offset` into bytes up to the next multiple of 8, whole words, and bytes after them.
@@ -291,6 +297,17 @@ mod tests {
                 assert_eq!(memory, expected, "offset {offset} length {len}");
             }
         }
+    }
+
+    #[test]
+    fn records_are_exact_and_stay_within() {
+        let memory = with(|shared| {
+            shared.write_record(4, &[1_u8, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+            assert_eq!(shared.read_record::<[u8; 12]>(4), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+            assert_eq!(shared.read_record::<[u8; 4]>(12), [9, 10, 11, 12]);
+        });
+        assert_eq!(memory[..4], [0xaa; 4]);
+        assert_eq!(memory[16..], [0xaa; 48]);
     }
 
     #[test]

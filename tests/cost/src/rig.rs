@@ -64,10 +64,11 @@ impl Rig {
         let (device, per_packet) = (&mut self.device, self.per_packet);
         let result = counted(|| {
             device.reap();
+            // What was sent is freed before anything new is, and what was received before new pages are posted.
+            let trim = |device: &mut NetDevice<Host>| _ = per_packet.then(|| device.trim());
+            trim(device);
             let result = work(device);
-            if per_packet {
-                device.trim();
-            }
+            trim(device);
             device.flush();
             device.final_check();
             result
