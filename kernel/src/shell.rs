@@ -140,9 +140,16 @@ fn pool(text: &mut String, all: &Snapshot) -> core::fmt::Result {
                 pool.total, pool.max, pool.free, pool.in_ring, pool.lent, pool.quarantined
             )?;
         }
-        if front.mismatch.is_some() {
-            writeln!(text, "{number}: the pages do not add up")?;
-        }
+        let stats = &front.rx;
+        writeln!(
+            text,
+            "{number}: received {} in place, {} copied, {} given to applications, {} refused to them; mismatches {}",
+            stats.lent_packets,
+            stats.copied_packets,
+            stats.held_packets,
+            stats.held_refused,
+            front.device.mismatches
+        )?;
     }
     Ok(())
 }

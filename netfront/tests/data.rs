@@ -329,6 +329,29 @@ fn pools_grow_when_they_are_empty_and_shrink_when_they_are_idle() {
 }
 
 #[test]
+fn a_frame_that_waits_keeps_its_page_while_the_ring_is_filled() {
+    let mut rig = Rig::connected();
+    for number in 0..3 {
+        rig.netback.send(frame(1000, number));
+    }
+    rig.sim.run();
+    rig.device.reap();
+    for number in 0..3 {
+        for _ in 0..2 {
+            assert_eq!(rig.device.peek().unwrap().frame, frame(1000, number));
+            // All that can be is posted, and the backend overwrites every page that it has.
+            rig.device.flush();
+            rig.sim.run();
+            rig.check();
+        }
+        rig.device.discard();
+    }
+    rig.rounds(2);
+    assert_eq!(rig.device.stats().rx_pool.in_ring, 256);
+    rig.works();
+}
+
+#[test]
 fn a_trusted_backend_that_is_not_to_be_trusted_has_every_frame_copied() {
     for (trust, lent) in [(Trust::Toolstack, 1), (Trust::Never, 0)] {
         let vif = VifConfig::default().trusted(Some("1"));

@@ -107,6 +107,18 @@ fn h45_a_grant_table_that_ends_half_way_and_channels_that_are_refused() {
 }
 
 #[test]
+fn h45_a_grant_table_that_xen_refuses_is_an_error_and_harms_nothing() {
+    let mut rig = Rig::connected();
+    let granted = rig.xen.machine.granted();
+    rig.xen.machine.refuse(|call| (call == Call::AddToPhysmap).then_some(Errno::ENOMEM));
+    assert_eq!(rig.xen.grants.resume(&rig.xen.machine), Err(Errno::ENOMEM));
+    rig.xen.machine.refuse_nothing();
+    assert_eq!(rig.xen.grants.resume(&rig.xen.machine), Ok(()));
+    assert_eq!(rig.xen.machine.granted(), granted);
+    rig.works();
+}
+
+#[test]
 fn h46_a_storm_of_events_costs_no_hypercall() {
     let mut rig = Rig::connected();
     rig.works();

@@ -3,7 +3,7 @@
 use bed::run_test;
 use domu_tests::dom0::Client;
 use domu_tests::guest::Guest;
-use domu_tests::{Outcome, echo};
+use domu_tests::{Outcome, SOON, echo};
 use std::time::Duration;
 
 /// 20 sizes, on both sides of what matters: the least frame, the pool's threshold, the largest unfragmented.
@@ -42,6 +42,17 @@ fn datagrams_of_every_size_come_back() {
         let again = echo::udp(guest.udp(7)?, 0..=1472)?;
         eprintln!("  1473 datagrams there and back; {again} sent again");
         assert!(again <= 15, "{again} datagrams were lost on a network that loses none");
+        // Echo holds each datagram in its page until the answer is on its way; every page has come back.
+        guest.domain.send_line("pool")?;
+        let counts =
+            guest.domain.wait_for(" given to applications, 0 refused to them; mismatches 0", SOON)?;
+        eprintln!("  {counts}");
+        let held =
+            counts.split(" copied, ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+        assert!(held.is_some_and(|held| held >= 1473), "{counts}");
+        let console = guest.domain.console();
+        let pool = console.lines().rfind(|line| line.contains("0 rx: ")).unwrap_or_default();
+        assert!(pool.contains(" 0 lent, 0 quarantined"), "{pool}");
         Ok(())
     });
 }
