@@ -89,7 +89,8 @@ pub struct Config {
     /// 0..=128, default 128.
     pub strip: usize,
     /// `pool.threshold`: frames of this many bytes or more stay in their page while they are read, if the backend is
-    /// trusted; smaller ones are copied out; 0..=4096, default 256.
+    /// trusted; smaller ones are copied out; 0..=4096, default 64: see
+    /// `docs/measuring.md`.
     pub threshold: usize,
     /// `pool.clearing`: see [`Clearing`].
     pub clearing: Clearing,
@@ -114,7 +115,7 @@ impl Default for Config {
             pool_tx: 256,
             pool_tx_max: 512,
             strip: 128,
-            threshold: 256,
+            threshold: 64,
             clearing: Clearing::Copied,
             trust: Trust::Toolstack,
             quarantine_max: 64,

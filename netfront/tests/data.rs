@@ -78,7 +78,7 @@ fn frames_of_every_size_arrive_unchanged_under_every_policy() {
 
 #[test]
 fn small_frames_are_copied_and_large_ones_lent_to_a_trusted_backend_only() {
-    let mut rig = Rig::connected();
+    let mut rig = Rig::connected_with(VifConfig::default(), Config { threshold: 256, ..Config::default() });
     for len in [60, 255, 256, 1514] {
         rig.give(frame(len, 1)).unwrap();
     }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `pool.rx=`, `pool.tx=` | pages that are granted at the start, and that shrinking leaves; 32 to 4096 | 512, less in a small guest |
 //! | `pool.rx.max=`, `pool.tx.max=` | pages to which the pool may grow; from the above to 8192 | twice the above |
-//! | `pool.threshold=` | bytes from which a packet is handed up by reference; 0 to 4096 | 256 |
+//! | `pool.threshold=` | bytes from which a packet is handed up by reference; 0 to 4096 | 64 |
 //! | `pool.clearing=` | `copied`: what a copied packet used is cleared, `all`: every packet, `off` | `copied` |
 //! | `pool.quarantine=` | pages lost to a backend at which the device stops; 1 to 4096 | 64 |
 //! | `pool.held=` | packets that applications may keep beyond the stack's turn; 0 to 8192 | half of `pool.rx=` |

@@ -1,7 +1,7 @@
 //! What is counted: policies, sizes, numbers of pages, thresholds.
 
 use crate::rig::Rig;
-use netfront::{Clearing, Config};
+use netfront::{Clearing, Config, Feature};
 use xen_sim::VifConfig;
 
 /// Frames in a turn, but where it says otherwise.
@@ -74,6 +74,9 @@ pub(crate) fn run() {
             case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
         }
     }
+    let bare = || Policy::Trusted.rig(Config { refuse: Feature::all(), ..Config::default() });
+    case("rx_without_offloads_1500", bare(), |rig| rig.receive(1500, TURNS, BATCH));
+    case("tx_without_offloads_1500", bare(), |rig| rig.send(1500, TURNS, BATCH));
     case("rx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.receive(1500, 200, 1));
     case("tx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.send(1500, 200, 1));
     case("idle_event_turn", Policy::Trusted.rig(Config::default()), |rig| rig.idle(200));
