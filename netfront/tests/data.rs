@@ -121,7 +121,8 @@ fn what_a_copied_frame_used_is_cleared_and_nothing_else() {
         (Clearing::All, 1000, true),
         (Clearing::Off, 200, false),
     ] {
-        let mut rig = Rig::connected_with(VifConfig::default(), Config { clearing, ..Config::default() });
+        let config = Config { clearing, threshold: 256, ..Config::default() };
+        let mut rig = Rig::connected_with(VifConfig::default(), config);
         let gref = rig.netback.posted()[0].gref;
         let gfn = rig.xen.machine.granted().iter().find(|entry| entry.gref == gref).unwrap().gfn;
         rig.netback.faults(|faults| faults.rx_offset = 32);
