@@ -37,6 +37,7 @@ pub mod offload;
 pub mod polite;
 pub mod pool;
 mod queue;
+mod refill;
 pub mod rx;
 pub mod slots;
 pub mod stats;
