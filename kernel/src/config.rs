@@ -8,6 +8,7 @@
 //! | `host=` | the host name: letters, digits and `-`, up to 63 | the appliance's name |
 //! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
 //! | `pool.…=` | the policies of the page pools, see [`pool`] | |
+//! | `vif.queues=` | queues of the network card at most, 1 to 8 | 1 |
 //! | `vif.refuse=` | features of the network card that are not used, separated by commas: `sg`, `csum4`, `csum6`, `gso4`, `gso6`, `split` | none |
 //! | `watchdog=` | seconds after which Xen ends a guest that hangs, 2 to 3600 | none |
 //! | `seed=` | a secret of 32 characters or more, for processors without RDRAND | none |
@@ -23,6 +24,7 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 use netfront::Feature;
+use netfront::config::QUEUES;
 
 /// Seconds that a watchdog may wait.
 pub const WATCHDOG: core::ops::RangeInclusive<u32> = 2..=3600;
@@ -59,6 +61,8 @@ pub struct Config {
     pub log: log::LevelFilter,
     /// `pool.…=`.
     pub pool: PoolKeys,
+    /// `vif.queues=`.
+    pub queues: usize,
     /// `vif.refuse=`.
     pub refuse: Feature,
     /// `watchdog=`.
@@ -75,6 +79,7 @@ impl Default for Config {
             host: None,
             log: log::LevelFilter::Info,
             pool: PoolKeys::default(),
+            queues: 1,
             refuse: Feature::empty(),
             watchdog: None,
             seed: None,
@@ -147,6 +152,7 @@ impl Parser {
             "dns" => self.dns = servers(key, value)?,
             "host" => self.config.host = Some(host(key, value)?),
             "log" => self.config.log = level(key, value)?,
+            "vif.queues" => self.config.queues = number(key, value, QUEUES, "queues")?,
             "vif.refuse" => self.config.refuse = features(key, value)?,
             "watchdog" => self.config.watchdog = Some(number(key, value, WATCHDOG, "seconds")?),
             "seed" => self.config.seed = Some(seed(key, value)?),
@@ -156,7 +162,7 @@ impl Parser {
                 _ => {
                     let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
                                  pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, \
-                                 vif.refuse, watchdog, seed and app.NAME";
+                                 vif.queues, vif.refuse, watchdog, seed and app.NAME";
                     return Err(wrong(key, value, known));
                 }
             },
@@ -282,7 +288,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let line = b"ip=192.0.2.10/24 gw=192.0.2.1 dns=192.0.2.2,192.0.2.3 host=web-1 log=debug \
-            pool.rx=64 pool.tx=128 pool.threshold=0 vif.refuse=sg,split watchdog=30 app.peer=a=b";
+            pool.rx=64 pool.tx=128 pool.threshold=0 vif.queues=8 vif.refuse=sg,split watchdog=30 app.peer=a=b";
         let config = Config::parse(line).unwrap();
         let Ip::Static { address, prefix, gateway, dns } = &config.ip else { panic!("static") };
         assert_eq!((address.to_string(), *prefix, dns.len()), ("192.0.2.10".to_owned(), 24, 2));
@@ -292,6 +298,7 @@ mod tests {
         let pool = &config.pool;
         assert_eq!((pool.rx, pool.tx, pool.threshold), (Some(64), Some(128), Some(0)));
         assert_eq!(config.watchdog, Some(30));
+        assert_eq!(config.queues, 8);
         assert_eq!(config.refuse, Feature::SCATTER_GATHER | Feature::SPLIT_EVENT_CHANNELS);
         assert_eq!(config.app("peer"), Some("a=b"));
     }
@@ -305,6 +312,8 @@ mod tests {
         );
         assert!(error("ip=10.0.0.3").contains("prefix length"));
         assert!(error("ip=10.0.0.3/33").contains("prefix length"));
+        assert!(error("vif.queues=9").contains("a number of queues from 1 to 8"));
+        assert!(error("vif.queues=0").contains("a number of queues from 1 to 8"));
         assert!(error("vif.refuse=sg,tso").contains("of sg, csum4, "));
         assert!(error("vif.refuse=").contains("of sg, csum4, "));
         assert!(error("watchdog=1").contains("a number of seconds from 2 to 3600"));

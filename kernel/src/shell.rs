@@ -121,7 +121,11 @@ fn net(text: &mut String, all: &Snapshot) -> core::fmt::Result {
                 "   {way} {features}: {chains} over several slots, {gso} merged, {blank} without checksum"
             )?;
         }
-        write!(text, "   connected {} times; dropped:", front.device.connects)?;
+        write!(
+            text,
+            "   {} queues, connected {} times; dropped:",
+            front.features.queues, front.device.connects
+        )?;
         for (reason, count) in net.counters.drops().filter(|(_, count)| *count > 0) {
             write!(text, " {} {count}", reason.name())?;
         }

@@ -82,6 +82,11 @@ impl Demux {
         }
     }
 
+    /// The hash of a flow, for interfaces with several queues.
+    pub(crate) fn hash(&self, tuple: &Tuple) -> u32 {
+        u32::try_from(self.bucket(tuple)).unwrap_or_default()
+    }
+
     fn bucket(&self, tuple: &Tuple) -> usize {
         let [k0, k1] = self.key;
         let ports = (u64::from(tuple.local.port) << 16) | u64::from(tuple.remote.port);

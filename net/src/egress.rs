@@ -103,6 +103,7 @@ impl State {
     }
 
     fn transmit_common<N: Nic>(&mut self, nic: &mut N) -> usize {
+        nic.steer(0);
         self.common_slot.taken();
         let visits = &mut self.counters.socket_visits;
         let pumped = pump(&mut self.iface, nic, self.now, &mut self.common, visits);
@@ -115,6 +116,8 @@ impl State {
     fn transmit_udp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
         let now = self.now;
         let Some(entry) = self.udp.get_mut(id) else { return 0 };
+        // All datagrams of a socket go one way, so that those of a flow do.
+        nic.steer(u32::from(entry.port));
         entry.slot.taken();
         let mut all = Pumped { sent: 0, blocked: false, wish: None };
         let mut wanted = Vec::new();
@@ -167,7 +170,9 @@ impl State {
             self.sched.arm(Job::Tcp(id), &mut conn.slot, Some(time::after(self.now, NEIGHBOR_SILENCE)));
             return 0;
         }
-        let before = conn.socket().state();
+        let (before, tuple) = (conn.socket().state(), conn.tuple);
+        nic.steer(self.conns.flow(&tuple));
+        let Some(conn) = self.conns.get_mut(id) else { return 0 };
         let visits = &mut self.counters.socket_visits;
         let pumped = pump(&mut self.iface, nic, self.now, &mut conn.sockets, visits);
         let closed = conn.socket().state() == tcp::State::Closed && before != tcp::State::Closed;

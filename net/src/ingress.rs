@@ -68,6 +68,7 @@ impl State {
     }
 
     fn feed_common<N: Nic>(&mut self, nic: &mut N) -> bool {
+        nic.steer(0);
         let sockets = u64::try_from(self.udp.len().saturating_add(1)).unwrap_or(0);
         self.counters.socket_visits = self.counters.socket_visits.wrapping_add(sockets);
         let result = self.iface.poll_ingress_single(self.now, nic, &mut self.common);
@@ -134,6 +135,7 @@ impl State {
     fn feed_conn<N: Nic>(&mut self, nic: &mut N, id: usize, segment: Option<&Segment>) -> bool {
         let Some(conn) = self.conns.get_mut(id) else { return self.feed_nobody(nic) };
         let (before, tuple) = (conn.socket().state(), conn.tuple);
+        nic.steer(self.conns.flow(&tuple));
         bump(&mut self.counters.socket_visits);
         let mut birthplace = (before == tcp::State::Listen).then(|| self.birthplace(&tuple));
         let Some(conn) = self.conns.get_mut(id) else { return false };
@@ -160,6 +162,7 @@ impl State {
 
     /// smoltcp answers with RST, if an answer is due.
     fn feed_nobody<N: Nic>(&mut self, nic: &mut N) -> bool {
+        nic.steer(0);
         let result = self.iface.poll_ingress_single(self.now, nic, &mut self.nowhere);
         result != PollIngressSingleResult::None
     }

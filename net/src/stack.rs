@@ -71,6 +71,7 @@ impl<N: Nic> Stack<N> {
     pub fn send(&mut self) -> Turn {
         let mut state = self.net.state();
         state.touched = false;
+        self.nic.steer(0);
         state.announce(&mut self.nic);
         let sending = state.transmit(&mut self.nic);
         state.ask_neighbours(&mut self.nic);

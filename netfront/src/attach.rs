@@ -68,14 +68,15 @@ impl<M: Machine> NetDevice<M> {
             features: features.rx,
         };
         let mut failure = self.too_many_lost();
+        let share = self.config.share(queues.len());
         for wires in queues {
-            let mut pools = self.pools.pop().unwrap_or_else(|| new_pools(&self.config));
+            let mut pools = self.pools.pop().unwrap_or_else(|| new_pools(&share));
             if failure.is_none() {
                 let ready =
                     pools.rx.prepare(&self.xen, backend).and_then(|()| pools.tx.prepare(&self.xen, backend));
                 failure = ready.err();
             }
-            pools.strip = self.prepare_strip(pools.strip.take(), backend, features.tx);
+            pools.strip = self.prepare_strip(pools.strip.take(), backend, features.tx, share.strip);
             if pools.strip.is_none() {
                 // No stretch of memory: each frame has to fit into a page.
                 features.tx = features.tx.difference(Feature::SCATTER_GATHER).consistent();
@@ -92,6 +93,7 @@ impl<M: Machine> NetDevice<M> {
             return Err(failure);
         }
         self.features = features;
+        self.steered = 0;
         self.broken = None;
         self.events_generation = self.xen.events.generation();
         self.stats.connects = self.stats.connects.wrapping_add(1);
@@ -99,7 +101,13 @@ impl<M: Machine> NetDevice<M> {
     }
 
     /// Pages in a row for this backend, if it takes frames over several slots; those that the one before had, cleared.
-    fn prepare_strip(&mut self, strip: Option<Strip>, backend: DomId, tx: Feature) -> Option<Strip> {
+    fn prepare_strip(
+        &mut self,
+        strip: Option<Strip>,
+        backend: DomId,
+        tx: Feature,
+        count: usize,
+    ) -> Option<Strip> {
         let strip = match strip {
             Some(strip) if strip.backend() != backend => {
                 let (strip, lost) = strip.change_hands(&self.xen, backend);
@@ -108,8 +116,8 @@ impl<M: Machine> NetDevice<M> {
             }
             strip => strip,
         };
-        let wanted = tx.contains(Feature::SCATTER_GATHER) && self.config.strip > 0;
-        strip.or_else(|| wanted.then(|| Strip::new(&self.xen, backend, self.config.strip)).flatten())
+        let wanted = tx.contains(Feature::SCATTER_GATHER) && count > 0;
+        strip.or_else(|| wanted.then(|| Strip::new(&self.xen, backend, count)).flatten())
     }
 
     /// Ring pages are pages too: a backend that keeps too many gets no more.
@@ -127,11 +135,12 @@ impl<M: Machine> NetDevice<M> {
         self.tx_exhausted = false;
         self.generation = self.generation.wrapping_add(1);
         log::info!(
-            "vif/{}: connected to domain {}: {}, mtu {}, {} event channels, backend {}; rx {}, tx {}",
+            "vif/{}: connected to domain {}: {}, mtu {}, {} queues, {} event channels, backend {}; rx {}, tx {}",
             self.handle,
             self.backend.unwrap_or(DomId::SELF),
             self.mac,
             self.mtu,
+            self.features.queues,
             if self.features.split_event_channels { "split" } else { "shared" },
             if self.trusted { "trusted" } else { "not trusted" },
             self.features.rx,

@@ -101,6 +101,8 @@ pub struct Config {
     pub quarantine_max: usize,
     /// `pool.held`: packets that applications may hold beyond the stack's turn; 0..=8192, default 256.
     pub held_max: usize,
+    /// `vif.queues`: queues at most, each with a share of the pages; 1..=8, default 1: there is one vCPU.
+    pub queues: usize,
     /// `vif.refuse`: features that are not used although the backend has them. None.
     pub refuse: Feature,
     /// The first index of the rings. 0; something else only in tests of what happens when indexes wrap.
@@ -120,6 +122,7 @@ impl Default for Config {
             trust: Trust::Toolstack,
             quarantine_max: 64,
             held_max: 256,
+            queues: 1,
             refuse: Feature::empty(),
             ring_start: 0,
         }
@@ -154,7 +157,26 @@ pub const HELD: RangeInclusive<usize> = 0..=8192;
 /// Pages that can be in quarantine before the device stops.
 pub const QUARANTINE: RangeInclusive<usize> = 1..=4096;
 
+/// Queues that an interface can have.
+pub const QUEUES: RangeInclusive<usize> = 1..=8;
+/// The fewest pages that a queue's pool starts with when several share them.
+const FEWEST_OF_A_QUEUE: usize = 64;
+
 impl Config {
+    /// The choices for each of `queues` queues: the pages are shared out.
+    pub(crate) fn share(&self, queues: usize) -> Self {
+        let part =
+            |pages: usize| pages.checked_div(queues).unwrap_or(pages).max(pages.min(FEWEST_OF_A_QUEUE));
+        Self {
+            pool_rx: part(self.pool_rx),
+            pool_rx_max: part(self.pool_rx_max),
+            pool_tx: part(self.pool_tx),
+            pool_tx_max: part(self.pool_tx_max),
+            strip: part(self.strip),
+            ..self.clone()
+        }
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -165,6 +187,7 @@ impl Config {
             ("pool.rx.max", self.pool_rx_max, self.pool_rx..=*POOL.end()),
             ("pool.tx", self.pool_tx, POOL),
             ("pool.tx.max", self.pool_tx_max, self.pool_tx..=*POOL.end()),
+            ("vif.queues", self.queues, QUEUES),
             ("pool.strip", self.strip, 0..=MOST),
             ("pool.threshold", self.threshold, THRESHOLD),
             ("pool.quarantine", self.quarantine_max, QUARANTINE),

@@ -55,6 +55,8 @@ pub struct NetDevice<M> {
     pub(crate) broken: Option<Misbehaviour>,
     /// The queue to look at next for a frame.
     next: usize,
+    /// The queue to send on.
+    pub(crate) steered: usize,
     pub(crate) tx_exhausted: bool,
     pub(crate) stats: DeviceStats,
     /// Counters of the connections before this one.
@@ -88,6 +90,7 @@ impl<M: Machine> NetDevice<M> {
             events_generation: 0,
             broken: None,
             next: 0,
+            steered: 0,
             tx_exhausted: false,
             stats: DeviceStats::default(),
             past_rx: RxStats::default(),
@@ -129,9 +132,12 @@ impl<M: Machine> NetDevice<M> {
             let at = self.next;
             let queue = self.queues.get_mut(at)?;
             match queue.rx.advance() {
-                Ok(true) if queue.can_send(&self.xen) => return Some(at),
                 Ok(true) => {
-                    queue.tx.stats.exhausted = queue.tx.stats.exhausted.wrapping_add(1);
+                    let answering = self.queues.get_mut(self.steered)?;
+                    if answering.can_send(&self.xen) {
+                        return Some(at);
+                    }
+                    answering.tx.stats.exhausted = answering.tx.stats.exhausted.wrapping_add(1);
                     self.tx_exhausted = true;
                 }
                 Ok(false) => {}
@@ -174,6 +180,14 @@ impl<M: Machine> NetDevice<M> {
             tx.add(&pools.tx.account(0, 0)?);
         }
         Ok((rx, tx))
+    }
+
+    /// Frames received and sent by each queue of this connection.
+    pub fn queue_packets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.queues.iter().map(|queue| {
+            let rx = &queue.rx.stats;
+            (rx.copied_packets.wrapping_add(rx.lent_packets), queue.tx.stats.packets)
+        })
     }
 
     /// Everything that is counted. It walks the tables of slots: once a second is fine, once a packet is not.
@@ -238,6 +252,8 @@ impl<M: Machine> Nic for NetDevice<M> {
 
     fn reap(&mut self) {
         self.stats.turns = self.stats.turns.wrapping_add(1);
+        // Another queue has the first word in each turn, so that none can starve the others.
+        self.next = self.next.wrapping_add(1).checked_rem(self.queues.len()).unwrap_or_default();
         if self.mailbox.is_pending()
             && let Some(command) = self.mailbox.take()
         {
@@ -280,6 +296,12 @@ impl<M: Machine> Nic for NetDevice<M> {
     fn hold(&mut self) -> Option<Packet> {
         let at = self.ready()?;
         self.queues.get_mut(at)?.rx.hold()
+    }
+
+    #[inline]
+    fn steer(&mut self, flow: u32) {
+        let flow = usize::try_from(flow).unwrap_or_default();
+        self.steered = flow.checked_rem(self.queues.len()).unwrap_or_default();
     }
 
     fn tx_exhausted(&self) -> bool {
@@ -327,24 +349,25 @@ impl<M: Machine> Device for NetDevice<M> {
     #[inline]
     fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_>)> {
         let at = self.ready()?;
-        let queue = self.queues.get_mut(at)?;
-        Some((RxToken { rx: &mut queue.rx }, TxToken::new(&mut queue.tx)))
+        if at == self.steered {
+            let queue = self.queues.get_mut(at)?;
+            return Some((RxToken { rx: &mut queue.rx }, TxToken::new(&mut queue.tx)));
+        }
+        // The answer keeps to the queue of its flow, wherever the backend has put the question.
+        let [from, to] = self.queues.get_disjoint_mut([at, self.steered]).ok()?;
+        Some((RxToken { rx: &mut from.rx }, TxToken::new(&mut to.tx)))
     }
 
     #[inline]
     fn transmit(&mut self, _: Instant) -> Option<TxToken<'_>> {
-        let at = if self.link_up {
-            let xen = &self.xen;
-            self.queues.iter_mut().position(|queue| queue.can_send(xen))
-        } else {
-            None
-        };
-        let Some(at) = at else {
+        let xen = &self.xen;
+        let queue = self.queues.get_mut(self.steered).filter(|_| self.link_up);
+        let Some(queue) = queue.and_then(|queue| queue.can_send(xen).then_some(queue)) else {
             self.tx_exhausted = true;
             self.past_tx.exhausted = self.past_tx.exhausted.wrapping_add(1);
             return None;
         };
-        self.queues.get_mut(at).map(|queue| TxToken::new(&mut queue.tx))
+        Some(TxToken::new(&mut queue.tx))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -58,8 +58,32 @@ pub(crate) enum Wiring {
     Split,
 }
 
+/// Makes the rings and channels of every queue; all of them, or none.
+pub(crate) fn make_all_wires<M: Machine>(
+    xen: &Xen<M>,
+    backend: DomId,
+    terms: &Terms,
+    start: u32,
+) -> Result<Vec<Wires>, WiresError> {
+    let mut all = Vec::new();
+    for _ in 0..terms.queues {
+        match make_wires(xen, backend, terms.wiring, start) {
+            Ok(wires) => all.push(wires),
+            Err(error) => {
+                for Wires { rx, tx, channels } in all {
+                    channels.close(xen);
+                    unmake(xen, rx.into_page());
+                    unmake(xen, tx.into_page());
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// Makes the rings and channels of one queue. `start` is the first index of both rings.
-pub(crate) fn make_wires<M: Machine>(
+fn make_wires<M: Machine>(
     xen: &Xen<M>,
     backend: DomId,
     wiring: Wiring,
@@ -168,28 +192,40 @@ pub(crate) struct Terms {
     pub(crate) tx: Feature,
     /// The event channels of each queue.
     pub(crate) wiring: Wiring,
+    /// How many queues.
+    pub(crate) queues: u32,
 }
 
 impl Terms {
     /// What is left of both ends' features when the operator has refused some.
-    pub(crate) fn new(offers: &Offers, refused: Feature) -> Self {
+    pub(crate) fn new(offers: &Offers, refused: Feature, queues: usize) -> Self {
         let split = offers.features.difference(refused).contains(Feature::SPLIT_EVENT_CHANNELS);
         let ours = Feature::all().difference(refused).difference(Feature::SPLIT_EVENT_CHANNELS);
         Self {
             rx: ours.consistent(),
             tx: ours.intersection(offers.features).consistent(),
             wiring: if split { Wiring::Split } else { Wiring::Shared },
+            // Never 0 (CVE-2026-45890), whatever the backend says that it can.
+            queues: u32::try_from(queues).unwrap_or(1).clamp(1, offers.max_queues.unwrap_or(1).max(1)),
         }
     }
 }
 
-/// Everything that we tell the backend: one queue, whose keys stand at the top level, and what we accept.
-fn nodes(offers: &Offers, terms: &Terms, queue: &Published) -> Vec<(&'static str, String)> {
-    let mut nodes: Vec<(&str, String)> =
-        queue.nodes().into_iter().map(|(key, value)| (key, value.to_string())).collect();
+/// The keys of the queues: of a single one at the top level, of several each in a directory of its own.
+fn queue_nodes(queues: &[Published]) -> Vec<(String, String)> {
+    let all = queues.iter().enumerate().flat_map(|(number, queue)| {
+        let prefix = if queues.len() == 1 { String::new() } else { format!("queue-{number}/") };
+        queue.nodes().into_iter().map(move |(key, value)| (format!("{prefix}{key}"), value.to_string()))
+    });
+    all.collect()
+}
+
+/// Everything that we tell the backend besides the queues.
+fn nodes(offers: &Offers, terms: &Terms) -> Vec<(&'static str, String)> {
+    let mut nodes: Vec<(&str, String)> = Vec::new();
     if offers.max_queues.is_some_and(|max| max >= 1) {
-        // Only where the backend knows the key; and never 0 (CVE-2026-45890).
-        nodes.push(("multi-queue-num-queues", "1".into()));
+        // Only where the backend knows the key.
+        nodes.push(("multi-queue-num-queues", terms.queues.to_string()));
     }
     if offers.xdp_headroom {
         // A former driver of this vif may have left another value.
@@ -213,7 +249,9 @@ fn nodes(offers: &Offers, terms: &Terms, queue: &Published) -> Vec<(&'static str
 }
 
 /// Keys of features that we do not use, and that a former driver of this vif may have left.
-const STALE: [&str; 11] = [
+const STALE: [&str; 13] = [
+    "tx-ring-ref",
+    "rx-ring-ref",
     "event-channel",
     "event-channel-tx",
     "event-channel-rx",
@@ -227,15 +265,19 @@ const STALE: [&str; 11] = [
     "event-channel-ctrl",
 ];
 
-/// Publishes a queue in one transaction.
+/// Publishes the queues in one transaction.
 pub(crate) async fn publish(
     store: &XenStore,
     front: &str,
     offers: &Offers,
     terms: &Terms,
-    queue: &Published,
+    queues: &[Published],
 ) -> Result<(), XsError> {
-    let nodes = nodes(offers, terms, queue);
+    let mut nodes: Vec<(String, String)> =
+        nodes(offers, terms).into_iter().map(|(key, value)| (key.into(), value)).collect();
+    nodes.extend(queue_nodes(queues));
+    // Directories of queues that a former driver of this vif had, and we do not.
+    let unused = if queues.len() == 1 { 0 } else { queues.len() };
     store
         .transaction(async |transaction| {
             for key in STALE {
@@ -244,6 +286,13 @@ pub(crate) async fn publish(
                 {
                     transaction.remove(&format!("{front}/{key}")).await?;
                 }
+            }
+            for number in unused.. {
+                let path = format!("{front}/queue-{number}");
+                if !transaction.exists(&path).await? {
+                    break;
+                }
+                transaction.remove(&path).await?;
             }
             for (key, value) in &nodes {
                 transaction.write(&format!("{front}/{key}"), value).await?;
@@ -259,7 +308,7 @@ pub(crate) fn connection(
     vif: &Vif,
     offers: &Offers,
     terms: &Terms,
-    wires: Wires,
+    queues: Vec<Wires>,
 ) -> Connection {
     Connection {
         backend,
@@ -270,11 +319,11 @@ pub(crate) fn connection(
             rx_copy: offers.rx_copy,
             split_event_channels: terms.wiring == Wiring::Split,
             scatter_gather: terms.rx.contains(Feature::SCATTER_GATHER),
-            queues: 1,
+            queues: terms.queues,
             rx: terms.rx,
             tx: terms.tx,
         },
-        queues: vec![wires],
+        queues,
     }
 }
 
@@ -287,7 +336,9 @@ mod tests {
     const QUEUE: Published = Published { tx_ring: Gref(8), rx_ring: Gref(9), ports: (5, None) };
 
     fn keys(offers: &Offers, refused: Feature, queue: &Published) -> Vec<(&'static str, String)> {
-        let mut all = nodes(offers, &Terms::new(offers, refused), queue);
+        let mut all = nodes(offers, &Terms::new(offers, refused, 1));
+        let queues = queue_nodes(&[*queue]);
+        all.extend(queues.into_iter().map(|(key, value)| (&*String::leak(key), value)));
         all.sort_unstable();
         all
     }
@@ -341,7 +392,24 @@ mod tests {
         }
         let found = keys(&offers, Feature::CHECKSUM_IPV4, &QUEUE);
         assert!(found.contains(&("feature-no-csum-offload", "1".into())));
-        assert_eq!(Terms::new(&offers, Feature::SPLIT_EVENT_CHANNELS).wiring, Wiring::Shared);
+        assert_eq!(Terms::new(&offers, Feature::SPLIT_EVENT_CHANNELS, 1).wiring, Wiring::Shared);
+    }
+
+    #[test]
+    fn there_are_as_many_queues_as_both_ends_want() {
+        let terms =
+            |max_queues| Terms::new(&Offers { max_queues, ..Offers::default() }, Feature::empty(), 4).queues;
+        assert_eq!([None, Some(0), Some(1), Some(3), Some(8), Some(u32::MAX)].map(terms), [1, 1, 1, 3, 4, 4]);
+        let nodes = queue_nodes(&[QUEUE, Published { ports: (7, Some(8)), ..QUEUE }]);
+        let keys: Vec<&str> = nodes.iter().map(|(key, _)| key.as_str()).collect();
+        let first = ["queue-0/tx-ring-ref", "queue-0/rx-ring-ref", "queue-0/event-channel"];
+        let second = [
+            "queue-1/tx-ring-ref",
+            "queue-1/rx-ring-ref",
+            "queue-1/event-channel-tx",
+            "queue-1/event-channel-rx",
+        ];
+        assert!(keys.into_iter().eq(first.into_iter().chain(second)));
     }
 
     #[test]

@@ -16,7 +16,7 @@
 use crate::config::Config;
 use crate::device::NetDevice;
 use crate::feature::Feature;
-use crate::handshake::{Published, Terms, connection, make_wires, publish};
+use crate::handshake::{Published, Terms, connection, make_all_wires, publish};
 use crate::mailbox::{Command, Mailbox, Reply};
 use crate::misbehaviour::Misbehaviour;
 use crate::vif::{ConnectError, Offers, Vif};
@@ -24,6 +24,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
@@ -47,6 +48,8 @@ pub struct Life<M> {
     ring_start: u32,
     /// What the operator does not want.
     refused: Feature,
+    /// How many queues the operator wants at most.
+    queues: usize,
     /// `device/vif/<handle>`.
     front: String,
 }
@@ -72,9 +75,9 @@ pub async fn open<M: Machine>(
     let frontend = Frontend::open(&xen.store, &front).await?;
     let vif = Vif::read(&xen.store, &frontend).await?;
     let mailbox = Rc::new(Mailbox::default());
-    let (ring_start, refused) = (config.ring_start, config.refuse);
+    let (ring_start, refused, queues) = (config.ring_start, config.refuse, config.queues);
     let device = NetDevice::new(Rc::clone(&xen), Rc::clone(&mailbox), config, handle, &vif);
-    Ok((device, Life { xen, mailbox, ring_start, refused, front }))
+    Ok((device, Life { xen, mailbox, ring_start, refused, queues, front }))
 }
 
 impl<M: Machine> Life<M> {
@@ -225,10 +228,10 @@ impl<M: Machine> Life<M> {
                 wanted: "1: this frontend needs it",
             });
         }
-        let terms = Terms::new(&offers, self.refused);
-        let wires = make_wires(&self.xen, backend, terms.wiring, self.ring_start)
+        let terms = Terms::new(&offers, self.refused, self.queues);
+        let wires = make_all_wires(&self.xen, backend, &terms, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
-        let published = Published::of(&wires);
+        let published: Vec<Published> = wires.iter().map(Published::of).collect();
         let command = Command::Connect(Box::new(connection(backend, &vif, &offers, &terms, wires)));
         if let Reply::Failed(error) = self.mailbox.ask(command).await {
             return Err(ConnectError::Resources(format!("{error}")));

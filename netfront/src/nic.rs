@@ -63,6 +63,10 @@ pub trait Nic: Device {
     /// if there is none, or if as many are kept as may be.
     fn hold(&mut self) -> Option<Packet>;
 
+    /// What is sent from here on belongs to the flow with this hash, until the next call: an interface with several
+    /// queues keeps a flow on one of them.
+    fn steer(&mut self, _flow: u32) {}
+
     /// Whether a frame was held back because no slot to send is free.
     fn tx_exhausted(&self) -> bool;
 

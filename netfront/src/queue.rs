@@ -65,6 +65,11 @@ impl Channels {
         core::iter::once(one).chain(two)
     }
 
+    /// Stops listening, and closes the ports.
+    pub(crate) fn close<M: Machine>(&self, xen: &Xen<M>) {
+        self.each().for_each(|channel| channel.close(xen));
+    }
+
     /// How many channels rang since the last call.
     #[inline]
     fn take_events(&self) -> u64 {
@@ -92,9 +97,7 @@ fn dismantle<M: Machine>(
     channels: &Channels,
     pages: [RxPage; 2],
 ) -> impl Iterator<Item = RxPage> + use<M> {
-    for channel in channels.each() {
-        channel.close(xen);
-    }
+    channels.close(xen);
     let lost = pages.map(|page| match xen.grants.end(page) {
         Ok(page) => {
             xen.machine.free_page(page);

@@ -32,7 +32,8 @@ pub(super) async fn start(system: &System) {
 
 async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::ConnectError> {
     let choices = system.config().pool.choices(system.0.memory_bytes);
-    let config = netfront::Config { refuse: system.config().refuse, ..choices };
+    let config =
+        netfront::Config { refuse: system.config().refuse, queues: system.config().queues, ..choices };
     let (device, life) = netfront::open(Rc::clone(system.xen()), handle, config).await?;
     let addressing = match &system.config().ip {
         Ip::Dhcp => Addressing::Dhcp,

@@ -162,6 +162,11 @@ impl Conns {
         self.demux.find(tuple)
     }
 
+    /// The hash of a flow.
+    pub(crate) fn flow(&self, tuple: &Tuple) -> u32 {
+        self.demux.hash(tuple)
+    }
+
     /// Adds a connection whose tuple is free.
     pub(crate) fn insert(&mut self, conn: Conn) -> usize {
         let tuple = conn.tuple;

@@ -91,3 +91,38 @@ fn each_feature_is_used_and_can_be_refused() {
         Ok(())
     });
 }
+
+/// Connections, each a flow of its own: that all of them have the same queue is less likely than one in 500.
+const FLOWS: usize = 10;
+
+#[test]
+fn several_queues_are_used() {
+    run_test("several_queues_are_used", |bed| -> Outcome {
+        let client = Client::new(bed)?;
+        let guest = Guest::create(bed, &config("echo", "queues", "vif.queues=8")?)?;
+        let id = guest.domain.domid();
+        let offered =
+            bed.xenstore_read(&format!("/local/domain/0/backend/vif/{id}/0/multi-queue-max-queues"))?;
+        let front = format!("/local/domain/{id}/device/vif/0");
+        let agreed = bed.xenstore_read(&format!("{front}/multi-queue-num-queues"))?;
+        assert_eq!(agreed, offered, "as many as dom0 has processors, and no more than eight");
+        let agreed: usize = agreed.parse()?;
+        assert!(agreed > 1, "dom0 has one processor; the bed should give it two");
+        for queue in 0..agreed {
+            bed.xenstore_read(&format!("{front}/queue-{queue}/event-channel-tx"))?;
+        }
+        for _ in 0..FLOWS {
+            client.echo_tcp((guest.address, 7).into(), 128 << 10, Duration::from_secs(60))?;
+        }
+        let interrupts = bed.dom0("cat /proc/interrupts")?.stdout;
+        for queue in 0..agreed {
+            let begin = format!("vif{id}.0-q{queue}-tx");
+            let line = interrupts.lines().find(|line| line.trim_end().ends_with(&begin));
+            let line = line.ok_or_else(|| format!("no {begin} in:\n{interrupts}"))?;
+            let rung: u64 = line.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok()).sum();
+            eprintln!("  {begin}: {rung} events");
+            assert!(rung > 0, "nothing was sent by queue {queue}");
+        }
+        Ok(())
+    });
+}

@@ -145,6 +145,11 @@ impl Netback {
         });
     }
 
+    /// Offers another value of a feature from the next probe on.
+    pub fn offer(&self, key: &str, value: &str) {
+        self.inner(|inner| inner.config = inner.config.clone().feature(key, value));
+    }
+
     /// Netback is loaded again: it probes, and looks at the frontend's state anew.
     pub fn load(&self) {
         let world = self.world();
