@@ -5,6 +5,7 @@
 //! | `ip=` | `dhcp`, or an address with its prefix length, `192.0.2.10/24` | `dhcp` |
 //! | `gw=` | the gateway's address; only with a static `ip=` | none |
 //! | `dns=` | name servers, up to 3, separated by commas; only with a static `ip=` | none |
+//! | `ip.N=`, `gw.N=`, `dns.N=` | the same for the interface `device/vif/N`, see [`address`] | `dhcp` |
 //! | `host=` | the host name: letters, digits and `-`, up to 63 | the appliance's name |
 //! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
 //! | `pool.…=` | the policies of the page pools, see [`pool`] | |
@@ -14,14 +15,15 @@
 //! | `seed=` | a secret of 32 characters or more, for processors without RDRAND | none |
 //! | `app.NAME=` | whatever the appliance documents | |
 
+pub mod address;
 pub mod pool;
 
+use self::address::{AddressKeys, Addresses};
 use self::pool::PoolKeys;
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::Ipv4Addr;
 use core::str::FromStr;
 use netfront::Feature;
 use netfront::config::QUEUES;
@@ -30,31 +32,12 @@ use netfront::config::QUEUES;
 pub const WATCHDOG: core::ops::RangeInclusive<u32> = 2..=3600;
 /// Characters that a seed must have: 128 bits in hexadecimal.
 pub const LEAST_SEED: usize = 32;
-const MAX_DNS: usize = 3;
-
-/// How the first interface gets its address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ip {
-    /// By DHCPv4.
-    Dhcp,
-    /// As given.
-    Static {
-        /// Address.
-        address: Ipv4Addr,
-        /// Bits of the network's prefix, 0 to 32.
-        prefix: u8,
-        /// Default gateway.
-        gateway: Option<Ipv4Addr>,
-        /// Name servers.
-        dns: Vec<Ipv4Addr>,
-    },
-}
 
 /// The command line, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `ip=`, `gw=`, `dns=`.
-    pub ip: Ip,
+    /// `ip=`, `gw=`, `dns=`, and those of other interfaces than the first.
+    pub addresses: Addresses,
     /// `host=`.
     pub host: Option<String>,
     /// `log=`.
@@ -75,7 +58,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            ip: Ip::Dhcp,
+            addresses: Addresses::default(),
             host: None,
             log: log::LevelFilter::Info,
             pool: PoolKeys::default(),
@@ -135,9 +118,7 @@ impl Config {
 #[derive(Default)]
 struct Parser {
     config: Config,
-    address: Option<(Ipv4Addr, u8)>,
-    gateway: Option<Ipv4Addr>,
-    dns: Vec<Ipv4Addr>,
+    addresses: AddressKeys,
     errors: Vec<ConfigError>,
 }
 
@@ -147,20 +128,18 @@ impl Parser {
             return Err(wrong(word, "", "every word is key=value"));
         };
         match key {
-            "ip" => self.address = address(key, value)?,
-            "gw" => self.gateway = Some(parse(key, value, "the gateway's IPv4 address, like gw=192.0.2.1")?),
-            "dns" => self.dns = servers(key, value)?,
             "host" => self.config.host = Some(host(key, value)?),
             "log" => self.config.log = level(key, value)?,
             "vif.queues" => self.config.queues = number(key, value, QUEUES, "queues")?,
             "vif.refuse" => self.config.refuse = features(key, value)?,
             "watchdog" => self.config.watchdog = Some(number(key, value, WATCHDOG, "seconds")?),
             "seed" => self.config.seed = Some(seed(key, value)?),
+            _ if self.addresses.word(key, value)? => {}
             _ if self.config.pool.word(key, value)? => {}
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
-                    let known = "the keys are ip, gw, dns, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
+                    let known = "the keys are ip, gw, dns, ip.N, gw.N, dns.N, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
                                  pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, \
                                  vif.queues, vif.refuse, watchdog, seed and app.NAME";
                     return Err(wrong(key, value, known));
@@ -171,27 +150,9 @@ impl Parser {
     }
 
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
-        match self.address {
-            Some((address, prefix)) => {
-                self.config.ip = Ip::Static { address, prefix, gateway: self.gateway, dns: self.dns };
-            }
-            None => {
-                if let Some(gateway) = self.gateway {
-                    self.errors.push(wrong(
-                        "gw",
-                        &gateway.to_string(),
-                        "with DHCP the server names the gateway; add ip=",
-                    ));
-                }
-                if let Some(server) = self.dns.first() {
-                    self.errors.push(wrong(
-                        "dns",
-                        &server.to_string(),
-                        "with DHCP the server names it; add ip=",
-                    ));
-                }
-            }
-        }
+        let (addresses, errors) = self.addresses.finish();
+        self.config.addresses = addresses;
+        self.errors.extend(errors);
         self.errors.extend(self.config.pool.contradictions());
         if self.errors.is_empty() { Ok(self.config) } else { Err(self.errors) }
     }
@@ -215,27 +176,6 @@ fn seed(key: &str, value: &str) -> Result<String, ConfigError> {
         ));
     }
     Ok(value.to_owned())
-}
-
-/// `dhcp` is `None`.
-fn address(key: &str, value: &str) -> Result<Option<(Ipv4Addr, u8)>, ConfigError> {
-    let right = "ip=dhcp, or an IPv4 address with its prefix length, like ip=192.0.2.10/24";
-    if value == "dhcp" {
-        return Ok(None);
-    }
-    let (address, prefix) = value.split_once('/').ok_or_else(|| wrong(key, value, right))?;
-    let address: Ipv4Addr = address.parse().map_err(|_| wrong(key, value, right))?;
-    let prefix: u8 = prefix.parse().map_err(|_| wrong(key, value, right))?;
-    let usable =
-        prefix <= 32 && !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast();
-    if usable { Ok(Some((address, prefix))) } else { Err(wrong(key, value, right)) }
-}
-
-fn servers(key: &str, value: &str) -> Result<Vec<Ipv4Addr>, ConfigError> {
-    let right = "up to 3 IPv4 addresses separated by commas, like dns=192.0.2.1,192.0.2.2";
-    let servers: Vec<Ipv4Addr> =
-        value.split(',').map(|one| parse(key, one, right)).collect::<Result<_, _>>()?;
-    if servers.len() <= MAX_DNS { Ok(servers) } else { Err(wrong(key, value, right)) }
 }
 
 fn features(key: &str, value: &str) -> Result<Feature, ConfigError> {
@@ -274,7 +214,10 @@ fn number<T: FromStr + fmt::Display + PartialOrd>(
 
 #[cfg(test)]
 mod tests {
+    use super::address::Ip;
     use super::*;
+    use alloc::string::ToString;
+    use core::net::Ipv4Addr;
 
     fn error(line: &str) -> String {
         Config::parse(line.as_bytes()).unwrap_err()[0].to_string()
@@ -290,7 +233,9 @@ mod tests {
         let line = b"ip=192.0.2.10/24 gw=192.0.2.1 dns=192.0.2.2,192.0.2.3 host=web-1 log=debug \
             pool.rx=64 pool.tx=128 pool.threshold=0 vif.queues=8 vif.refuse=sg,split watchdog=30 app.peer=a=b";
         let config = Config::parse(line).unwrap();
-        let Ip::Static { address, prefix, gateway, dns } = &config.ip else { panic!("static") };
+        let Ip::Static { address, prefix, gateway, dns } = config.addresses.of(0, true) else {
+            panic!("static")
+        };
         assert_eq!((address.to_string(), *prefix, dns.len()), ("192.0.2.10".to_owned(), 24, 2));
         assert_eq!(*gateway, Some(Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!(config.host.as_deref(), Some("web-1"));

@@ -253,6 +253,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         rung: RefCell::new(rung),
         interfaces: RefCell::default(),
         interface_up: Signal::new(),
+        served: RefCell::default(),
         started,
         random: RefCell::new(pool.generator()),
         entropy: RefCell::new(pool),

@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) rung: RefCell<Rc<Signal>>,
     pub(crate) interfaces: RefCell<Vec<Box<dyn Interface>>>,
     pub(crate) interface_up: Signal,
+    /// Who is called with the network of each interface that comes.
+    pub(crate) served: RefCell<Vec<Box<dyn Fn(Net)>>>,
     pub(crate) started: SystemTime,
     pub(crate) random: RefCell<ChaCha20Rng>,
     /// What the generator was seeded with.
@@ -125,6 +127,14 @@ impl System {
             }
             self.0.interface_up.wait().await;
         }
+    }
+
+    /// Has `serve` called with the network of each interface: of those that are there at once, of others when they
+    /// come.
+    pub fn each_net(&self, serve: impl Fn(Net) + 'static) {
+        let nets: Vec<Net> = self.0.interfaces.borrow().iter().map(|interface| interface.net()).collect();
+        nets.into_iter().for_each(&serve);
+        self.0.served.borrow_mut().push(Box::new(serve));
     }
 
     /// A random number that nobody outside can foresee.

@@ -7,18 +7,24 @@ extern crate alloc;
 use alloc::vec;
 use embedded_io_async::{Read as _, Write as _};
 use kernel::System;
-use kernel::net::{NetError, TcpOptions, TcpStream, UdpOptions, UdpSocket};
+use kernel::net::{Net, NetError, TcpOptions, TcpStream, UdpOptions, UdpSocket};
 
 const PORT: u16 = 7;
 
 async fn run(system: System) {
-    if let Err(error) = echo(&system).await {
-        kernel::log::error!("port {PORT}: {error}");
-    }
+    let spawner = system.clone();
+    system.each_net(move |net| {
+        let system = spawner.clone();
+        spawner.spawn(async move {
+            if let Err(error) = echo(&system, net).await {
+                kernel::log::error!("port {PORT}: {error}");
+            }
+        });
+    });
+    core::future::pending().await
 }
 
-async fn echo(system: &System) -> Result<(), NetError> {
-    let net = system.net().await;
+async fn echo(system: &System, net: Net) -> Result<(), NetError> {
     let listener = net.tcp_listen(PORT, TcpOptions::default())?;
     system.spawn(datagrams(net.udp_bind(PORT, UdpOptions { in_place: true, ..UdpOptions::default() })?));
     kernel::log::info!("listening on port {PORT} (TCP and UDP)");

@@ -1,41 +1,70 @@
 //! The network interfaces that the toolstack gave us: device, stack, and the task that keeps it connected.
 //!
-//! The first is the appliance's. Pools are as large as the command line says, else as the memory allows.
+//! The first is the appliance's, if it does not ask for all of them. Others may come later. Pools are as large as the command line says, else as the memory allows.
 
-use crate::config::Ip;
+use crate::config::address::Ip;
 use crate::run::Vif;
 use crate::system::System;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 use net::{Addressing, Limits, Stack};
+use xen::xenstore::XsError;
 
-/// Brings up the network interfaces that the toolstack gave us.
+/// Brings up the network interfaces that the toolstack gave us, and goes on to look for others.
 pub(super) async fn start(system: &System) {
-    let store = &system.xen().store;
-    let mut handles: alloc::vec::Vec<u32> = match store.directory("device/vif").await {
-        Ok(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
-        Err(error) => {
-            log::debug!("device/vif: {error}");
-            alloc::vec::Vec::new()
-        }
-    };
-    handles.sort_unstable();
-    let Some(handle) = handles.first() else {
+    let started = look(system, Vec::new()).await;
+    if started.is_empty() {
         log::warn!("no network interface: add vif = [ 'bridge=...' ] to the domain's configuration");
-        return;
-    };
-    if let Err(error) = start_interface(system, *handle).await {
-        log::error!("vif {handle}: {error}");
+    }
+    let system = system.clone();
+    system.clone().spawn(async move {
+        if let Err(error) = follow(&system, started).await {
+            log::error!("device/vif: {error}; interfaces that are attached from now on are not found");
+        }
+    });
+}
+
+/// Takes up interfaces that are attached later.
+async fn follow(system: &System, mut started: Vec<u32>) -> Result<(), XsError> {
+    let watch = system.xen().store.watch("device/vif").await?;
+    loop {
+        started = look(system, started).await;
+        watch.changed().await;
     }
 }
 
-async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::ConnectError> {
-    let choices = system.config().pool.choices(system.0.memory_bytes);
+/// Starts interfaces that are not started yet; all that are now. One that was detached is known for ever: it waits to be
+/// attached again.
+async fn look(system: &System, mut started: Vec<u32>) -> Vec<u32> {
+    let handles = match netfront::list(&system.xen().store).await {
+        Ok(handles) => handles,
+        Err(error) => {
+            log::debug!("device/vif: {error}");
+            Vec::new()
+        }
+    };
+    let new: Vec<u32> = handles.into_iter().filter(|handle| !started.contains(handle)).collect();
+    for handle in &new {
+        // What a guest starts with shares the memory for pools; who comes later gets what there is.
+        match start_interface(system, *handle, new.len()).await {
+            Ok(()) => started.push(*handle),
+            Err(error) => log::error!("vif {handle}: {error}"),
+        }
+    }
+    started
+}
+
+async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result<(), netfront::ConnectError> {
+    let sharers = u64::try_from(sharers.max(1)).unwrap_or(1);
+    let memory = system.0.memory_bytes.checked_div(sharers).unwrap_or_default();
+    let choices = system.config().pool.choices(memory);
     let config =
         netfront::Config { refuse: system.config().refuse, queues: system.config().queues, ..choices };
     let (device, life) = netfront::open(Rc::clone(system.xen()), handle, config).await?;
-    let addressing = match &system.config().ip {
+    let first = system.0.interfaces.borrow().is_empty();
+    let addressing = match system.config().addresses.of(handle, first) {
         Ip::Dhcp => Addressing::Dhcp,
         Ip::Static { address, prefix, gateway, dns } => Addressing::Static {
             address: net::Ipv4Cidr::new(*address, *prefix),
@@ -50,8 +79,12 @@ async fn start_interface(system: &System, handle: u32) -> Result<(), netfront::C
         limits: Limits::default(),
     };
     let stack = Stack::new(device, stack_config, system.now());
+    let net = stack.net();
     system.0.interfaces.borrow_mut().push(Box::new(Vif { handle, stack }));
     system.0.interface_up.set();
+    let served: Vec<_> = core::mem::take(&mut *system.0.served.borrow_mut());
+    served.iter().for_each(|serve| serve(net.clone()));
+    system.0.served.borrow_mut().extend(served);
     let sleeper = system.clone();
     system.spawn(async move {
         life.run(move |ns| {
