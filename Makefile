@@ -16,7 +16,7 @@ export MILLPOND_COMMIT := $(or $(MILLPOND_COMMIT),$(shell git describe --always 
 SAY    := printf '\n== %s\n'
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool
+FUZZ         := rx tx xenstore boot pool frames vchan
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # What cargo-fuzz sets: a counter at every edge, comparisons shown to the fuzzer, AddressSanitizer.
@@ -24,7 +24,7 @@ FUZZ_FLAGS   := --cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module $(addpr
     -sanitizer-coverage-level=4 -sanitizer-coverage-inline-8bit-counters -sanitizer-coverage-pc-table \
     -sanitizer-coverage-trace-compares -simplifycfg-branch-fold-threshold=0)
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -62,8 +62,10 @@ reproduce: setup ## build the images in two other folders, and compare the bytes
 
 push: setup ## build dom0's end of datafront: build/push, which needs nothing but Xen's tools
 	@$(SAY) 'building push'
-	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push
+	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu \
+	    -p push --features libxenvchan --bins --examples
 	@mkdir -p build && strip -o build/push $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/push
+	@strip -o build/push-blocks $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/examples/blocks
 
 # Of its own profile: a backend that only tests run need not be optimised as a whole.
 backend: setup ## build the backend that tests put in the place of netback: build/backend
@@ -162,6 +164,10 @@ bench-xen: image ## the same on real Xen: build/bench/xen.tsv, xen.html; BENCH='
 bench-boot: image ## size, least memory and instructions of a start, beside Linux's: build/bench/boot.tsv
 	@$(SAY) 'starts on real Xen, counted; Linux takes minutes each time'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --boot $(BENCH)
+
+bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
+	@$(SAY) 'counting blocks on real Xen'
+	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log
 	@$(CARGO) run --quiet -p symbolize -- $(or $(LOG),$(error LOG= names the log with the report))

@@ -20,7 +20,7 @@
 mod support;
 
 use datafront::block::wire::{Fate, Frame, Kind, Sum};
-use datafront::block::{Event, Form, Ledger, LedgerFault, Receiver};
+use datafront::block::{Event, Ledger, LedgerFault, Receiver};
 use support::frames::{ACK, ERROR, Recorder, WELCOME};
 use support::{Dice, pattern};
 
@@ -91,7 +91,7 @@ fn d27_a_welcome_that_cannot_be() {
 
 /// Bytes of a block as the ledger numbers it.
 fn bytes_of(seq: u64, content: &[u8]) -> Vec<u8> {
-    let head = Frame { kind: Kind::Block, seq, length: content.len() as u64, aux: Form::Bytes.raw() };
+    let head = Frame { kind: Kind::Block, seq, length: content.len() as u64, aux: 0 };
     let mut sum = Sum::default();
     sum.add(content);
     [head.to_bytes("n").as_slice(), b"n", content, &sum.trailer(Fate::Whole)].concat()

@@ -7,7 +7,7 @@
 use crate::machine::DomU;
 use crate::system::System;
 pub use ::datafront::{block, vchan};
-use vchan::{Path, PathError, Server, ServerError, Settings, Sizes};
+use vchan::{Client, Path, PathError, Server, ServerError, Settings, Sizes};
 use xen::DomId;
 use xen::xenstore::XsError;
 
@@ -46,18 +46,25 @@ impl System {
     /// # Errors
     /// Why there is none.
     pub async fn data_channel(&self, port: &str, sizes: Sizes) -> Result<Server<DomU>, OpenError> {
-        let own = match self.domid() {
-            Some(domid) => domid,
-            None => self
-                .xen()
-                .store
-                .read_number("domid")
-                .await
-                .map_err(OpenError::Store)?
-                .ok_or(OpenError::NoDomid)?,
-        };
+        crate::crc::init();
+        let own = self.own_domid().await?;
         let path = Path::usual(DomId(own), DOM0, port).map_err(OpenError::Path)?;
         let settings = Settings { sizes, ..Settings::new(path, DomId(own), DOM0) };
         Server::open(self.xen(), settings).map_err(OpenError::Server)
+    }
+
+    /// A client of the channel that dom0 shows under this name, `/local/domain/0/data/vchan/<us>/<port>`.
+    ///
+    /// # Errors
+    /// Why its path cannot be known.
+    pub async fn data_client(&self, port: &str) -> Result<Client<DomU>, OpenError> {
+        let own = self.own_domid().await?;
+        let path = Path::usual(DOM0, DomId(own), port).map_err(OpenError::Path)?;
+        Ok(Client::new(self.xen(), path, DOM0))
+    }
+
+    /// Our number now: another one after a restore.
+    async fn own_domid(&self) -> Result<u16, OpenError> {
+        self.xen().store.read_number("domid").await.map_err(OpenError::Store)?.ok_or(OpenError::NoDomid)
     }
 }

@@ -1,4 +1,8 @@
-//! A hole in physical memory, for frames that Xen maps for us: shared info and the grant table.
+//! A hole in physical memory, for frames that Xen maps for us: shared info, the grant table, and pages of other domains.
+//!
+//! ```text
+//!   | shared info | grant table, 32 | pages of other domains, see `places` |      mapped read-write in our page tables
+//! ```
 
 use crate::regions::{PAGE, Region};
 use boot::{BootInfo, MemoryRegion};

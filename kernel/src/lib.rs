@@ -38,6 +38,8 @@ mod timer_queue;
 mod boot_memory;
 #[cfg(target_os = "none")]
 pub mod build;
+#[cfg(any(test, target_os = "none"))]
+mod crc;
 #[cfg(target_os = "none")]
 pub mod datafront;
 #[cfg(target_os = "none")]
@@ -66,6 +68,8 @@ mod on_cpu;
 mod paging;
 #[cfg(target_os = "none")]
 mod panic;
+#[cfg(any(test, target_os = "none"))]
+mod places;
 #[cfg(target_os = "none")]
 mod random;
 #[cfg(target_os = "none")]

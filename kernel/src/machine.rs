@@ -4,6 +4,7 @@
 
 use crate::frames::Frames;
 use crate::hypercall::{Instruction, KIND_NAMES, Kind, address};
+use crate::places::Places;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -19,7 +20,8 @@ use xen::abi::sched::{SchedOp, SchedShutdown, SchedWatchdog};
 use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
 use xen::abi::xen::{ConsoleIo, Hypercall};
 use xen::clock::PvClock;
-use xen::hypervisor::{GrantTableSize, HvmParam, MapHandle, MapSpace, ShutdownReason, Virq};
+use xen::foreign::{Foreign, MapError, MapHandle};
+use xen::hypervisor::{GrantTableSize, HvmParam, MapSpace, ShutdownReason, Virq};
 use xen::{
     Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, Shared, SystemTime, VcpuId,
 };
@@ -32,6 +34,8 @@ pub struct DomU(Rc<Inner>);
 struct Inner {
     instruction: Instruction,
     frames: Frames,
+    /// For pages of other domains.
+    places: Places,
     clock: PvClock<fn() -> u64>,
 }
 
@@ -42,8 +46,13 @@ impl fmt::Debug for DomU {
 }
 
 impl DomU {
-    pub(crate) fn new(instruction: Instruction, frames: Frames, clock: PvClock<fn() -> u64>) -> Self {
-        Self(Rc::new(Inner { instruction, frames, clock }))
+    pub(crate) fn new(
+        instruction: Instruction,
+        frames: Frames,
+        places: Places,
+        clock: PvClock<fn() -> u64>,
+    ) -> Self {
+        Self(Rc::new(Inner { instruction, frames, places, clock }))
     }
 
     /// Hypercalls since boot by kind; names in [`KIND_NAMES`].
@@ -272,7 +281,8 @@ impl Hypervisor for DomU {
         Ok(GrantTableSize { nr_frames: args.nr_frames, max_nr_frames: args.max_nr_frames })
     }
 
-    unsafe fn grant_map(&self, domid: DomId, gref: Gref, gfn: Gfn) -> Result<MapHandle, Errno> {
+    fn map_foreign(&self, domid: DomId, gref: Gref) -> Result<Foreign, MapError> {
+        let (gfn, base) = self.0.places.take().ok_or(MapError::NoRoom)?;
         let mut args = GnttabMapGrantRef {
             host_addr: gfn.0 << 12,
             flags: GntmapFlags::HOST_MAP.bits(),
@@ -280,26 +290,43 @@ impl Hypervisor for DomU {
             dom: domid.0,
             ..GnttabMapGrantRef::new_zeroed()
         };
-        // SAFETY: the structure of the operation; the caller owns the frame.
-        unsafe { self.grant(GrantTableOp::MapGrantRef, &mut args) }?;
-        match GrantStatus::try_from(args.status) {
-            Ok(GrantStatus::Okay) => Ok(MapHandle(args.handle)),
-            status => {
-                log::error!("xen: grant {gref} of domain {domid} cannot be mapped: {status:?}");
-                Err(Errno::EINVAL)
+        // SAFETY: the structure of the operation; the place has no other use, and nothing refers there.
+        let called = unsafe { self.grant(GrantTableOp::MapGrantRef, &mut args) };
+        let status = called.map_err(MapError::Xen).map(|_| GrantStatus::try_from(args.status));
+        match status {
+            Ok(Ok(GrantStatus::Okay)) => {
+                // SAFETY: Xen has put the page at this frame, which is mapped at this address and has no other use.
+                Ok(unsafe { Foreign::from_raw(base, gfn, MapHandle(args.handle)) })
+            }
+            refused => {
+                self.0.places.give_back(gfn);
+                Err(match refused {
+                    Ok(Ok(status)) => MapError::Refused(status),
+                    Ok(Err(_)) => MapError::Xen(Errno::EINVAL),
+                    Err(error) => error,
+                })
             }
         }
     }
 
-    unsafe fn grant_unmap(&self, handle: MapHandle, gfn: Gfn) -> Result<(), Errno> {
+    fn unmap_foreign(&self, page: Foreign) -> Result<(), GrantStatus> {
+        let (_, gfn, handle) = page.into_raw();
         let mut args = GnttabUnmapGrantRef {
             host_addr: gfn.0 << 12,
             handle: handle.0,
             ..GnttabUnmapGrantRef::new_zeroed()
         };
-        // SAFETY: the structure of the operation; the caller has no reference to the page left.
-        unsafe { self.grant(GrantTableOp::UnmapGrantRef, &mut args) }?;
-        if args.status == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+        // SAFETY: the structure of the operation; the page was given up just now, so nothing refers there any more.
+        let called = unsafe { self.grant(GrantTableOp::UnmapGrantRef, &mut args) };
+        let status = called.ok().and_then(|_| GrantStatus::try_from(args.status).ok());
+        match status {
+            // A handle that Xen does not know: the mapping was lost in a suspend.
+            Some(GrantStatus::Okay | GrantStatus::BadHandle) => {
+                self.0.places.give_back(gfn);
+                Ok(())
+            }
+            status => Err(status.unwrap_or(GrantStatus::GeneralError)),
+        }
     }
 
     unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {

@@ -9,6 +9,7 @@ use crate::frames::Frames;
 use crate::holes::find_hole;
 use crate::hypercall::{Instruction, xen_is_beneath};
 use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
+use crate::places::{FOREIGN_PAGES, Places as ForeignPlaces};
 use crate::random::Pool;
 use crate::regions::{FreeRegions, PAGE, Region};
 use crate::suspend::Places;
@@ -36,8 +37,9 @@ use xen::{Clock, Errno, EvtchnPort, Gfn, Hypervisor, Shared, VcpuId, Xen};
 const MAX_GRANT_FRAMES: u32 = 32;
 /// The least memory that the guest starts in, in bytes: image, page tables, a heap and the smallest pools.
 const LEAST_MEMORY: u64 = 3 << 20;
-/// Addresses of Xen's windows: shared info and grant table in a hole, console and xenstore where Xen put them.
-const WINDOW_PAGES: u64 = 1 + 32;
+/// Addresses of Xen's windows: shared info, grant table and pages of other domains in a hole, console and xenstore where
+/// Xen put them.
+const WINDOW_PAGES: u64 = 1 + 32 + FOREIGN_PAGES;
 
 /// Why the guest cannot start; the line that the operator sees.
 #[derive(Debug)]
@@ -220,7 +222,8 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     register_vcpu_info(&instruction, vcpu_info_at).map_err(refused("VCPUOP_register_vcpu_info"))?;
     let tsc: fn() -> u64 = crate::timers::rdtsc;
     let clock = PvClock::new(vcpu_info, shared_info, tsc);
-    let machine = DomU::new(instruction, Frames::new(free), clock);
+    let foreign = Region { start: hole.start.saturating_add(33 * PAGE), end: hole.end };
+    let machine = DomU::new(instruction, Frames::new(free), ForeignPlaces::new(foreign), clock);
     let started = machine.now();
 
     let events = EventChannels::new(shared_info, vcpu_info);

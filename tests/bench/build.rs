@@ -1,25 +1,36 @@
-//! Compiles the generator that runs in dom0 and leaves it where the benchmark embeds it: a static program of the
-//! standard library alone, so that it depends on no C library of dom0's.
+//! Compiles the generators that run in dom0 and leaves them where the benchmarks embed them: static programs of the
+//! standard library alone, so that they depend on no C library of dom0's.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=load");
-    let Some(out) = std::env::var_os("OUT_DIR").map(|dir| PathBuf::from(dir).join("bench-load")) else {
+    println!("cargo::rerun-if-changed=datafront/put.rs");
+    for (name, source) in [("bench-load", "load/main.rs"), ("put", "datafront/put.rs")] {
+        let code = compile(name, source);
+        if code != ExitCode::SUCCESS {
+            return code;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn compile(name: &str, source: &str) -> ExitCode {
+    let Some(out) = std::env::var_os("OUT_DIR").map(|dir| PathBuf::from(dir).join(name)) else {
         return fail("OUT_DIR is not set");
     };
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let status = Command::new(rustc)
-        .args(["--edition", "2024", "--crate-name", "bench_load", "--crate-type", "bin"])
+        .args(["--edition", "2024", "--crate-name", &name.replace('-', "_"), "--crate-type", "bin"])
         .args(["--target", "x86_64-unknown-linux-gnu", "-C", "target-feature=+crt-static"])
         .args(["-C", "opt-level=3", "-C", "panic=abort", "-C", "strip=symbols", "-o"])
         .arg(&out)
-        .arg("load/main.rs")
+        .arg(source)
         .status();
     match status {
         Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(status) => fail(&format!("rustc ended with {status} on load/main.rs")),
+        Ok(status) => fail(&format!("rustc ended with {status} on {source}")),
         Err(error) => fail(&format!("rustc does not start: {error}")),
     }
 }

@@ -52,12 +52,15 @@ impl EventChannels {
         }
     }
 
-    /// Starts over after a suspend: masks every port, forgets what was pending and who listened. The ports that had a
-    /// listener: in a new domain their numbers mean nothing, or something else; in the same one they are still bound.
+    /// Starts over after a suspend: masks every port, forgets what was pending, and wakes who listened: [`generation`]
+    /// tells that the port is void. The ports that had a listener: in a new domain their numbers mean nothing, or something else; in the same one they are still bound.
+    ///
+    /// [`generation`]: Self::generation
     pub fn resume(&self) -> Vec<EvtchnPort> {
         mask_all(self.shared_info, self.vcpu_info.get());
         self.generation.set(self.generation.get().wrapping_add(1));
         let listeners = core::mem::take(&mut *self.listeners.borrow_mut());
+        listeners.iter().flatten().for_each(|signal| signal.set());
         let numbers = (0_u32..).zip(listeners);
         numbers.filter_map(|(number, listener)| listener.map(|_| EvtchnPort(number))).collect()
     }

@@ -6,10 +6,12 @@
 #![allow(unsafe_code, reason = "declares the calls that change what is behind an address; implements none")]
 
 use crate::abi::errno::Errno;
+use crate::abi::grant_table::GrantStatus;
 pub use crate::abi::hvm_params::HvmParam;
 pub use crate::abi::memory::MapSpace;
 pub use crate::abi::sched::ShutdownReason;
 pub use crate::abi::xen::Virq;
+use crate::foreign::{Foreign, MapError};
 use crate::ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
 use crate::page::{Page, Private};
 
@@ -21,10 +23,6 @@ pub struct GrantTableSize {
     /// Frames that it may have.
     pub max_nr_frames: u32,
 }
-
-/// A foreign page that this domain has mapped. `grant_table.h`, `struct gnttab_map_grant_ref`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct MapHandle(pub u32);
 
 /// Xen, as far as a guest can ask it for something.
 pub trait Hypervisor {
@@ -87,22 +85,17 @@ pub trait Hypervisor {
     /// # Errors
     /// What Xen says when it refuses.
     fn grant_table_size(&self) -> Result<GrantTableSize, Errno>;
-    /// `GNTTABOP_map_grant_ref`: puts a page that `domid` granted us at our `gfn`.
+    /// `GNTTABOP_map_grant_ref`: maps a page that `domid` granted us, to read and write.
     ///
     /// # Errors
-    /// `EINVAL` with the grant status logged, when the grant is not valid for us.
-    ///
-    /// # Safety
-    /// `gfn` is owned by the caller and holds no memory in use.
-    unsafe fn grant_map(&self, domid: DomId, gref: Gref, gfn: Gfn) -> Result<MapHandle, Errno>;
-    /// `GNTTABOP_unmap_grant_ref`.
+    /// Why it is not mapped.
+    fn map_foreign(&self, domid: DomId, gref: Gref) -> Result<Foreign, MapError>;
+    /// `GNTTABOP_unmap_grant_ref`. When Xen does not know the mapping (after a suspend), there is none, and its place is
+    /// free; after any other refusal it is not used again.
     ///
     /// # Errors
-    /// `EINVAL` for a handle that is not mapped.
-    ///
-    /// # Safety
-    /// Nothing refers to the page any more.
-    unsafe fn grant_unmap(&self, handle: MapHandle, gfn: Gfn) -> Result<(), Errno>;
+    /// The status with which Xen refuses.
+    fn unmap_foreign(&self, page: Foreign) -> Result<(), GrantStatus>;
     /// `XENMEM_add_to_physmap`: puts frame `index` of `space` at `gfn`. (`memory.h`)
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub mod clock;
 pub mod console;
 pub mod context;
 pub mod evtchn;
+pub mod foreign;
 pub mod gnttab;
 pub mod hypervisor;
 pub mod ids;
@@ -41,6 +42,7 @@ pub mod xenstore;
 
 pub use abi::errno::Errno;
 pub use context::Xen;
+pub use foreign::Foreign;
 pub use hypervisor::{Clock, Hypervisor, Machine, Memory};
 pub use ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
 pub use page::{Access, Granted, Page, Private, ReadOnly, ReadWrite, TrustedBackend};

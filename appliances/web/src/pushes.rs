@@ -11,9 +11,9 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use kernel::System;
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
-use kernel::datafront::vchan::{Sizes, Stats};
+use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
+use kernel::{DomU, System};
 use web::publish::{Inbox, Shelf};
 use web::site::status::{Counts, Datafront};
 
@@ -21,6 +21,8 @@ use web::site::status::{Counts, Datafront};
 const PORT: &str = "push";
 /// Read at once; the ring has four times as much.
 const BUFFER_BYTES: usize = 16 * 1024;
+/// A guest with less memory has smaller rings.
+const SMALL_BYTES: u64 = 24 << 20;
 /// After a failure to set the channel up.
 const PAUSE_NS: u64 = 1_000_000_000;
 
@@ -94,28 +96,45 @@ impl Pushes {
     }
 }
 
-/// Takes what dom0 pushes, one sender after another, for as long as the guest runs.
+/// Takes what dom0 pushes, one sender after another, for as long as the guest runs. What senders have completed is known
+/// over all of their connections, and over a suspend, after which the channel is opened at its new path.
 pub(crate) async fn receive(system: System, pushes: Rc<Pushes>) {
-    let mut server = match system.data_channel(PORT, Sizes::PUSH).await {
-        Ok(server) => server,
-        Err(error) => {
-            pushes.failed(&error);
-            return;
-        }
-    };
-    kernel::log::info!("dom0 pushes at {}", server.path().as_str());
-    *pushes.path.borrow_mut() = Some(server.path().as_str().into());
     let mut receiver = Receiver::new(system.random_u64());
     let mut inbox = Inbox::new(pushes.shelf(), Rc::clone(&pushes.blocks));
     let mut buffer = vec![0; BUFFER_BYTES];
+    let is_small = system.stats().memory_bytes < SMALL_BYTES;
+    let sizes = if is_small { Sizes::PUSH } else { Sizes::PUSH_LARGE };
+    loop {
+        match system.data_channel(PORT, sizes).await {
+            Ok(mut server) => {
+                kernel::log::info!("dom0 pushes at {}", server.path().as_str());
+                *pushes.path.borrow_mut() = Some(server.path().as_str().into());
+                serve_all(&system, &pushes, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
+            }
+            Err(error) => {
+                pushes.failed(&error);
+                system.sleep(PAUSE_NS).await;
+            }
+        }
+    }
+}
+
+/// Serves one sender after another until the domain has moved.
+async fn serve_all(
+    system: &System,
+    pushes: &Pushes,
+    server: &mut Server<DomU>,
+    (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
+) {
     loop {
         match server.accept().await {
             Ok(mut channel) => {
                 pushes.connected.set(true);
-                if let Err(error) = serve(&mut channel, &mut receiver, &mut inbox, &mut buffer).await {
+                if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
                     pushes.failed(&error);
                 }
             }
+            Err(ServerError::Moved) => return,
             Err(error) => {
                 pushes.failed(&error);
                 system.sleep(PAUSE_NS).await;

@@ -14,7 +14,7 @@
 
 mod support;
 
-use datafront::block::{Application as _, BlockHead, Form, Status};
+use datafront::block::{Application as _, BlockHead, Form, Part, Status};
 use std::cell::Cell;
 use std::rc::Rc;
 use support::Does::Sends;
@@ -26,7 +26,8 @@ use web::site::StatusSite;
 
 fn push(shelf: &Rc<Shelf>, name: &str, form: Form, bytes: &[u8]) -> Status {
     let mut inbox = Inbox::new(Rc::clone(shelf), Rc::new(Cell::default()));
-    let head = BlockHead { stream: 1, seq: 1, name, len: bytes.len() as u64, form };
+    let part = Part::Whole;
+    let head = BlockHead { stream: 1, seq: 1, name, len: bytes.len() as u64, form, part };
     if let Err(status) = inbox.begin(&head) {
         return status;
     }
@@ -142,4 +143,48 @@ fn readers_of_the_old_edition_finish_with_it() {
     push(&shelf, "a.txt", Form::Bytes, b"newer");
     assert_eq!((old.bytes(), shelf.edition().bytes()), (3, 5));
     assert!(get(&shelf, "/a.txt", "").ends_with("newer"));
+}
+
+/// Gives a part to an inbox; cut: the connection ends before its last byte.
+fn part(inbox: &mut Inbox, stream: u64, name: &str, part: Part, bytes: &[u8], cut: bool) -> Option<Status> {
+    let head = BlockHead { stream, seq: 1, name, len: bytes.len() as u64, form: Form::Bytes, part };
+    if let Err(status) = inbox.begin(&head) {
+        return Some(status);
+    }
+    inbox.data(&bytes[..bytes.len() - usize::from(cut)]).unwrap();
+    if cut {
+        inbox.abandon();
+        return None;
+    }
+    Some(inbox.finish())
+}
+
+#[test]
+fn parts_become_one_file_when_the_last_is_there() {
+    let shelf = shelf();
+    let mut inbox = Inbox::new(Rc::clone(&shelf), Rc::new(Cell::default()));
+    push(&shelf, "log", Form::Bytes, b"old");
+    assert_eq!(part(&mut inbox, 1, "log", Part::First, b"one ", false), Some(Status::ACCEPTED));
+    // A connection that ends in the middle of a part, and another sender in between.
+    assert_eq!(part(&mut inbox, 1, "log", Part::Middle, b"two ", true), None);
+    assert_eq!(part(&mut inbox, 2, "other", Part::First, b"x", false), Some(Status::ACCEPTED));
+    assert_eq!(part(&mut inbox, 1, "log", Part::Middle, b"two ", false), Some(Status::ACCEPTED));
+    assert!(get(&shelf, "/log", "").ends_with("old"), "not before it is whole");
+    assert_eq!(part(&mut inbox, 1, "log", Part::Last, b"three", false), Some(Status::ACCEPTED));
+    assert!(get(&shelf, "/log", "").ends_with("\r\n\r\none two three"));
+    // A part without a beginning, as after a restart of the guest, or of another name.
+    assert_eq!(part(&mut inbox, 1, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
+    assert_eq!(part(&mut inbox, 2, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
+    assert!(get(&shelf, "/log", "").ends_with("one two three"));
+}
+
+#[test]
+fn bytes_are_counted_once_however_many_files_share_them() {
+    let shelf = shelf();
+    for round in 0..50_usize {
+        for name in ["a", "b", "c"] {
+            assert_eq!(push(&shelf, name, Form::Bytes, &vec![7; 10 + round]), Status::ACCEPTED);
+        }
+        assert_eq!((shelf.status().files, shelf.status().bytes), (3, 3 * (10 + round)));
+    }
 }

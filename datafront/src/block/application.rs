@@ -2,7 +2,7 @@
 
 use super::receiver::ReceiverStats;
 use super::status::Status;
-use super::wire::Form;
+use super::wire::{Form, Part};
 
 /// What is known of a block before its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct BlockHead<'a> {
     pub len: u64,
     /// What they are.
     pub form: Form,
+    /// All of it, or a part.
+    pub part: Part,
 }
 
 /// What gets the blocks. Calls come in the order `begin`, `data` …, and then `finish` or `abandon`.

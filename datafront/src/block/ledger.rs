@@ -121,6 +121,18 @@ impl<B> Ledger<B> {
         self.blocks.is_empty()
     }
 
+    /// Blocks that were sent on this connection and are not acknowledged.
+    #[must_use]
+    pub const fn under_way(&self) -> usize {
+        self.cursor
+    }
+
+    /// Blocks that may be under way; 0 before WELCOME.
+    #[must_use]
+    pub const fn window(&self) -> usize {
+        self.window
+    }
+
     /// The block to send now, and its number, if there is one and the window is open.
     pub fn next_to_send(&mut self) -> Option<(u64, &mut B)> {
         if self.cursor >= self.window {

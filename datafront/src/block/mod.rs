@@ -38,4 +38,4 @@ pub use ledger::{Event, Ledger, LedgerFault};
 pub use receiver::{Receiver, ReceiverStats};
 pub use serve::{ServeError, serve};
 pub use status::Status;
-pub use wire::{Form, Frame};
+pub use wire::{Form, Frame, Part};

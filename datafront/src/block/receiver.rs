@@ -284,8 +284,9 @@ impl Receiver {
         let skip = if frame.seq <= completed {
             Some(Skip::Duplicate)
         } else {
-            let begun = Form::from_raw(frame.aux).ok_or(Status::BAD_FORM).and_then(|form| {
-                application.begin(&BlockHead { stream: id, seq: frame.seq, name, len: frame.length, form })
+            let begun = Form::from_aux(frame.aux).ok_or(Status::BAD_FORM).and_then(|(form, part)| {
+                let (seq, len) = (frame.seq, frame.length);
+                application.begin(&BlockHead { stream: id, seq, name, len, form, part })
             });
             begun.err().map(Skip::Refused)
         };

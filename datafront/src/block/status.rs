@@ -17,6 +17,8 @@ impl Status {
     pub const BAD_CONTENT: Self = Self(3);
     /// The application knows no such form.
     pub const BAD_FORM: Self = Self(4);
+    /// The parts before this one are not there any more: the guest was restarted meanwhile.
+    pub const NO_BEGINNING: Self = Self(5);
     /// The sender gave up before the block's end; the application did not get it.
     pub const ABORTED: Self = Self(0x8000_0001);
     /// Completed so long ago that its status is not kept.
@@ -37,6 +39,9 @@ impl fmt::Display for Status {
             Self::BAD_NAME => f.write_str("a name that the application cannot use"),
             Self::BAD_CONTENT => f.write_str("content that the application cannot use"),
             Self::BAD_FORM => f.write_str("a form that the application does not know"),
+            Self::NO_BEGINNING => {
+                f.write_str("a part whose beginning the application does not have any more")
+            }
             Self::ABORTED => f.write_str("aborted by the sender"),
             Self::FORGOTTEN => f.write_str("completed earlier"),
             Self(other) => write!(f, "status {other} of the application"),

@@ -10,13 +10,14 @@
 //! |---|---|---|---|---|
 //! | 1 HELLO | sender | first unacknowledged, 0: tell me | stream | 0 |
 //! | 2 WELCOME | receiver | last completed | receiver's instance | window, blocks |
-//! | 3 BLOCK | sender | its number, from 1 | bytes | [`Form`] |
+//! | 3 BLOCK | sender | its number, from 1 | bytes | [`Form`] and [`Part`] |
 //! | 4 ACK | receiver | of the block | bytes that were taken | [`Status`](super::Status) |
 //! | 5 ERROR | receiver | last completed | 0 | [`Fault`](super::Fault) |
 //!
 //! Checks are CRC-32C: the header's over bytes 0 to 28 and the name. A view that was parsed cannot fail later.
 
 use crc::{CRC_32_ISCSI, Crc, Digest, Table};
+use spin::Once;
 
 /// Bytes of a header, without the name.
 pub const HEADER_BYTES: usize = 32;
@@ -37,13 +38,45 @@ pub const MAX_HEAD_BYTES: usize = HEADER_BYTES + MAX_NAME_BYTES;
 /// CRC-32C, 16 bytes a step.
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
+/// What the processor has for it, if somebody said so.
+static HARDWARE: Once<Append> = Once::new();
+
+/// The check of some bytes, and of more bytes after them: that of all together. Of no bytes it is 0.
+pub type Append = fn(u32, &[u8]) -> u32;
+
+/// From now on checks are reckoned with this instead of a table: by the processor's own instruction, which this crate,
+/// without `unsafe`, cannot name. It must give what the table gives. The first one stays.
+pub fn accelerate(append: Append) {
+    HARDWARE.call_once(|| append);
+}
+
 /// A check that grows with the bytes.
-pub(crate) type Check = Digest<'static, u32, Table<16>>;
+#[derive(Clone)]
+pub(crate) enum Check {
+    Table(Digest<'static, u32, Table<16>>),
+    Hardware(u32, Append),
+}
+
+impl Check {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Table(digest) => digest.update(bytes),
+            Self::Hardware(sum, append) => *sum = append(*sum, bytes),
+        }
+    }
+
+    pub(crate) fn finalize(self) -> u32 {
+        match self {
+            Self::Table(digest) => digest.finalize(),
+            Self::Hardware(sum, _) => sum,
+        }
+    }
+}
 
 /// A check of no bytes yet.
 #[must_use]
 pub(crate) fn check() -> Check {
-    CRC.digest()
+    HARDWARE.get().map_or_else(|| Check::Table(CRC.digest()), |append| Check::Hardware(0, *append))
 }
 
 /// CRC-32C of these bytes, as a sender of blocks needs it.
@@ -112,23 +145,71 @@ pub enum Form {
 }
 
 impl Form {
-    /// The number, as it is in a header.
-    #[must_use]
-    pub const fn raw(self) -> u32 {
+    const fn raw(self) -> u32 {
         match self {
             Self::Bytes => 0,
             Self::Tree => 1,
         }
     }
 
-    /// The form with this number.
+    /// A BLOCK's `aux` for a block that is this whole, or a part of it.
     #[must_use]
-    pub const fn from_raw(raw: u32) -> Option<Self> {
-        match raw {
-            0 => Some(Self::Bytes),
-            1 => Some(Self::Tree),
-            _ => None,
+    pub const fn aux(self, part: Part) -> u32 {
+        self.raw() | part.raw()
+    }
+
+    /// What a BLOCK's `aux` says; `None` for a form of a later version.
+    #[must_use]
+    pub const fn from_aux(aux: u32) -> Option<(Self, Part)> {
+        let part = match aux & !1 {
+            0 => Part::Whole,
+            MORE => Part::First,
+            6 => Part::Middle,
+            CONTINUES => Part::Last,
+            _ => return None,
+        };
+        Some((if aux & 1 == 0 { Self::Bytes } else { Self::Tree }, part))
+    }
+}
+
+/// Bit of `aux`: the next block of this name goes on with this one's bytes.
+const MORE: u32 = 2;
+/// Bit of `aux`: the bytes go on with those of the block before of this name.
+const CONTINUES: u32 = 4;
+
+/// Which part of something a block is: what has no known length comes in several blocks of one name and one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first; others follow.
+    First,
+    /// Neither the first nor the last.
+    Middle,
+    /// The last.
+    Last,
+}
+
+impl Part {
+    const fn raw(self) -> u32 {
+        match self {
+            Self::Whole => 0,
+            Self::First => MORE,
+            Self::Middle => MORE | CONTINUES,
+            Self::Last => CONTINUES,
         }
+    }
+
+    /// Whether parts come before this one.
+    #[must_use]
+    pub const fn continues(self) -> bool {
+        self.raw() & CONTINUES != 0
+    }
+
+    /// Whether parts come after this one.
+    #[must_use]
+    pub const fn has_more(self) -> bool {
+        self.raw() & MORE != 0
     }
 }
 
@@ -286,6 +367,16 @@ mod tests {
         let mut sum = check();
         sum.update(b"123456789");
         assert_eq!(sum.finalize(), 0xe306_9283);
+    }
+
+    #[test]
+    fn form_and_part_are_the_documents_bits() {
+        let all = [(Part::Whole, 0), (Part::First, 2), (Part::Middle, 6), (Part::Last, 4)];
+        for (part, bits) in all {
+            assert_eq!((Form::Bytes.aux(part), Form::Tree.aux(part)), (bits, bits + 1));
+            assert_eq!(Form::from_aux(bits + 1), Some((Form::Tree, part)));
+        }
+        assert!((8..64).all(|aux| Form::from_aux(aux).is_none()) && Form::from_aux(u32::MAX).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The server's view of a channel: indexes, liveness, and who wants to hear of what.
+//! One side's view of a channel: indexes, liveness, and who wants to hear of what.
 //!
 //! ```text
 //!   take: prod (acquire) ─ once ─► prod − cons ≤ size? ─► copy out ─► cons (release) ─► barrier ─► READ wished for? event
@@ -8,9 +8,11 @@
 //!
 //! `cli_notify` is what the *client* is to tell the server of, so the server sets bits there and the client takes them;
 //! `srv_notify` mirrors it. (`tools/libs/vchan/io.c`, `request_notify`, `send_notify`)
+//!
+//! Both roles are the same code over another list of fields, [`Fields`].
 
-use super::order::Sizes;
-use super::ring::{Rings, SharedPage};
+use super::order::{Order, Sizes};
+use super::ring::{Ring, Rings, SharedPage};
 use core::fmt;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use xen::Shared;
@@ -34,8 +36,15 @@ pub enum Misbehaviour {
         /// The peer's `cons`.
         cons: u32,
     },
-    /// A liveness that is none, or that no connected client can have.
+    /// A liveness that is none, or that no connected peer can have.
     Live(u8),
+    /// Sizes of rings that cannot be: no such order, or two that do not go together.
+    Orders {
+        /// Of the client's way to the server.
+        left: u16,
+        /// Of the server's way to the client.
+        right: u16,
+    },
 }
 
 impl fmt::Display for Misbehaviour {
@@ -48,6 +57,9 @@ impl fmt::Display for Misbehaviour {
                 write!(f, "the peer's cons {cons} is no index of a ring written up to {prod}")
             }
             Self::Live(value) => write!(f, "the peer's liveness is {value}"),
+            Self::Orders { left, right } => {
+                write!(f, "rings of order {left} and {right} cannot be (10 to 20, 10 and 11 once each)")
+            }
         }
     }
 }
@@ -65,11 +77,69 @@ pub(crate) enum Peer {
     Gone,
 }
 
-/// The server's side of a channel: reads left, writes right.
+/// Where in the control page a side finds what it needs: the two roles mirror each other.
+#[derive(Debug)]
+struct Fields {
+    own_live: usize,
+    peer_live: usize,
+    /// What the peer is to tell us of.
+    own_wishes: usize,
+    /// What we are to tell the peer of.
+    peer_wishes: usize,
+    in_prod: usize,
+    in_cons: usize,
+    out_prod: usize,
+    out_cons: usize,
+}
+
+const SERVER: Fields = Fields {
+    own_live: offset::SRV_LIVE,
+    peer_live: offset::CLI_LIVE,
+    own_wishes: offset::CLI_NOTIFY,
+    peer_wishes: offset::SRV_NOTIFY,
+    in_prod: offset::LEFT_PROD,
+    in_cons: offset::LEFT_CONS,
+    out_prod: offset::RIGHT_PROD,
+    out_cons: offset::RIGHT_CONS,
+};
+
+const CLIENT: Fields = Fields {
+    own_live: offset::CLI_LIVE,
+    peer_live: offset::SRV_LIVE,
+    own_wishes: offset::SRV_NOTIFY,
+    peer_wishes: offset::CLI_NOTIFY,
+    in_prod: offset::RIGHT_PROD,
+    in_cons: offset::RIGHT_CONS,
+    out_prod: offset::LEFT_PROD,
+    out_cons: offset::LEFT_CONS,
+};
+
+/// What a client finds in a control page, each field read once and checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) sizes: Sizes,
+    cons: u32,
+    prod: u32,
+}
+
+impl Offer {
+    /// Reads what the server offers.
+    pub(crate) fn read(page: Shared<'_>) -> Result<Self, Misbehaviour> {
+        let left = page.load::<u16>(offset::LEFT_ORDER, Acquire);
+        let right = page.load::<u16>(offset::RIGHT_ORDER, Acquire);
+        let sizes = Order::new(left).zip(Order::new(right)).and_then(|(left, right)| Sizes::new(left, right));
+        let sizes = sizes.ok_or(Misbehaviour::Orders { left, right })?;
+        let (cons, prod) = (page.load(CLIENT.in_cons, Acquire), page.load(CLIENT.out_prod, Acquire));
+        Ok(Self { sizes, cons, prod })
+    }
+}
+
+/// One side of a channel.
 #[derive(Debug)]
 pub(crate) struct Endpoint<P> {
     control: P,
     rings: Rings<P>,
+    fields: &'static Fields,
     /// One past the last byte that we took.
     cons: u32,
     /// One past the last byte that we put.
@@ -90,7 +160,16 @@ impl<P: SharedPage> Endpoint<P> {
         page.store(offset::CLI_NOTIFY, VchanNotify::WRITE.bits(), Relaxed);
         page.store(offset::SRV_LIVE, VchanLive::Connected.raw(), SeqCst);
         let index = first_index;
-        Self { control, rings, cons: index, prod: index, peer: Peer::Awaited }
+        Self { control, rings, fields: &SERVER, cons: index, prod: index, peer: Peer::Awaited }
+    }
+
+    /// The client's side of a channel that a server offers: says that it is there, and that it wants to hear of what is
+    /// written. The caller sends the event.
+    pub(crate) fn join(control: P, rings: Rings<P>, offer: Offer) -> Self {
+        let page = control.shared();
+        page.store(offset::CLI_LIVE, VchanLive::Connected.raw(), SeqCst);
+        page.store(offset::SRV_NOTIFY, VchanNotify::WRITE.bits(), SeqCst);
+        Self { control, rings, fields: &CLIENT, cons: offer.cons, prod: offer.prod, peer: Peer::Here }
     }
 
     /// Gives the pages back.
@@ -102,9 +181,21 @@ impl<P: SharedPage> Endpoint<P> {
         self.control.shared()
     }
 
+    const fn is_server(&self) -> bool {
+        self.fields.in_prod == offset::LEFT_PROD
+    }
+
+    const fn incoming(&self) -> &Ring<P> {
+        if self.is_server() { &self.rings.left } else { &self.rings.right }
+    }
+
+    const fn outgoing(&self) -> &Ring<P> {
+        if self.is_server() { &self.rings.right } else { &self.rings.left }
+    }
+
     /// Reads the other side's liveness once. Gone stays gone: a flag that comes back is nobody (H68).
     pub(crate) fn look_at_peer(&mut self) -> Result<Peer, Misbehaviour> {
-        let at = offset::CLI_LIVE;
+        let at = self.fields.peer_live;
         let value = self.page().load::<u8>(at, SeqCst);
         let now = VchanLive::try_from(value).map_err(|_| Misbehaviour::Live(value))?;
         self.peer = match (self.peer, now) {
@@ -118,15 +209,15 @@ impl<P: SharedPage> Endpoint<P> {
 
     /// Says that we have gone.
     pub(crate) fn leave(&self) {
-        let at = offset::SRV_LIVE;
+        let at = self.fields.own_live;
         self.page().store(at, VchanLive::Exited.raw(), SeqCst);
     }
 
     /// Takes bytes out of the ring, as many as are there and fit.
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<usize, Misbehaviour> {
-        let (prod_at, cons_at) = (offset::LEFT_PROD, offset::LEFT_CONS);
+        let (prod_at, cons_at) = (self.fields.in_prod, self.fields.in_cons);
         let prod = self.page().load::<u32>(prod_at, Acquire);
-        let ring = &self.rings.left;
+        let ring = self.incoming();
         let available = prod.wrapping_sub(self.cons);
         if available > ring.size_bytes() {
             return Err(Misbehaviour::ReadIndex { prod, cons: self.cons });
@@ -141,9 +232,9 @@ impl<P: SharedPage> Endpoint<P> {
 
     /// Puts bytes into the ring, as many as there is room for.
     pub(crate) fn put(&mut self, from: &[u8]) -> Result<usize, Misbehaviour> {
-        let (prod_at, cons_at) = (offset::RIGHT_PROD, offset::RIGHT_CONS);
+        let (prod_at, cons_at) = (self.fields.out_prod, self.fields.out_cons);
         let cons = self.page().load::<u32>(cons_at, Acquire);
-        let ring = &self.rings.right;
+        let ring = self.outgoing();
         let used = self.prod.wrapping_sub(cons);
         let room = ring.size_bytes().checked_sub(used);
         let room = room.ok_or(Misbehaviour::WriteIndex { prod: self.prod, cons })?;
@@ -157,14 +248,14 @@ impl<P: SharedPage> Endpoint<P> {
 
     /// Asks the other side for an event after its next such action. The caller looks at the ring once more.
     pub(crate) fn wish(&self, what: VchanNotify) {
-        let at = offset::CLI_NOTIFY;
+        let at = self.fields.own_wishes;
         self.page().fetch_or(at, what.bits());
         full_barrier();
     }
 
     /// Whether the other side wished to hear of this action of ours; the wish is taken.
     pub(crate) fn is_wished(&self, what: VchanNotify) -> bool {
-        let at = offset::SRV_NOTIFY;
+        let at = self.fields.peer_wishes;
         full_barrier();
         // A plain load first: the exchange would take the cache line for nothing, most of the time.
         let set = self.page().load::<u8>(at, SeqCst) & what.bits() != 0;

@@ -4,6 +4,7 @@ use super::endpoint::Misbehaviour;
 use core::fmt;
 use embedded_io_async::ErrorKind;
 use xen::Errno;
+use xen::foreign::MapError;
 use xen::gnttab::GrantFailure;
 use xen::xenstore::XsError;
 
@@ -16,6 +17,8 @@ pub enum ChannelError {
     Misbehaved(Misbehaviour),
     /// Xen refused to send an event.
     Event(Errno),
+    /// This domain was suspended: it goes on in another one, where nobody is at the other end.
+    Suspended,
 }
 
 impl fmt::Display for ChannelError {
@@ -24,6 +27,7 @@ impl fmt::Display for ChannelError {
             Self::Gone => f.write_str("the peer has gone"),
             Self::Misbehaved(rule) => write!(f, "closed: {rule}"),
             Self::Event(errno) => write!(f, "the event channel refuses: {errno}"),
+            Self::Suspended => f.write_str("the domain was suspended, and the channel is void"),
         }
     }
 }
@@ -36,6 +40,7 @@ impl embedded_io_async::Error for ChannelError {
             Self::Gone => ErrorKind::BrokenPipe,
             Self::Misbehaved(_) => ErrorKind::InvalidData,
             Self::Event(_) => ErrorKind::Other,
+            Self::Suspended => ErrorKind::ConnectionReset,
         }
     }
 }
@@ -53,6 +58,8 @@ pub enum ServerError {
     Store(XsError),
     /// So many clients that have gone still have their control page mapped; it may help to wait.
     StillMapped(usize),
+    /// The domain was suspended and goes on under another number: the server is to be opened again, at its new path.
+    Moved,
 }
 
 impl fmt::Display for ServerError {
@@ -63,6 +70,7 @@ impl fmt::Display for ServerError {
             Self::Event(errno) => write!(f, "no event channel: {errno}"),
             Self::Store(error) => error.fmt(f),
             Self::StillMapped(count) => write!(f, "{count} clients that have gone still hold their pages"),
+            Self::Moved => f.write_str("the domain was suspended: the channel is to be opened anew"),
         }
     }
 }
@@ -70,6 +78,38 @@ impl fmt::Display for ServerError {
 impl core::error::Error for ServerError {}
 
 impl From<XsError> for ServerError {
+    fn from(error: XsError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Why a client has no channel. What heals by itself (no server yet, one that has gone) is waited for instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    /// The nodes cannot be read.
+    Store(XsError),
+    /// What the server granted cannot be mapped.
+    Map(MapError),
+    /// Xen has no port for us.
+    Event(Errno),
+    /// What the server offers cannot be.
+    Misbehaved(Misbehaviour),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Map(error) => error.fmt(f),
+            Self::Event(errno) => write!(f, "no event channel: {errno}"),
+            Self::Misbehaved(rule) => write!(f, "the server's channel cannot be used: {rule}"),
+        }
+    }
+}
+
+impl core::error::Error for ClientError {}
+
+impl From<XsError> for ClientError {
     fn from(error: XsError) -> Self {
         Self::Store(error)
     }

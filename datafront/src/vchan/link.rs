@@ -21,6 +21,8 @@ pub(crate) struct Link<M, P> {
     pub(crate) endpoint: Endpoint<P>,
     port: EvtchnPort,
     signal: Rc<Signal>,
+    /// Of the event channels: after a suspend the port is not ours any more.
+    generation: u32,
     fault: Option<ChannelError>,
     /// Bytes read and written, events sent.
     pub(crate) moved: (u64, u64, u64),
@@ -29,7 +31,8 @@ pub(crate) struct Link<M, P> {
 impl<M: Machine, P: SharedPage> Link<M, P> {
     pub(crate) fn new(xen: Rc<Xen<M>>, endpoint: Endpoint<P>, port: EvtchnPort) -> Self {
         let signal = xen.events.listen(port);
-        Self { xen, endpoint, port, signal, fault: None, moved: (0, 0, 0) }
+        let generation = xen.events.generation();
+        Self { xen, endpoint, port, signal, generation, fault: None, moved: (0, 0, 0) }
     }
 
     /// The local port.
@@ -42,9 +45,27 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         self.fault
     }
 
+    /// An error if the guest was suspended since: whoever waited is woken, and nobody is at the other end.
+    fn here_still(&mut self) -> Result<(), ChannelError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if self.xen.events.generation() == self.generation {
+            return Ok(());
+        }
+        Err(*self.fault.get_or_insert(ChannelError::Suspended))
+    }
+
+    /// Tells the peer in any case: it may sleep without a wish.
+    pub(crate) fn ring(&mut self) -> Result<(), ChannelError> {
+        self.moved.2 = self.moved.2.wrapping_add(1);
+        self.xen.machine.evtchn_send(self.port).map_err(ChannelError::Event)
+    }
+
     /// Waits for a client, or for what is left of one that has come and gone.
     pub(crate) async fn awaited(&mut self) -> Result<Peer, ChannelError> {
         loop {
+            self.here_still()?;
             match self.endpoint.look_at_peer().map_err(|rule| self.break_off(rule))? {
                 Peer::Awaited => self.signal.wait().await,
                 peer => return Ok(peer),
@@ -61,17 +82,14 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
 
     fn tell(&mut self, of: VchanNotify) -> Result<(), ChannelError> {
         if self.endpoint.is_wished(of) {
-            self.moved.2 = self.moved.2.wrapping_add(1);
-            self.xen.machine.evtchn_send(self.port).map_err(ChannelError::Event)?;
+            self.ring()?;
         }
         Ok(())
     }
 
     /// Reads what is there; 0 at the end of the stream, `None` if there is nothing yet.
     pub(crate) fn read_now(&mut self, into: &mut [u8]) -> Result<Option<usize>, ChannelError> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
+        self.here_still()?;
         if into.is_empty() {
             return Ok(Some(0));
         }
@@ -95,9 +113,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
 
     /// Writes what there is room for; `None` if there is none yet.
     pub(crate) fn write_now(&mut self, from: &[u8]) -> Result<Option<usize>, ChannelError> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
+        self.here_still()?;
         if from.is_empty() {
             return Ok(Some(0));
         }
@@ -141,6 +157,9 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
     /// Says good-bye and closes the port; the endpoint's pages are the caller's again.
     pub(crate) fn close(self) -> Endpoint<P> {
         self.endpoint.leave();
+        if self.xen.events.generation() != self.generation {
+            return self.endpoint;
+        }
         // The peer may sleep: it is told in any case. Neither call can fail for a port that we have.
         let _ = self.xen.machine.evtchn_send(self.port);
         self.xen.events.stop(self.port);

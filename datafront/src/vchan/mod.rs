@@ -1,4 +1,4 @@
-//! libxenvchan's channel: two byte streams between two domains over a control page and two rings.
+//! libxenvchan's channel: two byte streams between two domains over a control page and two rings. Both roles.
 //!
 //! ```text
 //!   client (dom0)                                             server (this guest: chooses the sizes, owns the pages)
@@ -11,9 +11,10 @@
 //! |---|---|
 //! | `order` | how large a ring may be, and where it lies |
 //! | `ring` | bytes into and out of a ring that lies in several pages |
-//! | `endpoint` | the server's view of control page and rings: indexes, liveness, wishes for events |
+//! | `endpoint` | one side's view of control page and rings: indexes, liveness, wishes for events |
 //! | `link` | an endpoint with its event channel: async reads and writes |
 //! | `server` | the side that owns the pages: one client after another |
+//! | `client` | the side that maps the other's pages: one server after another |
 //! | `path` | the xenstore path that libxenvchan can take |
 //! | `error` | what can go wrong |
 //!
@@ -21,6 +22,7 @@
 //! to the page; the peer's is read once, checked and used. Orders are never read back: what the peer does to them after
 //! the connection is its own loss. Header `io/libxenvchan.h`, Xen 4.17.
 
+mod client;
 mod endpoint;
 mod error;
 mod link;
@@ -29,8 +31,9 @@ mod path;
 mod ring;
 mod server;
 
+pub use client::{Client, Connection};
 pub use endpoint::Misbehaviour;
-pub use error::{ChannelError, ServerError};
+pub use error::{ChannelError, ClientError, ServerError};
 pub use order::{Order, Sizes};
 pub use path::{MAX_PATH_BYTES, Path, PathError};
 pub use server::{Channel, Server, Settings, Stats};

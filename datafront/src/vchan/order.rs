@@ -83,6 +83,9 @@ impl Sizes {
     /// 64 KiB to the server, 4 KiB to the client: for data one way, and answers the other.
     pub const PUSH: Self = Self { left: Order(16), right: Order(12) };
 
+    /// As [`Sizes::PUSH`] with 256 KiB: a quarter of the switches between the domains for a large block.
+    pub const PUSH_LARGE: Self = Self { left: Order(18), right: Order(12) };
+
     /// The client's way to the server.
     #[must_use]
     pub const fn left(self) -> Order {

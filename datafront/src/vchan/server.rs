@@ -79,6 +79,8 @@ pub struct Server<M: Machine> {
     link: Option<Link<M, Shared>>,
     retired: Vec<Shared>,
     stats: Stats,
+    /// Of the event channels; another one after a suspend.
+    generation: u32,
 }
 
 impl<M: Machine> Server<M> {
@@ -95,6 +97,7 @@ impl<M: Machine> Server<M> {
             link: None,
             retired: Vec::new(),
             stats: Stats::default(),
+            generation: xen.events.generation(),
         };
         let mut pages = Vec::new();
         for _ in 0..nr_pages {
@@ -157,10 +160,13 @@ impl<M: Machine> Server<M> {
     /// Waits for the next client. What the one before left unread is gone with it.
     ///
     /// # Errors
-    /// If the channel cannot be set up. It can be tried again.
+    /// If the channel cannot be set up. It can be tried again, but for [`ServerError::Moved`].
     pub async fn accept(&mut self) -> Result<Channel<'_, M>, ServerError> {
         loop {
             self.end_link();
+            if self.xen.events.generation() != self.generation {
+                return Err(ServerError::Moved);
+            }
             let gref = self.begin_link()?;
             self.publish(gref.0).await?;
             let Some(link) = &mut self.link else { continue };

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod frames;
+pub mod server;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -111,3 +112,29 @@ pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
 
 /// Shared notes of a test.
 pub type Notes<T> = Rc<RefCell<T>>;
+
+/// Both futures, to the end of both.
+pub async fn join<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(move |cx| {
+        if first.is_none()
+            && let Poll::Ready(done) = a.as_mut().poll(cx)
+        {
+            first = Some(done);
+        }
+        if second.is_none()
+            && let Poll::Ready(done) = b.as_mut().poll(cx)
+        {
+            second = Some(done);
+        }
+        match (first.take(), second.take()) {
+            (Some(x), Some(y)) => Poll::Ready((x, y)),
+            (x, y) => {
+                (first, second) = (x, y);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}

@@ -3,7 +3,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use xen::hypervisor::{GrantTableSize, HvmParam, MapHandle, MapSpace, ShutdownReason, Virq};
+use xen::abi::grant_table::GrantStatus;
+use xen::foreign::{Foreign, MapError};
+use xen::hypervisor::{GrantTableSize, HvmParam, MapSpace, ShutdownReason, Virq};
 use xen::{
     Clock, DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, Memory, Page, Private, SystemTime, VcpuId, Xen,
 };
@@ -88,11 +90,12 @@ impl Hypervisor for Host {
     fn grant_table_size(&self) -> Result<GrantTableSize, Errno> {
         self.guest.grant_table_size()
     }
-    unsafe fn grant_map(&self, _domid: DomId, _gref: Gref, _gfn: Gfn) -> Result<MapHandle, Errno> {
-        Err(Errno::ENOSYS)
+    fn map_foreign(&self, _: DomId, _: Gref) -> Result<Foreign, MapError> {
+        Err(MapError::Xen(Errno::ENOSYS))
     }
-    unsafe fn grant_unmap(&self, _handle: MapHandle, _gfn: Gfn) -> Result<(), Errno> {
-        Err(Errno::ENOSYS)
+
+    fn unmap_foreign(&self, _: Foreign) -> Result<(), GrantStatus> {
+        Err(GrantStatus::BadHandle)
     }
     unsafe fn add_to_physmap(&self, _space: MapSpace, _index: u64, _gfn: Gfn) -> Result<(), Errno> {
         Err(Errno::ENOSYS)

@@ -9,66 +9,33 @@
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
-use bed::{Bed, Output};
-use datafront::block::wire::Sum;
+mod support;
+
+use bed::{Bed, Domain, Output};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};
 use domu_tests::{BOOT, Outcome};
-use push::tree::Tree;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use support::{LONG, chain, dom0, install_push, number_after, push, random, sum, upload};
 
-/// Blocks of the long transfer.
-const BLOCKS: usize = 1000;
+/// Blocks of the long transfer; `DATAFRONT_BLOCKS=10000` makes it longer.
+fn nr_blocks() -> usize {
+    let asked = std::env::var("DATAFRONT_BLOCKS").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(1000)
+}
+
 /// Times that its sender is killed.
 const KILLS: usize = 10;
-
-/// What the guest reckons over accepted blocks, by docs/datafront.md.
-fn chain(before: u32, seq: u64, content: &[u8]) -> u32 {
-    let mut own = Sum::default();
-    own.add(content);
-    let mut next = Sum::default();
-    next.add(&before.to_le_bytes());
-    next.add(&seq.to_le_bytes());
-    next.add(&own.value().to_le_bytes());
-    next.value()
-}
-
-fn random(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// Runs `push` in dom0.
-fn push(bed: &Bed, arguments: &str) -> Outcome<Output> {
-    Ok(bed.dom0_within(&format!("push {arguments}"), Duration::from_secs(120))?)
-}
 
 fn accepted(output: &Output) -> Outcome {
     if output.success() { Ok(()) } else { Err(format!("{output:?}").into()) }
 }
 
-/// Puts a folder of the host into dom0.
-fn upload(bed: &Bed, folder: &Path, to: &str) -> Outcome {
-    let mut archive = Vec::new();
-    Tree::list(folder)?.read().read_to_end(&mut archive)?;
-    let script = format!("mkdir -p {to} && tar -x -f - -C {to}");
-    accepted(&bed.dom0_with_input(&script, &archive, Duration::from_secs(120))?)
-}
-
 #[test]
 fn pushes_arrive_once_in_order_and_are_published() {
     bed::run_test("datafront_push", |bed| {
-        let program = bed::repository().join("build/push");
-        bed.put_file(&program, "/usr/bin/push")?;
+        install_push(bed)?;
         let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
         guest.domain.wait_for("dom0 pushes at ", BOOT)?;
         let page = guest.tcp(80)?;
@@ -130,6 +97,68 @@ fn a_folder(bed: &Bed, http: &mut Connection) -> Outcome {
     Ok(())
 }
 
+/// Not yet seen through on the bed: `cargo test -p datafront-tests -- --ignored`.
+#[test]
+#[ignore = "written on a machine too busy to run it"]
+fn pushers_take_turns_and_streams_become_files() {
+    bed::run_test("datafront_turns", |bed| {
+        install_push(bed)?;
+        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
+        guest.domain.wait_for("dom0 pushes at ", BOOT)?;
+        bed.dom0("echo hello >/tmp/hello.txt")?;
+        let page = guest.tcp(80)?;
+        several_pushers(bed, page)?;
+        a_stream(bed, page)
+    });
+}
+
+/// Five at once, and one that comes back every second: they take turns, and nobody's block is lost.
+fn several_pushers(bed: &Bed, page: SocketAddr) -> Outcome {
+    let before = Connection::open(page)?.status()?;
+    dom0(
+        bed,
+        "push /tmp/hello.txt --domain web --name again --every 1s --json >/tmp/every 2>&1 & every=$!
+         for i in 1 2 3 4 5; do echo $i >/tmp/p$i; push /tmp/p$i --domain web --timeout 120s & all=\"$all $!\"; done
+         for p in $all; do wait $p || exit 1; done
+         for i in $(seq 600); do [ $(grep -c finished /tmp/every) -ge 3 ] && break; sleep 0.1; done
+         kill $every; grep -c finished /tmp/every",
+    )?;
+    let mut http = Connection::open(page)?;
+    for n in 1..=5 {
+        assert_eq!(http.get(&format!("/p{n}"))?.text(), format!("{n}\n"));
+    }
+    let after = http.status()?;
+    let accepted = |status| number(status, "/datafront/blocks/accepted");
+    assert!(accepted(&after)? - accepted(&before)? >= 8, "{after}");
+    // Whenever it changes.
+    dom0(
+        bed,
+        "echo a >/tmp/w; push /tmp/w --domain web --watch --json >/tmp/watch 2>&1 & p=$!
+         for i in $(seq 300); do [ $(grep -c finished /tmp/watch) -ge 1 ] && break; sleep 0.1; done
+         echo bb >/tmp/w
+         for i in $(seq 300); do [ $(grep -c finished /tmp/watch) -ge 2 ] && break; sleep 0.1; done; kill $p",
+    )?;
+    assert_eq!(Connection::open(page)?.get("/w")?.text(), "bb\n");
+    Ok(())
+}
+
+/// A stream whose length nobody knows becomes one file, and push holds little of it.
+fn a_stream(bed: &Bed, page: SocketAddr) -> Outcome {
+    let blob = random(77, 3_500_000);
+    let output = bed.dom0_with_input("push - --domain web --name stream.bin --json", &blob, LONG)?;
+    accepted(&output)?;
+    assert_eq!(output.stdout.matches("\"accepted\":true").count(), 4, "1 MiB each: {}", output.stdout);
+    assert!(Connection::open(page)?.get("/stream.bin")?.body == blob);
+    // Far more than its memory may hold: the shell's limit on address space ends it else.
+    let output = dom0(
+        bed,
+        "head -c 40000000 /dev/zero | (ulimit -v 40000; push - --domain web --name big 2>&1); echo code $?",
+    )?;
+    // The guest takes a quarter of its memory, and says when it is enough.
+    assert!(output.contains("too large for the application") && output.contains("code 5"), "{output}");
+    Ok(())
+}
+
 /// Random blocks, the sender killed again and again: the guest's check over all of them is the host's.
 fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     // The guest closes connections that are silent for a minute: each look has its own.
@@ -137,7 +166,7 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let folder = std::env::temp_dir().join(format!("datafront-blocks-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let contents: Vec<Vec<u8>> =
-        (0..BLOCKS).map(|n| random(n as u64 + 1, (n * n * 7919 + n * 31) % 4000)).collect();
+        (0..nr_blocks()).map(|n| random(n as u64 + 1, (n * n * 7919 + n * 31) % 4000)).collect();
     for (n, content) in contents.iter().enumerate() {
         std::fs::write(folder.join(format!("{n:05}")), content)?;
     }
@@ -147,13 +176,13 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let mut killed = 0;
     for round in 0..KILLS {
         // Killed in the middle of the transfer: once so many blocks of this attempt are acknowledged.
-        let some = 20 + round * 7;
+        let some = nr_blocks() / 50 + round * nr_blocks() / 140;
         let script = format!(
             "push {arguments} --json >/tmp/out & p=$!
-             for i in $(seq 200); do [ $(grep -c accepted /tmp/out) -ge {some} ] && break; sleep 0.1; done
+             for i in $(seq 600); do [ $(grep -c accepted /tmp/out) -ge {some} ] && break; sleep 0.1; done
              kill -9 $p && echo killed; wait $p 2>/dev/null; true"
         );
-        killed += usize::from(bed.dom0(&script)?.stdout.contains("killed"));
+        killed += usize::from(bed.dom0_within(&script, LONG)?.stdout.contains("killed"));
     }
     let middle = Connection::open(page)?.status()?;
     assert_eq!(killed, KILLS, "{middle}");
@@ -166,17 +195,118 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let after = http.status()?;
     println!("killed {killed} times; {}; datafront: {}", output.stderr.trim(), after["datafront"]);
     let accepted = |status| number(status, "/datafront/blocks/accepted");
-    assert_eq!(accepted(&after)? - accepted(&before)?, BLOCKS as u64, "{after}");
+    assert_eq!(accepted(&after)? - accepted(&before)?, nr_blocks() as u64, "{after}");
     let start = number(&before, "/datafront/chain")? as u32;
-    let expected =
-        contents.iter().enumerate().fold(start, |sum, (n, content)| chain(sum, n as u64 + 1, content));
+    let expected = contents
+        .iter()
+        .enumerate()
+        .fold(start, |before, (n, content)| chain(before, n as u64 + 1, sum(content)));
     assert_eq!(
         number(&after, "/datafront/chain")?,
         u64::from(expected),
         "every block once, in order, byte for byte"
     );
-    for n in (0..BLOCKS).step_by(97) {
+    for n in (0..nr_blocks()).step_by(97) {
         assert_eq!(http.get(&format!("/b/{n:05}"))?.body, contents[n], "block {n}");
     }
+    Ok(())
+}
+
+/// The last line that the sink wrote which says so, waiting for it.
+fn sink_says(bed: &Bed, name: &str, words: &str) -> Outcome<String> {
+    let began = Instant::now();
+    loop {
+        let log = dom0(bed, &format!("cat /var/log/xen/console/guest-{name}.log"))?;
+        if let Some(line) = log.lines().rev().find(|line| line.contains("sink: accepted"))
+            && line.contains(words)
+        {
+            return Ok(line.to_owned());
+        }
+        if began.elapsed() > LONG {
+            return Err(format!("no {words:?} in {log}").into());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn sink(bed: &Bed, name: &str) -> Outcome<Domain> {
+    let domain = bed.create(&config("probe", name, "app.do=sink")?.memory_mib(16))?;
+    domain.wait_for("sink: at ", BOOT)?;
+    Ok(domain)
+}
+
+/// A block far larger than the guest goes through it; and a transfer goes on over save and restore. Not yet seen through
+/// on the bed, as above.
+#[test]
+#[ignore = "written on a machine too busy to run it"]
+fn a_guest_of_16_mib_takes_any_length_and_survives_save_and_restore() {
+    bed::run_test("datafront_sink", |bed| {
+        install_push(bed)?;
+        let large = sink(bed, "large")?;
+        one_large_block(bed, "large")?;
+        large.destroy()?;
+        let _kept = sink(bed, "kept")?;
+        save_and_restore(bed, "kept")
+    });
+}
+
+/// Bytes of the large block: 1 GiB takes minutes, so a test has 32 MiB, and `DATAFRONT_LARGE=1073741824` makes it that.
+fn large_bytes() -> u64 {
+    let asked = std::env::var("DATAFRONT_LARGE").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(32 << 20)
+}
+
+fn one_large_block(bed: &Bed, name: &str) -> Outcome {
+    let (len, marks) = (large_bytes(), [0, 12_345, 20_000_000, large_bytes() - 8]);
+    let script = marks
+        .map(|at| format!("printf millpond | dd of=/tmp/large bs=1 seek={at} conv=notrunc 2>/dev/null\n"));
+    dom0(bed, &format!("truncate -s {len} /tmp/large\n{}", script.concat()))?;
+    let began = Instant::now();
+    accepted(&bed.dom0_within(&format!("push /tmp/large --domain {name}"), 8 * LONG)?)?;
+    println!("one block of {len} bytes in {:?}", began.elapsed());
+    let mut check = datafront::block::wire::Sum::default();
+    let piece = 1_u64 << 16;
+    for start in (0..len).step_by(piece as usize) {
+        let mut bytes = vec![0; piece.min(len - start) as usize];
+        for at in marks {
+            for (i, byte) in (at..).zip(b"millpond") {
+                if i >= start && i < start + bytes.len() as u64 {
+                    bytes[(i - start) as usize] = *byte;
+                }
+            }
+        }
+        check.add(&bytes);
+    }
+    let line = sink_says(bed, name, "accepted 1 ")?;
+    assert_eq!(number_after(&line, "bytes")?, len, "{line}");
+    assert_eq!(number_after(&line, "chain")?, u64::from(chain(0, 1, check.value())), "{line}");
+    dom0(bed, "rm /tmp/large")?;
+    Ok(())
+}
+
+/// Parts of a stream, the guest saved and restored in their middle: every one once, in order.
+fn save_and_restore(bed: &Bed, name: &str) -> Outcome {
+    const PARTS: u64 = 24;
+    let blob = random(5, 1 << 20);
+    let output = bed.dom0_with_input("cat >/tmp/blob", &blob, LONG)?;
+    accepted(&output)?;
+    let script = format!(
+        "(for i in $(seq {PARTS}); do cat /tmp/blob; sleep 0.2; done |
+            push - --domain {name} --name x --timeout 240s --json >/tmp/out 2>&1; echo code $? >>/tmp/out) &
+         for i in $(seq 600); do [ $(grep -c accepted /tmp/out) -ge 4 ] && break; sleep 0.1; done
+         xl save {name} /tmp/saved || exit 1
+         grep -c accepted /tmp/out
+         xl restore /tmp/saved || exit 1
+         for i in $(seq 2000); do grep -q code /tmp/out && break; sleep 0.1; done; tail -n 3 /tmp/out"
+    );
+    let said = dom0(bed, &script)?;
+    println!("save and restore: {}", said.trim());
+    assert!(said.contains("code 0"), "{said}");
+    let before: u64 = said.lines().find_map(|line| line.trim().parse().ok()).ok_or("no count")?;
+    assert!((4..PARTS).contains(&before), "saved in the middle, not after {before} of {PARTS}");
+    let line = sink_says(bed, name, &format!("accepted {PARTS} "))?;
+    let check = sum(&blob);
+    let expected = (1..=PARTS).fold(0, |before, seq| chain(before, seq, check));
+    assert_eq!(number_after(&line, "chain")?, u64::from(expected), "every block once, in order: {line}");
     Ok(())
 }

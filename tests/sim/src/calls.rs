@@ -26,6 +26,10 @@ pub enum Call {
     HvmSetParam,
     /// `GNTTABOP_query_size`.
     GrantTableSize,
+    /// `GNTTABOP_map_grant_ref`.
+    GrantMap,
+    /// `GNTTABOP_unmap_grant_ref`.
+    GrantUnmap,
     /// `XENMEM_add_to_physmap`.
     AddToPhysmap,
 }
@@ -40,7 +44,7 @@ impl Call {
             | Self::EvtchnClose => &mut counters.evtchn_ops,
             Self::SetSingleshotTimer => &mut counters.timer_sets,
             Self::HvmGetParam | Self::HvmSetParam => &mut counters.param_ops,
-            Self::GrantTableSize => &mut counters.grant_ops,
+            Self::GrantTableSize | Self::GrantMap | Self::GrantUnmap => &mut counters.grant_ops,
             Self::AddToPhysmap => &mut counters.physmap_ops,
         };
         *counter += 1;

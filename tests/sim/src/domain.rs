@@ -7,8 +7,9 @@ use crate::grants::Active;
 use crate::memory::{GuestMemory, HIDDEN};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use xen::hypervisor::{HvmParam, ShutdownReason};
-use xen::{DomId, Errno, EvtchnPort, Gfn, Shared};
+use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared};
 
 /// A domain of the machine: a guest with memory, or one of the other side (dom0, a driver domain), whose code is this
 /// crate's and which needs no shared pages of its own.
@@ -25,6 +26,8 @@ pub(crate) struct Domain {
     pub(crate) max_grant_frames: u32,
     /// Grants that other domains use at this moment, as Xen's active entries.
     pub(crate) active_grants: RefCell<BTreeMap<u32, Active>>,
+    /// Pages of others that it has mapped, by handle: whose they are, and by which grant.
+    pub(crate) foreign: RefCell<BTreeMap<u32, (Rc<Self>, Gref)>>,
     pub(crate) channels: RefCell<Vec<Channel>>,
     /// Events that came, for a domain without a shared info page.
     pub(crate) events: RefCell<BTreeSet<EvtchnPort>>,
@@ -60,6 +63,7 @@ impl Domain {
             grant_frames: RefCell::new(vec![Gfn(HIDDEN + 1)]),
             max_grant_frames,
             active_grants: RefCell::default(),
+            foreign: RefCell::default(),
             channels: RefCell::new(vec![Channel::Reserved]),
             events: RefCell::default(),
             params: RefCell::default(),

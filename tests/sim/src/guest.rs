@@ -8,11 +8,14 @@ use crate::grants::GrantedFrame;
 use crate::memory::{CONSOLE, Flipper, XENSTORE};
 use crate::world::World;
 use std::rc::Rc;
-use xen::hypervisor::{
-    Clock, GrantTableSize, HvmParam, Hypervisor, MapHandle, MapSpace, Memory, ShutdownReason, Virq,
-};
+use xen::abi::grant_table::GrantStatus;
+use xen::foreign::{Foreign, MapError};
+use xen::hypervisor::{Clock, GrantTableSize, HvmParam, Hypervisor, MapSpace, Memory, ShutdownReason, Virq};
 use xen::ids::PAGE_SIZE;
 use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Page, Private, Shared, SystemTime, VcpuId};
+
+/// Pages of others that a guest can have mapped.
+const MAX_FOREIGN: usize = 1100;
 
 /// A guest of the machine, as its own code sees it. Clones are the same guest.
 #[derive(Clone, Debug)]
@@ -60,6 +63,12 @@ impl Guest {
             .filter(|gref| **gref >= reserved)
             .map(|gref| Gref(*gref))
             .collect()
+    }
+
+    /// Pages of other domains that it has mapped at this moment.
+    #[must_use]
+    pub fn foreign_pages(&self) -> usize {
+        self.domain.foreign.borrow().len()
     }
 
     /// Ports that are not free.
@@ -208,15 +217,28 @@ impl Hypervisor for Guest {
         Ok(GrantTableSize { nr_frames, max_nr_frames: self.domain.max_grant_frames })
     }
 
-    #[allow(unsafe_code, reason = "the trait's method is unsafe to call; this one does nothing")]
-    unsafe fn grant_map(&self, _domid: DomId, _gref: Gref, _gfn: Gfn) -> Result<MapHandle, Errno> {
-        // The host cannot put another domain's page at an address of its own choosing: Miri knows no mappings.
-        Err(Errno::ENOSYS)
+    /// The page is where its owner has it: the host cannot put it at an address of its own choosing.
+    fn map_foreign(&self, domid: DomId, gref: Gref) -> Result<Foreign, MapError> {
+        self.domain.enter(Call::GrantMap).map_err(MapError::Xen)?;
+        if self.domain.foreign.borrow().len() >= MAX_FOREIGN {
+            return Err(MapError::NoRoom);
+        }
+        let owner = self.world.domain(domid).ok_or(MapError::Refused(GrantStatus::BadDomain))?;
+        let gfn = owner.use_grant(gref, self.domain.id, true).map_err(MapError::Refused)?;
+        let mut foreign = self.domain.foreign.borrow_mut();
+        let handle = foreign.last_key_value().map_or(0, |(last, _)| last + 1);
+        let page = owner.memory.foreign(gfn, handle);
+        foreign.insert(handle, (owner, gref));
+        Ok(page)
     }
 
-    #[allow(unsafe_code, reason = "the trait's method is unsafe to call; this one does nothing")]
-    unsafe fn grant_unmap(&self, _handle: MapHandle, _gfn: Gfn) -> Result<(), Errno> {
-        Err(Errno::EINVAL)
+    fn unmap_foreign(&self, page: Foreign) -> Result<(), GrantStatus> {
+        let (_, _, handle) = page.into_raw();
+        self.domain.enter(Call::GrantUnmap).map_err(|_| GrantStatus::GeneralError)?;
+        let (owner, gref) =
+            self.domain.foreign.borrow_mut().remove(&handle.0).ok_or(GrantStatus::BadHandle)?;
+        owner.end_grant_use(gref, true);
+        Ok(())
     }
 
     /// Xen adopts the page that the guest has at `gfn`: from then on it reads and writes there.

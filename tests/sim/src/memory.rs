@@ -22,6 +22,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread::JoinHandle;
+use xen::foreign::{Foreign, MapHandle};
 use xen::gnttab::GrantTable;
 use xen::hypervisor::{Hypervisor as _, MapSpace};
 use xen::ids::PAGE_SIZE;
@@ -110,6 +111,14 @@ impl GuestMemory {
         // SAFETY: the pages lie in the heap. It lives as long as the machine, and whoever gets this view holds a
         // `Guest`, which holds the machine; a test that takes it apart must keep the guest.
         unsafe { Shared::new(base, count * PAGE_SIZE) }
+    }
+
+    /// A page as a mapping in another domain; `gfn` is one that was granted.
+    pub(crate) fn foreign(&self, gfn: Gfn, handle: u32) -> Foreign {
+        let base = self.address(self.index(gfn).expect("memory of this guest"));
+        // SAFETY: the page lies in the heap, aligned. Whoever maps it keeps its owner, and with it the heap, until it
+        // is unmapped. References that the owner holds into it end before another domain runs.
+        unsafe { Foreign::from_raw(base, gfn, MapHandle(handle)) }
     }
 
     /// Whether a frame can be granted: RAM that was given out, or one of the special frames.

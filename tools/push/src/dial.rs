@@ -5,12 +5,17 @@ use std::io::{self, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A write that never waits: the bytes that were taken.
+pub type AtOnce = Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>;
+
 /// A way to the guest. Dropping `hold` ends the connection, also for a thread that waits in one of the streams.
 pub struct Way {
     /// What the guest says.
     pub from_guest: Box<dyn Read + Send>,
     /// What it is told.
     pub to_guest: Box<dyn Write + Send>,
+    /// Writes what there is room for, at once, if the way can: without it every byte goes through a thread of its own.
+    pub at_once: Option<AtOnce>,
     /// Keeps it open.
     pub hold: Box<dyn Send>,
     /// What the way itself had to say, for an error.
@@ -28,8 +33,14 @@ pub trait Dial {
     /// Opens a way. Whether the guest is there shows when it answers.
     ///
     /// # Errors
-    /// What is in the way.
+    /// What is in the way; `HostUnreachable` with a domain's name if there is no such domain any more.
     fn dial(&mut self) -> io::Result<Way>;
+
+    /// Whether the guest of the last way is still there. Asked when nothing has moved for a while: a domain that was saved
+    /// or destroyed closes nothing.
+    fn is_alive(&mut self) -> bool {
+        true
+    }
 }
 
 /// `vchan-socket-proxy` in its role of client, with its standard streams as the channel's.
@@ -82,7 +93,7 @@ impl Dial for Proxy {
             let said = Arc::clone(&said);
             std::thread::spawn(move || listen(std::os::fd::OwnedFd::from(stderr).into(), &said));
         }
-        Ok(Way { from_guest, to_guest, hold: Box::new(Held(child)), said })
+        Ok(Way { from_guest, to_guest, at_once: None, hold: Box::new(Held(child)), said })
     }
 }
 

@@ -1,8 +1,9 @@
 //! The guest: its number, and whether it listens. Asked by Xen's own tools, as a person would.
 
-use crate::dial::Proxy;
+use crate::dial::{Dial, Proxy, Way};
 use crate::error::Error;
 use crate::pusher::Options;
+use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -50,8 +51,66 @@ impl Domain {
 
     /// A way to its channel of this name.
     #[must_use]
-    pub fn dialer(&self, port: &str) -> Proxy {
-        Proxy::new(self.domid, &self.path(port))
+    pub fn dialer(&self, options: &Options) -> Redial {
+        Redial { domain: self.clone(), options: options.clone() }
+    }
+}
+
+/// A way to a domain of a name, under whatever number it runs: a restored domain has another one.
+#[derive(Clone, Debug)]
+pub struct Redial {
+    domain: Domain,
+    options: Options,
+}
+
+impl Redial {
+    /// By libxenvchan: tries until the guest is there, and no other client is.
+    #[cfg(feature = "libxenvchan")]
+    fn direct(&self, path: &str, deadline: Instant) -> io::Result<Way> {
+        loop {
+            if let Some(way) = crate::libxenvchan::connect(self.domain.domid, path)? {
+                return Ok(way);
+            }
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    #[cfg(not(feature = "libxenvchan"))]
+    fn direct(&self, path: &str, _deadline: Instant) -> io::Result<Way> {
+        Proxy::new(self.domain.domid, path).dial()
+    }
+}
+
+impl Dial for Redial {
+    fn dial(&mut self) -> io::Result<Way> {
+        let deadline = Instant::now() + self.options.timeout;
+        while !self.is_alive() {
+            match Domain::find(&self.domain.name, &self.options) {
+                Ok(domain) => self.domain = domain,
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(match error {
+                        Error::NoSuchDomain(name) => io::Error::new(io::ErrorKind::HostUnreachable, name),
+                        other => io::Error::other(other.to_string()),
+                    });
+                }
+                // Between save and restore there is none.
+                Err(_) => std::thread::sleep(Duration::from_millis(500)),
+            }
+        }
+        let path = self.domain.path(&self.options.port);
+        if self.options.direct {
+            return self.direct(&path, deadline);
+        }
+        Proxy::new(self.domain.domid, &path).dial()
+    }
+
+    fn is_alive(&mut self) -> bool {
+        let node = format!("/local/domain/{}/domid", self.domain.domid);
+        // A tool that fails says nothing about the domain.
+        !matches!(answer("xenstore-read", &[&node]), Ok(None))
     }
 }
 

@@ -9,8 +9,10 @@
 //! | file | idea |
 //! |---|---|
 //! | [`source`] | what a block is made of: a file, bytes, a folder as an archive |
+//! | [`pieces`](mod@pieces) | a stream without a known length, as parts |
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
 //! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
+//! | `libxenvchan` | the same without the proxy, if it is built with that library |
 //! | [`domain`] | the guest's number, and whether it listens |
 //! | [`wire`](connection) | a connection with its two threads |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
@@ -21,12 +23,12 @@
 //! # fn main() -> Result<(), push::Error> {
 //! let options = Options::default();
 //! let domain = Domain::find("web", &options)?;
-//! let mut pusher = Pusher::new(domain.dialer("push"), options);
+//! let mut pusher = Pusher::new(domain.dialer(&options), options);
 //! pusher.enqueue(Source::file("index.html", "index.html".as_ref())?);
 //! pusher.run(&mut |_| {})?;
 //! # Ok(()) }
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::alloc_instead_of_core,
@@ -38,6 +40,9 @@ pub mod connection;
 pub mod dial;
 pub mod domain;
 pub mod error;
+#[cfg(feature = "libxenvchan")]
+pub mod libxenvchan;
+pub mod pieces;
 pub mod pusher;
 pub mod source;
 pub mod tree;

@@ -12,9 +12,10 @@ mod watch;
 
 use clap::Parser;
 use push::domain::Domain;
+use push::pieces::pieces;
 use push::{Error, Options, Pusher, Source};
 use screen::Screen;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -53,6 +54,9 @@ struct Arguments {
     /// The name of the guest's channel
     #[arg(long, default_value = "push")]
     port: String,
+    /// Go by libxenvchan itself, if it is built in, instead of vchan-socket-proxy
+    #[arg(long)]
+    direct: bool,
     /// One JSON object a line on the standard output
     #[arg(long)]
     json: bool,
@@ -89,14 +93,19 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
     let mut options =
         Options { port: arguments.port.clone(), timeout: arguments.timeout, ..Options::default() };
+    options.direct = arguments.direct;
     if let Some(name) = &arguments.resume {
         (options.stream, options.resume) = (stream_of(name), true);
     }
     // What cannot be read is said before the guest is asked.
-    let mut sources = sources(arguments)?;
+    let is_stream = arguments.source == Path::new("-");
+    let mut sources = if is_stream { Vec::new() } else { sources(arguments)? };
     let domain = Domain::find(&arguments.domain, &options)?;
-    let mut pusher = Pusher::new(domain.dialer(&arguments.port), options);
-    let repeats = (arguments.every.is_some() || arguments.watch) && arguments.source != Path::new("-");
+    let mut pusher = Pusher::new(domain.dialer(&options), options);
+    if is_stream {
+        pusher.stream(pieces(arguments.name.as_deref().unwrap_or("stdin"), io::stdin()));
+    }
+    let repeats = (arguments.every.is_some() || arguments.watch) && !is_stream;
     loop {
         let begun = Instant::now();
         let stamp = arguments.watch.then(|| watch::stamp(&arguments.source));
@@ -109,6 +118,7 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
             Err(error @ Error::Refused(_)) if repeats => screen.failed(&error),
             Err(error) => return Err(error),
         }
+        pusher.rest();
         if let Some(every) = arguments.every.filter(|_| repeats) {
             std::thread::sleep(every.saturating_sub(begun.elapsed()));
         } else if let Some(stamp) = stamp.filter(|_| repeats) {
@@ -130,13 +140,6 @@ fn sources(arguments: &Arguments) -> Result<Vec<Source>, Error> {
     let path = &arguments.source;
     let base = path.file_name().map_or_else(String::new, |base| base.to_string_lossy().into_owned());
     let name = arguments.name.clone();
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        let limit = datafront::block::wire::MAX_BLOCK_BYTES + 1;
-        let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
-        read.map_err(|error| Error::Source("standard input".into(), error))?;
-        return Ok(vec![Source::bytes(name.as_deref().unwrap_or("stdin"), bytes)?]);
-    }
     if path.is_dir() && arguments.each {
         return each(path, name.as_deref().unwrap_or_default());
     }

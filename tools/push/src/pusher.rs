@@ -8,15 +8,21 @@
 use crate::connection::{Connection, News};
 use crate::dial::Dial;
 use crate::error::Error;
+use crate::pieces::Pieces;
 use crate::source::Source;
 use datafront::block::wire::{Fate, Frame, Kind, Sum};
 use datafront::block::{Event, Ledger, Status};
 use std::collections::VecDeque;
 use std::io::Read;
+use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Bytes in a chunk.
 const CHUNK: usize = 64 * 1024;
+/// How often it is looked whether the guest is still there, when nothing moves.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a part that is still being read is waited for at a time.
+const READING: Duration = Duration::from_millis(20);
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -33,6 +39,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long the guest may take to offer its channel.
     pub appear: Duration,
+    /// By libxenvchan, if it is built in, instead of `vchan-socket-proxy`.
+    pub direct: bool,
 }
 
 impl Default for Options {
@@ -45,6 +53,7 @@ impl Default for Options {
             resume: false,
             timeout: Duration::from_secs(30),
             appear: Duration::from_secs(5),
+            direct: false,
         }
     }
 }
@@ -94,6 +103,8 @@ pub struct Pusher<D> {
     dial: D,
     options: Options,
     waiting: VecDeque<Source>,
+    /// Where more comes from.
+    pieces: Option<Pieces>,
     ledger: Ledger<Source>,
     connection: Option<Connection>,
     sending: Option<Sending>,
@@ -115,11 +126,13 @@ impl<D: Dial> Pusher<D> {
     /// A pusher that has nothing to do yet.
     #[must_use]
     pub fn new(dial: D, options: Options) -> Self {
+        datafront::block::wire::accelerate(crc32c::crc32c_append);
         let ledger = Ledger::new(options.stream);
         Self {
             dial,
             options,
             waiting: VecDeque::new(),
+            pieces: None,
             ledger,
             connection: None,
             sending: None,
@@ -137,45 +150,88 @@ impl<D: Dial> Pusher<D> {
         self.waiting.push_back(source);
     }
 
+    /// Adds blocks that are still to be read, after those that were enqueued.
+    pub fn stream(&mut self, pieces: Pieces) {
+        self.pieces = Some(pieces);
+    }
+
+    /// Ends the connection, so that another sender gets its turn; the next [`Pusher::run`] makes one.
+    pub fn rest(&mut self) {
+        self.connection = None;
+    }
+
+    /// Takes what has been read meanwhile.
+    fn take_pieces(&mut self) -> Result<(), Error> {
+        while let (Some(pieces), true) = (&self.pieces, self.waiting.is_empty()) {
+            match pieces.try_recv() {
+                Ok(source) => self.enqueue(source?),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => self.pieces = None,
+            }
+        }
+        Ok(())
+    }
+
     /// Pushes until every block is acknowledged. The connection stays for the next call.
     ///
     /// # Errors
     /// [`Error::Refused`] names what the application did not take, once everything is through; else what ended it.
     pub fn run(&mut self, report: &mut Reporter<'_>) -> Result<Vec<Done>, Error> {
         let mut done = Vec::new();
-        let mut moved = Instant::now();
+        let (mut moved, mut looked) = (Instant::now(), Instant::now());
         let mut why = String::new();
-        while !(self.ledger.is_empty() && self.waiting.is_empty()) {
+        loop {
+            self.take_pieces()?;
+            if self.ledger.is_empty() && self.waiting.is_empty() {
+                if self.pieces.is_none() {
+                    break;
+                }
+                // Whoever writes what we read takes its time; the guest has nothing to answer.
+                moved = Instant::now();
+            }
             let limit = self.options.timeout.saturating_sub(moved.elapsed());
             if limit.is_zero() {
                 let said = self.connection.take().map_or(why, |connection| connection.said());
-                let awaited = if self.welcomed { "no acknowledgement" } else { "no answer from the guest" };
+                let awaited = if self.welcomed {
+                    "no acknowledgement"
+                } else {
+                    "no answer from the guest (or another push is at work)"
+                };
                 return Err(Error::TimedOut { after: self.options.timeout, awaited, said });
             }
             let connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.connect()?,
             };
-            if self.welcomed {
+            if self.welcomed && self.is_worth_while() {
                 self.fill(&connection, report)?;
             }
-            let news = connection.next(limit);
+            let patience = if self.pieces.is_some() { READING } else { LOOK };
+            let news = connection.next(limit.min(patience));
             self.connection = Some(connection);
             match news {
                 Some(News::Room) => moved = Instant::now(),
-                Some(News::Frame(frame)) => {
-                    // A guest that has not noticed yet that the last sender died answers that one: it is asked again.
-                    if !self.welcomed && frame.kind != Kind::Welcome {
-                        why = self.interrupt(format!("the guest answers {:?}", frame.kind), report);
-                        std::thread::sleep(PAUSE);
-                        continue;
+                Some(News::Frames(frames)) => {
+                    for frame in frames {
+                        // A guest that has not noticed yet that the last sender died answers that one: it is asked again.
+                        if !self.welcomed && frame.kind != Kind::Welcome {
+                            why = self.interrupt(format!("the guest answers {:?}", frame.kind), report);
+                            std::thread::sleep(PAUSE);
+                            break;
+                        }
+                        moved = Instant::now();
+                        done.extend(self.hear(&frame, report)?);
                     }
-                    moved = Instant::now();
-                    done.extend(self.hear(&frame, report)?);
                 }
                 Some(News::Ended(because)) => {
                     why = self.interrupt(because, report);
                     std::thread::sleep(PAUSE);
+                }
+                None if looked.elapsed() >= LOOK => {
+                    looked = Instant::now();
+                    if !self.dial.is_alive() {
+                        why = self.interrupt("the guest has gone".into(), report);
+                    }
                 }
                 None => {}
             }
@@ -188,7 +244,15 @@ impl<D: Dial> Pusher<D> {
     }
 
     fn connect(&mut self) -> Result<Connection, Error> {
-        let way = self.dial.dial().map_err(|error| Error::Tool("the channel".into(), error))?;
+        let way = self.dial.dial().map_err(|error| match error.kind() {
+            std::io::ErrorKind::HostUnreachable => Error::NoSuchDomain(error.to_string()),
+            std::io::ErrorKind::TimedOut => Error::TimedOut {
+                after: self.options.timeout,
+                awaited: "no answer from the guest (or another push is at work)",
+                said: String::new(),
+            },
+            _ => Error::Tool("the channel".into(), error),
+        })?;
         let connection = Connection::start(way);
         (self.welcomed, self.sending, self.chunk) = (false, None, None);
         // The first chunk always finds room.
@@ -257,6 +321,12 @@ impl<D: Dial> Pusher<D> {
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
     }
 
+    /// Whether it is worth while to fill the channel: something is half sent, or half of what may be under way has been
+    /// answered. A small block for each answer would cost a switch to the guest and back for each.
+    fn is_worth_while(&self) -> bool {
+        self.sending.is_some() || self.chunk.is_some() || self.ledger.under_way() <= self.ledger.window() / 2
+    }
+
     /// Begins the next block, if the window is open.
     fn begin(&mut self, chunk: &mut Vec<u8>) -> Result<bool, Error> {
         if self.ledger.next_to_send().is_none()
@@ -266,7 +336,7 @@ impl<D: Dial> Pusher<D> {
         }
         let Some((seq, source)) = self.ledger.next_to_send() else { return Ok(false) };
         let reader = source.open().map_err(|error| Error::Source(source.name.clone(), error))?;
-        let frame = Frame { kind: Kind::Block, seq, length: source.len, aux: source.form.raw() };
+        let frame = Frame { kind: Kind::Block, seq, length: source.len, aux: source.form.aux(source.part) };
         chunk.extend_from_slice(&frame.to_bytes(&source.name));
         chunk.extend_from_slice(source.name.as_bytes());
         let left = source.len;

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::tree::Tree;
-use datafront::block::Form;
 use datafront::block::wire::MAX_BLOCK_BYTES;
+use datafront::block::{Form, Part};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ pub struct Source {
     pub name: String,
     /// What its bytes are.
     pub form: Form,
+    /// All of it, or a part.
+    pub part: Part,
     /// How many.
     pub len: u64,
     content: Content,
@@ -39,8 +41,7 @@ impl Source {
         if !meta.is_file() {
             return Err(fail(io::Error::other("is no file")));
         }
-        Self { name: name.into(), form: Form::Bytes, len: meta.len(), content: Content::File(path.into()) }
-            .checked()
+        Self::new(name, Form::Bytes, meta.len(), Content::File(path.into())).checked()
     }
 
     /// Bytes in memory.
@@ -50,7 +51,7 @@ impl Source {
     pub fn bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self, Error> {
         let bytes = bytes.into();
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Self { name: name.into(), form: Form::Bytes, len, content: Content::Bytes(bytes) }.checked()
+        Self::new(name, Form::Bytes, len, Content::Bytes(bytes)).checked()
     }
 
     /// A folder and all below it, as one block: the guest switches to it in one step.
@@ -60,7 +61,7 @@ impl Source {
     pub fn folder(name: &str, path: &Path) -> Result<Self, Error> {
         let tree = Tree::list(path).map_err(|error| Error::Source(path.display().to_string(), error))?;
         let len = tree.len();
-        Self { name: name.into(), form: Form::Tree, len, content: Content::Tree(Arc::new(tree)) }.checked()
+        Self::new(name, Form::Tree, len, Content::Tree(Arc::new(tree))).checked()
     }
 
     /// The same bytes, as an archive that is to be unpacked.
@@ -68,6 +69,17 @@ impl Source {
     pub const fn as_tree(mut self) -> Self {
         self.form = Form::Tree;
         self
+    }
+
+    /// The same bytes, as a part of something that comes in several blocks of this name.
+    #[must_use]
+    pub const fn as_part(mut self, part: Part) -> Self {
+        self.part = part;
+        self
+    }
+
+    fn new(name: &str, form: Form, len: u64, content: Content) -> Self {
+        Self { name: name.into(), form, part: Part::Whole, len, content }
     }
 
     fn checked(self) -> Result<Self, Error> {

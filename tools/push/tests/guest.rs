@@ -79,6 +79,7 @@ fn way(ours: UnixStream) -> io::Result<Way> {
     Ok(Way {
         from_guest: Box::new(ours.try_clone()?),
         to_guest: Box::new(ours.try_clone()?),
+        at_once: None,
         hold: Box::new(Hold(ours)),
         said: Arc::default(),
     })

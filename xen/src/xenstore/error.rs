@@ -161,6 +161,14 @@ impl fmt::Display for XsErrno {
     }
 }
 
+impl XsError {
+    /// Whether the daemon said that we may not: `EACCES`.
+    #[must_use]
+    pub fn is_access(&self) -> bool {
+        matches!(self, Self::Refused { errno: XsErrno::Known(Errno::EACCES), .. })
+    }
+}
+
 impl fmt::Display for XsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,18 +1,27 @@
 //! Blocks to editions: a file replaces the one of its name, a tree everything below its name.
 //!
-//! Nothing is published before a block is whole. Memory for it is taken at once, as much as its head says: if it is not
+//! ```text
+//!   begin ─► Incoming ─ data … ─► finish ─ whole, or the last part ─► published
+//!     ▲                              └ more follows ─► kept, by stream ─┐
+//!     └──────────────── the next part goes on with it ◄─────────────────┘
+//! ```
+//!
+//! Nothing is published before it is whole. Memory for a block is taken at once, as much as its head says: if it is not
 //! to be had, the block is refused and the guest goes on.
 
 use super::archive;
 use super::name;
-use super::shelf::{Edition, File, Shelf};
+use super::shelf::{File, Shelf};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use datafront::block::wire::Sum;
-use datafront::block::{Application, BlockHead, Form, ReceiverStats, Status};
+use datafront::block::{Application, BlockHead, Form, Part, ReceiverStats, Status};
+
+/// Streams that may be in the middle of something; the one that began first makes room for another.
+const MAX_KEPT: usize = 4;
 
 /// Takes blocks for a shelf.
 #[derive(Debug)]
@@ -20,41 +29,74 @@ pub struct Inbox {
     shelf: Rc<Shelf>,
     stats: Rc<Cell<ReceiverStats>>,
     current: Option<Incoming>,
+    /// Parts that are there, of what is not whole yet.
+    kept: Vec<Incoming>,
 }
 
 #[derive(Debug)]
 struct Incoming {
+    stream: u64,
     path: String,
     form: Form,
+    part: Part,
     bytes: Vec<u8>,
+    /// Bytes of the parts before the block that comes.
+    before: usize,
 }
 
 impl Inbox {
     /// An inbox for this shelf, which keeps `stats` up to date.
     #[must_use]
     pub const fn new(shelf: Rc<Shelf>, stats: Rc<Cell<ReceiverStats>>) -> Self {
-        Self { shelf, stats, current: None }
+        Self { shelf, stats, current: None, kept: Vec::new() }
     }
 
-    fn edition(&self, incoming: Incoming) -> Option<Edition> {
-        let Incoming { path, form, bytes } = incoming;
-        let files = match form {
+    /// The parts that came before this one, out of what is kept; nothing for a beginning.
+    fn beginning(&mut self, head: &BlockHead<'_>, path: &str) -> Result<Vec<u8>, Status> {
+        let at = self.kept.iter().position(|kept| kept.stream == head.stream);
+        let kept = at.map(|at| self.kept.remove(at));
+        match kept {
+            _ if !head.part.continues() => Ok(Vec::new()),
+            Some(kept) if kept.path == path && kept.form == head.form => Ok(kept.bytes),
+            _ => Err(Status::NO_BEGINNING),
+        }
+    }
+
+    fn keep(&mut self, incoming: Incoming) {
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.remove(0);
+        }
+        self.kept.push(incoming);
+    }
+
+    /// Bytes that may still come.
+    fn room(&self) -> usize {
+        self.kept.iter().fold(self.shelf.room(), |room, kept| room.saturating_sub(kept.bytes.len()))
+    }
+
+    fn publish(&self, incoming: Incoming) -> Option<()> {
+        let Incoming { path, form, bytes, .. } = incoming;
+        let ranges = match form {
             Form::Bytes => Vec::from([(path.clone(), 0..bytes.len())]),
             Form::Tree => archive::files(&bytes, &path)?,
         };
-        let mut edition = (*self.shelf.edition()).clone();
-        if form == Form::Tree {
-            let below = format!("{path}/");
-            edition.files.retain(|known, _| !known.starts_with(&below));
-        }
         let data = Rc::new(bytes);
-        for (path, range) in files {
+        let mut files = Vec::new();
+        for (path, range) in ranges {
             let mut sum = Sum::default();
             sum.add(data.get(range.clone())?);
             let etag = format!("\"{:08x}-{:x}\"", sum.value(), range.len());
-            edition.files.insert(path, File { data: Rc::clone(&data), range, etag });
+            files.push((path, File { data: Rc::clone(&data), range, etag }));
         }
-        Some(edition)
+        self.shelf.publish(|edition| {
+            if form == Form::Tree {
+                edition.remove_below(&format!("{path}/"));
+            }
+            for (path, file) in files {
+                edition.insert(path, file);
+            }
+        });
+        Some(())
     }
 }
 
@@ -65,11 +107,15 @@ impl Application for Inbox {
             return Err(Status::BAD_NAME);
         }
         let len = usize::try_from(head.len).map_err(|_| Status::TOO_LARGE)?;
-        let mut bytes = Vec::new();
-        if len > self.shelf.room() || bytes.try_reserve_exact(len).is_err() {
+        let mut bytes = self.beginning(head, &path)?;
+        let (before, room) = (bytes.len(), self.room());
+        // Parts grow by doubling, or each would move all before it; what is whole takes what it needs.
+        let reserved = if before > 0 { bytes.try_reserve(len) } else { bytes.try_reserve_exact(len) };
+        if before.saturating_add(len) > room || reserved.is_err() {
             return Err(Status::TOO_LARGE);
         }
-        self.current = Some(Incoming { path, form: head.form, bytes });
+        let (stream, form, part) = (head.stream, head.form, head.part);
+        self.current = Some(Incoming { stream, path, form, part, bytes, before });
         Ok(())
     }
 
@@ -82,15 +128,24 @@ impl Application for Inbox {
     }
 
     fn finish(&mut self) -> Status {
-        let Some(edition) = self.current.take().and_then(|incoming| self.edition(incoming)) else {
-            return Status::BAD_CONTENT;
-        };
-        self.shelf.publish(edition);
-        Status::ACCEPTED
+        let Some(incoming) = self.current.take() else { return Status::BAD_CONTENT };
+        if incoming.part.has_more() {
+            self.keep(incoming);
+            return Status::ACCEPTED;
+        }
+        match self.publish(incoming) {
+            Some(()) => Status::ACCEPTED,
+            None => Status::BAD_CONTENT,
+        }
     }
 
+    /// The block may come again: the parts before it stay.
     fn abandon(&mut self) {
-        self.current = None;
+        let Some(mut incoming) = self.current.take() else { return };
+        if incoming.part.continues() {
+            incoming.bytes.truncate(incoming.before);
+            self.keep(incoming);
+        }
     }
 
     fn progress(&mut self, stats: &ReceiverStats) {

@@ -21,18 +21,57 @@ pub(super) struct File {
 /// Everything that is published at one time, by path.
 #[derive(Clone, Debug, Default)]
 pub struct Edition {
-    pub(super) files: BTreeMap<String, File>,
+    files: BTreeMap<String, File>,
+    /// Files that share a block, and its bytes, by its address.
+    blocks: BTreeMap<usize, (usize, usize)>,
+    bytes: usize,
 }
 
 impl Edition {
     /// Bytes that it holds; those that several files share count once.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        let mut blocks: Vec<(*const Vec<u8>, usize)> =
-            self.files.values().map(|file| (Rc::as_ptr(&file.data), file.data.len())).collect();
-        blocks.sort_unstable();
-        blocks.dedup();
-        blocks.iter().fold(0, |sum, (_, len)| sum.saturating_add(*len))
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn block(file: &File) -> usize {
+        Rc::as_ptr(&file.data).addr()
+    }
+
+    /// Puts a file at a path, in place of the one that is there.
+    pub(super) fn insert(&mut self, path: String, file: File) {
+        let block = self.blocks.entry(Self::block(&file)).or_insert((0, file.data.len()));
+        block.0 = block.0.saturating_add(1);
+        if block.0 == 1 {
+            self.bytes = self.bytes.saturating_add(block.1);
+        }
+        if let Some(old) = self.files.insert(path, file) {
+            self.forget(&old);
+        }
+    }
+
+    /// Removes every file whose path begins so.
+    pub(super) fn remove_below(&mut self, prefix: &str) {
+        let below = |path: &String| path.starts_with(prefix);
+        let from = String::from(prefix);
+        let paths: Vec<String> =
+            self.files.range(from..).map(|(path, _)| path).take_while(|path| below(path)).cloned().collect();
+        for path in paths {
+            if let Some(old) = self.files.remove(&path) {
+                self.forget(&old);
+            }
+        }
+    }
+
+    /// One file less has its block.
+    fn forget(&mut self, file: &File) {
+        let block = Self::block(file);
+        let Some((files, len)) = self.blocks.get_mut(&block) else { return };
+        *files = files.saturating_sub(1);
+        if *files == 0 {
+            self.bytes = self.bytes.saturating_sub(*len);
+            self.blocks.remove(&block);
+        }
     }
 }
 
@@ -70,9 +109,10 @@ impl Shelf {
         Rc::clone(&self.current.borrow())
     }
 
-    /// Publishes another edition from now on.
-    pub(super) fn publish(&self, edition: Edition) {
-        *self.current.borrow_mut() = Rc::new(edition);
+    /// Publishes the next edition: what `change` makes of the present one, in one step. A reader of the present one keeps
+    /// it; without a reader nothing is copied, however much is published.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Edition)) {
+        change(Rc::make_mut(&mut *self.current.borrow_mut()));
         self.number.set(self.number.get().wrapping_add(1));
     }
 

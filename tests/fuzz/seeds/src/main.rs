@@ -122,9 +122,75 @@ fn pool() -> Seeds {
     ]
 }
 
+fn frames() -> Seeds {
+    // The cut of what was sent ends each record.
+    let hello = |stream: u8, seq: u8| vec![1, stream, seq, 7];
+    let block = |seq: u8, aux: u8, flags: u8, name: &[u8], bytes: &[u8]| {
+        let mut record = vec![2, seq, aux, flags, name.len() as u8];
+        record.extend(name);
+        record.push(bytes.len() as u8);
+        record.extend(bytes);
+        record.push(33);
+        record
+    };
+    let all = |records: &[Vec<u8>]| records.concat();
+    vec![
+        ("blocks", all(&[hello(1, 0), block(1, 0, 0, b"a", b"hello"), block(2, 1, 0, b"", b"")])),
+        (
+            "again",
+            all(&[hello(1, 0), block(1, 0, 0, b"a", b"x"), vec![4], hello(1, 1), block(1, 0, 0, b"a", b"x")]),
+        ),
+        (
+            "parts",
+            all(&[
+                hello(2, 0),
+                block(1, 2, 0, b"a", b"x"),
+                block(2, 6, 0, b"a", b"y"),
+                block(3, 4, 0, b"a", b"z"),
+            ]),
+        ),
+        ("aborted", all(&[hello(1, 0), block(1, 0, 2, b"a", b"x"), block(2, 0, 0x80, b"a", b"x")])),
+        ("refused", all(&[hello(1, 0), block(1, 0, 0, b"r", b"x"), block(3, 0, 0, b"a", b"x")])),
+        ("short", all(&[hello(1, 0), block(1, 0, 1, b"a", b"x"), vec![4]])),
+        ("raw", [&[0, 8][..], b"MPB1\x01\x01\0\0", &[3]].concat()),
+        (
+            "ledger",
+            all(&[
+                vec![3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 5, 5, 5],
+                vec![3, 3, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            ]),
+        ),
+    ]
+}
+
+fn vchan() -> Seeds {
+    let server = |ops: &[u8]| [&[0, 0, 0, 0, 0, 0][..], ops].concat();
+    let client = |ops: &[u8]| [&[1, 0, 0, 0, 0, 0, 0][..], ops].concat();
+    vec![
+        ("server", server(&[3, 50, 9, 4, 3, 200, 9, 4, 9, 4, 5])),
+        ("server-prod", server(&[3, 5, 9, 1, 1, 0, 0, 0, 0x80, 2, 9, 5])),
+        ("server-cons", server(&[3, 5, 9, 1, 2, 99, 0, 0, 0, 2, 9, 5])),
+        ("server-live", server(&[9, 0, 20, 2, 2, 9, 0, 20, 0, 2, 9, 5])),
+        ("server-wrap", [&[0, 1, 0xfe, 0xff, 0xff, 0xff][..], &[3, 200, 9, 4, 5]].concat()),
+        ("client", client(&[3, 50, 9, 4, 3, 200, 9, 4, 9, 4, 5])),
+        ("client-prod", client(&[3, 5, 9, 1, 3, 0, 0, 0, 0x80, 2, 9, 5])),
+        ("client-live", client(&[9, 0, 21, 7, 2, 9, 5])),
+        ("client-orders", [&[1, 0, 0, 0, 0, 0, 1, 4, 99, 0, 99, 0][..], &[9, 9, 5]].concat()),
+        ("client-grefs", [&[1, 0, 0, 0, 0, 0, 1, 6, 99, 9, 0, 0][..], &[9, 9, 5]].concat()),
+    ]
+}
+
 fn main() -> io::Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
-    let targets = [("rx", rx()), ("tx", tx()), ("xenstore", xenstore()), ("boot", boot()), ("pool", pool())];
+    let targets = [
+        ("rx", rx()),
+        ("tx", tx()),
+        ("xenstore", xenstore()),
+        ("boot", boot()),
+        ("pool", pool()),
+        ("frames", frames()),
+        ("vchan", vchan()),
+    ];
     for (target, seeds) in targets {
         let folder = Path::new(&folder).join(target);
         fs::create_dir_all(&folder)?;

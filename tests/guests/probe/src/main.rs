@@ -8,6 +8,8 @@
 //! | `chatter` | the same, while another task logs without end | verdict |
 //! | `fill` | uses all its memory, see [`fill`] | verdict |
 //! | `hang` | never gives the loop a turn again | by the watchdog |
+//! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
+//! | `put` | takes HTTP PUT, see [`put`] | none |
 //! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
 //! | `null`, `stack`, `exec`, `write-text` and more | does what the processor forbids, see [`faults`] | report, crash |
 //! | `touch` | writes to the memory at the addresses in `app.at=` and reads it back | verdict |
@@ -22,7 +24,9 @@ extern crate alloc;
 
 mod faults;
 mod fill;
+mod front;
 mod pattern;
+mod put;
 mod talk;
 mod touch;
 
@@ -66,6 +70,10 @@ async fn act(system: &System) -> Result<(), String> {
             system.sleep(HANG_AFTER_NS).await;
             hang()
         }
+        "sink" => front::sink(system).await,
+        "vchan-server" => front::server(system).await,
+        "vchan-client" => front::client(system).await,
+        "put" => put::put(system).await,
         "panic" => panic_on_purpose(),
         "heap" => exhaust_heap(),
         "null" => Err(faults::write_to_null()),

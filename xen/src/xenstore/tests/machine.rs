@@ -1,7 +1,9 @@
 //! A machine for tests: pages that live for ever, a Xen that counts, a loop that runs one future.
 
 use crate::Errno;
-use crate::hypervisor::{GrantTableSize, HvmParam, Hypervisor, MapHandle, MapSpace, ShutdownReason, Virq};
+use crate::abi::grant_table::GrantStatus;
+use crate::foreign::{Foreign, MapError};
+use crate::hypervisor::{GrantTableSize, HvmParam, Hypervisor, MapSpace, ShutdownReason, Virq};
 use crate::ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
 use crate::shared::Shared;
 use alloc::boxed::Box;
@@ -79,11 +81,11 @@ impl Hypervisor for TestXen {
     fn grant_table_size(&self) -> Result<GrantTableSize, Errno> {
         Err(Errno::ENOSYS)
     }
-    unsafe fn grant_map(&self, _: DomId, _: Gref, _: Gfn) -> Result<MapHandle, Errno> {
-        Err(Errno::ENOSYS)
+    fn map_foreign(&self, _: DomId, _: Gref) -> Result<Foreign, MapError> {
+        Err(MapError::Xen(Errno::ENOSYS))
     }
-    unsafe fn grant_unmap(&self, _: MapHandle, _: Gfn) -> Result<(), Errno> {
-        Err(Errno::ENOSYS)
+    fn unmap_foreign(&self, _: Foreign) -> Result<(), GrantStatus> {
+        Err(GrantStatus::BadHandle)
     }
     unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
         self.frames.borrow_mut().push((space, index, gfn));

@@ -1,0 +1,235 @@
+//! Counts what a block from dom0 into a guest costs on real Xen: by datafront, by HTTP PUT through netback, and by a bare
+//! pair of C programs over libxenvchan, in one run.
+//!
+//! ```text
+//!   dom0: push-blocks (the library) ──── vchan ────► probe app.do=sink       our guest, blocks checked and dropped
+//!         put                       ──── netback ──► probe app.do=put        our guest, bodies dropped
+//!         peer pump                 ──── vchan ────► Linux: peer drain       bytes dropped, 32 bytes of answer a block
+//! ```
+//!
+//! One processor under `-icount`: dom0's clock counts the instructions of the whole machine (`docs/measuring.md`). What is
+//! not measured is paused. Kept in `build/bench/datafront.tsv`.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    clippy::std_instead_of_core,
+    reason = "a program of the host: the standard library, and numbers far from overflow"
+)]
+
+use bed::linux_domu::Linux;
+use bed::{Bed, Domain, DomainConfig, Options, Progress, Value};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// What makes the machine's time its number of instructions: 2 ns each, and no waiting while nothing runs.
+const ICOUNT: &str = "shift=1,sleep=off";
+const PER_SECOND: f64 = 500e6;
+const BOOT: Duration = Duration::from_secs(1200);
+const LONG: Duration = Duration::from_secs(900);
+const PUT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/put"));
+/// Bytes of a block, blocks that are measured one at a time, and blocks under way together.
+const SIZES: [(&str, u64, u32, u32); 4] = [
+    ("1 KiB", 1 << 10, 200, 2000),
+    ("64 KiB", 64 << 10, 40, 100),
+    ("1 MiB", 1 << 20, 6, 8),
+    ("16 MiB", 16 << 20, 1, 2),
+];
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Datafront,
+    Proxy,
+    Http,
+    C,
+}
+
+const WAYS: [Way; 4] = [Way::Datafront, Way::Proxy, Way::Http, Way::C];
+
+struct Pond {
+    bed: Bed,
+    sink: Domain,
+    put: Domain,
+    linux: Domain,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("[bench] error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome {
+    let pond = Pond::start()?;
+    let folder = bed::repository().join("build/bench");
+    std::fs::create_dir_all(&folder)?;
+    let mut table = String::from(
+        "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
+    );
+    for (name, size, one, many) in SIZES {
+        let mut lines = Vec::new();
+        for way in WAYS {
+            let latency = pond.measure(way, size, one, "one")?;
+            let (cost, events) = pond.counted(way, size, many)?;
+            lines.push((way, cost, latency, events));
+        }
+        let http = lines
+            .iter()
+            .find(|line| line.0 == Way::Http)
+            .map_or((f64::NAN, f64::NAN), |line| (line.1, line.2));
+        for (way, cost, latency, events) in lines {
+            let events = events.map_or_else(|| "-".into(), |events| format!("{events:.2}"));
+            let line = format!(
+                "{name}\t{way:?}\t{cost:.0}\t{:.3}\t{latency:.0}\t{events}\t{:.2}\t{:.2}\n",
+                cost / size as f64,
+                http.0 / cost,
+                latency / http.1
+            );
+            print!("{line}");
+            table.push_str(&line);
+            std::fs::write(folder.join("datafront.tsv"), &table)?;
+        }
+    }
+    Ok(())
+}
+
+impl Pond {
+    fn start() -> Outcome<Self> {
+        let mut progress = Progress::new(4);
+        let bed = Bed::start_with(&Options::default().icount(ICOUNT), &mut progress)?;
+        let build = bed::repository().join("build");
+        bed.put_file(build.join("push-blocks"), "/usr/bin/blocks")?;
+        put(&bed, "/usr/bin/put", PUT)?;
+        let peer = peer(&build)?;
+        put(&bed, "/usr/bin/peer", &peer)?;
+        progress.step("starting the guests");
+        let sink = ours(&bed, "sink", "app.do=sink", "sink: at ")?;
+        let web = ours(&bed, "put", "app.do=put ip=10.0.2.31/24 gw=10.0.2.2", "listening on ")?;
+        progress.step("starting Linux");
+        let linux = linux(&bed, &peer)?;
+        Ok(Self { bed, sink, put: web, linux })
+    }
+
+    /// Instructions a block, and events that our guest sent for it.
+    fn counted(&self, way: Way, size: u64, count: u32) -> Outcome<(f64, Option<f64>)> {
+        let before = self.events();
+        let cost = self.measure(way, size, count, "many")?;
+        let ours = matches!(way, Way::Datafront | Way::Proxy);
+        let events = self.events().zip(before).filter(|_| ours);
+        // One block more: the one that connects.
+        Ok((cost, events.map(|(after, before)| (after - before) / f64::from(count + 1))))
+    }
+
+    /// Events that the sink has sent since it began, by its last line.
+    fn events(&self) -> Option<f64> {
+        let console = self.sink.console();
+        let line = console.lines().rev().find(|line| line.contains("sink: accepted"))?;
+        line.split(" events ").nth(1)?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Instructions of the whole machine a block.
+    fn measure(&self, way: Way, size: u64, count: u32, how: &str) -> Outcome<f64> {
+        let (domain, command) = match way {
+            Way::Datafront => (&self.sink, format!("blocks sink {size} {count} {how}")),
+            Way::Proxy => (&self.sink, format!("blocks sink {size} {count} {how} proxy")),
+            Way::Http => (&self.put, format!("put 10.0.2.31:80 {size} {count}")),
+            Way::C => {
+                let (id, window) = (self.linux.domid(), if how == "one" { 1 } else { 16 });
+                (
+                    &self.linux,
+                    format!(
+                        "peer client {id} /local/domain/{id}/data/vchan/0/c pump {size} {count} {window}"
+                    ),
+                )
+            }
+        };
+        let name = domain.name();
+        dom0(&self.bed, &format!("xl unpause {name}"))?;
+        let said = dom0(&self.bed, &command);
+        // The guest's line on the end of the connection, and its next channel.
+        dom0(&self.bed, "sleep 0.2")?;
+        dom0(&self.bed, &format!("xl pause {name}"))?;
+        let said = said?;
+        let words: Vec<&str> = said.lines().last().unwrap_or_default().split_whitespace().collect();
+        let [units, seconds] = words.as_slice() else { return Err(format!("{command}: {said}").into()) };
+        let (units, seconds): (f64, f64) = (units.parse()?, seconds.parse()?);
+        Ok(seconds * PER_SECOND / units)
+    }
+}
+
+fn dom0(bed: &Bed, script: &str) -> Outcome<String> {
+    let output = bed.dom0_within(script, LONG)?;
+    if output.success() {
+        return Ok(output.stdout);
+    }
+    Err(format!("`{script}` in dom0: {}{}", output.stdout, output.stderr).into())
+}
+
+fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
+    let output = bed.dom0_with_input(&format!("cat > {path} && chmod 755 {path}"), program, LONG)?;
+    if output.success() { Ok(()) } else { Err(format!("{path} in dom0: {}", output.stderr).into()) }
+}
+
+/// The C program, linked statically: the Linux guest has no libraries.
+fn peer(build: &Path) -> Outcome<Vec<u8>> {
+    let program = build.join("peer");
+    let source = bed::repository().join("tests/datafront/peer/peer.c");
+    let output = Command::new("cc")
+        .args(["-O2", "-static", "-o"])
+        .args([&program, &source])
+        .args([
+            "-lxenvchan",
+            "-lxenstore",
+            "-lxengnttab",
+            "-lxenevtchn",
+            "-lxentoollog",
+            "-lxentoolcore",
+            "-lpthread",
+        ])
+        .output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(std::fs::read(program)?)
+}
+
+fn ours(bed: &Bed, name: &str, cmdline: &str, ready: &str) -> Outcome<Domain> {
+    let root = bed::repository();
+    let config = DomainConfig::from_file(root.join("xen.cfg"))?
+        .kernel(root.join("build/probe.elf"))
+        .name(name)
+        .cmdline(cmdline);
+    start(bed, &config, ready)
+}
+
+/// Linux with the modules that libxenvchan's server needs, out of dom0, whose kernel is the same.
+fn linux(bed: &Bed, peer: &[u8]) -> Outcome<Domain> {
+    let modules = ["xen_evtchn", "xen_gntalloc"];
+    let script = "for m in xen_evtchn xen_gntalloc; do insmod /root/$m.ko; done
+        echo 'bench: draining'
+        while true; do peer server 0 data/vchan/0/c 65536 4096 drain || sleep 0.1; done";
+    let mut guest = Linux::new("linux").address("10.0.2.33").script(script).file("bin/peer", 0o755, peer);
+    for module in modules {
+        let path = format!("/usr/lib/modules/{module}.ko");
+        guest = guest.file(&format!("root/{module}.ko"), 0o644, bed.get_file(&path)?);
+    }
+    let config = guest.config(bed)?.cmdline("console=hvc0 quiet mitigations=off address=10.0.2.33");
+    start(bed, &config, "bench: draining")
+}
+
+fn start(bed: &Bed, config: &DomainConfig, ready: &str) -> Outcome<Domain> {
+    // As in the other benchmark: no exit for each look at the clock, on either side.
+    let domain = bed.create(&config.clone().set("tsc_mode", Value::Text("native".into())))?;
+    domain.wait_for(ready, BOOT)?;
+    dom0(bed, &format!("sleep 1; xl pause {}", domain.name()))?;
+    Ok(domain)
+}

@@ -1,0 +1,117 @@
+//! What the tests of datafront on real Xen share.
+//!
+//! ```text
+//!   tests/push.rs    push in dom0 ──► web, and the sink, over Debian's vchan-socket-proxy
+//!   tests/peers.rs   peer/peer.c over libxenvchan, and the proxy, in both roles ◄──► probe, in both roles
+//! ```
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+
+use bed::{Bed, Output};
+use datafront::block::wire::Sum;
+use domu_tests::Outcome;
+use push::tree::Tree;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Whatever takes long under emulation.
+pub const LONG: Duration = Duration::from_secs(300);
+
+/// The check of a block's bytes.
+#[must_use]
+pub fn sum(content: &[u8]) -> u32 {
+    let mut own = Sum::default();
+    own.add(content);
+    own.value()
+}
+
+/// What the guest reckons over accepted blocks, by docs/datafront.md, from the check of the next one.
+#[must_use]
+pub fn chain(before: u32, seq: u64, check: u32) -> u32 {
+    let mut next = Sum::default();
+    next.add(&before.to_le_bytes());
+    next.add(&seq.to_le_bytes());
+    next.add(&check.to_le_bytes());
+    next.value()
+}
+
+/// Bytes that are the same for the same seed.
+#[must_use]
+pub fn random(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Runs a script in dom0 that must end well; what it printed.
+///
+/// # Errors
+/// When it does not, with everything that it said.
+pub fn dom0(bed: &Bed, script: &str) -> Outcome<String> {
+    let output = bed.dom0_within(script, LONG)?;
+    if output.success() { Ok(output.stdout) } else { Err(format!("{script}: {output:?}").into()) }
+}
+
+/// Runs `push` in dom0.
+///
+/// # Errors
+/// When dom0 does not answer.
+pub fn push(bed: &Bed, arguments: &str) -> Outcome<Output> {
+    Ok(bed.dom0_within(&format!("push {arguments}"), LONG)?)
+}
+
+/// Puts `push` into dom0.
+///
+/// # Errors
+/// When it is not built: `make push`.
+pub fn install_push(bed: &Bed) -> Outcome {
+    Ok(bed.put_file(bed::repository().join("build/push"), "/usr/bin/push")?)
+}
+
+/// Compiles `peer/peer.c` against Debian's libxenvchan and puts it into dom0 as `peer`.
+///
+/// # Errors
+/// What the compiler says; `make setup` installs it and the headers.
+pub fn install_peer(bed: &Bed) -> Outcome {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer/peer.c");
+    let program = PathBuf::from(std::env::temp_dir()).join(format!("millpond-peer-{}", std::process::id()));
+    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let output = Command::new(&cc)
+        .args(["-O2", "-Wall", "-Werror", "-o"])
+        .args([&program, &source])
+        .args(["-lxenvchan", "-lxenevtchn"])
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{cc} {}: {}", source.display(), String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let put = bed.put_file(&program, "/usr/bin/peer");
+    std::fs::remove_file(&program)?;
+    Ok(put?)
+}
+
+/// Puts a folder of the host into dom0.
+///
+/// # Errors
+/// When either side fails.
+pub fn upload(bed: &Bed, folder: &Path, to: &str) -> Outcome {
+    let mut archive = Vec::new();
+    Tree::list(folder)?.read().read_to_end(&mut archive)?;
+    let script = format!("mkdir -p {to} && tar -x -f - -C {to}");
+    let output = bed.dom0_with_input(&script, &archive, LONG)?;
+    if output.success() { Ok(()) } else { Err(format!("{output:?}").into()) }
+}
+
+/// A number after a word of a line: `… accepted 7 …`.
+///
+/// # Errors
+/// When it is not there.
+pub fn number_after(line: &str, word: &str) -> Outcome<u64> {
+    let rest = line.split(&format!(" {word} ")).nth(1).ok_or_else(|| format!("no {word} in {line:?}"))?;
+    Ok(rest.split_whitespace().next().unwrap_or_default().parse()?)
+}

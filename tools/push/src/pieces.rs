@@ -1,0 +1,92 @@
+//! A stream without a known length, as blocks: parts of one name, read as they are wanted.
+//!
+//! ```text
+//!   reader ─► a thread: 1 MiB at a time ─► at most DEPTH parts wait ─► Pusher ─► First, Middle …, Last
+//! ```
+//!
+//! So much of it is in memory: what waits, and what is not acknowledged. What ends within the first piece is one block,
+//! as a file would be.
+
+use crate::error::Error;
+use crate::source::Source;
+use datafront::block::Part;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Bytes of a part.
+pub const PIECE: usize = 1 << 20;
+/// Parts that wait to be sent.
+const DEPTH: usize = 1;
+
+/// Parts to come; the channel ends after the last one, or after an error.
+pub type Pieces = Receiver<Result<Source, Error>>;
+
+/// Reads `reader` to its end in a thread of its own, as blocks of this name.
+pub fn pieces(name: &str, reader: impl Read + Send + 'static) -> Pieces {
+    let (sender, receiver) = sync_channel(DEPTH);
+    let name = name.to_owned();
+    std::thread::spawn(move || {
+        if let Err(error) = cut(&name, reader, &sender) {
+            let _ = sender.send(Err(error));
+        }
+    });
+    receiver
+}
+
+/// One piece is read ahead, so that the last one is known to be the last.
+fn cut(name: &str, mut reader: impl Read, sender: &SyncSender<Result<Source, Error>>) -> Result<(), Error> {
+    let mut next = || fill(&mut reader).map_err(|error| Error::Source(name.to_owned(), error));
+    let (mut piece, mut is_first) = (next()?, true);
+    loop {
+        let after = if piece.len() < PIECE { Vec::new() } else { next()? };
+        let part = match (is_first, after.is_empty()) {
+            (true, true) => Part::Whole,
+            (true, false) => Part::First,
+            (false, false) => Part::Middle,
+            (false, true) => Part::Last,
+        };
+        let source = Source::bytes(name, piece)?.as_part(part);
+        // Whoever does not listen any more has said why.
+        if sender.send(Ok(source)).is_err() || after.is_empty() {
+            return Ok(());
+        }
+        (piece, is_first) = (after, false);
+    }
+}
+
+/// A whole piece, or what is left.
+fn fill(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    reader.take(PIECE as u64).read_to_end(&mut piece)?;
+    Ok(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PIECE, pieces};
+    use datafront::block::Part;
+    use std::io::Read;
+
+    #[test]
+    fn every_byte_is_in_one_part_and_the_last_is_known() {
+        let (first, middle, last) = (Part::First, Part::Middle, Part::Last);
+        let cases = [
+            (0, vec![Part::Whole]),
+            (5, vec![Part::Whole]),
+            (PIECE, vec![Part::Whole]),
+            (PIECE + 1, vec![first, last]),
+            (3 * PIECE, vec![first, middle, last]),
+        ];
+        for (len, parts) in cases {
+            let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
+            let (mut back, mut found) = (Vec::new(), Vec::new());
+            for source in pieces("x", std::io::Cursor::new(bytes.clone())) {
+                let source = source.unwrap();
+                found.push(source.part);
+                source.open().unwrap().read_to_end(&mut back).unwrap();
+            }
+            assert_eq!(found, parts, "{len}");
+            assert!(back == bytes);
+        }
+    }
+}
