@@ -177,10 +177,20 @@ impl Backend {
                 }
                 vif.offer(&mut self.store)?;
                 self.vif = Some(vif);
+                self.forget();
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Of the guest before nothing is true of this one.
+    fn forget(&mut self) {
+        self.shadow = Shadow::default();
+        self.former_rings.clear();
+        self.kept.clear();
+        self.last_tx = None;
+        (self.reopens, self.passive, self.late, self.holds, self.mute) = (true, false, false, false, false);
     }
 
     pub fn vif(&mut self) -> Outcome<&mut Vif> {

@@ -4,6 +4,7 @@ use crate::cases;
 use crate::rig::End::Works;
 use crate::rig::{case, same};
 use crate::xenbus::{come_back, move_away};
+use bed::Value;
 use domu_tests::http::number;
 
 cases! {
@@ -51,5 +52,29 @@ fn h43_a_backend_that_holds_everything_and_lets_go() {
             return Err(format!("not everything is held: {line}").into());
         }
         rig.orders(&["release", "ping 5"])
+    });
+}
+
+#[test]
+fn h45_a_grant_table_of_one_frame() {
+    case("h45_a_grant_table_of_one_frame", Works, |rig| {
+        // 512 entries, and pools that would have 1024 pages and more.
+        rig.replace(|config| {
+            config
+                .set("max_grant_frames", Value::Number("1".into()))
+                .cmdline("ip=10.9.0.2/24 gw=10.9.0.1 pool.rx=512 pool.tx=512")
+        })?;
+        let status = rig.status()?;
+        let pages = |pool: &str| number(&status, &format!("/interfaces/0/{pool}/total"));
+        let (rx, tx) = (pages("rx_pool")?, pages("tx_pool")?);
+        eprintln!("  pages granted: {rx} to receive into, {tx} to send from");
+        if rx < 32 || tx < 32 || rx + tx > 512 {
+            return Err(format!("pools of {rx} and {tx} pages from 512 entries").into());
+        }
+        // All of them in use at once, and a new connection.
+        rig.orders(&["hold", "provoke 400", "wait 300", "release", "ping 5"])?;
+        rig.reconnect("")?;
+        rig.order("ping 5")?;
+        rig.replace(|config| config)
     });
 }

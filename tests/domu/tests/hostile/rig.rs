@@ -1,7 +1,7 @@
 //! One boot for all cases, and what must hold after each of them.
 
 use crate::backend::{Backend, SCRIPT};
-use bed::{Bed, Domain, DomainState, Options, SharedBed};
+use bed::{Bed, Domain, DomainConfig, DomainState, Options, SharedBed};
 use domu_tests::guest::config;
 use domu_tests::http::number;
 use domu_tests::{BOOT, Outcome, SOON};
@@ -60,15 +60,36 @@ pub(crate) fn case(name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) 
     }
 }
 
+/// Starts the guest, with the backend for its vif.
+fn victim(
+    bed: &Bed,
+    backend: &mut Backend,
+    change: impl FnOnce(DomainConfig) -> DomainConfig,
+) -> Outcome<Domain> {
+    let cmdline = "ip=10.9.0.2/24 gw=10.9.0.1 pool.rx=64 pool.tx=64";
+    let guest = bed.create(&change(config("web", "victim", cmdline)?.vif([SCRIPT])))?;
+    guest.wait_for("listening on ", BOOT)?;
+    backend.order("open")?;
+    Ok(guest)
+}
+
 impl Rig {
     fn start() -> Outcome<Self> {
         let bed = SharedBed::start(&Options::default())?;
         let mut backend = Backend::start(&bed)?;
-        let cmdline = "ip=10.9.0.2/24 gw=10.9.0.1 pool.rx=64 pool.tx=64";
-        let guest = bed.create(&config("web", "victim", cmdline)?.vif([SCRIPT]))?;
-        guest.wait_for("listening on ", BOOT)?;
-        backend.order("open")?;
+        let guest = victim(&bed, &mut backend, |config| config)?;
         Ok(Self { bed, guest, backend, before: Value::Null, lost: 0 })
+    }
+
+    /// Destroys the guest, and starts one whose configuration is changed.
+    pub(crate) fn replace(&mut self, change: impl FnOnce(DomainConfig) -> DomainConfig) -> Outcome {
+        let destroyed = self.bed.dom0(&format!("xl destroy {}", self.guest.domid()))?;
+        if !destroyed.success() {
+            return Err(format!("xl destroy: {}", destroyed.stderr).into());
+        }
+        self.guest = victim(&self.bed, &mut self.backend, change)?;
+        self.lost = 0;
+        self.begin()
     }
 
     /// The machine.
