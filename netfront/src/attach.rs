@@ -68,9 +68,16 @@ impl<M: Machine> NetDevice<M> {
             features: features.rx,
         };
         let mut failure = self.too_many_lost();
+<<<<<<< HEAD
         let share = self.config.share(queues.len());
         for wires in queues {
             let mut pools = self.pools.pop().unwrap_or_else(|| new_pools(&share));
+=======
+        for (left, wires) in (1..=queues.len()).rev().zip(queues) {
+            let entries = usize::try_from(self.xen.grants.stats().free).unwrap_or(usize::MAX);
+            let pools = self.pools.pop();
+            let mut pools = pools.unwrap_or_else(|| new_pools(&self.config, entries.wrapping_div(left)));
+>>>>>>> 300efdf (netfront: a grant table too small for both pools is shared between them (H45 on real Xen); hostile cases wait until the guest has looked)
             if failure.is_none() {
                 let ready =
                     pools.rx.prepare(&self.xen, backend).and_then(|()| pools.tx.prepare(&self.xen, backend));
@@ -174,11 +181,24 @@ impl<M: Machine> NetDevice<M> {
     }
 }
 
-fn new_pools(config: &Config) -> Pools {
+/// The pools of a queue that may use so many entries of the grant table: of too few each gets half, for a queue that
+/// receives and cannot answer is of no use.
+fn new_pools(config: &Config, entries: usize) -> Pools {
+    let half = entries.wrapping_div(2);
+    let rx = config.pool_rx.min(entries.saturating_sub(config.pool_tx).max(half));
+    let tx = config.pool_tx.min(entries.saturating_sub(rx));
+    if (rx, tx) != (config.pool_rx, config.pool_tx) {
+        log::warn!(
+            "the grant table has {entries} free entries: pools of {rx} pages to receive into and {tx} to send from, \
+             not {} and {}; raise max_grant_frames or make the pools smaller",
+            config.pool_rx,
+            config.pool_tx
+        );
+    }
     let limits = |initial, max| Limits { initial, max, quarantine: config.quarantine_max };
     Pools {
-        rx: Pool::new(limits(config.pool_rx, config.pool_rx_max)),
-        tx: Pool::new(limits(config.pool_tx, config.pool_tx_max)),
+        rx: Pool::new(limits(rx, config.pool_rx_max)),
+        tx: Pool::new(limits(tx, config.pool_tx_max)),
         strip: None,
     }
 }

@@ -8,7 +8,8 @@
 //! | `index` | `rsp_prod` of the rx ring as it ought to be, and 300 beyond |
 //! | `payload` | eight bytes of an echo request's payload, as they were sent and others |
 //!
-//! dom0 has one processor and the guest another, so the guest reads while the thread writes.
+//! dom0 has one processor and the guest another, so the guest reads while the thread writes. Before what flips come
+//! honest frames: a guest that wakes reads before the thread is back from ringing it, and is to be busy meanwhile.
 
 use crate::Outcome;
 use crate::backend::Backend;
@@ -17,13 +18,19 @@ use crate::peer::HEADERS;
 use crate::sys::{Access, Mapping};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use xen::abi::io_netif::{NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::abi::io_ring::offset;
 use zerocopy::IntoBytes;
 
-/// How long the guest is given to read what flips.
-const ROUND: Duration = Duration::from_millis(15);
+/// How long the guest is given to read what flips; it says when it has.
+const ROUND: Duration = Duration::from_millis(300);
+/// Flips between two looks at the clock, and looks between two events.
+const FLIPS: u32 = 2000;
+const LOOKS: u32 = 50;
+/// Honest frames before what flips, and what they are numbered.
+const BEFORE: u32 = 40;
+const HONEST: u16 = 0x2000;
 /// Bytes of an echo request's payload.
 const BYTES: usize = 1400;
 
@@ -35,6 +42,10 @@ pub fn flip(backend: &mut Backend, what: &str, rounds: u32) -> Outcome<String> {
             return Err("not connected".into());
         }
         backend.peer.replies.clear();
+        for _ in 0..BEFORE {
+            let (request, status) = request(backend, HONEST, 56)?;
+            backend.respond(NetifRxResponse { id: request.id, offset: 0, flags: 0, status });
+        }
         match what {
             "status" | "more" => slot(backend, what, seq_no)?,
             "extra" => extra(backend, seq_no)?,
@@ -43,7 +54,7 @@ pub fn flip(backend: &mut Backend, what: &str, rounds: u32) -> Outcome<String> {
             _ => return Err("no such thing to flip".into()),
         }
         for (number, reply) in &backend.peer.replies {
-            answered += 1;
+            answered += u32::from(*number != HONEST);
             // Whatever was flipped, a reply has the payload of the request that the checksum was made for.
             let sent = payload(*number, reply.len());
             if *reply != sent {
@@ -83,17 +94,28 @@ fn while_flipping(
         };
         let [first, second] = words;
         ring.page().store(offset::RSP_PROD, prod, Ordering::Release);
+        let mut looks = 0;
         while !over.load(Ordering::Relaxed) {
-            // Its other end may have been closed.
-            let _ = evtchn.notify(port);
-            for _ in 0..20_000 {
+            if looks % LOOKS == 0 {
                 put(second);
+                // Its other end may have been closed.
+                let _ = evtchn.notify(port);
+            }
+            looks += 1;
+            for _ in 0..FLIPS {
                 put(first);
+                put(second);
             }
         }
         put(first);
     });
-    std::thread::sleep(ROUND);
+    let begun = Instant::now();
+    let consumed = |backend: &mut Backend| {
+        backend.queue().is_ok_and(|queue| queue.rx.field(offset::RSP_EVENT) == prod.wrapping_add(1))
+    };
+    while !consumed(backend) && begun.elapsed() < ROUND {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     ends.store(true, Ordering::Relaxed);
     thread.join().map_err(|_| "the thread that flips panicked")?;
     backend.until(Duration::from_millis(2), |_| false).map(drop)
@@ -158,6 +180,7 @@ fn page(backend: &mut Backend, seq_no: u16) -> Outcome {
     let mut sent = [0; 8];
     mapping.page().read_bytes(at, &mut sent);
     backend.respond(NetifRxResponse { id: request.id, offset: 0, flags: 0, status });
-    let other = word(&sent) ^ 0x5a5a_5a5a_5a5a_5a5a;
+    // One 16-bit word: the checksum of the other frame is sure to be another.
+    let other = word(&sent) ^ 0x5a5a;
     while_flipping(backend, mapping, at, [word(&sent), other], true)
 }

@@ -78,7 +78,20 @@ fn ring_both(backend: &mut Backend) -> Outcome<String> {
     Ok(String::new())
 }
 
+/// Waits until the guest has seen every rx response. It says so when it goes to sleep; a broken one does not.
+fn seen(backend: &mut Backend) -> Outcome {
+    let all = |backend: &mut Backend| {
+        backend
+            .queue()
+            .map_or(true, |queue| queue.rx.field(offset::RSP_EVENT) == queue.rx.rsp_prod.wrapping_add(1))
+    };
+    backend.until(SEEN, all).map(drop)
+}
+
 fn ring(backend: &mut Backend, side: &str, field: &str, value: &str) -> Outcome<String> {
+    // An index that goes back to where the guest still stands is no lie.
+    backend.until(Duration::from_millis(20), |_| false)?;
+    seen(backend)?;
     let queue = backend.queue()?;
     let ring = if side == "tx" { &mut queue.tx } else { &mut queue.rx };
     let (at, ought) = match field {
@@ -107,12 +120,8 @@ fn rx(backend: &mut Backend, slots: &[&str]) -> Outcome<String> {
     }
     backend.show();
     ring_both(backend)?;
-    // What comes later is not to be taken for the end of this. A guest that has seen all says so; a broken one does not.
-    backend.until(SEEN, |backend| {
-        backend
-            .queue()
-            .map_or(true, |queue| queue.rx.field(offset::RSP_EVENT) == queue.rx.rsp_prod.wrapping_add(1))
-    })?;
+    // What comes later is not to be taken for the end of this.
+    seen(backend)?;
     Ok(String::new())
 }
 

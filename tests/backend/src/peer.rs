@@ -163,10 +163,13 @@ impl Peer {
             let sent = socket.send_slice(request).unwrap_or_default();
             request.drain(..sent);
         }
-        let _ = socket.recv(|bytes| {
-            answer.extend_from_slice(bytes);
-            (bytes.len(), ())
-        });
+        // What is there may lie in two pieces.
+        while socket.can_recv() {
+            let _ = socket.recv(|bytes| {
+                answer.extend_from_slice(bytes);
+                (bytes.len(), ())
+            });
+        }
         matches!(socket.state(), tcp::State::Closed | tcp::State::CloseWait)
     }
 

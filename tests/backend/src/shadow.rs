@@ -81,18 +81,19 @@ impl Shadow {
 
     fn look(&self, scan: &mut Scan, gref: u32, bytes: &[u8; PAGE], rings: &[u32], mac: [u8; 6]) {
         let unsent = unsent_frame(bytes, mac);
-        let bad = if let Some(known) = self.0.get(&gref) {
-            scan.used += 1;
-            let foreign = |(at, (found, carried)): (usize, (&u8, &u8))| {
-                *found != 0 && found != carried && !known.wild && at >= unsent
-            };
-            bytes.iter().zip(known.bytes.iter()).enumerate().position(foreign)
-        } else if rings.contains(&gref) {
+        // A reference may have been a page's before it was a ring's.
+        let bad = if rings.contains(&gref) {
             // The header's padding; slots are the protocol's, behind them there is nothing.
             let used = 64 + 256 * 12;
             let padding = bytes.iter().take(64).skip(16).any(|byte| *byte != 0).then_some(16);
             let rest = bytes.iter().skip(used).position(|byte| *byte != 0);
             padding.or(rest.map(|at| used + at))
+        } else if let Some(known) = self.0.get(&gref) {
+            scan.used += 1;
+            let foreign = |(at, (found, carried)): (usize, (&u8, &u8))| {
+                *found != 0 && found != carried && !known.wild && at >= unsent
+            };
+            bytes.iter().zip(known.bytes.iter()).enumerate().position(foreign)
         } else {
             bytes.iter().enumerate().position(|(at, byte)| *byte != 0 && at >= unsent)
         };
