@@ -68,16 +68,11 @@ impl<M: Machine> NetDevice<M> {
             features: features.rx,
         };
         let mut failure = self.too_many_lost();
-<<<<<<< HEAD
         let share = self.config.share(queues.len());
-        for wires in queues {
-            let mut pools = self.pools.pop().unwrap_or_else(|| new_pools(&share));
-=======
         for (left, wires) in (1..=queues.len()).rev().zip(queues) {
             let entries = usize::try_from(self.xen.grants.stats().free).unwrap_or(usize::MAX);
             let pools = self.pools.pop();
-            let mut pools = pools.unwrap_or_else(|| new_pools(&self.config, entries.wrapping_div(left)));
->>>>>>> 300efdf (netfront: a grant table too small for both pools is shared between them (H45 on real Xen); hostile cases wait until the guest has looked)
+            let mut pools = pools.unwrap_or_else(|| new_pools(&share, entries.wrapping_div(left)));
             if failure.is_none() {
                 let ready =
                     pools.rx.prepare(&self.xen, backend).and_then(|()| pools.tx.prepare(&self.xen, backend));
