@@ -43,7 +43,7 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 #define XEN_LAST 0xffff82dfffffffffULL
 
 /* As src/plugin.rs reads it: seven numbers, room for more, then the blocks. */
-#define BLOCKS (1u << 18)
+#define BLOCKS (1u << 20)
 enum { ENDS_WITH_VMRUN = 1, ENDS_WITH_VMMCALL = 2, IS_XEN = 4, ENDS_WITH_HLT = 8 };
 struct block {
     uint64_t address, instructions, flags, runs, exits;
