@@ -173,7 +173,7 @@ impl Config {
             pool_tx: part(self.pool_tx),
             pool_tx_max: part(self.pool_tx_max),
             strip: part(self.strip),
-            ..self.clone()
+            ..*self
         }
     }
 

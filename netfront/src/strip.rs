@@ -55,7 +55,7 @@ impl Strip {
         for page in pages {
             match xen.grants.grant(page, backend) {
                 Ok(page) if refused.is_none() => granted.push(page),
-                Ok(page) => drop(end(xen, page)),
+                Ok(page) => _ = end(xen, page),
                 Err(GrantError { page, reason }) => {
                     xen.machine.free_page(page);
                     refused = Some(reason);
@@ -71,7 +71,9 @@ impl Strip {
             }
             Err(pages) => {
                 // Nobody was told of these grants, so nobody holds one.
-                pages.into_iter().for_each(|page| drop(end(xen, page)));
+                for page in pages {
+                    let _ = end(xen, page);
+                }
                 None
             }
         }
