@@ -210,14 +210,19 @@ fn shared_at(address: u64, len: usize) -> Result<Shared<'static>, StartError> {
     Ok(unsafe { Shared::new(base, len) })
 }
 
+/// Maps `shared_info` at the start of the hole.
+fn map_shared_info(instruction: &Instruction, at: u64) -> Result<Shared<'static>, StartError> {
+    // SAFETY: the hole is ours: no RAM, no device, mapped for this.
+    unsafe { add_to_physmap(instruction, MapSpace::SharedInfo, 0, Gfn(at / PAGE)) }
+        .map_err(|errno| StartError::Xen("to map shared_info", errno))?;
+    shared_at(at, PAGE_SIZE)
+}
+
 fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) -> Result<System, StartError> {
     let Machine { info, free, hole, memory_bytes, given_back } = bring_up_memory(loader, &instruction)?;
     let refused = |what| move |errno| StartError::Xen(what, errno);
     // Shared info first: the clock and the event channels are in it.
-    // SAFETY: the hole is ours: no RAM, no device, mapped for this.
-    unsafe { add_to_physmap(&instruction, MapSpace::SharedInfo, 0, Gfn(hole.start / PAGE)) }
-        .map_err(refused("to map shared_info"))?;
-    let shared_info = shared_at(hole.start, 4096)?;
+    let shared_info = map_shared_info(&instruction, hole.start)?;
     let (vcpu_info, vcpu_info_at) = idt::vcpu_info();
     register_vcpu_info(&instruction, vcpu_info_at).map_err(refused("VCPUOP_register_vcpu_info"))?;
     let tsc: fn() -> u64 = crate::timers::rdtsc;

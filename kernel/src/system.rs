@@ -26,6 +26,9 @@ use xen::{Clock, Hypervisor, SystemTime, Xen};
 #[derive(Clone, Debug)]
 pub struct System(pub(crate) Rc<Inner>);
 
+/// Who is called with the network of each interface.
+type Server = Box<dyn Fn(Net)>;
+
 /// What a [`System`] points to.
 pub(crate) struct Inner {
     pub(crate) name: &'static str,
@@ -39,7 +42,7 @@ pub(crate) struct Inner {
     pub(crate) interfaces: RefCell<Vec<Box<dyn Interface>>>,
     pub(crate) interface_up: Signal,
     /// Who is called with the network of each interface that comes.
-    pub(crate) served: RefCell<Vec<Box<dyn Fn(Net)>>>,
+    pub(crate) served: RefCell<Vec<Server>>,
     pub(crate) started: SystemTime,
     pub(crate) random: RefCell<ChaCha20Rng>,
     /// What the generator was seeded with.

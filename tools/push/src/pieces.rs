@@ -57,7 +57,7 @@ fn cut(name: &str, mut reader: impl Read, sender: &SyncSender<Result<Source, Err
 /// A whole piece, or what is left.
 fn fill(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(PIECE);
-    reader.take(PIECE as u64).read_to_end(&mut piece)?;
+    reader.take(u64::try_from(PIECE).unwrap_or(u64::MAX)).read_to_end(&mut piece)?;
     Ok(piece)
 }
 

@@ -191,13 +191,7 @@ impl<D: Dial> Pusher<D> {
             }
             let limit = self.options.timeout.saturating_sub(moved.elapsed());
             if limit.is_zero() {
-                let said = self.connection.take().map_or(why, |connection| connection.said());
-                let awaited = if self.welcomed {
-                    "no acknowledgement"
-                } else {
-                    "no answer from the guest (or another push is at work)"
-                };
-                return Err(Error::TimedOut { after: self.options.timeout, awaited, said });
+                return Err(self.timed_out(why));
             }
             let connection = match self.connection.take() {
                 Some(connection) => connection,
@@ -241,6 +235,17 @@ impl<D: Dial> Pusher<D> {
             return Ok(done);
         }
         Err(Error::Refused(refused.into_iter().map(|done| (done.name.clone(), done.status)).collect()))
+    }
+
+    /// What was waited for in vain, and what the connection says of it.
+    fn timed_out(&mut self, why: String) -> Error {
+        let said = self.connection.take().map_or(why, |connection| connection.said());
+        let awaited = if self.welcomed {
+            "no acknowledgement"
+        } else {
+            "no answer from the guest (or another push is at work)"
+        };
+        Error::TimedOut { after: self.options.timeout, awaited, said }
     }
 
     fn connect(&mut self) -> Result<Connection, Error> {
