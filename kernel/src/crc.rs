@@ -53,7 +53,7 @@ mod tests {
         }
         assert_eq!(append(0, b"123456789"), 0xe306_9283);
         assert_eq!(append(0, &[0; 32]), 0x8a91_36aa, "RFC 3720, B.4");
-        let bytes: std::vec::Vec<u8> = (0..300_u32).map(|i| (i * 7 % 251) as u8).collect();
+        let bytes: std::vec::Vec<u8> = (0..300_u32).map(|i| i.wrapping_mul(7).to_le_bytes()[0]).collect();
         let whole = append(0, &bytes);
         for cut in 0..bytes.len() {
             let (first, second) = bytes.split_at(cut);

@@ -72,7 +72,8 @@ impl<M: Machine> NetDevice<M> {
         for (left, wires) in (1..=queues.len()).rev().zip(queues) {
             let entries = usize::try_from(self.xen.grants.stats().free).unwrap_or(usize::MAX);
             let pools = self.pools.pop();
-            let mut pools = pools.unwrap_or_else(|| new_pools(&share, entries.wrapping_div(left)));
+            let mut pools =
+                pools.unwrap_or_else(|| new_pools(&share, entries.checked_div(left).unwrap_or(0)));
             if failure.is_none() {
                 let ready =
                     pools.rx.prepare(&self.xen, backend).and_then(|()| pools.tx.prepare(&self.xen, backend));

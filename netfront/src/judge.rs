@@ -1,6 +1,6 @@
 //! Whether what a response says can be believed: its extent in the page, and what a whole frame may be.
 //!
-//! The terms of a connection are an [`RxPolicy`]; what does not keep to them is a [`Refusal`], with which the frame is
+//! The terms of a connection are an [`RxPolicy`]; what does not keep to them is a `Refusal`, with which the frame is
 //! dropped.
 
 use crate::config::Clearing;

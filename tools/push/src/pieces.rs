@@ -78,7 +78,7 @@ mod tests {
             (3 * PIECE, vec![first, middle, last]),
         ];
         for (len, parts) in cases {
-            let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256) as u8).collect();
+            let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256).to_le_bytes()[0]).collect();
             let (mut back, mut found) = (Vec::new(), Vec::new());
             for source in pieces("x", std::io::Cursor::new(bytes.clone())) {
                 let source = source.unwrap();

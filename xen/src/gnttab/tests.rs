@@ -7,8 +7,9 @@ use crate::ids::{DomId, Gfn, Gref, PAGE_SIZE};
 use crate::page::{Page, Private, ReadOnly, ReadWrite};
 use crate::shared::Shared;
 use crate::xenstore::tests::machine::{TestXen, page};
-use alloc::alloc::{Layout, alloc_zeroed};
+use alloc::alloc::alloc_zeroed;
 use alloc::vec::Vec;
+use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -22,9 +23,11 @@ const READING: u16 = 8;
 fn private(gfn: u64) -> Page<Private> {
     let layout = Layout::from_size_align(PAGE_SIZE, PAGE_SIZE).unwrap();
     #[allow(unsafe_code, reason = "a test needs memory of its own")]
-    // SAFETY: not of size 0; whole, aligned and never freed, so ours alone.
+    // SAFETY: the layout is not of size 0.
+    let base = unsafe { alloc_zeroed(layout) };
+    #[allow(unsafe_code, reason = "a test needs memory of its own")]
+    // SAFETY: a whole page, aligned and never freed, so ours alone.
     unsafe {
-        let base = alloc_zeroed(layout);
         Page::from_raw(NonNull::new(base).unwrap(), Gfn(gfn))
     }
 }

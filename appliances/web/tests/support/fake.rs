@@ -92,6 +92,7 @@ impl Fake {
         Counts(names.iter().enumerate().map(one).collect())
     }
 
+    #[allow(clippy::too_many_lines, reason = "one table of everything that the page can show")]
     fn interface(&self) -> InterfaceStatus {
         let some = |text: &str| Some(text.to_owned());
         let rare = |names: &[&'static str], every: u64| {

@@ -11,7 +11,7 @@ use datafront::block::wire::Sum;
 use domu_tests::Outcome;
 use push::tree::Tree;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ pub fn install_push(bed: &Bed) -> Outcome {
 /// What the compiler says; `make setup` installs it and the headers.
 pub fn install_peer(bed: &Bed) -> Outcome {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer/peer.c");
-    let program = PathBuf::from(std::env::temp_dir()).join(format!("millpond-peer-{}", std::process::id()));
+    let program = std::env::temp_dir().join(format!("millpond-peer-{}", std::process::id()));
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let output = Command::new(&cc)
         .args(["-O2", "-Wall", "-Werror", "-o"])
