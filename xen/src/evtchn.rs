@@ -58,7 +58,8 @@ impl EventChannels {
     }
 
     /// Starts over after a suspend: masks every port, forgets what was pending, and wakes who listened: [`generation`]
-    /// tells that the port is void. The ports that had a listener: in a new domain their numbers mean nothing, or something else; in the same one they are still bound.
+    /// tells that the port is void. The ports that had a listener: in a new domain their numbers mean nothing, or
+    /// something else; in the same one they are still bound.
     ///
     /// [`generation`]: Self::generation
     pub fn resume(&self) -> Vec<EvtchnPort> {

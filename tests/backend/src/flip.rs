@@ -43,7 +43,12 @@ pub fn flip(backend: &mut Backend, what: &str, rounds: u32) -> Outcome<String> {
         }
         backend.peer.replies.clear();
         for _ in 0..BEFORE {
-            let (request, status) = request(backend, HONEST, 56)?;
+            // A guest that has left the rings alone posts no more pages: what it said by then counts.
+            let (request, status) = match request(backend, HONEST, 56) {
+                Ok(filled) => filled,
+                Err(_) if round > 0 => return Ok(answered.to_string()),
+                Err(error) => return Err(error),
+            };
             backend.respond(NetifRxResponse { id: request.id, offset: 0, flags: 0, status });
         }
         match what {

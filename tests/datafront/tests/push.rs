@@ -22,7 +22,7 @@ use support::{LONG, chain, dom0, install_push, number_after, push, random, sum, 
 /// Blocks of the long transfer; `DATAFRONT_BLOCKS=10000` makes it longer.
 fn nr_blocks() -> usize {
     let asked = std::env::var("DATAFRONT_BLOCKS").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(1000)
+    asked.unwrap_or(3000)
 }
 
 /// Times that its sender is killed.
@@ -165,8 +165,9 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let before = Connection::open(page)?.status()?;
     let folder = std::env::temp_dir().join(format!("datafront-blocks-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let contents: Vec<Vec<u8>> =
-        (0..nr_blocks()).map(|n| random(n as u64 + 1, (n * n * 7919 + n * 31) % 4000)).collect();
+    let contents: Vec<Vec<u8>> = (0..nr_blocks())
+        .map(|n| random(n as u64 + 1, (n * n * 7919 + n * 31) % (4_000_000 / nr_blocks())))
+        .collect();
     for (n, content) in contents.iter().enumerate() {
         std::fs::write(folder.join(format!("{n:05}")), content)?;
     }
@@ -176,10 +177,12 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let mut killed = 0;
     for round in 0..KILLS {
         // Killed in the middle of the transfer: once so many blocks of this attempt are acknowledged.
-        let some = nr_blocks() / 50 + round * nr_blocks() / 140;
+        let some = nr_blocks() / 200 + round * nr_blocks() / 500;
         let script = format!(
             "push {arguments} --json >/tmp/out & p=$!
-             for i in $(seq 600); do [ $(grep -c accepted /tmp/out) -ge {some} ] && break; sleep 0.1; done
+             for i in $(seq 3000); do
+                 [ $(grep -c accepted /tmp/out) -ge {some} ] && break; kill -0 $p || break; sleep 0.02
+             done
              kill -9 $p && echo killed; wait $p 2>/dev/null; true"
         );
         killed += usize::from(bed.dom0_within(&script, LONG)?.stdout.contains("killed"));

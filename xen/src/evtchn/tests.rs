@@ -36,6 +36,7 @@ fn after_a_suspend_every_port_is_masked_and_nobody_listens() {
     assert_eq!(events.resume(), [first, last], "the ports that are void now");
     assert_ne!(events.generation(), before);
     assert!(!events.has_pending(), "what was pending is forgotten");
+    assert!(signals.iter().all(|signal| signal.take()), "who listened is told");
     for port in [3, 70, 200] {
         ring(shared_info, vcpu_info, port);
     }
@@ -53,6 +54,7 @@ fn a_port_that_is_listened_to_again_rings_also_for_what_came_before() {
     let events = EventChannels::new(shared_info, vcpu_info);
     let old = events.listen(EvtchnPort(3));
     drop(events.resume());
+    assert!(old.take(), "told that its port is void");
     // The new domain's xenstored rings before we listen.
     ring(shared_info, vcpu_info, 3);
     let new = events.listen(EvtchnPort(3));
