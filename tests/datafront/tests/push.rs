@@ -19,10 +19,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use support::{LONG, chain, dom0, install_push, number_after, push, random, sum, upload};
 
-/// Blocks of the long transfer; `DATAFRONT_BLOCKS=10000` makes it longer.
+/// Blocks of the long transfer; `DATAFRONT_BLOCKS=100000` makes it longer.
 fn nr_blocks() -> usize {
     let asked = std::env::var("DATAFRONT_BLOCKS").ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or(3000)
+    asked.unwrap_or(10_000)
 }
 
 /// Times that its sender is killed.
