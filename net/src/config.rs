@@ -43,6 +43,8 @@ pub enum Addressing {
 pub struct Limits {
     /// TCP connections in all states together.
     pub connections: usize,
+    /// Bytes that their buffers may take together: a connection for which there is no room is not made.
+    pub buffer_bytes: usize,
     /// Those of them whose handshake is not finished.
     pub half_open: usize,
     /// Those of them in TIME-WAIT; the oldest makes room for the next, and for a SYN when `connections` is reached.
@@ -55,6 +57,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 1024, half_open: 256, time_wait: 128, rx_budget: 64, tx_budget: 256 }
+        Self {
+            connections: 1024,
+            buffer_bytes: 64 << 20,
+            half_open: 256,
+            time_wait: 128,
+            rx_budget: 64,
+            tx_budget: 256,
+        }
     }
 }

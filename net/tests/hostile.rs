@@ -461,3 +461,31 @@ fn nothing_is_answered_that_is_not_for_us() {
     }
     assert!(world.stacks[0].nic_mut().peek().is_none());
 }
+
+#[test]
+fn connections_stop_at_the_memory_for_their_buffers_and_go_on_when_some_is_free() {
+    let (mut world, net, raw) = target(|config| config.limits.buffer_bytes = 100_000);
+    let listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
+    let ports = 4000..4010;
+    for port in ports.clone() {
+        raw.send(syn(at(9, port), at(1, 80), 1000));
+        world.run(MS);
+    }
+    // Three times 32 KiB.
+    assert_eq!(net.status().connections, 3);
+    assert_eq!(net.status().counters.dropped(DropReason::Connections), 7);
+    let refused = world.block_on(SECOND, {
+        let net = net.clone();
+        async move { net.tcp_connect(at(9, 99), TcpOptions::default()).await.unwrap_err() }
+    });
+    assert_eq!(refused, net::NetError::TooManyConnections);
+    // The handshakes that nobody finishes make room.
+    world.run(20 * SECOND);
+    assert_eq!(net.status().connections, 0);
+    raw.send(arp(ArpOperation::Request, ip(9), ip(1)));
+    world.run(MS);
+    raw.take();
+    open(&mut world, &raw, at(9, 4999), at(1, 80));
+    assert_eq!(net.status().connections, 1);
+    drop(listener);
+}

@@ -33,7 +33,7 @@ mod guest {
 
     /// Room for several frames of 64 KiB each way.
     fn bulk() -> TcpOptions {
-        TcpOptions { rx_buffer: 512 * 1024, tx_buffer: 512 * 1024, ..TcpOptions::default() }
+        TcpOptions { rx_buffer: 256 * 1024, tx_buffer: 256 * 1024, ..TcpOptions::default() }
     }
 
     fn datagrams() -> UdpOptions {

@@ -56,6 +56,14 @@ async fn look(system: &System, mut started: Vec<u32>) -> Vec<u32> {
     started
 }
 
+/// Buffers of connections may take half of the heap that is free, shared among the interfaces: whoever opens many must
+/// not be able to exhaust it.
+fn limits(sharers: u64) -> Limits {
+    let free = u64::try_from(crate::heap::usage().free).unwrap_or(u64::MAX);
+    let share = free.checked_div(sharers.saturating_mul(2)).unwrap_or_default();
+    Limits { buffer_bytes: usize::try_from(share).unwrap_or(usize::MAX), ..Limits::default() }
+}
+
 async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result<(), netfront::ConnectError> {
     let sharers = u64::try_from(sharers.max(1)).unwrap_or(1);
     let memory = system.0.memory_bytes.checked_div(sharers).unwrap_or_default();
@@ -76,7 +84,7 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
         addressing,
         hostname: system.host().to_string(),
         seed: system.random_bytes(),
-        limits: Limits::default(),
+        limits: limits(sharers),
     };
     let stack = Stack::new(device, stack_config, system.now());
     let net = stack.net();

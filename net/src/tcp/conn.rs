@@ -84,6 +84,11 @@ impl Conn {
         self.sockets.get_mut(self.handle)
     }
 
+    /// Bytes of its buffers.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.socket().recv_capacity().saturating_add(self.socket().send_capacity())
+    }
+
     /// The state's name in RFC 9293.
     pub(crate) fn state_name(&self) -> &'static str {
         match self.socket().state() {
@@ -137,13 +142,21 @@ pub(crate) struct Conns {
     slab: Slab<Conn>,
     demux: Demux,
     pub(crate) half_open: usize,
+    /// Bytes of all buffers.
+    pub(crate) buffer_bytes: usize,
     /// Orphans in TIME-WAIT, oldest first.
     pub(crate) time_wait: VecDeque<usize>,
 }
 
 impl Conns {
     pub(crate) fn new(capacity: usize, key: [u64; 2]) -> Self {
-        Self { slab: Slab::new(), demux: Demux::new(capacity, key), half_open: 0, time_wait: VecDeque::new() }
+        Self {
+            slab: Slab::new(),
+            demux: Demux::new(capacity, key),
+            half_open: 0,
+            buffer_bytes: 0,
+            time_wait: VecDeque::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -170,6 +183,7 @@ impl Conns {
     /// Adds a connection whose tuple is free.
     pub(crate) fn insert(&mut self, conn: Conn) -> usize {
         let tuple = conn.tuple;
+        self.buffer_bytes = self.buffer_bytes.saturating_add(conn.buffer_bytes());
         let id = self.slab.insert(conn);
         self.demux.insert(tuple, id);
         id
@@ -186,6 +200,7 @@ impl Conns {
     pub(crate) fn remove(&mut self, id: usize) -> Option<Conn> {
         self.unmap(id);
         let conn = self.slab.try_remove(id)?;
+        self.buffer_bytes = self.buffer_bytes.saturating_sub(conn.buffer_bytes());
         if matches!(conn.owner, Owner::HalfOpen(_)) {
             self.half_open = self.half_open.saturating_sub(1);
         }

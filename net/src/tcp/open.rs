@@ -2,7 +2,7 @@
 //!
 //! Their initial sequence numbers are ours: [`crate::tcp::isn`].
 
-use alloc::vec;
+use alloc::vec::Vec;
 
 use smoltcp::socket::tcp;
 use smoltcp::time::Duration;
@@ -49,7 +49,8 @@ impl State {
         if self.conns.half_open >= self.limits.half_open {
             return Admission::Drop(DropReason::HalfOpen);
         }
-        if !self.has_room() {
+        let bytes = buffer_bytes(&listener.options);
+        if !self.has_room(bytes) {
             return Admission::Drop(DropReason::Connections);
         }
         self.open_passive(segment.tuple)
@@ -57,7 +58,9 @@ impl State {
 
     fn open_passive(&mut self, tuple: Tuple) -> Admission {
         let Some(listener) = self.listeners.get_mut(&tuple.local.port) else { return Admission::Refuse };
-        let mut socket = socket(&listener.options);
+        let Some(mut socket) = socket(&listener.options) else {
+            return Admission::Drop(DropReason::Connections);
+        };
         let here = IpListenEndpoint { addr: Some(tuple.local.addr), port: tuple.local.port };
         if socket.listen(here).is_err() {
             return Admission::Refuse;
@@ -77,7 +80,7 @@ impl State {
         options: &TcpOptions,
     ) -> Result<(usize, Tuple), NetError> {
         let local = self.local_for(remote)?;
-        if !self.has_room() {
+        if !self.has_room(buffer_bytes(options)) {
             return Err(NetError::TooManyConnections);
         }
         let tuple = self
@@ -86,7 +89,7 @@ impl State {
             .map(|port| Tuple { local: IpEndpoint::new(local, port), remote })
             .find(|tuple| self.conns.find(tuple).is_none() && !self.listeners.contains_key(&tuple.local.port))
             .ok_or(NetError::NoPorts)?;
-        let mut socket = socket(options);
+        let mut socket = socket(options).ok_or(NetError::TooManyConnections)?;
         let mut birthplace = self.birthplace(&tuple);
         socket.connect(birthplace.context(), remote, tuple.local).map_err(|_| NetError::Unaddressable)?;
         let mut conn = Conn::new(socket, tuple, Owner::Held, self.now);
@@ -110,24 +113,41 @@ impl State {
         }
     }
 
-    /// Whether there is room for one more connection, made from the oldest in TIME-WAIT if need be.
-    fn has_room(&mut self) -> bool {
-        if self.conns.len() >= self.limits.connections
-            && let Some(oldest) = self.conns.time_wait.front().copied()
-        {
+    /// Whether there is room for one more connection with buffers of so many bytes, made from the oldest in TIME-WAIT
+    /// if need be.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        while !self.fits(bytes) {
+            let Some(oldest) = self.conns.time_wait.pop_front() else { return false };
             bump(&mut self.counters.time_wait_recycled);
             self.remove(oldest);
         }
+        true
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
         self.conns.len() < self.limits.connections
+            && self.conns.buffer_bytes.saturating_add(bytes) <= self.limits.buffer_bytes
     }
 }
 
-fn socket(options: &TcpOptions) -> tcp::Socket<'static> {
-    let buffer = |size: usize| tcp::SocketBuffer::new(vec![0; size.clamp(BUFFER_MIN, BUFFER_MAX)]);
-    let mut socket = tcp::Socket::new(buffer(options.rx_buffer), buffer(options.tx_buffer));
+fn buffer_bytes(options: &TcpOptions) -> usize {
+    let clamped = |size: usize| size.clamp(BUFFER_MIN, BUFFER_MAX);
+    clamped(options.rx_buffer).saturating_add(clamped(options.tx_buffer))
+}
+
+/// A socket with its buffers; `None`: the memory is too full, or too torn, for them.
+fn socket(options: &TcpOptions) -> Option<tcp::Socket<'static>> {
+    let buffer = |size: usize| {
+        let size = size.clamp(BUFFER_MIN, BUFFER_MAX);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size).ok()?;
+        bytes.resize(size, 0);
+        Some(tcp::SocketBuffer::new(bytes))
+    };
+    let mut socket = tcp::Socket::new(buffer(options.rx_buffer)?, buffer(options.tx_buffer)?);
     socket.set_congestion_control(tcp::CongestionControl::Reno);
     socket.set_nagle_enabled(options.nagle);
     socket.set_ack_delay(options.ack_delay.map(time::duration));
     socket.set_keep_alive(options.keep_alive.map(time::duration));
-    socket
+    Some(socket)
 }
