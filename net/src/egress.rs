@@ -79,8 +79,7 @@ impl State {
     pub(crate) fn transmit<N: Nic>(&mut self, nic: &mut N) -> bool {
         let mut budget = self.limits.tx_budget.max(1);
         while budget > 0 {
-            self.held_back = !self.link_up || nic.tx_exhausted();
-            if self.held_back {
+            if !self.link_up || nic.tx_exhausted() {
                 if self.sched.dirty() > 0 {
                     bump(&mut self.counters.tx_exhausted);
                 }
@@ -170,9 +169,8 @@ impl State {
             self.sched.arm(Job::Tcp(id), &mut conn.slot, Some(time::after(self.now, NEIGHBOR_SILENCE)));
             return 0;
         }
-        let (before, tuple) = (conn.socket().state(), conn.tuple);
-        nic.steer(self.conns.flow(&tuple));
-        let Some(conn) = self.conns.get_mut(id) else { return 0 };
+        let before = conn.socket().state();
+        nic.steer(conn.flow);
         let visits = &mut self.counters.socket_visits;
         let pumped = pump(&mut self.iface, nic, self.now, &mut conn.sockets, visits);
         let closed = conn.socket().state() == tcp::State::Closed && before != tcp::State::Closed;

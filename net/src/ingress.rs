@@ -135,7 +135,7 @@ impl State {
     fn feed_conn<N: Nic>(&mut self, nic: &mut N, id: usize, segment: Option<&Segment>) -> bool {
         let Some(conn) = self.conns.get_mut(id) else { return self.feed_nobody(nic) };
         let (before, tuple) = (conn.socket().state(), conn.tuple);
-        nic.steer(self.conns.flow(&tuple));
+        nic.steer(conn.flow);
         bump(&mut self.counters.socket_visits);
         let mut birthplace = (before == tcp::State::Listen).then(|| self.birthplace(&tuple));
         let Some(conn) = self.conns.get_mut(id) else { return false };

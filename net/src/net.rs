@@ -133,14 +133,6 @@ impl Net {
     pub fn tcp_listeners(&self) -> Vec<u16> {
         self.0.borrow().listeners.keys().copied().collect()
     }
-
-    /// An application wrote, read or closed something since the last turn: a turn is due. Not while nothing can be
-    /// sent: the event that changes this brings a turn of its own.
-    #[must_use]
-    pub fn has_work(&self) -> bool {
-        let state = self.0.borrow();
-        state.touched && !state.held_back
-    }
 }
 
 impl fmt::Debug for Net {

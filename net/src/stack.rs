@@ -51,8 +51,8 @@ impl<N: Nic> Stack<N> {
 
     /// The first half of a turn: takes what came in and notes what is due. Wakes tasks, and runs none.
     ///
-    /// To be called when the interface has an event, when [`Turn::next`] is reached, when [`Net::has_work`], and again
-    /// while [`Turn::more`]. `true`: there is more to take.
+    /// To be called when the interface has an event, when [`Turn::next`] is reached, when tasks have run, and again while
+    /// [`Turn::more`]. `true`: there is more to take.
     ///
     /// The tasks run between the halves, so that what they answer leaves in the same turn, acknowledgement included.
     pub fn receive(&mut self, now: SystemTime) -> bool {
@@ -70,7 +70,6 @@ impl<N: Nic> Stack<N> {
     /// The second half of a turn: sends what is due. Wakes tasks, and runs none.
     pub fn send(&mut self) -> Turn {
         let mut state = self.net.state();
-        state.touched = false;
         self.nic.steer(0);
         state.announce(&mut self.nic);
         let sending = state.transmit(&mut self.nic);

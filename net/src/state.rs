@@ -42,11 +42,7 @@ pub(crate) struct State {
     /// The largest IP packet in one frame, bytes.
     pub(crate) mtu: usize,
     pub(crate) link_up: bool,
-    /// Nothing can be sent, however much there is, until the link comes up or a slot comes back: no reason for a turn.
-    pub(crate) held_back: bool,
     pub(crate) link_generation: u32,
-    /// An application did something since the last turn.
-    pub(crate) touched: bool,
     /// The time of the current or the last turn.
     pub(crate) now: Instant,
     /// When the next turn is due at the latest, if that was yet to come at the end of the last one.
@@ -83,9 +79,7 @@ impl State {
             me: Me { mac: nic.mac(), address: None },
             mtu: nic.capabilities().ip_mtu(),
             link_up: nic.link_up(),
-            held_back: false,
             link_generation: nic.link_generation(),
-            touched: false,
             now,
             due: None,
             limits: config.limits,
@@ -125,12 +119,6 @@ impl State {
                 }
             }
         }
-    }
-
-    /// An application did something to a job: puts it on the list, and asks for a turn.
-    pub(crate) fn touch(&mut self, job: Job) {
-        self.touched = true;
-        self.mark(job);
     }
 
     /// Gives the interface this address and no other, and follows the consequences.

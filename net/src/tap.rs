@@ -94,7 +94,7 @@ impl Tap {
         view.payload_mut().copy_from_slice(payload);
         let mut frame = Some(frame);
         poll_fn(|cx| {
-            let sent = self.poll(cx, |entry, waker| {
+            self.poll(cx, |entry, waker| {
                 if entry.outgoing.len() >= entry.room {
                     entry.writer = Some(waker.clone());
                     return None;
@@ -104,11 +104,7 @@ impl Tap {
                     .set_ethertype(EthernetProtocol::from(entry.protocol));
                 entry.outgoing.push_back(frame);
                 Some(())
-            });
-            if sent.is_ready() {
-                self.net.state().touched = true;
-            }
-            sent
+            })
         })
         .await
     }

@@ -40,6 +40,8 @@ pub(crate) struct Conn {
     pub(crate) expires: Option<Instant>,
     /// Whether frames find it.
     pub(crate) mapped: bool,
+    /// The hash of its flow, by which an interface with several queues chooses one.
+    pub(crate) flow: u32,
     /// Since when it is in TIME-WAIT.
     pub(crate) time_wait: Option<Instant>,
     /// What followed the last segment in the peer's sequence space.
@@ -67,6 +69,7 @@ impl Conn {
             fault: None,
             expires: None,
             mapped: true,
+            flow: 0,
             time_wait: None,
             next_seq: TcpSeqNumber::default(),
             heard: now,
@@ -175,14 +178,10 @@ impl Conns {
         self.demux.find(tuple)
     }
 
-    /// The hash of a flow.
-    pub(crate) fn flow(&self, tuple: &Tuple) -> u32 {
-        self.demux.hash(tuple)
-    }
-
     /// Adds a connection whose tuple is free.
-    pub(crate) fn insert(&mut self, conn: Conn) -> usize {
+    pub(crate) fn insert(&mut self, mut conn: Conn) -> usize {
         let tuple = conn.tuple;
+        conn.flow = self.demux.hash(&tuple);
         self.buffer_bytes = self.buffer_bytes.saturating_add(conn.buffer_bytes());
         let id = self.slab.insert(conn);
         self.demux.insert(tuple, id);

@@ -139,7 +139,7 @@ impl State {
         if conn.time_wait.is_some() {
             self.queue_time_wait(id);
         }
-        self.touch(Job::Tcp(id));
+        self.mark(Job::Tcp(id));
     }
 
     /// Forgets the connection at once, without a word to the peer. Always `false`: it is gone.

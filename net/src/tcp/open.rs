@@ -97,7 +97,7 @@ impl State {
         conn.connect_timeout = time::duration(options.connect_timeout);
         conn.owes_since = Some(self.now);
         let id = self.conns.insert(conn);
-        self.touch(Job::Tcp(id));
+        self.mark(Job::Tcp(id));
         Ok((id, tuple))
     }
 

@@ -114,7 +114,7 @@ impl TcpStream {
         if let Some(conn) = state.conns.get_mut(self.id) {
             change(conn);
         }
-        state.touch(Job::Tcp(self.id));
+        state.mark(Job::Tcp(self.id));
     }
 
     /// Waits until the connection that was asked for is there.
@@ -177,7 +177,7 @@ impl TcpStream {
         if socket.can_recv() {
             let taken = take(socket).map_err(|_| fault.unwrap_or(NetError::Closed));
             // The window may have opened.
-            state.touch(Job::Tcp(self.id));
+            state.mark(Job::Tcp(self.id));
             return Poll::Ready(taken);
         }
         if socket.may_recv() || matches!(socket.state(), tcp::State::SynSent | tcp::State::SynReceived) {
@@ -230,7 +230,7 @@ impl TcpStream {
             return Poll::Pending;
         }
         let put = put(socket).map_err(|_| NetError::Closed);
-        state.touch(Job::Tcp(self.id));
+        state.mark(Job::Tcp(self.id));
         Poll::Ready(put)
     }
 

@@ -124,14 +124,13 @@ impl UdpSocket {
         if let Err(error) = sendable(&state, data, to) {
             return Poll::Ready(Err(error));
         }
-        let State { udp, sched, now, touched, .. } = &mut *state;
+        let State { udp, sched, now, .. } = &mut *state;
         let Some(entry) = udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
         let (lane, dropped) = match entry.lane(*now) {
             Ok(lane) => lane,
             Err(again) => {
                 entry.sender = Some(cx.waker().clone());
                 sched.hasten(Job::Udp(self.id), &mut entry.slot, again);
-                *touched = true;
                 return Poll::Pending;
             }
         };
@@ -155,7 +154,7 @@ impl UdpSocket {
         };
         state.count_unreachable(dropped);
         if result.is_ready() {
-            state.touch(Job::Udp(self.id));
+            state.mark(Job::Udp(self.id));
         }
         result
     }
@@ -196,7 +195,7 @@ impl Drop for UdpSocket {
         entry.inbox = None;
         let rx = entry.rx;
         state.common.remove(rx);
-        state.touch(Job::Udp(self.id));
+        state.mark(Job::Udp(self.id));
     }
 }
 

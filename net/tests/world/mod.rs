@@ -191,7 +191,7 @@ impl World {
                 busy |= nic.arrived();
                 next = next.min(nic.next_arrival());
             }
-            if !busy && !self.woken() && !self.stacks.iter().any(|stack| stack.net().has_work()) {
+            if !busy && !self.woken() {
                 break;
             }
         }

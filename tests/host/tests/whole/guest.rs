@@ -1,7 +1,7 @@
 //! A guest's kernel, in small: one loop, its tasks, its timer; and a machine with a few such guests.
 //!
 //! ```text
-//!   dispatch events ─► pump xenstore ─► tasks ─► upper layer's turn ─► tasks ─► set the timer ─► block in Xen
+//!   dispatch events ─► pump xenstore ─► tasks ─► upper layer receives ─► tasks ─► it sends ─► set the timer ─► block in Xen
 //! ```
 
 use crate::upper::Upper;
@@ -121,9 +121,10 @@ impl<U: Upper> Os<U> {
         turn(&self.xen);
         self.naps.wake(self.xen.machine.now().0);
         self.run_tasks();
-        let Turn { next, more } = self.upper.turn(self.xen.machine.now());
-        let upkeep = self.upper.device_mut().tend(self.xen.machine.now());
+        let received = self.upper.receive(self.xen.machine.now());
         let ran = self.run_tasks();
+        let Turn { next, more } = self.upper.send();
+        let upkeep = self.upper.device_mut().tend(self.xen.machine.now());
         let moved = turn(&self.xen);
         self.last_turn = self.xen.machine.counters().since(&before);
         if let Err(mismatch) = self.upper.device().accounting() {
@@ -135,7 +136,8 @@ impl<U: Upper> Os<U> {
         if let Some(next) = next {
             self.xen.machine.set_singleshot_timer(SystemTime(next)).unwrap();
         }
-        more || ran || moved
+        let woken = self.tasks.iter().any(|task| !task.done && task.woken.0.load(Ordering::Relaxed));
+        received || more || ran || woken || moved
     }
 
     pub(crate) fn device(&self) -> &NetDevice<Guest> {

@@ -9,7 +9,8 @@ use xen_sim::Guest;
 
 /// Something above a device that works in turns.
 pub(crate) trait Upper {
-    fn turn(&mut self, now: SystemTime) -> Turn;
+    fn receive(&mut self, now: SystemTime) -> bool;
+    fn send(&mut self) -> Turn;
     fn device(&self) -> &NetDevice<Guest>;
     fn device_mut(&mut self) -> &mut NetDevice<Guest>;
 }
@@ -18,9 +19,12 @@ pub(crate) trait Upper {
 pub(crate) type Network = Stack<NetDevice<Guest>>;
 
 impl Upper for Network {
-    fn turn(&mut self, now: SystemTime) -> Turn {
-        let turn = Self::turn(self, now);
-        Turn { more: turn.more || self.net().has_work(), ..turn }
+    fn receive(&mut self, now: SystemTime) -> bool {
+        Self::receive(self, now)
+    }
+
+    fn send(&mut self) -> Turn {
+        Self::send(self)
     }
 
     fn device(&self) -> &NetDevice<Guest> {
@@ -61,13 +65,17 @@ impl Mirror {
 }
 
 impl Upper for Mirror {
-    fn turn(&mut self, _: SystemTime) -> Turn {
+    fn receive(&mut self, _: SystemTime) -> bool {
         self.device.reap();
         while let Some((rx, tx)) = self.device.receive(Instant::ZERO) {
             let frame = rx.consume(<[u8]>::to_vec);
             tx.consume(frame.len(), |into| into.copy_from_slice(&frame));
             self.seen.push(frame);
         }
+        false
+    }
+
+    fn send(&mut self) -> Turn {
         while !self.outgoing.is_empty() {
             let Some(tx) = self.device.transmit(Instant::ZERO) else { break };
             let frame = self.outgoing.remove(0);
