@@ -1,4 +1,4 @@
-//! Writes the image's package note: version, commit and dependencies. See `bill`.
+//! The build script of every image: writes its package note, with version, commit and dependencies. See `bill`.
 
 use std::process::ExitCode;
 
