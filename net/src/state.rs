@@ -101,6 +101,7 @@ impl State {
         };
         state.set_address(fixed);
         state.mark(Job::Common);
+        nic.set_multicast(&groups());
         state
     }
 
@@ -147,6 +148,7 @@ impl State {
         self.abilities = nic.capabilities();
         self.mtu = self.abilities.ip_mtu();
         self.configure_interface();
+        nic.set_multicast(&groups());
     }
 
     fn configure_interface(&mut self) {
@@ -175,6 +177,12 @@ impl State {
     pub(crate) fn reaches(&self, peer: Ipv4Address) -> bool {
         self.me.address.is_some_and(|cidr| cidr.contains_addr(&peer)) || self.address.gateway.is_some()
     }
+}
+
+/// The groups whose frames the stack is to get. Of those of IPv4 a host is in one without being asked: all hosts,
+/// 224.0.0.1. (RFC 1112, 6.4 and 7.2)
+fn groups() -> [EthernetAddress; 1] {
+    [EthernetAddress([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01])]
 }
 
 fn interface<D: Device>(device: &mut D, mac: &EthernetAddress, rng: &mut Rng, now: Instant) -> Interface {

@@ -95,6 +95,7 @@ impl<M: Machine> NetDevice<M> {
             self.release();
             return Err(failure);
         }
+        self.groups.begin(features.multicast_control);
         self.features = features;
         self.steered = 0;
         self.broken = None;
@@ -159,6 +160,7 @@ impl<M: Machine> NetDevice<M> {
     fn release(&mut self) {
         self.link_up = false;
         self.backend = None;
+        self.groups.begin(false);
         for queue in core::mem::take(&mut self.queues) {
             let closed = queue.close(&self.xen);
             self.past_rx.add(&closed.rx_stats);

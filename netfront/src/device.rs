@@ -15,14 +15,14 @@ use crate::config::Config;
 use crate::feature::Feature;
 use crate::held::Packet;
 use crate::judge::ETHERNET_HEADER;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Notice};
 use crate::misbehaviour::{Misbehaviour, Tally};
+use crate::multicast::Groups;
 use crate::nic::{Nic, Received};
-use crate::pool::{Mismatch, PoolCounts, PoolStats};
 use crate::queue::{Pools, Queue};
 use crate::rx::RxPage;
-use crate::stats::{DeviceStats, Features, RxStats, Stats, TxStats};
-use crate::strip::{Lost, Strip};
+use crate::stats::{DeviceStats, Features, RxStats, TxStats};
+use crate::strip::Lost;
 use crate::token::{RxToken, TxToken};
 use crate::vif::{Vif, clamp_mtu};
 use alloc::rc::Rc;
@@ -70,6 +70,8 @@ pub struct NetDevice<M> {
     pub(crate) backend: Option<DomId>,
     pub(crate) trusted: bool,
     pub(crate) features: Features,
+    /// Whose frames the backend is to let in.
+    pub(crate) groups: Groups,
     /// When the pools are looked after next.
     pub(crate) upkeep: SystemTime,
 }
@@ -101,6 +103,7 @@ impl<M: Machine> NetDevice<M> {
             backend: None,
             trusted: false,
             features: Features::default(),
+            groups: Groups::default(),
             upkeep: SystemTime(0),
         }
     }
@@ -119,7 +122,7 @@ impl<M: Machine> NetDevice<M> {
         self.stats.breaks = self.stats.breaks.wrapping_add(1);
         self.link_up = false;
         self.broken = Some(what);
-        self.mailbox.report(what);
+        self.mailbox.tell(Notice::Broken(what));
     }
 
     /// The number of a queue that has a frame which could be answered.
@@ -163,77 +166,6 @@ impl<M: Machine> NetDevice<M> {
         };
         self.breaks(what);
         None
-    }
-
-    /// Where the pages are: those to receive into, and those to send from, of all queues.
-    ///
-    /// # Errors
-    /// The first pool whose pages do not add up.
-    pub fn accounting(&self) -> Result<(PoolCounts, PoolCounts), Mismatch> {
-        let (mut rx, mut tx) = (PoolCounts::default(), PoolCounts::default());
-        for queue in &self.queues {
-            rx.add(&queue.rx.accounting()?);
-            tx.add(&queue.tx.accounting()?);
-        }
-        for pools in &self.pools {
-            rx.add(&pools.rx.account(0, 0)?);
-            tx.add(&pools.tx.account(0, 0)?);
-        }
-        Ok((rx, tx))
-    }
-
-    /// Frames received and sent by each queue of this connection.
-    pub fn queue_packets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.queues.iter().map(|queue| {
-            let rx = &queue.rx.stats;
-            (rx.copied_packets.wrapping_add(rx.lent_packets), queue.tx.stats.packets)
-        })
-    }
-
-    /// Everything that is counted. It walks the tables of slots: once a second is fine, once a packet is not.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        let (mut rx, mut tx, mut misbehaviour) = (self.past_rx, self.past_tx, self.tally);
-        let mut tx_strip = PoolCounts::default();
-        let (mut rx_pool_stats, mut tx_pool_stats) = (PoolStats::default(), PoolStats::default());
-        for queue in &self.queues {
-            rx.add(&queue.rx.stats);
-            tx.add(&queue.tx.stats);
-            misbehaviour.add(&queue.rx.tally);
-            misbehaviour.add(&queue.tx.tally);
-            rx_pool_stats.add(&queue.rx.pool.stats());
-            tx_pool_stats.add(&queue.tx.pool.stats());
-            tx_strip.add(&queue.tx.strip_counts());
-        }
-        for pools in &self.pools {
-            rx_pool_stats.add(&pools.rx.stats());
-            tx_pool_stats.add(&pools.tx.stats());
-            tx_strip.add(&pools.strip.as_ref().map(Strip::counts).unwrap_or_default());
-        }
-        tx_strip.quarantined = self.lost_strip.len();
-        rx.packets = rx.copied_packets.wrapping_add(rx.lent_packets);
-        rx.bytes = rx.copied_bytes.wrapping_add(rx.lent_bytes);
-        let accounts = self.accounting();
-        let (rx_pool, tx_pool) = accounts.unwrap_or_default();
-        Stats {
-            rx,
-            tx,
-            device: self.stats,
-            rx_pool,
-            tx_pool,
-            tx_strip,
-            rx_pool_stats,
-            tx_pool_stats,
-            misbehaviour,
-            mismatch: accounts.err(),
-            link_up: self.link_up,
-            link_generation: self.generation,
-            backend: self.backend,
-            trusted: self.trusted,
-            config: self.config,
-            mtu: self.mtu,
-            features: self.features,
-        }
     }
 }
 
@@ -308,7 +240,14 @@ impl<M: Machine> Nic for NetDevice<M> {
         self.tx_exhausted
     }
 
+    fn set_multicast(&mut self, groups: &[EthernetAddress]) {
+        self.groups.want(groups);
+    }
+
     fn flush(&mut self) {
+        if self.groups.is_pending() {
+            self.ask_for_groups();
+        }
         let mut refused = 0_u64;
         self.each(|queue, xen| {
             refused = refused.wrapping_add(queue.flush(xen));

@@ -33,19 +33,26 @@ bitflags! {
         /// An event channel for each direction.
         #[doc(alias = "feature-split-event-channels")]
         const SPLIT_EVENT_CHANNELS = 1 << 5;
+        /// Frames to groups only where we joined them.
+        #[doc(alias = "feature-multicast-control")]
+        const MULTICAST_CONTROL = 1 << 6;
     }
 }
 
 impl Feature {
     /// The words of the command line, and in `/status.json`.
-    pub const NAMES: [(&str, Self); 6] = [
+    pub const NAMES: [(&str, Self); 7] = [
         ("sg", Self::SCATTER_GATHER),
         ("csum4", Self::CHECKSUM_IPV4),
         ("csum6", Self::CHECKSUM_IPV6),
         ("gso4", Self::GSO_TCPV4),
         ("gso6", Self::GSO_TCPV6),
         ("split", Self::SPLIT_EVENT_CHANNELS),
+        ("mcast", Self::MULTICAST_CONTROL),
     ];
+
+    /// What frames can be like. The others are about how both ends are connected.
+    pub const FRAMES: Self = Self::SCATTER_GATHER.union(Self::CHECKSUM).union(Self::GSO);
 
     /// Checksums over either protocol.
     pub const CHECKSUM: Self = Self::CHECKSUM_IPV4.union(Self::CHECKSUM_IPV6);
@@ -110,7 +117,8 @@ mod tests {
     fn segmentation_needs_several_slots_and_a_blank_checksum() {
         assert_eq!(Feature::all().consistent(), Feature::all());
         let without = |feature| (Feature::all() - feature).consistent();
-        assert_eq!(without(Feature::SCATTER_GATHER), Feature::CHECKSUM | Feature::SPLIT_EVENT_CHANNELS);
+        let others = Feature::all() - Feature::FRAMES;
+        assert_eq!(without(Feature::SCATTER_GATHER), Feature::CHECKSUM | others);
         assert!(!without(Feature::CHECKSUM_IPV4).contains(Feature::GSO_TCPV4));
         assert!(without(Feature::CHECKSUM_IPV4).contains(Feature::GSO_TCPV6));
         assert!(!without(Feature::CHECKSUM_IPV6).contains(Feature::GSO_TCPV6));

@@ -194,19 +194,23 @@ pub(crate) struct Terms {
     pub(crate) wiring: Wiring,
     /// How many queues.
     pub(crate) queues: u32,
+    /// Frames to groups come only where we joined them.
+    pub(crate) multicast_control: bool,
 }
 
 impl Terms {
     /// What is left of both ends' features when the operator has refused some.
     pub(crate) fn new(offers: &Offers, refused: Feature, queues: usize) -> Self {
-        let split = offers.features.difference(refused).contains(Feature::SPLIT_EVENT_CHANNELS);
-        let ours = Feature::all().difference(refused).difference(Feature::SPLIT_EVENT_CHANNELS);
+        let both = offers.features.difference(refused);
+        let split = both.contains(Feature::SPLIT_EVENT_CHANNELS);
+        let ours = Feature::FRAMES.difference(refused);
         Self {
             rx: ours.consistent(),
             tx: ours.intersection(offers.features).consistent(),
             wiring: if split { Wiring::Split } else { Wiring::Shared },
             // Never 0 (CVE-2026-45890), whatever the backend says that it can.
             queues: u32::try_from(queues).unwrap_or(1).clamp(1, offers.max_queues.unwrap_or(1).max(1)),
+            multicast_control: both.contains(Feature::MULTICAST_CONTROL),
         }
     }
 }
@@ -240,6 +244,7 @@ fn nodes(offers: &Offers, terms: &Terms) -> Vec<(&'static str, String)> {
         // The one that is on unless it is refused.
         ("feature-no-csum-offload", !terms.rx.contains(Feature::CHECKSUM_IPV4)),
         ("feature-ipv6-csum-offload", terms.rx.contains(Feature::CHECKSUM_IPV6)),
+        (MULTICAST_KEY, terms.multicast_control),
     ] {
         if is_so {
             nodes.push((key, "1".into()));
@@ -247,6 +252,9 @@ fn nodes(offers: &Offers, terms: &Terms) -> Vec<(&'static str, String)> {
     }
     nodes
 }
+
+/// What asks for multicast control.
+pub(crate) const MULTICAST_KEY: &str = "request-multicast-control";
 
 /// Keys of features that we do not use, and that a former driver of this vif may have left.
 const STALE: [&str; 13] = [
@@ -260,7 +268,7 @@ const STALE: [&str; 13] = [
     "feature-gso-tcpv6",
     "feature-no-csum-offload",
     "feature-ipv6-csum-offload",
-    "request-multicast-control",
+    MULTICAST_KEY,
     "ctrl-ring-ref",
     "event-channel-ctrl",
 ];
@@ -320,6 +328,7 @@ pub(crate) fn connection(
             split_event_channels: terms.wiring == Wiring::Split,
             scatter_gather: terms.rx.contains(Feature::SCATTER_GATHER),
             queues: terms.queues,
+            multicast_control: terms.multicast_control,
             rx: terms.rx,
             tx: terms.tx,
         },
@@ -359,8 +368,13 @@ mod tests {
 
     #[test]
     fn a_modern_backend_gets_split_channels_a_queue_count_and_no_headroom() {
-        let offers =
-            Offers { rx_copy: true, features: Feature::all(), max_queues: Some(8), xdp_headroom: true };
+        let offers = Offers {
+            rx_copy: true,
+            features: Feature::all(),
+            max_queues: Some(8),
+            xdp_headroom: true,
+            dynamic_multicast: true,
+        };
         let found = keys(&offers, Feature::empty(), &Published { ports: (5, Some(6)), ..QUEUE });
         for (key, value) in [
             ("event-channel-tx", "5"),
@@ -371,6 +385,7 @@ mod tests {
             ("feature-gso-tcpv4", "1"),
             ("feature-gso-tcpv6", "1"),
             ("feature-ipv6-csum-offload", "1"),
+            ("request-multicast-control", "1"),
         ] {
             assert!(found.contains(&(key, value.into())), "{key}");
         }
@@ -384,6 +399,7 @@ mod tests {
             (Feature::SCATTER_GATHER, &["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"][..]),
             (Feature::GSO_TCPV4, &["feature-gso-tcpv4"]),
             (Feature::CHECKSUM_IPV6, &["feature-ipv6-csum-offload", "feature-gso-tcpv6"]),
+            (Feature::MULTICAST_CONTROL, &["request-multicast-control"]),
         ] {
             let found = keys(&offers, refused, &QUEUE);
             let all = keys(&offers, Feature::empty(), &QUEUE);

@@ -138,7 +138,7 @@ impl TxQueue {
         self.written = self.written.wrapping_add(1);
     }
 
-    fn write_extra(&mut self, extra: NetifExtra) {
+    pub(crate) fn write_extra(&mut self, extra: NetifExtra) {
         let mut slot = [0; size_of::<NetifTxRequest>()];
         if let Some(bytes) = slot.first_chunk_mut() {
             *bytes = extra.to_bytes(NetifExtraFlags::empty());

@@ -16,8 +16,8 @@
 use crate::config::Config;
 use crate::device::NetDevice;
 use crate::feature::Feature;
-use crate::handshake::{Published, Terms, connection, make_all_wires, publish};
-use crate::mailbox::{Command, Mailbox, Reply};
+use crate::handshake::{MULTICAST_KEY, Published, Terms, connection, make_all_wires, publish};
+use crate::mailbox::{Command, Mailbox, Notice, Reply};
 use crate::misbehaviour::Misbehaviour;
 use crate::vif::{ConnectError, Offers, Vif};
 use alloc::boxed::Box;
@@ -58,7 +58,7 @@ pub struct Life<M> {
 #[derive(Debug)]
 enum Event {
     Backend(BackendChange),
-    Broken(Misbehaviour),
+    Device(Notice),
 }
 
 /// Opens a vif: reads its nodes, and makes the device for the stack and the task that keeps it connected.
@@ -111,8 +111,12 @@ impl<M: Machine> Life<M> {
                 Some(change) => change,
                 None => match self.event(phase, &watch, sleep).await? {
                     Event::Backend(change) => change,
-                    Event::Broken(what) => {
+                    Event::Device(Notice::Broken(what)) => {
                         self.publish_error(&what).await;
+                        continue;
+                    }
+                    Event::Device(Notice::GroupsRefused) => {
+                        self.let_all_groups_in(&frontend).await?;
                         continue;
                     }
                 },
@@ -193,8 +197,8 @@ impl<M: Machine> Life<M> {
     ) -> Result<Event, ConnectError> {
         let mut changed = pin!(watch.changed());
         let event = poll_fn(|cx| {
-            if let Some(what) = self.mailbox.poll_broken(cx) {
-                return Poll::Ready(Ok(Event::Broken(what)));
+            if let Some(notice) = self.mailbox.poll_notice(cx) {
+                return Poll::Ready(Ok(Event::Device(notice)));
             }
             changed.as_mut().poll(cx).map(|change| change.map(Event::Backend))
         });
@@ -238,6 +242,21 @@ impl<M: Machine> Life<M> {
         }
         publish(&self.xen.store, &self.front, &offers, &terms, &published).await?;
         frontend.switch_state(XenbusState::Connected).await?;
+        Ok(())
+    }
+
+    /// Multicast control is of no use with a backend that takes too few groups: better frames that nobody wants than
+    /// none that somebody does.
+    async fn let_all_groups_in(&self, frontend: &Frontend) -> Result<(), ConnectError> {
+        if Offers::read(&self.xen.store, frontend).await?.dynamic_multicast {
+            log::warn!(
+                "{}: the backend takes no more groups: from here on it lets all of them in",
+                self.front
+            );
+            self.xen.store.write(&frontend.node(MULTICAST_KEY), "0").await?;
+        } else {
+            log::warn!("{}: the backend takes no more groups: frames to some are lost", self.front);
+        }
         Ok(())
     }
 

@@ -62,6 +62,15 @@ pub(crate) enum Reply {
     Failed(PoolError),
 }
 
+/// What the device tells the life unasked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Notice {
+    /// A rule by which the backend broke the device.
+    Broken(Misbehaviour),
+    /// The backend lets no more groups in.
+    GroupsRefused,
+}
+
 /// The meeting point.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
@@ -69,8 +78,7 @@ pub(crate) struct Mailbox {
     command: RefCell<Option<Command>>,
     reply: RefCell<Option<Reply>>,
     answered: Signal,
-    /// What broke the device.
-    broken: Cell<Option<Misbehaviour>>,
+    notice: Cell<Option<Notice>>,
     wake_life: RefCell<Option<Waker>>,
 }
 
@@ -123,21 +131,23 @@ impl Mailbox {
         self.answered.set();
     }
 
-    /// The device tells that it broke.
-    pub(crate) fn report(&self, what: Misbehaviour) {
-        self.broken.set(Some(what));
+    /// The device tells something. That it broke is the last word.
+    pub(crate) fn tell(&self, notice: Notice) {
+        if matches!(notice, Notice::Broken(_)) || self.notice.get().is_none() {
+            self.notice.set(Some(notice));
+        }
         if let Some(waker) = self.wake_life.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    /// What broke the device, once; else the task is woken when it breaks.
-    pub(crate) fn poll_broken(&self, cx: &Context<'_>) -> Option<Misbehaviour> {
-        let what = self.broken.take();
-        if what.is_none() {
+    /// What the device has told, once; else the task is woken when it does.
+    pub(crate) fn poll_notice(&self, cx: &Context<'_>) -> Option<Notice> {
+        let notice = self.notice.take();
+        if notice.is_none() {
             *self.wake_life.borrow_mut() = Some(cx.waker().clone());
         }
-        what
+        notice
     }
 }
 

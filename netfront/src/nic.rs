@@ -67,6 +67,10 @@ pub trait Nic: Device {
     /// queues keeps a flow on one of them.
     fn steer(&mut self, _flow: u32) {}
 
+    /// The groups whose frames are wanted, all of them: those of the call before that are not among these are left. The
+    /// interface may let others in, too. They stay for connections to come.
+    fn set_multicast(&mut self, _groups: &[EthernetAddress]) {}
+
     /// Whether a frame was held back because no slot to send is free.
     fn tx_exhausted(&self) -> bool;
 

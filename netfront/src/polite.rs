@@ -28,6 +28,8 @@ pub enum Impolite {
     ExtraInfo,
     /// A GSO extra without a size or a type.
     Gso,
+    /// A packet about a group that carries data, or an address of one station.
+    Group,
 }
 
 impl fmt::Display for Impolite {
@@ -41,6 +43,7 @@ impl fmt::Display for Impolite {
             Self::MoreData(at) => write!(f, "slot {at} has more_data wrong"),
             Self::ExtraInfo => write!(f, "extra_info does not fit the extras"),
             Self::Gso => write!(f, "a GSO extra without size or type"),
+            Self::Group => write!(f, "a packet about a group with data in it, or about no group"),
         }
     }
 }
@@ -55,6 +58,21 @@ pub fn check_tx_chain(requests: &[NetifTxRequest], extras: &[NetifExtra]) -> Res
         return check_single(request);
     }
     check_many(requests, extras)
+}
+
+/// Checks a request about a group: it carries nothing but its extra.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check_group(request: &NetifTxRequest, extra: &NetifExtra) -> Result<(), Impolite> {
+    let (NetifExtra::McastAdd(group) | NetifExtra::McastDel(group)) = extra else {
+        return Err(Impolite::ExtraInfo);
+    };
+    let is_group = group.first().is_some_and(|first| first & 1 == 1);
+    if request.flags != NetTxFlags::EXTRA_INFO.bits() {
+        return Err(Impolite::ExtraInfo);
+    }
+    if is_group && request.size == 0 { Ok(()) } else { Err(Impolite::Group) }
 }
 
 /// The common packet: one slot, no extras.

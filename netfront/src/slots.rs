@@ -103,6 +103,8 @@ pub enum Busy {
     Page(Page<Granted<ReadOnly>>),
     /// A page of the strip, by number.
     Strip(u8),
+    /// None: the request is about a group.
+    Nothing,
 }
 
 /// A request to send that was written to the ring.
@@ -169,12 +171,19 @@ impl TxSlots {
         Some(sent.page)
     }
 
+    /// Whether a request is about a group, and has no page.
+    #[must_use]
+    pub fn is_group(&self, id: u16) -> bool {
+        let sent = self.sent.get(usize::from(id)).and_then(Option::as_ref);
+        sent.is_some_and(|sent| matches!(sent.page, Busy::Nothing))
+    }
+
     /// How many pages are queued or in flight: of the pool, and of the strip.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
-        let all = self.sent.iter().flatten().count();
-        let pool = self.sent.iter().flatten().filter(|sent| matches!(sent.page, Busy::Page(_))).count();
-        (pool, all.saturating_sub(pool))
+        let count =
+            |which: fn(&Busy) -> bool| self.sent.iter().flatten().filter(|sent| which(&sent.page)).count();
+        (count(|busy| matches!(busy, Busy::Page(_))), count(|busy| matches!(busy, Busy::Strip(_))))
     }
 
     /// Takes every page, at the end of the ring's life.

@@ -90,6 +90,10 @@ counters! {
         gso_packets,
         /// Frames whose checksum the backend is to finish.
         checksum_blank,
+        /// Groups that the backend was asked to let in, or to keep out again.
+        group_requests,
+        /// Those of them that it refused.
+        groups_refused,
         /// Frames queued and not yet pushed when the backend went away.
         lost_queued,
         /// Frames pushed and not yet answered when the backend went away.
@@ -134,6 +138,8 @@ pub struct Features {
     pub scatter_gather: bool,
     /// Queues in use.
     pub queues: u32,
+    /// Frames to groups come only where we joined them.
+    pub multicast_control: bool,
     /// What the backend was told that we accept.
     pub rx: Feature,
     /// What the backend accepts, and we use.

@@ -120,7 +120,7 @@ impl TxQueue {
     /// One response: its page goes back to the pool, its status is counted.
     #[inline]
     fn complete(&mut self, response: NetifTxResponse) -> Result<(), Misbehaviour> {
-        if response.status != NetifRsp::Okay.raw() && self.note_status(response.status)? {
+        if response.status != NetifRsp::Okay.raw() && self.note_status(response)? {
             return Ok(());
         }
         let Ok(id) = u8::try_from(response.id) else { return Err(Misbehaviour::TxIdRange(response.id)) };
@@ -135,15 +135,19 @@ impl TxQueue {
         match page {
             Busy::Page(page) => self.pool.put(page),
             Busy::Strip(page) => self.strip.iter_mut().for_each(|strip| strip.put(page)),
+            Busy::Nothing => {}
         }
     }
 
     /// Counts a status other than okay; whether the response was to an extra, and there is nothing more to it.
-    fn note_status(&mut self, status: i16) -> Result<bool, Misbehaviour> {
+    fn note_status(&mut self, NetifTxResponse { id, status }: NetifTxResponse) -> Result<bool, Misbehaviour> {
         match NetifRsp::try_from(status) {
             Ok(NetifRsp::Null) => {
                 self.extras = self.extras.checked_sub(1).ok_or(Misbehaviour::TxNull)?;
                 return Ok(true);
+            }
+            Ok(_) if self.slots.is_group(id) => {
+                self.stats.groups_refused = self.stats.groups_refused.wrapping_add(1);
             }
             Ok(NetifRsp::Dropped) => self.stats.backend_dropped = self.stats.backend_dropped.wrapping_add(1),
             Ok(_) => self.stats.backend_errors = self.stats.backend_errors.wrapping_add(1),

@@ -24,6 +24,7 @@ impl<M: Machine> NetDevice<M> {
             self.upkeep = now.after(PERIOD);
             self.audit();
             self.shrink_idle();
+            self.look_after_groups();
         }
         self.has_surplus().then_some(self.upkeep)
     }

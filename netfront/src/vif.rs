@@ -95,6 +95,8 @@ pub(crate) struct Offers {
     /// `multi-queue-max-queues`, if it is there at all.
     pub(crate) max_queues: Option<u32>,
     pub(crate) xdp_headroom: bool,
+    /// Whether multicast control can be given up while connected.
+    pub(crate) dynamic_multicast: bool,
 }
 
 /// The handles of all vifs of this domain, in order.
@@ -136,6 +138,7 @@ impl Offers {
             ("feature-gso-tcpv6", Feature::GSO_TCPV6),
             ("feature-ipv6-csum-offload", Feature::CHECKSUM_IPV6),
             ("feature-split-event-channels", Feature::SPLIT_EVENT_CHANNELS),
+            ("feature-multicast-control", Feature::MULTICAST_CONTROL),
         ] {
             features.set(feature, flag(key).await?);
         }
@@ -146,6 +149,7 @@ impl Offers {
             features,
             max_queues: number("multi-queue-max-queues").await?,
             xdp_headroom: flag("feature-xdp-headroom").await?,
+            dynamic_multicast: flag("feature-dynamic-multicast-control").await?,
         })
     }
 }

@@ -87,6 +87,7 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
             split_event_channels: frontend.features.split_event_channels,
             scatter_gather: frontend.features.scatter_gather,
             queues: u64::from(frontend.features.queues),
+            multicast_control: frontend.features.multicast_control,
             rx: frontend.features.rx.words().collect(),
             tx: frontend.features.tx.words().collect(),
         },
@@ -98,7 +99,7 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         rx: counts!(rx; packets bytes copied_packets copied_bytes lent_packets lent_bytes held_packets held_refused
             chains gso_packets checksum_blank cleared_bytes dropped
             backend_errors responses requests notifications starved),
-        tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets checksum_blank lost_queued lost_in_flight
+        tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets checksum_blank group_requests groups_refused lost_queued lost_in_flight
             notifications exhausted),
         device: counts!(device; turns events idle_events connects breaks notify_errors quarantined_rings mismatches),
         misbehaviour: Counts(frontend.misbehaviour.iter().collect()),

@@ -30,6 +30,8 @@ pub(crate) struct Rig {
 /// A frame of so many bytes with a pattern that its number decides.
 pub(crate) fn frame(len: usize, number: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..len).map(|at| (at * 7 + number * 13 + 1) as u8).collect();
+    // To one station: a group has to be joined.
+    bytes.iter_mut().take(1).for_each(|first| *first &= !1);
     // Neither IPv4 nor IPv6: nothing that a backend would look into.
     for (at, byte) in [(12, 0x88), (13, 0xb5)] {
         if at < len {

@@ -148,6 +148,8 @@ published! {
         scatter_gather: bool,
         /// Queues in use.
         queues: u64,
+        /// Frames to groups come only where we joined them.
+        multicast_control: bool,
         /// What the backend was told that we accept.
         rx: Vec<&'static str>,
         /// What the backend accepts, and we use.

@@ -124,6 +124,7 @@ impl Fake {
                 split_event_channels: true,
                 scatter_gather: false,
                 queues: 1,
+                multicast_control: true,
                 rx: vec!["sg", "csum4", "gso4"],
                 tx: vec!["sg"],
             },

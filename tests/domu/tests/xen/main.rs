@@ -17,6 +17,7 @@ mod entropy;
 mod features;
 mod grub;
 mod memory;
+mod multicast;
 mod nmap;
 mod plain;
 mod vif;

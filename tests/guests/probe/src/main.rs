@@ -8,6 +8,7 @@
 //! | `chatter` | the same, while another task logs without end | verdict |
 //! | `fill` | uses all its memory, see [`fill`] | verdict |
 //! | `hang` | never gives the loop a turn again | by the watchdog |
+//! | `shout` | sends frames to the groups in `app.to=`, see [`shout`] | verdict |
 //! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
 //! | `put` | takes HTTP PUT, see [`put`] | none |
 //! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
@@ -27,6 +28,7 @@ mod fill;
 mod front;
 mod pattern;
 mod put;
+mod shout;
 mod talk;
 mod touch;
 
@@ -70,6 +72,7 @@ async fn act(system: &System) -> Result<(), String> {
             system.sleep(HANG_AFTER_NS).await;
             hang()
         }
+        "shout" => shout::shout(system).await,
         "sink" => front::sink(system).await,
         "vchan-server" => front::server(system).await,
         "vchan-client" => front::client(system).await,

@@ -34,7 +34,7 @@ use crate::toolstack;
 use crate::world::{Service, World};
 use queue::Queue;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 use xen::DomId;
 use xen::abi::io_xenbus::XenbusState as State;
@@ -75,6 +75,8 @@ pub struct Stats {
     pub grant_maps: u64,
     /// How often the frontend connected.
     pub connects: u64,
+    /// Frames to groups that the guest had not joined.
+    pub rx_filtered: u64,
 }
 
 /// What the frontend said it can.
@@ -95,6 +97,8 @@ pub struct FrontendFlags {
     pub csum_offload: bool,
     /// `feature-ipv6-csum-offload`.
     pub ipv6_csum_offload: bool,
+    /// `request-multicast-control`.
+    pub multicast_control: bool,
 }
 
 #[derive(Debug)]
@@ -123,6 +127,8 @@ struct Inner {
     /// Frames for a guest that is not connected.
     waiting: VecDeque<Packet>,
     from_guest: VecDeque<Packet>,
+    /// Groups that the guest has joined.
+    groups: BTreeSet<[u8; 6]>,
     stats: Stats,
     faults: Faults,
     violations: Vec<PolitenessError>,
@@ -165,6 +171,7 @@ impl Netback {
             flags: FrontendFlags::default(),
             waiting: VecDeque::new(),
             from_guest: VecDeque::new(),
+            groups: BTreeSet::new(),
             stats: Stats::default(),
             faults: Faults::default(),
             violations: Vec::new(),
@@ -211,6 +218,10 @@ impl Netback {
         let packet = packet.into();
         self.inner(|inner| {
             inner.kicked = true;
+            if inner.keeps_out(&packet) {
+                inner.stats.rx_filtered += 1;
+                return;
+            }
             let queue = inner.queues.get_mut(queue).map(|queue| &mut queue.to_guest);
             queue.unwrap_or(&mut inner.waiting).push_back(packet);
         });
@@ -247,6 +258,12 @@ impl Netback {
     #[must_use]
     pub fn frontend_flags(&self) -> FrontendFlags {
         self.inner(|inner| inner.flags)
+    }
+
+    /// Groups that the guest has joined.
+    #[must_use]
+    pub fn groups(&self) -> Vec<[u8; 6]> {
+        self.inner(|inner| inner.groups.iter().copied().collect())
     }
 
     /// Rules that the frontend broke, for a lenient vif.
@@ -309,6 +326,15 @@ impl Netback {
                 inner.queues.iter_mut().for_each(|queue| queue.kept.clear());
             }
         });
+    }
+}
+
+impl Inner {
+    /// `xenvif_start_xmit`: frames to a group that was not joined are dropped, those to everybody are not.
+    fn keeps_out(&self, packet: &Packet) -> bool {
+        let Some(to) = packet.data.first_chunk::<6>() else { return false };
+        let group = to[0] & 1 == 1 && *to != [0xff; 6];
+        self.flags.multicast_control && !self.queues.is_empty() && group && !self.groups.contains(to)
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) struct Context<'a> {
     pub(crate) violations: &'a mut Vec<PolitenessError>,
     pub(crate) flags: &'a super::FrontendFlags,
     pub(crate) from_guest: &'a mut VecDeque<Packet>,
+    pub(crate) groups: &'a mut BTreeSet<[u8; 6]>,
 }
 
 impl Context<'_> {

@@ -74,6 +74,8 @@ rules! {
     TxGrant => Drop,
     /// The bytes of a packet changed between request and response.
     ChangedInFlight => None,
+    /// A request about a group that carries anything else, is about no group, or was not negotiated.
+    GroupRequest => None,
     /// `req_prod` of the receive ring is more than a ring ahead of the responses.
     RxRingOverrun => Fatal,
     /// An id that is not answered yet is posted again.

@@ -21,6 +21,9 @@ const COPY_LEN: usize = 128;
 /// Slots after the first from which on a frontend is malicious. `fatal_skb_slots`.
 const FATAL_SLOTS: usize = 20;
 
+/// `XEN_NETBK_MCAST_MAX`.
+const MOST_GROUPS: usize = 64;
+
 /// A response that is due.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -50,7 +53,11 @@ impl Queue {
                 if self.tx.final_check() { continue } else { break }
             }
             let mut chain = Chain::default();
-            let outcome = self.take_chain(cx, &mut chain, ready).and_then(|()| self.fetch(cx, &chain));
+            let taken = self.take_chain(cx, &mut chain, ready);
+            if taken.is_ok() && self.join_or_leave(cx, &chain) {
+                continue;
+            }
+            let outcome = taken.and_then(|()| self.fetch(cx, &chain));
             match outcome {
                 Ok(packet) => {
                     cx.stats.tx_frames += 1;
@@ -98,6 +105,33 @@ impl Queue {
             more = NetTxFlags::from_bits_retain(next.flags).contains(NetTxFlags::MORE_DATA);
         }
         Ok(())
+    }
+
+    /// A request about a group: it carries nothing else. Whether it was one.
+    fn join_or_leave(&mut self, cx: &mut Context<'_>, chain: &Chain) -> bool {
+        let Some(extra) = chain.extras.iter().find(|extra| [2, 3].contains(&extra[0])) else { return false };
+        let group: [u8; 6] = extra[2..].try_into().expect("six bytes");
+        let [request] = chain.requests[..] else {
+            cx.broken(Rule::GroupRequest, &format!("{:?}", chain.requests));
+            self.refuse(chain);
+            return true;
+        };
+        if !cx.flags.multicast_control || group[0] & 1 == 0 || request.size != 0 || chain.extras.len() != 1 {
+            cx.broken(Rule::GroupRequest, &format!("{request:?} {extra:?}"));
+        }
+        let known = cx.groups.contains(&group);
+        let done = if extra[0] == 2 {
+            (known || cx.groups.len() < MOST_GROUPS) && { cx.groups.insert(group) || known }
+        } else {
+            cx.groups.remove(&group);
+            true
+        };
+        let status = if done { NetifRsp::Okay } else { NetifRsp::Error };
+        self.tx_in_flight.remove(&request.id);
+        let response = NetifTxResponse { id: request.id, status: status.raw() };
+        let null = NetifTxResponse { id: 0, status: NetifRsp::Null.raw() };
+        self.answers.extend([response, null].map(|response| Answer { response, map: None, source: None }));
+        true
     }
 
     fn take_request(&mut self, cx: &mut Context<'_>, chain: &mut Chain) -> NetifTxRequest {

@@ -47,6 +47,10 @@ impl Inner {
             return false;
         }
         let mut worked = self.watch_hotplug(store);
+        if !self.queues.is_empty() {
+            // The one flag that is watched.
+            self.flags.multicast_control = self.number(store, "request-multicast-control") == Some(1);
+        }
         let seen = store.generation(&format!("{}/state", self.frontend));
         if seen != self.frontend_generation {
             self.frontend_generation = seen;
@@ -179,6 +183,7 @@ impl Inner {
             gso_tcpv6: is_set("feature-gso-tcpv6"),
             csum_offload: !is_set("feature-no-csum-offload"),
             ipv6_csum_offload: is_set("feature-ipv6-csum-offload"),
+            multicast_control: is_set("request-multicast-control"),
         }
     }
 
@@ -191,6 +196,7 @@ impl Inner {
             }
         }
         self.waits_for_hotplug = false;
+        self.groups.clear();
     }
 
     /// Runs `work` with everything that a queue needs of the device.
@@ -204,6 +210,7 @@ impl Inner {
             violations: &mut self.violations,
             flags: &self.flags,
             from_guest: &mut self.from_guest,
+            groups: &mut self.groups,
         };
         work(&mut self.queues, &mut context)
     }
