@@ -13,7 +13,7 @@
 use crate::device::NetDevice;
 use crate::mailbox::Notice;
 use crate::polite::check_group;
-use crate::slots::{Busy, Sent};
+use crate::slots::{Busy, NO_PAGE, Sent};
 use crate::tx::TxQueue;
 use alloc::vec::Vec;
 use smoltcp::wire::EthernetAddress;
@@ -126,7 +126,7 @@ impl TxQueue {
             self.slots.unclaim(id);
             return false;
         }
-        self.slots.put(id, Sent { page: Busy::Nothing, number: self.written, first: false });
+        self.slots.put(id, Sent { page: Busy::Strip(NO_PAGE), number: self.written, first: false });
         self.written = self.written.wrapping_add(1);
         self.write_extra(extra);
         self.stats.group_requests = self.stats.group_requests.wrapping_add(1);

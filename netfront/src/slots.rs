@@ -96,15 +96,16 @@ impl RxSlots {
     }
 }
 
+/// The number of no page of a strip: the request is about a group. (A kind of its own would cost every packet a branch.)
+pub const NO_PAGE: u8 = u8::MAX;
+
 /// What a request to send keeps busy.
 #[derive(Debug)]
 pub enum Busy {
     /// A page of the pool.
     Page(Page<Granted<ReadOnly>>),
-    /// A page of the strip, by number.
+    /// A page of the strip, by number; or [`NO_PAGE`].
     Strip(u8),
-    /// None: the request is about a group.
-    Nothing,
 }
 
 /// A request to send that was written to the ring.
@@ -175,7 +176,7 @@ impl TxSlots {
     #[must_use]
     pub fn is_group(&self, id: u16) -> bool {
         let sent = self.sent.get(usize::from(id)).and_then(Option::as_ref);
-        sent.is_some_and(|sent| matches!(sent.page, Busy::Nothing))
+        sent.is_some_and(|sent| matches!(sent.page, Busy::Strip(NO_PAGE)))
     }
 
     /// How many pages are queued or in flight: of the pool, and of the strip.
@@ -183,7 +184,10 @@ impl TxSlots {
     pub fn count(&self) -> (usize, usize) {
         let count =
             |which: fn(&Busy) -> bool| self.sent.iter().flatten().filter(|sent| which(&sent.page)).count();
-        (count(|busy| matches!(busy, Busy::Page(_))), count(|busy| matches!(busy, Busy::Strip(_))))
+        (
+            count(|busy| matches!(busy, Busy::Page(_))),
+            count(|busy| matches!(busy, Busy::Strip(page) if *page != NO_PAGE)),
+        )
     }
 
     /// Takes every page, at the end of the ring's life.

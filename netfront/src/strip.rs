@@ -10,6 +10,7 @@
 //! round and round, so that free pages lie together. There is a strip only where a stretch of memory was to be had.
 
 use crate::pool::PoolCounts;
+use crate::slots::NO_PAGE;
 use alloc::vec::Vec;
 use xen::gnttab::{GrantError, Quarantined};
 use xen::ids::PAGE_SIZE;
@@ -138,7 +139,9 @@ impl Strip {
     /// A page is back.
     #[inline]
     pub(crate) fn put(&mut self, page: u8) {
-        self.taken &= !bit(usize::from(page));
+        if page != NO_PAGE {
+            self.taken &= !bit(usize::from(page));
+        }
     }
 
     /// Where its pages are.

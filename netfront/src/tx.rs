@@ -135,7 +135,6 @@ impl TxQueue {
         match page {
             Busy::Page(page) => self.pool.put(page),
             Busy::Strip(page) => self.strip.iter_mut().for_each(|strip| strip.put(page)),
-            Busy::Nothing => {}
         }
     }
 

@@ -97,6 +97,8 @@ impl Upper for Mirror {
 /// A frame of `len` bytes with a pattern that `seed` decides, of a protocol that nobody knows.
 pub(crate) fn frame(len: usize, seed: usize) -> Vec<u8> {
     let mut frame: Vec<u8> = (0..len).map(|at| (at * 31 + seed * 17 + at / 253) as u8).collect();
+    // To one station: a group has to be joined.
+    frame[0] &= !1;
     frame[12..14].copy_from_slice(&[0x88, 0xb5]);
     frame
 }
