@@ -1,6 +1,11 @@
-//! Reads a fuzz input as numbers and bytes; one that has ended gives zeros, so that no input is too short.
+//! Reads a fuzz input as numbers and bytes; one that has ended gives zeros, so that no input is too short. And keeps
+//! machines from one input to the next.
 
 #![forbid(unsafe_code)]
+
+mod machines;
+
+pub use machines::Machines;
 
 /// What is left of an input.
 #[derive(Debug)]

@@ -69,7 +69,10 @@ fn usable(info: &BootInfo) {
     for stretch in &stretches {
         assert!(stretch.start % PAGE == 0 && stretch.end % PAGE == 0 && stretch.end <= LIMIT, "{stretch:x?}");
         let mut regions = info.regions().iter();
-        assert!(regions.all(|region| region.kind == RegionKind::Ram || !touch(stretch.start, stretch.end, region)));
+        assert!(
+            regions
+                .all(|region| region.kind == RegionKind::Ram || !touch(stretch.start, stretch.end, region))
+        );
         let mut ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
         assert!(ram.any(|region| touch(stretch.start, stretch.end, region)), "{stretch:x?} is no RAM");
     }

@@ -144,10 +144,18 @@ fn heals(peer: &mut impl Peer, run: &mut Run<'_>) {
     panic!("the next channel does not work: {back:?}");
 }
 
-fn connect(bench: &Bench, run: &mut Run<'_>, former: Option<u32>) -> support::client::Client {
+/// When the server last showed a channel. The reference and the port may be those of the one before.
+fn shown(bench: &Bench) -> Option<u64> {
+    bench
+        .sim
+        .store()
+        .generation(&format!("/local/domain/{}/data/vchan/0/push/ring-ref", bench.sim.guest().id()))
+}
+
+fn connect(bench: &Bench, run: &mut Run<'_>, former: Option<u64>) -> support::client::Client {
     for _ in 0..50 {
         run.turn();
-        let shown = bench.node("ring-ref");
+        let shown = shown(bench);
         if shown != former
             && let Some(client) = support::client::Client::connect(bench)
         {
@@ -172,7 +180,7 @@ fn our_server(input: &mut Input<'_>) {
     let mut former = None;
     for _ in 0..4 {
         let mut client = connect(&bench, &mut run, former);
-        former = bench.node("ring-ref");
+        former = shown(&bench);
         if input.is_empty() {
             heals(&mut client, &mut run);
         } else {

@@ -141,30 +141,49 @@ impl Domain {
 
     /// Every entry that permits access, in the order of references.
     pub(crate) fn granted(&self) -> Vec<GrantedFrame> {
-        let nr_entries = self.grant_frames.borrow().len() as u32 * ENTRIES_PER_FRAME;
-        (0..nr_entries).filter_map(|gref| self.granted_frame(Gref(gref))).collect()
+        let mut granted = Vec::new();
+        self.each_granted(|entry| granted.push(entry));
+        granted
     }
 
-    fn granted_frame(&self, gref: Gref) -> Option<GrantedFrame> {
-        let (page, at) = self.grant_entry(gref)?;
-        let flags = GrantFlags::from_bits_retain(page.load::<u16>(at + offset::FLAGS, SeqCst));
-        if flags & GrantFlags::TYPE_MASK != GrantFlags::PERMIT_ACCESS {
-            return None;
+    /// Runs something with every entry that permits access.
+    fn each_granted(&self, mut see: impl FnMut(GrantedFrame)) {
+        for (gfn, first) in self.grant_frames.borrow().iter().zip((0..).step_by(ENTRIES_PER_FRAME as usize)) {
+            let page = self.memory.view(*gfn).expect("a frame of the grant table");
+            for at in 0..ENTRIES_PER_FRAME {
+                if let Some((to, gfn, read_only)) = entry_at(&page, at as usize * offset::ENTRY_BYTES) {
+                    see(GrantedFrame { gref: Gref(first + at), to, gfn, read_only });
+                }
+            }
         }
-        let to = DomId(page.load::<u16>(at + offset::DOMID, SeqCst));
-        let gfn = Gfn(u64::from(page.load::<u32>(at + offset::FRAME, SeqCst)));
-        Some(GrantedFrame { gref, to, gfn, read_only: flags.contains(GrantFlags::READONLY) })
     }
 
     /// Who can still reach a frame, if anybody: what makes freeing it a leak.
     pub(crate) fn who_reaches(&self, gfn: Gfn) -> Option<String> {
-        if let Some(entry) = self.granted().into_iter().find(|entry| entry.gfn == gfn) {
+        let mut granted = None;
+        self.each_granted(|entry| {
+            if entry.gfn == gfn {
+                granted = Some(entry);
+            }
+        });
+        if let Some(entry) = granted {
             return Some(format!("it is granted to domain {} as {}", entry.to, entry.gref));
         }
         let active = self.active_grants.borrow();
         let user = active.iter().find(|(_, entry)| entry.frame == gfn)?;
         Some(format!("domain {} still uses it as {}", user.1.by, user.0))
     }
+}
+
+/// The entry at an offset of a page of the table, if it permits access: to whom, to what, and whether only to read.
+fn entry_at(page: &Shared<'_>, at: usize) -> Option<(DomId, Gfn, bool)> {
+    let flags = GrantFlags::from_bits_retain(page.load::<u16>(at + offset::FLAGS, SeqCst));
+    if flags & GrantFlags::TYPE_MASK != GrantFlags::PERMIT_ACCESS {
+        return None;
+    }
+    let to = DomId(page.load::<u16>(at + offset::DOMID, SeqCst));
+    let gfn = Gfn(u64::from(page.load::<u32>(at + offset::FRAME, SeqCst)));
+    Some((to, gfn, flags.contains(GrantFlags::READONLY)))
 }
 
 #[cfg(test)]

@@ -47,25 +47,24 @@ impl Queue {
     }
 
     fn check_posted(&self, cx: &mut Context<'_>, request: &NetifRxRequest) {
-        let detail = format!("{request:?}");
         if request.pad != 0 {
-            cx.broken(Rule::RxPad, &detail);
+            cx.broken(Rule::RxPad, &format!("{request:?}"));
         }
         if self.posted.iter().any(|posted| posted.id == request.id) {
-            cx.broken(Rule::RxIdInFlight, &detail);
+            cx.broken(Rule::RxIdInFlight, &format!("{request:?}"));
         }
         if self.posted.iter().any(|posted| posted.gref.0 == request.gref) {
-            cx.broken(Rule::RxPageTwice, &detail);
+            cx.broken(Rule::RxPageTwice, &format!("{request:?}"));
         }
         let gref = Gref(request.gref);
         if cx.config.check_cleared {
             let bytes = cx.peer.copy_from(cx.guest, gref, 0, PAGE_SIZE).unwrap_or_default();
             if !bytes.iter().all(|byte| *byte == 0 || *byte == POISON) {
-                cx.broken(Rule::NotCleared, &detail);
+                cx.broken(Rule::NotCleared, &format!("{request:?}"));
             }
         }
         if cx.config.poison && cx.peer.copy_to(cx.guest, gref, 0, &[POISON; PAGE_SIZE]).is_err() {
-            cx.broken(Rule::RxGrant, &detail);
+            cx.broken(Rule::RxGrant, &format!("{request:?}"));
         }
     }
 

@@ -194,6 +194,12 @@ impl Store {
         self.daemon.read(path)
     }
 
+    /// When a node was last written, as a number that grows: also if the same was written.
+    #[must_use]
+    pub fn generation(&self, path: &str) -> Option<u64> {
+        self.daemon.generation(path)
+    }
+
     /// Removes a node and all below it. Watches fire.
     pub fn remove(&self, path: &str) {
         self.daemon.remove(path);
