@@ -99,6 +99,7 @@ impl State {
             udp: Slab::new(),
             taps: Slab::new(),
         };
+        state.conns.flow_key = nic.flow_key();
         state.set_address(fixed);
         state.mark(Job::Common);
         nic.set_multicast(&groups());

@@ -13,7 +13,7 @@ use crate::config::{Config, Trust};
 use crate::device::NetDevice;
 use crate::feature::Feature;
 use crate::judge::{ETHERNET_HEADER, RxPolicy};
-use crate::mailbox::{Command, Connection, Reply};
+use crate::mailbox::{Asked, Command, Connection, Reply};
 use crate::pool::{Limits, Pool, PoolError};
 use crate::queue::{Pools, Queue};
 use crate::rx::RxPage;
@@ -35,6 +35,14 @@ impl<M: Machine> NetDevice<M> {
             }
             Command::Up => {
                 self.come_up();
+                Reply::Done
+            }
+            Command::Hash { hashing, agreed } => {
+                self.take_hashing(hashing, agreed);
+                Reply::Done
+            }
+            Command::Control(asked) => {
+                self.note_control(&asked);
                 Reply::Done
             }
             Command::Stop => {
@@ -160,6 +168,7 @@ impl<M: Machine> NetDevice<M> {
     fn release(&mut self) {
         self.link_up = false;
         self.backend = None;
+        self.hashing = None;
         self.groups.begin(false);
         for queue in core::mem::take(&mut self.queues) {
             let closed = queue.close(&self.xen);
@@ -169,6 +178,16 @@ impl<M: Machine> NetDevice<M> {
             self.pools.push(closed.pools);
             self.keep_lost(closed.lost);
         }
+    }
+
+    /// Counts what was asked of the backend.
+    fn note_control(&mut self, asked: &Asked) {
+        let Asked { answered, refused, silent, broken } = asked;
+        let stats = &mut self.stats;
+        stats.ctrl_answered = stats.ctrl_answered.wrapping_add(*answered);
+        stats.ctrl_refused = stats.ctrl_refused.wrapping_add(*refused);
+        stats.ctrl_silent = stats.ctrl_silent.wrapping_add(u64::from(*silent));
+        broken.iter().for_each(|what| self.tally.count(what));
     }
 
     /// Ring pages that the backend still uses are never used again.

@@ -16,7 +16,9 @@ use crate::misbehaviour::Misbehaviour;
 use crate::rx::{Current, Extent, RxPage, RxQueue, add};
 use crate::slots::slot_of;
 use xen::TrustedBackend;
-use xen::abi::io_netif::{NetRxFlags, NetifExtra, NetifExtraFlags, NetifGsoType, NetifRxResponse};
+use xen::abi::io_netif::{
+    NetRxFlags, NetifExtra, NetifExtraFlags, NetifExtraHash, NetifGsoType, NetifRxResponse,
+};
 
 /// Data in a page.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ struct Sum {
     bytes: usize,
     /// An extra says that it was merged from segments.
     merged: bool,
+    /// An extra tells its hash.
+    hash: Option<NetifExtraHash>,
     /// The first thing that was wrong. The rest of the chain is collected nevertheless, to be dropped with it.
     refusal: Option<Refusal>,
 }
@@ -116,8 +120,15 @@ impl RxQueue {
 
     /// An extra that was not negotiated spoils its frame.
     fn judge_extra(&self, extra: NetifExtra, sum: &mut Sum) {
-        let NetifExtra::Gso(gso) = extra else {
-            return sum.refuse(Misbehaviour::RxExtraUnasked(extra.kind()));
+        let gso = match extra {
+            NetifExtra::Gso(gso) => gso,
+            NetifExtra::Hash(hash)
+                if self.steering.is_some_and(|steering| steering.hashing.allows(&hash)) =>
+            {
+                sum.hash = Some(hash);
+                return;
+            }
+            _ => return sum.refuse(Misbehaviour::RxExtraUnasked(extra.kind())),
         };
         let feature = match gso.kind {
             NetifGsoType::Tcpv4 => Feature::GSO_TCPV4,
@@ -161,6 +172,9 @@ impl RxQueue {
         } else {
             self.note_checksum(flags);
             self.gather(sum.bytes);
+        }
+        if let Some(hash) = sum.hash {
+            self.note_hash(&hash);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use crate::feature::Feature;
 use crate::strip::MOST;
+use crate::toeplitz::HashKey;
 use alloc::string::ToString;
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -103,6 +104,8 @@ pub struct Config {
     pub held_max: usize,
     /// `vif.queues`: queues at most, each with a share of the pages; 1..=8, default 1: there is one vCPU.
     pub queues: usize,
+    /// The secret by which flows are given to queues, of bytes that nobody can foresee; without one the backend chooses.
+    pub hash_key: Option<HashKey>,
     /// `vif.refuse`: features that are not used although the backend has them. None.
     pub refuse: Feature,
     /// The first index of the rings. 0; something else only in tests of what happens when indexes wrap.
@@ -123,6 +126,7 @@ impl Default for Config {
             quarantine_max: 64,
             held_max: 256,
             queues: 1,
+            hash_key: None,
             refuse: Feature::empty(),
             ring_start: 0,
         }

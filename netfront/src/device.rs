@@ -13,6 +13,7 @@
 
 use crate::config::Config;
 use crate::feature::Feature;
+use crate::hash::Hashing;
 use crate::held::Packet;
 use crate::judge::ETHERNET_HEADER;
 use crate::mailbox::{Mailbox, Notice};
@@ -23,6 +24,7 @@ use crate::queue::{Pools, Queue};
 use crate::rx::RxPage;
 use crate::stats::{DeviceStats, Features, RxStats, TxStats};
 use crate::strip::Lost;
+use crate::toeplitz::HashKey;
 use crate::token::{RxToken, TxToken};
 use crate::vif::{Vif, clamp_mtu};
 use alloc::rc::Rc;
@@ -57,6 +59,8 @@ pub struct NetDevice<M> {
     next: usize,
     /// The queue to send on.
     pub(crate) steered: usize,
+    /// How the backend chooses queues, if we told it.
+    pub(crate) hashing: Option<Hashing>,
     pub(crate) tx_exhausted: bool,
     pub(crate) stats: DeviceStats,
     /// Counters of the connections before this one.
@@ -93,6 +97,7 @@ impl<M: Machine> NetDevice<M> {
             broken: None,
             next: 0,
             steered: 0,
+            hashing: None,
             tx_exhausted: false,
             stats: DeviceStats::default(),
             past_rx: RxStats::default(),
@@ -232,8 +237,11 @@ impl<M: Machine> Nic for NetDevice<M> {
 
     #[inline]
     fn steer(&mut self, flow: u32) {
-        let flow = usize::try_from(flow).unwrap_or_default();
-        self.steered = flow.checked_rem(self.queues.len()).unwrap_or_default();
+        self.steered = self.queue_of(flow);
+    }
+
+    fn flow_key(&self) -> Option<HashKey> {
+        self.config.hash_key.filter(|_| self.config.queues > 1)
     }
 
     fn tx_exhausted(&self) -> bool {

@@ -36,12 +36,15 @@ bitflags! {
         /// Frames to groups only where we joined them.
         #[doc(alias = "feature-multicast-control")]
         const MULTICAST_CONTROL = 1 << 6;
+        /// Queues chosen by a hash whose key is ours.
+        #[doc(alias = "feature-ctrl-ring")]
+        const HASH = 1 << 7;
     }
 }
 
 impl Feature {
     /// The words of the command line, and in `/status.json`.
-    pub const NAMES: [(&str, Self); 7] = [
+    pub const NAMES: [(&str, Self); 8] = [
         ("sg", Self::SCATTER_GATHER),
         ("csum4", Self::CHECKSUM_IPV4),
         ("csum6", Self::CHECKSUM_IPV6),
@@ -49,6 +52,7 @@ impl Feature {
         ("gso6", Self::GSO_TCPV6),
         ("split", Self::SPLIT_EVENT_CHANNELS),
         ("mcast", Self::MULTICAST_CONTROL),
+        ("hash", Self::HASH),
     ];
 
     /// What frames can be like. The others are about how both ends are connected.

@@ -10,6 +10,7 @@
 //! The order and the keys are those of Xen's `io/netif.h` and of what Linux's netback reads
 //! (`drivers/net/xen-netback/xenbus.c`, `connect` and `connect_data_rings`). What decides when is in `life.rs`.
 
+use crate::ctrl::Control;
 use crate::feature::Feature;
 use crate::mailbox::Connection;
 use crate::queue::{Channel, Channels, Wires};
@@ -136,16 +137,44 @@ fn unmake<M: Machine>(xen: &Xen<M>, page: RxPage) {
     }
 }
 
-fn make_channels<M: Machine>(xen: &Xen<M>, backend: DomId, wiring: Wiring) -> Result<Channels, Errno> {
-    let make = || {
-        let port = xen.machine.evtchn_alloc_unbound(backend)?;
-        Ok(Channel { port, signal: xen.events.listen(port), generation: xen.events.generation() })
+/// Makes the control ring, its channel, and the page for its tables.
+pub(crate) fn make_control<M: Machine>(xen: &Xen<M>, backend: DomId) -> Result<Control, WiresError> {
+    let ring = make_ring(xen, backend, 0)?;
+    let table = xen.machine.alloc_page().ok_or(WiresError::Memory);
+    let table = table.and_then(|page| {
+        xen.grants.grant(page, backend).map_err(|GrantError { page, reason }| {
+            xen.machine.free_page(page);
+            WiresError::Grant(reason)
+        })
+    });
+    let table = match table {
+        Ok(table) => table,
+        Err(error) => {
+            unmake(xen, ring.into_page());
+            return Err(error);
+        }
     };
-    let rx = make()?;
+    match make_channel(xen, backend) {
+        Ok(channel) => Ok(Control::new(ring, channel, table)),
+        Err(errno) => {
+            unmake(xen, ring.into_page());
+            unmake(xen, table);
+            Err(WiresError::Evtchn(errno))
+        }
+    }
+}
+
+fn make_channel<M: Machine>(xen: &Xen<M>, backend: DomId) -> Result<Channel, Errno> {
+    let port = xen.machine.evtchn_alloc_unbound(backend)?;
+    Ok(Channel { port, signal: xen.events.listen(port), generation: xen.events.generation() })
+}
+
+fn make_channels<M: Machine>(xen: &Xen<M>, backend: DomId, wiring: Wiring) -> Result<Channels, Errno> {
+    let rx = make_channel(xen, backend)?;
     if wiring == Wiring::Shared {
         return Ok(Channels::Shared(rx));
     }
-    match make() {
+    match make_channel(xen, backend) {
         Ok(tx) => Ok(Channels::Split { rx, tx }),
         Err(errno) => {
             rx.close(xen);
@@ -196,6 +225,8 @@ pub(crate) struct Terms {
     pub(crate) queues: u32,
     /// Frames to groups come only where we joined them.
     pub(crate) multicast_control: bool,
+    /// Queues are chosen by a hash, if the backend can.
+    pub(crate) hash: bool,
 }
 
 impl Terms {
@@ -204,12 +235,14 @@ impl Terms {
         let both = offers.features.difference(refused);
         let split = both.contains(Feature::SPLIT_EVENT_CHANNELS);
         let ours = Feature::FRAMES.difference(refused);
+        // Never 0 (CVE-2026-45890), whatever the backend says that it can.
+        let queues = u32::try_from(queues).unwrap_or(1).clamp(1, offers.max_queues.unwrap_or(1).max(1));
         Self {
             rx: ours.consistent(),
             tx: ours.intersection(offers.features).consistent(),
             wiring: if split { Wiring::Split } else { Wiring::Shared },
-            // Never 0 (CVE-2026-45890), whatever the backend says that it can.
-            queues: u32::try_from(queues).unwrap_or(1).clamp(1, offers.max_queues.unwrap_or(1).max(1)),
+            queues,
+            hash: queues > 1 && both.contains(Feature::HASH),
             multicast_control: both.contains(Feature::MULTICAST_CONTROL),
         }
     }
@@ -280,10 +313,17 @@ pub(crate) async fn publish(
     offers: &Offers,
     terms: &Terms,
     queues: &[Published],
+    control: Option<(Gref, u32)>,
 ) -> Result<(), XsError> {
     let mut nodes: Vec<(String, String)> =
         nodes(offers, terms).into_iter().map(|(key, value)| (key.into(), value)).collect();
     nodes.extend(queue_nodes(queues));
+    if let Some((ring, port)) = control {
+        nodes.extend([
+            ("ctrl-ring-ref".into(), ring.0.to_string()),
+            ("event-channel-ctrl".into(), port.to_string()),
+        ]);
+    }
     // Directories of queues that a former driver of this vif had, and we do not.
     let unused = if queues.len() == 1 { 0 } else { queues.len() };
     store
@@ -329,6 +369,8 @@ pub(crate) fn connection(
             scatter_gather: terms.rx.contains(Feature::SCATTER_GATHER),
             queues: terms.queues,
             multicast_control: terms.multicast_control,
+            // Known once the backend was asked.
+            hash: false,
             rx: terms.rx,
             tx: terms.tx,
         },

@@ -14,17 +14,21 @@
 //! every minute from then on.
 
 use crate::config::Config;
+use crate::ctrl::Control;
 use crate::device::NetDevice;
 use crate::feature::Feature;
 use crate::handshake::{MULTICAST_KEY, Published, Terms, connection, make_all_wires, publish};
 use crate::mailbox::{Command, Mailbox, Notice, Reply};
 use crate::misbehaviour::Misbehaviour;
+use crate::rx::RxPage;
+use crate::toeplitz::HashKey;
 use crate::vif::{ConnectError, Offers, Vif};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
@@ -43,15 +47,21 @@ const SECOND: u64 = 1_000_000_000;
 /// The task of a vif. [`Life::run`] it, or nothing happens.
 #[derive(Debug)]
 pub struct Life<M> {
-    xen: Rc<Xen<M>>,
-    mailbox: Rc<Mailbox>,
+    pub(crate) xen: Rc<Xen<M>>,
+    pub(crate) mailbox: Rc<Mailbox>,
     ring_start: u32,
     /// What the operator does not want.
     refused: Feature,
     /// How many queues the operator wants at most.
     queues: usize,
+    /// The secret for hashes.
+    hash_key: Option<HashKey>,
+    /// The control ring of the connection.
+    pub(crate) control: RefCell<Option<Box<Control>>>,
+    /// Its pages that backends did not let go of: never used again.
+    pub(crate) lost: RefCell<Vec<RxPage>>,
     /// `device/vif/<handle>`.
-    front: String,
+    pub(crate) front: String,
 }
 
 /// What a connected vif waits for.
@@ -75,9 +85,10 @@ pub async fn open<M: Machine>(
     let frontend = Frontend::open(&xen.store, &front).await?;
     let vif = Vif::read(&xen.store, &frontend).await?;
     let mailbox = Rc::new(Mailbox::default());
-    let (ring_start, refused, queues) = (config.ring_start, config.refuse, config.queues);
+    let Config { ring_start, refuse: refused, queues, hash_key, .. } = config;
     let device = NetDevice::new(Rc::clone(&xen), Rc::clone(&mailbox), config, handle, &vif);
-    Ok((device, Life { xen, mailbox, ring_start, refused, queues, front }))
+    let (control, lost) = (RefCell::default(), RefCell::default());
+    Ok((device, Life { xen, mailbox, ring_start, refused, queues, hash_key, control, lost, front }))
 }
 
 impl<M: Machine> Life<M> {
@@ -136,6 +147,7 @@ impl<M: Machine> Life<M> {
                 }
                 Step::Up => {
                     self.mailbox.ask(Command::Up).await;
+                    self.configure(sleep).await;
                     phase = Phase::Connected;
                 }
                 Step::Close => {
@@ -235,12 +247,14 @@ impl<M: Machine> Life<M> {
         let terms = Terms::new(&offers, self.refused, self.queues);
         let wires = make_all_wires(&self.xen, backend, &terms, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
+        let hash = self.hash_key.filter(|_| terms.hash);
+        let control = hash.and_then(|key| self.open_control(backend, (key, terms.queues)));
         let published: Vec<Published> = wires.iter().map(Published::of).collect();
         let command = Command::Connect(Box::new(connection(backend, &vif, &offers, &terms, wires)));
         if let Reply::Failed(error) = self.mailbox.ask(command).await {
             return Err(ConnectError::Resources(format!("{error}")));
         }
-        publish(&self.xen.store, &self.front, &offers, &terms, &published).await?;
+        publish(&self.xen.store, &self.front, &offers, &terms, &published, control).await?;
         frontend.switch_state(XenbusState::Connected).await?;
         Ok(())
     }
@@ -266,6 +280,7 @@ impl<M: Machine> Life<M> {
         self.mailbox.ask(Command::Stop).await;
         let told = self.tell_closed(frontend, sleep).await;
         self.mailbox.ask(Command::Release).await;
+        self.close_control();
         match told {
             Err(XenbusError::Store(error))
                 if matches!(error.errno(), Some(Errno::EACCES | Errno::ENOENT)) =>
@@ -299,6 +314,7 @@ impl<M: Machine> Life<M> {
     async fn take_down(&self) {
         self.mailbox.ask(Command::Stop).await;
         self.mailbox.ask(Command::Release).await;
+        self.close_control();
     }
 
     /// Gives up after an error, in whatever state: the backend is told, if it can be.
@@ -343,7 +359,7 @@ impl<M: Machine> Life<M> {
     }
 
     /// Waits for a future, but not longer than `limit` nanoseconds.
-    async fn within<T>(
+    pub(crate) async fn within<T>(
         &self,
         sleep: &impl AsyncFn(u64),
         limit: u64,

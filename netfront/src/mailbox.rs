@@ -9,6 +9,7 @@
 //! The device owns queues and pools; the life owns nothing that the hot path touches. So the hot path borrows nothing
 //! shared, and costs one look at a flag per turn here. One command is under way at a time.
 
+use crate::hash::Hashing;
 use crate::misbehaviour::Misbehaviour;
 use crate::pool::PoolError;
 use crate::queue::Wires;
@@ -47,10 +48,32 @@ pub(crate) enum Command {
     Connect(Box<Connection>),
     /// The backend is connected: let frames flow.
     Up,
+    /// Frames may come with a hash; `agreed`: they do.
+    Hash {
+        /// How they are hashed.
+        hashing: Hashing,
+        /// The backend has said so.
+        agreed: bool,
+    },
+    /// What came of requests on the control ring, to be counted.
+    Control(Asked),
     /// The backend is about to go: leave the rings alone.
     Stop,
     /// The backend has let go: take every page back, and give up rings and channels.
     Release,
+}
+
+/// What came of requests on the control ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    /// Answered by the backend.
+    pub(crate) answered: u64,
+    /// Of these, refused.
+    pub(crate) refused: u64,
+    /// The backend did not answer in time.
+    pub(crate) silent: bool,
+    /// A rule that it broke.
+    pub(crate) broken: Option<Misbehaviour>,
 }
 
 /// What the device says.

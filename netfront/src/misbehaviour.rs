@@ -10,7 +10,7 @@
 //! an id or a grant makes everything after it unbelievable, so the device stops; what spoils one frame costs that frame.
 
 use core::fmt;
-use xen::abi::io_netif::{NetifExtraError, NetifExtraType};
+use xen::abi::io_netif::{NetifCtrlType, NetifExtraError, NetifExtraType};
 use xen::ring::RingOverrun;
 
 /// What follows from a broken rule.
@@ -75,10 +75,28 @@ pub enum Misbehaviour {
     TxStatus(i16),
     /// More pages that the backend does not let go of than the device may lose; how many.
     Quarantine(u32),
+    /// `rsp_prod` of the control ring lies outside what is outstanding.
+    CtrlRing(RingOverrun),
+    /// An answer on the control ring to another request.
+    CtrlId {
+        /// The id of the request.
+        expected: u16,
+        /// The id in the response.
+        found: u16,
+    },
+    /// An answer on the control ring to a request of another type.
+    CtrlType {
+        /// The type of the request.
+        expected: NetifCtrlType,
+        /// The type in the response.
+        found: u16,
+    },
+    /// A status on the control ring that `netif.h` does not define.
+    CtrlStatus(u32),
 }
 
 /// How many kinds of misbehaviour there are.
-pub const KINDS: usize = 19;
+pub const KINDS: usize = 23;
 
 impl Misbehaviour {
     /// The name of each kind, in the order of [`Misbehaviour::kind`].
@@ -102,6 +120,10 @@ impl Misbehaviour {
         "tx_null",
         "tx_status",
         "quarantine",
+        "ctrl_ring",
+        "ctrl_id",
+        "ctrl_type",
+        "ctrl_status",
     ];
 
     /// The number of this kind, for counting.
@@ -127,6 +149,10 @@ impl Misbehaviour {
             Self::TxNull => 16,
             Self::TxStatus(_) => 17,
             Self::Quarantine(_) => 18,
+            Self::CtrlRing(_) => 19,
+            Self::CtrlId { .. } => 20,
+            Self::CtrlType { .. } => 21,
+            Self::CtrlStatus(_) => 22,
         }
     }
 
@@ -152,7 +178,12 @@ impl Misbehaviour {
             | Self::RxExtraUnasked(_)
             | Self::RxChecksumBlank
             | Self::RxGsoSize => Consequence::DropFrame,
-            Self::TxStatus(_) => Consequence::Note,
+            // The control ring is given up, and packets do without it.
+            Self::TxStatus(_)
+            | Self::CtrlRing(_)
+            | Self::CtrlId { .. }
+            | Self::CtrlType { .. }
+            | Self::CtrlStatus(_) => Consequence::Note,
         }
     }
 }
@@ -180,6 +211,14 @@ impl fmt::Display for Misbehaviour {
             Self::TxIdIdle(id) => write!(f, "tx response to request {id} that is not in flight"),
             Self::TxNull => write!(f, "tx response NETIF_RSP_NULL without an extra"),
             Self::TxStatus(status) => write!(f, "tx response with the unknown status {status}"),
+            Self::CtrlRing(overrun) => write!(f, "control ring: {overrun}"),
+            Self::CtrlId { expected, found } => {
+                write!(f, "control response {found} where {expected} was asked")
+            }
+            Self::CtrlType { expected, found } => {
+                write!(f, "control response of type {found} to {expected}")
+            }
+            Self::CtrlStatus(status) => write!(f, "control response with the unknown status {status}"),
             Self::Quarantine(pages) => write!(f, "the backend does not let go of {pages} pages"),
         }
     }
@@ -244,6 +283,10 @@ mod tests {
         Misbehaviour::TxNull,
         Misbehaviour::TxStatus(7),
         Misbehaviour::Quarantine(64),
+        Misbehaviour::CtrlRing(OVERRUN),
+        Misbehaviour::CtrlId { expected: 1, found: 2 },
+        Misbehaviour::CtrlType { expected: NetifCtrlType::SetHashKey, found: 0 },
+        Misbehaviour::CtrlStatus(4),
     ];
 
     #[test]

@@ -7,6 +7,7 @@
 //! `rx` is backend → us and `tx` is us → backend, here and everywhere.
 
 use crate::held::Packet;
+use crate::toeplitz::HashKey;
 use smoltcp::phy::Device;
 use smoltcp::wire::EthernetAddress;
 
@@ -66,6 +67,12 @@ pub trait Nic: Device {
     /// What is sent from here on belongs to the flow with this hash, until the next call: an interface with several
     /// queues keeps a flow on one of them.
     fn steer(&mut self, _flow: u32) {}
+
+    /// The key with which [`Nic::steer`] wants flows of TCP to be hashed, so that a flow leaves by the queue by which it
+    /// comes; `None` where any hash will do.
+    fn flow_key(&self) -> Option<HashKey> {
+        None
+    }
 
     /// The groups whose frames are wanted, all of them: those of the call before that are not among these are left. The
     /// interface may let others in, too. They stay for connections to come.

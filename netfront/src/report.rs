@@ -2,7 +2,7 @@
 
 use crate::device::NetDevice;
 use crate::pool::{Mismatch, PoolCounts, PoolStats};
-use crate::stats::Stats;
+use crate::stats::{MOST_QUEUES, QueueStats, Stats};
 use crate::strip::Strip;
 use xen::Machine;
 
@@ -25,10 +25,11 @@ impl<M: Machine> NetDevice<M> {
     }
 
     /// Frames received and sent by each queue of this connection.
-    pub fn queue_packets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub fn queue_packets(&self) -> impl Iterator<Item = QueueStats> + '_ {
         self.queues.iter().map(|queue| {
             let rx = &queue.rx.stats;
-            (rx.copied_packets.wrapping_add(rx.lent_packets), queue.tx.stats.packets)
+            let rx_packets = rx.copied_packets.wrapping_add(rx.lent_packets);
+            QueueStats { rx_packets, tx_packets: queue.tx.stats.packets }
         })
     }
 
@@ -55,12 +56,17 @@ impl<M: Machine> NetDevice<M> {
         tx_strip.quarantined = self.lost_strip.len();
         rx.packets = rx.copied_packets.wrapping_add(rx.lent_packets);
         rx.bytes = rx.copied_bytes.wrapping_add(rx.lent_bytes);
+        let mut queues = [QueueStats::default(); MOST_QUEUES];
+        for (counted, queue) in queues.iter_mut().zip(self.queue_packets()) {
+            *counted = queue;
+        }
         let accounts = self.accounting();
         let (rx_pool, tx_pool) = accounts.unwrap_or_default();
         Stats {
             rx,
             tx,
             device: self.stats,
+            queues,
             rx_pool,
             tx_pool,
             tx_strip,

@@ -23,6 +23,7 @@ use crate::nic::{Checksum, Received};
 use crate::pool::{Mismatch, Pool, PoolCounts};
 use crate::slots::{RxSlots, slot_of};
 use crate::stats::RxStats;
+use crate::steering::Steering;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NetRxFlags, NetifRxRequest, NetifRxResponse};
@@ -74,6 +75,8 @@ pub struct RxQueue {
     pub(crate) checksum: Checksum,
     /// The pieces of the frame that is being put together.
     pub(crate) chain: Vec<Piece>,
+    /// How the backend was told to choose queues.
+    pub(crate) steering: Option<Steering>,
     /// Private memory for frames that are copied out.
     pub(crate) scratch: Box<[u8]>,
     /// Frames of at least so many bytes are lent; more than any frame has, if the backend is not trusted.
@@ -104,6 +107,7 @@ impl RxQueue {
             policy,
             current: Current::None,
             checksum: Checksum::Unknown,
+            steering: None,
             chain: Vec::with_capacity(MAX_SLOTS),
             scratch: alloc::vec![0; scratch].into_boxed_slice(),
             lend_from: if policy.trusted.is_some() { policy.threshold } else { usize::MAX },

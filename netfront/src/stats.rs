@@ -52,6 +52,14 @@ counters! {
         gso_packets,
         /// Frames whose checksum was left blank: they never were on a wire.
         checksum_blank,
+        /// Frames that came with their hash.
+        hashed,
+        /// Those of them that came on another queue than their hash says.
+        hash_elsewhere,
+        /// Those of which the hash was computed here too, and how many of these differed.
+        hash_checked,
+        /// See `hash_checked`.
+        hash_wrong,
         /// Bytes cleared in pages before these went back.
         cleared_bytes,
         /// Frames dropped, for whatever reason.
@@ -122,9 +130,27 @@ counters! {
         notify_errors,
         /// Ring pages that a backend did not let go of.
         quarantined_rings,
+        /// Requests on the control ring that the backend answered.
+        ctrl_answered,
+        /// Those of them that it refused.
+        ctrl_refused,
+        /// Times that it did not answer in time.
+        ctrl_silent,
         /// Accounts that did not balance.
         mismatches,
     }
+}
+
+/// Queues that are counted one by one: as many as there can be.
+pub const MOST_QUEUES: usize = 8;
+
+/// Frames of one queue, since this connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Given to the stack.
+    pub rx_packets: u64,
+    /// Queued.
+    pub tx_packets: u64,
 }
 
 /// What was agreed with the backend.
@@ -140,6 +166,8 @@ pub struct Features {
     pub queues: u32,
     /// Frames to groups come only where we joined them.
     pub multicast_control: bool,
+    /// The backend chooses queues by a hash whose key is ours.
+    pub hash: bool,
     /// What the backend was told that we accept.
     pub rx: Feature,
     /// What the backend accepts, and we use.
@@ -155,6 +183,8 @@ pub struct Stats {
     pub tx: TxStats,
     /// The device.
     pub device: DeviceStats,
+    /// The queues, one by one, of this connection; as many as there are, and zeros.
+    pub queues: [QueueStats; MOST_QUEUES],
     /// The pages to receive into; of all queues together.
     pub rx_pool: PoolCounts,
     /// The pages to send from.

@@ -139,6 +139,7 @@ impl Offers {
             ("feature-ipv6-csum-offload", Feature::CHECKSUM_IPV6),
             ("feature-split-event-channels", Feature::SPLIT_EVENT_CHANNELS),
             ("feature-multicast-control", Feature::MULTICAST_CONTROL),
+            ("feature-ctrl-ring", Feature::HASH),
         ] {
             features.set(feature, flag(key).await?);
         }

@@ -27,7 +27,7 @@ fn rig(offered: &str, queues: usize) -> Rig {
 }
 
 fn sent_by_each(rig: &Rig) -> Vec<u64> {
-    rig.device.queue_packets().map(|(_, sent)| sent).collect()
+    rig.device.queue_packets().map(|queue| queue.tx_packets).collect()
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn frames_arrive_on_every_queue_and_none_starves_the_others() {
     assert_eq!(lengths, [300, 301, 302, 303]);
     rig.rounds(3);
     assert_eq!(rig.received.len(), 200);
-    assert!(rig.device.queue_packets().all(|(received, _)| received == 50));
+    assert!(rig.device.queue_packets().all(|queue| queue.rx_packets == 50));
 }
 
 #[test]

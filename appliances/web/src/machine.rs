@@ -10,8 +10,8 @@ use kernel::netfront;
 use kernel::stats::InterfaceStats;
 use web::site::Source;
 use web::site::status::{
-    Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets,
-    Status,
+    BothWays, Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool,
+    Sockets, Status,
 };
 
 /// The running guest.
@@ -88,26 +88,36 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
             scatter_gather: frontend.features.scatter_gather,
             queues: u64::from(frontend.features.queues),
             multicast_control: frontend.features.multicast_control,
+            hash: frontend.features.hash,
             rx: frontend.features.rx.words().collect(),
             tx: frontend.features.tx.words().collect(),
         },
+        queues: queues(frontend),
         rx_pool: pool(frontend.rx_pool),
         tx_pool: pool(frontend.tx_pool),
         tx_strip: pool(frontend.tx_strip),
         rx_pool_changes: counts!(frontend.rx_pool_stats; grows shrinks grow_failures regranted),
         tx_pool_changes: counts!(frontend.tx_pool_stats; grows shrinks grow_failures regranted),
         rx: counts!(rx; packets bytes copied_packets copied_bytes lent_packets lent_bytes held_packets held_refused
-            chains gso_packets checksum_blank cleared_bytes dropped
+            chains gso_packets checksum_blank hashed hash_elsewhere hash_checked hash_wrong cleared_bytes dropped
             backend_errors responses requests notifications starved),
         tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets checksum_blank group_requests groups_refused lost_queued lost_in_flight
             notifications exhausted),
-        device: counts!(device; turns events idle_events connects breaks notify_errors quarantined_rings mismatches),
+        device: counts!(device; turns events idle_events connects breaks notify_errors quarantined_rings ctrl_answered ctrl_refused ctrl_silent mismatches),
         misbehaviour: Counts(frontend.misbehaviour.iter().collect()),
         mismatch: frontend.mismatch.map(|mismatch| mismatch.to_string()),
         sockets: sockets(net),
         stack: Counts(net.counters.iter().collect()),
         drops: drops(frontend, net),
     }
+}
+
+/// The queues that there are, one by one.
+fn queues(frontend: &netfront::Stats) -> Vec<BothWays> {
+    let count = usize::try_from(frontend.features.queues).unwrap_or(0);
+    let one =
+        |queue: &netfront::stats::QueueStats| BothWays { received: queue.rx_packets, sent: queue.tx_packets };
+    frontend.queues.iter().take(count).map(one).collect()
 }
 
 fn policy(config: &netfront::Config) -> Policy {

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use netfront::HashKey;
 use slab::Slab;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -144,6 +145,8 @@ impl Conn {
 pub(crate) struct Conns {
     slab: Slab<Conn>,
     demux: Demux,
+    /// The key with which the interface wants flows to be hashed.
+    pub(crate) flow_key: Option<HashKey>,
     pub(crate) half_open: usize,
     /// Bytes of all buffers.
     pub(crate) buffer_bytes: usize,
@@ -156,6 +159,7 @@ impl Conns {
         Self {
             slab: Slab::new(),
             demux: Demux::new(capacity, key),
+            flow_key: None,
             half_open: 0,
             buffer_bytes: 0,
             time_wait: VecDeque::new(),
@@ -181,7 +185,10 @@ impl Conns {
     /// Adds a connection whose tuple is free.
     pub(crate) fn insert(&mut self, mut conn: Conn) -> usize {
         let tuple = conn.tuple;
-        conn.flow = self.demux.hash(&tuple);
+        conn.flow = self.flow_key.map_or_else(
+            || self.demux.hash(&tuple),
+            |key| key.flow((tuple.remote.addr, tuple.remote.port), (tuple.local.addr, tuple.local.port)),
+        );
         self.buffer_bytes = self.buffer_bytes.saturating_add(conn.buffer_bytes());
         let id = self.slab.insert(conn);
         self.demux.insert(tuple, id);

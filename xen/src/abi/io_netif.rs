@@ -52,6 +52,8 @@ pub const NETIF_RX_SLOT_BYTES: usize = size_of::<NetifRxRequest>();
 pub const NETIF_TX_RING_SIZE: u32 = const_ring_size(PAGE_SIZE, NETIF_TX_SLOT_BYTES);
 /// Slots of an rx ring of one page.
 pub const NETIF_RX_RING_SIZE: u32 = const_ring_size(PAGE_SIZE, NETIF_RX_SLOT_BYTES);
+/// Slots of a control ring of one page.
+pub const NETIF_CTRL_RING_SIZE: u32 = const_ring_size(PAGE_SIZE, size_of::<NetifCtrlRequest>());
 const _: () = assert!(NETIF_TX_RING_SIZE == 256 && NETIF_RX_RING_SIZE == 256);
 
 /// Transmit request, frontend → backend; 12 bytes, one per ring slot.

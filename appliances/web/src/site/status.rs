@@ -150,6 +150,8 @@ published! {
         queues: u64,
         /// Frames to groups come only where we joined them.
         multicast_control: bool,
+        /// The backend chooses queues by a hash whose key is ours.
+        hash: bool,
         /// What the backend was told that we accept.
         rx: Vec<&'static str>,
         /// What the backend accepts, and we use.
@@ -222,6 +224,8 @@ published! {
         policy: Policy,
         /// What was agreed with the backend.
         features: Features,
+        /// Frames of each queue, since this connection to a backend began.
+        queues: Vec<BothWays>,
         /// The pages to receive into.
         rx_pool: Pool,
         /// The pages to send from.

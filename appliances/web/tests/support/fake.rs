@@ -13,7 +13,8 @@
 
 use web::site::Source;
 use web::site::status::{
-    Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets, Status,
+    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets,
+    Status,
 };
 
 /// Numbers that grow: with `Fake(n)`, those of the n-th second.
@@ -125,9 +126,11 @@ impl Fake {
                 scatter_gather: false,
                 queues: 1,
                 multicast_control: true,
+                hash: false,
                 rx: vec!["sg", "csum4", "gso4"],
                 tx: vec!["sg"],
             },
+            queues: vec![BothWays { received: 3, sent: 4 }],
             rx_pool: Pool { free: 256 - lent, in_ring: 255, lent, quarantined: 1, total: 512, max: 1024 },
             tx_pool: Pool {
                 free: 490 - lent / 4,

@@ -3,11 +3,12 @@
 use crate::Table;
 use crate::table::{flags, layout, numbers, values};
 use xen::abi::io_netif::{
-    NETIF_MAX_TX_SIZE, NETIF_NR_SLOTS_MIN, NETIF_RX_RING_SIZE, NETIF_RX_SLOT_BYTES, NETIF_TX_RING_SIZE,
-    NETIF_TX_SLOT_BYTES, NetRxFlags, NetTxFlags, NetifCtrlRequest, NetifCtrlResponse, NetifCtrlStatus,
-    NetifCtrlType, NetifExtra, NetifExtraFlags, NetifExtraGso, NetifExtraHash, NetifExtraInfo,
-    NetifExtraType, NetifGref, NetifGrefFlags, NetifGsoType, NetifHashAlgorithm, NetifHashFlags,
-    NetifHashType, NetifRsp, NetifRxRequest, NetifRxResponse, NetifTxRequest, NetifTxResponse,
+    NETIF_CTRL_RING_SIZE, NETIF_MAX_TX_SIZE, NETIF_NR_SLOTS_MIN, NETIF_RX_RING_SIZE, NETIF_RX_SLOT_BYTES,
+    NETIF_TX_RING_SIZE, NETIF_TX_SLOT_BYTES, NetRxFlags, NetTxFlags, NetifCtrlRequest, NetifCtrlResponse,
+    NetifCtrlStatus, NetifCtrlType, NetifExtra, NetifExtraFlags, NetifExtraGso, NetifExtraHash,
+    NetifExtraInfo, NetifExtraType, NetifGref, NetifGrefFlags, NetifGsoType, NetifHashAlgorithm,
+    NetifHashFlags, NetifHashType, NetifRsp, NetifRxRequest, NetifRxResponse, NetifTxRequest,
+    NetifTxResponse,
 };
 use xen::abi::io_ring::const_ring_size;
 use xen::ids::PAGE_SIZE;
@@ -29,6 +30,7 @@ fn rings(table: &mut Table) {
         "sizeof(union xen_netif_ctrl_sring_entry)" => size_of::<NetifCtrlRequest>(),
         "__CONST_RING_SIZE(netif_tx, 4096)" => NETIF_TX_RING_SIZE,
         "__CONST_RING_SIZE(netif_rx, 4096)" => NETIF_RX_RING_SIZE,
+        "__CONST_RING_SIZE(xen_netif_ctrl, 4096)" => NETIF_CTRL_RING_SIZE,
         "__CONST_RING_SIZE(xen_netif_ctrl, 4096)" => const_ring_size(PAGE_SIZE, size_of::<NetifCtrlRequest>()),
         "__CONST_RING_SIZE(netif_tx, 8192)" => const_ring_size(8192, NETIF_TX_SLOT_BYTES),
         "__CONST_RING_SIZE(netif_tx, 65536)" => const_ring_size(65536, NETIF_TX_SLOT_BYTES),

@@ -16,6 +16,7 @@ mod ends;
 mod entropy;
 mod features;
 mod grub;
+mod hash;
 mod memory;
 mod multicast;
 mod nmap;

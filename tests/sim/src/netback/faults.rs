@@ -1,7 +1,7 @@
 //! A backend that misbehaves, as far as a test asks.
 
 use std::fmt;
-use xen::abi::io_netif::{NetifRxResponse, NetifTxResponse};
+use xen::abi::io_netif::{NetifCtrlResponse, NetifRxResponse, NetifTxResponse};
 use zerocopy::FromBytes as _;
 
 /// One slot of the receive ring, as netback is about to write it.
@@ -53,6 +53,7 @@ pub enum Order {
 
 type TxFault = Box<dyn FnMut(&mut Vec<NetifTxResponse>)>;
 type RxFault = Box<dyn FnMut(&mut Vec<RxSlot>)>;
+type CtrlFault = Box<dyn FnMut(&mut NetifCtrlResponse)>;
 type IndexFault = Box<dyn FnMut(u32) -> u32>;
 
 /// What a backend does wrong. The default is: nothing. The closures must not use the netback that they belong to.
@@ -66,6 +67,12 @@ pub struct Faults {
     pub tx_rsp_prod: Option<IndexFault>,
     /// Falsifies `rsp_prod` of the receive ring at each push.
     pub rx_rsp_prod: Option<IndexFault>,
+    /// Changes a response of the control ring before it is written.
+    pub ctrl_response: Option<CtrlFault>,
+    /// Falsifies `rsp_prod` of the control ring at each push.
+    pub ctrl_rsp_prod: Option<IndexFault>,
+    /// Requests on the control ring are taken and not answered.
+    pub ctrl_silent: bool,
     /// Order of transmit responses.
     pub order: Order,
     /// Events.

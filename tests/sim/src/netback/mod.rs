@@ -9,6 +9,7 @@
 //! It works when an event tells it to, when xenstore changes, and when the test gives it a frame; and at no other time.
 
 mod config;
+mod ctrl;
 mod faults;
 mod link;
 mod packet;
@@ -22,6 +23,7 @@ mod tx;
 mod xenbus;
 
 pub use config::{Hotplug, VifConfig};
+pub use ctrl::Hashing;
 pub use faults::{Faults, Notify, Order, RxSlot};
 pub(crate) use link::wire;
 pub use packet::{Gso, Packet};
@@ -77,6 +79,8 @@ pub struct Stats {
     pub connects: u64,
     /// Frames to groups that the guest had not joined.
     pub rx_filtered: u64,
+    /// Requests on the control ring.
+    pub ctrl_requests: u64,
 }
 
 /// What the frontend said it can.
@@ -129,6 +133,8 @@ struct Inner {
     from_guest: VecDeque<Packet>,
     /// Groups that the guest has joined.
     groups: BTreeSet<[u8; 6]>,
+    ctrl: Option<ctrl::Ctrl>,
+    hashing: Hashing,
     stats: Stats,
     faults: Faults,
     violations: Vec<PolitenessError>,
@@ -172,6 +178,8 @@ impl Netback {
             waiting: VecDeque::new(),
             from_guest: VecDeque::new(),
             groups: BTreeSet::new(),
+            ctrl: None,
+            hashing: Hashing::default(),
             stats: Stats::default(),
             faults: Faults::default(),
             violations: Vec::new(),
@@ -210,7 +218,21 @@ impl Netback {
 
     /// A frame for the guest, as it is: it gets it when the machine runs. Frames for a guest that is not connected wait.
     pub fn send(&self, packet: impl Into<Packet>) {
-        self.send_to(0, packet);
+        let packet = packet.into();
+        let queue = self.inner(|inner| inner.hashing.queue(&packet, inner.queues.len()));
+        self.send_to(queue.unwrap_or(0), packet);
+    }
+
+    /// How the frontend wants queues to be chosen.
+    #[must_use]
+    pub fn hashing(&self) -> Hashing {
+        self.inner(|inner| inner.hashing.clone())
+    }
+
+    /// Whether there is a control ring.
+    #[must_use]
+    pub fn has_ctrl(&self) -> bool {
+        self.inner(|inner| inner.ctrl.is_some())
     }
 
     /// A frame for one of the guest's queues.
@@ -384,7 +406,8 @@ impl Service for Device {
         }
         let changed = inner.watch_store(&world.store);
         let worked = !inner.disabled && Self::run_queues(&mut inner);
-        changed || worked
+        let asked = inner.run_ctrl();
+        changed || worked || asked
     }
 
     fn describe(&self) -> String {

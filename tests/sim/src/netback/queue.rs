@@ -44,6 +44,7 @@ pub(crate) struct Context<'a> {
     pub(crate) flags: &'a super::FrontendFlags,
     pub(crate) from_guest: &'a mut VecDeque<Packet>,
     pub(crate) groups: &'a mut BTreeSet<[u8; 6]>,
+    pub(crate) hashing: &'a super::Hashing,
 }
 
 impl Context<'_> {

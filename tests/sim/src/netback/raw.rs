@@ -166,6 +166,7 @@ impl Netback {
         let world = self.world();
         let (id, path) = self.inner(|inner| {
             inner.present = false;
+            inner.ctrl = None;
             inner.queues.clear();
             inner.kept.clear();
             (inner.peer.id(), inner.backend.clone())

@@ -6,17 +6,17 @@
 
 use super::rules::PolitenessError;
 use crate::peer::MappedPage;
-use xen::abi::io_ring::offset;
+use xen::abi::io_ring::{const_ring_size, offset};
+use xen::ids::PAGE_SIZE;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
-
-/// Slots of both of netif's rings.
-pub(crate) const SIZE: u32 = 256;
 
 /// A ring on which we are the backend.
 #[derive(Debug)]
 pub(crate) struct BackRing {
     page: MappedPage,
     slot_bytes: usize,
+    /// Slots.
+    size: u32,
     pub(crate) req_cons: u32,
     pub(crate) rsp_prod_pvt: u32,
     /// One past the last request that got an answer, were we honest. Faults part it from `rsp_prod_pvt`.
@@ -28,12 +28,21 @@ pub(crate) struct BackRing {
 impl BackRing {
     /// `BACK_RING_ATTACH`: goes on where the page says that responses are.
     pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, PolitenessError> {
+        let size = const_ring_size(PAGE_SIZE, slot_bytes);
         let start = page.load::<u32>(offset::RSP_PROD);
         let requests = page.load::<u32>(offset::REQ_PROD).wrapping_sub(start);
-        if requests > SIZE {
+        if requests > size {
             return Err(PolitenessError::RingUnusable);
         }
-        Ok(Self { page, slot_bytes, req_cons: start, rsp_prod_pvt: start, answered: start, pushed: start })
+        Ok(Self {
+            page,
+            slot_bytes,
+            size,
+            req_cons: start,
+            rsp_prod_pvt: start,
+            answered: start,
+            pushed: start,
+        })
     }
 
     pub(crate) fn page(&self) -> &MappedPage {
@@ -45,7 +54,7 @@ impl BackRing {
     }
 
     pub(crate) fn slot_offset(&self, index: u32) -> usize {
-        offset::RING + (index % SIZE) as usize * self.slot_bytes
+        offset::RING + (index % self.size) as usize * self.slot_bytes
     }
 
     pub(crate) fn req_prod(&self) -> u32 {
@@ -59,7 +68,7 @@ impl BackRing {
         let ready = req_prod.wrapping_sub(self.req_cons);
         let honest = self.answered == self.rsp_prod_pvt;
         let unanswered = if honest { req_prod.wrapping_sub(self.answered) } else { ready };
-        (ready <= SIZE && unanswered <= SIZE).then_some(ready)
+        (ready <= self.size && unanswered <= self.size).then_some(ready)
     }
 
     /// So many requests are answered, whatever is written as responses.

@@ -73,7 +73,7 @@ impl Queue {
         let mut worked = false;
         while !cx.faults.hold_rx {
             let Some(packet) = self.to_guest.front() else { break };
-            let needed = slots_needed(packet);
+            let needed = slots_needed(packet) + usize::from(cx.hashing.toeplitz);
             if self.posted.len() < needed {
                 self.rx.ask_for_more();
                 self.see_rx_requests(cx);
@@ -102,6 +102,7 @@ impl Queue {
             packet.finish_checksum();
         }
         let mut slots = Vec::new();
+        let hash = cx.hashing.of(&packet.data).filter(|_| cx.hashing.toeplitz && cx.hashing.flags != 0);
         let room = PAGE_SIZE - usize::from(cx.faults.rx_offset);
         let chunks: Vec<&[u8]> = packet.data.chunks(room).collect();
         for (index, chunk) in chunks.iter().enumerate() {
@@ -110,7 +111,7 @@ impl Queue {
             if index == 0 {
                 flags.set(NetRxFlags::CSUM_BLANK, packet.csum_blank);
                 flags.set(NetRxFlags::DATA_VALIDATED, packet.csum_blank || packet.data_validated);
-                flags.set(NetRxFlags::EXTRA_INFO, packet.gso.is_some());
+                flags.set(NetRxFlags::EXTRA_INFO, packet.gso.is_some() || hash.is_some());
             }
             let (id, offset) = (self.fill_page(cx, chunk), cx.faults.rx_offset);
             slots.push(RxSlot::Response(NetifRxResponse {
@@ -123,7 +124,13 @@ impl Queue {
                 // The extra takes a request with its page, which goes back unused.
                 self.fill_page(cx, &[]);
                 let size = gso.size.to_le_bytes();
-                slots.push(RxSlot::Extra([1, 0, size[0], size[1], gso.kind, 0, 0, 0]));
+                let more = u8::from(hash.is_some());
+                slots.push(RxSlot::Extra([1, more, size[0], size[1], gso.kind, 0, 0, 0]));
+            }
+            if let (0, Some((kind, value))) = (index, hash) {
+                self.fill_page(cx, &[]);
+                let value = value.to_le_bytes();
+                slots.push(RxSlot::Extra([4, 0, kind, 1, value[0], value[1], value[2], value[3]]));
             }
         }
         cx.stats.rx_frames += 1;

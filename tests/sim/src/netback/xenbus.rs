@@ -149,6 +149,7 @@ impl Inner {
             let detail = format!("{:?} {:?}", published.refs, published.ports);
             queues.push(queue.map_err(|rule| self.with_context(|_, cx| cx.broken(rule, &detail)))?);
         }
+        self.connect_ctrl(store)?;
         // Frames that came while nobody was connected are the first queue's.
         queues[0].to_guest.append(&mut self.waiting);
         self.queues = queues;
@@ -197,6 +198,10 @@ impl Inner {
         }
         self.waits_for_hotplug = false;
         self.groups.clear();
+        self.hashing = super::Hashing::default();
+        if let Some(ctrl) = self.ctrl.take() {
+            ctrl.close(&self.peer);
+        }
     }
 
     /// Runs `work` with everything that a queue needs of the device.
@@ -211,6 +216,7 @@ impl Inner {
             flags: &self.flags,
             from_guest: &mut self.from_guest,
             groups: &mut self.groups,
+            hashing: &self.hashing,
         };
         work(&mut self.queues, &mut context)
     }

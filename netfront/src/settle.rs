@@ -1,0 +1,105 @@
+//! What is settled with the backend over the control ring, once frames flow.
+//!
+//! ```text
+//!   connected ─► how queues are chosen (hash.rs) ─► agreed, or as before            each within a second or two, or not at all
+//! ```
+//!
+//! Nothing here is needed: a backend that refuses, falls silent or answers nonsense costs the connection nothing but what
+//! it refused.
+
+use crate::ctrl::{Control, CtrlError};
+use crate::handshake::make_control;
+use crate::hash;
+use crate::life::Life;
+use crate::mailbox::{Asked, Command};
+use crate::toeplitz::HashKey;
+use alloc::boxed::Box;
+use xen::{DomId, Gref, Machine};
+
+/// Nanoseconds in which a backend has to answer all that it is asked about one thing.
+const PATIENCE: u64 = 2_000_000_000;
+/// Pages of control rings that may be lost to backends before no more such rings are made.
+const LOST_MAX: usize = 16;
+
+impl<M: Machine> Life<M> {
+    /// Makes a control ring, if that is possible; what xenstore is to be told of it.
+    pub(crate) fn open_control(&self, backend: DomId, hash: (HashKey, u32)) -> Option<(Gref, u32)> {
+        self.close_control();
+        if self.lost.borrow().len() >= LOST_MAX {
+            log::warn!("{}: no control ring: too many of its pages are lost to backends", self.front);
+            return None;
+        }
+        match make_control(&self.xen, backend) {
+            Ok(mut control) => {
+                control.hash = Some(hash);
+                let published = control.published();
+                self.control.replace(Some(Box::new(control)));
+                Some(published)
+            }
+            Err(error) => {
+                log::warn!("{}: no control ring: {error}", self.front);
+                None
+            }
+        }
+    }
+
+    /// Takes the control ring back.
+    pub(crate) fn close_control(&self) {
+        if let Some(control) = self.control.take() {
+            self.lost.borrow_mut().extend(control.close(&self.xen));
+        }
+    }
+
+    /// Settles what there is to be settled.
+    pub(crate) async fn configure(&self, sleep: &impl AsyncFn(u64)) {
+        let Some(mut control) = self.control.take() else { return };
+        let mut asked = Asked::default();
+        if let Some((key, queues)) = control.hash {
+            let done = self.within(sleep, PATIENCE, self.set_hash(&mut control, key, queues)).await;
+            self.judge(&mut control, &mut asked, "hashes", done);
+            if control.is_usable() && matches!(done, Some(Err(CtrlError::Refused(..)))) {
+                let done = self.within(sleep, PATIENCE, hash::end(&mut control, &self.xen)).await;
+                self.judge(&mut control, &mut asked, "hashes", done);
+            }
+        }
+        asked.answered = core::mem::take(&mut control.answered);
+        asked.refused = core::mem::take(&mut control.refused);
+        self.control.replace(Some(control));
+        self.mailbox.ask(Command::Control(asked)).await;
+    }
+
+    async fn set_hash(&self, control: &mut Control, key: HashKey, queues: u32) -> Result<(), CtrlError> {
+        let hashing = hash::prepare(control, &self.xen, key, queues).await?;
+        // Before the backend sends the first: what was not agreed upon is dropped.
+        self.mailbox.ask(Command::Hash { hashing, agreed: false }).await;
+        hash::begin(control, &self.xen, &hashing).await?;
+        self.mailbox.ask(Command::Hash { hashing, agreed: true }).await;
+        log::info!("{}: {queues} queues chosen by hash, table of {}", self.front, hashing.size);
+        Ok(())
+    }
+
+    /// Says and notes what came of something.
+    fn judge(
+        &self,
+        control: &mut Control,
+        asked: &mut Asked,
+        what: &str,
+        done: Option<Result<(), CtrlError>>,
+    ) {
+        match done {
+            Some(Ok(())) => {}
+            Some(Err(CtrlError::Refused(kind, status))) => {
+                log::info!("{}: no {what}: the backend answers {kind} with {status}", self.front);
+            }
+            Some(Err(CtrlError::Broken(rule))) => {
+                log::warn!("{}: no {what}: {rule}; the control ring is left alone", self.front);
+                asked.broken = Some(rule);
+            }
+            None => {
+                log::warn!("{}: no {what}: the backend does not answer on the control ring", self.front);
+                control.give_up();
+                asked.silent = true;
+            }
+        }
+    }
+}
