@@ -128,8 +128,7 @@ impl Inner {
         let Some(mut ctrl) = self.ctrl.take() else { return false };
         let event = self.peer.take_event(ctrl.port);
         if event {
-            loop {
-                let Some(ready) = ctrl.ring.unconsumed() else { break };
+            while let Some(ready) = ctrl.ring.unconsumed() {
                 if ready == 0 {
                     if ctrl.ring.final_check() { continue } else { break }
                 }
