@@ -11,9 +11,13 @@
 //!
 //! A turn is bounded everywhere: frames by the stack's budget, polls of tasks by the executor's.
 
+use crate::machine::DomU;
 use crate::system::{Inner, System};
+use alloc::rc::Rc;
 use net::{Net, Stack, Turn};
-use xen::{Clock, Hypervisor, SystemTime};
+use xen::evtchn::EventChannels;
+use xen::signal::Signal;
+use xen::{Clock, EvtchnPort, Hypervisor, SystemTime};
 
 /// An interface with its stack, as the loop and the status page see it.
 pub(crate) trait Interface {
@@ -28,7 +32,7 @@ pub(crate) trait Interface {
 /// A stack over a vif.
 pub(crate) struct Vif {
     pub(crate) handle: u32,
-    pub(crate) stack: Stack<netfront::NetDevice<crate::DomU>>,
+    pub(crate) stack: Stack<netfront::NetDevice<DomU>>,
 }
 
 impl Interface for Vif {
@@ -75,12 +79,44 @@ pub(crate) fn run(system: &System) -> ! {
     }
 }
 
+/// The events that the loop itself listens to.
+pub(crate) struct Bells {
+    /// Xen's timer has rung.
+    timer: Rc<Signal>,
+    /// xenstored has read or written.
+    store: Rc<Signal>,
+    /// xenconsoled has read or written.
+    console: Rc<Signal>,
+}
+
+impl Bells {
+    /// Listens to the three ports; `rings` are xenstore's and the console's.
+    pub(crate) fn hang(events: &EventChannels, timer: EvtchnPort, rings: [EvtchnPort; 2]) -> Self {
+        let [store, console] = rings.map(|port| events.listen(port));
+        Self { timer: events.listen(timer), store, console }
+    }
+}
+
+/// Looks at xenstore's and the console's rings, unless this turn is another event's: a frame's, as a rule. A turn that
+/// no event began, or the timer, looks everywhere: an event that was lost costs a wait then, and not the guest.
+fn look_at_rings(inner: &Inner, events: u32) {
+    let machine = &inner.xen.machine;
+    let bells = inner.bells.borrow();
+    let everywhere = events == 0 || bells.timer.is_set();
+    let [store, console] = [&bells.store, &bells.console].map(|bell| bell.take() || everywhere);
+    drop(bells);
+    if store {
+        inner.xen.store.pump(machine);
+    }
+    if console {
+        inner.console.pump(machine);
+    }
+}
+
 /// One turn: whether another is due at once, and else the next deadline.
 fn turn(inner: &Inner, now: SystemTime) -> (bool, Option<SystemTime>) {
     let machine = &inner.xen.machine;
-    inner.xen.events.dispatch();
-    inner.xen.store.pump(machine);
-    inner.console.pump(machine);
+    look_at_rings(inner, inner.xen.events.dispatch());
     let mut more = false;
     for interface in inner.interfaces.borrow_mut().iter_mut() {
         more |= interface.receive(now);
@@ -118,7 +154,7 @@ fn idle(inner: &Inner, now: SystemTime, next: Option<SystemTime>, armed: &mut Sy
     if inner.xen.events.has_pending() {
         return;
     }
-    if inner.rung.borrow().take() {
+    if inner.bells.borrow().timer.take() {
         // Set anew even if our clock says that the time is yet to come: it may be behind the one that Xen's timer went
         // by, which is another processor's.
         *armed = SystemTime(0);

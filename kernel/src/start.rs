@@ -12,6 +12,7 @@ use crate::machine::{DomU, add_to_physmap, register_vcpu_info};
 use crate::places::{FOREIGN_PAGES, Places as ForeignPlaces};
 use crate::random::Pool;
 use crate::regions::{FreeRegions, PAGE, Region};
+use crate::run::Bells;
 use crate::suspend::Places;
 use crate::system::{Inner, System};
 use crate::timer_queue::Timers;
@@ -244,9 +245,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     let grants = unsafe { GrantTable::setup(&machine, Gfn(window / PAGE), memory, nr_frames) }
         .map_err(refused("to map the grant table"))?;
     let timer = machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).map_err(refused("VIRQ_TIMER"))?;
-    let rung = events.listen(timer);
-    // These signals are not waited for: the loop looks at everything after each event.
-    ports.into_iter().for_each(|port| drop(events.listen(port)));
+    let bells = Bells::hang(&events, timer, ports);
     let xen = Rc::new(Xen { machine, grants, events, store });
     let parsed = Config::parse(info.cmdline());
     let config = parsed.clone().unwrap_or_default();
@@ -258,7 +257,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         console,
         executor: Executor::new(),
         timers: Timers::default(),
-        rung: RefCell::new(rung),
+        bells: RefCell::new(bells),
         interfaces: RefCell::default(),
         interface_up: Signal::new(),
         served: RefCell::default(),

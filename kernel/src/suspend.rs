@@ -17,6 +17,7 @@
 //! our devices are closed, as their numbers mean nothing to us any more.
 
 use crate::idt;
+use crate::run::Bells;
 use crate::system::{Inner, System};
 use core::cell::Cell;
 use xen::abi::hvm_params::callback_vector;
@@ -120,10 +121,7 @@ fn resume(inner: &Inner) -> Result<&'static str, (&'static str, Errno)> {
     } else {
         registered.map_err(refused("VCPUOP_register_vcpu_info"))?;
     }
-    for port in [store, console] {
-        xen.events.listen(port);
-    }
-    *inner.rung.borrow_mut() = xen.events.listen(places.timer.get());
+    *inner.bells.borrow_mut() = Bells::hang(&xen.events, places.timer.get(), [store, console]);
     inner.console.reconnect(places.console.1, console);
     xen.store.reconnect(places.store.1, store);
     Ok(if same { "the same domain" } else { "a new domain" })

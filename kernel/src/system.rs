@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::executor::Executor;
 use crate::machine::DomU;
 use crate::random::Pool;
-use crate::run::Interface;
+use crate::run::{Bells, Interface};
 use crate::suspend::Places;
 use crate::timer_queue::Timers;
 use crate::watchdog::Watchdog;
@@ -37,8 +37,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) executor: Executor,
     pub(crate) timers: Timers,
-    /// Set when Xen's timer has rung.
-    pub(crate) rung: RefCell<Rc<Signal>>,
+    /// What rings for the loop itself.
+    pub(crate) bells: RefCell<Bells>,
     pub(crate) interfaces: RefCell<Vec<Box<dyn Interface>>>,
     pub(crate) interface_up: Signal,
     /// Who is called with the network of each interface that comes.

@@ -65,9 +65,9 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         ("tcp_in", "byte", format!("-n {}M", 16 * seconds), false),
         ("tcp_out", "byte", format!("-R -n {}M", 16 * seconds), false),
         ("udp_in_64", "datagram", format!("-u -l 64 -b 0 -k {}", scale(8000)), true),
-        ("udp_out_64", "datagram", format!("-R -u -l 64 -b 0 -k {}", scale(8000)), true),
+        ("udp_out_64", "datagram", format!("-R -u -l 64 -b 0 -t {seconds}"), true),
         ("udp_in_1400", "datagram", format!("-u -l 1400 -b 0 -k {}", scale(8000)), true),
-        ("udp_out_1400", "datagram", format!("-R -u -l 1400 -b 0 -k {}", scale(8000)), true),
+        ("udp_out_1400", "datagram", format!("-R -u -l 1400 -b 0 -t {seconds}"), true),
     ];
     let iperf = iperf.map(|(name, unit, options, datagrams)| Workload {
         name: name.into(),
