@@ -82,7 +82,8 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         kind: Kind::Ping { count: scale(1000) },
     };
     let all = http.into_iter().chain(iperf).chain(datagrams).chain([stream, ping]);
-    all.filter(|workload| workload.name.contains(&arguments.only)).collect()
+    let wanted = |name: &str| arguments.only.split(',').any(|part| name.contains(part));
+    all.filter(|workload| wanted(&workload.name)).collect()
 }
 
 /// Runs a workload on both sides in turn, so that what drifts hits both.
