@@ -5,7 +5,9 @@
 //! | `ip=` | `dhcp`, or an address with its prefix length, `192.0.2.10/24` | `dhcp` |
 //! | `gw=` | the gateway's address; only with a static `ip=` | none |
 //! | `dns=` | name servers, up to 3, separated by commas; only with a static `ip=` | none |
-//! | `ip.N=`, `gw.N=`, `dns.N=` | the same for the interface `device/vif/N`, see [`address`] | `dhcp` |
+//! | `ip6=` | `auto` (by router advertisements), `off`, or an address with its prefix length, `2001:db8::10/64` | `auto` |
+//! | `gw6=` | the IPv6 gateway's address; only with a static `ip6=` | none |
+//! | `ip.N=`, `gw.N=`, `dns.N=`, `ip6.N=`, `gw6.N=` | the same for the interface `device/vif/N`, see [`address`] | `dhcp`, `auto` |
 //! | `host=` | the host name: letters, digits and `-`, up to 63 | the appliance's name |
 //! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
 //! | `pool.…=` | the policies of the page pools, see [`pool`] | |
@@ -36,7 +38,7 @@ pub const LEAST_SEED: usize = 32;
 /// The command line, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `ip=`, `gw=`, `dns=`, and those of other interfaces than the first.
+    /// `ip=`, `gw=`, `dns=`, `ip6=`, `gw6=`, and those of other interfaces than the first.
     pub addresses: Addresses,
     /// `host=`.
     pub host: Option<String>,
@@ -139,7 +141,7 @@ impl Parser {
             _ => match key.strip_prefix("app.") {
                 Some(name) if !name.is_empty() => self.config.app.push((name.to_owned(), value.to_owned())),
                 _ => {
-                    let known = "the keys are ip, gw, dns, ip.N, gw.N, dns.N, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
+                    let known = "the keys are ip, gw, dns, ip6, gw6, ip.N, gw.N, dns.N, ip6.N, gw6.N, host, log, pool.rx, pool.rx.max, pool.tx, pool.tx.max, \
                                  pool.threshold, pool.clearing, pool.quarantine, pool.held, pool.trust, \
                                  vif.queues, vif.refuse, watchdog, seed and app.NAME";
                     return Err(wrong(key, value, known));

@@ -109,6 +109,12 @@ fn net(text: &mut String, all: &Snapshot) -> core::fmt::Result {
         if let Some(gateway) = net.gateway {
             write!(text, " by {gateway}")?;
         }
+        for own in &net.ipv6 {
+            write!(text, "\n   {} {}", own.address, own.state.as_str())?;
+        }
+        if let Some(gateway) = net.ipv6_gateway {
+            write!(text, " by {gateway}")?;
+        }
         writeln!(text, "\n   in  {} packets, {} bytes", front.rx.packets, front.rx.bytes)?;
         writeln!(text, "   out {} packets, {} bytes", front.tx.packets, front.tx.bytes)?;
         let (rx, tx) = (&front.rx, &front.tx);

@@ -1,4 +1,4 @@
-//! ARP frames that smoltcp does not send.
+//! Questions for neighbours, and announcements, that smoltcp does not send: ARP, and for IPv6 neighbour discovery.
 //!
 //! **Telling neighbours of us.** After a new link or a new address, switches and neighbours may still send our frames
 //! elsewhere. One broadcast request for our own address corrects them (RFC 5227, 3).
@@ -19,6 +19,7 @@ use smoltcp::wire::{
     IpAddress, Ipv4Address,
 };
 
+use crate::ip6::nd;
 use crate::state::State;
 use crate::status::bump;
 use crate::time;
@@ -32,8 +33,8 @@ const MOST: usize = 32;
 /// Neighbours that jobs wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
-    recent: VecDeque<(Ipv4Address, Instant)>,
-    due: Vec<Ipv4Address>,
+    recent: VecDeque<(IpAddress, Instant)>,
+    due: Vec<IpAddress>,
     /// When smoltcp asked for anybody.
     smoltcp: Option<Instant>,
 }
@@ -44,7 +45,7 @@ const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
 impl Asks {
     /// A job has just found out that it must wait for `neighbour`, if we know which. Whoever finds that out first in a
     /// second has made smoltcp ask.
-    fn want(&mut self, neighbour: Option<Ipv4Address>, now: Instant) {
+    fn want(&mut self, neighbour: Option<IpAddress>, now: Instant) {
         let over = |at: Instant| time::after(at, INTERVAL) <= now;
         let smoltcp_asked = self.smoltcp.is_none_or(over);
         if smoltcp_asked {
@@ -78,19 +79,24 @@ impl State {
 
     /// A job has just found out that it must wait for the way to `peer`, if we know that.
     pub(crate) fn want_neighbour(&mut self, peer: Option<IpAddress>) {
-        let hop = match (peer, self.me.address) {
-            (Some(IpAddress::Ipv4(peer)), Some(cidr)) if cidr.contains_addr(&peer) => Some(peer),
-            (Some(_), Some(_)) => self.address.gateway,
-            _ => None,
-        };
+        let hop = peer.and_then(|peer| self.next_hop(peer));
         self.asks.want(hop, self.now);
     }
 
     /// Asks for the neighbours that jobs wait for; those for whom there is no slot, in the next turn.
     pub(crate) fn ask_neighbours<N: Nic>(&mut self, nic: &mut N) {
-        let Some(address) = self.me.address.filter(|_| self.link_up) else { return };
-        while let Some(neighbour) = self.asks.due.pop() {
-            if !send(nic, self.now, self.me.mac, address.address(), neighbour) {
+        while self.link_up
+            && let Some(neighbour) = self.asks.due.pop()
+        {
+            let sent = match (neighbour, self.me.address) {
+                (IpAddress::Ipv4(v4), Some(cidr)) => send(nic, self.now, self.me.mac, cidr.address(), v4),
+                (IpAddress::Ipv4(_), None) => continue,
+                (IpAddress::Ipv6(v6), _) => {
+                    let from = self.iface.get_source_address_ipv6(&v6);
+                    nd::Wire { nic, now: self.now, mac: self.me.mac }.solicit(from, v6).is_some()
+                }
+            };
+            if !sent {
                 self.asks.due.push(neighbour);
                 return;
             }
@@ -138,7 +144,7 @@ mod tests {
     #[test]
     fn each_neighbour_is_asked_for_once_a_second_and_the_first_by_smoltcp() {
         let (mut asks, mut now) = (Asks::default(), Instant::from_secs(5));
-        let neighbour = |last| Some(Ipv4Address::new(10, 0, 0, last));
+        let neighbour = |last| Some(IpAddress::v4(10, 0, 0, last));
         for last in [1, 2, 1, 2, 3] {
             asks.want(neighbour(last), now);
         }

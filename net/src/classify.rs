@@ -3,6 +3,7 @@
 //! ```text
 //!   frame ─┬─ not ours, malformed, forged ──────────────► Drop(why)
 //!          ├─ ARP, UDP, ICMP, fragments of those ───────► Common     one set: UDP sockets, DHCP
+//!          ├─ neighbour discovery beside smoltcp's ─────► Neighbour
 //!          ├─ pieces of UDP ─────────────────────────────► UdpFragment
 //!          ├─ TCP ──────────────────────────────────────► Tcp        its connection's set, by 4-tuple
 //!          └─ a piece of a TCP segment ─────────────────► TcpFragment
@@ -15,19 +16,21 @@
 //! be answered.
 
 use smoltcp::wire::{
-    ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpEndpoint, IpProtocol,
+    ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol,
     Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket,
 };
 
 use crate::demux::Tuple;
 use crate::fragments::FragmentKey;
+use crate::ip6::Ip6;
 use crate::status::{DropReason, FrameKind};
 
 /// Who we are, as far as frames can be addressed to us.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Me {
     pub(crate) mac: EthernetAddress,
     pub(crate) address: Option<Ipv4Cidr>,
+    pub(crate) ip6: Ip6,
 }
 
 impl Me {
@@ -43,6 +46,8 @@ pub(crate) enum Class {
     Drop(DropReason),
     /// Everybody's: not TCP.
     Common(FrameKind),
+    /// Neighbour discovery that smoltcp does not know.
+    Neighbour(Neighbour),
     /// A connection's or a listener's.
     Tcp(Segment),
     /// A piece of a UDP datagram.
@@ -86,7 +91,7 @@ pub(crate) fn classify(frame: &[u8], me: &Me, verify: bool) -> Class {
     match frame.ethertype() {
         EthernetProtocol::Arp => arp(frame.payload(), me),
         EthernetProtocol::Ipv4 => ipv4(frame.payload(), me, to == me.mac, verify),
-        EthernetProtocol::Ipv6 => Class::Drop(DropReason::Ipv6),
+        EthernetProtocol::Ipv6 => v6::ipv6(frame.payload(), me, to == me.mac, verify),
         EthernetProtocol::Unknown(_) => Class::Drop(DropReason::EtherType),
     }
 }
@@ -116,10 +121,12 @@ fn ipv4(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
         // RFC 1122, 4.2.3.10: TCP to a broadcast or multicast address is discarded silently.
         IpProtocol::Tcp if !unicast || !me.is(to) => Class::Drop(DropReason::TcpNotForUs),
         IpProtocol::Tcp if fragment => tcp_fragment(&packet),
-        IpProtocol::Tcp => tcp(&packet, verify),
+        IpProtocol::Tcp => tcp((from.into(), to.into()), packet.payload(), verify),
         IpProtocol::Udp if fragment => Class::UdpFragment,
         _ if fragment => Class::Common(FrameKind::Fragment),
-        IpProtocol::Udp if verify && !udp_is_whole(&packet) => Class::Drop(DropReason::Checksum),
+        IpProtocol::Udp if verify && !udp_is_whole((from.into(), to.into()), packet.payload()) => {
+            Class::Drop(DropReason::Checksum)
+        }
         IpProtocol::Udp => Class::Common(FrameKind::Udp),
         IpProtocol::Icmp => Class::Common(FrameKind::Icmp),
         _ => Class::Common(FrameKind::Other),
@@ -127,19 +134,18 @@ fn ipv4(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
 }
 
 /// Whether the checksum is right; what is no datagram at all is left to smoltcp.
-fn udp_is_whole(packet: &Ipv4Packet<&[u8]>) -> bool {
-    UdpPacket::new_checked(packet.payload())
-        .map_or(true, |udp| udp.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()))
+fn udp_is_whole((from, to): (IpAddress, IpAddress), payload: &[u8]) -> bool {
+    UdpPacket::new_checked(payload).map_or(true, |udp| udp.verify_checksum(&from, &to))
 }
 
-fn tcp(packet: &Ipv4Packet<&[u8]>, verify: bool) -> Class {
-    let Ok(tcp) = TcpPacket::new_checked(packet.payload()) else { return Class::Drop(DropReason::Malformed) };
-    if verify && !tcp.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()) {
+fn tcp((from, to): (IpAddress, IpAddress), payload: &[u8], verify: bool) -> Class {
+    let Ok(tcp) = TcpPacket::new_checked(payload) else { return Class::Drop(DropReason::Malformed) };
+    if verify && !tcp.verify_checksum(&from, &to) {
         return Class::Drop(DropReason::Checksum);
     }
     let seq = tcp.seq_number();
     Class::Tcp(Segment {
-        tuple: tuple(packet, &tcp),
+        tuple: tuple((from, to), &tcp),
         seq,
         opens: tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin(),
         rst: tcp.rst(),
@@ -156,15 +162,16 @@ fn tcp_fragment(packet: &Ipv4Packet<&[u8]>) -> Class {
     let Ok(tcp) = TcpPacket::new_checked(packet.payload()) else {
         return Class::Drop(DropReason::TinyFragment);
     };
-    Class::TcpFragment { key, head: Some(tuple(packet, &tcp)) }
+    Class::TcpFragment { key, head: Some(tuple((packet.src_addr().into(), packet.dst_addr().into()), &tcp)) }
 }
 
-fn tuple(packet: &Ipv4Packet<&[u8]>, tcp: &TcpPacket<&[u8]>) -> Tuple {
-    Tuple {
-        local: IpEndpoint::new(packet.dst_addr().into(), tcp.dst_port()),
-        remote: IpEndpoint::new(packet.src_addr().into(), tcp.src_port()),
-    }
+fn tuple((from, to): (IpAddress, IpAddress), tcp: &TcpPacket<&[u8]>) -> Tuple {
+    Tuple { local: IpEndpoint::new(to, tcp.dst_port()), remote: IpEndpoint::new(from, tcp.src_port()) }
 }
+
+mod v6;
+
+pub(crate) use v6::Neighbour;
 
 #[cfg(test)]
 mod tests;

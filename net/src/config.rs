@@ -3,13 +3,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use smoltcp::wire::{Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 
 /// What a [`crate::Stack`] is made from.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the interface's address comes from.
     pub addressing: Addressing,
+    /// Where its IPv6 addresses come from.
+    pub ipv6: Ipv6Addressing,
     /// The name of this host, sent to the DHCP server; empty: none is sent.
     pub hostname: String,
     /// Seeds ports, identifiers, the demultiplexer's hash and smoltcp's generator. A different one at each boot.
@@ -32,6 +34,25 @@ pub enum Addressing {
         gateway: Option<Ipv4Address>,
         /// Name servers; shown in the status, not used by the stack.
         dns: Vec<Ipv4Address>,
+    },
+}
+
+/// Where the interface's IPv6 addresses come from. Unless it is off there is a link-local one, `fe80::` and the modified
+/// EUI-64 of the hardware address. No address is used before nobody objected to it for a second (RFC 4862, 5.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ipv6Addressing {
+    /// IPv6 is not spoken.
+    Off,
+    /// From what routers advertise: the way out, and an address for each of up to two prefixes, with the same EUI-64.
+    #[default]
+    Auto,
+    /// One more fixed address. Routers' advertisements are not heeded.
+    Static {
+        /// Our address and the length of our network's prefix.
+        address: Ipv6Cidr,
+        /// The way to everybody else; without one, only our own network is reached.
+        gateway: Option<Ipv6Address>,
     },
 }
 

@@ -5,7 +5,7 @@ use smoltcp::iface::PollIngressSingleResult;
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::classify::{Class, Segment, classify};
+use crate::classify::{Class, Neighbour, Segment, classify};
 use crate::demux::Tuple;
 use crate::error::NetError;
 use crate::fragments::FragmentKey;
@@ -47,10 +47,16 @@ impl State {
             Class::Common(kind) => {
                 self.counters.received(kind);
                 let taken = self.feed_common(nic);
-                if kind == FrameKind::Arp {
+                if matches!(kind, FrameKind::Arp | FrameKind::Neighbour) {
                     self.retry_stuck();
                 }
                 taken
+            }
+            Class::Neighbour(what) => {
+                self.counters.received(FrameKind::Neighbour);
+                self.neighbour(nic, what);
+                nic.discard();
+                true
             }
             Class::UdpFragment => {
                 self.counters.received(FrameKind::Fragment);
@@ -64,6 +70,21 @@ impl State {
                 self.counters.received(FrameKind::Fragment);
                 self.tcp_fragment(nic, key, head)
             }
+        }
+    }
+
+    /// Handles neighbour discovery that smoltcp does not know.
+    fn neighbour<N: Nic>(&mut self, nic: &mut N, what: Neighbour) {
+        match what {
+            Neighbour::Router => {
+                if let Some(received) = nic.peek() {
+                    // Nothing is to be done about one that is cut short.
+                    let _ = self.advertised(received.frame);
+                }
+            }
+            Neighbour::Probe(address) => self.defend(nic, address),
+            Neighbour::Claim(address) => self.me.ip6.contested(address),
+            Neighbour::Query => self.me.ip6.queried(self.now),
         }
     }
 

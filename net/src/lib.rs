@@ -16,8 +16,8 @@
 //! list of those that have something to do, it looks at one: the cost of a request does not grow with the number of
 //! idle connections.
 //!
-//! What it does not do: IPv6 (frames are dropped and counted), sending datagrams longer than the MTU, name resolution,
-//! more than one address. Its neighbours: below it [`netfront`], above it the kernel's loop and the appliances.
+//! What it does not do: sending datagrams longer than the MTU, putting IPv6 fragments together, name resolution, more
+//! than one IPv4 address. Its neighbours: below it [`netfront`], above it the kernel's loop and the appliances.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -33,6 +33,7 @@ mod egress;
 mod error;
 mod fragments;
 mod ingress;
+mod ip6;
 mod net;
 mod options;
 mod rng;
@@ -45,14 +46,16 @@ mod tcp;
 mod time;
 mod udp;
 
-pub use config::{Addressing, Config, Limits};
+pub use config::{Addressing, Config, Ipv6Addressing, Limits};
 pub use error::NetError;
 pub use net::Net;
 pub use netfront::Packet;
 pub use options::{TcpOptions, UdpOptions};
-pub use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr};
+pub use smoltcp::wire::{
+    EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
+};
 pub use stack::{Stack, Turn};
-pub use status::{Counters, DhcpStatus, DropReason, NetStatus, TcpStatus};
+pub use status::{Counters, DhcpStatus, DropReason, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
 pub use tap::Tap;
 pub use tcp::half::{TcpReader, TcpWriter};
 pub use tcp::listener::TcpListener;

@@ -7,10 +7,11 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
-use smoltcp::wire::{IpEndpoint, Ipv4Address};
+use smoltcp::wire::{IpAddress, IpEndpoint, Ipv4Address};
 
 use crate::classify::is_unicast;
 use crate::error::NetError;
+use crate::ip6;
 use crate::options::{TcpOptions, UdpOptions};
 use crate::state::State;
 use crate::status::{NetStatus, TcpStatus};
@@ -77,11 +78,20 @@ impl Net {
         Tap::new(self, ethertype, frames)
     }
 
-    /// Waits until the interface has an address.
+    /// Waits until the interface has an address that others than its neighbours can talk to, of either family.
     pub async fn configured(&self) {
+        self.wait_for(|state| state.me.address.is_some() || state.me.ip6.is_configured()).await;
+    }
+
+    /// Waits until it has one of each family. Without IPv6 in the network, that is for ever.
+    pub async fn configured_both(&self) {
+        self.wait_for(|state| state.me.address.is_some() && state.me.ip6.is_configured()).await;
+    }
+
+    async fn wait_for(&self, there: impl Fn(&State) -> bool) {
         poll_fn(|cx| {
             let mut state = self.state();
-            if state.me.address.is_some() {
+            if there(&state) {
                 return Poll::Ready(());
             }
             state.address.register(cx.waker());
@@ -101,6 +111,8 @@ impl Net {
             mtu: state.mtu,
             address: state.me.address,
             gateway: state.address.gateway,
+            ipv6: state.me.ip6.status(),
+            ipv6_gateway: state.me.ip6.gateway(),
             dns: state.address.dns.clone(),
             dhcp: state.address.status(state.now),
             connections: state.conns.len(),
@@ -148,8 +160,22 @@ impl State {
     }
 
     /// Whether a connection to this address can be thought of.
-    pub(crate) fn is_peer(&self, peer: Ipv4Address) -> bool {
-        let broadcast = self.me.address.and_then(|cidr| cidr.broadcast()) == Some(peer);
-        is_unicast(peer) && !peer.is_loopback() && !broadcast && !self.is_me(peer)
+    pub(crate) fn is_peer(&self, peer: IpAddress) -> bool {
+        let possible = match peer {
+            IpAddress::Ipv4(v4) => {
+                let broadcast = self.me.address.and_then(|cidr| cidr.broadcast()) == Some(v4);
+                is_unicast(v4) && !v4.is_loopback() && !broadcast
+            }
+            IpAddress::Ipv6(v6) => ip6::is_unicast(v6),
+        };
+        possible && !self.is_local(peer)
+    }
+
+    /// Whether we have an address of the same family as `peer`.
+    pub(crate) fn speaks(&self, peer: IpAddress) -> bool {
+        match peer {
+            IpAddress::Ipv4(_) => self.me.address.is_some(),
+            IpAddress::Ipv6(_) => self.me.ip6.valid().next().is_some(),
+        }
     }
 }

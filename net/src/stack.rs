@@ -72,12 +72,14 @@ impl<N: Nic> Stack<N> {
         let mut state = self.net.state();
         self.nic.steer(0);
         state.announce(&mut self.nic);
+        state.run_ip6(&mut self.nic);
         let sending = state.transmit(&mut self.nic);
         state.ask_neighbours(&mut self.nic);
         state.drain_taps(&mut self.nic);
         self.nic.flush();
         let again = state.address.announce_again.filter(|_| state.link_up);
-        let due = state.sched.next().into_iter().chain(again).min();
+        let ip6 = state.me.ip6.due.filter(|_| state.link_up);
+        let due = state.sched.next().into_iter().chain(again).chain(ip6).min();
         state.due = due.filter(|at| *at > state.now);
         let next = due.map(time::system_time);
         drop(state);
@@ -137,6 +139,7 @@ impl State {
         self.link_generation = generation;
         self.rebuild_interface(nic);
         self.address.announce = self.me.address.is_some();
+        self.me.ip6.new_link(self.now);
         self.look_again();
     }
 }

@@ -12,13 +12,14 @@ use slab::Slab;
 use smoltcp::iface::{Config as IfaceConfig, Interface, SocketSet};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr};
 
 use crate::address::Address;
 use crate::arp::Asks;
 use crate::classify::Me;
 use crate::config::{Config, Limits};
 use crate::fragments::Fragments;
+use crate::ip6::Ip6;
 use crate::rng::Rng;
 use crate::sched::{Job, Sched, Slot};
 use crate::status::Counters;
@@ -72,11 +73,12 @@ impl State {
     pub(crate) fn new<N: Nic>(nic: &mut N, config: Config, now: Instant) -> Self {
         let mut rng = Rng::new(config.seed);
         let mut common = SocketSet::new(Vec::new());
+        let ip6 = Ip6::new(&config.ipv6, nic.mac(), now);
         let (address, fixed) = Address::new(config.addressing, config.hostname, &mut common);
         let mut state = Self {
             iface: interface(nic, &nic.mac(), &mut rng, now),
             strict: strict(nic, &mut rng, now),
-            me: Me { mac: nic.mac(), address: None },
+            me: Me { mac: nic.mac(), address: None, ip6 },
             mtu: nic.capabilities().ip_mtu(),
             link_up: nic.link_up(),
             link_generation: nic.link_generation(),
@@ -131,10 +133,13 @@ impl State {
             self.address.announce = true;
             self.address.wake();
         }
-        // smoltcp closes a connection whose address is gone when it next looks at it: make it look.
-        let kept = address.map(|cidr| cidr.address());
+        self.look_at_lost();
+    }
+
+    /// smoltcp closes a connection whose address is gone when it next looks at it: makes it look.
+    pub(crate) fn look_at_lost(&mut self) {
         for id in self.conns.ids() {
-            if self.conns.get(id).is_some_and(|conn| Some(conn.tuple.local.addr) != kept.map(Into::into)) {
+            if self.conns.get(id).is_some_and(|conn| !self.is_local(conn.tuple.local.addr)) {
                 self.mark(Job::Tcp(id));
             }
         }
@@ -152,20 +157,30 @@ impl State {
         nic.set_multicast(&groups());
     }
 
-    fn configure_interface(&mut self) {
-        let address = self.me.address;
+    /// Gives the interface the addresses and the ways out that we have.
+    pub(crate) fn configure_interface(&mut self) {
+        let Me { address, ip6, .. } = &self.me;
+        let all: Vec<_> =
+            address.map(IpCidr::Ipv4).into_iter().chain(ip6.valid().map(IpCidr::Ipv6)).collect();
         for iface in core::iter::once(&mut self.iface).chain(&mut self.strict) {
-            iface.update_ip_addrs(|addresses| {
-                addresses.clear();
-                // There is room for two addresses at least.
-                let _ = address.map(|cidr| addresses.push(IpCidr::Ipv4(cidr)));
-            });
+            // To change addresses forgets all neighbours.
+            if all != iface.ip_addrs() {
+                iface.update_ip_addrs(|addresses| {
+                    addresses.clear();
+                    // There is room for four: IPv4, link-local, and two more.
+                    let _ = addresses.extend_from_slice(&all);
+                });
+            }
         }
         let routes = self.iface.routes_mut();
         routes.remove_default_ipv4_route();
+        routes.remove_default_ipv6_route();
+        // There is room for two routes at least.
         if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
-            // There is room for two routes at least.
             let _ = routes.add_default_ipv4_route(gateway);
+        }
+        if let Some(gateway) = ip6.gateway() {
+            let _ = routes.add_default_ipv6_route(gateway);
         }
     }
 
@@ -174,9 +189,14 @@ impl State {
         self.strict.is_some()
     }
 
-    /// Whether a packet to `peer` has somewhere to go.
-    pub(crate) fn reaches(&self, peer: Ipv4Address) -> bool {
-        self.me.address.is_some_and(|cidr| cidr.contains_addr(&peer)) || self.address.gateway.is_some()
+    /// Who takes a packet to `peer` on: itself if it is on our network, else the gateway; `None`: it has nowhere to go.
+    pub(crate) fn next_hop(&self, peer: IpAddress) -> Option<IpAddress> {
+        match peer {
+            IpAddress::Ipv4(v4) if self.me.address?.contains_addr(&v4) => Some(peer),
+            IpAddress::Ipv4(_) => self.address.gateway.map(Into::into),
+            IpAddress::Ipv6(v6) if self.me.ip6.on_link(v6) => Some(peer),
+            IpAddress::Ipv6(_) => self.me.ip6.gateway().map(Into::into),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use smoltcp::wire::{EthernetAddress, IpEndpoint, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{EthernetAddress, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 
 /// The state of the stack at one moment; see [`crate::Net::status`].
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub struct NetStatus {
     pub address: Option<Ipv4Cidr>,
     /// The way to everybody outside our network.
     pub gateway: Option<Ipv4Address>,
+    /// Our IPv6 addresses, the link-local one first; empty: IPv6 is off.
+    pub ipv6: Vec<Ipv6Status>,
+    /// The router that takes IPv6 packets to everybody outside our networks.
+    pub ipv6_gateway: Option<Ipv6Address>,
     /// Name servers that DHCP or the configuration named.
     pub dns: Vec<Ipv4Address>,
     /// How the DHCP client stands.
@@ -39,6 +43,38 @@ pub struct NetStatus {
     pub timers: usize,
     /// Everything that is counted since the start.
     pub counters: Counters,
+}
+
+/// An IPv6 address of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Status {
+    /// The address and the length of its network's prefix.
+    pub address: Ipv6Cidr,
+    /// How it stands.
+    pub state: Ipv6State,
+}
+
+/// How an IPv6 address of ours stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv6State {
+    /// Not used yet: its owner, should there be one, has time to object.
+    Tentative,
+    /// In use.
+    Valid,
+    /// Another host has it: it is not used.
+    Duplicate,
+}
+
+impl Ipv6State {
+    /// In one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tentative => "tentative",
+            Self::Valid => "valid",
+            Self::Duplicate => "duplicate",
+        }
+    }
 }
 
 /// A TCP connection at one moment; see [`crate::Net::tcp_connections`].
@@ -100,6 +136,8 @@ counters! {
     turns,
     /// ARP frames handed to the stack.
     rx_arp,
+    /// Messages of IPv6 neighbour discovery.
+    rx_neighbour,
     /// TCP segments handed to the stack.
     rx_tcp,
     /// UDP datagrams handed to the stack.
@@ -142,10 +180,18 @@ counters! {
     dhcp_renewed,
     /// Leases lost.
     dhcp_lost,
-    /// Gratuitous ARP frames sent.
+    /// Gratuitous ARP frames and unsolicited neighbour advertisements sent.
     announced,
-    /// ARP requests sent beside smoltcp's.
+    /// ARP requests and neighbour solicitations sent beside smoltcp's.
     asked,
+    /// IPv6 addresses of ours that others were told not to take.
+    defended,
+    /// Router solicitations sent.
+    routers_asked,
+    /// Router advertisements heeded.
+    routers_heard,
+    /// Those that named a router or a prefix more than we keep.
+    routers_refused,
 }
 
 impl Counters {
@@ -182,6 +228,7 @@ pub(crate) fn bump(counter: &mut u64) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     Arp,
+    Neighbour,
     Tcp,
     Udp,
     Icmp,
@@ -193,6 +240,7 @@ impl Counters {
     pub(crate) fn received(&mut self, kind: FrameKind) {
         bump(match kind {
             FrameKind::Arp => &mut self.rx_arp,
+            FrameKind::Neighbour => &mut self.rx_neighbour,
             FrameKind::Tcp => &mut self.rx_tcp,
             FrameKind::Udp => &mut self.rx_udp,
             FrameKind::Icmp => &mut self.rx_icmp,
@@ -226,14 +274,20 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Sent to another hardware address.
+    /// Sent to another hardware address, or to an IPv6 address that is not ours.
     NotForUs = "not_for_us",
     /// Shorter than its headers say, or inconsistent.
     Malformed = "malformed",
     /// A protocol that we do not speak, VLAN tags included.
     EtherType = "ether_type",
-    /// IPv6, which is not configured.
+    /// IPv6, which is switched off.
     Ipv6 = "ipv6",
+    /// A piece of an IPv6 packet: they are not put together.
+    Ipv6Fragment = "ipv6_fragment",
+    /// IPv6 neighbour discovery or ICMP that cannot be meant seriously, or that we have no use for.
+    Neighbour = "neighbour",
+    /// IPv6 neighbour discovery about other hosts, or that nobody asked for.
+    NeighbourForOthers = "neighbour_for_others",
     /// A source address that nobody can have: broadcast, multicast, unspecified, loopback or our own.
     ForgedSource = "forged_source",
     /// ARP about other hosts.

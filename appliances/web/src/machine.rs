@@ -5,13 +5,13 @@ use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use kernel::System;
-use kernel::net::{DhcpStatus, NetStatus};
+use kernel::net::{DhcpStatus, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::stats::InterfaceStats;
 use web::site::Source;
 use web::site::status::{
-    BothWays, Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool,
-    Sockets, Status,
+    BothWays, Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy,
+    Pool, Sockets, Status,
 };
 
 /// The running guest.
@@ -75,6 +75,8 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         mac: net.mac.to_string(),
         address: net.address.map(|address| address.to_string()),
         gateway: net.gateway.map(|gateway| gateway.to_string()),
+        ipv6: net.ipv6.iter().map(own_ipv6).collect(),
+        ipv6_gateway: net.ipv6_gateway.map(|gateway| gateway.to_string()),
         dns: net.dns.iter().map(ToString::to_string).collect(),
         dhcp: dhcp(net.dhcp),
         mtu: u64::from(frontend.mtu),
@@ -118,6 +120,10 @@ fn queues(frontend: &netfront::Stats) -> Vec<BothWays> {
     let one =
         |queue: &netfront::stats::QueueStats| BothWays { received: queue.rx_packets, sent: queue.tx_packets };
     frontend.queues.iter().take(count).map(one).collect()
+}
+
+fn own_ipv6(own: &Ipv6Status) -> OwnIpv6 {
+    OwnIpv6 { address: own.address.to_string(), state: own.state.as_str() }
 }
 
 fn policy(config: &netfront::Config) -> Policy {

@@ -17,9 +17,11 @@ mod pushes;
 mod guest {
     use crate::machine::Machine;
     use crate::pushes::{self, Pushes};
+    use alloc::format;
     use alloc::rc::Rc;
+    use alloc::vec::Vec;
     use kernel::System;
-    use kernel::net::{Net, TcpOptions, TcpStream};
+    use kernel::net::{Ipv6State, Net, TcpOptions, TcpStream};
     use web::http::{Limits, Server};
     use web::site::StatusSite;
 
@@ -54,9 +56,21 @@ mod guest {
     /// Says where the page is, as soon as it can be reached.
     async fn greet(net: Net) {
         net.configured().await;
-        if let Some(address) = net.status().address {
-            kernel::log::info!("listening on http://{}:{PORT}/", address.address());
-        }
+        tell_addresses(&net);
+        net.configured_both().await;
+        tell_addresses(&net);
+    }
+
+    fn tell_addresses(net: &Net) {
+        let status = net.status();
+        let v4 = status.address.map(|cidr| format!("http://{}:{PORT}/", cidr.address()));
+        let v6 =
+            status.ipv6.iter().filter(|own| own.state == Ipv6State::Valid).map(|own| own.address.address());
+        let v6 = v6
+            .filter(|address| !address.is_unicast_link_local())
+            .map(|address| format!("http://[{address}]:{PORT}/"));
+        let all: Vec<_> = v4.into_iter().chain(v6).collect();
+        kernel::log::info!("listening on {}", all.join(" and "));
     }
 
     async fn connection(server: Rc<WebServer>, mut stream: TcpStream) {

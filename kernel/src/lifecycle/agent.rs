@@ -6,6 +6,7 @@
 use crate::facts::{Facts, Nodes, VifFacts, changes};
 use crate::system::System;
 use alloc::vec::Vec;
+use net::Ipv6State;
 use xen::xenstore::XsError;
 
 /// An address that changed is told within this time.
@@ -42,7 +43,9 @@ fn look(system: &System, free_bytes: u64) -> Nodes {
         .iter()
         .map(|interface| {
             let status = interface.net().status();
-            let addresses = status.address.iter().map(|cidr| cidr.address().into()).collect();
+            let v4 = status.address.iter().map(|cidr| cidr.address().into());
+            let v6 = status.ipv6.iter().filter(|own| own.state == Ipv6State::Valid);
+            let addresses = v4.chain(v6.map(|own| own.address.address().into())).collect();
             VifFacts { handle: interface.handle(), mac: status.mac.0, addresses }
         })
         .collect();

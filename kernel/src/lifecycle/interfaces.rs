@@ -2,14 +2,14 @@
 //!
 //! The first is the appliance's, if it does not ask for all of them. Others may come later. Pools are as large as the command line says, else as the memory allows.
 
-use crate::config::address::Ip;
+use crate::config::address::{Ip, Ip6};
 use crate::run::Vif;
 use crate::system::System;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-use net::{Addressing, Limits, Stack};
+use net::{Addressing, Ipv6Addressing, Limits, Stack};
 use rand_chacha::rand_core::Rng as _;
 use xen::xenstore::XsError;
 
@@ -88,8 +88,16 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
             dns: dns.clone(),
         },
     };
+    let ipv6 = match system.config().addresses.of6(handle, first) {
+        Ip6::Off => Ipv6Addressing::Off,
+        Ip6::Auto => Ipv6Addressing::Auto,
+        Ip6::Static { address, prefix, gateway } => {
+            Ipv6Addressing::Static { address: net::Ipv6Cidr::new(address, prefix), gateway }
+        }
+    };
     let stack_config = net::Config {
         addressing,
+        ipv6,
         hostname: system.host().to_string(),
         seed: system.random_bytes(),
         limits: limits(sharers),

@@ -11,7 +11,7 @@ const THEM: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 9];
 
 fn me() -> Me {
     let address = Some(Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, 1), 24));
-    Me { mac: EthernetAddress(US), address }
+    Me { mac: EthernetAddress(US), address, ip6: Ip6::default() }
 }
 
 fn frame(to: [u8; 6], from: [u8; 6], ethertype: u16, payload: &[u8]) -> Vec<u8> {

@@ -103,14 +103,14 @@ impl State {
 
     /// Our address for talking to `remote`.
     fn local_for(&self, remote: IpEndpoint) -> Result<IpAddress, NetError> {
-        let local = self.me.address.ok_or(NetError::NoAddress)?;
-        match remote.addr {
-            IpAddress::Ipv4(peer) if remote.port != 0 && self.is_peer(peer) => match self.reaches(peer) {
-                true => Ok(local.address().into()),
-                false => Err(NetError::NoRoute),
-            },
-            _ => Err(NetError::Unaddressable),
+        let peer = remote.addr;
+        if !self.speaks(peer) {
+            return Err(NetError::NoAddress);
         }
+        if remote.port == 0 || !self.is_peer(peer) {
+            return Err(NetError::Unaddressable);
+        }
+        self.next_hop(peer).and_then(|_| self.iface.get_source_address(&peer)).ok_or(NetError::NoRoute)
     }
 
     /// Whether there is room for one more connection with buffers of so many bytes, made from the oldest in TIME-WAIT

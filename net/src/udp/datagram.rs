@@ -16,7 +16,8 @@ use core::task::Waker;
 
 use netfront::{Nic, Packet};
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpEndpoint, IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket,
+    EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
+    UdpPacket,
 };
 
 use crate::state::State;
@@ -96,22 +97,28 @@ struct Found {
 /// Finds the datagram in a frame, if there is one, whole and undamaged.
 fn find(frame: &[u8], verify: bool) -> Option<Found> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
-    if ethernet.ethertype() != EthernetProtocol::Ipv4 {
-        return None;
-    }
-    let ip = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
-    // With the header's checksum; options are smoltcp's business.
-    let repr = Ipv4Repr::parse(&ip, &smoltcp::phy::ChecksumCapabilities::default()).ok()?;
-    let whole = !ip.more_frags() && ip.frag_offset() == 0 && ip.header_len() == 20;
-    if !whole || repr.next_header != IpProtocol::Udp {
-        return None;
-    }
-    let udp = UdpPacket::new_checked(ip.payload()).ok()?;
-    let (from, to) = (repr.src_addr.into(), repr.dst_addr.into());
+    let (from, to, payload): (IpAddress, IpAddress, _) = match ethernet.ethertype() {
+        EthernetProtocol::Ipv4 => {
+            let ip = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
+            // With the header's checksum; options are smoltcp's business.
+            let repr = Ipv4Repr::parse(&ip, &smoltcp::phy::ChecksumCapabilities::default()).ok()?;
+            let whole = !ip.more_frags() && ip.frag_offset() == 0 && ip.header_len() == 20;
+            let udp = whole && repr.next_header == IpProtocol::Udp;
+            udp.then(|| (repr.src_addr.into(), repr.dst_addr.into(), ip.payload()))?
+        }
+        EthernetProtocol::Ipv6 => {
+            let ip = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
+            let udp = ip.next_header() == IpProtocol::Udp;
+            udp.then(|| (ip.src_addr().into(), ip.dst_addr().into(), ip.payload()))?
+        }
+        _ => return None,
+    };
+    let udp = UdpPacket::new_checked(payload).ok()?;
     if udp.src_port() == 0 || (verify && !udp.verify_checksum(&from, &to)) {
         return None;
     }
-    let begin = frame.len().checked_sub(ethernet.payload().len())?.checked_add(20 + 8)?;
+    let ip_header = if matches!(from, IpAddress::Ipv4(_)) { 20 } else { 40 };
+    let begin = frame.len().checked_sub(ethernet.payload().len())?.checked_add(ip_header)?.checked_add(8)?;
     let end = begin.checked_add(udp.payload().len())?;
     Some(Found {
         from: IpEndpoint::new(from, udp.src_port()),
@@ -130,9 +137,12 @@ impl State {
         // Where it is known of each frame whether anybody has verified it, that has been seen to.
         let verify = !self.verifies();
         let Some(found) = nic.peek().and_then(|received| find(received.frame, verify)) else { return false };
-        let ours = self.me.address.is_some_and(|cidr| found.to.addr == cidr.address().into());
+        let ours = self.is_local(found.to.addr);
         let socket = self.udp.iter_mut().find(|(_, entry)| entry.port == found.to.port && !entry.closing);
-        let Some(inbox) = socket.filter(|_| ours).and_then(|(_, entry)| entry.inbox.as_mut()) else {
+        let Some(inbox) = socket.filter(|_| ours).and_then(|(_, entry)| {
+            entry.last = Some((found.from, found.to.addr));
+            entry.inbox.as_mut()
+        }) else {
             return false;
         };
         self.counters.received(FrameKind::Udp);

@@ -18,7 +18,7 @@ use core::task::Waker;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::IpAddress;
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::options::UdpOptions;
 use crate::sched::{Job, Slot};
@@ -55,6 +55,8 @@ pub(crate) struct UdpEntry {
     pub(crate) slot: Slot,
     /// Waits for room in a lane. Not smoltcp's waker: a lane that gets stuck gives room in the other one.
     pub(crate) sender: Option<Waker>,
+    /// Who sent the last datagram that was taken, and to which address of ours.
+    pub(crate) last: Option<(IpEndpoint, IpAddress)>,
     /// Datagrams that wait in place, if the application takes them so.
     pub(crate) inbox: Option<Inbox>,
     /// The application has dropped it; it goes when its lanes are empty.
@@ -105,7 +107,7 @@ impl UdpEntry {
     pub(crate) fn new(port: u16, rx: SocketHandle, options: &UdpOptions) -> Self {
         let lanes = [Lane::new(port, options), Lane::new(port, options)];
         let inbox = options.in_place.then(|| Inbox::new(options.rx_packets));
-        Self { port, rx, lanes, slot: Slot::default(), sender: None, inbox, closing: false }
+        Self { port, rx, lanes, slot: Slot::default(), sender: None, last: None, inbox, closing: false }
     }
 
     /// The lane for the next datagram, and how many were dropped to have one.

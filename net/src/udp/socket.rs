@@ -8,6 +8,7 @@ use smoltcp::socket::udp;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::error::NetError;
+use crate::ip6;
 use crate::net::Net;
 use crate::options::UdpOptions;
 use crate::sched::Job;
@@ -15,8 +16,13 @@ use crate::state::State;
 use crate::udp::datagram::Datagram;
 use crate::udp::entry::{UdpEntry, bound};
 
-/// Bytes of the IPv4 and the UDP header.
-const HEADERS: usize = 20 + 8;
+/// Bytes of the UDP header and of IP's, by family.
+const fn headers(to: IpAddress) -> usize {
+    match to {
+        IpAddress::Ipv4(_) => 20 + 8,
+        IpAddress::Ipv6(_) => 40 + 8,
+    }
+}
 
 /// A datagram where it was found.
 enum Next<'a> {
@@ -104,6 +110,7 @@ impl UdpSocket {
             socket.register_recv_waker(cx.waker());
             return Poll::Pending;
         };
+        entry.last = from.local_address.map(|local| (from.endpoint, local));
         Poll::Ready(take(Next::Copied(payload, from.endpoint)))
     }
 
@@ -112,7 +119,7 @@ impl UdpSocket {
     /// A peer that does not answer ARP does not block others: datagrams to it are dropped after a while.
     ///
     /// # Errors
-    /// [`NetError::TooLong`] beyond the MTU less 28 bytes; [`NetError::NoAddress`], [`NetError::NoRoute`],
+    /// [`NetError::TooLong`] beyond the MTU less 28 bytes, with IPv6 48; [`NetError::NoAddress`], [`NetError::NoRoute`],
     /// [`NetError::Unaddressable`] when it has no way to go.
     pub async fn send_to(&self, data: &[u8], to: impl Into<IpEndpoint>) -> Result<(), NetError> {
         let to = to.into();
@@ -124,8 +131,9 @@ impl UdpSocket {
         if let Err(error) = sendable(&state, data, to) {
             return Poll::Ready(Err(error));
         }
-        let State { udp, sched, now, .. } = &mut *state;
+        let State { udp, sched, now, me, .. } = &mut *state;
         let Some(entry) = udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
+        let last = entry.last.filter(|(_, local)| matches!(local, IpAddress::Ipv6(v6) if me.ip6.has(*v6)));
         let (lane, dropped) = match entry.lane(*now) {
             Ok(lane) => lane,
             Err(again) => {
@@ -134,11 +142,13 @@ impl UdpSocket {
                 return Poll::Pending;
             }
         };
+        // An answer comes from the address that was asked.
+        let local_address = last.filter(|(peer, _)| *peer == to).map(|(_, local)| local);
         let socket = lane.socket_mut();
         if data.len() > socket.payload_send_capacity() {
             return Poll::Ready(Err(NetError::TooLong));
         }
-        let result = match socket.send_slice(data, to) {
+        let result = match socket.send_slice(data, udp::UdpMetadata { local_address, ..to.into() }) {
             Ok(()) => {
                 if lane.queued == 0 {
                     lane.first = Some(to.addr);
@@ -170,20 +180,17 @@ fn free_port(state: &mut State, port: u16) -> Result<u16, NetError> {
 }
 
 fn sendable(state: &State, data: &[u8], to: IpEndpoint) -> Result<(), NetError> {
-    if data.len() > state.mtu.saturating_sub(HEADERS) {
+    if data.len() > state.mtu.saturating_sub(headers(to.addr)) {
         return Err(NetError::TooLong);
     }
-    if state.me.address.is_none() {
+    if !state.speaks(to.addr) {
         return Err(NetError::NoAddress);
     }
     match to.addr {
-        IpAddress::Ipv4(peer) if peer.is_broadcast() || peer.is_multicast() => Ok(()),
-        IpAddress::Ipv4(peer) if to.port == 0 || peer.is_unspecified() || state.is_me(peer) => {
-            Err(NetError::Unaddressable)
-        }
-        IpAddress::Ipv4(peer) if !state.reaches(peer) => Err(NetError::NoRoute),
-        IpAddress::Ipv4(_) => Ok(()),
-        IpAddress::Ipv6(_) => Err(NetError::Unaddressable),
+        peer if peer.is_broadcast() || peer.is_multicast() => Ok(()),
+        peer if to.port == 0 || peer.is_unspecified() || state.is_local(peer) => Err(NetError::Unaddressable),
+        IpAddress::Ipv6(peer) if !ip6::is_unicast(peer) => Err(NetError::Unaddressable),
+        peer => state.next_hop(peer).map(|_| ()).ok_or(NetError::NoRoute),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames by hand, for tests that play the network themselves.
 
+pub(crate) mod six;
+
 use net::{EthernetAddress, IpEndpoint, Ipv4Address};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{

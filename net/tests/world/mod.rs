@@ -54,6 +54,7 @@ pub(crate) fn config(last: u8) -> Config {
             gateway: Some(ip(254)),
             dns: vec![],
         },
+        ipv6: net::Ipv6Addressing::Off,
         hostname: "pond".into(),
         seed: [42 + last; 32],
         limits: Limits::default(),

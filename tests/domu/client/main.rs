@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   client tcp-echo ADDRESS:PORT BYTES
+//!   client udp-echo ADDRESS:PORT BYTES           every size from none to so many
 //!   client http ADDRESS:PORT PATH BATCHES REQUESTS-OF-A-BATCH PADDING BODY-BYTES
 //! ```
 #![forbid(unsafe_code)]
@@ -37,6 +38,10 @@ fn run(arguments: &[&str]) -> Outcome {
         ["tcp-echo", to, bytes] => {
             let took = echo::tcp(to.parse()?, bytes.parse()?)?;
             println!("{}", took.as_secs_f64());
+            Ok(())
+        }
+        ["udp-echo", to, most] => {
+            println!("{}", echo::udp(to.parse()?, 0..=most.parse()?)?);
             Ok(())
         }
         ["http", to, path, batches, requests, padding, body] => {

@@ -37,6 +37,14 @@ impl<'a> Client<'a> {
         Ok(Duration::from_secs_f64(seconds))
     }
 
+    /// A datagram of each size from none to `most` bytes to an echo service and back; how many had to be sent again.
+    ///
+    /// # Errors
+    /// What [`crate::echo::udp`] says, or that `limit` was over.
+    pub fn echo_udp(&self, to: SocketAddr, most: usize, limit: Duration) -> Outcome<usize> {
+        Ok(self.run(&format!("udp-echo {to} {most}"), limit)?.trim().parse()?)
+    }
+
     /// Batches of requests for `/1k`, each request made `padding` bytes longer than it need be.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::{Outcome, SOON, pattern};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,8 @@ const ROUNDS: usize = 5;
 /// # Errors
 /// When an answer differs, or does not come for a datagram that was sent [`ROUNDS`] times.
 pub fn udp(to: SocketAddr, sizes: impl Iterator<Item = usize>) -> Outcome<usize> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
     socket.connect(to)?;
     let mut again = 0;
     let sizes: Vec<usize> = sizes.collect();

@@ -1,7 +1,7 @@
 //! Whether the guest works, and whether it can take more work.
 
 use crate::http::{Code, Moment, Reply};
-use crate::site::status::Status;
+use crate::site::status::{InterfaceStatus, Status};
 
 /// The part of the heap that must be free for more work, as a divisor: a sixteenth.
 const FREE_PART: u64 = 16;
@@ -16,11 +16,16 @@ pub fn alive(status: &Status) -> Result<(), &'static str> {
         Err("no network interface")
     } else if up().count() == 0 {
         Err("no link")
-    } else if up().all(|interface| interface.address.is_none()) {
+    } else if up().all(|interface| !reachable(interface)) {
         Err("no address")
     } else {
         Ok(())
     }
+}
+
+/// A link-local address is for neighbours only, and for load balancers none.
+fn reachable(interface: &InterfaceStatus) -> bool {
+    interface.addresses().any(|address| !address.starts_with("fe80:"))
 }
 
 /// Whether it can take more work.

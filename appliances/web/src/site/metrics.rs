@@ -128,6 +128,12 @@ fn interfaces(out: &mut Out, all: &[InterfaceStatus]) {
     for (number, interface) in all.iter().enumerate() {
         out.sample("link_up", format_args!("{{interface=\"{number}\"}}"), u8::from(interface.link_up));
     }
+    out.name("address_info", "gauge", "Addresses in use; always 1.");
+    for (number, interface) in all.iter().enumerate() {
+        for address in interface.addresses() {
+            out.sample("address_info", format_args!("{{interface=\"{number}\",address=\"{address}\"}}"), 1);
+        }
+    }
     out.name("pool_pages", "gauge", "Pages of the pools by direction and by where they are.");
     for (number, interface) in all.iter().enumerate() {
         pool(out, number, "rx", &interface.rx_pool);

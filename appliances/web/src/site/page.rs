@@ -4,11 +4,12 @@
 //! the page asks for `/status.json` once a second, follows, and draws graphs.
 
 use crate::site::markup::{Html, Live, Mood, Part, Text};
-use crate::site::status::{InterfaceStatus, Pool, Status};
+use crate::site::status::{InterfaceStatus, OwnIpv6, Pool, Status};
 use crate::site::tiles::tiles;
 use crate::site::units::{Shown, Unit};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 const STYLE: &str = include_str!("../../assets/page.css");
 const SCRIPT: &str = include_str!("../../assets/page.js");
@@ -70,6 +71,10 @@ fn facts(html: &mut Html, status: &Status) {
         let link = if interface.link_up { "up" } else { "down" };
         html.fact("Address", &or_none(&interface.address));
         html.fact("Gateway", &or_none(&interface.gateway));
+        if !interface.ipv6.is_empty() {
+            html.fact("IPv6", &ipv6(interface));
+            html.fact("IPv6 gateway", &or_none(&interface.ipv6_gateway));
+        }
         html.fact("Name servers", &interface.dns.join(" "));
         html.fact("DHCP", &dhcp(interface));
         html.fact("MAC", &interface.mac);
@@ -77,6 +82,14 @@ fn facts(html: &mut Html, status: &Status) {
         html.fact("Backend", &backend(interface));
     }
     html.add(format_args!("</dl>\n"));
+}
+
+fn ipv6(interface: &InterfaceStatus) -> String {
+    let one = |own: &OwnIpv6| match own.state {
+        "valid" => own.address.clone(),
+        state => format!("{} ({state})", own.address),
+    };
+    interface.ipv6.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
 fn dhcp(interface: &InterfaceStatus) -> String {

@@ -138,6 +138,14 @@ published! {
         expires_in_seconds: Option<u64>,
     }
 
+    /// An IPv6 address of an interface.
+    OwnIpv6 {
+        /// Address with the length of its network's prefix.
+        address: String,
+        /// `tentative`, `valid`, or `duplicate`: another host has it.
+        state: &'static str,
+    }
+
     /// What was agreed with the backend.
     Features {
         /// The backend copies into our pages.
@@ -208,6 +216,10 @@ published! {
         address: Option<String>,
         /// Default gateway.
         gateway: Option<String>,
+        /// IPv6 addresses, the link-local one first; none: IPv6 is off.
+        ipv6: Vec<OwnIpv6>,
+        /// Default gateway for IPv6.
+        ipv6_gateway: Option<String>,
         /// Name servers.
         dns: Vec<String>,
         /// The DHCP client.
@@ -352,12 +364,21 @@ impl BothWays {
     }
 }
 
+impl InterfaceStatus {
+    /// The addresses in use, of both families.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        let v6 = self.ipv6.iter().filter(|own| own.state == "valid").map(|own| own.address.as_str());
+        self.address.as_deref().into_iter().chain(v6)
+    }
+}
+
 impl Status {
     /// Fills in what is the sum of the interfaces.
     #[must_use]
     pub fn summed(mut self) -> Self {
         self.format = FORMAT;
-        self.addresses = self.interfaces.iter().filter_map(|interface| interface.address.clone()).collect();
+        self.addresses =
+            self.interfaces.iter().flat_map(InterfaceStatus::addresses).map(String::from).collect();
         for interface in &self.interfaces {
             let InterfaceStatus { rx, tx, device, .. } = interface;
             self.packets.add(rx.count("packets"), tx.count("packets"));
@@ -381,6 +402,9 @@ mod tests {
     fn sums_are_sums_of_the_interfaces() {
         let mut one = InterfaceStatus {
             address: Some("192.0.2.1/24".into()),
+            ipv6: [("fe80::1/64", "valid"), ("2001:db8::1/64", "tentative")]
+                .map(|(address, state)| OwnIpv6 { address: address.into(), state })
+                .into(),
             rx: Counts(vec![("packets", 3), ("bytes", 30), ("notifications", 1)]),
             tx: Counts(vec![("packets", 5), ("bytes", 50), ("notifications", 2)]),
             device: Counts(vec![("events", 7)]),
@@ -391,9 +415,10 @@ mod tests {
         };
         let other = one.clone();
         one.address = None;
+        one.ipv6.clear();
         one.drops.0.push(("ipv6", 9));
         let status = Status { interfaces: vec![one, other], ..Status::default() }.summed();
-        assert_eq!(status.addresses, ["192.0.2.1/24"]);
+        assert_eq!(status.addresses, ["192.0.2.1/24", "fe80::1/64"]);
         assert_eq!(status.packets, BothWays { received: 6, sent: 10 });
         assert_eq!(status.bytes, BothWays { received: 60, sent: 100 });
         assert_eq!(status.notifications, BothWays { received: 14, sent: 6 });

@@ -13,8 +13,8 @@
 
 use web::site::Source;
 use web::site::status::{
-    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, Pages, Policy, Pool, Sockets,
-    Status,
+    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy, Pool,
+    Sockets, Status,
 };
 
 /// Numbers that grow: with `Fake(n)`, those of the n-th second.
@@ -108,6 +108,8 @@ impl Fake {
             mac: "00:16:3e:5e:6c:00".to_owned(),
             address: some("10.0.2.15/24"),
             gateway: some("10.0.2.2"),
+            ipv6: vec![OwnIpv6 { address: "2001:db8::15/64".to_owned(), state: "valid" }],
+            ipv6_gateway: some("fe80::2"),
             dns: vec!["10.0.2.3".to_owned()],
             dhcp: Dhcp {
                 state: "bound",

@@ -61,7 +61,7 @@ fn h45_a_grant_table_of_one_frame() {
         // 512 entries, and pools that would have 1024 pages and more.
         rig.replace(|config| {
             config.set("max_grant_frames", Value::Number("1".into())).cmdline(
-                "ip=10.9.0.2/24 gw=10.9.0.1 pool.rx=512 pool.tx=512 vif.refuse=sg,csum4,csum6,gso4,gso6",
+                "ip=10.9.0.2/24 gw=10.9.0.1 ip6=off pool.rx=512 pool.tx=512 vif.refuse=sg,csum4,csum6,gso4,gso6",
             )
         })?;
         let status = rig.status()?;

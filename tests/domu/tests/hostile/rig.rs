@@ -67,7 +67,8 @@ fn victim(
     change: impl FnOnce(DomainConfig) -> DomainConfig,
 ) -> Outcome<Domain> {
     // Without scatter-gather and offloads: what belongs to them is for the guest an answer to nothing that it asked for.
-    let cmdline = "ip=10.9.0.2/24 gw=10.9.0.1 pool.rx=64 pool.tx=64 vif.refuse=sg,csum4,csum6,gso4,gso6";
+    let cmdline =
+        "ip=10.9.0.2/24 gw=10.9.0.1 ip6=off pool.rx=64 pool.tx=64 vif.refuse=sg,csum4,csum6,gso4,gso6";
     let guest = bed.create(&change(config("web", "victim", cmdline)?.vif([SCRIPT])))?;
     guest.wait_for("listening on ", BOOT)?;
     backend.order("open")?;

@@ -11,19 +11,19 @@ const BULK: u64 = 4 << 20;
 
 /// One direction, as the guest's shell tells of it.
 #[derive(Debug)]
-struct Way {
-    features: String,
+pub(crate) struct Way {
+    pub(crate) features: String,
     /// Frames over several slots.
     chains: u64,
     /// Merged from TCP segments, or to be cut into some.
-    merged: u64,
+    pub(crate) merged: u64,
     /// Without a checksum.
-    blank: u64,
+    pub(crate) blank: u64,
 }
 
 impl Way {
     /// The next line on the guest's console that begins with `begin`.
-    fn of(guest: &Guest<'_>, begin: &str) -> Outcome<Self> {
+    pub(crate) fn of(guest: &Guest<'_>, begin: &str) -> Outcome<Self> {
         let line = guest.domain.wait_for_next(begin, SOON)?;
         let (features, counts) = line.split_once(':').unwrap_or((&line, ""));
         let numbers = counts.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());

@@ -17,6 +17,7 @@ mod entropy;
 mod features;
 mod grub;
 mod hash;
+mod ipv6;
 mod memory;
 mod multicast;
 mod nmap;

@@ -42,6 +42,7 @@ pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> 
         let address = Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, last), 24);
         let config = Config {
             addressing: Addressing::Static { address, gateway: None, dns: vec![] },
+            ipv6: net::Ipv6Addressing::Off,
             hostname: "pond".to_owned(),
             seed: [7 + last; 32],
             limits: Limits::default(),
