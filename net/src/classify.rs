@@ -15,6 +15,8 @@
 //! smoltcp at all: a DHCP offer from 0.0.0.0 would make it panic when it renews, a SYN to a broadcast address would
 //! be answered.
 
+use alloc::vec::Vec;
+
 use smoltcp::wire::{
     ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol,
     Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket,
@@ -22,7 +24,7 @@ use smoltcp::wire::{
 
 use crate::demux::Tuple;
 use crate::fragments::FragmentKey;
-use crate::ip6::Ip6;
+use crate::ip6::{Ip6, nd};
 use crate::status::{DropReason, FrameKind};
 
 /// Who we are, as far as frames can be addressed to us.
@@ -36,6 +38,14 @@ pub(crate) struct Me {
 impl Me {
     fn is(&self, address: Ipv4Address) -> bool {
         self.address.is_some_and(|cidr| cidr.address() == address)
+    }
+
+    /// The groups whose frames the stack is to get. Of those of IPv4 a host is in one without being asked: all hosts,
+    /// 224.0.0.1. (RFC 1112, 6.4 and 7.2)
+    pub(crate) fn groups(&self) -> Vec<EthernetAddress> {
+        let v4 = EthernetAddress([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01]);
+        let v6 = self.ip6.is_on().then_some(nd::ALL_NODES).into_iter().chain(self.ip6.groups());
+        core::iter::once(v4).chain(v6.map(nd::group_mac)).collect()
     }
 }
 

@@ -104,7 +104,7 @@ impl State {
         state.conns.flow_key = nic.flow_key();
         state.set_address(fixed);
         state.mark(Job::Common);
-        nic.set_multicast(&groups());
+        nic.set_multicast(&state.me.groups());
         state
     }
 
@@ -154,7 +154,7 @@ impl State {
         self.abilities = nic.capabilities();
         self.mtu = self.abilities.ip_mtu();
         self.configure_interface();
-        nic.set_multicast(&groups());
+        nic.set_multicast(&self.me.groups());
     }
 
     /// Gives the interface the addresses and the ways out that we have.
@@ -198,12 +198,6 @@ impl State {
             IpAddress::Ipv6(_) => self.me.ip6.gateway().map(Into::into),
         }
     }
-}
-
-/// The groups whose frames the stack is to get. Of those of IPv4 a host is in one without being asked: all hosts,
-/// 224.0.0.1. (RFC 1112, 6.4 and 7.2)
-fn groups() -> [EthernetAddress; 1] {
-    [EthernetAddress([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01])]
 }
 
 fn interface<D: Device>(device: &mut D, mac: &EthernetAddress, rng: &mut Rng, now: Instant) -> Interface {

@@ -59,7 +59,7 @@ const OURS: &str = "2001:db8::216:3eff:fe00:1";
 
 #[test]
 fn an_address_is_probed_and_announced_and_routers_are_asked() {
-    let (_, net, _, sent) = settled();
+    let (world, net, _, sent) = settled();
     let status = net.status();
     let addresses: Vec<_> = status.ipv6.iter().map(|own| own.address.to_string()).collect();
     assert_eq!(addresses, ["fe80::216:3eff:fe00:1/64", "2001:db8::216:3eff:fe00:1/64"]);
@@ -79,6 +79,11 @@ fn an_address_is_probed_and_announced_and_routers_are_asked() {
     }
     let asked = all.iter().find(|found| found.kind == Icmpv6Message::RouterSolicit).unwrap();
     assert_eq!((asked.from, asked.to), (US_LOCAL, parse("ff02::2")));
+    // The device is told of all hosts', all nodes', and, both addresses ending alike, twice of one group.
+    let groups = world.stacks[0].nic().switches.groups.borrow();
+    let solicited = [0x33, 0x33, 0xff, 0, 0, 1];
+    let wanted = [[1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1], solicited, solicited];
+    assert_eq!(groups.iter().map(|group| group.0).collect::<Vec<_>>(), wanted);
     // Groups: joined before the probe, which its answer comes to.
     let report = |group: Ipv6Address| {
         let joined = |frame: &Vec<u8>| {

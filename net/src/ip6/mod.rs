@@ -211,6 +211,9 @@ impl Ip6 {
         let before = (self.own.len(), self.gateway());
         self.own.retain(|own| !over(&own.expires));
         self.routers.retain(|router| !over(&router.expires));
+        if self.own.len() != before.0 {
+            self.report = Some(now);
+        }
         if self.auto && self.routers.is_empty() && self.solicit.is_none() {
             self.solicit = Some(now);
         }
@@ -266,8 +269,11 @@ impl State {
     /// Sends what is due; `None`: there is no slot for some of it.
     fn speak_ip6<N: Nic>(&mut self, nic: &mut N) -> Option<()> {
         let (now, mac) = (self.now, self.me.mac);
-        let ip6 = &mut self.me.ip6;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.me.ip6.report) {
+            nic.set_multicast(&self.me.groups());
+        }
+        let ip6 = &mut self.me.ip6;
         let mut wire = nd::Wire { nic, now, mac };
         let local = ip6.valid().next().map(|cidr| cidr.address());
         if due(ip6.report) {

@@ -52,6 +52,8 @@ pub(crate) struct Switches {
     pub(crate) stalled: Rc<Cell<bool>>,
     /// Each frame is shown with what is known of its checksum, which is this.
     pub(crate) checksum: Rc<Cell<Checksum>>,
+    /// The groups that were asked for last.
+    pub(crate) groups: Rc<RefCell<Vec<EthernetAddress>>>,
 }
 
 pub(crate) struct MemNic {
@@ -99,6 +101,7 @@ impl MemNic {
                 generation: Rc::new(Cell::new(1)),
                 stalled: Rc::new(Cell::new(false)),
                 checksum: Rc::default(),
+                groups: Rc::default(),
             },
             flushes: 0,
             final_checks: 0,
@@ -184,6 +187,10 @@ impl Nic for MemNic {
 
     fn hold(&mut self) -> Option<Packet> {
         self.held.take().map(|frame| Packet::from_bytes(&frame))
+    }
+
+    fn set_multicast(&mut self, groups: &[EthernetAddress]) {
+        *self.switches.groups.borrow_mut() = groups.to_vec();
     }
 
     fn tx_exhausted(&self) -> bool {
