@@ -32,7 +32,9 @@ if [ "${1:-}" = clients ]; then
 fi
 
 # Named by a command that alone needs them.
-for package in "$@"; do need "command -v $package" "$package"; done
+for package in "$@"; do
+    if [ "$package" != clients ]; then need "command -v $package" "$package"; fi
+done
 
 if [ -n "$missing" ]; then
     echo "== setup: installing$missing"

@@ -309,6 +309,11 @@ fn open(world: &mut World, raw: &Raw) -> (i32, i32) {
 fn a_flood_of_advertisements_is_capped_and_ends_with_its_lifetimes() {
     let (mut world, net, raw, _) = settled();
     let configured = net.status();
+    for last in 0..10 {
+        raw.send(six::advertisement_from(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 7, last), 60, &[]));
+    }
+    world.run(MS);
+    assert_eq!(net.status().counters.routers_refused, 7, "one was there: four are kept");
     let mut dice = Dice(5);
     for round in 0..20_000_u32 {
         let prefix = Ipv6Address::from_bits(0x2001_0db8_u128 << 96 | u128::from(dice.roll()) << 64);
@@ -336,6 +341,10 @@ fn an_advertisement_cannot_end_an_address_within_two_hours() {
     let (mut world, net, raw, _) = settled();
     raw.send(six::advertisement(1800, &[(parse("2001:db8::"), 64, 0xc0, 0)]));
     raw.send(six::advertisement(0, &[(parse("2001:db8::"), 64, 0xc0, 10)]));
+    // One that has passed a router is from nobody of this link.
+    let mut far = six::advertisement(1800, &[(parse("2001:db8:7::"), 64, 0xc0, 86_400)]);
+    far[21] = 254;
+    raw.send(far);
     world.run(7100 * SECOND);
     assert_eq!((net.status().ipv6.len(), net.status().ipv6_gateway), (2, None));
     world.run(200 * SECOND);

@@ -39,6 +39,7 @@ impl Namespace {
             "#!/bin/sh -e
              ip link set \"$1\" netns {name}
              ip -n {name} addr add 10.0.2.2/24 dev \"$1\"
+             ip -n {name} addr add fd00:6d69::2/64 dev \"$1\" nodad
              ip -n {name} link set \"$1\" up\n"
         );
         fs::write(&namespace.script, up)?;

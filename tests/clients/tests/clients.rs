@@ -16,6 +16,8 @@ use std::time::Duration;
 const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3", "iperf3", "libiperf0", "libsctp1", "iperf"];
 const WEB: &str = "10.0.2.31";
 const IPERF: &str = "10.0.2.32";
+const WEB6: &str = "fd00:6d69::31";
+const IPERF6: &str = "fd00:6d69::32";
 /// From `xl create` to the last line of a start, on a machine with other work.
 const BOOT: Duration = Duration::from_secs(120);
 /// A command in dom0.
@@ -27,8 +29,8 @@ fn clients_that_nobody_here_wrote_are_served() {
     let options = Options::default().without_snapshot().lan_tap(namespace.script());
     let options = CLIENTS.iter().fold(options, |options, name| options.extra_package(name));
     run_test_with("clients", options, |bed| -> Outcome {
-        let web = start(bed, "web", WEB)?;
-        let iperf = start(bed, "iperf", IPERF)?;
+        let web = start(bed, "web", WEB, WEB6)?;
+        let iperf = start(bed, "iperf", IPERF, IPERF6)?;
         for (name, check) in CHECKS {
             let said = check(bed, &namespace).map_err(|error| format!("{name}: {error}"))?;
             eprintln!("  {name}: {said}");
@@ -41,14 +43,15 @@ fn clients_that_nobody_here_wrote_are_served() {
     });
 }
 
-fn start(bed: &Bed, image: &str, address: &str) -> Outcome<Domain> {
+fn start(bed: &Bed, image: &str, address: &str, ipv6: &str) -> Outcome<Domain> {
     let root = bed::repository();
     let config = DomainConfig::from_file(root.join("xen.cfg"))?
         .kernel(root.join(format!("build/{image}.elf")))
         .name(image)
-        .cmdline(&format!("ip={address}/24 gw=10.0.2.2"));
+        .cmdline(&format!("ip={address}/24 gw=10.0.2.2 ip6={ipv6}/64"));
     let domain = bed.create(&config)?;
     domain.wait_for("listening on ", BOOT)?;
+    domain.wait_for(format!("IPv6 address {ipv6}/64").as_str(), BOOT)?;
     Ok(domain)
 }
 
@@ -69,6 +72,24 @@ const CHECKS: &[(&str, Check)] = &[
             page.len(),
             status.as_object().map_or(0, |o| o.len())
         ))
+    }),
+    ("ping -6 from the host", |_, host| {
+        let said = host.run(60, &format!("ping -6 -c 20 -i 0.05 -W 5 -s 1400 {WEB6}"))?;
+        expect(&said, " 0% packet loss")
+    }),
+    ("curl -6", |_, host| {
+        let page = host.run(30, &format!("curl -6 -gfsS --max-time 20 http://[{WEB6}]/"))?;
+        expect(&page, "</html>")?;
+        Ok(format!("{} bytes of HTML", page.len()))
+    }),
+    ("iperf3 -6, TCP in", |_, host| iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -n 4M"))?)),
+    ("iperf3 -6, TCP out", |_, host| iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -R -n 4M"))?)),
+    ("iperf3 -6, UDP in", |_, host| {
+        iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -u -b 4M -l 1400 -t 3"))?)
+    }),
+    ("nmap -6", |_, host| {
+        let said = host.run(120, &format!("nmap -6 -n -Pn -sS --max-retries 3 -p 1-200 {WEB6}"))?;
+        expect(&said, "80/tcp open")
     }),
     ("wrk, 16 connections", |_, host| {
         let said = host.run(60, &format!("wrk -t 1 -c 16 -d 3s --timeout 10s http://{WEB}:80/1k"))?;
