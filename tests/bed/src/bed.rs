@@ -253,6 +253,15 @@ impl Bed {
         self.inner.machine.qemu.forward(Network::Lan, "tcp", host_port, (guest, port))
     }
 
+    /// Writes the first 128 bytes of every frame between the guests' network and the host to a file in the format of
+    /// libpcap, from now on. Once for a bed.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn capture(&self, file: impl AsRef<Path>) -> Result<()> {
+        self.inner.machine.qemu.capture(Network::Lan, file.as_ref(), 128)
+    }
+
     /// Writes everything that helps to understand a failure into a folder of the host.
     ///
     /// # Errors

@@ -183,6 +183,18 @@ impl Qemu {
     }
 }
 
+impl Qemu {
+    /// Writes the first bytes of every frame of a network to a file in the format of libpcap, from now on.
+    pub(crate) fn capture(&self, network: Network, file: &Path, most: u32) -> Result<()> {
+        let id = network.id();
+        let arguments = json!({
+            "qom-type": "filter-dump", "id": format!("capture-{id}"), "netdev": id,
+            "file": file.to_string_lossy(), "maxlen": most,
+        });
+        self.execute("object-add", arguments).map(|_| ())
+    }
+}
+
 impl Drop for Qemu {
     fn drop(&mut self) {
         self.end();

@@ -5,6 +5,7 @@
 //!              ──► http: requests over a kept connection          ┐  std's sockets, to ports of 127.0.0.1
 //!              ──► echo: patterns there and back by TCP and UDP   ┘  that the bed forwards into the guest
 //!              ──► dom0: the same clients, running in dom0
+//!              ──► capture: what of the guests' frames reached the host
 //! ```
 //!
 //! A test is one bed: what belongs to one theme shares it, because restoring the machine costs seconds. Every wait has
@@ -19,6 +20,7 @@
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
+pub mod capture;
 pub mod dom0;
 pub mod echo;
 pub mod guest;

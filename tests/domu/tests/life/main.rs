@@ -13,6 +13,7 @@ mod commands;
 mod crash;
 mod memory;
 mod migrate;
+mod restart;
 mod resume;
 mod save;
 mod shell;
