@@ -129,7 +129,12 @@ impl<M: Machine> NetDevice<M> {
             strip => strip,
         };
         let wanted = tx.contains(Feature::SCATTER_GATHER) && count > 0;
-        strip.or_else(|| wanted.then(|| Strip::new(&self.xen, backend, count)).flatten())
+        if strip.is_some() || !wanted {
+            return strip;
+        }
+        let (strip, lost) = Strip::new(&self.xen, backend, count);
+        self.lost_strip.extend(lost);
+        strip
     }
 
     /// Ring pages are pages too: a backend that keeps too many gets no more.

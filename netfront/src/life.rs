@@ -152,19 +152,25 @@ impl<M: Machine> Life<M> {
                 }
                 Step::Close => {
                     log::info!(
-                        "{}: the backend in domain {} is closing",
+                        "{}: the backend in domain {} is closing: {change:?}",
                         self.front,
                         frontend.backend().domid
                     );
-                    self.close(&frontend, sleep).await?;
+                    self.close(&frontend, &change, sleep).await?;
                     phase = Phase::Closed;
                 }
                 Step::Detach => {
                     log::info!("{}: the backend in domain {} is gone", self.front, frontend.backend().domid);
                     self.take_down().await;
+                    self.say_closed().await;
                     phase = Phase::Closed;
                 }
                 Step::Restart => {
+                    log::info!(
+                        "{}: the backend in domain {} starts anew: {phase:?}, {change:?}",
+                        self.front,
+                        frontend.backend().domid
+                    );
                     self.take_down().await;
                     return Ok(());
                 }
@@ -276,9 +282,14 @@ impl<M: Machine> Life<M> {
 
     /// Ends a connection that the backend wants to end: no more frames, our state to 5 and 6, and when the backend has
     /// let go, everything back.
-    async fn close(&self, frontend: &Frontend, sleep: &impl AsyncFn(u64)) -> Result<(), ConnectError> {
+    async fn close(
+        &self,
+        frontend: &Frontend,
+        seen: &BackendChange,
+        sleep: &impl AsyncFn(u64),
+    ) -> Result<(), ConnectError> {
         self.mailbox.ask(Command::Stop).await;
-        let told = self.tell_closed(frontend, sleep).await;
+        let told = self.tell_closed(frontend, seen, sleep).await;
         self.mailbox.ask(Command::Release).await;
         self.close_control();
         match told {
@@ -293,12 +304,20 @@ impl<M: Machine> Life<M> {
         }
     }
 
-    async fn tell_closed(&self, frontend: &Frontend, sleep: &impl AsyncFn(u64)) -> Result<(), XenbusError> {
+    async fn tell_closed(
+        &self,
+        frontend: &Frontend,
+        seen: &BackendChange,
+        sleep: &impl AsyncFn(u64),
+    ) -> Result<(), XenbusError> {
         use XenbusState::{Closed, Closing, InitWait};
+        // One that was ready to begin may be about to take up our rings: that it still says so means nothing.
+        let forgot = matches!(seen, BackendChange::NotReady | BackendChange::Ready);
+        let let_go: &[XenbusState] = if forgot { &[Closed] } else { &[Closed, InitWait] };
         frontend.switch_state(Closing).await?;
         frontend.switch_state(Closed).await?;
         // A backend that keeps our rings costs us two pages. It must not cost us the next backend.
-        match self.within(sleep, PATIENCE, frontend.wait_backend(&[Closed, InitWait])).await {
+        match self.within(sleep, PATIENCE, frontend.wait_backend(let_go)).await {
             Some(waited) => waited.map(|_| ()),
             None => {
                 log::warn!(
@@ -317,12 +336,24 @@ impl<M: Machine> Life<M> {
         self.close_control();
     }
 
+    /// After a backend that vanished: one that comes back to the same directory must not find that we are connected, and
+    /// take up rings that are not there any more. The directory may be gone as well: then nothing is written.
+    async fn say_closed(&self) {
+        let frontend = Frontend::open(&self.xen.store, &self.front).await;
+        if let Ok(frontend) = frontend
+            && matches!(frontend.state().await, Ok(XenbusState::Connected))
+            && let Err(error) = frontend.switch_state(XenbusState::Closed).await
+        {
+            log::debug!("{}: {error}", self.front);
+        }
+    }
+
     /// Gives up after an error, in whatever state: the backend is told, if it can be.
     async fn abandon(&self, sleep: &impl AsyncFn(u64)) {
         let frontend = Frontend::open(&self.xen.store, &self.front).await;
         if let Ok(frontend) = frontend
             && matches!(frontend.state().await, Ok(XenbusState::Connected))
-            && let Err(error) = self.close(&frontend, sleep).await
+            && let Err(error) = self.close(&frontend, &BackendChange::Connected, sleep).await
         {
             log::warn!("{}: {error}", self.front);
         }

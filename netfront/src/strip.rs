@@ -38,25 +38,23 @@ pub(crate) struct Strip {
 pub(crate) type Lost = Vec<Page<Granted<ReadOnly>>>;
 
 impl Strip {
-    /// A strip of `count` pages; `None` when there is no such stretch of memory, or no grants for it.
-    pub(crate) fn new<M: Machine>(xen: &Xen<M>, backend: DomId, count: usize) -> Option<Self> {
+    /// A strip of `count` pages; none when there is no such stretch of memory, or no grants for it. Then a backend may
+    /// hold pages that it was not even told of, those that are returned.
+    pub(crate) fn new<M: Machine>(xen: &Xen<M>, backend: DomId, count: usize) -> (Option<Self>, Lost) {
         let count = count.min(MOST);
-        if count < LONGEST {
-            return None;
-        }
-        let pages = xen.machine.alloc_contiguous(count)?;
-        Self::over(xen, backend, pages)
+        let pages = (count >= LONGEST).then(|| xen.machine.alloc_contiguous(count)).flatten();
+        pages.map_or((None, Lost::new()), |pages| Self::over(xen, backend, pages))
     }
 
     /// Grants pages that follow each other.
-    fn over<M: Machine>(xen: &Xen<M>, backend: DomId, pages: Vec<Page<Private>>) -> Option<Self> {
+    fn over<M: Machine>(xen: &Xen<M>, backend: DomId, pages: Vec<Page<Private>>) -> (Option<Self>, Lost) {
         let count = pages.len();
-        let mut granted = Vec::with_capacity(count);
+        let (mut granted, mut lost) = (Vec::with_capacity(count), Lost::new());
         let mut refused = None;
         for page in pages {
             match xen.grants.grant(page, backend) {
                 Ok(page) if refused.is_none() => granted.push(page),
-                Ok(page) => _ = end(xen, page),
+                Ok(page) => lost.extend(end(xen, page)),
                 Err(GrantError { page, reason }) => {
                     xen.machine.free_page(page);
                     refused = Some(reason);
@@ -68,14 +66,12 @@ impl Strip {
             Ok(pages) => {
                 let absent =
                     u32::try_from(count).ok().and_then(|count| u128::MAX.checked_shl(count)).unwrap_or(0);
-                Some(Self { pages, backend, taken: absent, next: Some(0), end: 0 })
+                (Some(Self { pages, backend, taken: absent, next: Some(0), end: 0 }), lost)
             }
             Err(pages) => {
-                // Nobody was told of these grants, so nobody holds one.
-                for page in pages {
-                    let _ = end(xen, page);
-                }
-                None
+                // Nobody was told of these grants; a backend that guesses references may hold one all the same.
+                lost.extend(pages.into_iter().filter_map(|page| end(xen, page)));
+                (None, lost)
             }
         }
     }
@@ -174,7 +170,7 @@ impl Strip {
             }
         }
         if lost.is_empty() {
-            return (Self::over(xen, backend, pages), lost);
+            return Self::over(xen, backend, pages);
         }
         pages.into_iter().for_each(|page| xen.machine.free_page(page));
         (None, lost)

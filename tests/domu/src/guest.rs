@@ -41,7 +41,14 @@ impl<'a> Guest<'a> {
     /// # Errors
     /// When it does not come up.
     pub fn create(bed: &'a Bed, config: &DomainConfig) -> Outcome<Self> {
-        let domain = bed.create(config)?;
+        Self::of(bed, bed.create(config)?)
+    }
+
+    /// Waits for the address and the service of a domain that was created.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn of(bed: &'a Bed, domain: Domain) -> Outcome<Self> {
         let address = leased(&domain)?;
         domain.wait_for("listening on ", BOOT)?;
         Ok(Self { bed, domain, address })

@@ -78,7 +78,7 @@ impl Phase {
     /// |---|---|---|---|---|---|---|
     /// | Initialising | wait | publish | restart: it still serves a former user | restart | detach | restart |
     /// | Published    | wait | wait    | up      | close   | detach | restart |
-    /// | Connected    | restart | restart: it forgot us | wait | close | detach | restart |
+    /// | Connected    | close | close: it forgot us | wait | close | detach | restart |
     /// | Closed       | wait | restart | restart | wait; Closed: restart if `online` | wait | restart |
     #[must_use]
     pub const fn next(self, change: &BackendChange, online: Online) -> Step {
@@ -92,13 +92,15 @@ impl Phase {
             (_, B::Vanished) => Step::Detach,
             (Self::Initialising, B::Ready) => Step::Publish,
             (Self::Published, B::Connected) => Step::Up,
-            (Self::Published | Self::Connected, B::Closing | B::Closed) => Step::Close,
+            // A backend that starts anew while our state says 4 takes up the rings that it finds there: it is made to let
+            // go of them before they are taken back.
+            (Self::Published | Self::Connected, B::Closing | B::Closed)
+            | (Self::Connected, B::NotReady | B::Ready) => Step::Close,
             (Self::Closed, B::Closed) => match online {
                 Online::Yes => Step::Restart,
                 Online::No => Step::Wait,
             },
             (Self::Initialising, B::Connected | B::Closing | B::Closed)
-            | (Self::Connected, B::NotReady | B::Ready)
             | (Self::Closed, B::Ready | B::Connected) => Step::Restart,
         }
     }

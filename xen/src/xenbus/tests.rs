@@ -306,7 +306,7 @@ fn h53_what_a_frontend_does_is_the_table_of_phase_next() {
     let table = [
         (Phase::Initialising, [Wait, Publish, Restart, Restart, Restart, Detach, Restart]),
         (Phase::Published, [Wait, Wait, Up, Close, Close, Detach, Restart]),
-        (Phase::Connected, [Restart, Restart, Wait, Close, Close, Detach, Restart]),
+        (Phase::Connected, [Close, Close, Wait, Close, Close, Detach, Restart]),
         (Phase::Closed, [Wait, Restart, Restart, Wait, Wait, Wait, Restart]),
     ];
     for (phase, steps) in table {

@@ -11,6 +11,7 @@
 mod clock;
 mod commands;
 mod crash;
+mod driver;
 mod memory;
 mod migrate;
 mod restart;
