@@ -22,6 +22,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const NAME: &str = "netdriver";
+/// From `xl create` to a Linux guest's script, on a busy host.
+const LINUX_BOOT: Duration = Duration::from_secs(240);
 const MAC: &str = "00:16:3e:00:00:55";
 
 /// What the driver domain does besides what its kernel does: puts every new vif on its bridge, and says so.
@@ -50,7 +52,7 @@ fn start(bed: &Bed) -> Outcome<Domain> {
         linux = linux.file(&format!("modules/9{at}-{name}"), 0o644, bed.get_file(path)?);
     }
     let domain = bed.create(&linux.config(bed)?.set("driver_domain", Value::Number("1".to_owned())))?;
-    domain.wait_for("driver: ready", BOOT)?;
+    domain.wait_for("driver: ready", LINUX_BOOT)?;
     Ok(domain)
 }
 
