@@ -151,32 +151,30 @@ impl<M: Machine> Life<M> {
                     phase = Phase::Connected;
                 }
                 Step::Close => {
-                    log::info!(
-                        "{}: the backend in domain {} is closing: {change:?}",
-                        self.front,
-                        frontend.backend().domid
-                    );
+                    self.note(&frontend, "is closing", phase, &change);
                     self.close(&frontend, &change, sleep).await?;
                     phase = Phase::Closed;
                 }
                 Step::Detach => {
-                    log::info!("{}: the backend in domain {} is gone", self.front, frontend.backend().domid);
+                    self.note(&frontend, "is gone", phase, &change);
                     self.take_down().await;
                     self.say_closed().await;
                     phase = Phase::Closed;
                 }
                 Step::Restart => {
-                    log::info!(
-                        "{}: the backend in domain {} starts anew: {phase:?}, {change:?}",
-                        self.front,
-                        frontend.backend().domid
-                    );
+                    self.note(&frontend, "starts anew", phase, &change);
                     self.take_down().await;
                     return Ok(());
                 }
             }
             seen = Some(watch.now().await?);
         }
+    }
+
+    /// Tells an operator what the backend does, and when.
+    fn note(&self, frontend: &Frontend, does: &str, phase: Phase, change: &BackendChange) {
+        let domid = frontend.backend().domid;
+        log::info!("{}: the backend in domain {domid} {does}: {change:?} while {phase:?}", self.front);
     }
 
     /// The vif's directory, as soon as there is one.
@@ -321,7 +319,7 @@ impl<M: Machine> Life<M> {
             Some(waited) => waited.map(|_| ()),
             None => {
                 log::warn!(
-                    "{}: the backend does not close; its rings are taken back as they are",
+                    "{}: the backend does not close; its rings are taken back all the same",
                     self.front
                 );
                 Ok(())
@@ -337,11 +335,9 @@ impl<M: Machine> Life<M> {
     }
 
     /// After a backend that vanished: one that comes back to the same directory must not find that we are connected, and
-    /// take up rings that are not there any more. The directory may be gone as well: then nothing is written.
+    /// take up rings that are not there any more.
     async fn say_closed(&self) {
-        let frontend = Frontend::open(&self.xen.store, &self.front).await;
-        if let Ok(frontend) = frontend
-            && matches!(frontend.state().await, Ok(XenbusState::Connected))
+        if let Some(frontend) = self.said_connected().await
             && let Err(error) = frontend.switch_state(XenbusState::Closed).await
         {
             log::debug!("{}: {error}", self.front);
@@ -350,14 +346,18 @@ impl<M: Machine> Life<M> {
 
     /// Gives up after an error, in whatever state: the backend is told, if it can be.
     async fn abandon(&self, sleep: &impl AsyncFn(u64)) {
-        let frontend = Frontend::open(&self.xen.store, &self.front).await;
-        if let Ok(frontend) = frontend
-            && matches!(frontend.state().await, Ok(XenbusState::Connected))
+        if let Some(frontend) = self.said_connected().await
             && let Err(error) = self.close(&frontend, &BackendChange::Connected, sleep).await
         {
             log::warn!("{}: {error}", self.front);
         }
         self.take_down().await;
+    }
+
+    /// Our directory, if it is there and says that we are connected.
+    async fn said_connected(&self) -> Option<Frontend> {
+        let frontend = Frontend::open(&self.xen.store, &self.front).await.ok()?;
+        matches!(frontend.state().await, Ok(XenbusState::Connected)).then_some(frontend)
     }
 
     /// Writes where toolstacks look for it what is wrong with the vif, as far as we may. The vif stays as it is until
