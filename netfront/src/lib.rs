@@ -37,6 +37,7 @@ pub mod misbehaviour;
 mod multicast;
 pub mod nic;
 pub mod offload;
+mod patience;
 pub mod polite;
 pub mod pool;
 mod queue;

@@ -20,6 +20,7 @@ use crate::feature::Feature;
 use crate::handshake::{MULTICAST_KEY, Published, Terms, connection, make_all_wires, publish};
 use crate::mailbox::{Command, Mailbox, Notice, Reply};
 use crate::misbehaviour::Misbehaviour;
+use crate::patience::within;
 use crate::rx::RxPage;
 use crate::toeplitz::HashKey;
 use crate::vif::{ConnectError, Offers, Vif};
@@ -315,7 +316,7 @@ impl<M: Machine> Life<M> {
         frontend.switch_state(Closing).await?;
         frontend.switch_state(Closed).await?;
         // A backend that keeps our rings costs us two pages. It must not cost us the next backend.
-        match self.within(sleep, PATIENCE, frontend.wait_backend(let_go)).await {
+        match within(sleep, PATIENCE, frontend.wait_backend(let_go)).await {
             Some(waited) => waited.map(|_| ()),
             None => {
                 log::warn!(
@@ -380,30 +381,12 @@ impl<M: Machine> Life<M> {
         let began = self.xen.machine.now();
         let mut limit = PATIENCE;
         loop {
-            if let Some(value) = self.within(sleep, limit, future.as_mut()).await {
+            if let Some(value) = within(sleep, limit, future.as_mut()).await {
                 return value;
             }
             let seconds = self.xen.machine.now().since(began) / SECOND;
             log::warn!("{}: waiting for {what} since {seconds} s", self.front);
             limit = REMINDER;
         }
-    }
-
-    /// Waits for a future, but not longer than `limit` nanoseconds.
-    pub(crate) async fn within<T>(
-        &self,
-        sleep: &impl AsyncFn(u64),
-        limit: u64,
-        future: impl Future<Output = T>,
-    ) -> Option<T> {
-        let mut future = pin!(future);
-        let mut nap = pin!(sleep(limit));
-        poll_fn(|cx| {
-            if let Poll::Ready(value) = future.as_mut().poll(cx) {
-                return Poll::Ready(Some(value));
-            }
-            nap.as_mut().poll(cx).map(|()| None)
-        })
-        .await
     }
 }

@@ -12,6 +12,7 @@ use crate::handshake::make_control;
 use crate::hash;
 use crate::life::Life;
 use crate::mailbox::{Asked, Command};
+use crate::patience::within;
 use crate::toeplitz::HashKey;
 use alloc::boxed::Box;
 use xen::{DomId, Gref, Machine};
@@ -55,10 +56,10 @@ impl<M: Machine> Life<M> {
         let Some(mut control) = self.control.take() else { return };
         let mut asked = Asked::default();
         if let Some((key, queues)) = control.hash {
-            let done = self.within(sleep, PATIENCE, self.set_hash(&mut control, key, queues)).await;
+            let done = within(sleep, PATIENCE, self.set_hash(&mut control, key, queues)).await;
             self.judge(&mut control, &mut asked, "hashes", done);
             if control.is_usable() && matches!(done, Some(Err(CtrlError::Refused(..)))) {
-                let done = self.within(sleep, PATIENCE, hash::end(&mut control, &self.xen)).await;
+                let done = within(sleep, PATIENCE, hash::end(&mut control, &self.xen)).await;
                 self.judge(&mut control, &mut asked, "hashes", done);
             }
         }
