@@ -307,14 +307,15 @@ impl<M: Machine> Device for NetDevice<M> {
 
     #[inline]
     fn transmit(&mut self, _: Instant) -> Option<TxToken<'_>> {
-        let xen = &self.xen;
-        let queue = self.queues.get_mut(self.steered).filter(|_| self.link_up);
-        let Some(queue) = queue.and_then(|queue| queue.can_send(xen).then_some(queue)) else {
-            self.tx_exhausted = true;
-            self.past_tx.exhausted = self.past_tx.exhausted.wrapping_add(1);
-            return None;
-        };
-        Some(TxToken::new(&mut queue.tx))
+        if self.link_up
+            && let Some(queue) = self.queues.get_mut(self.steered)
+            && queue.can_send(&self.xen)
+        {
+            return Some(TxToken::new(&mut queue.tx));
+        }
+        self.tx_exhausted = true;
+        self.past_tx.exhausted = self.past_tx.exhausted.wrapping_add(1);
+        None
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -8,9 +8,8 @@
 //! All headers are in the first slot, since the stack's are far shorter than a page (CVE-2022-3643). A descriptor
 //! takes a slot, has no page, and is answered by `NETIF_RSP_NULL`.
 
-use crate::offload::{Version, version};
+use crate::offload::{Version, finish, version};
 use crate::polite::check_tx_chain;
-use crate::slots::{Busy, Sent};
 use crate::strip::LONGEST;
 use crate::tx::TxQueue;
 use core::num::NonZeroU16;
@@ -39,19 +38,9 @@ impl TxQueue {
         };
         let result = build(frame);
         let kind = segment.zip(version(frame));
-        let flags = self.finish_at(first, len);
+        let flags = finish(self.features, frame);
         self.queue_large(first, len, flags, kind);
         result
-    }
-
-    /// As [`TxQueue::finish`], of a frame in the strip.
-    fn finish_at(&mut self, first: usize, len: usize) -> NetTxFlags {
-        // Out and in again: the strip is a part of what decides.
-        let Some(mut strip) = self.strip.take() else { return NetTxFlags::empty() };
-        let frame = strip.bytes_at(first, len);
-        let flags = self.finish(frame);
-        self.strip = Some(strip);
-        flags
     }
 
     /// Writes the requests for a frame that lies in the strip from page `first` on, and its descriptor.
@@ -124,8 +113,7 @@ impl TxQueue {
 
     /// Writes one request, whose place in the ring was seen to.
     fn write_part(&mut self, request: &mut NetifTxRequest, page: usize, first: bool) {
-        let (Some(id), Some(strip), Ok(place)) =
-            (self.slots.claim(), self.strip.as_mut(), u8::try_from(page))
+        let (Some(id), Some(strip), Ok(place)) = (self.claim(), self.strip.as_mut(), u8::try_from(page))
         else {
             return;
         };
@@ -134,7 +122,7 @@ impl TxQueue {
             return self.slots.unclaim(id);
         }
         strip.take(page);
-        self.slots.put(id, Sent { page: Busy::Strip(place), number: self.written, first });
+        self.slots.queue_strip(id, self.written, place, first);
         self.written = self.written.wrapping_add(1);
     }
 
@@ -144,6 +132,7 @@ impl TxQueue {
             *bytes = extra.to_bytes(NetifExtraFlags::empty());
         }
         let Ok(request) = NetifTxRequest::read_from_bytes(&slot) else { return };
+        self.credit = 0;
         if self.ring.write_request(&request).is_some() {
             self.extras = self.extras.saturating_add(1);
         }

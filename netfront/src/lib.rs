@@ -44,6 +44,7 @@ mod queue;
 mod refill;
 mod report;
 pub mod rx;
+pub mod sent;
 mod settle;
 pub mod slots;
 pub mod stats;

@@ -13,7 +13,7 @@
 use crate::device::NetDevice;
 use crate::mailbox::Notice;
 use crate::polite::check_group;
-use crate::slots::{Busy, NO_PAGE, Sent};
+use crate::sent::NO_PAGE;
 use crate::tx::TxQueue;
 use alloc::vec::Vec;
 use smoltcp::wire::EthernetAddress;
@@ -115,7 +115,7 @@ impl TxQueue {
         if self.ring.free_requests() < SLOTS {
             return false;
         }
-        let Some(id) = self.slots.claim() else { return false };
+        let Some(id) = self.claim() else { return false };
         let request = NetifTxRequest {
             id: u16::from(id),
             flags: NetTxFlags::EXTRA_INFO.bits(),
@@ -126,7 +126,7 @@ impl TxQueue {
             self.slots.unclaim(id);
             return false;
         }
-        self.slots.put(id, Sent { page: Busy::Strip(NO_PAGE), number: self.written, first: false });
+        self.slots.queue_strip(id, self.written, NO_PAGE, false);
         self.written = self.written.wrapping_add(1);
         self.write_extra(extra);
         self.stats.group_requests = self.stats.group_requests.wrapping_add(1);

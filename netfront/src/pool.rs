@@ -225,7 +225,17 @@ impl<A: Access> Pool<A> {
     /// # Errors
     /// The counts, when they do not add up.
     pub fn account(&self, in_ring: usize, lent: usize) -> Result<PoolCounts, Mismatch> {
-        let free = self.free.len();
+        self.account_parked(0, in_ring, lent)
+    }
+
+    /// As [`Pool::account`], with free pages that are parked elsewhere.
+    pub(crate) fn account_parked(
+        &self,
+        parked: usize,
+        in_ring: usize,
+        lent: usize,
+    ) -> Result<PoolCounts, Mismatch> {
+        let free = self.free.len().saturating_add(parked);
         let lent = lent.saturating_add(self.home.pages());
         let quarantined = self.quarantine.len();
         let counts = PoolCounts { free, in_ring, lent, quarantined, total: self.total, max: self.limits.max };
@@ -391,6 +401,11 @@ impl<A: Access> Pool<A> {
     /// Whether the pool has free pages beyond those of the start.
     #[must_use]
     pub const fn has_surplus(&self) -> bool {
-        self.total > self.limits.initial && !self.free.is_empty()
+        self.is_grown() && !self.free.is_empty()
+    }
+
+    /// Whether the pool has more pages than at the start.
+    pub(crate) const fn is_grown(&self) -> bool {
+        self.total > self.limits.initial
     }
 }

@@ -160,7 +160,13 @@ impl Queue {
     /// Whether a frame can be sent; the tx pool grows if that is what is missing.
     #[inline]
     pub(crate) fn can_send<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
-        self.tx.is_ready() || (self.tx.has_room() && self.tx.pool.grow(xen))
+        self.tx.is_ready() || self.make_ready(xen)
+    }
+
+    /// Grows the tx pool, if a page is all that is missing.
+    #[cold]
+    fn make_ready<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
+        self.tx.has_room() && self.tx.pool.grow(xen) && self.tx.is_ready()
     }
 
     /// Fills the rx ring, growing the pool if it runs empty.

@@ -232,12 +232,19 @@ impl RxQueue {
     /// Copies a frame out of its page.
     fn copy_out(&mut self, extent: Extent) {
         let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
+        let clear = self.policy.clearing != Clearing::Off;
         if let (Some(into), Some(page)) = (self.scratch.get_mut(..len), self.slots.get(extent.slot)) {
-            page.shared().read_bytes(offset, into);
+            if clear {
+                page.shared().take_bytes(offset, into);
+            } else {
+                page.shared().read_bytes(offset, into);
+            }
         }
         self.stats.copied_packets = self.stats.copied_packets.wrapping_add(1);
         add(&mut self.stats.copied_bytes, len);
-        self.clear(extent, Clearing::Copied);
+        if clear {
+            add(&mut self.stats.cleared_bytes, len);
+        }
         self.current = Current::Copied { len };
     }
 

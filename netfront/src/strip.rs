@@ -10,10 +10,9 @@
 //! round and round, so that free pages lie together. There is a strip only where a stretch of memory was to be had.
 
 use crate::pool::PoolCounts;
-use crate::slots::NO_PAGE;
+use crate::sent::NO_PAGE;
 use alloc::vec::Vec;
 use xen::gnttab::{GrantError, Quarantined};
-use xen::ids::PAGE_SIZE;
 use xen::{DomId, Granted, Gref, Machine, Page, Private, ReadOnly, Stretch, Xen};
 
 /// Pages of the longest frame.
@@ -111,12 +110,6 @@ impl Strip {
         }
         let first = self.next?;
         self.pages.bytes_mut(first, LONGEST).map(|bytes| (first, bytes))
-    }
-
-    /// The first `len` bytes from a page on; none if there are not so many.
-    pub(crate) fn bytes_at(&mut self, first: usize, len: usize) -> &mut [u8] {
-        let all = self.pages.bytes_mut(first, len.div_ceil(PAGE_SIZE));
-        all.and_then(|bytes| bytes.get_mut(..len)).unwrap_or_default()
     }
 
     /// The reference of a page.

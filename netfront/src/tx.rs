@@ -1,9 +1,9 @@
 //! Sending: frames are built in granted pages, shown to the backend in one push, and freed by id in any order.
 //!
 //! ```text
-//!   pool ──take──► the stack writes its frame at offset 0 ──► request written (Queued) ──push──► InFlight
-//!    ▲                                                                                              │
-//!    └───────────────────────────── response with its id, in any order ◄── backend copies or maps ──┘
+//!   idle id with its page ──► the stack writes its frame at offset 0 ──► request written (Queued) ──push──► InFlight
+//!    ▲        ▲ none yet: from the pool                                                                      │
+//!    └───────────────────────────────────── response with its id, in any order ◄── backend copies or maps ──┘
 //! ```
 //!
 //! While a token is out it borrows the queue, so the slot that it promises cannot be given twice, and one that is not
@@ -15,20 +15,19 @@
 use crate::feature::Feature;
 use crate::judge::ETHERNET_HEADER;
 use crate::misbehaviour::{Misbehaviour, Tally};
-use crate::offload::{self, Version};
+use crate::offload::finish;
 use crate::polite::check_tx_chain;
 use crate::pool::{Mismatch, Pool, PoolCounts};
 use crate::rx::{RxPage, add};
-use crate::slots::{Busy, Sent, TxSlots};
+use crate::sent::{Done, TxSlots};
 use crate::stats::TxStats;
 use crate::strip::{LONGEST, Strip};
 use alloc::vec;
-use alloc::vec::Vec;
 use core::num::NonZeroU16;
 use xen::abi::io_netif::{NETIF_TX_RING_SIZE, NetTxFlags, NetifRsp, NetifTxRequest, NetifTxResponse};
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
-use xen::{Granted, Page, ReadOnly};
+use xen::{Granted, Gref, Page, ReadOnly};
 
 /// The tx ring.
 pub type TxRing = FrontRing<NetifTxRequest, NetifTxResponse, NETIF_TX_RING_SIZE>;
@@ -44,11 +43,13 @@ pub struct TxQueue {
     /// For frames that are longer than a page, if such can be sent.
     pub(crate) strip: Option<Strip>,
     /// What the backend accepts.
-    features: Feature,
+    pub(crate) features: Feature,
     /// Bytes of the longest frame that is not cut into segments.
     pub(crate) max_frame: usize,
     /// Slots of the ring that the next frame can need.
     reserve: u32,
+    /// Frames of one slot that can be queued without a look at ring, strip and pages: the ids that are next have some.
+    pub(crate) credit: usize,
     /// Extras in the ring, whose responses say nothing.
     pub(crate) extras: u32,
     /// Requests with an id that were written, and of those the ones that the backend was shown.
@@ -77,6 +78,7 @@ impl TxQueue {
             strip,
             features,
             max_frame,
+            credit: 0,
             extras: 0,
             written: 0,
             pushed: 0,
@@ -89,52 +91,89 @@ impl TxQueue {
     #[inline]
     #[must_use]
     pub fn is_ready(&mut self) -> bool {
-        self.has_room() && self.pool.free() > 0
+        self.credit > 0 || self.look()
+    }
+
+    /// As [`TxQueue::is_ready`], by looking.
+    #[inline(never)]
+    fn look(&mut self) -> bool {
+        if !self.has_room() {
+            return false;
+        }
+        let pool = &mut self.pool;
+        if !self.slots.park(|| pool.take()) {
+            return false;
+        }
+        let room = self.ring.free_requests().saturating_sub(self.reserve).saturating_add(1);
+        self.credit = self.slots.row().min(usize::try_from(room).unwrap_or(0));
+        true
     }
 
     /// Whether the ring has places and there are ids for the longest frame, and the strip has pages; one of the pool may
     /// be missing. How long a frame is to be is not known when its token is given.
-    #[inline]
     #[must_use]
     pub fn has_room(&mut self) -> bool {
         self.ring.free_requests() >= self.reserve
-            && self.slots.has_idle()
+            && self.slots.nr_idle() > 0
             && (self.reserve == 1 || self.strip.as_mut().is_some_and(Strip::is_ready))
+    }
+
+    /// Takes an id for a request without a page of the pool.
+    pub(crate) fn claim(&mut self) -> Option<u8> {
+        self.credit = 0;
+        let (id, parked) = self.slots.claim()?;
+        parked.into_iter().for_each(|page| self.pool.put(page));
+        Some(id)
+    }
+
+    /// Puts the pages that are parked into the pool: for a look at how many there are.
+    pub(crate) fn unpark(&mut self) {
+        self.credit = 0;
+        let mut nth = 0;
+        while let Some((at, page)) = self.slots.unpark(nth) {
+            nth = at;
+            self.pool.put(page);
+        }
+    }
+
+    /// Whether there are free pages beyond those of the start.
+    pub(crate) const fn has_surplus(&self) -> bool {
+        self.pool.has_surplus() || (self.pool.is_grown() && self.slots.parked() > 0)
     }
 
     /// Takes back what the backend has answered. How many responses there were.
     ///
     /// # Errors
     /// The ring's index, or an id, is wrong: the queue is to be left alone.
+    #[inline(never)]
     pub fn reap(&mut self) -> Result<u32, Misbehaviour> {
         let responses = self.ring.unconsumed_responses().map_err(Misbehaviour::TxRing)?;
         if responses > 0 {
             self.stats.responses = self.stats.responses.wrapping_add(u64::from(responses));
-            while let Some(response) = self.ring.take_response() {
-                self.complete(response)?;
+            loop {
+                let other = self.slots.complete_pages(&mut self.ring.responses(), self.pushed);
+                let Some(other) = other else { break };
+                self.complete(other)?;
             }
         }
         Ok(responses)
     }
 
-    /// One response: its page goes back to the pool, its status is counted.
-    #[inline]
+    /// One response that is not to a page of the pool, or not okay: its page is free, its status is counted.
+    #[cold]
     fn complete(&mut self, response: NetifTxResponse) -> Result<(), Misbehaviour> {
         if response.status != NetifRsp::Okay.raw() && self.note_status(response)? {
             return Ok(());
         }
         let Ok(id) = u8::try_from(response.id) else { return Err(Misbehaviour::TxIdRange(response.id)) };
-        let Some(page) = self.slots.take(id, self.pushed) else { return Err(Misbehaviour::TxIdIdle(id)) };
-        self.put(page);
-        Ok(())
-    }
-
-    /// A page is free again.
-    #[inline]
-    fn put(&mut self, page: Busy) {
-        match page {
-            Busy::Page(page) => self.pool.put(page),
-            Busy::Strip(page) => self.strip.iter_mut().for_each(|strip| strip.put(page)),
+        match self.slots.complete(id, self.pushed) {
+            Some(Done::Page) => Ok(()),
+            Some(Done::Strip(page)) => {
+                self.credit = 0;
+                self.strip.iter_mut().for_each(|strip| strip.put(page));
+                Ok(())
+            }
+            None => Err(Misbehaviour::TxIdIdle(id)),
         }
     }
 
@@ -167,50 +206,35 @@ impl TxQueue {
         if len > PAGE_SIZE || segment.is_some() {
             return self.send_large(len, segment, build);
         }
-        if !self.has_room() {
+        if !self.is_ready() {
             return self.build_nowhere(len, build);
         }
-        let Some(mut page) = self.pool.take() else { return self.build_nowhere(len, build) };
+        let features = self.features;
+        let Some((id, page)) = self.slots.next_page() else { return self.build_nowhere(len, build) };
         let frame = page.bytes_mut().get_mut(..len).unwrap_or_default();
         let result = build(frame);
-        let flags = self.finish(frame);
-        self.queue(page, len, flags);
+        let flags = finish(features, frame);
+        let gref = page.gref();
+        self.queue(id, gref, len, flags);
         result
     }
 
-    /// Finishes the checksum of a frame that was built without, or leaves it to the backend; what to tell that.
-    #[inline]
-    pub(crate) fn finish(&self, frame: &mut [u8]) -> NetTxFlags {
-        if !self.features.intersects(Feature::CHECKSUM) {
-            return NetTxFlags::empty();
-        }
-        let leave = |version| match version {
-            Version::V4 => self.features.contains(Feature::CHECKSUM_IPV4),
-            Version::V6 => self.features.contains(Feature::CHECKSUM_IPV6),
-        };
-        match offload::prepare(frame, leave) {
-            Some(true) => NetTxFlags::CSUM_BLANK | NetTxFlags::DATA_VALIDATED,
-            _ => NetTxFlags::empty(),
-        }
-    }
-
-    /// Writes the request for a frame at the start of a page.
-    #[inline]
-    fn queue(&mut self, page: TxPage, len: usize, flags: NetTxFlags) {
-        let (Some(id), Ok(size)) = (self.slots.claim(), u16::try_from(len)) else {
-            return self.pool.put(page);
-        };
+    /// Writes the request for the frame that was built in the next id's page.
+    #[inline(never)]
+    fn queue(&mut self, id: u8, gref: Gref, len: usize, flags: NetTxFlags) {
+        // Not more than a page.
+        let size = u16::try_from(len).unwrap_or_default();
         let request =
-            NetifTxRequest { gref: page.gref().0, offset: 0, flags: flags.bits(), id: u16::from(id), size };
+            NetifTxRequest { gref: gref.0, offset: 0, flags: flags.bits(), id: u16::from(id), size };
         let polite = check_tx_chain(&[request], &[]);
         debug_assert!(polite.is_ok() || len < usize::from(ETHERNET_HEADER), "{polite:?}");
-        let written = if polite.is_ok() { self.ring.write_request(&request) } else { None };
-        if written.is_none() {
+        if polite.is_err() || self.ring.write_request(&request).is_none() {
             self.stats.refused = self.stats.refused.wrapping_add(1);
-            self.slots.unclaim(id);
-            return self.pool.put(page);
+            return;
         }
-        self.slots.put(id, Sent { page: Busy::Page(page), number: self.written, first: true });
+        // There was some, or nothing would have been built.
+        self.credit = self.credit.wrapping_sub(1);
+        self.slots.queue_next(id, self.written);
         self.written = self.written.wrapping_add(1);
         self.note_sent(len, flags);
     }
@@ -262,12 +286,13 @@ impl TxQueue {
     /// # Errors
     /// The counts, when they do not add up: also those of the strip.
     pub fn accounting(&self) -> Result<PoolCounts, Mismatch> {
-        let (pool, strip) = self.slots.count();
+        let sent = self.slots.count();
         let counts = self.strip_counts();
-        if strip != counts.in_ring {
+        if sent.strip != counts.in_ring {
             return Err(Mismatch(counts));
         }
-        self.pool.account(pool, 0)
+        debug_assert_eq!(sent.parked, self.slots.parked(), "pages that are parked");
+        self.pool.account_parked(sent.parked, sent.pool, 0)
     }
 
     /// Where the pages of the strip are.
@@ -279,15 +304,15 @@ impl TxQueue {
     /// queued and not pushed are dropped; of those in flight nobody knows.
     #[must_use]
     pub(crate) fn close(mut self) -> (RxPage, Pool<ReadOnly>, Option<Strip>, TxStats) {
-        let all: Vec<Sent> = self.slots.drain().collect();
-        for sent in all {
-            let lost = if sent.number < self.pushed {
-                &mut self.stats.lost_in_flight
-            } else {
-                &mut self.stats.lost_queued
-            };
-            *lost = lost.wrapping_add(u64::from(sent.first));
-            self.put(sent.page);
+        for ended in self.slots.drain() {
+            if let Some(number) = ended.lost {
+                let stats = &mut self.stats;
+                let lost =
+                    if number < self.pushed { &mut stats.lost_in_flight } else { &mut stats.lost_queued };
+                *lost = lost.wrapping_add(1);
+            }
+            ended.page.into_iter().for_each(|page| self.pool.put(page));
+            self.strip.iter_mut().for_each(|strip| strip.put(ended.strip));
         }
         (self.ring.into_page(), self.pool, self.strip, self.stats)
     }

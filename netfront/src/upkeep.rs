@@ -34,6 +34,7 @@ impl<M: Machine> NetDevice<M> {
         let mut gone = 0_usize;
         for queue in &mut self.queues {
             queue.rx.unpark();
+            queue.tx.unpark();
             gone = gone.saturating_add(queue.rx.pool.shrink(&self.xen, usize::MAX));
             gone = gone.saturating_add(queue.tx.pool.shrink(&self.xen, usize::MAX));
         }
@@ -51,8 +52,7 @@ impl<M: Machine> NetDevice<M> {
 
     /// Whether a pool has free pages beyond those of its start.
     fn has_surplus(&self) -> bool {
-        let queues =
-            self.queues.iter().any(|queue| queue.rx.pool.has_surplus() || queue.tx.pool.has_surplus());
+        let queues = self.queues.iter().any(|queue| queue.rx.pool.has_surplus() || queue.tx.has_surplus());
         queues || self.pools.iter().any(|Pools { rx, tx, .. }| rx.has_surplus() || tx.has_surplus())
     }
 
@@ -60,6 +60,8 @@ impl<M: Machine> NetDevice<M> {
     fn shrink_idle(&mut self) {
         let xen = &self.xen;
         for queue in &mut self.queues {
+            // Those that are taken out until the next time are those that were needed.
+            queue.tx.unpark();
             queue.rx.pool.shrink_idle(xen);
             queue.tx.pool.shrink_idle(xen);
         }

@@ -195,6 +195,21 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
         Some(response)
     }
 
+    /// The responses that were seen, one after the other, as [`Self::take_response`] takes them.
+    #[inline]
+    pub fn responses(&mut self) -> impl Iterator<Item = Rsp> + '_ {
+        // Private while it runs: one variable less that every access to other memory might change.
+        let mut taken = Taken { rsp_cons: self.rsp_cons, ring: self };
+        core::iter::from_fn(move || {
+            if taken.rsp_cons == taken.ring.rsp_prod_seen {
+                return None;
+            }
+            let response = taken.ring.shared().read_record(Self::slot_offset(taken.rsp_cons));
+            taken.rsp_cons = taken.rsp_cons.wrapping_add(1);
+            Some(response)
+        })
+    }
+
     /// `RING_FINAL_CHECK_FOR_RESPONSES`: asks for an event with the next response, and looks once more.
     ///
     /// # Errors
@@ -206,5 +221,18 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
         self.shared().store(offset::RSP_EVENT, self.rsp_cons.wrapping_add(1), Relaxed);
         full_barrier();
         Ok(self.unconsumed_responses()? > 0)
+    }
+}
+
+/// How far responses were taken, kept when it is dropped.
+struct Taken<'a, Req, Rsp, const SIZE: u32> {
+    rsp_cons: u32,
+    ring: &'a mut FrontRing<Req, Rsp, SIZE>,
+}
+
+impl<Req, Rsp, const SIZE: u32> Drop for Taken<'_, Req, Rsp, SIZE> {
+    #[inline]
+    fn drop(&mut self) {
+        self.ring.rsp_cons = self.rsp_cons;
     }
 }

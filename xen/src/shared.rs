@@ -204,6 +204,23 @@ impl<'a> Shared<'a> {
         self.read_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
     }
 
+    /// Copies bytes out and leaves zeros: each word is read and cleared before the next, so that clearing costs a store a
+    /// word and nothing else.
+    #[inline(never)]
+    pub fn take_bytes(&self, offset: usize, into: &mut [u8]) {
+        let (head, words, _) = split(offset, into.len());
+        let (first, rest) = into.split_at_mut_checked(head).unwrap_or_default();
+        let (middle, last) = rest.split_at_mut_checked(words.saturating_mul(8)).unwrap_or_default();
+        self.take_each(offset, first);
+        if let Some(cells) = self.cells::<u64>(offset.wrapping_add(head), words) {
+            for (chunk, cell) in middle.as_chunks_mut::<8>().0.iter_mut().zip(cells) {
+                *chunk = cell.load(Ordering::Relaxed).to_ne_bytes();
+                cell.store(0, Ordering::Relaxed);
+            }
+        }
+        self.take_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
+    }
+
     /// Copies bytes in.
     #[inline(never)]
     pub fn write_bytes(&self, offset: usize, from: &[u8]) {
@@ -239,6 +256,14 @@ impl<'a> Shared<'a> {
         let cells = self.cells::<u8>(offset, into.len()).unwrap_or_default();
         for (byte, cell) in into.iter_mut().zip(cells) {
             *byte = cell.load(Ordering::Relaxed);
+        }
+    }
+
+    fn take_each(&self, offset: usize, into: &mut [u8]) {
+        let cells = self.cells::<u8>(offset, into.len()).unwrap_or_default();
+        for (byte, cell) in into.iter_mut().zip(cells) {
+            *byte = cell.load(Ordering::Relaxed);
+            cell.store(0, Ordering::Relaxed);
         }
     }
 
@@ -294,6 +319,24 @@ mod tests {
                 });
                 let mut expected = [0xaa; 64];
                 expected[offset..offset + from.len()].copy_from_slice(&from);
+                assert_eq!(memory, expected, "offset {offset} length {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_is_read_exactly_and_cleared_and_nothing_else() {
+        for offset in 0..24 {
+            for len in 0..=40 {
+                let from: Vec<u8> = (1..=len).collect();
+                let memory = with(|shared| {
+                    shared.write_bytes(offset, &from);
+                    let mut back = vec![0; from.len()];
+                    shared.take_bytes(offset, &mut back);
+                    assert_eq!(back, from);
+                });
+                let mut expected = [0xaa; 64];
+                expected[offset..offset + from.len()].fill(0);
                 assert_eq!(memory, expected, "offset {offset} length {len}");
             }
         }

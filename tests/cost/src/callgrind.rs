@@ -35,8 +35,15 @@ const fn tenths(sum: u64, count: u64) -> u64 {
 }
 
 /// Functions that move or clear bytes of packets and pages.
-const COPIES: [&str; 6] =
-    ["Shared::read_bytes", "Shared::write_bytes", "Shared::zero", "memcpy", "memmove", "memset"];
+const COPIES: [&str; 7] = [
+    "Shared::read_bytes",
+    "Shared::take_bytes",
+    "Shared::write_bytes",
+    "Shared::zero",
+    "memcpy",
+    "memmove",
+    "memset",
+];
 
 /// Counts every case; the dumps stay in the folder.
 pub(crate) fn count(folder: &Path) -> Vec<Figure> {

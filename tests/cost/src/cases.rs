@@ -43,8 +43,11 @@ fn dump_here() {
     std::hint::black_box(());
 }
 
-/// Runs a case: once to warm up, and once to count.
+/// Runs a case: once to warm up, and once to count. `cost run PART` runs those whose names have that in them.
 fn case(name: &str, mut rig: Rig, work: impl Fn(&mut Rig)) {
+    if std::env::args().nth(2).is_some_and(|part| !name.contains(&part)) {
+        return;
+    }
     work(&mut rig);
     rig.warm();
     dump_here();
@@ -69,9 +72,16 @@ pub(crate) fn run() {
         case(&format!("tx_pool_{pages}"), Policy::Trusted.rig(config), |rig| rig.send(1500, TURNS, 32));
     }
     for size in CURVE {
-        for (kind, threshold) in [("copied", 4096), ("lent", 0)] {
-            let rig = Policy::Trusted.rig(Config { threshold, ..Config::default() });
+        let copied = [("copied", 4096, Policy::Trusted), ("copied_not_cleared", 4096, Policy::NoClearing)];
+        for (kind, threshold, policy) in copied.into_iter().chain([("lent", 0, Policy::Trusted)]) {
+            let rig = policy.rig(Config { threshold, ..Config::default() });
             case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
+        }
+    }
+    for (policy, name) in [(Policy::Trusted, "trusted"), (Policy::GrantPerPacket, "grant_per_packet")] {
+        for size in SIZES {
+            let rig = policy.rig(Config::default());
+            case(&format!("tx_tcp_{name}_{size}"), rig, |rig| rig.send_tcp(size, TURNS, BATCH));
         }
     }
     let bare = || Policy::Trusted.rig(Config { refuse: Feature::all(), ..Config::default() });
