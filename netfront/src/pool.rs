@@ -225,17 +225,7 @@ impl<A: Access> Pool<A> {
     /// # Errors
     /// The counts, when they do not add up.
     pub fn account(&self, in_ring: usize, lent: usize) -> Result<PoolCounts, Mismatch> {
-        self.account_parked(0, in_ring, lent)
-    }
-
-    /// As [`Pool::account`], with free pages that are parked elsewhere.
-    pub(crate) fn account_parked(
-        &self,
-        parked: usize,
-        in_ring: usize,
-        lent: usize,
-    ) -> Result<PoolCounts, Mismatch> {
-        let free = self.free.len().saturating_add(parked);
+        let free = self.free.len();
         let lent = lent.saturating_add(self.home.pages());
         let quarantined = self.quarantine.len();
         let counts = PoolCounts { free, in_ring, lent, quarantined, total: self.total, max: self.limits.max };
@@ -398,14 +388,9 @@ impl<A: Access> Pool<A> {
             .then(|| Misbehaviour::Quarantine(u32::try_from(pages).unwrap_or(u32::MAX)))
     }
 
-    /// Whether the pool has free pages beyond those of the start.
+    /// Whether there are free pages beyond those of the start; so many more are parked elsewhere.
     #[must_use]
-    pub const fn has_surplus(&self) -> bool {
-        self.is_grown() && !self.free.is_empty()
-    }
-
-    /// Whether the pool has more pages than at the start.
-    pub(crate) const fn is_grown(&self) -> bool {
-        self.total > self.limits.initial
+    pub const fn has_surplus(&self, parked: usize) -> bool {
+        self.total > self.limits.initial && self.free.len().saturating_add(parked) > 0
     }
 }

@@ -138,7 +138,7 @@ impl TxQueue {
 
     /// Whether there are free pages beyond those of the start.
     pub(crate) const fn has_surplus(&self) -> bool {
-        self.pool.has_surplus() || (self.pool.is_grown() && self.slots.parked() > 0)
+        self.pool.has_surplus(self.slots.parked())
     }
 
     /// Takes back what the backend has answered. How many responses there were.
@@ -292,7 +292,9 @@ impl TxQueue {
             return Err(Mismatch(counts));
         }
         debug_assert_eq!(sent.parked, self.slots.parked(), "pages that are parked");
-        self.pool.account_parked(sent.parked, sent.pool, 0)
+        let mut counts = self.pool.account(sent.pool.saturating_add(sent.parked), 0)?;
+        (counts.free, counts.in_ring) = (counts.free.saturating_add(sent.parked), sent.pool);
+        Ok(counts)
     }
 
     /// Where the pages of the strip are.

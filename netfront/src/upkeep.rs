@@ -52,8 +52,8 @@ impl<M: Machine> NetDevice<M> {
 
     /// Whether a pool has free pages beyond those of its start.
     fn has_surplus(&self) -> bool {
-        let queues = self.queues.iter().any(|queue| queue.rx.pool.has_surplus() || queue.tx.has_surplus());
-        queues || self.pools.iter().any(|Pools { rx, tx, .. }| rx.has_surplus() || tx.has_surplus())
+        let queues = self.queues.iter().any(|queue| queue.rx.pool.has_surplus(0) || queue.tx.has_surplus());
+        queues || self.pools.iter().any(|Pools { rx, tx, .. }| rx.has_surplus(0) || tx.has_surplus(0))
     }
 
     /// Gives pages back that were not needed since the last time.

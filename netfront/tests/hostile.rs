@@ -22,7 +22,7 @@ use netfront::{Config, Feature, Misbehaviour, Nic as _};
 use smoltcp::phy::{Device as _, RxToken as _};
 use xen::abi::io_netif::{NetRxFlags, NetifRxResponse, NetifTxResponse};
 use xen_sim::VifConfig;
-use xen_sim::netback::{Index, Notify, RxSlot, Side};
+use xen_sim::netback::{Index, Notify, Order, RxSlot, Side};
 use zerocopy::IntoBytes as _;
 
 const MORE: u16 = NetRxFlags::MORE_DATA.bits();
@@ -259,6 +259,29 @@ fn h14_a_request_that_is_answered_a_thousand_requests_later_is_allowed() {
     rig.rounds(2);
     assert_eq!(rig.device.broken(), None);
     assert_eq!(rig.device.stats().tx_pool.in_ring, 0);
+}
+
+/// The first advisory of another pool: ids that are not unique, so that a page is written again while it is on its way.
+#[test]
+fn msa_ids_and_pages_on_their_way_are_unique() {
+    let mut rig = rig();
+    for round in 0..4 {
+        rig.netback.faults(|faults| (faults.hold_tx, faults.order) = (true, Order::Permuted(round)));
+        let frames: Vec<_> = (0..200).map(|number| frame(60, number + 200 * round as usize)).collect();
+        for frame in &frames {
+            assert!(rig.send(frame));
+        }
+        rig.round();
+        // The backend has them by id: two with one id would be one.
+        assert_eq!(rig.netback.tx_in_flight(), 200);
+        rig.netback.faults(|faults| faults.hold_tx = false);
+        rig.rounds(2);
+        let mut sent = rig.sent();
+        assert_eq!(sent.len(), 200);
+        sent.sort();
+        assert!(frames.iter().all(|frame| sent.binary_search(frame).is_ok()), "a page was written over");
+    }
+    assert_eq!((rig.device.broken(), rig.device.stats().tx_pool.in_ring), (None, 0));
 }
 
 #[test]

@@ -65,7 +65,10 @@ fn usable(info: &BootInfo) {
     let mut stretches: Vec<_> = free.iter().collect();
     stretches.sort_by_key(|stretch| stretch.start);
     assert!(stretches.windows(2).all(|pair| pair[0].end <= pair[1].start), "{stretches:x?}");
-    let touch = |a: u64, b: u64, region: &boot::MemoryRegion| region.start < b && a < region.end;
+    // A region without a byte touches nothing, wherever it is.
+    let touch = |a: u64, b: u64, region: &boot::MemoryRegion| {
+        region.start < region.end && region.start < b && a < region.end
+    };
     for stretch in &stretches {
         assert!(stretch.start % PAGE == 0 && stretch.end % PAGE == 0 && stretch.end <= LIMIT, "{stretch:x?}");
         let mut regions = info.regions().iter();
