@@ -34,7 +34,12 @@ impl<M: Machine> NetDevice<M> {
                 self.connect(*connection).map_or_else(Reply::Failed, |()| Reply::Done)
             }
             Command::Up => {
+                self.connected = true;
                 self.come_up();
+                Reply::Done
+            }
+            Command::Carrier(up) => {
+                self.set_carrier(up);
                 Reply::Done
             }
             Command::Hash { hashing, agreed } => {
@@ -47,6 +52,7 @@ impl<M: Machine> NetDevice<M> {
             }
             Command::Stop => {
                 self.link_up = false;
+                self.connected = false;
                 Reply::Done
             }
             Command::Release => {
@@ -60,9 +66,10 @@ impl<M: Machine> NetDevice<M> {
     /// Takes new rings into use.
     fn connect(&mut self, connection: Connection) -> Result<(), PoolError> {
         self.release();
-        let Connection { backend, trusted, mac, mtu, mut features, queues } = connection;
+        let Connection { backend, trusted, mac, mtu, rate, mut features, queues } = connection;
         self.mac = mac;
         self.mtu = mtu;
+        self.rate = rate;
         self.backend = Some(backend);
         let trusted = trusted.filter(|_| self.config.trust == Trust::Toolstack);
         self.trusted = trusted.is_some();
@@ -144,8 +151,8 @@ impl<M: Machine> NetDevice<M> {
     }
 
     /// Lets frames flow.
-    fn come_up(&mut self) {
-        if self.queues.is_empty() || self.broken.is_some() || self.link_up {
+    pub(crate) fn come_up(&mut self) {
+        if self.queues.is_empty() || self.broken.is_some() || self.link_up || !self.carrier {
             return;
         }
         self.link_up = true;
@@ -172,6 +179,7 @@ impl<M: Machine> NetDevice<M> {
     /// Takes everything back from a backend that has gone.
     fn release(&mut self) {
         self.link_up = false;
+        self.connected = false;
         self.backend = None;
         self.hashing = None;
         self.groups.begin(false);

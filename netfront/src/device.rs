@@ -26,7 +26,7 @@ use crate::stats::{DeviceStats, Features, RxStats, TxStats};
 use crate::strip::Lost;
 use crate::toeplitz::HashKey;
 use crate::token::{RxToken, TxToken};
-use crate::vif::{Vif, clamp_mtu};
+use crate::vif::{Rate, Vif, clamp_mtu};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
@@ -49,8 +49,14 @@ pub struct NetDevice<M> {
     pub(crate) queues: Vec<Queue>,
     /// Their pools, while there are none.
     pub(crate) pools: Vec<Pools>,
-    /// Frames can flow: rings are there, the backend is connected, nothing is broken.
+    /// Frames can flow: rings are there, the backend is connected and has carrier, nothing is broken.
     pub(crate) link_up: bool,
+    /// The backend is connected.
+    pub(crate) connected: bool,
+    /// The link behind the backend is up, as far as that says.
+    pub(crate) carrier: bool,
+    /// What the toolstack lets us send.
+    pub(crate) rate: Option<Rate>,
     pub(crate) generation: u32,
     /// The generation of event channels that the queues belong to.
     pub(crate) events_generation: u32,
@@ -92,6 +98,9 @@ impl<M: Machine> NetDevice<M> {
             queues: Vec::new(),
             pools: Vec::new(),
             link_up: false,
+            connected: false,
+            carrier: true,
+            rate: None,
             generation: 0,
             events_generation: 0,
             broken: None,

@@ -362,6 +362,7 @@ pub(crate) fn connection(
         backend,
         trusted: vif.trusted,
         mac: vif.mac,
+        rate: offers.rate,
         mtu: clamp_mtu(vif.mtu, terms.rx.intersection(terms.tx)),
         features: Features {
             rx_copy: offers.rx_copy,
@@ -416,6 +417,7 @@ mod tests {
             max_queues: Some(8),
             xdp_headroom: true,
             dynamic_multicast: true,
+            rate: None,
         };
         let found = keys(&offers, Feature::empty(), &Published { ports: (5, Some(6)), ..QUEUE });
         for (key, value) in [

@@ -21,6 +21,7 @@ extern crate alloc;
 extern crate std;
 
 mod attach;
+mod carrier;
 mod chain;
 pub mod config;
 mod ctrl;
@@ -66,4 +67,4 @@ pub use nic::{Checksum, Nic, Received};
 pub use stats::Stats;
 pub use toeplitz::HashKey;
 pub use token::{RxToken, TxToken};
-pub use vif::{ConnectError, list};
+pub use vif::{ConnectError, Rate, list};

@@ -35,6 +35,7 @@ use core::pin::pin;
 use core::task::Poll;
 use xen::abi::io_xenbus::XenbusState;
 use xen::xenbus::{BackendChange, BackendWatch, Frontend, Online, Phase, Step, XenbusError};
+use xen::xenstore::Watch;
 use xen::{DomId, Errno, Machine, Xen};
 
 /// Nanoseconds after which a wait is logged for the first time, and for which a backend may take to close.
@@ -70,6 +71,7 @@ pub struct Life<M> {
 enum Event {
     Backend(BackendChange),
     Device(Notice),
+    Carrier,
 }
 
 /// Opens a vif: reads its nodes, and makes the device for the stack and the task that keeps it connected.
@@ -116,15 +118,20 @@ impl<M: Machine> Life<M> {
         let frontend = self.find(sleep).await?;
         let watch = frontend.watch().await?;
         let mut phase = self.begin(&frontend, sleep).await?;
+        let mut carrier = None;
         let mut seen = Some(watch.now().await?);
         loop {
             // After a step of ours the same state may mean another one, without an event.
             let change = match seen.take() {
                 Some(change) => change,
-                None => match self.event(phase, &watch, sleep).await? {
+                None => match self.event(phase, &watch, carrier.as_ref(), sleep).await? {
                     Event::Backend(change) => change,
                     Event::Device(Notice::Broken(what)) => {
                         self.publish_error(&what).await;
+                        continue;
+                    }
+                    Event::Carrier => {
+                        self.follow_carrier(&frontend).await?;
                         continue;
                     }
                     Event::Device(Notice::GroupsRefused) => {
@@ -148,6 +155,8 @@ impl<M: Machine> Life<M> {
                 }
                 Step::Up => {
                     self.mailbox.ask(Command::Up).await;
+                    // Its first event comes at once: then the node is read.
+                    carrier = self.watch_carrier(&frontend).await;
                     self.configure(sleep).await;
                     phase = Phase::Connected;
                 }
@@ -210,12 +219,16 @@ impl<M: Machine> Life<M> {
         &self,
         phase: Phase,
         watch: &BackendWatch,
+        carrier: Option<&Watch>,
         sleep: &impl AsyncFn(u64),
     ) -> Result<Event, ConnectError> {
         let mut changed = pin!(watch.changed());
         let event = poll_fn(|cx| {
             if let Some(notice) = self.mailbox.poll_notice(cx) {
                 return Poll::Ready(Ok(Event::Device(notice)));
+            }
+            if carrier.is_some_and(|carrier| carrier.poll_changed(cx).is_ready()) {
+                return Poll::Ready(Ok(Event::Carrier));
             }
             changed.as_mut().poll(cx).map(|change| change.map(Event::Backend))
         });

@@ -14,6 +14,7 @@ use crate::misbehaviour::Misbehaviour;
 use crate::pool::PoolError;
 use crate::queue::Wires;
 use crate::stats::Features;
+use crate::vif::Rate;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -35,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) mac: EthernetAddress,
     /// IP bytes of the longest packet.
     pub(crate) mtu: u16,
+    /// What the toolstack lets us send.
+    pub(crate) rate: Option<Rate>,
     /// What was agreed.
     pub(crate) features: Features,
     /// Rings and channels, one set for each queue.
@@ -48,6 +51,8 @@ pub(crate) enum Command {
     Connect(Box<Connection>),
     /// The backend is connected: let frames flow.
     Up,
+    /// The link behind the backend is up, or down.
+    Carrier(bool),
     /// Frames may come with a hash; `agreed`: they do.
     Hash {
         /// How they are hashed.

@@ -75,6 +75,8 @@ impl<M: Machine> NetDevice<M> {
             misbehaviour,
             mismatch: accounts.err(),
             link_up: self.link_up,
+            carrier: self.carrier,
+            rate: self.rate,
             link_generation: self.generation,
             backend: self.backend,
             trusted: self.trusted,

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::feature::Feature;
 use crate::misbehaviour::Tally;
 use crate::pool::{Mismatch, PoolCounts, PoolStats};
+use crate::vif::Rate;
 use xen::DomId;
 
 /// Declares counters that can be added up.
@@ -201,6 +202,10 @@ pub struct Stats {
     pub mismatch: Option<Mismatch>,
     /// Whether frames can flow.
     pub link_up: bool,
+    /// Whether the link behind the backend is up, as far as that says.
+    pub carrier: bool,
+    /// What the toolstack lets us send.
+    pub rate: Option<Rate>,
     /// Times that the link came up.
     pub link_generation: u32,
     /// The backend's domain, while there is one.

@@ -97,6 +97,28 @@ pub(crate) struct Offers {
     pub(crate) xdp_headroom: bool,
     /// Whether multicast control can be given up while connected.
     pub(crate) dynamic_multicast: bool,
+    /// `rate`, if the toolstack limits us.
+    pub(crate) rate: Option<Rate>,
+}
+
+/// How much a backend takes from us: so many bytes in so much time. Beyond that it leaves requests in the ring, which is
+/// no sign of anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Bytes.
+    pub bytes: u64,
+    /// In so many microseconds.
+    pub microseconds: u64,
+}
+
+impl Rate {
+    /// Reads `BYTES,MICROSECONDS`, as xl writes it. As netback does, anything else is taken for no limit, and so is a
+    /// time of zero.
+    fn parse(text: &str) -> Option<Self> {
+        let (bytes, microseconds) = text.trim().split_once(',')?;
+        let rate = Self { bytes: bytes.parse().ok()?, microseconds: microseconds.parse().ok()? };
+        (rate.microseconds > 0).then_some(rate)
+    }
 }
 
 /// The handles of all vifs of this domain, in order.
@@ -151,6 +173,7 @@ impl Offers {
             max_queues: number("multi-queue-max-queues").await?,
             xdp_headroom: flag("feature-xdp-headroom").await?,
             dynamic_multicast: flag("feature-dynamic-multicast-control").await?,
+            rate: text_of(store, &frontend.backend_node("rate")).await?.as_deref().and_then(Rate::parse),
         })
     }
 }
@@ -167,7 +190,7 @@ async fn text_of(store: &XenStore, path: &str) -> Result<Option<String>, Connect
 }
 
 /// A node's value as a number; one that is none counts as missing.
-async fn number_of(store: &XenStore, path: &str) -> Result<Option<u32>, ConnectError> {
+pub(crate) async fn number_of(store: &XenStore, path: &str) -> Result<Option<u32>, ConnectError> {
     match store.read_number(path).await {
         Err(error @ (XsError::NotANumber { .. } | XsError::NotText { .. })) => {
             log::warn!("{error}; taken as missing");
@@ -250,6 +273,23 @@ mod tests {
             "+1:16:3e:0a:0b:0c",
         ] {
             assert_eq!(parse_mac(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_bytes_in_microseconds() {
+        let rate = |bytes, microseconds| Some(Rate { bytes, microseconds });
+        for (text, found) in [
+            ("1250000,50000", rate(1_250_000, 50_000)),
+            ("0,1\n", rate(0, 1)),
+            ("1,0", None),
+            ("1250000", None),
+            ("-1,5", None),
+            ("1,2,3", None),
+            ("99999999999999999999,5", None),
+            ("", None),
+        ] {
+            assert_eq!(Rate::parse(text), found, "{text}");
         }
     }
 

@@ -286,3 +286,55 @@ fn our_state_follows_the_protocol() {
     assert_eq!(rig.netback.violations(), []);
     rig.rounds(1);
 }
+
+#[test]
+fn frames_flow_while_the_backend_has_carrier() {
+    let mut rig = Rig::connected();
+    let carrier = format!("{}/carrier", rig.netback.backend_path());
+    let generation = rig.device.link_generation();
+    rig.sim.store().write(&carrier, "0");
+    rig.until_down();
+    assert!(!rig.device.stats().carrier);
+    assert!(!rig.send(&common::frame(60, 1)) && rig.device.broken().is_none());
+    rig.netback.send(common::frame(60, 2));
+    rig.rounds(3);
+    assert!(rig.received.is_empty());
+    rig.sim.store().write(&carrier, "1");
+    rig.until_up();
+    assert_eq!(rig.device.link_generation(), generation + 1, "neighbours are told");
+    rig.rounds(2);
+    assert_eq!(rig.received, [common::frame(60, 2)]);
+    rig.works();
+    // What makes no sense is no reason to stop.
+    rig.sim.store().write(&carrier, "maybe");
+    rig.rounds(10);
+    assert!(rig.device.link_up());
+}
+
+#[test]
+fn a_backend_without_carrier_connects_and_waits() {
+    let mut rig = Rig::with(VifConfig::default().feature("carrier", "0"), Config::default());
+    rig.until("the node was read", |rig| !rig.device.stats().carrier);
+    assert!(!rig.device.link_up() && rig.device.stats().backend.is_some());
+    rig.sim.store().write(&format!("{}/carrier", rig.netback.backend_path()), "1");
+    rig.until_up();
+    rig.works();
+}
+
+#[test]
+fn a_ring_that_stands_for_want_of_credit_is_no_hang() {
+    let vif = VifConfig::default().feature("rate", "1250000,50000");
+    let mut rig = Rig::connected_with(vif, Config::default());
+    let rate = netfront::Rate { bytes: 1_250_000, microseconds: 50_000 };
+    assert_eq!(rig.device.stats().rate, Some(rate));
+    rig.netback.faults(|faults| faults.hold_tx = true);
+    while rig.send(&common::frame(60, 1)) {}
+    for _ in 0..10 {
+        rig.sim.advance(60_000_000_000);
+        rig.rounds(2);
+    }
+    assert!(rig.device.link_up() && rig.device.broken().is_none());
+    rig.netback.faults(|faults| faults.hold_tx = false);
+    rig.rounds(3);
+    rig.works();
+}

@@ -11,7 +11,7 @@ use kernel::stats::InterfaceStats;
 use web::site::Source;
 use web::site::status::{
     BothWays, Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy,
-    Pool, Sockets, Status,
+    Pool, Rate, Sockets, Status,
 };
 
 /// The running guest.
@@ -71,6 +71,8 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
     let (rx, tx, device) = (&frontend.rx, &frontend.tx, &frontend.device);
     InterfaceStatus {
         link_up: frontend.link_up,
+        carrier: frontend.carrier,
+        rate: frontend.rate.map(|rate| Rate { bytes: rate.bytes, microseconds: rate.microseconds }),
         link_generation: u64::from(frontend.link_generation),
         mac: net.mac.to_string(),
         address: net.address.map(|address| address.to_string()),

@@ -3,6 +3,7 @@
 //! ```text
 //!   client tcp-echo ADDRESS:PORT BYTES
 //!   client udp-echo ADDRESS:PORT BYTES           every size from none to so many
+//!   client udp-echo-same ADDRESS:PORT BYTES COUNT    none of them sent twice
 //!   client http ADDRESS:PORT PATH BATCHES REQUESTS-OF-A-BATCH PADDING BODY-BYTES
 //! ```
 #![forbid(unsafe_code)]
@@ -42,6 +43,15 @@ fn run(arguments: &[&str]) -> Outcome {
         }
         ["udp-echo", to, most] => {
             println!("{}", echo::udp(to.parse()?, 0..=most.parse()?)?);
+            Ok(())
+        }
+        ["udp-echo-same", to, bytes, count] => {
+            let (to, bytes) = (to.parse()?, bytes.parse()?);
+            for _ in 0..count.parse::<u64>()? {
+                if echo::udp(to, bytes..=bytes)? > 0 {
+                    return Err("a datagram had to be sent again".into());
+                }
+            }
             Ok(())
         }
         ["http", to, path, batches, requests, padding, body] => {

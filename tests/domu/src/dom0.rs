@@ -45,6 +45,14 @@ impl<'a> Client<'a> {
         Ok(self.run(&format!("udp-echo {to} {most}"), limit)?.trim().parse()?)
     }
 
+    /// So many datagrams of `bytes` to an echo service and back, one after the other, compared.
+    ///
+    /// # Errors
+    /// When one does not come back as it went.
+    pub fn echo_datagrams(&self, to: SocketAddr, bytes: usize, count: u32) -> Outcome {
+        self.run(&format!("udp-echo-same {to} {bytes} {count}"), Duration::from_secs(60)).map(drop)
+    }
+
     /// Batches of requests for `/1k`, each request made `padding` bytes longer than it need be.
     ///
     /// # Errors

@@ -146,6 +146,14 @@ published! {
         state: &'static str,
     }
 
+    /// So much in so long.
+    Rate {
+        /// Bytes.
+        bytes: u64,
+        /// In so many microseconds.
+        microseconds: u64,
+    }
+
     /// What was agreed with the backend.
     Features {
         /// The backend copies into our pages.
@@ -208,6 +216,10 @@ published! {
     InterfaceStatus {
         /// Whether frames can flow.
         link_up: bool,
+        /// Whether the link behind the backend is up.
+        carrier: bool,
+        /// What the backend takes from us at most; nothing if there is no limit.
+        rate: Option<Rate>,
         /// Times that the link came up.
         link_generation: u64,
         /// Hardware address.

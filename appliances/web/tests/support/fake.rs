@@ -13,7 +13,7 @@
 
 use web::site::Source;
 use web::site::status::{
-    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy, Pool,
+    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy, Pool, Rate,
     Sockets, Status,
 };
 
@@ -104,6 +104,8 @@ impl Fake {
         let lent = 3 + self.0 * 7 % 60;
         InterfaceStatus {
             link_up: true,
+            carrier: true,
+            rate: Some(Rate { bytes: 1_000_000, microseconds: 50_000 }),
             link_generation: 1,
             mac: "00:16:3e:5e:6c:00".to_owned(),
             address: some("10.0.2.15/24"),

@@ -92,6 +92,74 @@ fn each_feature_is_used_and_can_be_refused() {
     });
 }
 
+/// Payload bytes of a packet that has to cross in one piece or in six.
+const JUMBO: usize = 8000;
+
+#[test]
+fn frames_of_nine_thousand_bytes_go_both_ways() {
+    run_test("frames_of_nine_thousand_bytes_go_both_ways", |bed| -> Outcome {
+        let client = Client::new(bed)?;
+        // Without merged segments: what takes several slots then is one large packet.
+        let domain = config("echo", "jumbo", "vif.refuse=gso4,gso6")?.vif(["bridge=xenbr0,mtu=9000"]);
+        let guest = Guest::create(bed, &domain)?;
+        let id = guest.domain.domid();
+        assert_eq!(bed.xenstore_read(&format!("/local/domain/{id}/device/vif/0/mtu"))?, "9000");
+        for command in ["ip link set vif{id}.0 mtu 9000", "ip link set xenbr0 mtu 9000"] {
+            let done = bed.dom0(&command.replace("{id}", &id.to_string()))?;
+            assert!(done.success(), "{command}: {}", done.stderr);
+        }
+        let ping = bed.dom0(&format!("ping -c 5 -s {JUMBO} {}", guest.address))?;
+        assert!(ping.stdout.contains(" 0% packet loss"), "{}{}", ping.stdout, ping.stderr);
+        client.echo_datagrams((guest.address, 7).into(), JUMBO, 20)?;
+        client.echo_tcp((guest.address, 7).into(), 1 << 20, Duration::from_secs(60))?;
+        guest.domain.send_line("net")?;
+        guest.domain.wait_for_next(", mtu 9000,", SOON)?;
+        let (rx, tx) = (Way::of(&guest, "   rx ")?, Way::of(&guest, "   tx ")?);
+        eprintln!("  {rx:?}\n  {tx:?}");
+        for way in [rx, tx] {
+            assert!(way.chains >= 25 && way.merged == 0, "each in one piece: {way:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_card_with_a_rate_is_slow_and_does_not_hang() {
+    run_test("a_card_with_a_rate_is_slow_and_does_not_hang", |bed| -> Outcome {
+        let client = Client::new(bed)?;
+        let domain = config("echo", "rate", "")?.vif(["bridge=xenbr0,rate=1MB/s"]);
+        let guest = Guest::create(bed, &domain)?;
+        let took = client.echo_tcp((guest.address, 7).into(), BULK, Duration::from_secs(120))?;
+        eprintln!("  {BULK} bytes and back in {:.1} s", took.as_secs_f64());
+        // Four megabytes at one a second; the first of them are on credit.
+        assert!(took > Duration::from_millis(2500), "{took:?}");
+        assert!(!guest.domain.console().contains("broken by the backend"));
+        Ok(())
+    });
+}
+
+#[test]
+fn frames_flow_while_the_backend_has_carrier() {
+    run_test("frames_flow_while_the_backend_has_carrier", |bed| -> Outcome {
+        let client = Client::new(bed)?;
+        let guest = Guest::create(bed, &config("echo", "carrier", "")?)?;
+        let carrier = format!("/local/domain/0/backend/vif/{}/0/carrier", guest.domain.domid());
+        let ping = || -> Outcome<bool> {
+            Ok(bed.dom0(&format!("ping -c 2 -W 1 {}", guest.address))?.stdout.contains(" 0% packet loss"))
+        };
+        assert!(ping()?);
+        // Dom0's netback does not write the node, as others do.
+        bed.xenstore_write(&carrier, "0")?;
+        guest.domain.wait_for_next("the backend has no carrier", SOON)?;
+        assert!(!ping()?);
+        bed.xenstore_write(&carrier, "1")?;
+        guest.domain.wait_for_next("the backend has carrier", SOON)?;
+        assert!(ping()?);
+        client.echo_tcp((guest.address, 7).into(), 64 << 10, Duration::from_secs(60))?;
+        Ok(())
+    });
+}
+
 /// Connections, each a flow of its own: that one of three queues gets none is less likely than one in 200.
 const FLOWS: usize = 16;
 
