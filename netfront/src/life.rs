@@ -124,21 +124,7 @@ impl<M: Machine> Life<M> {
             // After a step of ours the same state may mean another one, without an event.
             let change = match seen.take() {
                 Some(change) => change,
-                None => match self.event(phase, &watch, carrier.as_ref(), sleep).await? {
-                    Event::Backend(change) => change,
-                    Event::Device(Notice::Broken(what)) => {
-                        self.publish_error(&what).await;
-                        continue;
-                    }
-                    Event::Carrier => {
-                        self.follow_carrier(&frontend).await?;
-                        continue;
-                    }
-                    Event::Device(Notice::GroupsRefused) => {
-                        self.let_all_groups_in(&frontend).await?;
-                        continue;
-                    }
-                },
+                None => self.change(&frontend, phase, &watch, carrier.as_ref(), sleep).await?,
             };
             if generation != self.xen.events.generation() {
                 // The domain was suspended, and every watch has fired since. In a new domain there is nobody to tell;
@@ -211,6 +197,25 @@ impl<M: Machine> Life<M> {
             Ok(()) => Ok(Phase::Initialising),
             Err(XenbusError::BackendGone { .. }) => Ok(Phase::Closed),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next change of the backend's; what else happens until then is seen to.
+    async fn change(
+        &self,
+        frontend: &Frontend,
+        phase: Phase,
+        watch: &BackendWatch,
+        carrier: Option<&Watch>,
+        sleep: &impl AsyncFn(u64),
+    ) -> Result<BackendChange, ConnectError> {
+        loop {
+            match self.event(phase, watch, carrier, sleep).await? {
+                Event::Backend(change) => return Ok(change),
+                Event::Carrier => self.follow_carrier(frontend).await?,
+                Event::Device(Notice::Broken(what)) => self.publish_error(&what).await,
+                Event::Device(Notice::GroupsRefused) => self.let_all_groups_in(frontend).await?,
+            }
         }
     }
 
