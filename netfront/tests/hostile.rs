@@ -603,5 +603,5 @@ fn h74_a_hundred_restarts_leave_the_accounts_as_they_were() {
     }
     assert_eq!(rig.xen.machine.granted().len(), before);
     assert_eq!(rig.xen.machine.open_ports(), ports);
-    assert_eq!(rig.xen.store.nr_watches(), 2, "the backend's state, and where the backend is");
+    assert_eq!(rig.xen.store.nr_watches(), 3, "the backend's state, its carrier, and where the backend is");
 }
