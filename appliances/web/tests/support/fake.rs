@@ -13,8 +13,8 @@
 
 use web::site::Source;
 use web::site::status::{
-    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy, Pool, Rate,
-    Sockets, Status,
+    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy, Pool,
+    Rate, Sockets, Status,
 };
 
 /// Numbers that grow: with `Fake(n)`, those of the n-th second.
