@@ -109,7 +109,7 @@ pub fn udp(to: SocketAddr, sizes: impl Iterator<Item = usize>) -> Outcome<usize>
 /// Takes answers until all are there or none comes any more.
 fn collect(socket: &UdpSocket, open: &mut BTreeMap<usize, Vec<u8>>) -> Outcome {
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let mut buffer = [0; 2048];
+    let mut buffer = [0; 9000];
     while !open.is_empty() {
         let len = match socket.recv(&mut buffer) {
             Ok(len) => len,
