@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::ctrl::Control;
 use crate::device::NetDevice;
 use crate::feature::Feature;
-use crate::handshake::{MULTICAST_KEY, Published, Terms, connection, make_all_wires, publish};
+use crate::handshake::{Published, Terms, connection, make_all_wires, publish};
 use crate::mailbox::{Command, Mailbox, Notice, Reply};
 use crate::misbehaviour::Misbehaviour;
 use crate::patience::within;
@@ -279,21 +279,6 @@ impl<M: Machine> Life<M> {
         }
         publish(&self.xen.store, &self.front, &offers, &terms, &published, control).await?;
         frontend.switch_state(XenbusState::Connected).await?;
-        Ok(())
-    }
-
-    /// Multicast control is of no use with a backend that takes too few groups: better frames that nobody wants than
-    /// none that somebody does.
-    async fn let_all_groups_in(&self, frontend: &Frontend) -> Result<(), ConnectError> {
-        if Offers::read(&self.xen.store, frontend).await?.dynamic_multicast {
-            log::warn!(
-                "{}: the backend takes no more groups: from here on it lets all of them in",
-                self.front
-            );
-            self.xen.store.write(&frontend.node(MULTICAST_KEY), "0").await?;
-        } else {
-            log::warn!("{}: the backend takes no more groups: frames to some are lost", self.front);
-        }
         Ok(())
     }
 

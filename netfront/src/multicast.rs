@@ -11,14 +11,18 @@
 //! connected (`feature-dynamic-multicast-control`).
 
 use crate::device::NetDevice;
+use crate::handshake::MULTICAST_KEY;
+use crate::life::Life;
 use crate::mailbox::Notice;
 use crate::polite::check_group;
 use crate::sent::NO_PAGE;
 use crate::tx::TxQueue;
+use crate::vif::{ConnectError, Offers};
 use alloc::vec::Vec;
 use smoltcp::wire::EthernetAddress;
 use xen::Machine;
 use xen::abi::io_netif::{NetTxFlags, NetifExtra, NetifTxRequest};
+use xen::xenbus::Frontend;
 
 /// Groups that can be wanted; more are not asked for, so that a stack's list cannot fill the ring for ever.
 const MOST: usize = 256;
@@ -74,6 +78,23 @@ impl Groups {
             NetifExtra::McastDel(group) => self.told.retain(|told| told.0 != group),
             _ => {}
         }
+    }
+}
+
+impl<M: Machine> Life<M> {
+    /// Multicast control is of no use with a backend that takes too few groups: better frames that nobody wants than
+    /// none that somebody does.
+    pub(crate) async fn let_all_groups_in(&self, frontend: &Frontend) -> Result<(), ConnectError> {
+        if Offers::read(&self.xen.store, frontend).await?.dynamic_multicast {
+            log::warn!(
+                "{}: the backend takes no more groups: from here on it lets all of them in",
+                self.front
+            );
+            self.xen.store.write(&frontend.node(MULTICAST_KEY), "0").await?;
+        } else {
+            log::warn!("{}: the backend takes no more groups: frames to some are lost", self.front);
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! [`Source`] is the only thing that a guest must give.
 
+mod counts;
 pub mod health;
 mod markup;
 pub mod metrics;
