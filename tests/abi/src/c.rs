@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 const INSTALL: &str = "install both with: apt-get install libxen-dev gcc";
 
 /// Headers that the table speaks of. The interface version makes the headers define today's names, not those of
-/// Xen 3; `xs_wire.h` defines its table of errors only after the system's `errno.h`.
+/// Xen 3; `xs_wire.h` defines its table of errors only after the system's `errno.h`; `libxenvchan.h` brings the header
+/// of its page, which has no guard.
 const PROLOGUE: &str = "\
 #include <errno.h>
 #include <stddef.h>
@@ -30,7 +31,7 @@ const PROLOGUE: &str = "\
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
 #include <xen/io/console.h>
-#include <xen/io/libxenvchan.h>
+#include <libxenvchan.h>
 #include <xen/io/netif.h>
 #include <xen/io/ring.h>
 #include <xen/io/xenbus.h>
@@ -39,6 +40,11 @@ const PROLOGUE: &str = "\
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 #include <xen/version.h>
+
+/* A bit field has no offset: what it is seen in. */
+static union { struct libxenvchan c; uint32_t w[sizeof(struct libxenvchan) / 4]; } blocking = {
+    .c = { .blocking = 1 },
+};
 
 #define ITEM(name, expression) printf(\"%s\\t%lld\\n\", name, (long long)(expression))
 

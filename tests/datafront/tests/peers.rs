@@ -19,7 +19,7 @@ use support::{dom0, install_peer};
 
 #[test]
 fn libxenvchan_in_both_roles() {
-    bed::run_test("datafront_peers", |bed| {
+    support::run("datafront_peers", |bed| {
         install_peer(bed)?;
         our_server(bed)?;
         our_client(bed)

@@ -1,4 +1,4 @@
-//! `push` in dom0 against the web appliance on real Xen, over Debian's own `vchan-socket-proxy`.
+//! `push` in dom0 against the web appliance on real Xen, by libxenvchan and over Debian's own `vchan-socket-proxy`.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -34,7 +34,7 @@ fn accepted(output: &Output) -> Outcome {
 
 #[test]
 fn pushes_arrive_once_in_order_and_are_published() {
-    bed::run_test("datafront_push", |bed| {
+    support::run("datafront_push", |bed| {
         install_push(bed)?;
         let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
         guest.domain.wait_for("dom0 pushes at ", BOOT)?;
@@ -44,7 +44,7 @@ fn pushes_arrive_once_in_order_and_are_published() {
         a_file(bed, &mut http)?;
         a_folder(bed, &mut http)?;
         many_blocks(bed, page)?;
-        Ok::<_, Box<dyn std::error::Error>>(())
+        Ok(())
     });
 }
 
@@ -80,7 +80,7 @@ fn a_file(bed: &Bed, http: &mut Connection) -> Outcome {
     assert_eq!((part.status, part.text().as_str()), (206, "ell"));
     assert_eq!(part.header("content-range"), Some("bytes 1-3/6"));
     // The same by number, from the standard input.
-    accepted(&bed.dom0("echo again | push - --domain $(xl domid web) --name hello.txt")?)?;
+    accepted(&bed.dom0("echo again | push - --proxy --domain $(xl domid web) --name hello.txt")?)?;
     assert_eq!(http.get("/hello.txt")?.text(), "again\n");
     Ok(())
 }
@@ -97,11 +97,9 @@ fn a_folder(bed: &Bed, http: &mut Connection) -> Outcome {
     Ok(())
 }
 
-/// Not yet seen through on the bed: `cargo test -p datafront-tests -- --ignored`.
 #[test]
-#[ignore = "written on a machine too busy to run it"]
 fn pushers_take_turns_and_streams_become_files() {
-    bed::run_test("datafront_turns", |bed| {
+    support::run("datafront_turns", |bed| {
         install_push(bed)?;
         let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
         guest.domain.wait_for("dom0 pushes at ", BOOT)?;
@@ -238,15 +236,15 @@ fn sink(bed: &Bed, name: &str) -> Outcome<Domain> {
     Ok(domain)
 }
 
-/// A block far larger than the guest goes through it; and a transfer goes on over save and restore. Not yet seen through
-/// on the bed, as above.
+/// A block far larger than the guest goes through it; a sender that comes while its predecessor's connection is still
+/// there; and a transfer goes on over save and restore.
 #[test]
-#[ignore = "written on a machine too busy to run it"]
 fn a_guest_of_16_mib_takes_any_length_and_survives_save_and_restore() {
-    bed::run_test("datafront_sink", |bed| {
+    support::run("datafront_sink", |bed| {
         install_push(bed)?;
         let large = sink(bed, "large")?;
         one_large_block(bed, "large")?;
+        heir(bed, "large")?;
         large.destroy()?;
         let _kept = sink(bed, "kept")?;
         save_and_restore(bed, "kept")
@@ -287,9 +285,28 @@ fn one_large_block(bed: &Bed, name: &str) -> Outcome {
     Ok(())
 }
 
+/// A sender is killed in the middle of a block while the guest does not run, and the next one connects before the guest
+/// can notice: it finds the dead one's page and port, and its HELLO is taken for bytes of the block.
+fn heir(bed: &Bed, name: &str) -> Outcome {
+    for way in ["", "--proxy"] {
+        let script = format!(
+            "truncate -s 1000M /tmp/huge; echo hello >/tmp/heir; rm -f /tmp/dead
+             push {way} /tmp/huge --domain {name} --json >/tmp/dead 2>&1 & p=$!
+             for i in $(seq 600); do grep -q connected /tmp/dead && break; sleep 0.05; done
+             sleep 0.2; xl pause {name}; kill -9 $p; for q in $(pidof vchan-socket-proxy); do kill -9 $q; done
+             push {way} /tmp/heir --domain {name} --json --timeout 60s >/tmp/heir.out 2>&1 & p=$!
+             sleep 2; xl unpause {name}; wait $p; echo code $?; cat /tmp/heir.out"
+        );
+        let said = dom0(bed, &script)?;
+        println!("heir {way}: {}", said.trim());
+        assert!(said.contains("code 0") && said.contains("no answer to HELLO"), "{said}");
+    }
+    Ok(())
+}
+
 /// Parts of a stream, the guest saved and restored in their middle: every one once, in order.
 fn save_and_restore(bed: &Bed, name: &str) -> Outcome {
-    const PARTS: u64 = 24;
+    const PARTS: u64 = 16;
     let blob = random(5, 1 << 20);
     let output = bed.dom0_with_input("cat >/tmp/blob", &blob, LONG)?;
     accepted(&output)?;

@@ -18,7 +18,7 @@ fn main() -> Result<(), Error> {
     let number = |text: &String| text.parse::<usize>().map_err(|_| wrong(text));
     let (size, count) = (number(size)?, number(count)?);
     let mut options = Options::default();
-    options.direct = !rest.iter().any(|word| word == "proxy");
+    options.proxy = rest.iter().any(|word| word == "proxy");
     let domain = Domain::find(domain, &options)?;
     let mut pusher = Pusher::new(domain.dialer(&options), options);
     let bytes: Arc<[u8]> = vec![7; size].into();

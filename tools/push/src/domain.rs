@@ -101,10 +101,10 @@ impl Dial for Redial {
             }
         }
         let path = self.domain.path(&self.options.port);
-        if self.options.direct {
-            return self.direct(&path, deadline);
+        if self.options.proxy {
+            return Proxy::new(self.domain.domid, &path).dial();
         }
-        Proxy::new(self.domain.domid, &path).dial()
+        self.direct(&path, deadline)
     }
 
     fn is_alive(&mut self) -> bool {

@@ -13,6 +13,7 @@
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
 //! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
 //! | `libxenvchan` | the same without the proxy, if it is built with that library |
+//! | [`flags`] | what that library leaves to us of its own structure |
 //! | [`domain`] | the guest's number, and whether it listens |
 //! | [`wire`](connection) | a connection with its two threads |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
@@ -40,6 +41,7 @@ pub mod connection;
 pub mod dial;
 pub mod domain;
 pub mod error;
+pub mod flags;
 #[cfg(feature = "libxenvchan")]
 pub mod libxenvchan;
 pub mod pieces;

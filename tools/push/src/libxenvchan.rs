@@ -14,14 +14,16 @@
 #![allow(unsafe_code, reason = "calls a C library; see docs/soundness.md")]
 
 use crate::dial::Way;
+use crate::flags::{BLOCKING, FLAGS_WORD};
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// `struct libxenvchan`, of which we know nothing.
+/// `struct libxenvchan`, of which only its flags are ours to set.
 #[repr(C)]
-struct Raw(c_void);
+struct Raw([u32; FLAGS_WORD + 1]);
 
 // SAFETY: the signatures are those of `libxenvchan.h`.
 unsafe extern "C" {
@@ -36,6 +38,9 @@ unsafe extern "C" {
 
 /// How long the reader sleeps before it looks whether it is still wanted, in milliseconds.
 const LOOK_MS: c_int = 200;
+
+/// What the library opens.
+const DEVICES: [&str; 2] = ["/dev/xen/evtchn", "/dev/xen/gntdev"];
 
 /// A channel; closed with its last owner.
 struct Channel {
@@ -141,12 +146,24 @@ impl Drop for Hold {
 /// Connects to a guest's server; `None` while it is not there, or has another client.
 ///
 /// # Errors
-/// A path with a zero byte.
+/// A path with a zero byte, or no access to Xen's devices.
 pub fn connect(domid: u16, path: &str) -> io::Result<Option<Way>> {
+    // The library says nothing of what it lacks.
+    for device in DEVICES {
+        let opened = File::options().read(true).write(true).open(device);
+        opened.map_err(|error| io::Error::other(format!("{device}: {error}")))?;
+    }
     let path = CString::new(path).map_err(io::Error::other)?;
     // SAFETY: no logger, and a string that ends with a zero byte and is only read.
     let raw = unsafe { libxenvchan_client_init(std::ptr::null_mut(), c_int::from(domid), path.as_ptr()) };
     let Some(raw) = NonNull::new(raw) else { return Ok(None) };
+    // SAFETY: made just now, and nobody else has it; the word is within the structure.
+    let flags = unsafe { &raw mut (*raw.as_ptr()).0[FLAGS_WORD] };
+    // The library leaves it as it found it in the heap: a call that blocks would keep our lock for good.
+    // SAFETY: as above; aligned, and a number whatever its bits are.
+    let set = unsafe { flags.read() };
+    // SAFETY: as above.
+    unsafe { flags.write(set & !BLOCKING) };
     let channel = Arc::new(Channel { raw, ended: Mutex::new(false), bell: Condvar::new() });
     let at_once = Arc::clone(&channel);
     Ok(Some(Way {

@@ -54,9 +54,9 @@ struct Arguments {
     /// The name of the guest's channel
     #[arg(long, default_value = "push")]
     port: String,
-    /// Go by libxenvchan itself, if it is built in, instead of vchan-socket-proxy
+    /// Go by vchan-socket-proxy also where libxenvchan itself is built in
     #[arg(long)]
-    direct: bool,
+    proxy: bool,
     /// One JSON object a line on the standard output
     #[arg(long)]
     json: bool,
@@ -93,12 +93,14 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
     let mut options =
         Options { port: arguments.port.clone(), timeout: arguments.timeout, ..Options::default() };
-    options.direct = arguments.direct;
+    options.proxy = arguments.proxy;
     if let Some(name) = &arguments.resume {
         (options.stream, options.resume) = (stream_of(name), true);
     }
     // What cannot be read is said before the guest is asked.
     let is_stream = arguments.source == Path::new("-");
+    // Taken before anything is read: what changes meanwhile counts as a change.
+    let mut stamp = watch::stamp(&arguments.source);
     let mut sources = if is_stream { Vec::new() } else { sources(arguments)? };
     let domain = Domain::find(&arguments.domain, &options)?;
     let mut pusher = Pusher::new(domain.dialer(&options), options);
@@ -108,7 +110,6 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
     let repeats = (arguments.every.is_some() || arguments.watch) && !is_stream;
     loop {
         let begun = Instant::now();
-        let stamp = arguments.watch.then(|| watch::stamp(&arguments.source));
         sources.into_iter().for_each(|source| pusher.enqueue(source));
         screen.begin();
         let outcome = pusher.run(&mut |report| screen.report(&report));
@@ -121,11 +122,12 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
         pusher.rest();
         if let Some(every) = arguments.every.filter(|_| repeats) {
             std::thread::sleep(every.saturating_sub(begun.elapsed()));
-        } else if let Some(stamp) = stamp.filter(|_| repeats) {
+        } else if arguments.watch && repeats {
             watch::wait_for_change(&arguments.source, stamp);
         } else {
             return Ok(());
         }
+        stamp = watch::stamp(&arguments.source);
         sources = self::sources(arguments)?;
     }
 }

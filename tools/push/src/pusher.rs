@@ -23,6 +23,10 @@ const CHUNK: usize = 64 * 1024;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a part that is still being read is waited for at a time.
 const READING: Duration = Duration::from_millis(20);
+/// How long WELCOME is waited for on a connection before another one is made, at first and at most. Who connects before
+/// the guest has noticed that the last sender died inherits that one's connection: libxenvchan's page and port are still
+/// there, and HELLO is taken for bytes of a block that will never end.
+const ANSWER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -39,8 +43,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long the guest may take to offer its channel.
     pub appear: Duration,
-    /// By libxenvchan, if it is built in, instead of `vchan-socket-proxy`.
-    pub direct: bool,
+    /// By `vchan-socket-proxy` also where libxenvchan is built in.
+    pub proxy: bool,
 }
 
 impl Default for Options {
@@ -53,7 +57,7 @@ impl Default for Options {
             resume: false,
             timeout: Duration::from_secs(30),
             appear: Duration::from_secs(5),
-            direct: false,
+            proxy: false,
         }
     }
 }
@@ -111,6 +115,9 @@ pub struct Pusher<D> {
     /// A chunk that found no room.
     chunk: Option<Vec<u8>>,
     welcomed: bool,
+    /// When HELLO was sent, and how long its answer is waited for.
+    asked: Instant,
+    answer: Duration,
     skipped: bool,
     sent_bytes: u64,
     total_bytes: u64,
@@ -138,6 +145,8 @@ impl<D: Dial> Pusher<D> {
             sending: None,
             chunk: None,
             welcomed: false,
+            asked: Instant::now(),
+            answer: ANSWER.0,
             skipped: false,
             sent_bytes: 0,
             total_bytes: 0,
@@ -210,7 +219,6 @@ impl<D: Dial> Pusher<D> {
                         // A guest that has not noticed yet that the last sender died answers that one: it is asked again.
                         if !self.welcomed && frame.kind != Kind::Welcome {
                             why = self.interrupt(format!("the guest answers {:?}", frame.kind), report);
-                            std::thread::sleep(PAUSE);
                             break;
                         }
                         moved = Instant::now();
@@ -219,7 +227,10 @@ impl<D: Dial> Pusher<D> {
                 }
                 Some(News::Ended(because)) => {
                     why = self.interrupt(because, report);
-                    std::thread::sleep(PAUSE);
+                }
+                None if !self.welcomed && self.asked.elapsed() >= self.answer => {
+                    self.answer = (self.answer * 2).min(ANSWER.1);
+                    why = self.interrupt("no answer to HELLO".into(), report);
                 }
                 None if looked.elapsed() >= LOOK => {
                     looked = Instant::now();
@@ -259,16 +270,18 @@ impl<D: Dial> Pusher<D> {
             _ => Error::Tool("the channel".into(), error),
         })?;
         let connection = Connection::start(way);
-        (self.welcomed, self.sending, self.chunk) = (false, None, None);
+        (self.welcomed, self.sending, self.chunk, self.asked) = (false, None, None, Instant::now());
         // The first chunk always finds room.
         let _ = connection.offer(self.ledger.hello().to_vec());
         Ok(connection)
     }
 
+    /// Leaves the connection, says why, and rests before the next one.
     fn interrupt(&mut self, because: String, report: &mut Reporter<'_>) -> String {
         let said = self.connection.take().map(|connection| connection.said()).unwrap_or_default();
         let why = if said.is_empty() { because } else { format!("{because}: {said}") };
         report(Report::Interrupted(&why));
+        std::thread::sleep(PAUSE);
         why
     }
 
@@ -276,7 +289,7 @@ impl<D: Dial> Pusher<D> {
     fn hear(&mut self, frame: &Frame, report: &mut Reporter<'_>) -> Result<Option<Done>, Error> {
         match self.ledger.receive(frame)? {
             Event::Welcome { completed, .. } => {
-                self.welcomed = true;
+                (self.welcomed, self.answer) = (true, ANSWER.0);
                 if self.options.resume && !self.skipped {
                     let skip = usize::try_from(completed).unwrap_or(usize::MAX).min(self.waiting.len());
                     self.total_bytes -= self.waiting.drain(..skip).map(|source| source.len).sum::<u64>();

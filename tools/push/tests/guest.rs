@@ -214,6 +214,29 @@ fn h66_a_guest_that_never_answers_is_given_up() {
     }
 }
 
+/// Its first connection is one that the last sender left in the middle of a block: HELLO is taken for bytes of it.
+struct Inherited {
+    played: Played,
+    is_first: bool,
+}
+
+impl Dial for Inherited {
+    fn dial(&mut self) -> io::Result<Way> {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        if is_first { Mute(None).dial() } else { self.played.dial() }
+    }
+}
+
+#[test]
+fn a_connection_of_a_dead_predecessor_is_left_for_a_new_one() {
+    let (guest, played) = played(&[]);
+    let mut pusher = Pusher::new(Inherited { played, is_first: true }, options());
+    pusher.enqueue(Source::bytes("x", vec![3; 1000]).unwrap());
+    pusher.run(&mut |_| {}).unwrap();
+    drop(pusher);
+    assert_eq!(guest.lock().unwrap().store.blocks.len(), 1);
+}
+
 #[test]
 fn a_guest_that_says_nonsense_is_named() {
     let mut ack = Frame { kind: Kind::Welcome, seq: 0, length: 7, aux: 16 }.to_bytes("").to_vec();

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("datafront", &["xen"]),
     ("kernel", &["boot", "xen", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
+    ("abi-tests", &["xen", "push"]),
     ("bed", &[]),
     ("bill", &[]),
     ("rules", &[]),

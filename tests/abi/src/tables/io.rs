@@ -123,5 +123,7 @@ fn libxenvchan(table: &mut Table) {
         "offsetof(struct vchan_interface, cli_notify)" => io_libxenvchan::offset::CLI_NOTIFY,
         "offsetof(struct vchan_interface, srv_notify)" => io_libxenvchan::offset::SRV_NOTIFY,
         "offsetof(struct vchan_interface, grants)" => io_libxenvchan::offset::GRANTS,
+        "blocking.w[offsetof(struct libxenvchan, event_port) / 4 + 1]" => push::flags::BLOCKING,
+        "offsetof(struct libxenvchan, event_port) / 4 + 1" => push::flags::FLAGS_WORD,
     );
 }

@@ -6,7 +6,7 @@
 //! ```
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
-use bed::{Bed, Output};
+use bed::{Bed, Options, Output};
 use datafront::block::wire::Sum;
 use domu_tests::Outcome;
 use push::tree::Tree;
@@ -17,6 +17,14 @@ use std::time::Duration;
 
 /// Whatever takes long under emulation.
 pub const LONG: Duration = Duration::from_secs(300);
+
+/// A test on a bed. `DATAFRONT_DOM0_VCPUS=2` gives dom0 so many processors: two sides that really run at once.
+pub fn run(name: &str, body: impl FnOnce(&Bed) -> Outcome) {
+    let vcpus = std::env::var("DATAFRONT_DOM0_VCPUS").ok();
+    let more = vcpus.map(|count| format!("dom0_max_vcpus={count}"));
+    let options = more.iter().fold(Options::default(), |options, argument| options.xen_arg(argument));
+    bed::run_test_with(name, options, body);
+}
 
 /// The check of a block's bytes.
 #[must_use]
