@@ -117,6 +117,11 @@ fn the_metrics_are_in_order() {
         ("millpond_hypercalls_total{kind=\"block\"}", "/hypercalls/block"),
         ("millpond_rx_packets_total{interface=\"0\"}", "/packets/received"),
         ("millpond_grants_issued_total", "/grants/issued"),
+        ("millpond_datafront_last_seq", "/datafront/last_seq"),
+        ("millpond_datafront_blocks_accepted_total", "/datafront/blocks/accepted"),
+        ("millpond_datafront_blocks_bytes_total", "/datafront/blocks/bytes"),
+        ("millpond_datafront_channel_clients_total", "/datafront/channel/clients"),
+        ("millpond_published_files", "/datafront/published/files"),
     ] {
         assert!(metrics.contains(&format!("\n{series} {}\n", json.pointer(path).unwrap())), "{series}");
     }
@@ -156,6 +161,9 @@ fn the_page_is_well_formed() {
     }
     assert_eq!(open, Vec::<&str>::new());
     assert!(markup.contains("<h1>pond &lt;&amp;&gt; &quot;mill&quot;</h1>"));
+    let error = "Last error: a block's check is &lt;wrong&gt;";
+    assert!(markup.replace("&#39;", "'").contains(error));
+    assert!(markup.contains("<small>/local/domain/5/data/vchan/0/push</small>"));
     let ids: Vec<_> = markup.match_indices("id=\"").collect();
     assert_eq!(ids.len(), 1, "each id once");
 }

@@ -44,6 +44,7 @@ fn pushes_arrive_once_in_order_and_are_published() {
         a_file(bed, &mut http)?;
         a_folder(bed, &mut http)?;
         many_blocks(bed, page)?;
+        what_is_shown(bed, page)?;
         Ok(())
     });
 }
@@ -61,6 +62,12 @@ fn errors(bed: &Bed) -> Outcome {
         let output = push(bed, arguments)?;
         assert!(output.status == Some(code) && output.stderr.contains(words), "{arguments}: {output:?}");
     }
+    // A guest that does not run answers nothing.
+    bed.dom0("xl pause web")?;
+    let output = push(bed, "/tmp/hello.txt --domain web --timeout 3s --json")?;
+    bed.dom0("xl unpause web")?;
+    let last = output.stdout.lines().last().unwrap_or_default();
+    assert!(output.status == Some(6) && last.contains("\"error\":\"timed-out\""), "{output:?}");
     Ok(())
 }
 
@@ -174,14 +181,13 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let arguments = "/tmp/blocks --each --resume blocks --name b --domain web";
     let mut killed = 0;
     for round in 0..KILLS {
-        // Killed in the middle of the transfer: once so many blocks of this attempt are acknowledged.
+        // Killed in the middle of the transfer: once so many blocks of this attempt are acknowledged. The pipe holds what is
+        // not read, and with that push, so that it cannot come to its end before.
         let some = nr_blocks() / 200 + round * nr_blocks() / 500;
         let script = format!(
-            "push {arguments} --json >/tmp/out & p=$!
-             for i in $(seq 3000); do
-                 [ $(grep -c accepted /tmp/out) -ge {some} ] && break; kill -0 $p || break; sleep 0.02
-             done
-             kill -9 $p && echo killed; wait $p 2>/dev/null; true"
+            "rm -f /tmp/out; mkfifo /tmp/out; push {arguments} --json >/tmp/out & p=$!
+             exec 3</tmp/out; head -n {some} <&3 >/dev/null
+             kill -9 $p && echo killed; exec 3<&-; wait $p 2>/dev/null; true"
         );
         killed += usize::from(bed.dom0_within(&script, LONG)?.stdout.contains("killed"));
     }
@@ -210,6 +216,38 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     for n in (0..nr_blocks()).step_by(97) {
         assert_eq!(http.get(&format!("/b/{n:05}"))?.body, contents[n], "block {n}");
     }
+    Ok(())
+}
+
+/// A client that speaks no datafront is told of; page, JSON and metrics show what came.
+fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
+    let before = number(&Connection::open(page)?.status()?, "/datafront/blocks/faults")?;
+    dom0(
+        bed,
+        "proxy=$(echo /usr/lib/xen-*/bin/vchan-socket-proxy); id=$(xl domid web)
+         (echo 'GET / HTTP/1.0, or whatever is no frame at all'; sleep 2) |
+             $proxy -m client $id /local/domain/$id/data/vchan/0/push - >/dev/null || true",
+    )?;
+    let mut http = Connection::open(page)?;
+    let status = http.status()?;
+    let error = status.pointer("/datafront/last_error").and_then(|error| error.as_str()).unwrap_or_default();
+    assert!(error.contains("no frame"), "{status}");
+    assert_eq!(number(&status, "/datafront/blocks/faults")?, before + 1, "{status}");
+    assert_eq!(number(&status, "/datafront/last_seq")?, nr_blocks() as u64);
+    let metrics = http.get("/metrics")?.text();
+    for (name, path) in [
+        ("datafront_last_seq", "/datafront/last_seq"),
+        ("datafront_blocks_accepted_total", "/datafront/blocks/accepted"),
+        ("datafront_blocks_bytes_total", "/datafront/blocks/bytes"),
+        ("datafront_channel_clients_total", "/datafront/channel/clients"),
+        ("datafront_channel_read_bytes_total", "/datafront/channel/read_bytes"),
+        ("published_files", "/datafront/published/files"),
+    ] {
+        let line = format!("\nmillpond_{name} {}\n", number(&status, path)?);
+        assert!(metrics.contains(&line), "{line}");
+    }
+    let shown = http.get("/status")?.text();
+    assert!(shown.contains("Pushed by dom0") && shown.contains("Last error: what was sent is no frame"));
     Ok(())
 }
 

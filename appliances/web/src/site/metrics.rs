@@ -3,7 +3,7 @@
 //! Names begin with `millpond_`; counters end in `_total`; units are seconds and bytes. All samples of a name stand
 //! together under its `# TYPE`, as the format demands.
 
-use crate::site::status::{Counts, InterfaceStatus, Pool, Status};
+use crate::site::status::{Counts, Datafront, InterfaceStatus, Pool, Status};
 use alloc::string::String;
 use core::fmt::{Arguments, Write as _};
 
@@ -14,6 +14,9 @@ pub fn text(status: &Status) -> String {
     guest(&mut out, status);
     xen(&mut out, status);
     http(&mut out, status);
+    if let Some(pushed) = &status.datafront {
+        datafront(&mut out, pushed);
+    }
     interfaces(&mut out, &status.interfaces);
     out.0
 }
@@ -120,6 +123,23 @@ fn http(out: &mut Out, status: &Status) {
     out.name("http_replies_total", "counter", "HTTP replies by class of their code.");
     for (class, count) in [("2xx", http.replies_2xx), ("4xx", http.replies_4xx), ("5xx", http.replies_5xx)] {
         out.sample("http_replies_total", format_args!("{{class=\"{class}\"}}"), count);
+    }
+}
+
+fn datafront(out: &mut Out, pushed: &Datafront) {
+    out.one("datafront_connected", "gauge", "1 while a sender is connected.", u8::from(pushed.connected));
+    out.one("datafront_last_seq", "gauge", "The last completed block's number.", pushed.last_seq);
+    let failed = u8::from(pushed.last_error.is_some());
+    out.one("datafront_failed", "gauge", "1 after the first error; /status.json has its words.", failed);
+    for (group, counts) in [("channel", &pushed.channel), ("blocks", &pushed.blocks)] {
+        for (counter, count) in &counts.0 {
+            // All but one only grow: pages that former senders have mapped come back.
+            let (end, kind) = if *counter == "retired" { ("", "gauge") } else { ("_total", "counter") };
+            out.one(&alloc::format!("datafront_{group}_{counter}{end}"), kind, "See STATUS.md.", count);
+        }
+    }
+    for (counter, count) in &pushed.published.0 {
+        out.one(&alloc::format!("published_{counter}"), "gauge", "See STATUS.md.", count);
     }
 }
 

@@ -4,7 +4,7 @@
 //! the page asks for `/status.json` once a second, follows, and draws graphs.
 
 use crate::site::markup::{Html, Live, Mood, Part, Text};
-use crate::site::status::{InterfaceStatus, OwnIpv6, Pool, Status};
+use crate::site::status::{Datafront, InterfaceStatus, OwnIpv6, Pool, Status};
 use crate::site::tiles::tiles;
 use crate::site::units::{Shown, Unit};
 use alloc::format;
@@ -34,6 +34,9 @@ pub fn html(status: &Status) -> String {
         traffic(&mut html, number, interface);
         trouble(&mut html, number, interface);
         stack(&mut html, number, interface);
+    }
+    if let Some(pushed) = &status.datafront {
+        datafront(&mut html, pushed);
     }
     guest(&mut html, status);
     html.add(format_args!("</div>\n"));
@@ -179,6 +182,23 @@ fn stack(html: &mut Html, number: usize, interface: &InterfaceStatus) {
         html.row(name, live, Mood::Fine);
     }
     html.rows(format_args!("interfaces.{number}.stack"), stack, Mood::Fine);
+    html.add(format_args!("</table>\n</section>\n"));
+}
+
+fn datafront(html: &mut Html, pushed: &Datafront) {
+    let path = Text(&pushed.path);
+    html.add(format_args!("<section class=\"card\">\n<h2>Pushed by dom0 <small>{path}</small></h2>\n"));
+    if let Some(error) = &pushed.last_error {
+        html.add(format_args!("<p class=\"alarm\">Last error: {}</p>\n", Text(error)));
+    }
+    html.add(format_args!("<table>\n"));
+    let seq = Live(format_args!("datafront.last_seq"), pushed.last_seq, Unit::Count);
+    html.row("last block's number", seq, Mood::Fine);
+    for (group, counts) in
+        [("blocks", &pushed.blocks), ("channel", &pushed.channel), ("published", &pushed.published)]
+    {
+        html.rows(format_args!("datafront.{group}"), counts, Mood::Fine);
+    }
     html.add(format_args!("</table>\n</section>\n"));
 }
 

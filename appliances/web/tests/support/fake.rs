@@ -13,8 +13,8 @@
 
 use web::site::Source;
 use web::site::status::{
-    BothWays, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy, Pool,
-    Rate, Sockets, Status,
+    BothWays, Counts, Datafront, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages,
+    Policy, Pool, Rate, Sockets, Status,
 };
 
 /// Numbers that grow: with `Fake(n)`, those of the n-th second.
@@ -94,6 +94,20 @@ impl Fake {
     }
 
     #[allow(clippy::too_many_lines, reason = "one table of everything that the page can show")]
+    fn datafront(&self) -> Datafront {
+        Datafront {
+            path: "/local/domain/5/data/vchan/0/push".to_owned(),
+            connected: true,
+            channel: self
+                .counts(&["clients", "read_bytes", "written_bytes", "events", "broken", "retired"], 700),
+            blocks: self.counts(&["accepted", "refused", "bytes", "duplicates", "cut_off", "faults"], 90),
+            last_seq: 4711 + self.0,
+            chain: 77,
+            last_error: Some("a block's check is <wrong>".to_owned()),
+            published: self.counts(&["edition", "files", "bytes", "budget_bytes"], 30),
+        }
+    }
+
     fn interface(&self) -> InterfaceStatus {
         let some = |text: &str| Some(text.to_owned());
         let rare = |names: &[&'static str], every: u64| {
@@ -183,6 +197,7 @@ impl Source for Fake {
             events: Events { received: self.grown(640, 1), stray: 0 },
             hypercalls: self.counts(HYPERCALLS, 900),
             interfaces: vec![self.interface()],
+            datafront: Some(self.datafront()),
             ..Status::default()
         }
     }
