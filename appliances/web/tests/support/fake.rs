@@ -138,16 +138,7 @@ impl Fake {
             trusted: true,
             threshold_bytes: 256,
             policy: policy(),
-            features: Features {
-                rx_copy: true,
-                split_event_channels: true,
-                scatter_gather: false,
-                queues: 1,
-                multicast_control: true,
-                hash: false,
-                rx: vec!["sg", "csum4", "gso4"],
-                tx: vec!["sg"],
-            },
+            features: features(),
             queues: vec![BothWays { received: 3, sent: 4 }],
             rx_pool: Pool { free: 256 - lent, in_ring: 255, lent, quarantined: 1, total: 512, max: 1024 },
             tx_pool: Pool {
@@ -200,6 +191,19 @@ impl Source for Fake {
             datafront: Some(self.datafront()),
             ..Status::default()
         }
+    }
+}
+
+fn features() -> Features {
+    Features {
+        rx_copy: true,
+        split_event_channels: true,
+        scatter_gather: false,
+        queues: 1,
+        multicast_control: true,
+        hash: false,
+        rx: vec!["sg", "csum4", "gso4"],
+        tx: vec!["sg"],
     }
 }
 
