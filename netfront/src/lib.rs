@@ -38,6 +38,7 @@ pub mod misbehaviour;
 mod multicast;
 pub mod nic;
 pub mod offload;
+mod parting;
 mod patience;
 pub mod polite;
 pub mod pool;

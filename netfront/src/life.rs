@@ -29,17 +29,17 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use xen::abi::io_xenbus::XenbusState;
 use xen::xenbus::{BackendChange, BackendWatch, Frontend, Online, Phase, Step, XenbusError};
 use xen::xenstore::Watch;
-use xen::{DomId, Errno, Machine, Xen};
+use xen::{DomId, Machine, Xen};
 
 /// Nanoseconds after which a wait is logged for the first time, and for which a backend may take to close.
-const PATIENCE: u64 = 5_000_000_000;
+pub(crate) const PATIENCE: u64 = 5_000_000_000;
 /// Nanoseconds between later lines about the same wait.
 const REMINDER: u64 = 60_000_000_000;
 /// Nanoseconds before the first new try after an error; doubled each time, up to [`REMINDER`].
@@ -64,6 +64,8 @@ pub struct Life<M> {
     pub(crate) lost: RefCell<Vec<RxPage>>,
     /// `device/vif/<handle>`.
     pub(crate) front: String,
+    /// The vif was connected since the last failure.
+    was_up: Cell<bool>,
 }
 
 /// What a connected vif waits for.
@@ -91,7 +93,21 @@ pub async fn open<M: Machine>(
     let Config { ring_start, refuse: refused, queues, hash_key, .. } = config;
     let device = NetDevice::new(Rc::clone(&xen), Rc::clone(&mailbox), config, handle, &vif);
     let (control, lost) = (RefCell::default(), RefCell::default());
-    Ok((device, Life { xen, mailbox, ring_start, refused, queues, hash_key, control, lost, front }))
+    Ok((
+        device,
+        Life {
+            xen,
+            mailbox,
+            ring_start,
+            refused,
+            queues,
+            hash_key,
+            control,
+            lost,
+            front,
+            was_up: Cell::new(false),
+        },
+    ))
 }
 
 impl<M: Machine> Life<M> {
@@ -103,6 +119,9 @@ impl<M: Machine> Life<M> {
             match self.follow(&sleep).await {
                 Ok(()) => pause = RETRY,
                 Err(error) => {
+                    if self.was_up.take() {
+                        pause = RETRY;
+                    }
                     log::error!("{}: {error}; trying again in {} s", self.front, pause / SECOND);
                     self.abandon(&sleep).await;
                     sleep(pause).await;
@@ -144,6 +163,7 @@ impl<M: Machine> Life<M> {
                     // Its first event comes at once: then the node is read.
                     carrier = self.watch_carrier(&frontend).await;
                     self.configure(sleep).await;
+                    self.was_up.set(true);
                     phase = Phase::Connected;
                 }
                 Step::Close => {
@@ -212,7 +232,7 @@ impl<M: Machine> Life<M> {
         loop {
             match self.event(phase, watch, carrier, sleep).await? {
                 Event::Backend(change) => return Ok(change),
-                Event::Carrier => self.follow_carrier(frontend).await?,
+                Event::Carrier => self.follow_carrier(frontend).await,
                 Event::Device(Notice::Broken(what)) => self.publish_error(&what).await,
                 Event::Device(Notice::GroupsRefused) => self.let_all_groups_in(frontend).await?,
             }
@@ -280,88 +300,6 @@ impl<M: Machine> Life<M> {
         publish(&self.xen.store, &self.front, &offers, &terms, &published, control).await?;
         frontend.switch_state(XenbusState::Connected).await?;
         Ok(())
-    }
-
-    /// Ends a connection that the backend wants to end: no more frames, our state to 5 and 6, and when the backend has
-    /// let go, everything back.
-    async fn close(
-        &self,
-        frontend: &Frontend,
-        seen: &BackendChange,
-        sleep: &impl AsyncFn(u64),
-    ) -> Result<(), ConnectError> {
-        self.mailbox.ask(Command::Stop).await;
-        let told = self.tell_closed(frontend, seen, sleep).await;
-        self.mailbox.ask(Command::Release).await;
-        self.close_control();
-        match told {
-            Err(XenbusError::Store(error))
-                if matches!(error.errno(), Some(Errno::EACCES | Errno::ENOENT)) =>
-            {
-                // The toolstack was faster, and has taken our directory away.
-                Ok(())
-            }
-            Err(XenbusError::BackendGone { .. }) => Ok(()),
-            told => Ok(told?),
-        }
-    }
-
-    async fn tell_closed(
-        &self,
-        frontend: &Frontend,
-        seen: &BackendChange,
-        sleep: &impl AsyncFn(u64),
-    ) -> Result<(), XenbusError> {
-        use XenbusState::{Closed, Closing, InitWait};
-        // One that was ready to begin may be about to take up our rings: that it still says so means nothing.
-        let forgot = matches!(seen, BackendChange::NotReady | BackendChange::Ready);
-        let let_go: &[XenbusState] = if forgot { &[Closed] } else { &[Closed, InitWait] };
-        frontend.switch_state(Closing).await?;
-        frontend.switch_state(Closed).await?;
-        // A backend that keeps our rings costs us two pages. It must not cost us the next backend.
-        match within(sleep, PATIENCE, frontend.wait_backend(let_go)).await {
-            Some(waited) => waited.map(|_| ()),
-            None => {
-                log::warn!(
-                    "{}: the backend does not close; its rings are taken back all the same",
-                    self.front
-                );
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes everything back from a backend that is not there any more.
-    async fn take_down(&self) {
-        self.mailbox.ask(Command::Stop).await;
-        self.mailbox.ask(Command::Release).await;
-        self.close_control();
-    }
-
-    /// After a backend that vanished: one that comes back to the same directory must not find that we are connected, and
-    /// take up rings that are not there any more.
-    async fn say_closed(&self) {
-        if let Some(frontend) = self.said_connected().await
-            && let Err(error) = frontend.switch_state(XenbusState::Closed).await
-        {
-            log::debug!("{}: {error}", self.front);
-        }
-    }
-
-    /// Gives up after an error, in whatever state: the backend is told, if it can be.
-    async fn abandon(&self, sleep: &impl AsyncFn(u64)) {
-        if let Some(frontend) = self.said_connected().await
-            && let Err(error) = self.close(&frontend, &BackendChange::Connected, sleep).await
-        {
-            log::warn!("{}: {error}", self.front);
-        }
-        self.take_down().await;
-    }
-
-    /// Our directory, if it is there and says that we are connected.
-    async fn said_connected(&self) -> Option<Frontend> {
-        let frontend = Frontend::open(&self.xen.store, &self.front).await.ok()?;
-        matches!(frontend.state().await, Ok(XenbusState::Connected)).then_some(frontend)
     }
 
     /// Writes where toolstacks look for it what is wrong with the vif, as far as we may. The vif stays as it is until
