@@ -180,6 +180,8 @@ impl<M: Machine> NetDevice<M> {
     fn release(&mut self) {
         self.link_up = false;
         self.connected = false;
+        // The next backend's link is up until it says otherwise.
+        self.carrier = true;
         self.backend = None;
         self.hashing = None;
         self.groups.begin(false);

@@ -312,6 +312,19 @@ fn frames_flow_while_the_backend_has_carrier() {
 }
 
 #[test]
+fn a_backend_whose_carrier_cannot_be_read_is_not_taken_for_the_one_before() {
+    let mut rig = Rig::connected();
+    rig.sim.store().write(&format!("{}/carrier", rig.netback.backend_path()), "0");
+    rig.until_down();
+    rig.sim.store().refuse(|_, _, path| path.ends_with("/carrier").then_some("EACCES"));
+    rig.netback.unload();
+    rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
+    rig.netback.load();
+    rig.until_up();
+    rig.works();
+}
+
+#[test]
 fn a_backend_without_carrier_connects_and_waits() {
     let mut rig = Rig::with(VifConfig::default().feature("carrier", "0"), Config::default());
     rig.until("the node was read", |rig| !rig.device.stats().carrier);
