@@ -54,6 +54,17 @@ impl<'a> Guest<'a> {
         Ok(Self { bed, domain, address })
     }
 
+    /// Waits until the guest has the address of IPv6 that the bed's router advertises. Each address that becomes valid
+    /// empties smoltcp's cache of neighbours, which costs a reply to a ping that goes out just then; and a task that waits
+    /// for it ends.
+    ///
+    /// # Errors
+    /// When it does not get one in time.
+    pub fn settled(&self) -> Outcome {
+        self.domain.wait_for("IPv6 address fec0:", BOOT)?;
+        Ok(())
+    }
+
     /// A port of 127.0.0.1 that leads to a TCP port of the guest.
     ///
     /// # Errors

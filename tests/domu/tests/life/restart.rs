@@ -34,6 +34,7 @@ fn reload(bed: &Bed, domid: u32) -> Outcome {
 
 fn restarts(bed: &Bed, count: u64) -> Outcome {
     let guest = Guest::create(bed, &config("web", "kept", "")?.memory_mib(SMALL_MIB))?;
+    guest.settled()?;
     let id = guest.domain.domid();
     let capture = Capture::start(bed)?;
     let mut busy = Busy::start(bed, &guest)?;

@@ -11,18 +11,11 @@ const PING_SIZES: [usize; 20] =
     [56, 63, 64, 127, 128, 213, 214, 215, 255, 256, 257, 400, 511, 512, 600, 800, 1000, 1024, 1280, 1400];
 const PINGS_OF_A_SIZE: usize = 50;
 
-/// Waits until the router's IPv6 address is valid: each address that becomes valid empties smoltcp's cache of neighbours,
-/// which costs the reply that goes out just then.
-fn settled(guest: &Guest<'_>) -> Outcome {
-    guest.domain.wait_for("IPv6 address fec0:", SOON).map(drop)?;
-    Ok(())
-}
-
 #[test]
 fn thousand_pings_are_answered() {
     run_test("thousand_pings_are_answered", |bed| -> Outcome {
         let guest = Guest::start(bed, "echo", "")?;
-        settled(&guest)?;
+        guest.settled()?;
         let sizes = PING_SIZES.map(|size| size.to_string()).join(" ");
         let script = format!(
             "for size in {sizes}; do
@@ -46,7 +39,7 @@ fn thousand_pings_are_answered() {
 fn datagrams_of_every_size_come_back() {
     run_test("datagrams_of_every_size_come_back", |bed| -> Outcome {
         let guest = Guest::start(bed, "echo", "")?;
-        settled(&guest)?;
+        guest.settled()?;
         // 1500 bytes are the MTU; IPv4 and UDP take 28 of them.
         let again = echo::udp(guest.udp(7)?, 0..=1472)?;
         eprintln!("  1473 datagrams there and back; {again} sent again");
