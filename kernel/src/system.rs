@@ -148,8 +148,8 @@ impl System {
 
     /// Random bytes, for seeds and keys.
     #[must_use]
-    pub fn random_bytes(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
+    pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
         self.0.random.borrow_mut().fill_bytes(&mut bytes);
         bytes
     }

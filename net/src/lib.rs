@@ -48,6 +48,7 @@ mod udp;
 
 pub use config::{Addressing, Config, Ipv6Addressing, Limits};
 pub use error::NetError;
+pub use ip6::is_unicast as is_ipv6_unicast;
 pub use net::Net;
 pub use netfront::Packet;
 pub use options::{TcpOptions, UdpOptions};

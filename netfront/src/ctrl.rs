@@ -17,7 +17,6 @@ use alloc::vec::Vec;
 use xen::abi::io_netif::{
     NETIF_CTRL_RING_SIZE, NetifCtrlRequest, NetifCtrlResponse, NetifCtrlStatus, NetifCtrlType,
 };
-use xen::gnttab::Quarantined;
 use xen::ring::FrontRing;
 use xen::{Gref, Machine, Xen};
 
@@ -132,15 +131,7 @@ impl Control {
     /// The end: pages that the backend still uses are returned.
     pub(crate) fn close<M: Machine>(self, xen: &Xen<M>) -> Vec<RxPage> {
         self.channel.close(xen);
-        let pages = [self.ring.into_page(), self.table];
-        let end = |page| match xen.grants.end(page) {
-            Ok(page) => {
-                xen.machine.free_page(page);
-                None
-            }
-            Err(Quarantined(page)) => Some(page),
-        };
-        pages.into_iter().filter_map(end).collect()
+        [self.ring.into_page(), self.table].into_iter().filter_map(|page| xen.take_back(page)).collect()
     }
 }
 

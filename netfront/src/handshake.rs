@@ -23,28 +23,32 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NETIF_TX_RING_SIZE};
-use xen::gnttab::{GrantError, GrantFailure};
+use xen::context::ShareError;
 use xen::ring::FrontRing;
 use xen::xenstore::{XenStore, XsError};
-use xen::{DomId, Errno, Gref, Machine, Page, Xen};
+use xen::{DomId, Errno, Gref, Machine, Xen};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Why rings and channels could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WiresError {
     /// No page for a ring.
-    Memory,
-    /// No grant for a ring.
-    Grant(GrantFailure),
+    Page(ShareError),
     /// No event channel.
     Evtchn(Errno),
+}
+
+impl From<ShareError> for WiresError {
+    fn from(error: ShareError) -> Self {
+        Self::Page(error)
+    }
 }
 
 impl fmt::Display for WiresError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory => write!(f, "no memory for the rings; raise memory="),
-            Self::Grant(failure) => failure.fmt(f),
+            Self::Page(ShareError::Memory) => write!(f, "no memory for the rings; raise memory="),
+            Self::Page(ShareError::Grant(failure)) => failure.fmt(f),
             Self::Evtchn(errno) => write!(f, "EVTCHNOP_alloc_unbound: {errno:?}"),
         }
     }
@@ -118,40 +122,25 @@ where
     Req: IntoBytes + Immutable,
     Rsp: FromBytes + IntoBytes,
 {
-    let page: Page<_> = xen.machine.alloc_page().ok_or(WiresError::Memory)?;
-    match xen.grants.grant(page, backend) {
-        Ok(page) => Ok(FrontRing::init(page, start)),
-        Err(GrantError { page, reason }) => {
-            xen.machine.free_page(page);
-            Err(WiresError::Grant(reason))
-        }
-    }
+    Ok(FrontRing::init(xen.share(backend)?, start))
 }
 
 /// Takes back a ring's page that the backend was never told of.
 fn unmake<M: Machine>(xen: &Xen<M>, page: RxPage) {
-    match xen.grants.end(page) {
-        Ok(page) => xen.machine.free_page(page),
-        // Nobody knows its grant reference, so nobody can hold it; the grant table has counted it.
-        Err(_) => log::error!("a ring page that nobody was told of is in use"),
+    // Nobody knows its grant reference, so nobody can hold it; if so, the grant table has counted it.
+    if xen.take_back(page).is_some() {
+        log::error!("a ring page that nobody was told of is in use");
     }
 }
 
 /// Makes the control ring, its channel, and the page for its tables.
 pub(crate) fn make_control<M: Machine>(xen: &Xen<M>, backend: DomId) -> Result<Control, WiresError> {
     let ring = make_ring(xen, backend, 0)?;
-    let table = xen.machine.alloc_page().ok_or(WiresError::Memory);
-    let table = table.and_then(|page| {
-        xen.grants.grant(page, backend).map_err(|GrantError { page, reason }| {
-            xen.machine.free_page(page);
-            WiresError::Grant(reason)
-        })
-    });
-    let table = match table {
+    let table = match xen.share(backend) {
         Ok(table) => table,
         Err(error) => {
             unmake(xen, ring.into_page());
-            return Err(error);
+            return Err(error.into());
         }
     };
     match make_channel(xen, backend) {
@@ -416,7 +405,6 @@ mod tests {
             features: Feature::all(),
             max_queues: Some(8),
             xdp_headroom: true,
-            dynamic_multicast: true,
             rate: None,
         };
         let found = keys(&offers, Feature::empty(), &Published { ports: (5, Some(6)), ..QUEUE });

@@ -17,7 +17,7 @@ use crate::mailbox::Notice;
 use crate::polite::check_group;
 use crate::sent::NO_PAGE;
 use crate::tx::TxQueue;
-use crate::vif::{ConnectError, Offers};
+use crate::vif::{ConnectError, number_of};
 use alloc::vec::Vec;
 use smoltcp::wire::EthernetAddress;
 use xen::Machine;
@@ -85,7 +85,8 @@ impl<M: Machine> Life<M> {
     /// Multicast control is of no use with a backend that takes too few groups: better frames that nobody wants than
     /// none that somebody does.
     pub(crate) async fn let_all_groups_in(&self, frontend: &Frontend) -> Result<(), ConnectError> {
-        if Offers::read(&self.xen.store, frontend).await?.dynamic_multicast {
+        let dynamic = frontend.backend_node("feature-dynamic-multicast-control");
+        if number_of(&self.xen.store, &dynamic).await?.is_some_and(|value| value != 0) {
             log::warn!(
                 "{}: the backend takes no more groups: from here on it lets all of them in",
                 self.front

@@ -12,7 +12,6 @@ use crate::stats::{RxStats, TxStats};
 use crate::strip::Strip;
 use crate::tx::{TxQueue, TxRing};
 use alloc::rc::Rc;
-use xen::gnttab::Quarantined;
 use xen::signal::Signal;
 use xen::{EvtchnPort, Machine, ReadOnly, ReadWrite, Xen};
 
@@ -98,14 +97,7 @@ fn dismantle<M: Machine>(
     pages: [RxPage; 2],
 ) -> impl Iterator<Item = RxPage> + use<M> {
     channels.close(xen);
-    let lost = pages.map(|page| match xen.grants.end(page) {
-        Ok(page) => {
-            xen.machine.free_page(page);
-            None
-        }
-        Err(Quarantined(page)) => Some(page),
-    });
-    lost.into_iter().flatten()
+    pages.map(|page| xen.take_back(page)).into_iter().flatten()
 }
 
 /// The pools of a queue, while there are no rings to feed.

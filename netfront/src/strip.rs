@@ -53,7 +53,7 @@ impl Strip {
         for page in pages {
             match xen.grants.grant(page, backend) {
                 Ok(page) if refused.is_none() => granted.push(page),
-                Ok(page) => lost.extend(end(xen, page)),
+                Ok(page) => lost.extend(xen.take_back(page)),
                 Err(GrantError { page, reason }) => {
                     xen.machine.free_page(page);
                     refused = Some(reason);
@@ -69,7 +69,7 @@ impl Strip {
             }
             Err(pages) => {
                 // Nobody was told of these grants; a backend that guesses references may hold one all the same.
-                lost.extend(pages.into_iter().filter_map(|page| end(xen, page)));
+                lost.extend(pages.into_iter().filter_map(|page| xen.take_back(page)));
                 (None, lost)
             }
         }
@@ -178,15 +178,4 @@ const fn bit(page: usize) -> u128 {
     )]
     let shift = (page & 127) as u32;
     1 << shift
-}
-
-/// Ends a grant and frees the page; the page, if it is still in use.
-fn end<M: Machine>(xen: &Xen<M>, page: Page<Granted<ReadOnly>>) -> Option<Page<Granted<ReadOnly>>> {
-    match xen.grants.end(page) {
-        Ok(page) => {
-            xen.machine.free_page(page);
-            None
-        }
-        Err(Quarantined(page)) => Some(page),
-    }
 }

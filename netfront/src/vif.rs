@@ -95,8 +95,6 @@ pub(crate) struct Offers {
     /// `multi-queue-max-queues`, if it is there at all.
     pub(crate) max_queues: Option<u32>,
     pub(crate) xdp_headroom: bool,
-    /// Whether multicast control can be given up while connected.
-    pub(crate) dynamic_multicast: bool,
     /// `rate`, if the toolstack limits us.
     pub(crate) rate: Option<Rate>,
 }
@@ -172,7 +170,6 @@ impl Offers {
             features,
             max_queues: number("multi-queue-max-queues").await?,
             xdp_headroom: flag("feature-xdp-headroom").await?,
-            dynamic_multicast: flag("feature-dynamic-multicast-control").await?,
             rate: text_of(store, &frontend.backend_node("rate")).await?.as_deref().and_then(Rate::parse),
         })
     }

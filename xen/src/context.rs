@@ -1,7 +1,10 @@
 //! What a driver needs of the system, in one hand.
 
 use crate::evtchn::EventChannels;
-use crate::gnttab::GrantTable;
+use crate::gnttab::{GrantError, GrantFailure, GrantTable, Quarantined};
+use crate::hypervisor::Machine;
+use crate::ids::DomId;
+use crate::page::{Access, Granted, Page};
 use crate::xenstore::XenStore;
 
 /// One domain's view of Xen: made once at boot, shared by all drivers of a vCPU by `Rc`.
@@ -15,4 +18,39 @@ pub struct Xen<M> {
     pub events: EventChannels,
     /// The xenstore client.
     pub store: XenStore,
+}
+
+/// Why there is no page for another domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareError {
+    /// There is no free page.
+    Memory,
+    /// The page cannot be granted; it was freed.
+    Grant(GrantFailure),
+}
+
+impl<M: Machine> Xen<M> {
+    /// A page of zeros, granted to another domain.
+    ///
+    /// # Errors
+    /// There is no page, or no room for a grant.
+    pub fn share<A: Access>(&self, with: DomId) -> Result<Page<Granted<A>>, ShareError> {
+        let page = self.machine.alloc_page().ok_or(ShareError::Memory)?;
+        self.grants.grant(page, with).map_err(|GrantError { page, reason }| {
+            self.machine.free_page(page);
+            ShareError::Grant(reason)
+        })
+    }
+
+    /// Ends a grant and frees the page; the page, if the other domain still uses it.
+    #[must_use = "a page that is still in use is lost, if nobody keeps it"]
+    pub fn take_back<A: Access>(&self, page: Page<Granted<A>>) -> Option<Page<Granted<A>>> {
+        match self.grants.end(page) {
+            Ok(page) => {
+                self.machine.free_page(page);
+                None
+            }
+            Err(Quarantined(page)) => Some(page),
+        }
+    }
 }

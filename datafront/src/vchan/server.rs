@@ -21,6 +21,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use embedded_io_async::{ErrorType, Read, Write};
 use xen::abi::io_libxenvchan::offset;
+use xen::context::ShareError;
 use xen::xenstore::Permission;
 use xen::{DomId, Granted, Machine, Page, ReadWrite, Xen};
 
@@ -114,23 +115,15 @@ impl<M: Machine> Server<M> {
     }
 
     fn shared_page(&self) -> Result<Shared, ServerError> {
-        let page = self.xen.machine.alloc_page().ok_or(ServerError::OutOfPages)?;
-        self.xen.grants.grant(page, self.settings.client).map_err(|error| {
-            self.xen.machine.free_page(error.page);
-            ServerError::Grant(error.reason)
+        self.xen.share(self.settings.client).map_err(|error| match error {
+            ShareError::Memory => ServerError::OutOfPages,
+            ShareError::Grant(reason) => ServerError::Grant(reason),
         })
     }
 
     /// Ends grants. A page that is still mapped comes back, to be tried again; it is never reused before.
     fn end_grants(&self, pages: Vec<Shared>) -> Vec<Shared> {
-        let mut kept = Vec::new();
-        for page in pages {
-            match self.xen.grants.end(page) {
-                Ok(page) => self.xen.machine.free_page(page),
-                Err(quarantined) => kept.push(quarantined.0),
-            }
-        }
-        kept
+        pages.into_iter().filter_map(|page| self.xen.take_back(page)).collect()
     }
 
     /// Ends grants for the last time: a page that is still mapped is lost, as its type says.

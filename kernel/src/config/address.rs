@@ -131,7 +131,7 @@ impl AddressKeys {
             "ip6" => self.words(vif).ip6 = Some(address6(key, value)?),
             "gw6" => {
                 let right = "the gateway's IPv6 address, like gw6=2001:db8::1 or gw6=fe80::1";
-                self.words(vif).gateway6 = Some(gateway6(value).ok_or_else(|| wrong(key, value, right))?);
+                self.words(vif).gateway6 = Some(host6(value).ok_or_else(|| wrong(key, value, right))?);
             }
             "gw" => {
                 let right = "the gateway's IPv4 address, like gw=192.0.2.1";
@@ -202,7 +202,7 @@ fn address6(key: &str, value: &str) -> Result<Ip6, ConfigError> {
     let right = "ip6=auto, ip6=off, or an IPv6 address with its prefix length, like ip6=2001:db8::10/64";
     let fixed = || {
         let (address, prefix) = value.split_once('/')?;
-        let (address, prefix) = (address.parse().ok().filter(hosts)?, prefix.parse().ok()?);
+        let (address, prefix) = (host6(address)?, prefix.parse().ok()?);
         let fits = (1..=128).contains(&prefix) && !address.is_unicast_link_local();
         fits.then_some(Ip6::Static { address, prefix, gateway: None })
     };
@@ -213,14 +213,9 @@ fn address6(key: &str, value: &str) -> Result<Ip6, ConfigError> {
     }
 }
 
-fn gateway6(value: &str) -> Option<Ipv6Addr> {
-    value.parse().ok().filter(hosts)
-}
-
-/// Whether a host can have the address.
-fn hosts(address: &Ipv6Addr) -> bool {
-    let odd = address.is_unspecified() || address.is_loopback() || address.is_multicast();
-    !odd && address.to_ipv4_mapped().is_none()
+/// An address that a host can have.
+fn host6(value: &str) -> Option<Ipv6Addr> {
+    value.parse().ok().filter(|address| net::is_ipv6_unicast(*address))
 }
 
 fn servers(key: &str, value: &str) -> Result<Vec<Ipv4Addr>, ConfigError> {

@@ -10,7 +10,6 @@ use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use net::{Addressing, Ipv6Addressing, Limits, Stack};
-use rand_chacha::rand_core::Rng as _;
 use xen::xenstore::XsError;
 
 /// Brings up the network interfaces that the toolstack gave us, and goes on to look for others.
@@ -69,9 +68,7 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
     let sharers = u64::try_from(sharers.max(1)).unwrap_or(1);
     let memory = system.0.memory_bytes.checked_div(sharers).unwrap_or_default();
     let choices = system.config().pool.choices(memory);
-    let mut key = [0; netfront::toeplitz::KEY_BYTES];
-    system.0.random.borrow_mut().fill_bytes(&mut key);
-    let hash_key = Some(netfront::HashKey::new(key));
+    let hash_key = Some(netfront::HashKey::new(system.random_bytes()));
     let config = netfront::Config {
         refuse: system.config().refuse,
         queues: system.config().queues,

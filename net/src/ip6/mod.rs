@@ -338,7 +338,8 @@ fn address(prefix: u64, identifier: u64) -> Ipv6Address {
 }
 
 /// Whether one host can have this address, and be talked to from outside itself.
-pub(crate) fn is_unicast(address: Ipv6Address) -> bool {
+#[must_use]
+pub fn is_unicast(address: Ipv6Address) -> bool {
     let odd = address.is_multicast() || address.is_unspecified() || address.is_loopback();
     !odd && address.to_ipv4_mapped().is_none()
 }

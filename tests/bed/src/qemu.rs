@@ -181,9 +181,7 @@ impl Qemu {
                 )
             })
     }
-}
 
-impl Qemu {
     /// Writes the first bytes of every frame of a network to a file in the format of libpcap, from now on.
     pub(crate) fn capture(&self, network: Network, file: &Path, most: u32) -> Result<()> {
         let id = network.id();

@@ -100,7 +100,8 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
     // What cannot be read is said before the guest is asked.
     let is_stream = arguments.source == Path::new("-");
     // Taken before anything is read: what changes meanwhile counts as a change.
-    let mut stamp = watch::stamp(&arguments.source);
+    let look = || arguments.watch.then(|| watch::stamp(&arguments.source));
+    let mut stamp = look();
     let mut sources = if is_stream { Vec::new() } else { sources(arguments)? };
     let domain = Domain::find(&arguments.domain, &options)?;
     let mut pusher = Pusher::new(domain.dialer(&options), options);
@@ -122,12 +123,12 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
         pusher.rest();
         if let Some(every) = arguments.every.filter(|_| repeats) {
             std::thread::sleep(every.saturating_sub(begun.elapsed()));
-        } else if arguments.watch && repeats {
+        } else if let Some(stamp) = stamp.filter(|_| repeats) {
             watch::wait_for_change(&arguments.source, stamp);
         } else {
             return Ok(());
         }
-        stamp = watch::stamp(&arguments.source);
+        stamp = look();
         sources = self::sources(arguments)?;
     }
 }
