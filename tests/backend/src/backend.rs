@@ -49,6 +49,8 @@ pub struct Backend {
     /// Control connections, so that orders wake the loop.
     pub control: Vec<RawFd>,
     backlog: VecDeque<Vec<u8>>,
+    /// Bytes of all frames that the guest was given: of responses as they were first written, whatever flips later.
+    pub given: u64,
     /// What the frontend did that no honest one does.
     pub complaints: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl Backend {
             kept: Vec::new(),
             control: Vec::new(),
             backlog: VecDeque::new(),
+            given: 0,
             complaints: Vec::new(),
         })
     }
@@ -310,6 +313,7 @@ impl Backend {
     pub fn respond(&mut self, response: NetifRxResponse) {
         if let Ok(queue) = self.queue() {
             queue.rx.put(response.as_bytes());
+            self.given += u64::try_from(response.status).unwrap_or_default();
         }
     }
 

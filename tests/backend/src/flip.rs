@@ -3,8 +3,8 @@
 //! | what | flips between |
 //! |---|---|
 //! | `status` | an rx response of 98 bytes, and one of 65535 |
-//! | `more` | a whole frame, and a frame that goes on in another slot |
-//! | `extra` | the type of an extra, 1 and 200 |
+//! | `more` | a whole frame of 98 bytes, and one of 4000 that goes on in another slot |
+//! | `extra` | an extra of type 1, and one of type 200 that another is to follow |
 //! | `index` | `rsp_prod` of the rx ring as it ought to be, and 300 beyond |
 //! | `payload` | eight bytes of an echo request's payload, as they were sent and others |
 //!
@@ -31,6 +31,8 @@ const LOOKS: u32 = 50;
 /// Honest frames before what flips, and what they are numbered.
 const BEFORE: u32 = 40;
 const HONEST: u16 = 0x2000;
+/// Bytes of a frame that is said to go on in another slot.
+const LONG: i16 = 4000;
 /// Bytes of an echo request's payload.
 const BYTES: usize = 1400;
 
@@ -145,7 +147,8 @@ fn slot(backend: &mut Backend, what: &str, seq_no: u16) -> Outcome {
     let liar = if what == "status" {
         NetifRxResponse { status: -1, ..honest }
     } else {
-        NetifRxResponse { flags: NetRxFlags::MORE_DATA.bits(), ..honest }
+        // Of another length too: a flag that is read apart from it is then seen by the bytes.
+        NetifRxResponse { flags: NetRxFlags::MORE_DATA.bits(), status: LONG, ..honest }
     };
     let queue = backend.queue()?;
     let (page, at) = (Arc::clone(&queue.rx.page), queue.rx.slot(queue.rx.rsp_prod));

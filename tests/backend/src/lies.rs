@@ -2,7 +2,7 @@
 //!
 //! A SLOT of `rx` is one response, `OFFSET:LENGTH:FLAGS[:ID]`: the page gets an echo request at that offset as far as it
 //! fits, and the response says what the slot says. FLAGS are letters: `v` data validated, `c` checksum blank, `m` more
-//! data, `x` extra info. An ID is a number, or `+N` on that of the request. `e:TYPE:FLAGS:HEX` is an extra over the
+//! data, `x` extra info; `n` makes it a frame of no known protocol, `t` a TCP segment of so few bytes. An ID is a number, or `+N` on that of the request. `e:TYPE:FLAGS:HEX` is an extra over the
 //! whole slot, its payload 6 bytes in hexadecimal. `SLOT*N` is N of them.
 
 use crate::Outcome;
@@ -141,7 +141,14 @@ fn one_rx(backend: &mut Backend, slot: &str) -> Outcome {
     let [at, len, letters, id @ ..] = parts.as_slice() else { return Err("no such slot".into()) };
     let (at, status) = (at.parse::<u16>()?, len.parse::<i32>()? as u16);
     let bytes = usize::from(status).saturating_sub(crate::peer::HEADERS).min(1400);
-    let mut frame = backend.peer.echo_request(1, &payload(1, bytes));
+    let mut frame = match letters {
+        letters if letters.contains('t') => backend.peer.segment(usize::from(status)),
+        _ => backend.peer.echo_request(1, &payload(1, bytes)),
+    };
+    if letters.contains('n') {
+        // For experiments, says IEEE 802.
+        frame.splice(12..14, [0x88, 0xb5]);
+    }
     frame.truncate(PAGE.saturating_sub(usize::from(at)));
     let request = backend.fill(usize::from(at) % PAGE, &mut frame)?;
     let id = match id.first() {

@@ -28,6 +28,7 @@
 //! | `stray PORT` | binds a port of the guest's that is no vif's, and rings it |
 //! | `keep tx`, `keep rx`, `keep ring`, `drop` | pages stay mapped, until `drop` |
 //! | `write-tx` | tries to write to a page that is granted to be read |
+//! | `given` | bytes of all frames that the guest was given until now |
 //! | `complaints` | what the frontend did that an honest one does not |
 
 use crate::Outcome;
@@ -84,6 +85,7 @@ pub fn obey(backend: &mut Backend, line: &str) -> Outcome<String> {
             backend.show();
             Ok(held.to_string())
         }
+        ["given"] => Ok(backend.given.to_string()),
         ["complaints"] => Ok(std::mem::take(&mut backend.complaints).join("; ")),
         ["flip", what, rounds] => flip::flip(backend, what, rounds.parse()?),
         words => connection::obey(backend, words),

@@ -148,6 +148,24 @@ impl Peer {
         frame
     }
 
+    /// A frame of `len` bytes that says it is TCP, and has zeros after its IPv4 header: too few for one of TCP, or no port.
+    pub fn segment(&self, len: usize) -> Vec<u8> {
+        let ip = Ipv4Repr {
+            src_addr: OURS,
+            dst_addr: GUEST,
+            next_header: IpProtocol::Tcp,
+            payload_len: len.saturating_sub(14 + 20),
+            hop_limit: 64,
+        };
+        let ethernet =
+            EthernetRepr { src_addr: MAC, dst_addr: self.guest_mac, ethertype: EthernetProtocol::Ipv4 };
+        let mut frame = vec![0; ethernet.buffer_len() + ip.buffer_len() + ip.payload_len];
+        let mut view = EthernetFrame::new_unchecked(&mut frame);
+        ethernet.emit(&mut view);
+        ip.emit(&mut Ipv4Packet::new_unchecked(view.payload_mut()), &ChecksumCapabilities::default());
+        frame
+    }
+
     /// Opens a connection to the guest's web server.
     pub fn connect(&mut self) -> Outcome<SocketHandle> {
         let buffer = |len| tcp::SocketBuffer::new(vec![0; len]);

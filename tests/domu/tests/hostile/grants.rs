@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::rig::End::Works;
-use crate::rig::{case, same};
+use crate::rig::{Card, case, same};
 use crate::xenbus::{come_back, move_away};
 use bed::Value;
 use domu_tests::http::number;
@@ -60,9 +60,9 @@ fn h45_a_grant_table_of_one_frame() {
     case("h45_a_grant_table_of_one_frame", Works, |rig| {
         // 512 entries, and pools that would have 1024 pages and more.
         rig.replace(|config| {
-            config.set("max_grant_frames", Value::Number("1".into())).cmdline(
-                "ip=10.9.0.2/24 gw=10.9.0.1 ip6=off pool.rx=512 pool.tx=512 vif.refuse=sg,csum4,csum6,gso4,gso6",
-            )
+            config
+                .set("max_grant_frames", Value::Number("1".into()))
+                .cmdline(&Card::Plain.cmdline().replace("=64", "=512"))
         })?;
         let status = rig.status()?;
         let pages = |pool: &str| number(&status, &format!("/interfaces/0/{pool}/total"));

@@ -21,6 +21,7 @@ mod grants;
 mod ids;
 mod indexes;
 mod lengths;
+mod offloads;
 mod reads;
 mod rig;
 mod xenbus;

@@ -3,13 +3,20 @@
 //! A thread in dom0 writes as fast as it can, the guest reads on another processor. Whatever value the guest happened to
 //! read, it has to stay with it.
 
-use crate::rig::{End, Rig, case};
+use crate::rig::{Card, End, Rig, case, case_with};
 use domu_tests::Outcome;
+use domu_tests::http::number;
+use serde_json::Value;
+
+/// Bytes of the frames that fetch a page and are not all counted in it.
+const FETCH: u64 = 4000;
 
 /// Lets something flip; then starts anew, since the rings hold what the thread left there. What the guest made of it,
-/// it may have counted or called broken, by one of the names that fit.
-fn flip(name: &str, order: &str, fits: &'static [&'static str]) {
-    case(name, End::Works, |rig| {
+/// it may have counted or called broken, by one of the names that fit. It cannot have received more than it was given:
+/// a length that was checked, and then read again, is another.
+pub(crate) fn flip(card: Card, name: &str, order: &str, fits: &'static [&'static str]) {
+    case_with(card, name, End::Works, |rig| {
+        let given: u64 = rig.order("given")?.parse()?;
         rig.order(order).or_else(|error| {
             // It broke in the middle: that is one of the ways in which it may end.
             if error.to_string().contains("no page") { Ok(String::new()) } else { Err(error) }
@@ -22,31 +29,32 @@ fn flip(name: &str, order: &str, fits: &'static [&'static str]) {
                 return Err(format!("{kind} was counted {count} times").into());
             }
         }
+        let received = |rig: &Rig, status: &Value| -> Outcome<u64> {
+            let keys = ["/interfaces/0/rx/lent_bytes", "/interfaces/0/rx/copied_bytes"];
+            keys.iter().map(|key| Ok(number(status, key)? - rig.before(key)?)).sum()
+        };
+        let (given, received) = (rig.order("given")?.parse::<u64>()? - given, received(rig, &after)?);
+        if received > given + FETCH {
+            return Err(format!("{received} bytes were received, and {given} given").into());
+        }
         rig.forgive()
     });
 }
 
 #[test]
 fn h21_a_response_whose_status_flips() {
-    flip("h21_a_response_whose_status_flips", "flip status 20", &["rx_status", "rx_bounds"]);
+    // The other status is an error's, which a backend may answer with.
+    flip(Card::Plain, "h21_a_response_whose_status_flips", "flip status 20", &[]);
 }
 
 #[test]
 fn h22_a_response_whose_more_data_flips() {
-    flip(
-        "h22_a_response_whose_more_data_flips",
-        "flip more 20",
-        &["rx_incomplete", "rx_fragments", "rx_slots"],
-    );
+    flip(Card::Plain, "h22_a_response_whose_more_data_flips", "flip more 20", &["rx_incomplete"]);
 }
 
 #[test]
 fn h25_an_extra_whose_type_flips() {
-    flip(
-        "h25_an_extra_whose_type_flips",
-        "flip extra 20",
-        &["rx_extra", "rx_extra_unasked", "rx_incomplete"],
-    );
+    flip(Card::Plain, "h25_an_extra_whose_type_flips", "flip extra 20", &["rx_extra", "rx_extra_unasked"]);
 }
 
 /// The toolstack's word on the backend, and a new connection that goes by it.

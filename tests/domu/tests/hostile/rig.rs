@@ -15,6 +15,7 @@ pub(crate) struct Rig {
     bed: SharedBed,
     pub(crate) guest: Domain,
     backend: Backend,
+    card: Card,
     before: Value,
     /// Pages that a case has made the guest give up.
     pub(crate) lost: u64,
@@ -33,8 +34,34 @@ pub(crate) enum End {
     Broken(&'static str, &'static str),
 }
 
-/// Runs a case: on the boot of the one before, unless that failed.
+/// What the guest tells its backend that it accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Card {
+    /// Whole frames in one page: what belongs to scatter-gather and offloads is an answer to nothing that it asked for.
+    Plain,
+    /// Everything: chains, descriptors and blank checksums are what it asked for.
+    Whole,
+}
+
+impl Card {
+    /// The guest's command line.
+    pub(crate) const fn cmdline(self) -> &'static str {
+        match self {
+            Self::Plain => {
+                "ip=10.9.0.2/24 gw=10.9.0.1 ip6=off pool.rx=64 pool.tx=64 vif.refuse=sg,csum4,csum6,gso4,gso6"
+            }
+            Self::Whole => "ip=10.9.0.2/24 gw=10.9.0.1 ip6=off pool.rx=64 pool.tx=64",
+        }
+    }
+}
+
+/// Runs a case with a plain card.
 pub(crate) fn case(name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) {
+    case_with(Card::Plain, name, end, lie);
+}
+
+/// Runs a case: on the boot of the one before, unless that failed, and with its guest, if that has such a card.
+pub(crate) fn case_with(card: Card, name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) {
     let mut shared = RIG.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rig = match shared.take().map_or_else(Rig::start, Ok) {
         Ok(rig) => rig,
@@ -42,6 +69,7 @@ pub(crate) fn case(name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) 
     };
     let begun = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
+        rig.has(card)?;
         rig.begin()?;
         lie(&mut rig)?;
         rig.end(end)
@@ -64,12 +92,10 @@ pub(crate) fn case(name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) 
 fn victim(
     bed: &Bed,
     backend: &mut Backend,
+    card: Card,
     change: impl FnOnce(DomainConfig) -> DomainConfig,
 ) -> Outcome<Domain> {
-    // Without scatter-gather and offloads: what belongs to them is for the guest an answer to nothing that it asked for.
-    let cmdline =
-        "ip=10.9.0.2/24 gw=10.9.0.1 ip6=off pool.rx=64 pool.tx=64 vif.refuse=sg,csum4,csum6,gso4,gso6";
-    let guest = bed.create(&change(config("web", "victim", cmdline)?.vif([SCRIPT])))?;
+    let guest = bed.create(&change(config("web", "victim", card.cmdline())?.vif([SCRIPT])))?;
     guest.wait_for("listening on ", BOOT)?;
     backend.order("open")?;
     Ok(guest)
@@ -79,8 +105,9 @@ impl Rig {
     fn start() -> Outcome<Self> {
         let bed = SharedBed::start(&Options::default())?;
         let mut backend = Backend::start(&bed)?;
-        let guest = victim(&bed, &mut backend, |config| config)?;
-        Ok(Self { bed, guest, backend, before: Value::Null, lost: 0 })
+        let card = Card::Plain;
+        let guest = victim(&bed, &mut backend, card, |config| config)?;
+        Ok(Self { bed, guest, backend, card, before: Value::Null, lost: 0 })
     }
 
     /// Destroys the guest, and starts one whose configuration is changed.
@@ -89,9 +116,17 @@ impl Rig {
         if !destroyed.success() {
             return Err(format!("xl destroy: {}", destroyed.stderr).into());
         }
-        self.guest = victim(&self.bed, &mut self.backend, change)?;
+        self.guest = victim(&self.bed, &mut self.backend, self.card, change)?;
         self.lost = 0;
         self.begin()
+    }
+
+    /// Sees to it that the guest has such a card.
+    fn has(&mut self, card: Card) -> Outcome {
+        if std::mem::replace(&mut self.card, card) == card {
+            return Ok(());
+        }
+        self.replace(|config| config)
     }
 
     /// The machine.
@@ -258,13 +293,16 @@ pub(crate) fn same(what: &str, found: u64, expected: u64) -> Outcome {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found}, not {expected}").into()) }
 }
 
-/// Declares cases that are orders alone: the name, how it ends, and the orders.
+/// Declares cases that are orders alone: the name, how it ends, and the orders; `with CARD;` first, if it is not plain.
 #[macro_export]
 macro_rules! cases {
-    ($($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {$(
+    (with $card:expr; $($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {$(
         #[test]
         fn $name() {
-            $crate::rig::case(stringify!($name), $end, |rig| rig.orders(&[$($order),*]));
+            $crate::rig::case_with($card, stringify!($name), $end, |rig| rig.orders(&[$($order),*]));
         }
     )*};
+    ($($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {
+        $crate::cases! { with $crate::rig::Card::Plain; $($name: $end, [$($order),*];)* }
+    };
 }
