@@ -104,7 +104,9 @@ fn while_flipping(
         let mut looks = 0;
         while !over.load(Ordering::Relaxed) {
             if looks % LOOKS == 0 {
-                put(second);
+                // A response is to be met as a lie, at least once. An index is to be met as it ought to be: a false one
+                // ends everything.
+                put(if wide { second } else { first });
                 // Its other end may have been closed.
                 let _ = evtchn.notify(port);
             }

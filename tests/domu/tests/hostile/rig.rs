@@ -97,6 +97,8 @@ fn victim(
 ) -> Outcome<Domain> {
     let guest = bed.create(&change(config("web", "victim", card.cmdline())?.vif([SCRIPT])))?;
     guest.wait_for("listening on ", BOOT)?;
+    // A processor each, if there are two: what flips has to flip while the guest reads.
+    bed.dom0(&format!("xl vcpu-pin 0 0 0; xl vcpu-pin {} 0 1", guest.domid()))?;
     backend.order("open")?;
     Ok(guest)
 }
