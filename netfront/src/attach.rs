@@ -50,6 +50,10 @@ impl<M: Machine> NetDevice<M> {
                 self.note_control(&asked);
                 Reply::Done
             }
+            Command::Lost(pages) => {
+                self.keep_lost(pages);
+                Reply::Done
+            }
             Command::Stop => {
                 self.link_up = false;
                 self.connected = false;
@@ -130,7 +134,7 @@ impl<M: Machine> NetDevice<M> {
         let strip = match strip {
             Some(strip) if strip.backend() != backend => {
                 let (strip, lost) = strip.change_hands(&self.xen, backend);
-                self.lost_strip.extend(lost);
+                self.lost.keep_strip(lost);
                 strip
             }
             strip => strip,
@@ -140,13 +144,15 @@ impl<M: Machine> NetDevice<M> {
             return strip;
         }
         let (strip, lost) = Strip::new(&self.xen, backend, count);
-        self.lost_strip.extend(lost);
+        self.lost.keep_strip(lost);
         strip
     }
 
     /// Ring pages are pages too: a backend that keeps too many gets no more.
-    fn too_many_lost(&self) -> Option<PoolError> {
-        let lost = self.lost_rings.len().saturating_add(self.lost_strip.len());
+    fn too_many_lost(&mut self) -> Option<PoolError> {
+        let back = self.lost.retry(&self.xen);
+        self.note_recovered(back);
+        let lost = self.lost.len();
         (lost >= self.config.quarantine_max).then_some(PoolError::Quarantine(lost))
     }
 
@@ -205,11 +211,17 @@ impl<M: Machine> NetDevice<M> {
         broken.iter().for_each(|what| self.tally.count(what));
     }
 
-    /// Ring pages that the backend still uses are never used again.
+    /// Counts ring pages that came back.
+    pub(crate) fn note_recovered(&mut self, count: usize) {
+        let count = u64::try_from(count).unwrap_or_default();
+        self.stats.recovered_rings = self.stats.recovered_rings.wrapping_add(count);
+    }
+
+    /// Ring pages that the backend still uses are not used again before it has let go of them.
     fn keep_lost(&mut self, lost: Vec<RxPage>) {
         let count = u64::try_from(lost.len()).unwrap_or_default();
         self.stats.quarantined_rings = self.stats.quarantined_rings.wrapping_add(count);
-        self.lost_rings.extend(lost);
+        self.lost.keep_rings(lost);
     }
 }
 

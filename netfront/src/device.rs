@@ -16,14 +16,13 @@ use crate::feature::Feature;
 use crate::hash::Hashing;
 use crate::held::Packet;
 use crate::judge::ETHERNET_HEADER;
+use crate::lost::Lost;
 use crate::mailbox::{Mailbox, Notice};
 use crate::misbehaviour::{Misbehaviour, Tally};
 use crate::multicast::Groups;
 use crate::nic::{Nic, Received};
 use crate::queue::{Pools, Queue};
-use crate::rx::RxPage;
 use crate::stats::{DeviceStats, Features, RxStats, TxStats};
-use crate::strip::Lost;
 use crate::toeplitz::HashKey;
 use crate::token::{RxToken, TxToken};
 use crate::vif::{Rate, Vif, clamp_mtu};
@@ -73,10 +72,8 @@ pub struct NetDevice<M> {
     pub(crate) past_rx: RxStats,
     pub(crate) past_tx: TxStats,
     pub(crate) tally: Tally,
-    /// Ring pages that a backend does not let go of.
-    pub(crate) lost_rings: Vec<RxPage>,
-    /// Pages of strips that a backend does not let go of.
-    pub(crate) lost_strip: Lost,
+    /// Pages that a backend does not let go of.
+    pub(crate) lost: Lost,
     pub(crate) backend: Option<DomId>,
     pub(crate) trusted: bool,
     pub(crate) features: Features,
@@ -112,8 +109,7 @@ impl<M: Machine> NetDevice<M> {
             past_rx: RxStats::default(),
             past_tx: TxStats::default(),
             tally: Tally::default(),
-            lost_rings: Vec::new(),
-            lost_strip: Lost::new(),
+            lost: Lost::default(),
             backend: None,
             trusted: false,
             features: Features::default(),

@@ -33,6 +33,7 @@ mod held;
 pub mod judge;
 mod large;
 pub mod life;
+mod lost;
 mod mailbox;
 pub mod misbehaviour;
 mod multicast;

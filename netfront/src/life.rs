@@ -21,7 +21,6 @@ use crate::handshake::{Published, Terms, connection, make_all_wires, publish};
 use crate::mailbox::{Command, Mailbox, Notice, Reply};
 use crate::misbehaviour::Misbehaviour;
 use crate::patience::within;
-use crate::rx::RxPage;
 use crate::toeplitz::HashKey;
 use crate::vif::{ConnectError, Offers, Vif};
 use alloc::boxed::Box;
@@ -60,8 +59,6 @@ pub struct Life<M> {
     hash_key: Option<HashKey>,
     /// The control ring of the connection.
     pub(crate) control: RefCell<Option<Box<Control>>>,
-    /// Its pages that backends did not let go of: never used again.
-    pub(crate) lost: RefCell<Vec<RxPage>>,
     /// `device/vif/<handle>`.
     pub(crate) front: String,
     /// The vif was connected since the last failure.
@@ -92,7 +89,7 @@ pub async fn open<M: Machine>(
     let mailbox = Rc::new(Mailbox::default());
     let Config { ring_start, refuse: refused, queues, hash_key, .. } = config;
     let device = NetDevice::new(Rc::clone(&xen), Rc::clone(&mailbox), config, handle, &vif);
-    let (control, lost) = (RefCell::default(), RefCell::default());
+    let control = RefCell::default();
     Ok((
         device,
         Life {
@@ -103,7 +100,6 @@ pub async fn open<M: Machine>(
             queues,
             hash_key,
             control,
-            lost,
             front,
             was_up: Cell::new(false),
         },
@@ -291,7 +287,10 @@ impl<M: Machine> Life<M> {
         let wires = make_all_wires(&self.xen, backend, &terms, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
         let hash = self.hash_key.filter(|_| terms.hash);
-        let control = hash.and_then(|key| self.open_control(backend, (key, terms.queues)));
+        let control = match hash {
+            Some(key) => self.open_control(backend, (key, terms.queues)).await,
+            None => None,
+        };
         let published: Vec<Published> = wires.iter().map(Published::of).collect();
         let command = Command::Connect(Box::new(connection(backend, &vif, &offers, &terms, wires)));
         if let Reply::Failed(error) = self.mailbox.ask(command).await {

@@ -13,6 +13,7 @@ use crate::hash::Hashing;
 use crate::misbehaviour::Misbehaviour;
 use crate::pool::PoolError;
 use crate::queue::Wires;
+use crate::rx::RxPage;
 use crate::stats::Features;
 use crate::vif::Rate;
 use alloc::boxed::Box;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     },
     /// What came of requests on the control ring, to be counted.
     Control(Asked),
+    /// Pages of the control ring that the backend did not let go of.
+    Lost(Vec<RxPage>),
     /// The backend is about to go: leave the rings alone.
     Stop,
     /// The backend has let go: take every page back, and give up rings and channels.

@@ -25,7 +25,7 @@ impl<M: Machine> Life<M> {
         self.mailbox.ask(Command::Stop).await;
         let told = self.tell_closed(frontend, seen, sleep).await;
         self.mailbox.ask(Command::Release).await;
-        self.close_control();
+        self.close_control().await;
         match told {
             Err(XenbusError::Store(error))
                 if matches!(error.errno(), Some(Errno::EACCES | Errno::ENOENT)) =>
@@ -67,7 +67,7 @@ impl<M: Machine> Life<M> {
     pub(crate) async fn take_down(&self) {
         self.mailbox.ask(Command::Stop).await;
         self.mailbox.ask(Command::Release).await;
-        self.close_control();
+        self.close_control().await;
     }
 
     /// After a backend that vanished: one that comes back to the same directory must not find that we are connected, and

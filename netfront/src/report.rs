@@ -53,7 +53,7 @@ impl<M: Machine> NetDevice<M> {
             tx_pool_stats.add(&pools.tx.stats());
             tx_strip.add(&pools.strip.as_ref().map(Strip::counts).unwrap_or_default());
         }
-        tx_strip.quarantined = self.lost_strip.len();
+        tx_strip.quarantined = self.lost.of_strip();
         rx.packets = rx.copied_packets.wrapping_add(rx.lent_packets);
         rx.bytes = rx.copied_bytes.wrapping_add(rx.lent_bytes);
         let mut queues = [QueueStats::default(); MOST_QUEUES];

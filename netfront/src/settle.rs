@@ -19,17 +19,11 @@ use xen::{DomId, Gref, Machine};
 
 /// Nanoseconds in which a backend has to answer all that it is asked about one thing.
 const PATIENCE: u64 = 2_000_000_000;
-/// Pages of control rings that may be lost to backends before no more such rings are made.
-const LOST_MAX: usize = 16;
 
 impl<M: Machine> Life<M> {
     /// Makes a control ring, if that is possible; what xenstore is to be told of it.
-    pub(crate) fn open_control(&self, backend: DomId, hash: (HashKey, u32)) -> Option<(Gref, u32)> {
-        self.close_control();
-        if self.lost.borrow().len() >= LOST_MAX {
-            log::warn!("{}: no control ring: too many of its pages are lost to backends", self.front);
-            return None;
-        }
+    pub(crate) async fn open_control(&self, backend: DomId, hash: (HashKey, u32)) -> Option<(Gref, u32)> {
+        self.close_control().await;
         match make_control(&self.xen, backend) {
             Ok(mut control) => {
                 control.hash = Some(hash);
@@ -45,9 +39,10 @@ impl<M: Machine> Life<M> {
     }
 
     /// Takes the control ring back.
-    pub(crate) fn close_control(&self) {
-        if let Some(control) = self.control.take() {
-            self.lost.borrow_mut().extend(control.close(&self.xen));
+    pub(crate) async fn close_control(&self) {
+        let lost = self.control.take().map(|control| control.close(&self.xen)).unwrap_or_default();
+        if !lost.is_empty() {
+            self.mailbox.ask(Command::Lost(lost)).await;
         }
     }
 

@@ -131,6 +131,8 @@ counters! {
         notify_errors,
         /// Ring pages that a backend did not let go of.
         quarantined_rings,
+        /// Those of them that it let go of later.
+        recovered_rings,
         /// Requests on the control ring that the backend answered.
         ctrl_answered,
         /// Those of them that it refused.

@@ -18,7 +18,7 @@ const PERIOD: u64 = 1_000_000_000;
 
 impl<M: Machine> NetDevice<M> {
     /// Looks after the pools if the last time is a second ago. When to be called again though nothing else happens:
-    /// `None` if there is nothing to give back.
+    /// `None` if there is nothing to give back, and nothing that a backend is to let go of.
     pub fn tend(&mut self, now: SystemTime) -> Option<SystemTime> {
         if now >= self.upkeep {
             self.upkeep = now.after(PERIOD);
@@ -26,7 +26,10 @@ impl<M: Machine> NetDevice<M> {
             self.shrink_idle();
             self.look_after_groups();
         }
-        self.has_surplus().then_some(self.upkeep)
+        let (back, retry) = self.lost.tend(&self.xen, now);
+        self.note_recovered(back);
+        let shrink = self.has_surplus().then_some(self.upkeep);
+        [shrink, retry].into_iter().flatten().min()
     }
 
     /// Gives every free page of the pools back to the guest's memory; how many went. Pools grow again when they need to.

@@ -21,6 +21,7 @@ use common::{NOW, Rig, frame};
 use netfront::{Config, Feature, Misbehaviour, Nic as _};
 use smoltcp::phy::{Device as _, RxToken as _};
 use xen::abi::io_netif::{NetRxFlags, NetifRxResponse, NetifTxResponse};
+use xen::{Clock as _, Memory as _};
 use xen_sim::VifConfig;
 use xen_sim::netback::{Index, Notify, Order, RxSlot, Side};
 use zerocopy::IntoBytes as _;
@@ -506,6 +507,72 @@ fn h39_h40_h41_pages_that_the_backend_keeps_are_never_used_again() {
     assert_eq!((stats.rx_pool.quarantined, stats.tx_pool.quarantined), (1, 10));
     assert_eq!(held.len(), 1 + 10 + 2);
     assert_eq!((stats.rx_pool.total, stats.tx_pool.total), (512 + 1, 256 + 10));
+    rig.works();
+}
+
+#[test]
+fn h41_ring_pages_that_are_let_go_of_later_come_back_by_time() {
+    let mut rig = Rig::connected_with(
+        VifConfig::default().feature("multi-queue-max-queues", "2").lenient(),
+        Config { queues: 2, ..Config::default() },
+    );
+    let free = rig.xen.machine.free_pages();
+    rig.netback.faults(|faults| faults.keep_mapped = true);
+    rig.netback.unload();
+    rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
+    let rings = |rig: &Rig| {
+        let device = rig.device.stats().device;
+        (device.quarantined_rings, device.recovered_rings, rig.xen.grants.stats().quarantined)
+    };
+    assert_eq!(rings(&rig), (4, 0, 4));
+    // As long as they are in use, trying again changes nothing.
+    for _ in 0..3 {
+        rig.sim.advance(3_000_000_000);
+        rig.idle_turn();
+    }
+    assert_eq!(rings(&rig), (4, 0, 4));
+    rig.netback.faults(|faults| faults.keep_mapped = false);
+    let next = rig.device.tend(rig.xen.machine.now()).expect("a time to try again");
+    assert!(next.since(rig.xen.machine.now()) <= 64_000_000_000, "and not too late");
+    rig.sim.advance(next.since(rig.xen.machine.now()));
+    rig.idle_turn();
+    assert_eq!(rings(&rig), (4, 4, 0));
+    assert_eq!(rig.device.tend(rig.xen.machine.now()), None, "nobody is woken for nothing");
+    assert_eq!(rig.xen.machine.free_pages(), free + 4);
+    restarted_from_nothing(&mut rig);
+    assert_eq!(rig.xen.machine.free_pages(), free);
+}
+
+#[test]
+fn h41_driver_domains_that_let_go_late_never_reach_the_cap() {
+    let config = Config { quarantine_max: 6, ..Config::default() };
+    let vif = VifConfig { backend: xen::DomId(5), ..VifConfig::default() }.lenient();
+    let mut rig = Rig::connected_with(vif, config);
+    for restart in 0..20 {
+        rig.netback.faults(|faults| faults.keep_mapped = true);
+        rig.netback.unload();
+        rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
+        assert_eq!(rig.xen.grants.stats().quarantined, 2, "restart {restart}");
+        // By time it would be tried again a minute from now.
+        for _ in 0..8 {
+            rig.sim.advance(65_000_000_000);
+            rig.idle_turn();
+        }
+        // Xen is done with the dead domain when the next one has booted.
+        rig.netback.faults(|faults| faults.keep_mapped = false);
+        rig.netback.return_as(xen::DomId(6 + restart));
+        rig.until_up();
+        assert_eq!(rig.xen.grants.stats().quarantined, 0, "restart {restart}");
+        rig.works();
+    }
+    let device = rig.device.stats().device;
+    assert_eq!((device.quarantined_rings, device.recovered_rings), (40, 40));
+}
+
+/// A backend comes to a vif that has none.
+fn restarted_from_nothing(rig: &mut Rig) {
+    rig.netback.load();
+    rig.until_up();
     rig.works();
 }
 

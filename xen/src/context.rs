@@ -53,4 +53,16 @@ impl<M: Machine> Xen<M> {
             Err(Quarantined(page)) => Some(page),
         }
     }
+
+    /// The same of a page that the other domain still used when it was to be taken back before.
+    #[must_use = "a page that is still in use is lost, if nobody keeps it"]
+    pub fn take_back_again<A: Access>(&self, page: Page<Granted<A>>) -> Option<Page<Granted<A>>> {
+        match self.grants.end_again(Quarantined(page)) {
+            Ok(page) => {
+                self.machine.free_page(page);
+                None
+            }
+            Err(Quarantined(page)) => Some(page),
+        }
+    }
 }

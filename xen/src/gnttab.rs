@@ -58,7 +58,7 @@ impl fmt::Display for GrantFailure {
     }
 }
 
-/// A grant that could not be ended because the peer still uses the page. It keeps the page, for ever.
+/// A grant that could not be ended because the peer still uses the page. It keeps the page, until it can be ended.
 #[derive(Debug)]
 #[must_use = "count it against the device's cap"]
 pub struct Quarantined<A>(pub Page<Granted<A>>);
@@ -70,7 +70,7 @@ pub struct GrantStats {
     pub issued: u64,
     /// Grants ended.
     pub ended: u64,
-    /// Grants that could not be ended.
+    /// Grants that could not be ended, but for those that could later.
     pub quarantined: u64,
     /// Entries that could still be used.
     pub free: u32,
@@ -200,12 +200,34 @@ impl GrantTable {
     /// # Errors
     /// The page in quarantine, when the peer still uses it.
     pub fn end<A: Access>(&self, page: Page<Granted<A>>) -> Result<Page<Private>, Quarantined<A>> {
+        let ended = self.try_end(page);
+        if ended.is_err() {
+            self.quarantined.set(self.quarantined.get().wrapping_add(1));
+        }
+        ended
+    }
+
+    /// Tries again to end a grant that could not be ended before: if it can be now, one page less is in quarantine.
+    ///
+    /// # Errors
+    /// The page, still in quarantine.
+    pub fn end_again<A: Access>(
+        &self,
+        Quarantined(page): Quarantined<A>,
+    ) -> Result<Page<Private>, Quarantined<A>> {
+        let ended = self.try_end(page);
+        if ended.is_ok() {
+            self.quarantined.set(self.quarantined.get().saturating_sub(1));
+        }
+        ended
+    }
+
+    fn try_end<A: Access>(&self, page: Page<Granted<A>>) -> Result<Page<Private>, Quarantined<A>> {
         let at = Self::entry(page.gref()).wrapping_add(offset::FLAGS);
         let mut flags = self.entries.load::<u16>(at, SeqCst);
         let in_use = GrantFlags::READING.union(GrantFlags::WRITING);
         loop {
             if flags & in_use.bits() != 0 {
-                self.quarantined.set(self.quarantined.get().wrapping_add(1));
                 return Err(Quarantined(page));
             }
             match self.entries.compare_exchange::<u16>(at, flags, 0) {

@@ -107,7 +107,7 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
             backend_errors responses requests notifications starved),
         tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets checksum_blank group_requests groups_refused lost_queued lost_in_flight
             notifications exhausted),
-        device: counts!(device; turns events idle_events connects breaks notify_errors quarantined_rings ctrl_answered ctrl_refused ctrl_silent mismatches),
+        device: counts!(device; turns events idle_events connects breaks notify_errors quarantined_rings recovered_rings ctrl_answered ctrl_refused ctrl_silent mismatches),
         misbehaviour: Counts(frontend.misbehaviour.iter().collect()),
         mismatch: frontend.mismatch.map(|mismatch| mismatch.to_string()),
         sockets: sockets(net),

@@ -98,7 +98,7 @@ fn xen(out: &mut Out, status: &Status) {
     let grants = &status.grants;
     out.one("grants_issued_total", "counter", "Grants issued since boot.", grants.issued);
     out.one("grants_ended_total", "counter", "Grants ended since boot.", grants.ended);
-    out.one("grants_quarantined_total", "counter", "Grants that could not be ended.", grants.quarantined);
+    out.one("grants_quarantined", "gauge", "Grants that cannot be ended.", grants.quarantined);
     out.one("grants_free", "gauge", "Grant table entries that could be used.", grants.free_entries);
     out.one("events_received_total", "counter", "Events taken since boot.", status.events.received);
     out.one("events_stray_total", "counter", "Events that nobody listened to.", status.events.stray);

@@ -57,6 +57,7 @@ const DEVICE: &[&str] = &[
     "breaks",
     "notify_errors",
     "quarantined_rings",
+    "recovered_rings",
     "mismatches",
 ];
 const POOL: &[&str] = &["grows", "shrinks", "grow_failures", "regranted"];

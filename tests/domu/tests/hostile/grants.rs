@@ -2,9 +2,10 @@
 
 use crate::cases;
 use crate::rig::End::Works;
-use crate::rig::{Card, case, same};
+use crate::rig::{Card, Rig, case, same};
 use crate::xenbus::{come_back, move_away};
 use bed::Value;
+use domu_tests::Outcome;
 use domu_tests::http::number;
 
 cases! {
@@ -37,8 +38,22 @@ fn h41_ring_pages_that_the_backend_keeps() {
     case("h41_ring_pages_that_the_backend_keeps", Works, |rig| {
         rig.order("keep ring")?;
         rig.reconnect("")?;
-        rig.lost += 2;
-        rig.order("drop").map(drop)
+        let rings = |rig: &mut Rig, key: &str| -> Outcome<u64> {
+            let pointer = format!("/interfaces/0/device/{key}");
+            Ok(number(&rig.status()?, &pointer)? - rig.before(&pointer)?)
+        };
+        same("ring pages given up", rings(rig, "quarantined_rings")?, 2)?;
+        rig.order("wait 2500")?;
+        same("ring pages that came back while they were in use", rings(rig, "recovered_rings")?, 0)?;
+        // Let go of, they come back by time: after 1, 2, 4, 8 seconds.
+        rig.order("drop")?;
+        for _ in 0..20 {
+            if rings(rig, "recovered_rings")? == 2 {
+                return Ok(());
+            }
+            rig.order("wait 1000")?;
+        }
+        Err("ring pages that are not in use do not come back".into())
     });
 }
 

@@ -285,8 +285,11 @@ impl Rig {
 
     /// Pages that this case made the guest give up.
     fn lost_now(&self, after: &Value) -> Outcome<u64> {
-        let rings = "/interfaces/0/device/quarantined_rings";
-        Ok(number(after, rings)? - self.before(rings)?)
+        let device = |status: &Value, key: &str| number(status, &format!("/interfaces/0/device/{key}"));
+        let lost = |status: &Value| -> Outcome<u64> {
+            Ok(device(status, "quarantined_rings")? - device(status, "recovered_rings")?)
+        };
+        Ok(lost(after)? - lost(&self.before)?)
     }
 }
 

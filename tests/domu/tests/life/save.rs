@@ -48,12 +48,6 @@ impl Account {
         })
     }
 
-    /// The account when so many pages were given up since: still granted to a backend that had not let go of them.
-    pub(crate) const fn less(self, lost: u64) -> Self {
-        let Self { pages, grants, quarantined, .. } = self;
-        Self { pages: pages + lost, grants: grants + lost, quarantined: quarantined + lost, ..self }
-    }
-
     /// Whether this is as before, but for what requests leave in the heap for a moment.
     pub(crate) fn check(&self, before: &Self, when: &str) -> Outcome {
         let flat = Self { heap: before.heap, ..*self } == *before && self.heap <= before.heap + HEAP_NOISE;
