@@ -18,8 +18,16 @@
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
+mod profile;
+// The other benchmark's, of which not everything is used here.
+#[allow(dead_code, reason = "shared with another program")]
+#[path = "../src/plugin.rs"]
+mod plugin;
+
 use bed::linux_domu::Linux;
 use bed::{Bed, Domain, DomainConfig, Options, Progress, Value};
+use plugin::Plugin;
+use profile::Profile;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -52,6 +60,7 @@ enum Way {
 const WAYS: [Way; 4] = [Way::Datafront, Way::Proxy, Way::Http, Way::C];
 
 struct Pond {
+    profile: Option<Profile>,
     bed: Bed,
     sink: Domain,
     put: Domain,
@@ -69,17 +78,19 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Outcome {
-    let pond = Pond::start()?;
     let folder = bed::repository().join("build/bench");
     std::fs::create_dir_all(&folder)?;
+    let profiled = std::env::args().any(|word| word == "--profile");
+    let plugin = profiled.then(|| Plugin::build(&folder)).transpose()?;
+    let pond = Pond::start(plugin)?;
     let mut table = String::from(
         "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
     );
     for (name, size, one, many) in SIZES {
         let mut lines = Vec::new();
         for way in WAYS {
-            let latency = pond.measure(way, size, one, "one")?;
-            let (cost, events) = pond.counted(way, size, many)?;
+            let latency = pond.profiled(way, name, size, one, "one")?;
+            let (cost, events) = pond.counted(way, name, size, many)?;
             lines.push((way, cost, latency, events));
         }
         let http = lines
@@ -103,9 +114,13 @@ fn run() -> Outcome {
 }
 
 impl Pond {
-    fn start() -> Outcome<Self> {
+    fn start(plugin: Option<Plugin>) -> Outcome<Self> {
         let mut progress = Progress::new(4);
-        let bed = Bed::start_with(&Options::default().icount(ICOUNT), &mut progress)?;
+        let options = plugin.iter().fold(Options::default().icount(ICOUNT), |options, plugin| {
+            options.qemu_arg("-plugin").qemu_arg(&plugin.argument())
+        });
+        let bed = Bed::start_with(&options, &mut progress)?;
+        let profile = plugin.map(|plugin| Profile::new(plugin, &bed)).transpose()?;
         let build = bed::repository().join("build");
         bed.put_file(build.join("push-blocks"), "/usr/bin/blocks")?;
         put(&bed, "/usr/bin/put", PUT)?;
@@ -116,17 +131,28 @@ impl Pond {
         let web = ours(&bed, "put", "app.do=put ip=10.0.2.31/24 gw=10.0.2.2", "listening on ")?;
         progress.step("starting Linux");
         let linux = linux(&bed, &peer)?;
-        Ok(Self { bed, sink, put: web, linux })
+        Ok(Self { profile, bed, sink, put: web, linux })
     }
 
     /// Instructions a block, and events that our guest sent for it.
-    fn counted(&self, way: Way, size: u64, count: u32) -> Outcome<(f64, Option<f64>)> {
+    fn counted(&self, way: Way, name: &str, size: u64, count: u32) -> Outcome<(f64, Option<f64>)> {
         let before = self.events();
-        let cost = self.measure(way, size, count, "many")?;
+        let cost = self.profiled(way, name, size, count, "many")?;
         let ours = matches!(way, Way::Datafront | Way::Proxy);
         let events = self.events().zip(before).filter(|_| ours);
         // One block more: the one that connects.
         Ok((cost, events.map(|(after, before)| (after - before) / f64::from(count + 1))))
+    }
+
+    /// [`Self::measure`], and where the instructions went, if that is wanted: the start of the sender among them.
+    fn profiled(&self, way: Way, name: &str, size: u64, count: u32, how: &str) -> Outcome<f64> {
+        let Some(profile) = &self.profile else { return self.measure(way, size, count, how) };
+        let before = profile.read()?;
+        let cost = self.measure(way, size, count, how)?;
+        let file = format!("build/bench/blocks-datafront-{way:?}-{}-{how}.tsv", name.replace(' ', ""));
+        let table = profile.table(&before, f64::from(count))?;
+        std::fs::write(bed::repository().join(file.to_lowercase()), table)?;
+        Ok(cost)
     }
 
     /// Events that the sink has sent since it began, by its last line.

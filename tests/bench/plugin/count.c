@@ -46,7 +46,8 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 #define BLOCKS (1u << 20)
 enum { ENDS_WITH_VMRUN = 1, ENDS_WITH_VMMCALL = 2, IS_XEN = 4, ENDS_WITH_HLT = 8 };
 struct block {
-    uint64_t address, instructions, flags, runs, exits;
+    /* How often it ran in the guest, VM exits behind it there, and how often it ran elsewhere. */
+    uint64_t address, instructions, flags, runs, exits, elsewhere;
 };
 struct counters {
     uint64_t xen, dom0, domu, exits, vmmcalls, hlts, lost;
@@ -72,6 +73,7 @@ static void run(unsigned int vcpu, void *data)
         }
         guest_is_in = block->flags & ENDS_WITH_VMRUN;
         counters->xen += block->instructions;
+        block->elsewhere++;
     } else if (guest_is_in) {
         counters->domu += block->instructions;
         counters->vmmcalls += (block->flags & ENDS_WITH_VMMCALL) != 0;
@@ -80,6 +82,7 @@ static void run(unsigned int vcpu, void *data)
         last = block;
     } else {
         counters->dom0 += block->instructions;
+        block->elsewhere++;
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::Command;
 
 /// Numbers before the blocks, and a block's numbers: as in `count.c`.
 const HEAD: usize = 16;
-const BLOCK: usize = 5;
+const BLOCK: usize = 6;
 /// Bytes of a number.
 const WORD: usize = 8;
 
@@ -35,6 +35,8 @@ pub(crate) struct Reading {
     lost: u64,
     /// Of the guest, by the address and length of the block.
     blocks: HashMap<(u64, u64), Block>,
+    /// Instructions of Xen and dom0, by the same.
+    elsewhere: HashMap<(u64, u64), u64>,
 }
 
 /// What was counted of a block of code.
@@ -76,14 +78,17 @@ impl Plugin {
         let &[xen, dom0, domu, exits, vmmcalls, hlts, lost, ..] = head else {
             return Err("no counters".into());
         };
-        let mut reading = Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, blocks: HashMap::new() };
+        let mut reading =
+            Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, ..Reading::default() };
         for block in blocks.chunks_exact(BLOCK) {
-            if let &[address, instructions, _, runs, exits] = block
-                && runs > 0
-            {
+            let &[address, instructions, _, runs, exits, elsewhere] = block else { continue };
+            if runs > 0 {
                 let block = reading.blocks.entry((address, instructions)).or_default();
                 block.instructions += runs * instructions;
                 block.exits += exits;
+            }
+            if elsewhere > 0 {
+                *reading.elsewhere.entry((address, instructions)).or_default() += elsewhere * instructions;
             }
         }
         Ok(reading)
@@ -112,7 +117,19 @@ impl Reading {
             hlts: self.hlts - before.hlts,
             lost: self.lost - before.lost,
             blocks: self.blocks.iter().filter_map(change).collect(),
+            elsewhere: self
+                .elsewhere
+                .iter()
+                .map(|(key, after)| (*key, after - before.elsewhere.get(key).copied().unwrap_or(0)))
+                .filter(|(_, instructions)| *instructions > 0)
+                .collect(),
         }
+    }
+
+    /// Instructions of Xen and dom0 by the address where their block begins.
+    #[allow(dead_code, reason = "used by the other program that counts")]
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.elsewhere.iter().map(|((address, _), instructions)| (*address, *instructions))
     }
 
     /// The figures by name.

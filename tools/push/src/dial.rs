@@ -1,30 +1,37 @@
-//! How the guest is reached: two byte streams, however they come about.
+//! How the guest is reached: a byte stream each way, of which no call waits but the one that says so.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// A write that never waits: the bytes that were taken.
-pub type AtOnce = Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>;
+use crate::streams::Streams;
 
-/// A way to the guest. Dropping `hold` ends the connection, also for a thread that waits in one of the streams.
-pub struct Way {
-    /// What the guest says.
-    pub from_guest: Box<dyn Read + Send>,
-    /// What it is told.
-    pub to_guest: Box<dyn Write + Send>,
-    /// Writes what there is room for, at once, if the way can: without it every byte goes through a thread of its own.
-    pub at_once: Option<AtOnce>,
-    /// Keeps it open.
-    pub hold: Box<dyn Send>,
-    /// What the way itself had to say, for an error.
-    pub said: Arc<Mutex<String>>,
-}
+/// A way to the guest. Dropping it ends the connection.
+pub trait Way {
+    /// Reads what is there: `None` if there is nothing yet, 0 at the end.
+    ///
+    /// # Errors
+    /// The way is broken; as good as an end.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>>;
 
-impl std::fmt::Debug for Way {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Way")
+    /// Writes what there is room for: 0 if there is none.
+    ///
+    /// # Errors
+    /// The guest has gone.
+    fn write(&mut self, from: &[u8]) -> io::Result<usize>;
+
+    /// Waits until there may be something to read, or room to write if that is wanted, and not longer than `limit`.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn wait(&mut self, for_room: bool, limit: Duration) -> io::Result<()>;
+
+    /// What the way itself said last, for an error.
+    fn said(&self) -> String {
+        String::new()
     }
 }
 
@@ -34,7 +41,7 @@ pub trait Dial {
     ///
     /// # Errors
     /// What is in the way; `HostUnreachable` with a domain's name if there is no such domain any more.
-    fn dial(&mut self) -> io::Result<Way>;
+    fn dial(&mut self) -> io::Result<Box<dyn Way>>;
 
     /// Whether the guest of the last way is still there. Asked when nothing has moved for a while: a domain that was saved
     /// or destroyed closes nothing.
@@ -77,7 +84,7 @@ impl Proxy {
 }
 
 impl Dial for Proxy {
-    fn dial(&mut self) -> io::Result<Way> {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
         let mut child = Command::new(&self.program)
             .args(["-m", "client", &self.domid.to_string(), &self.path, "-"])
             .stdin(Stdio::piped())
@@ -86,14 +93,40 @@ impl Dial for Proxy {
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program)))?;
         let missing = || io::Error::other("a standard stream is missing");
-        let from_guest = Box::new(child.stdout.take().ok_or_else(missing)?);
-        let to_guest = Box::new(child.stdin.take().ok_or_else(missing)?);
+        let from_guest = child.stdout.take().ok_or_else(missing)?;
+        let to_guest = child.stdin.take().ok_or_else(missing)?;
         let said = Arc::new(Mutex::new(String::new()));
         if let Some(stderr) = child.stderr.take() {
             let said = Arc::clone(&said);
-            std::thread::spawn(move || listen(std::os::fd::OwnedFd::from(stderr).into(), &said));
+            std::thread::spawn(move || listen(OwnedFd::from(stderr).into(), &said));
         }
-        Ok(Way { from_guest, to_guest, at_once: None, hold: Box::new(Held(child)), said })
+        let streams = Streams::new(from_guest.into(), to_guest.into())?;
+        Ok(Box::new(Proxied { streams, said, _child: Held(child) }))
+    }
+}
+
+/// The proxy's standard streams, and what it says.
+struct Proxied {
+    streams: Streams,
+    said: Arc<Mutex<String>>,
+    _child: Held,
+}
+
+impl Way for Proxied {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        self.streams.read(into)
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.streams.write(from)
+    }
+
+    fn wait(&mut self, for_room: bool, limit: Duration) -> io::Result<()> {
+        self.streams.wait(for_room, limit)
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

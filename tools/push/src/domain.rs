@@ -66,7 +66,7 @@ pub struct Redial {
 impl Redial {
     /// By libxenvchan: tries until the guest is there, and no other client is.
     #[cfg(feature = "libxenvchan")]
-    fn direct(&self, path: &str, deadline: Instant) -> io::Result<Way> {
+    fn direct(&self, path: &str, deadline: Instant) -> io::Result<Box<dyn Way>> {
         loop {
             if let Some(way) = crate::libxenvchan::connect(self.domain.domid, path)? {
                 return Ok(way);
@@ -79,13 +79,13 @@ impl Redial {
     }
 
     #[cfg(not(feature = "libxenvchan"))]
-    fn direct(&self, path: &str, _deadline: Instant) -> io::Result<Way> {
+    fn direct(&self, path: &str, _deadline: Instant) -> io::Result<Box<dyn Way>> {
         Proxy::new(self.domain.domid, path).dial()
     }
 }
 
 impl Dial for Redial {
-    fn dial(&mut self) -> io::Result<Way> {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
         let deadline = Instant::now() + self.options.timeout;
         while !self.is_alive() {
             match Domain::find(&self.domain.name, &self.options) {

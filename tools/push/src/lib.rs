@@ -1,9 +1,9 @@
 //! dom0's end of datafront, as a library: blocks into a guest over stock vchan, acknowledged.
 //!
 //! ```text
-//!   Source ─► Pusher: Ledger, window ─► writer thread ─► vchan-socket-proxy's stdin ══► guest
-//!                        ▲ ◄─ reader thread ◄─ its stdout ◄════ WELCOME, ACK
-//!                        └── the connection died: dial again, what is not acknowledged goes once more
+//!   Source ─► Pusher: Ledger, window ─► Outgoing ─► Connection ─► Way: libxenvchan, or vchan-socket-proxy ══► guest
+//!                ▲ ◄──── WELCOME, ACK ◄───────────────┘ ◄════════════════════════════════════════════════════════┘
+//!                └── the connection died: dial again, what is not acknowledged goes once more
 //! ```
 //!
 //! | file | idea |
@@ -12,10 +12,12 @@
 //! | [`pieces`](mod@pieces) | a stream without a known length, as parts |
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
 //! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
+//! | [`streams`] | a way over two file descriptors |
 //! | `libxenvchan` | the same without the proxy, if it is built with that library |
 //! | [`flags`] | what that library leaves to us of its own structure |
 //! | [`domain`] | the guest's number, and whether it listens |
-//! | [`wire`](connection) | a connection with its two threads |
+//! | [`connection`] | bytes out, frames in, and one place that waits |
+//! | `outgoing` | small blocks together, large ones from where they lie |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
 //! | [`error`] | what can go wrong, and the exit codes |
 //!
@@ -44,9 +46,11 @@ pub mod error;
 pub mod flags;
 #[cfg(feature = "libxenvchan")]
 pub mod libxenvchan;
+mod outgoing;
 pub mod pieces;
 pub mod pusher;
 pub mod source;
+pub mod streams;
 pub mod tree;
 
 pub use dial::Dial;

@@ -8,17 +8,17 @@
 use crate::connection::{Connection, News};
 use crate::dial::Dial;
 use crate::error::Error;
+use crate::outgoing::Outgoing;
 use crate::pieces::Pieces;
 use crate::source::Source;
 use datafront::block::wire::{Fate, Frame, Kind, Sum};
 use datafront::block::{Event, Ledger, Status};
 use std::collections::VecDeque;
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Bytes in a chunk.
-const CHUNK: usize = 64 * 1024;
 /// How often it is looked whether the guest is still there, when nothing moves.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a part that is still being read is waited for at a time.
@@ -96,10 +96,19 @@ pub type Reporter<'r> = dyn FnMut(Report<'_>) + 'r;
 
 /// A block on its way out.
 struct Sending {
-    reader: Option<Box<dyn Read + Send>>,
+    body: Body,
     left: u64,
     sum: Sum,
     fate: Fate,
+}
+
+/// Where the rest of its bytes comes from.
+enum Body {
+    /// Memory, from this byte on.
+    Memory(Arc<[u8]>, usize),
+    Reader(Box<dyn Read + Send>),
+    /// Nowhere: it could not be read to its end.
+    Lost,
 }
 
 /// Pushes blocks over one stream.
@@ -112,8 +121,7 @@ pub struct Pusher<D> {
     ledger: Ledger<Source>,
     connection: Option<Connection>,
     sending: Option<Sending>,
-    /// A chunk that found no room.
-    chunk: Option<Vec<u8>>,
+    outgoing: Outgoing,
     welcomed: bool,
     /// When HELLO was sent, and how long its answer is waited for.
     asked: Instant,
@@ -143,7 +151,7 @@ impl<D: Dial> Pusher<D> {
             ledger,
             connection: None,
             sending: None,
-            chunk: None,
+            outgoing: Outgoing::default(),
             welcomed: false,
             asked: Instant::now(),
             answer: ANSWER.0,
@@ -202,18 +210,17 @@ impl<D: Dial> Pusher<D> {
             if limit.is_zero() {
                 return Err(self.timed_out(why));
             }
-            let connection = match self.connection.take() {
+            let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.connect()?,
             };
-            if self.welcomed && self.is_worth_while() {
-                self.fill(&connection, report)?;
+            if self.is_worth_while() && self.fill(&mut connection, report)? {
+                moved = Instant::now();
             }
             let patience = if self.pieces.is_some() { READING } else { LOOK };
-            let news = connection.next(limit.min(patience));
+            let news = connection.next(!self.outgoing.next().is_empty(), limit.min(patience));
             self.connection = Some(connection);
             match news {
-                Some(News::Room) => moved = Instant::now(),
                 Some(News::Frames(frames)) => {
                     for frame in frames {
                         // A guest that has not noticed yet that the last sender died answers that one: it is asked again.
@@ -269,11 +276,10 @@ impl<D: Dial> Pusher<D> {
             },
             _ => Error::Tool("the channel".into(), error),
         })?;
-        let connection = Connection::start(way);
-        (self.welcomed, self.sending, self.chunk, self.asked) = (false, None, None, Instant::now());
-        // The first chunk always finds room.
-        let _ = connection.offer(self.ledger.hello().to_vec());
-        Ok(connection)
+        (self.welcomed, self.sending, self.asked) = (false, None, Instant::now());
+        self.outgoing.clear();
+        self.outgoing.push(&self.ledger.hello());
+        Ok(Connection::new(way))
     }
 
     /// Leaves the connection, says why, and rests before the next one.
@@ -306,84 +312,109 @@ impl<D: Dial> Pusher<D> {
         }
     }
 
-    /// Gives the connection as much as it takes.
-    fn fill(&mut self, connection: &Connection, report: &mut Reporter<'_>) -> Result<(), Error> {
+    /// Gives the connection as much as it takes; whether it took anything.
+    fn fill(&mut self, connection: &mut Connection, report: &mut Reporter<'_>) -> Result<bool, Error> {
+        let mut has_moved = false;
         loop {
-            let chunk = match self.chunk.take() {
-                Some(chunk) => chunk,
-                None => match self.next_chunk()? {
-                    Some(chunk) => chunk,
-                    None => return Ok(()),
-                },
-            };
-            let len = u64::try_from(chunk.len()).unwrap_or(0);
-            if let Err(chunk) = connection.offer(chunk) {
-                self.chunk = Some(chunk);
-                return Ok(());
+            if self.outgoing.next().is_empty() {
+                self.gather()?;
             }
-            self.sent_bytes += len;
+            let bytes = self.outgoing.next();
+            // Nothing to write is no event for anybody either.
+            let written = if bytes.is_empty() { 0 } else { connection.write(bytes) };
+            if written == 0 {
+                return Ok(has_moved);
+            }
+            has_moved = true;
+            self.outgoing.advance(written);
+            self.sent_bytes += u64::try_from(written).unwrap_or(0);
             report(Report::Sent(self.sent_bytes, self.total_bytes));
         }
     }
 
-    /// The next bytes of the stream: of several small blocks together, or a part of a large one.
-    fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        while chunk.len() < CHUNK {
+    /// The next bytes of the stream: several small blocks together, or a part of a large one.
+    fn gather(&mut self) -> Result<(), Error> {
+        while self.welcomed && self.outgoing.takes_more() {
             match self.sending.take() {
-                Some(sending) => self.sending = send_some(sending, &mut chunk),
-                None if self.begin(&mut chunk)? => {}
+                Some(sending) => self.sending = sending.some(&mut self.outgoing),
+                None if self.begin()? => {}
                 None => break,
             }
         }
-        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+        Ok(())
     }
 
     /// Whether it is worth while to fill the channel: something is half sent, or half of what may be under way has been
     /// answered. A small block for each answer would cost a switch to the guest and back for each.
     fn is_worth_while(&self) -> bool {
-        self.sending.is_some() || self.chunk.is_some() || self.ledger.under_way() <= self.ledger.window() / 2
+        self.sending.is_some()
+            || !self.outgoing.next().is_empty()
+            || self.ledger.under_way() <= self.ledger.window() / 2
     }
 
     /// Begins the next block, if the window is open.
-    fn begin(&mut self, chunk: &mut Vec<u8>) -> Result<bool, Error> {
+    fn begin(&mut self) -> Result<bool, Error> {
         if self.ledger.next_to_send().is_none()
             && let Some(source) = self.waiting.pop_front()
         {
             self.ledger.enqueue(source);
         }
         let Some((seq, source)) = self.ledger.next_to_send() else { return Ok(false) };
-        let reader = source.open().map_err(|error| Error::Source(source.name.clone(), error))?;
+        let body = match source.in_memory() {
+            Some(bytes) => Body::Memory(Arc::clone(bytes), 0),
+            None => Body::Reader(
+                source.open().map_err(|error| Error::Source(source.name.clone(), error))?,
+            ),
+        };
         let frame = Frame { kind: Kind::Block, seq, length: source.len, aux: source.form.aux(source.part) };
-        chunk.extend_from_slice(&frame.to_bytes(&source.name));
-        chunk.extend_from_slice(source.name.as_bytes());
+        self.outgoing.push(&frame.to_bytes(&source.name));
+        self.outgoing.push(source.name.as_bytes());
         let left = source.len;
         self.ledger.sent();
-        self.sending = Some(Sending { reader: Some(reader), left, sum: Sum::default(), fate: Fate::Whole });
+        self.sending = Some(Sending { body, left, sum: Sum::default(), fate: Fate::Whole });
         Ok(true)
     }
 }
 
-/// Moves bytes of a block into a chunk; `None` when the block is complete. A source that ends early or fails is filled
-/// up with zeros and marked as given up: the guest drops it, and says so in its acknowledgement.
-fn send_some(mut sending: Sending, chunk: &mut Vec<u8>) -> Option<Sending> {
-    let start = chunk.len();
-    let room = u64::try_from(CHUNK.saturating_sub(start)).unwrap_or(0).min(sending.left);
-    chunk.resize(start + usize::try_from(room).unwrap_or(0), 0);
-    let part = chunk.get_mut(start..).unwrap_or_default();
-    let mut filled = 0;
-    while let (Some(reader), Some(rest @ [_, ..])) = (&mut sending.reader, part.get_mut(filled..)) {
-        match reader.read(rest) {
-            Ok(len @ 1..) => filled += len,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Ok(0) | Err(_) => (sending.fate, sending.reader) = (Fate::Aborted, None),
+impl Sending {
+    /// Moves bytes of the block on; `None` when it is complete. A source that ends early or fails is filled up with zeros
+    /// and marked as given up: the guest drops it, and says so in its acknowledgement.
+    fn some(mut self, outgoing: &mut Outgoing) -> Option<Self> {
+        if self.left == 0 {
+            outgoing.push(&self.sum.trailer(self.fate));
+            return None;
         }
+        let moved = if let Body::Memory(bytes, at) = &mut self.body {
+            let len = outgoing.lend(bytes, *at);
+            self.sum.add(bytes.get(*at..*at + len).unwrap_or_default());
+            *at += len;
+            len
+        } else {
+            let part = outgoing.room(self.left);
+            let filled = self.body.read(part);
+            if let Some(rest @ [_, ..]) = part.get_mut(filled..) {
+                rest.fill(0);
+                (self.fate, self.body) = (Fate::Aborted, Body::Lost);
+            }
+            self.sum.add(part);
+            part.len()
+        };
+        self.left -= u64::try_from(moved).unwrap_or(0);
+        Some(self)
     }
-    sending.sum.add(part);
-    sending.left -= room;
-    if sending.left > 0 {
-        return Some(sending);
+}
+
+impl Body {
+    /// Reads until `part` is full, or there is no more.
+    fn read(&mut self, part: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let (Self::Reader(reader), Some(rest @ [_, ..])) = (&mut *self, part.get_mut(filled..)) {
+            match reader.read(rest) {
+                Ok(len @ 1..) => filled += len,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        filled
     }
-    chunk.extend_from_slice(&sending.sum.trailer(sending.fate));
-    None
 }

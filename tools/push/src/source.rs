@@ -93,6 +93,15 @@ impl Source {
         Ok(self)
     }
 
+    /// Its bytes, if they lie in memory.
+    #[must_use]
+    pub(crate) const fn in_memory(&self) -> Option<&Arc<[u8]>> {
+        match &self.content {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::File(_) | Content::Tree(_) => None,
+        }
+    }
+
     /// Opens it, from the first byte on.
     ///
     /// # Errors

@@ -20,9 +20,9 @@
 use datafront::block::wire::{Frame, Kind};
 use datafront::block::{Application, BlockHead, Receiver, Status};
 use push::dial::Way;
+use push::streams::Streams;
 use push::{Dial, Done, Error, Options, Pusher, Report, Source};
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -68,25 +68,12 @@ struct Played {
     cuts: Vec<usize>,
 }
 
-struct Hold(UnixStream);
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
-}
-
-fn way(ours: UnixStream) -> io::Result<Way> {
-    Ok(Way {
-        from_guest: Box::new(ours.try_clone()?),
-        to_guest: Box::new(ours.try_clone()?),
-        at_once: None,
-        hold: Box::new(Hold(ours)),
-        said: Arc::default(),
-    })
+fn way(ours: UnixStream) -> io::Result<Box<dyn Way>> {
+    Ok(Box::new(Streams::new(ours.try_clone()?.into(), ours.into())?))
 }
 
 impl Dial for Played {
-    fn dial(&mut self) -> io::Result<Way> {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
         let (ours, mut theirs) = UnixStream::pair()?;
         let mut left = if self.cuts.is_empty() { usize::MAX } else { self.cuts.remove(0) };
         let guest = Arc::clone(&self.guest);
@@ -188,7 +175,7 @@ fn a_refusal_names_the_block_and_does_not_stop_the_others() {
 /// A guest that never says a word (H66), or only the wrong one.
 struct Mute(Option<Vec<u8>>);
 impl Dial for Mute {
-    fn dial(&mut self) -> io::Result<Way> {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
         let (ours, mut theirs) = UnixStream::pair()?;
         let word = self.0.clone();
         std::thread::spawn(move || {
@@ -221,7 +208,7 @@ struct Inherited {
 }
 
 impl Dial for Inherited {
-    fn dial(&mut self) -> io::Result<Way> {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
         let is_first = std::mem::replace(&mut self.is_first, false);
         if is_first { Mute(None).dial() } else { self.played.dial() }
     }

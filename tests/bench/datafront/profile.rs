@@ -1,0 +1,87 @@
+//! Where the instructions of a block go, in all three domains, by function: `--profile`.
+//!
+//! ```text
+//!   plugin: blocks by address ──► Xen: /proc/xen/xensyms │ dom0: /proc/kallsyms, else a program │ guest: nm of probe
+//! ```
+//!
+//! A program of dom0 is one line, whatever it is: the kernel puts it elsewhere each time.
+
+use crate::Outcome;
+use crate::plugin::{Plugin, Reading};
+use bed::Bed;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// Functions that are listed.
+const LISTED: usize = 60;
+/// From here on addresses are a kernel's, or Xen's.
+const KERNEL: u64 = 1 << 63;
+
+/// The upper bits of an address of Xen's: as in `count.c`.
+const XEN: u64 = 0xfff_f82d;
+
+/// Functions by address.
+type Names = BTreeMap<u64, String>;
+
+/// The plugin, and the names of what it counts.
+pub(crate) struct Profile {
+    plugin: Plugin,
+    machine: Names,
+    guest: Names,
+}
+
+impl Profile {
+    /// Asks dom0 for its names and Xen's, and `nm` for the guest's.
+    pub(crate) fn new(plugin: Plugin, bed: &Bed) -> Outcome<Self> {
+        let script = "mkdir -p /proc/xen; mount -t xenfs xenfs /proc/xen 2>/dev/null; cat /proc/xen/xensyms /proc/kallsyms";
+        let machine = names(&crate::dom0(bed, script)?);
+        let target = std::env::var_os("CARGO_TARGET_DIR");
+        let target = target.map_or_else(|| bed::repository().join("target"), Into::into);
+        let image: &Path = &target.join("x86_64-unknown-none/release/probe");
+        let output = Command::new("nm").args(["-C", "--defined-only"]).arg(image).output()?;
+        Ok(Self { plugin, machine, guest: names(&String::from_utf8_lossy(&output.stdout)) })
+    }
+
+    /// What was counted until now.
+    pub(crate) fn read(&self) -> Outcome<Reading> {
+        self.plugin.read()
+    }
+
+    /// A table of what was counted since, a unit.
+    pub(crate) fn table(&self, before: &Reading, units: f64) -> Outcome<String> {
+        let reading = self.plugin.read()?.since(before);
+        let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+        for (address, block) in reading.addresses() {
+            let name = name(&self.guest, address);
+            *sums.entry(("guest", name)).or_default() += block.instructions as f64 / units;
+        }
+        for (address, instructions) in reading.elsewhere() {
+            let whose = if address >> 36 == XEN { "Xen" } else { "dom0" };
+            let name = if address < KERNEL { "a program" } else { name(&self.machine, address) };
+            *sums.entry((whose, name)).or_default() += instructions as f64 / units;
+        }
+        let mut table: String =
+            reading.figures().iter().map(|(name, value)| format!("{:.2}\tall\t{name}\n", *value as f64 / units)).collect();
+        let mut sums: Vec<_> = sums.into_iter().collect();
+        sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+        for ((whose, name), instructions) in sums.into_iter().take(LISTED) {
+            table += &format!("{instructions:.1}\t{whose}\t{name}\n");
+        }
+        Ok(table)
+    }
+}
+
+/// Lines of `nm`, of `kallsyms` and of `xensyms`: address, kind, name. Only text.
+fn names(listing: &str) -> Names {
+    let line = |line: &str| {
+        let mut fields = line.splitn(3, ' ');
+        let address = u64::from_str_radix(fields.next()?, 16).ok()?;
+        matches!(fields.next()?, "t" | "T" | "w" | "W").then_some((address, fields.next()?.to_owned()))
+    };
+    listing.lines().filter_map(line).collect()
+}
+
+fn name(names: &Names, address: u64) -> &str {
+    names.range(..=address).next_back().map_or("?", |(_, name)| name)
+}

@@ -1,0 +1,96 @@
+//! What is on its way out: small blocks together in one buffer, and large ones from where they lie.
+//!
+//! ```text
+//!   buffer: trailer │ header, name, bytes, trailer │ header, name      then  lent: bytes of a source in memory
+//!           written ─►                       filled ─►
+//! ```
+//!
+//! A write to the channel may wake the guest, so small blocks go together. A large one is copied once, into the ring.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes that are gathered before they are written.
+pub(crate) const CHUNK: usize = 64 * 1024;
+/// Room behind them for what belongs together: a header, its name, a trailer.
+const SPARE: usize = 512;
+/// From so many bytes on they are lent: a write more costs less than copying them.
+const WORTH: usize = 4096;
+
+/// Bytes to be written.
+pub(crate) struct Outgoing {
+    buffer: Box<[u8]>,
+    filled: usize,
+    written: usize,
+    /// Comes after what is in the buffer.
+    lent: Option<(Arc<[u8]>, Range<usize>)>,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self { buffer: vec![0; CHUNK + SPARE].into_boxed_slice(), filled: 0, written: 0, lent: None }
+    }
+}
+
+impl Outgoing {
+    /// What is to be written next; nothing if all is written.
+    pub(crate) fn next(&self) -> &[u8] {
+        let gathered = self.buffer.get(self.written..self.filled).unwrap_or_default();
+        match &self.lent {
+            Some((bytes, range)) if gathered.is_empty() => bytes.get(range.clone()).unwrap_or_default(),
+            _ => gathered,
+        }
+    }
+
+    /// Counts bytes of [`Outgoing::next`] as written.
+    pub(crate) fn advance(&mut self, len: usize) {
+        if self.written < self.filled {
+            self.written += len;
+        } else if let Some((_, range)) = &mut self.lent {
+            range.start += len;
+        }
+        if self.next().is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        (self.filled, self.written, self.lent) = (0, 0, None);
+    }
+
+    /// Whether more can be gathered.
+    pub(crate) const fn takes_more(&self) -> bool {
+        self.filled < CHUNK && self.lent.is_none()
+    }
+
+    /// Adds a header, a name or a trailer: less than there is spare room for.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if let Some(to) = self.buffer.get_mut(self.filled..self.filled + bytes.len()) {
+            to.copy_from_slice(bytes);
+            self.filled += bytes.len();
+        }
+    }
+
+    /// Where at most `len` bytes of a block go, all of which the caller fills.
+    pub(crate) fn room(&mut self, len: u64) -> &mut [u8] {
+        let start = self.filled;
+        let len = CHUNK.saturating_sub(start).min(usize::try_from(len).unwrap_or(usize::MAX));
+        self.filled += len;
+        self.buffer.get_mut(start..start + len).unwrap_or_default()
+    }
+
+    /// Adds bytes of a source in memory: copies few, and lends many. How many that were.
+    pub(crate) fn lend(&mut self, bytes: &Arc<[u8]>, from: usize) -> usize {
+        let left = bytes.len().saturating_sub(from);
+        if left < WORTH {
+            let room = self.room(u64::try_from(left).unwrap_or(0));
+            let len = room.len();
+            room.copy_from_slice(bytes.get(from..from + len).unwrap_or_default());
+            return len;
+        }
+        let len = left.min(CHUNK);
+        self.lent = Some((Arc::clone(bytes), from..from + len));
+        len
+    }
+}
