@@ -48,6 +48,9 @@ const SIZES: [(&str, u64, u32, u32); 4] = [
     ("16 MiB", 16 << 20, 1, 2),
 ];
 
+/// How many times as many blocks, less the blocks, a profile is of.
+const TIMES: u32 = 8;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -86,7 +89,10 @@ fn run() -> Outcome {
     let mut table = String::from(
         "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
     );
-    for (name, size, one, many) in SIZES {
+    // `--only 1KiB`: one size.
+    let only = std::env::args().skip_while(|word| word != "--only").nth(1);
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.replace(' ', "") == *only);
+    for (name, size, one, many) in SIZES.into_iter().filter(|size| wanted(size.0)) {
         let mut lines = Vec::new();
         for way in WAYS {
             let latency = pond.profiled(way, name, size, one, "one")?;
@@ -144,13 +150,18 @@ impl Pond {
         Ok((cost, events.map(|(after, before)| (after - before) / f64::from(count + 1))))
     }
 
-    /// [`Self::measure`], and where the instructions went, if that is wanted: the start of the sender among them.
+    /// [`Self::measure`], and where the instructions went, if that is wanted: what more blocks take than fewer, so that the
+    /// start of the sender and of `xl` is not in it.
     fn profiled(&self, way: Way, name: &str, size: u64, count: u32, how: &str) -> Outcome<f64> {
         let Some(profile) = &self.profile else { return self.measure(way, size, count, how) };
-        let before = profile.read()?;
-        let cost = self.measure(way, size, count, how)?;
+        let run = |count| -> Outcome<_> {
+            let before = profile.read()?;
+            let cost = self.measure(way, size, count, how)?;
+            Ok((cost, profile.read()?.since(&before)))
+        };
+        let ((cost, few), (_, many)) = (run(count)?, run(count * TIMES)?);
+        let table = profile.table(&many.since(&few), f64::from(count * (TIMES - 1)));
         let file = format!("build/bench/blocks-datafront-{way:?}-{}-{how}.tsv", name.replace(' ', ""));
-        let table = profile.table(&before, f64::from(count))?;
         std::fs::write(bed::repository().join(file.to_lowercase()), table)?;
         Ok(cost)
     }

@@ -48,9 +48,8 @@ impl Profile {
         self.plugin.read()
     }
 
-    /// A table of what was counted since, a unit.
-    pub(crate) fn table(&self, before: &Reading, units: f64) -> Outcome<String> {
-        let reading = self.plugin.read()?.since(before);
+    /// A table of what was counted, a unit.
+    pub(crate) fn table(&self, reading: &Reading, units: f64) -> String {
         let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (address, block) in reading.addresses() {
             let name = name(&self.guest, address);
@@ -61,14 +60,17 @@ impl Profile {
             let name = if address < KERNEL { "a program" } else { name(&self.machine, address) };
             *sums.entry((whose, name)).or_default() += instructions as f64 / units;
         }
-        let mut table: String =
-            reading.figures().iter().map(|(name, value)| format!("{:.2}\tall\t{name}\n", *value as f64 / units)).collect();
+        let mut table: String = reading
+            .figures()
+            .iter()
+            .map(|(name, value)| format!("{:.2}\tall\t{name}\n", *value as f64 / units))
+            .collect();
         let mut sums: Vec<_> = sums.into_iter().collect();
         sums.sort_by(|a, b| b.1.total_cmp(&a.1));
         for ((whose, name), instructions) in sums.into_iter().take(LISTED) {
             table += &format!("{instructions:.1}\t{whose}\t{name}\n");
         }
-        Ok(table)
+        table
     }
 }
 

@@ -78,8 +78,7 @@ impl Plugin {
         let &[xen, dom0, domu, exits, vmmcalls, hlts, lost, ..] = head else {
             return Err("no counters".into());
         };
-        let mut reading =
-            Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, ..Reading::default() };
+        let mut reading = Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, ..Reading::default() };
         for block in blocks.chunks_exact(BLOCK) {
             let &[address, instructions, _, runs, exits, elsewhere] = block else { continue };
             if runs > 0 {
@@ -100,27 +99,29 @@ fn word(bytes: &[u8]) -> u64 {
 }
 
 impl Reading {
-    /// What was counted since another reading.
+    /// What was counted since another reading, or beyond another run: what ran less often then counts as nothing.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let change = |(key, after): (&(u64, u64), &Block)| {
             let before = before.blocks.get(key).copied().unwrap_or_default();
-            let instructions = after.instructions - before.instructions;
-            let exits = after.exits - before.exits;
+            let instructions = after.instructions.saturating_sub(before.instructions);
+            let exits = after.exits.saturating_sub(before.exits);
             (instructions > 0).then_some((*key, Block { instructions, exits }))
         };
         Self {
-            xen: self.xen - before.xen,
-            dom0: self.dom0 - before.dom0,
-            domu: self.domu - before.domu,
-            exits: self.exits - before.exits,
-            vmmcalls: self.vmmcalls - before.vmmcalls,
-            hlts: self.hlts - before.hlts,
-            lost: self.lost - before.lost,
+            xen: self.xen.saturating_sub(before.xen),
+            dom0: self.dom0.saturating_sub(before.dom0),
+            domu: self.domu.saturating_sub(before.domu),
+            exits: self.exits.saturating_sub(before.exits),
+            vmmcalls: self.vmmcalls.saturating_sub(before.vmmcalls),
+            hlts: self.hlts.saturating_sub(before.hlts),
+            lost: self.lost.saturating_sub(before.lost),
             blocks: self.blocks.iter().filter_map(change).collect(),
             elsewhere: self
                 .elsewhere
                 .iter()
-                .map(|(key, after)| (*key, after - before.elsewhere.get(key).copied().unwrap_or(0)))
+                .map(|(key, after)| {
+                    (*key, after.saturating_sub(before.elsewhere.get(key).copied().unwrap_or(0)))
+                })
                 .filter(|(_, instructions)| *instructions > 0)
                 .collect(),
         }

@@ -17,6 +17,7 @@
 //! | [`flags`] | what that library leaves to us of its own structure |
 //! | [`domain`] | the guest's number, and whether it listens |
 //! | [`connection`] | bytes out, frames in, and one place that waits |
+//! | `sending` | the block that is being sent |
 //! | `outgoing` | small blocks together, large ones from where they lie |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
 //! | [`error`] | what can go wrong, and the exit codes |
@@ -49,6 +50,7 @@ pub mod libxenvchan;
 mod outgoing;
 pub mod pieces;
 pub mod pusher;
+mod sending;
 pub mod source;
 pub mod streams;
 pub mod tree;

@@ -10,12 +10,11 @@ use crate::dial::Dial;
 use crate::error::Error;
 use crate::outgoing::Outgoing;
 use crate::pieces::Pieces;
+use crate::sending::Sending;
 use crate::source::Source;
-use datafront::block::wire::{Fate, Frame, Kind, Sum};
+use datafront::block::wire::{Frame, Kind};
 use datafront::block::{Event, Ledger, Status};
 use std::collections::VecDeque;
-use std::io::Read;
-use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -93,23 +92,6 @@ pub enum Report<'a> {
 
 /// Called for each report.
 pub type Reporter<'r> = dyn FnMut(Report<'_>) + 'r;
-
-/// A block on its way out.
-struct Sending {
-    body: Body,
-    left: u64,
-    sum: Sum,
-    fate: Fate,
-}
-
-/// Where the rest of its bytes comes from.
-enum Body {
-    /// Memory, from this byte on.
-    Memory(Arc<[u8]>, usize),
-    Reader(Box<dyn Read + Send>),
-    /// Nowhere: it could not be read to its end.
-    Lost,
-}
 
 /// Pushes blocks over one stream.
 pub struct Pusher<D> {
@@ -360,61 +342,12 @@ impl<D: Dial> Pusher<D> {
             self.ledger.enqueue(source);
         }
         let Some((seq, source)) = self.ledger.next_to_send() else { return Ok(false) };
-        let body = match source.in_memory() {
-            Some(bytes) => Body::Memory(Arc::clone(bytes), 0),
-            None => Body::Reader(
-                source.open().map_err(|error| Error::Source(source.name.clone(), error))?,
-            ),
-        };
+        let sending = Sending::open(source).map_err(|error| Error::Source(source.name.clone(), error))?;
         let frame = Frame { kind: Kind::Block, seq, length: source.len, aux: source.form.aux(source.part) };
         self.outgoing.push(&frame.to_bytes(&source.name));
         self.outgoing.push(source.name.as_bytes());
-        let left = source.len;
         self.ledger.sent();
-        self.sending = Some(Sending { body, left, sum: Sum::default(), fate: Fate::Whole });
+        self.sending = Some(sending);
         Ok(true)
-    }
-}
-
-impl Sending {
-    /// Moves bytes of the block on; `None` when it is complete. A source that ends early or fails is filled up with zeros
-    /// and marked as given up: the guest drops it, and says so in its acknowledgement.
-    fn some(mut self, outgoing: &mut Outgoing) -> Option<Self> {
-        if self.left == 0 {
-            outgoing.push(&self.sum.trailer(self.fate));
-            return None;
-        }
-        let moved = if let Body::Memory(bytes, at) = &mut self.body {
-            let len = outgoing.lend(bytes, *at);
-            self.sum.add(bytes.get(*at..*at + len).unwrap_or_default());
-            *at += len;
-            len
-        } else {
-            let part = outgoing.room(self.left);
-            let filled = self.body.read(part);
-            if let Some(rest @ [_, ..]) = part.get_mut(filled..) {
-                rest.fill(0);
-                (self.fate, self.body) = (Fate::Aborted, Body::Lost);
-            }
-            self.sum.add(part);
-            part.len()
-        };
-        self.left -= u64::try_from(moved).unwrap_or(0);
-        Some(self)
-    }
-}
-
-impl Body {
-    /// Reads until `part` is full, or there is no more.
-    fn read(&mut self, part: &mut [u8]) -> usize {
-        let mut filled = 0;
-        while let (Self::Reader(reader), Some(rest @ [_, ..])) = (&mut *self, part.get_mut(filled..)) {
-            match reader.read(rest) {
-                Ok(len @ 1..) => filled += len,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => break,
-            }
-        }
-        filled
     }
 }
