@@ -48,8 +48,8 @@ const SIZES: [(&str, u64, u32, u32); 4] = [
     ("16 MiB", 16 << 20, 1, 2),
 ];
 
-/// How many times as many blocks, less the blocks, a profile is of.
-const TIMES: u32 = 8;
+/// How many times as many blocks are sent for a profile, which is of the middle of the run.
+const TIMES: u32 = 15;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,17 +150,10 @@ impl Pond {
         Ok((cost, events.map(|(after, before)| (after - before) / f64::from(count + 1))))
     }
 
-    /// [`Self::measure`], and where the instructions went, if that is wanted: what more blocks take than fewer, so that the
-    /// start of the sender and of `xl` is not in it.
+    /// [`Self::measure`], and where the instructions went, if that is wanted.
     fn profiled(&self, way: Way, name: &str, size: u64, count: u32, how: &str) -> Outcome<f64> {
         let Some(profile) = &self.profile else { return self.measure(way, size, count, how) };
-        let run = |count| -> Outcome<_> {
-            let before = profile.read()?;
-            let cost = self.measure(way, size, count, how)?;
-            Ok((cost, profile.read()?.since(&before)))
-        };
-        let ((cost, few), (_, many)) = (run(count)?, run(count * TIMES)?);
-        let table = profile.table(&many.since(&few), f64::from(count * (TIMES - 1)));
+        let (cost, table) = profile.during(|| self.measure(way, size, count * TIMES, how))?;
         let file = format!("build/bench/blocks-datafront-{way:?}-{}-{how}.tsv", name.replace(' ', ""));
         std::fs::write(bed::repository().join(file.to_lowercase()), table)?;
         Ok(cost)

@@ -12,7 +12,12 @@ use bed::Bed;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+/// Between two looks at the counters, and how many are kept.
+const LOOK: Duration = Duration::from_millis(300);
+const MOST: usize = 400;
 /// Functions that are listed.
 const LISTED: usize = 60;
 /// From here on addresses are a kernel's, or Xen's.
@@ -43,13 +48,33 @@ impl Profile {
         Ok(Self { plugin, machine, guest: names(&String::from_utf8_lossy(&output.stdout)) })
     }
 
-    /// What was counted until now.
-    pub(crate) fn read(&self) -> Outcome<Reading> {
-        self.plugin.read()
+    /// Does the work, which says what a unit cost, and looks at the counters meanwhile: the table is of the middle of the
+    /// run, without the start of the programs.
+    pub(crate) fn during(&self, work: impl FnOnce() -> Outcome<f64>) -> Outcome<(f64, String)> {
+        let (plugin, is_over) = (&self.plugin, AtomicBool::new(false));
+        let (cost, readings) = std::thread::scope(|scope| {
+            let sampler = scope.spawn(|| {
+                let mut readings = Vec::new();
+                while !is_over.load(Ordering::Relaxed) && readings.len() < MOST {
+                    readings.extend(plugin.read().ok());
+                    std::thread::sleep(LOOK);
+                }
+                readings
+            });
+            let cost = work();
+            is_over.store(true, Ordering::Relaxed);
+            (cost, sampler.join().unwrap_or_default())
+        });
+        let (cost, at) = (cost?, |tenths: usize| readings.get(readings.len() * tenths / 10));
+        let (Some(early), Some(late)) = (at(5), at(8)) else {
+            return Err("a run too short to look at".into());
+        };
+        let part = late.since(early);
+        Ok((cost, self.table(&part, part.all() / cost)))
     }
 
     /// A table of what was counted, a unit.
-    pub(crate) fn table(&self, reading: &Reading, units: f64) -> String {
+    fn table(&self, reading: &Reading, units: f64) -> String {
         let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (address, block) in reading.addresses() {
             let name = name(&self.guest, address);

@@ -28,7 +28,8 @@ pub enum News {
 /// A connection to the guest.
 pub struct Connection {
     way: Box<dyn Way>,
-    bytes: [u8; BUFFER],
+    /// Not in here: whoever drives a connection moves it about.
+    bytes: Box<[u8]>,
     filled: usize,
     /// Why nothing can be written any more. What the guest said before is still heard.
     broken: Option<String>,
@@ -44,7 +45,7 @@ impl Connection {
     /// Over this way.
     #[must_use]
     pub fn new(way: Box<dyn Way>) -> Self {
-        Self { way, bytes: [0; BUFFER], filled: 0, broken: None }
+        Self { way, bytes: vec![0; BUFFER].into_boxed_slice(), filled: 0, broken: None }
     }
 
     /// Writes what there is room for; how many bytes that were.
