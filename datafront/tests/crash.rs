@@ -7,6 +7,7 @@
     clippy::alloc_instead_of_core,
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
+    clippy::await_holding_refcell_ref,
     clippy::cast_possible_truncation,
     clippy::expect_used,
     clippy::indexing_slicing,
