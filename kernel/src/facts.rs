@@ -9,8 +9,9 @@
 //! | `data/os_name`, `os_distro`, `os_uname`, `os_majorver`, `os_minorver` | what runs here | both |
 //! | `data/meminfo_total`, `data/meminfo_free` | KiB | both |
 //!
-//! (`docs/misc/xenstore-paths.pandoc` of Xen, and the schema of XCP-ng's guest agent.) Of `feature/…` nothing is
-//! claimed: a second vif is not taken into use while the guest runs, nor does its memory grow or shrink.
+//! (`docs/misc/xenstore-paths.pandoc` of Xen, and the schema of XCP-ng's guest agent.) Of `feature/…` and
+//! `control/feature-balloon` nothing is claimed: the memory neither grows nor shrinks. A vif that is attached later needs no
+//! claim.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;

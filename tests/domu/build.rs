@@ -1,9 +1,10 @@
-//! Compiles two programs that run in dom0.
+//! Compiles the programs that run in dom0.
 //!
 //! - `client`: packets between it and a guest cross netback and nothing else. A static program of the standard library
 //!   alone, made of this crate's own modules, so that it depends on nothing in dom0.
 //! - `resume`: does with xl's library what xl itself does not. Linked with the host's libxenlight, which is the one that
 //!   is in dom0: both are Debian's.
+//! - `flood`: sockets without blocking and raw ones, which the standard library does not have. A static program.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -26,9 +27,13 @@ fn main() -> ExitCode {
     let mut resume = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     resume.args(["-O1", "-Wall", "-Werror", "-s", "-o"]).arg(out.join("resume"));
     resume.args(["dom0/resume.c", "-lxenlight", "-lxentoollog"]);
-    for (what, mut command) in
-        [("client/main.rs", client), ("dom0/resume.c (libxen-dev has its headers)", resume)]
-    {
+    let mut flood = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    flood.args(["-O1", "-Wall", "-Werror", "-s", "-static", "-o"]).arg(out.join("flood")).arg("dom0/flood.c");
+    for (what, mut command) in [
+        ("client/main.rs", client),
+        ("dom0/resume.c (libxen-dev has its headers)", resume),
+        ("dom0/flood.c", flood),
+    ] {
         match command.status() {
             Ok(status) if status.success() => {}
             Ok(status) => return fail(&format!("the compiler ended with {status} on {what}")),

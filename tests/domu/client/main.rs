@@ -5,10 +5,12 @@
 //!   client udp-echo ADDRESS:PORT BYTES           every size from none to so many
 //!   client udp-echo-same ADDRESS:PORT BYTES COUNT    none of them sent twice
 //!   client http ADDRESS:PORT PATH BATCHES REQUESTS-OF-A-BATCH PADDING BODY-BYTES
+//!   client keep ADDRESS:PORT PATH FILE           one connection; FILE has the number of replies, FILE.end ends it
 //! ```
 #![forbid(unsafe_code)]
 #![allow(dead_code, unreachable_pub, reason = "of the modules, which the tests use too, only a part")]
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,6 +65,35 @@ fn run(arguments: &[&str]) -> Outcome {
             }
             Ok(())
         }
+        ["keep", to, path, file] => keep(to, path, file),
         _ => Err("wrong arguments: see the head of client/main.rs".into()),
     }
+}
+
+/// Requests of a connection that is kept: more than a long test needs.
+const REQUESTS: u64 = 100_000;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The longest that the guest may be away: a save and a restore on a busy machine.
+const AWAY: Duration = Duration::from_secs(300);
+
+fn keep(to: &str, path: &str, file: &str) -> Outcome {
+    let mut connection = http::Connection::open(to.parse()?)?;
+    connection.patience(AWAY)?;
+    let end = format!("{file}.end");
+    for replies in 1..=REQUESTS {
+        let status = connection.get(path)?.status;
+        if status != 200 {
+            return Err(format!("reply {replies} is {status}").into());
+        }
+        // In one step: a reader finds a whole number.
+        let new = format!("{file}.new");
+        std::fs::write(&new, replies.to_string())?;
+        std::fs::rename(&new, file)?;
+        if Path::new(&end).exists() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err("nobody ended it".into())
 }

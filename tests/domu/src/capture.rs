@@ -8,7 +8,7 @@
 use crate::Outcome;
 use bed::Bed;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 const FILE_HEADER: usize = 24;
@@ -63,6 +63,22 @@ pub fn announces(frame: &[u8], address: Ipv4Addr) -> bool {
     field(0, 6) == [0xff; 6] && field(12, 2) == [8, 6] && field(28, 4) == own && field(38, 4) == own
 }
 
+/// Whether a frame tells everybody which card has this IPv6 address: a neighbour advertisement to all nodes that nobody
+/// asked for, and that overrides what they know (RFC 4861, section 7.2.6).
+///
+/// ```text
+///   14 Ethernet │ 40 IPv6: next header at 6 │ type 136, code, checksum │ R S O and reserved u32 │ target
+/// ```
+#[must_use]
+pub fn advertises(frame: &[u8], address: Ipv6Addr) -> bool {
+    let field = |from: usize, len: usize| frame.get(from..from + len).unwrap_or_default();
+    field(0, 6) == [0x33, 0x33, 0, 0, 0, 1]
+        && field(12, 2) == [0x86, 0xdd]
+        && (field(20, 1), field(54, 1)) == (&[58], &[136])
+        && field(58, 1) == [0x20]
+        && field(62, 16) == address.octets()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +103,20 @@ mod tests {
         assert_eq!(frames(&file).count(), 2, "the last one is not there to its end");
         frame[41] = 2;
         assert!(!announces(&frame, ours));
+    }
+    #[test]
+    fn advertisements_to_all_are_told_from_answers() {
+        let ours: Ipv6Addr = "fe80::216:3eff:fe00:1".parse().unwrap();
+        let mut frame = vec![0; 86];
+        frame[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 1]);
+        frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+        (frame[20], frame[54], frame[58]) = (58, 136, 0x20);
+        frame[62..78].copy_from_slice(&ours.octets());
+        assert!(advertises(&frame, ours));
+        assert!(!advertises(&frame, Ipv6Addr::LOCALHOST));
+        // Solicited: an answer to somebody.
+        frame[58] = 0x60;
+        assert!(!advertises(&frame, ours));
+        assert!(!advertises(&frame[..70], ours));
     }
 }

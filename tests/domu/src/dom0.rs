@@ -1,14 +1,45 @@
 //! The clients run in dom0: see `client/main.rs`.
 
-use crate::Outcome;
+use crate::{BOOT, Outcome};
 use bed::Bed;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const CLIENT: &str = concat!(env!("OUT_DIR"), "/client");
 
 /// The program that resumes a domain in place, for dom0; see `dom0/resume.c`.
 pub const RESUME: &str = concat!(env!("OUT_DIR"), "/resume");
+
+/// The program that floods a guest with connections, for dom0; see `dom0/flood.c`.
+pub const FLOOD: &str = concat!(env!("OUT_DIR"), "/flood");
+
+/// Keeps frames from dom0 to a guest that is away for a moment off the way to the host. A bridge sends to all ports what is for
+/// a hardware address that it does not know; and QEMU's user network takes frames for any, answers TCP in the guest's name
+/// with RST, and hands pings on to the host's network.
+///
+/// # Errors
+/// When dom0's bridge does not take it.
+pub fn no_strangers(bed: &Bed) -> Outcome {
+    let script = "for port in /sys/class/net/xenbr0/brif/*; do
+            case $port in */vif*) ;; *) echo 0 >$port/unicast_flood || exit 1 ;; esac
+        done";
+    let output = bed.dom0(script)?;
+    if output.success() { Ok(()) } else { Err(format!("the bridge still floods: {output:?}").into()) }
+}
+
+/// Gives dom0 an address in the network of IPv6 whose prefix the bed's router advertises, and one in `fd00:6d69::/64`.
+///
+/// # Errors
+/// When dom0 does not take them.
+pub fn speak_ipv6(bed: &Bed) -> Outcome {
+    no_strangers(bed)?;
+    // Without a probe of its own first: the addresses are there at once.
+    let script = "cd /proc/sys/net/ipv6/conf/xenbr0 && echo 0 >accept_dad && echo 0 >disable_ipv6 &&
+        ip -6 addr add fd00:6d69::1/64 dev xenbr0 && ip -6 addr add fec0::6430/64 dev xenbr0";
+    let output = bed.dom0(script)?;
+    if output.success() { Ok(()) } else { Err(format!("no IPv6 in dom0: {output:?}").into()) }
+}
 
 const PLACE: &str = "/var/bed/files/client";
 
@@ -64,5 +95,66 @@ impl<'a> Client<'a> {
     fn run(&self, arguments: &str, limit: Duration) -> Outcome<String> {
         let output = self.bed.dom0_within(&format!("{PLACE} {arguments}"), limit)?;
         if output.success() { Ok(output.stdout) } else { Err(output.stderr.into()) }
+    }
+
+    /// Opens a connection to a web server, which asks for `path` again and again until it is told to end.
+    ///
+    /// # Errors
+    /// When it does not begin.
+    pub fn keep(&self, to: SocketAddr, path: &str) -> Outcome<Kept<'a>> {
+        let kept = Kept { bed: self.bed, place: format!("/var/kept-{}", to.port()) };
+        let place = &kept.place;
+        let script = format!("({PLACE} keep {to} {path} {place} >{place}.said 2>&1; true) >/dev/null 2>&1 &");
+        self.bed.dom0(&script)?;
+        kept.goes_on("at first")?;
+        Ok(kept)
+    }
+}
+
+/// A connection from dom0 that is kept, and in use.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    bed: &'a Bed,
+    place: String,
+}
+
+impl Kept<'_> {
+    /// Replies so far.
+    fn replies(&self) -> Outcome<u64> {
+        let output = self.bed.dom0(&format!("cat {0} {0}.said 2>/dev/null", self.place))?;
+        let text = output.stdout.trim();
+        if text.is_empty() {
+            Ok(0)
+        } else {
+            Ok(text.parse().map_err(|_| format!("kept connection: {text}"))?)
+        }
+    }
+
+    /// Waits until two more replies came, on the same connection.
+    ///
+    /// # Errors
+    /// When none come, or the connection broke.
+    pub fn goes_on(&self, when: &str) -> Outcome {
+        let (from, began) = (self.replies().map_err(|error| format!("{when}: {error}"))?, Instant::now());
+        loop {
+            let now = self.replies().map_err(|error| format!("{when}: {error}"))?;
+            if now >= from + 2 {
+                return Ok(());
+            }
+            if began.elapsed() > BOOT {
+                return Err(format!("{when}: the kept connection stands at {now} replies").into());
+            }
+            sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When dom0 does not answer.
+    pub fn end(self) -> Outcome {
+        self.goes_on("at the end")?;
+        self.bed.dom0(&format!("touch {}.end", self.place))?;
+        Ok(())
     }
 }

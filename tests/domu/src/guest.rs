@@ -2,7 +2,7 @@
 
 use crate::{BOOT, Outcome};
 use bed::{Bed, Domain, DomainConfig};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The repository's `xen.cfg` with another image, name and command line.
 ///
@@ -54,15 +54,17 @@ impl<'a> Guest<'a> {
         Ok(Self { bed, domain, address })
     }
 
-    /// Waits until the guest has the address of IPv6 that the bed's router advertises. Each address that becomes valid
-    /// empties smoltcp's cache of neighbours, which costs a reply to a ping that goes out just then; and a task that waits
+    /// Waits until the guest has the address of IPv6 that the bed's router advertises, and returns it. Each address that
+    /// becomes valid empties smoltcp's cache of neighbours, which costs a reply to a ping that goes out just then; and a task that waits
     /// for it ends.
     ///
     /// # Errors
     /// When it does not get one in time.
-    pub fn settled(&self) -> Outcome {
-        self.domain.wait_for("IPv6 address fec0:", BOOT)?;
-        Ok(())
+    pub fn settled(&self) -> Outcome<Ipv6Addr> {
+        let line = self.domain.wait_for("IPv6 address fec0:", BOOT)?;
+        let address = line.split("IPv6 address ").nth(1).and_then(|rest| rest.split('/').next());
+        let address = address.and_then(|address| address.parse().ok());
+        Ok(address.ok_or_else(|| format!("no address in {line:?}"))?)
     }
 
     /// A port of 127.0.0.1 that leads to a TCP port of the guest.

@@ -3,6 +3,7 @@
 use crate::{Outcome, SOON};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 /// Lines of a head that are believed.
 const MAX_LINES: usize = 64;
@@ -49,6 +50,16 @@ impl Connection {
         stream.set_read_timeout(Some(SOON))?;
         stream.set_write_timeout(Some(SOON))?;
         Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Waits so long for a reply from now on.
+    ///
+    /// # Errors
+    /// When the socket refuses.
+    pub fn patience(&mut self, limit: Duration) -> Outcome {
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(limit))?;
+        Ok(stream.set_read_timeout(Some(limit))?)
     }
 
     /// Sends a request for a page without waiting for the reply.

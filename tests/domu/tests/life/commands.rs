@@ -22,7 +22,8 @@ fn undisturbed(bed: &Bed, connection: &mut Connection, command: &str, answer: &s
 /// `xl dump-core` writes the memory first, within seconds. Then it looks at a million frames that there are not; under
 /// emulation that takes a minute, which the suite does not wait for.
 fn dump_core(bed: &Bed, connection: &mut Connection, whole: bool) -> Outcome {
-    let limit = Duration::from_secs(300);
+    // To its end: a minute on an idle machine, more than five on a busy one.
+    let limit = Duration::from_secs(if whole { 1200 } else { 300 });
     let bytes = u64::from(SMALL_MIB) << 20;
     let wait = if whole { "wait $!".to_owned() } else { "kill $!; wait $!; true".to_owned() };
     let script = format!(

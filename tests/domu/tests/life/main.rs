@@ -17,6 +17,7 @@ mod migrate;
 mod restart;
 mod resume;
 mod save;
+mod second;
 mod shell;
 mod tools;
 mod traffic;

@@ -1,8 +1,9 @@
 //! Live migration to the same host, and what comes of a migration that fails.
 
 use crate::save::Account;
+use crate::tools::agent;
 use crate::traffic::Busy;
-use crate::{SLOWLY, SMALL_MIB, node, xl, xl_slowly};
+use crate::{SLOWLY, SMALL_MIB, xl, xl_slowly};
 use bed::run_test;
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};
@@ -29,7 +30,7 @@ fn connections_go_on_after_a_live_migration() {
         assert_eq!(number(&status, "/domid")?, u64::from(id));
         Account::of(&status)?.check(&Account::of(&before)?, "after the migration")?;
         assert!(number(&status, "/uptime_ms")? > number(&before, "/uptime_ms")?, "time never goes back");
-        node(bed, id, "attr/vif/0/ipv4/0", |value| value == guest.address.to_string(), SOON)?;
+        agent(bed, id, guest.address)?;
         busy.end()?;
         xl(bed, "destroy moved")?;
         Ok(())

@@ -3,15 +3,22 @@
 use crate::traffic::Busy;
 use crate::{SMALL_MIB, node, xl, xl_slowly};
 use bed::{Bed, run_test};
+use domu_tests::capture::{Capture, advertises, announces};
+use domu_tests::dom0::{Client, speak_ipv6};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};
 use domu_tests::{Outcome, SOON};
 use serde_json::Value;
+use std::net::Ipv6Addr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 /// Cycles in the suite: each takes some seconds under emulation.
 const CYCLES: u32 = 10;
 /// Cycles of the long test.
 const MANY: u32 = 50;
+/// Cycles after which it is looked for what neighbours are told.
+const LISTENED: u32 = 3;
 /// Bytes of heap that come and go with requests.
 const HEAP_NOISE: u64 = 32 << 10;
 
@@ -30,10 +37,12 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn of(status: &Value) -> Outcome<Self> {
         let (mut pools, mut all) = (0, true);
-        for pool in ["rx_pool", "tx_pool"] {
-            let of = |key: &str| number(status, &format!("/interfaces/0/{pool}/{key}"));
-            pools += of("total")?;
-            all &= of("total")? == of("free")? + of("in_ring")? + of("lent")? + of("quarantined")?;
+        for interface in status["interfaces"].as_array().into_iter().flatten() {
+            for pool in ["rx_pool", "tx_pool"] {
+                let of = |key: &str| number(interface, &format!("/{pool}/{key}"));
+                pools += of("total")?;
+                all &= of("total")? == of("free")? + of("in_ring")? + of("lent")? + of("quarantined")?;
+            }
         }
         if !all {
             return Err(format!("the pages of a pool do not add up: {status}").into());
@@ -57,7 +66,10 @@ impl Account {
 
 fn cycles(bed: &Bed, count: u32) -> Outcome {
     let guest = Guest::create(bed, &config("web", "kept", "")?.memory_mib(SMALL_MIB))?;
-    guest.settled()?;
+    let six = guest.settled()?;
+    speak_ipv6(bed)?;
+    let kept = Client::new(bed)?.keep((six, 80).into(), "/healthz")?;
+    let capture = Capture::start(bed)?;
     let mut busy = Busy::start(bed, &guest)?;
     let mut connection = Connection::open(guest.tcp(80)?)?;
     let before = connection.status()?;
@@ -76,8 +88,10 @@ fn cycles(bed: &Bed, count: u32) -> Outcome {
         xl_slowly(bed, "save kept /var/kept")?;
         // It is gone, and a reply stopped in the middle.
         in_flight += u32::from(busy.download.position().1 > 0);
+        let told = announcements(&capture, &guest, six, cycle)?;
         xl_slowly(bed, "restore /var/kept")?;
         busy.goes_on(&format!("after restore {cycle}"))?;
+        kept.goes_on(&format!("by IPv6, after restore {cycle}"))?;
         let now: u32 = xl(bed, "domid kept")?.trim().parse()?;
         assert_ne!(now, id, "a new domain");
         id = now;
@@ -87,15 +101,51 @@ fn cycles(bed: &Bed, count: u32) -> Outcome {
         let now = number(&status, "/uptime_ms")?;
         assert!(now > uptime, "time never goes back: {uptime} ms, then {now}");
         uptime = now;
+        neighbours_hear(&capture, &guest, six, cycle, told)?;
     }
     assert!(in_flight > count / 2, "{in_flight} of {count} saves met a download in the middle");
     // Tools see it in its new place.
     node(bed, id, "attr/vif/0/ipv4/0", |value| value == guest.address.to_string(), SOON)?;
     node(bed, id, "attr/vif/0/ipv6/0", |value| value.starts_with("fe80::"), SOON)?;
     node(bed, id, "control/feature-suspend", |value| value == "1", SOON)?;
+    kept.end()?;
     busy.end()?;
     xl(bed, "shutdown -w kept")?;
     Ok(())
+}
+
+/// Gratuitous ARP and neighbour advertisements that left for the host so far. Of the first lives: the record of frames
+/// grows with the download.
+fn announcements(capture: &Capture, guest: &Guest<'_>, six: Ipv6Addr, cycle: u32) -> Outcome<(usize, usize)> {
+    if cycle > LISTENED {
+        return Ok((0, 0));
+    }
+    let arp = capture.count(|frame| announces(frame, guest.address))?;
+    Ok((arp, capture.count(|frame| advertises(frame, six))?))
+}
+
+/// In its new place the guest tells everybody of both its addresses.
+fn neighbours_hear(
+    capture: &Capture,
+    guest: &Guest<'_>,
+    six: Ipv6Addr,
+    cycle: u32,
+    told: (usize, usize),
+) -> Outcome {
+    if cycle > LISTENED {
+        return Ok(());
+    }
+    let began = Instant::now();
+    loop {
+        let now = announcements(capture, guest, six, cycle)?;
+        if now.0 > told.0 && now.1 > told.1 {
+            return Ok(());
+        }
+        if began.elapsed() > SOON {
+            return Err(format!("cycle {cycle}: announced {told:?}, then {now:?}").into());
+        }
+        sleep(Duration::from_millis(500));
+    }
 }
 
 #[test]

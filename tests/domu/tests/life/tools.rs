@@ -3,10 +3,72 @@
 use crate::{SLOWLY, SMALL_MIB, node, xl};
 use bed::{Bed, run_test};
 use domu_tests::guest::{Guest, config};
+use domu_tests::http::Connection;
 use domu_tests::{BOOT, Outcome, SOON};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What XCP-ng's test of its guest agent asserts, wherever the guest has come from: the version of the tools, the system,
+/// memory within 90 s, no balloon that is not there, and the address among those of the first card. And Xen Orchestra's
+/// conditions: a version that is not 0, `Installed`, and a list of addresses without gaps.
+pub(crate) fn agent(bed: &Bed, domid: u32, address: Ipv4Addr) -> Outcome {
+    let is_number = |value: &str| value.parse::<u32>().is_ok();
+    node(bed, domid, "attr/PVAddons/MajorVersion", |value| is_number(value) && value != "0", SOON)?;
+    for path in ["MinorVersion", "MicroVersion", "BuildVersion"] {
+        node(bed, domid, &format!("attr/PVAddons/{path}"), is_number, SOON)?;
+    }
+    node(bed, domid, "attr/PVAddons/Installed", |value| value == "1", SOON)?;
+    for path in ["os_name", "os_distro", "os_uname", "os_majorver", "os_minorver"] {
+        node(bed, domid, &format!("data/{path}"), |value| !value.is_empty(), SOON)?;
+    }
+    let total: u64 = node(bed, domid, "data/meminfo_total", is_number, SOON)?.parse()?;
+    let free: u64 = node(bed, domid, "data/meminfo_free", is_number, Duration::from_secs(90))?.parse()?;
+    assert!(free > 0 && free < total, "{free} of {total} KiB");
+    // Either it is not there, or it is true. It is not.
+    let balloon = bed.xenstore_read(&format!("/local/domain/{domid}/control/feature-balloon"));
+    assert!(balloon.as_deref().unwrap_or_default().is_empty(), "{balloon:?}");
+    let address = address.to_string();
+    node(bed, domid, "attr/vif/0/ipv4/0", |value| value == address, SOON)?;
+    node(bed, domid, "attr/vif/0/ipv6/0", |value| value.starts_with("fe80::"), SOON)?;
+    node(bed, domid, "data/updated", |value| value == "1", SOON)?;
+    for kind in ["ipv4", "ipv6"] {
+        let listed = bed.dom0(&format!("xenstore-list /local/domain/{domid}/attr/vif/0/{kind}"))?.stdout;
+        let slots: Vec<usize> = listed.lines().map(str::parse).collect::<Result<_, _>>()?;
+        assert!(slots.iter().copied().eq(0..slots.len()), "{kind}: {slots:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn xcp_ng_s_test_of_its_guest_agent_passes_also_after_a_reboot() {
+    run_test("xcp_ng_s_test_of_its_guest_agent_passes_also_after_a_reboot", |bed| -> Outcome {
+        let guest = Guest::create(bed, &config("web", "agent", "")?.memory_mib(SMALL_MIB))?;
+        let id = guest.domain.domid();
+        agent(bed, id, guest.address)?;
+        let to = guest.tcp(80)?;
+        // on_reboot is "restart" if nothing else is said: xl makes a domain anew. Then it has its address by DHCP again.
+        xl(bed, "reboot agent")?;
+        guest.domain.wait_gone(BOOT)?;
+        let began = Instant::now();
+        let anew = loop {
+            let output = bed.dom0("xl domid agent")?;
+            if let Ok(anew) = output.stdout.trim().parse::<u32>() {
+                break anew;
+            }
+            assert!(began.elapsed() < BOOT, "no new domain: {output:?}");
+            sleep(Duration::from_millis(200));
+        };
+        assert_ne!(anew, id);
+        agent(bed, anew, guest.address)?;
+        assert_eq!(Connection::open(to)?.get("/healthz")?.status, 200);
+        // A clean shutdown is the last of its assertions.
+        xl(bed, "shutdown -w agent")?;
+        assert!(!bed.dom0("xl domid agent")?.success(), "it is still there");
+        Ok(())
+    });
+}
 
 #[test]
 fn tools_see_addresses_system_and_memory() {
@@ -14,13 +76,9 @@ fn tools_see_addresses_system_and_memory() {
         let guest = Guest::create(bed, &config("echo", "seen", "")?.memory_mib(SMALL_MIB))?;
         let id = guest.domain.domid();
         let address = guest.address.to_string();
-        node(bed, id, "attr/vif/0/ipv4/0", |value| value == address, SOON)?;
         let mac = bed.xenstore_read(&format!("/local/domain/{id}/device/vif/0/mac"))?;
         node(bed, id, "attr/vif/0/mac/0", |value| value.eq_ignore_ascii_case(&mac), SOON)?;
-        node(bed, id, "attr/PVAddons/MajorVersion", |value| value != "0", SOON)?;
-        for path in ["MinorVersion", "MicroVersion", "BuildVersion"] {
-            node(bed, id, &format!("attr/PVAddons/{path}"), |value| value.parse::<u32>().is_ok(), SOON)?;
-        }
+        agent(bed, id, guest.address)?;
         node(
             bed,
             id,
@@ -35,7 +93,6 @@ fn tools_see_addresses_system_and_memory() {
         };
         let (total, free) = (kib("data/meminfo_total")?, kib("data/meminfo_free")?);
         assert!((15 << 10..=16 << 10).contains(&total) && free > 0 && free < total, "{free} of {total} KiB");
-        node(bed, id, "data/updated", |value| value == "1", SOON)?;
         for feature in ["poweroff", "reboot", "suspend"] {
             node(bed, id, &format!("control/feature-{feature}"), |value| value == "1", SOON)?;
         }

@@ -2,7 +2,7 @@
 
 use crate::features::Way;
 use bed::{Bed, run_test};
-use domu_tests::dom0::Client;
+use domu_tests::dom0::{Client, speak_ipv6};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::Connection;
 use domu_tests::{Outcome, SOON};
@@ -11,15 +11,6 @@ use std::time::Duration;
 
 const BULK: u64 = 4 << 20;
 const GUEST: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x6d69, 0, 0, 0, 0, 0, 0x10);
-
-/// Gives dom0 an address in the guest's network.
-fn dom0(bed: &Bed) -> Outcome {
-    // Without a probe of its own first: the address is there at once.
-    let script = "cd /proc/sys/net/ipv6/conf/xenbr0 && echo 0 >accept_dad && echo 0 >disable_ipv6 &&
-        ip -6 addr add fd00:6d69::1/64 dev xenbr0";
-    let output = bed.dom0(script)?;
-    if output.success() { Ok(()) } else { Err(format!("no IPv6 in dom0: {output:?}").into()) }
-}
 
 /// A guest with a fixed address, which it has tried out.
 fn fixed<'a>(bed: &'a Bed, name: &str, more: &str) -> Outcome<Guest<'a>> {
@@ -31,7 +22,7 @@ fn fixed<'a>(bed: &'a Bed, name: &str, more: &str) -> Outcome<Guest<'a>> {
 #[test]
 fn pings_tcp_and_udp_by_ipv6() {
     run_test("pings_tcp_and_udp_by_ipv6", |bed| -> Outcome {
-        dom0(bed)?;
+        speak_ipv6(bed)?;
         let client = Client::new(bed)?;
         let guest = fixed(bed, "six", "")?;
         let id = guest.domain.domid();
@@ -71,7 +62,7 @@ fn pings_tcp_and_udp_by_ipv6() {
 #[test]
 fn offloads_of_ipv6_are_used_and_can_be_refused() {
     run_test("offloads_of_ipv6_are_used_and_can_be_refused", |bed| -> Outcome {
-        dom0(bed)?;
+        speak_ipv6(bed)?;
         let client = Client::new(bed)?;
         for (refused, all) in [("", true), ("gso6,csum6", false)] {
             let more = if refused.is_empty() { String::new() } else { format!("vif.refuse={refused}") };
@@ -105,15 +96,12 @@ fn offloads_of_ipv6_are_used_and_can_be_refused() {
 fn a_router_gives_the_guest_an_address() {
     run_test("a_router_gives_the_guest_an_address", |bed| -> Outcome {
         // The router is QEMU's: fe80::2, with the prefix fec0::/64. dom0 hears it too.
-        dom0(bed)?;
+        speak_ipv6(bed)?;
         let guest = Guest::start(bed, "web", "")?;
-        let line = guest.domain.wait_for("IPv6 address fec0::", SOON)?;
-        let address =
-            line.split("IPv6 address ").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let address = guest.settled()?;
         guest.domain.wait_for(format!("and http://[{address}]:80/").as_str(), SOON)?;
         // Not busybox's wget, which crashes on an address in brackets.
-        let web: Ipv6Addr = address.parse()?;
-        Client::new(bed)?.request((web, 80).into(), 4, 0, SOON)?;
+        Client::new(bed)?.request((address, 80).into(), 4, 0, SOON)?;
         let status = Connection::open(guest.tcp(80)?)?.status()?;
         let interface = &status["interfaces"][0];
         assert_eq!(interface["ipv6_gateway"], "fe80::2", "{interface}");
@@ -126,7 +114,7 @@ fn a_router_gives_the_guest_an_address() {
 #[test]
 fn an_address_that_dom0_has_is_not_taken() {
     run_test("an_address_that_dom0_has_is_not_taken", |bed| -> Outcome {
-        dom0(bed)?;
+        speak_ipv6(bed)?;
         let guest = Guest::start(bed, "echo", "ip6=fd00:6d69::1/64")?;
         guest.domain.wait_for("IPv6 address fd00:6d69::1 is in use by another host", SOON)?;
         guest.domain.send_line("net")?;

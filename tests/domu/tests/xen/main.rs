@@ -15,6 +15,7 @@ mod echo;
 mod ends;
 mod entropy;
 mod features;
+mod flood;
 mod grub;
 mod hash;
 mod ipv6;

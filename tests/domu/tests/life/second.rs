@@ -1,0 +1,61 @@
+//! A second card that is attached and detached while the first is busy.
+
+use crate::save::Account;
+use crate::traffic::Busy;
+use crate::{SMALL_MIB, node, xl};
+use bed::run_test;
+use domu_tests::dom0::no_strangers;
+use domu_tests::guest::{Guest, config};
+use domu_tests::http::{Connection, number};
+use domu_tests::{BOOT, Outcome, SOON};
+use serde_json::Value;
+
+/// Times that the card comes and goes.
+const ROUNDS: u32 = 5;
+const MAC: &str = "00:16:3e:00:00:77";
+
+#[test]
+fn a_second_card_comes_and_goes_while_the_first_is_busy() {
+    run_test("a_second_card_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
+        let cmdline = "ip.1=10.0.2.81/24 ip6.1=off";
+        let guest = Guest::create(bed, &config("web", "cards", cmdline)?.memory_mib(SMALL_MIB))?;
+        guest.settled()?;
+        let id = guest.domain.domid();
+        no_strangers(bed)?;
+        let mut busy = Busy::start(bed, &guest)?;
+        let mut connection = Connection::open(guest.tcp(80)?)?;
+        // From the first round on the interface is known, attached or not.
+        let (mut with, mut without) = (None, None);
+        for round in 1..=ROUNDS {
+            xl(bed, &format!("network-attach cards bridge=xenbr0 mac={MAC}"))?;
+            guest.domain.wait_for_next("vif/1: connected", BOOT)?;
+            // A port of the bridge forwards nothing in its first moments.
+            let script =
+                "for i in $(seq 20); do ping -c 1 -W 1 10.0.2.81 && break; done; ping -c 3 -W 5 10.0.2.81";
+            let ping = bed.dom0(script)?;
+            assert!(ping.stdout.contains("3 packets received, 0% packet loss"), "round {round}: {ping:?}");
+            node(bed, id, "attr/vif/1/ipv4/0", |value| value == "10.0.2.81", SOON)?;
+            busy.goes_on(&format!("with the second card, round {round}"))?;
+            same(&mut with, &connection.status()?, &format!("attached, round {round}"))?;
+
+            xl(bed, "network-detach cards 1")?;
+            guest.domain.wait_for_next("device/vif/1: the backend in domain 0 is ", SOON)?;
+            busy.goes_on(&format!("without the second card, round {round}"))?;
+            let gone = format!(
+                "for i in $(seq 100); do [ ! -e /sys/class/net/vif{id}.1 ] && exit; sleep 0.1; done; exit 1"
+            );
+            assert!(bed.dom0(&gone)?.success(), "round {round}: dom0 still has its end of the card");
+            let status = connection.status()?;
+            same(&mut without, &status, &format!("detached, round {round}"))?;
+            assert_eq!(number(&status, "/interfaces/0/device/connects")?, 1, "the first card was left alone");
+        }
+        eprintln!("  {ROUNDS} rounds: {with:?}, {without:?}");
+        busy.end()
+    });
+}
+
+/// What the first round leaves is what every later one leaves.
+fn same(first: &mut Option<Account>, status: &Value, when: &str) -> Outcome {
+    let now = Account::of(status)?;
+    now.check(first.get_or_insert(now), when)
+}
