@@ -6,7 +6,7 @@ use domu_tests::http::Connection;
 use domu_tests::{BOOT, Outcome, SOON};
 use std::net::Ipv4Addr;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn guest_prints_its_banner_takes_a_lease_and_sleeps() {
@@ -65,6 +65,34 @@ fn wrong_command_line_is_told_with_key_value_and_what_is_right() {
         guest.wait_gone(SOON)?;
         assert_eq!(guest.shutdown_reason()?, Some(0), "an end in order, not a crash");
         assert!(!guest.console().contains("netfront"), "it went no further");
+        Ok(())
+    });
+}
+
+#[test]
+fn xen_cfg_as_it_is_starts_the_web_appliance() {
+    run_test("xen_cfg_as_it_is_starts_the_web_appliance", |bed| -> Outcome {
+        // As on a user's host: the repository's file, its paths, xl.
+        let root = bed::repository();
+        for file in ["xen.cfg", "build/web.elf"] {
+            bed.put_file(root.join(file), &format!("/var/millpond/{file}"))?;
+        }
+        let created = bed.dom0("cd /var/millpond && xl create xen.cfg && xl list web && xl domid web")?;
+        assert!(created.success(), "{created:?}");
+        let id: u32 = created.stdout.lines().last().unwrap_or_default().trim().parse()?;
+        let node = format!("/local/domain/{id}/attr/vif/0/ipv4/0");
+        let began = Instant::now();
+        let address: Ipv4Addr = loop {
+            if let Ok(address) = bed.xenstore_read(&node) {
+                break address.parse()?;
+            }
+            assert!(began.elapsed() < BOOT, "no address");
+            sleep(Duration::from_millis(200));
+        };
+        let page = Connection::open(bed.forward_tcp(address, 80)?)?.get("/")?;
+        assert_eq!(page.status, 200);
+        let ended = bed.dom0("xl shutdown -w web && xl list")?;
+        assert!(ended.success() && !ended.stdout.contains("web"), "{ended:?}");
         Ok(())
     });
 }
