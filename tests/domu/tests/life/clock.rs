@@ -50,7 +50,7 @@ fn dom0_seconds(bed: &Bed) -> Outcome<i64> {
 #[test]
 fn pause_and_a_wall_clock_that_jumps_cost_no_connection() {
     run_test("pause_and_a_wall_clock_that_jumps_cost_no_connection", |bed| -> Outcome {
-        pause(bed, Duration::from_secs(10))?;
+        pause(bed, Duration::from_secs(5))?;
         let guest = Guest::create(bed, &config("web", "timed", "")?.memory_mib(SMALL_MIB))?;
         let mut connection = Connection::open(guest.tcp(80)?)?;
         let mut last = number(&connection.status()?, "/uptime_ms")?;

@@ -12,7 +12,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Restarts in the suite: each takes two or three seconds under emulation.
-const RESTARTS: u64 = 10;
+const RESTARTS: u64 = 5;
 /// Restarts of the long test.
 const MANY: u64 = 100;
 

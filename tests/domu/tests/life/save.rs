@@ -13,8 +13,8 @@ use std::net::Ipv6Addr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Cycles in the suite: each takes some seconds under emulation.
-const CYCLES: u32 = 10;
+/// Cycles in the suite: each takes some seconds under emulation. What the first life leaves behind is seen in the second.
+const CYCLES: u32 = 4;
 /// Cycles of the long test.
 const MANY: u32 = 50;
 /// Cycles after which it is looked for what neighbours are told.

@@ -11,7 +11,7 @@ use domu_tests::{BOOT, Outcome, SOON};
 use serde_json::Value;
 
 /// Times that the card comes and goes.
-const ROUNDS: u32 = 5;
+const ROUNDS: u32 = 3;
 const MAC: &str = "00:16:3e:00:00:77";
 
 #[test]
