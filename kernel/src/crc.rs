@@ -31,6 +31,14 @@ fn append(sum: u32, bytes: &[u8]) -> u32 {
                  crc = inout(reg) crc, at = in(reg) line.as_ptr(), options(pure, readonly, nostack, preserves_flags));
         }
     }
+    let (words, rest) = rest.as_chunks::<8>();
+    for word in words {
+        // SAFETY: as above; reads a register.
+        unsafe {
+            asm!("crc32 {crc}, {word}", crc = inout(reg) crc, word = in(reg) u64::from_le_bytes(*word),
+                 options(pure, nomem, nostack, preserves_flags));
+        }
+    }
     for byte in rest {
         // SAFETY: as above; reads a register.
         unsafe {

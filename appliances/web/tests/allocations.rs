@@ -1,4 +1,4 @@
-//! A fixed resource that is asked for again and again costs no allocation.
+//! A fixed resource that is asked for again and again costs no allocation; what was pushed is shared by its readers.
 //!
 //! Without the test harness: its threads allocate too.
 
@@ -19,20 +19,39 @@ use core::convert::Infallible;
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Waker};
+use datafront::block::{Application as _, BlockHead, Form, Part, Status};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
+use std::rc::Rc;
+use support::fake::Fake;
+use web::http::{Limits, Server, Site};
+use web::publish::{Inbox, Shelf};
+use web::site::StatusSite;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const REQUEST: &[u8] = b"GET /1k HTTP/1.1\r\nHost: 10.0.2.15\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
 const REQUESTS: usize = 1000;
+/// Requests before anything is noted.
+const WARM: usize = 10;
+/// What is published, and what a request for it may allocate: its reply's head.
+const PUBLISHED: usize = 1 << 20;
+const HEAD_BYTES: usize = 2048;
 
 /// Sends the same request a number of times, and notes how much was allocated between the first and the last.
 struct Client<'a> {
+    request: &'static [u8],
     left: usize,
     region: Option<Region<'a, System>>,
     allocations: usize,
+    bytes: usize,
+}
+
+impl Client<'_> {
+    const fn new(request: &'static [u8]) -> Self {
+        Self { request, left: REQUESTS, region: None, allocations: usize::MAX, bytes: usize::MAX }
+    }
 }
 
 impl embedded_io_async::ErrorType for Client<'_> {
@@ -41,22 +60,23 @@ impl embedded_io_async::ErrorType for Client<'_> {
 
 impl embedded_io_async::Read for Client<'_> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Infallible> {
-        if self.left + 10 == REQUESTS {
+        if self.left + WARM == REQUESTS {
             self.region = Some(Region::new(ALLOCATOR));
         }
         if self.left == 0 {
-            self.allocations = self.region.take().unwrap().change().allocations;
+            let change = self.region.take().unwrap().change();
+            (self.allocations, self.bytes) = (change.allocations, change.bytes_allocated);
             return Ok(0);
         }
         self.left -= 1;
-        buf[..REQUEST.len()].copy_from_slice(REQUEST);
-        Ok(REQUEST.len())
+        buf[..self.request.len()].copy_from_slice(self.request);
+        Ok(self.request.len())
     }
 }
 
 impl embedded_io_async::Write for Client<'_> {
     async fn write(&mut self, buf: &[u8]) -> Result<usize, Infallible> {
-        assert!(buf.len() > 1024);
+        assert!(!buf.is_empty());
         Ok(buf.len())
     }
     async fn flush(&mut self) -> Result<(), Infallible> {
@@ -64,11 +84,26 @@ impl embedded_io_async::Write for Client<'_> {
     }
 }
 
-fn main() {
-    let server = support::server();
-    let mut client = Client { left: REQUESTS, region: None, allocations: usize::MAX };
-    let done = pin!(server.serve(&mut client)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+/// Serves a client to its end, and the replies that it got.
+fn serve<S: Site>(server: &Server<S>, client: &mut Client<'_>) {
+    let done = pin!(server.serve(client)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
     assert!(done);
     assert_eq!(server.counts().replies_2xx, REQUESTS as u64);
+}
+
+fn main() {
+    let mut client = Client::new(REQUEST);
+    serve(&support::server(), &mut client);
     assert_eq!(client.allocations, 0, "a fixed resource costs allocations");
+
+    let shelf = Rc::new(Shelf::new(2 * PUBLISHED));
+    let mut inbox = Inbox::new(Rc::clone(&shelf), Rc::default());
+    let (form, part, len) = (Form::Bytes, Part::Whole, PUBLISHED as u64);
+    inbox.begin(&BlockHead { stream: 1, seq: 1, name: "large", len, form, part }).unwrap();
+    inbox.data(&vec![b'x'; PUBLISHED]).unwrap();
+    assert_eq!(inbox.finish(), Status::ACCEPTED);
+    let mut client = Client::new(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    serve(&Server::new(StatusSite::with_shelf(Fake(1), shelf), Limits::default()), &mut client);
+    let replies = REQUESTS - WARM;
+    assert!(client.bytes < replies * HEAD_BYTES, "{} bytes for {replies} of {PUBLISHED}", client.bytes);
 }

@@ -14,10 +14,16 @@
 
 mod support;
 
+use core::convert::Infallible;
+use core::future::Future as _;
+use core::pin::pin;
+use core::task::{Context, Waker};
 use datafront::block::{Application as _, BlockHead, Form, Part, Status};
+use embedded_io_async::{ErrorType, Read, Write};
 use std::cell::Cell;
 use std::rc::Rc;
 use support::Does::Sends;
+use support::Outcome;
 use support::fake::Fake;
 use support::run;
 use web::http::{Limits, Server};
@@ -135,14 +141,78 @@ fn what_cannot_be_published_is_refused_and_changes_nothing() {
     assert_eq!((big.status().edition, shelf.status().edition), (0, 1));
 }
 
+/// A client that takes a thousand bytes at a time; in the middle of the first reply another edition is published.
+struct Slow<'s> {
+    shelf: &'s Rc<Shelf>,
+    requests: Vec<&'static str>,
+    got: Vec<u8>,
+}
+
+impl ErrorType for Slow<'_> {
+    type Error = Infallible;
+}
+
+impl Read for Slow<'_> {
+    async fn read(&mut self, into: &mut [u8]) -> Result<usize, Infallible> {
+        let Some(path) = self.requests.pop() else { return Ok(0) };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        into[..request.len()].copy_from_slice(request.as_bytes());
+        Ok(request.len())
+    }
+}
+
+impl Write for Slow<'_> {
+    async fn write(&mut self, from: &[u8]) -> Result<usize, Infallible> {
+        let len = from.len().min(1000);
+        self.got.extend(&from[..len]);
+        if self.shelf.status().edition == 1 && self.got.len() > 20_000 {
+            let tree = archive(&[("a.txt", &"n".repeat(60_000)), ("b.txt", "new too")]);
+            assert_eq!(push(self.shelf, "", Form::Tree, &tree), Status::ACCEPTED);
+        }
+        Ok(len)
+    }
+
+    async fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
 #[test]
 fn readers_of_the_old_edition_finish_with_it() {
     let shelf = shelf();
+    let old = archive(&[("a.txt", &"o".repeat(50_000)), ("b.txt", "old too")]);
+    assert_eq!(push(&shelf, "", Form::Tree, &old), Status::ACCEPTED);
+    let server = Server::new(StatusSite::with_shelf(Fake(1), Rc::clone(&shelf)), Limits::default());
+    let mut client = Slow { shelf: &shelf, requests: vec!["/b.txt", "/a.txt", "/a.txt"], got: Vec::new() };
+    assert!(pin!(server.serve(&mut client)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    let got = Outcome { got: client.got, writes: Vec::new(), open: false };
+    let bodies: Vec<String> =
+        got.replies(&["GET", "GET", "GET"]).into_iter().map(|reply| reply.body).collect();
+    assert_eq!((bodies[0].len(), bodies[1].len(), bodies[2].as_str()), (50_000, 60_000, "new too"));
+    assert!(bodies[0].bytes().all(|byte| byte == b'o'), "the old one to its end");
+    assert!(bodies[1].bytes().all(|byte| byte == b'n'));
+}
+
+#[test]
+fn nothing_is_switched_before_the_last_byte() {
+    let shelf = shelf();
     push(&shelf, "a.txt", Form::Bytes, b"old");
-    let old = shelf.edition();
-    push(&shelf, "a.txt", Form::Bytes, b"newer");
-    assert_eq!((old.bytes(), shelf.edition().bytes()), (3, 5));
-    assert!(get(&shelf, "/a.txt", "").ends_with("newer"));
+    let tree = archive(&[("a.txt", "new"), ("b.txt", "new too")]);
+    for (form, bytes) in [(Form::Tree, tree.as_slice()), (Form::Bytes, b"newer")] {
+        let name = if form == Form::Tree { "" } else { "a.txt" };
+        let mut inbox = Inbox::new(Rc::clone(&shelf), Rc::new(Cell::default()));
+        let head = BlockHead { stream: 1, seq: 1, name, len: bytes.len() as u64, form, part: Part::Whole };
+        inbox.begin(&head).unwrap();
+        let (before, edition) = (get(&shelf, "/a.txt", ""), shelf.status().edition);
+        for byte in bytes {
+            inbox.data(&[*byte]).unwrap();
+            assert_eq!(shelf.status().edition, edition);
+        }
+        assert_eq!(get(&shelf, "/a.txt", ""), before, "all its bytes are there, and its check is not");
+        assert_eq!(inbox.finish(), Status::ACCEPTED);
+        assert_eq!(shelf.status().edition, edition + 1, "one step");
+        assert_ne!(get(&shelf, "/a.txt", ""), before);
+    }
 }
 
 /// Gives a part to an inbox; cut: the connection ends before its last byte.
