@@ -177,7 +177,9 @@ impl<D: Dial> Pusher<D> {
     /// [`Error::Refused`] names what the application did not take, once everything is through; else what ended it.
     pub fn run(&mut self, report: &mut Reporter<'_>) -> Result<Vec<Done>, Error> {
         let mut done = Vec::new();
-        let (mut moved, mut looked) = (Instant::now(), Instant::now());
+        // Looked at once a turn.
+        let mut now = Instant::now();
+        let (mut moved, mut looked) = (now, now);
         let mut why = String::new();
         loop {
             self.take_pieces()?;
@@ -186,9 +188,9 @@ impl<D: Dial> Pusher<D> {
                     break;
                 }
                 // Whoever writes what we read takes its time; the guest has nothing to answer.
-                moved = Instant::now();
+                moved = now;
             }
-            let limit = self.options.timeout.saturating_sub(moved.elapsed());
+            let limit = self.options.timeout.saturating_sub(now.saturating_duration_since(moved));
             if limit.is_zero() {
                 return Err(self.timed_out(why));
             }
@@ -197,11 +199,12 @@ impl<D: Dial> Pusher<D> {
                 None => self.connect()?,
             };
             if self.is_worth_while() && self.fill(&mut connection, report)? {
-                moved = Instant::now();
+                moved = now;
             }
             let patience = if self.pieces.is_some() { READING } else { LOOK };
             let news = connection.next(!self.outgoing.next().is_empty(), limit.min(patience));
             self.connection = Some(connection);
+            now = Instant::now();
             match news {
                 Some(News::Frames(frames)) => {
                     for frame in frames {
@@ -210,19 +213,19 @@ impl<D: Dial> Pusher<D> {
                             why = self.interrupt(format!("the guest answers {:?}", frame.kind), report);
                             break;
                         }
-                        moved = Instant::now();
+                        moved = now;
                         done.extend(self.hear(&frame, report)?);
                     }
                 }
                 Some(News::Ended(because)) => {
                     why = self.interrupt(because, report);
                 }
-                None if !self.welcomed && self.asked.elapsed() >= self.answer => {
+                None if !self.welcomed && now.saturating_duration_since(self.asked) >= self.answer => {
                     self.answer = (self.answer * 2).min(ANSWER.1);
                     why = self.interrupt("no answer to HELLO".into(), report);
                 }
-                None if looked.elapsed() >= LOOK => {
-                    looked = Instant::now();
+                None if now.saturating_duration_since(looked) >= LOOK => {
+                    looked = now;
                     if !self.dial.is_alive() {
                         why = self.interrupt("the guest has gone".into(), report);
                     }
