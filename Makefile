@@ -172,7 +172,7 @@ bench-boot: image ## size, least memory and instructions of a start, beside Linu
 
 bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'
-	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront
+	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront -- $(BENCH)
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log
 	@$(CARGO) run --quiet -p symbolize -- $(or $(LOG),$(error LOG= names the log with the report))
