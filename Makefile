@@ -151,7 +151,8 @@ sanitize: setup ## the hostile cases under AddressSanitizer, and those of rings 
 	    $(CARGO) +nightly test --quiet --no-fail-fast \
 	    --target x86_64-unknown-linux-gnu -p xen -p netfront -p host-tests --lib --tests
 	@$(SAY) 'under Miri: shared memory, pages, rings, grants, the pool'
-	@MIRIFLAGS='-Zmiri-disable-weak-memory-emulation -Zmiri-disable-isolation' CARGO_TARGET_DIR=$(TARGET_DIR)/miri \
+	@rustup component add --toolchain nightly miri rust-src
+	@MIRIFLAGS='-Zmiri-disable-weak-memory-emulation -Zmiri-disable-isolation -Zmiri-ignore-leaks' CARGO_TARGET_DIR=$(TARGET_DIR)/miri \
 	    $(CARGO) +nightly miri test --quiet -p xen -p netfront --lib --test pool
 
 bench-host: setup ## count instructions a packet in the frontend with callgrind: build/bench/host.tsv (its own command)

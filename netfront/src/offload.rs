@@ -256,7 +256,9 @@ mod tests {
     fn a_checksum_is_finished_whatever_was_there() {
         for version in [Version::V4, Version::V6] {
             for protocol in [TCP, UDP] {
-                for (payload, padding) in [(0, 0), (1, 0), (5, 13), (1400, 0), (65_000, 0)] {
+                // Under Miri a byte takes as long as a thousand.
+                let long = if cfg!(miri) { 66 } else { 65_000 };
+                for (payload, padding) in [(0, 0), (1, 0), (5, 13), (1400, 0), (long, 0)] {
                     let mut bytes = frame(version, protocol, payload, padding);
                     assert!(complete(&mut bytes));
                     assert!(is_right(&bytes), "{version:?} {protocol} {payload}");
@@ -288,7 +290,7 @@ mod tests {
         let whole = Feature::CHECKSUM_IPV4;
         for protocol in [TCP, UDP] {
             for payload in [0, 1, 777, 1472] {
-                for address in 0..=255 {
+                for address in (0..=255).step_by(if cfg!(miri) { 85 } else { 1 }) {
                     let mut bytes = frame(Version::V4, protocol, payload, payload % 3);
                     bytes[26..34].fill(address);
                     bytes[29] = 255 - address;

@@ -1,10 +1,11 @@
-//! Compiles the programs that run in dom0.
+//! Compiles the programs that run in dom0, and a plugin for QEMU.
 //!
 //! - `client`: packets between it and a guest cross netback and nothing else. A static program of the standard library
 //!   alone, made of this crate's own modules, so that it depends on nothing in dom0.
 //! - `resume`: does with xl's library what xl itself does not. Linked with the host's libxenlight, which is the one that
 //!   is in dom0: both are Debian's.
 //! - `flood`: sockets without blocking and raw ones, which the standard library does not have. A static program.
+//! - `share.so`: counts the instructions of each processor.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=client");
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=dom0");
+    println!("cargo::rerun-if-changed=plugin");
     let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else {
         return fail("OUT_DIR is not set");
     };
@@ -24,15 +26,20 @@ fn main() -> ExitCode {
         .args(["-C", "opt-level=3", "-C", "panic=abort", "-C", "strip=symbols", "-o"])
         .arg(out.join("client"))
         .arg("client/main.rs");
-    let mut resume = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    let cc = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let mut share = Command::new(&cc);
+    share.args(["-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-o"]).arg(out.join("share.so"));
+    share.arg("plugin/share.c");
+    let mut resume = Command::new(&cc);
     resume.args(["-O1", "-Wall", "-Werror", "-s", "-o"]).arg(out.join("resume"));
     resume.args(["dom0/resume.c", "-lxenlight", "-lxentoollog"]);
-    let mut flood = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    let mut flood = Command::new(&cc);
     flood.args(["-O1", "-Wall", "-Werror", "-s", "-static", "-o"]).arg(out.join("flood")).arg("dom0/flood.c");
     for (what, mut command) in [
         ("client/main.rs", client),
         ("dom0/resume.c (libxen-dev has its headers)", resume),
         ("dom0/flood.c", flood),
+        ("plugin/share.c", share),
     ] {
         match command.status() {
             Ok(status) if status.success() => {}
@@ -40,6 +47,7 @@ fn main() -> ExitCode {
             Err(error) => return fail(&format!("no compiler for {what}: {error}")),
         }
     }
+    println!("cargo::rustc-env=SHARE_PLUGIN={}", out.join("share.so").display());
     ExitCode::SUCCESS
 }
 

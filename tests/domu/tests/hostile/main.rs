@@ -24,4 +24,5 @@ mod lengths;
 mod offloads;
 mod reads;
 mod rig;
+mod share;
 mod xenbus;

@@ -7,6 +7,7 @@
 //! | `talk` | talks to an echo service, see [`talk`] | verdict |
 //! | `chatter` | the same, while another task logs without end | verdict |
 //! | `fill` | uses all its memory, see [`fill`] | verdict |
+//! | `work` | works in pieces without end, see [`work`] | none |
 //! | `hang` | never gives the loop a turn again | by the watchdog |
 //! | `shout` | sends frames to the groups in `app.to=`, see [`shout`] | verdict |
 //! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
@@ -31,6 +32,7 @@ mod put;
 mod shout;
 mod talk;
 mod touch;
+mod work;
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -72,6 +74,7 @@ async fn act(system: &System) -> Result<(), String> {
             system.sleep(HANG_AFTER_NS).await;
             hang()
         }
+        "work" => work::work(system).await,
         "shout" => shout::shout(system).await,
         "sink" => front::sink(system).await,
         "vchan-server" => front::server(system).await,

@@ -1,0 +1,40 @@
+//! Works without end, in pieces as long as an HTTP request, and tells how many it has done, and how many events came.
+
+use crate::yield_now;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use core::cell::Cell;
+use core::hint::black_box;
+use kernel::System;
+
+/// Turns of a loop of four instructions: about what the web appliance takes for a request.
+const TURNS: u32 = 2000;
+
+/// Obeys lines typed on the console: `work`, `rest` (the vCPU sleeps then), and anything else is answered with a count.
+pub(crate) async fn work(system: &System) -> Result<(), String> {
+    let (pieces, works) = (Rc::new(Cell::new(0_u64)), Rc::new(Cell::new(false)));
+    system.console().write(b"ready to work\n");
+    loop {
+        let line = system.console().read_line().await;
+        match line.as_str() {
+            "work" if !works.replace(true) => {
+                let (pieces, works) = (Rc::clone(&pieces), Rc::clone(&works));
+                system.spawn(async move {
+                    while works.get() {
+                        for turn in 0..TURNS {
+                            black_box(turn);
+                        }
+                        pieces.set(pieces.get().wrapping_add(1));
+                        yield_now().await;
+                    }
+                });
+            }
+            "rest" => works.set(false),
+            _ => {}
+        }
+        system.console().write(
+            format!("{} events, {} pieces\n", system.xen().events.received(), pieces.get()).as_bytes(),
+        );
+    }
+}
