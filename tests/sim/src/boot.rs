@@ -48,11 +48,17 @@ fn boot_with(guest: Guest, nr_grant_frames: u32) -> Rc<Xen<Guest>> {
     let events = EventChannels::new(shared, vcpu_info);
     let max = guest.grant_table_size().expect("a grant table").max_nr_frames;
     let grants = set_up_grant_table(&guest, nr_grant_frames.min(max)).expect("memory for the grant table");
+    let port = listen_to_store(&guest, &events);
+    let store = XenStore::new(guest.xenstore_ring(), port);
+    Rc::new(Xen { machine: guest, grants, events, store })
+}
+
+/// Listens to xenstored's events; their port.
+pub(crate) fn listen_to_store(guest: &Guest, events: &EventChannels) -> EvtchnPort {
     let port = guest.hvm_get_param(HvmParam::StoreEvtchn).expect("a xenstore port");
     let port = EvtchnPort(u32::try_from(port).expect("a port"));
     events.listen(port);
-    let store = XenStore::new(guest.xenstore_ring(), port);
-    Rc::new(Xen { machine: guest, grants, events, store })
+    port
 }
 
 struct Flag(AtomicBool);

@@ -9,10 +9,10 @@ use crate::peer::Peer;
 use crate::toolstack;
 use crate::world::World;
 use std::rc::{Rc, Weak};
-use xen::DomId;
 use xen::abi::io_console::offset as console;
 use xen::abi::io_xs_wire::offset as xenstore;
 use xen::hypervisor::HvmParam;
+use xen::{DomId, EvtchnPort};
 
 /// A guest to be built.
 #[derive(Clone, Debug)]
@@ -89,9 +89,19 @@ impl Builder {
 /// Builds a guest: memory, reserved grants, rings, parameters and nodes.
 pub(crate) fn build_guest(world: &Rc<World>, config: &GuestConfig) -> (Guest, Console) {
     let domain = world.add_domain(Domain::guest(config.id, config.memory_pages, config.max_grant_frames));
-    domain.seed_reserved_grants(CONSOLE, XENSTORE);
-    start_rings_at(&domain, config.ring_start);
     let guest = Guest::new(Rc::clone(world), Rc::clone(&domain));
+    let console_port = furnish(world, &domain, config.ring_start, &config.name);
+    let dom0 = Peer::new(Weak::clone(&world.me), DomId(0));
+    let console = Console::new(dom0, config.id, console_port);
+    world.add_service(console.service());
+    (guest, console)
+}
+
+/// What the toolstack does for a domain before it runs, be it new or restored: reserved grants, rings, parameters, nodes,
+/// and xenstored told of it. The console's port.
+pub(crate) fn furnish(world: &World, domain: &Rc<Domain>, ring_start: u32, name: &str) -> EvtchnPort {
+    domain.seed_reserved_grants(CONSOLE, XENSTORE);
+    start_rings_at(domain, ring_start);
     let unbound = || crate::evtchn::Channel::Unbound { remote: DomId(0) };
     let store_port = domain.new_channel(unbound()).expect("a free port");
     let console_port = domain.new_channel(unbound()).expect("a free port");
@@ -99,12 +109,10 @@ pub(crate) fn build_guest(world: &Rc<World>, config: &GuestConfig) -> (Guest, Co
     domain.set_param(HvmParam::StoreEvtchn, u64::from(store_port.0));
     domain.set_param(HvmParam::ConsolePfn, CONSOLE.0);
     domain.set_param(HvmParam::ConsoleEvtchn, u64::from(console_port.0));
-    toolstack::create_domain(&world.store, config.id, &config.name);
+    toolstack::create_domain(&world.store, domain.id(), name);
     let dom0 = Peer::new(Weak::clone(&world.me), DomId(0));
-    world.store.introduce(dom0.clone(), Rc::clone(&domain), store_port);
-    let console = Console::new(dom0, config.id, console_port);
-    world.add_service(console.service());
-    (guest, console)
+    world.store.introduce(dom0, Rc::clone(domain), store_port);
+    console_port
 }
 
 /// Somebody used the rings before, as GRUB does: the indexes are equal, and not 0.

@@ -9,13 +9,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use xen::hypervisor::{HvmParam, ShutdownReason};
+use xen::ids::PAGE_SIZE;
 use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared};
 
 /// A domain of the machine: a guest with memory, or one of the other side (dom0, a driver domain), whose code is this
 /// crate's and which needs no shared pages of its own.
 #[derive(Debug)]
 pub(crate) struct Domain {
-    pub(crate) id: DomId,
+    /// Another one after a restore.
+    number: Cell<DomId>,
     /// Whether code under test runs in it.
     pub(crate) is_guest: bool,
     pub(crate) memory: GuestMemory,
@@ -56,7 +58,7 @@ impl Domain {
 
     fn new(id: DomId, is_guest: bool, memory: GuestMemory, max_grant_frames: u32) -> Self {
         Self {
-            id,
+            number: Cell::new(id),
             is_guest,
             memory,
             shared_info: Cell::new(Gfn(HIDDEN)),
@@ -73,6 +75,25 @@ impl Domain {
             gate: Gate::default(),
             counters: Cell::default(),
         }
+    }
+
+    pub(crate) const fn id(&self) -> DomId {
+        self.number.get()
+    }
+
+    /// Begins anew in a new domain, of which nothing was used yet: memory is as it was, and what lies in Xen is gone.
+    pub(crate) fn begin_anew(&self, id: DomId) {
+        let others: Vec<u32> = self.active_grants.borrow().keys().copied().filter(|gref| *gref > 0).collect();
+        assert!(others.is_empty(), "grants of domain {} are in use: {others:?}", self.id());
+        self.number.set(id);
+        for hidden in 0..=u64::from(self.max_grant_frames) {
+            self.memory.view(Gfn(HIDDEN + hidden)).expect("a hidden frame").zero(0, PAGE_SIZE);
+        }
+        self.shared_info.set(Gfn(HIDDEN));
+        *self.grant_frames.borrow_mut() = vec![Gfn(HIDDEN + 1)];
+        *self.channels.borrow_mut() = vec![Channel::Reserved];
+        self.timer.set(None);
+        self.shutdown.set(None);
     }
 
     pub(crate) fn counters(&self) -> Counters {

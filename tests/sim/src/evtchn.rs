@@ -122,11 +122,11 @@ impl World {
         port: EvtchnPort,
     ) -> Result<EvtchnPort, Errno> {
         let other = self.domain(remote).ok_or(Errno::ESRCH)?;
-        if other.channel(port) != Some(Channel::Unbound { remote: domain.id }) {
+        if other.channel(port) != Some(Channel::Unbound { remote: domain.id() }) {
             return Err(Errno::EINVAL);
         }
         let local = domain.new_channel(Channel::Interdomain { remote, port })?;
-        other.set_channel(port, Channel::Interdomain { remote: domain.id, port: local });
+        other.set_channel(port, Channel::Interdomain { remote: domain.id(), port: local });
         // An event that was sent before may have been lost: Xen makes one pending at the binding end.
         domain.set_pending(local);
         Ok(local)
@@ -138,7 +138,7 @@ impl World {
             None | Some(Channel::Free | Channel::Reserved) => return Err(Errno::EINVAL),
             Some(Channel::Interdomain { remote, port: other }) => {
                 if let Some(remote) = self.domain(remote) {
-                    remote.set_channel(other, Channel::Unbound { remote: domain.id });
+                    remote.set_channel(other, Channel::Unbound { remote: domain.id() });
                 }
             }
             Some(Channel::Unbound { .. } | Channel::Virq(_)) => {}

@@ -33,10 +33,14 @@ impl Guest {
         &self.domain
     }
 
-    /// Its number.
+    pub(crate) fn shared_domain(&self) -> Rc<Domain> {
+        Rc::clone(&self.domain)
+    }
+
+    /// Its number; another one after a restore.
     #[must_use]
     pub fn id(&self) -> DomId {
-        self.domain.id
+        self.domain.id()
     }
 
     /// What it asked of Xen since it was built.
@@ -224,7 +228,7 @@ impl Hypervisor for Guest {
             return Err(MapError::NoRoom);
         }
         let owner = self.world.domain(domid).ok_or(MapError::Refused(GrantStatus::BadDomain))?;
-        let gfn = owner.use_grant(gref, self.domain.id, true).map_err(MapError::Refused)?;
+        let gfn = owner.use_grant(gref, self.domain.id(), true).map_err(MapError::Refused)?;
         let mut foreign = self.domain.foreign.borrow_mut();
         let handle = foreign.last_key_value().map_or(0, |(last, _)| last + 1);
         let page = owner.memory.foreign(gfn, handle);

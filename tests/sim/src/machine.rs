@@ -44,6 +44,10 @@ impl Sim {
         Self { world, guest, console }
     }
 
+    pub(crate) const fn world(&self) -> &Rc<World> {
+        &self.world
+    }
+
     /// The first guest.
     #[must_use]
     pub fn guest(&self) -> Guest {
@@ -140,7 +144,7 @@ impl Sim {
                 for canary in canaries.iter() {
                     let found = bytes.windows(canary.len()).position(|window| window == canary.as_slice());
                     leaks.extend(found.map(|offset| Leak {
-                        granter: domain.id,
+                        granter: domain.id(),
                         gref: entry.gref,
                         offset,
                         canary: canary.clone(),

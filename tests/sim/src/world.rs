@@ -64,9 +64,14 @@ impl World {
 
     pub(crate) fn add_domain(&self, domain: Domain) -> Rc<Domain> {
         let domain = Rc::new(domain);
-        let before = self.domains.borrow_mut().insert(domain.id, Rc::clone(&domain));
-        assert!(before.is_none(), "there is a domain {} already", domain.id);
+        self.enter_domain(&domain);
         domain
+    }
+
+    /// Enters a domain under its number.
+    pub(crate) fn enter_domain(&self, domain: &Rc<Domain>) {
+        let before = self.domains.borrow_mut().insert(domain.id(), Rc::clone(domain));
+        assert!(before.is_none(), "there is a domain {} already", domain.id());
     }
 
     pub(crate) fn domain(&self, id: DomId) -> Option<Rc<Domain>> {
@@ -122,7 +127,7 @@ impl World {
                 return;
             }
             let Some(next) = self.next_deadline() else {
-                let ids: Vec<DomId> = guests.iter().map(|domain| domain.id).collect();
+                let ids: Vec<DomId> = guests.iter().map(|domain| domain.id()).collect();
                 panic!(
                     "{ids:?} blocks for ever: no event is pending, no timer is set, and no other domain has \
                      anything to do. Was a notification forgotten?\n{}",
@@ -165,7 +170,7 @@ impl World {
             let _ = writeln!(
                 text,
                 "domain {}: timer {:?}, {:?}",
-                domain.id,
+                domain.id(),
                 domain.timer.get(),
                 domain.counters()
             );

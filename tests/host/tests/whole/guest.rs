@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use xen::hypervisor::{Clock as _, Hypervisor as _, Virq};
 use xen::{SystemTime, VcpuId, Xen};
-use xen_sim::{Counters, Guest, Sim, block_on, boot, turn};
+use xen_sim::{Counters, Guest, Restored, Sim, block_on, boot, resume, turn};
 
 struct Flag(AtomicBool);
 
@@ -89,6 +89,12 @@ impl<U: Upper> Os<U> {
         let (clock, naps) = (os.xen.machine.clone(), Rc::clone(&os.naps));
         os.spawn(life.run(move |ns| nap(clock.clone(), Rc::clone(&naps), ns)));
         os
+    }
+
+    /// Goes on after a restore, as the kernel does.
+    pub(crate) fn resume(&mut self, restored: Restored) {
+        resume(&self.xen, restored);
+        self.xen.events.listen(self.xen.machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).unwrap());
     }
 
     pub(crate) fn spawn<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> Join<T> {

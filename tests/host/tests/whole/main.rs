@@ -22,4 +22,5 @@ mod handshake;
 mod held;
 mod hostile;
 mod peers;
+mod restore;
 mod upper;

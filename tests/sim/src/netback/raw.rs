@@ -179,6 +179,26 @@ impl Netback {
         world.store.remove(&path);
     }
 
+    /// The guest is saved: its domain goes, and with it the vif.
+    pub(crate) fn leave(&self) {
+        let world = self.world();
+        self.inner(|inner| {
+            inner.disconnect();
+            inner.kept.clear();
+            inner.present = false;
+            world.store.remove(&inner.backend);
+        });
+    }
+
+    /// The vif of the domain in which the guest is restored, with a backend in that domain.
+    pub(crate) fn follow(&self, guest: DomId, backend: DomId) {
+        self.inner(|inner| {
+            inner.guest = guest;
+            inner.frontend = toolstack::frontend_path(guest, inner.config.handle);
+        });
+        self.return_as(backend);
+    }
+
     /// A new driver domain takes the vif over: another domid, another backend directory, a fresh frontend directory.
     pub fn return_as(&self, id: DomId) {
         let world = self.world();

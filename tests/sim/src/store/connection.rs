@@ -88,9 +88,9 @@ impl Connection {
     /// `XS_INTRODUCE`: maps the ring, binds to the guest's port.
     pub(crate) fn new(peer: Peer, domain: Rc<Domain>, remote_port: EvtchnPort) -> Self {
         let page = peer
-            .map(domain.id, Gref(GNTTAB_RESERVED_XENSTORE), true)
+            .map(domain.id(), Gref(GNTTAB_RESERVED_XENSTORE), true)
             .expect("the toolstack granted the ring");
-        let port = peer.evtchn_bind(domain.id, remote_port).expect("the toolstack allocated the port");
+        let port = peer.evtchn_bind(domain.id(), remote_port).expect("the toolstack allocated the port");
         Self {
             domain,
             page,

@@ -48,7 +48,7 @@ const OK: &[u8] = b"OK\0";
 impl Inner {
     /// Answers one message of a domain.
     pub(super) fn handle(&mut self, conn: &mut Connection, request: &Request) {
-        let who = conn.domain.id;
+        let who = conn.domain.id();
         let kind = Type::try_from(request.header.kind);
         let path = strings(&request.payload).first().map(|path| String::from_utf8_lossy(path).into_owned());
         let path = path.unwrap_or_default();
@@ -116,7 +116,7 @@ impl Inner {
     fn watch(&self, conn: &mut Connection, payload: &[u8]) -> Answer {
         let [given, token, b""] = strings(payload)[..] else { return Err("EINVAL") };
         let given = text(given)?.to_owned();
-        let path = absolute(conn.domain.id, &given)?;
+        let path = absolute(conn.domain.id(), &given)?;
         if conn.watches.iter().any(|watch| watch.path == path && watch.token == token) {
             return Err("EEXIST");
         }
@@ -129,7 +129,7 @@ impl Inner {
 
     fn unwatch(conn: &mut Connection, payload: &[u8]) -> Answer {
         let [given, token, b""] = strings(payload)[..] else { return Err("EINVAL") };
-        let path = absolute(conn.domain.id, text(given)?)?;
+        let path = absolute(conn.domain.id(), text(given)?)?;
         let found = conn.watches.iter().position(|watch| watch.path == path && watch.token == token);
         conn.watches.remove(found.ok_or("ENOENT")?);
         Ok(OK.to_vec())
@@ -179,13 +179,13 @@ impl Inner {
         let id = request.header.tx_id;
         if id == 0 {
             let (answer, fired) =
-                self.directly(conn.domain.id, |view| node_operation(view, kind, &request.payload));
+                self.directly(conn.domain.id(), |view| node_operation(view, kind, &request.payload));
             self.fire(fired, Some(conn));
             return answer;
         }
         self.generation += 1;
         let transaction = conn.transactions.get_mut(&id).ok_or("ENOENT")?;
-        let mut view = self.scratch_view(&mut transaction.tree, conn.domain.id);
+        let mut view = self.scratch_view(&mut transaction.tree, conn.domain.id());
         let answer = node_operation(&mut view, kind, &request.payload);
         let View { touched, changed, fired, .. } = view;
         transaction.touched.extend(touched);
@@ -230,7 +230,7 @@ impl Inner {
                 let told: Vec<Watch> = conn
                     .watches
                     .iter()
-                    .filter(|w| change.reaches(&w.path, conn.domain.id, tree))
+                    .filter(|w| change.reaches(&w.path, conn.domain.id(), tree))
                     .cloned()
                     .collect();
                 for watch in told {

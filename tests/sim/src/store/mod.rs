@@ -65,7 +65,7 @@ impl Inner {
     }
 
     fn connection(&mut self, id: DomId) -> &mut Connection {
-        let found = self.connections.iter_mut().flatten().find(|conn| conn.domain.id == id);
+        let found = self.connections.iter_mut().flatten().find(|conn| conn.domain.id() == id);
         found.expect("a guest with a xenstore ring")
     }
 }
@@ -83,11 +83,24 @@ impl fmt::Debug for Xenstored {
 impl Xenstored {
     /// Connects a guest's ring.
     pub(crate) fn introduce(&self, peer: Peer, domain: Rc<Domain>, port: EvtchnPort) {
-        let id = domain.id;
+        let id = domain.id();
         let conn = Connection::new(peer, domain, port);
         let mut inner = self.0.borrow_mut();
         inner.connections.push(Some(conn));
         inner.introduced.insert(id);
+    }
+
+    /// Forgets a guest that has gone, and its ring.
+    pub(crate) fn release(&self, id: DomId) {
+        let mut inner = self.0.borrow_mut();
+        let gone: Vec<_> = inner
+            .connections
+            .iter_mut()
+            .filter_map(|conn| conn.take_if(|conn| conn.domain.id() == id))
+            .collect();
+        inner.introduced.remove(&id);
+        drop(inner);
+        drop(gone);
     }
 
     /// Works on the tree as a domain of the other side.
