@@ -12,7 +12,7 @@
 //! | `log=` | `error`, `warn`, `info`, `debug` or `trace` | `info` |
 //! | `pool.…=` | the policies of the page pools, see [`pool`] | |
 //! | `vif.queues=` | queues of the network card at most, 1 to 8 | 1 |
-//! | `vif.refuse=` | features of the network card that are not used, separated by commas: `sg`, `csum4`, `csum6`, `gso4`, `gso6`, `split`, `mcast`, `hash` | none |
+//! | `vif.refuse=` | features of the network card that are not used, separated by commas: `sg`, `csum4`, `csum6`, `gso4`, `gso6`, `split`, `mcast`, `hash`, `gref` | none |
 //! | `watchdog=` | seconds after which Xen ends a guest that hangs, 2 to 3600 | none |
 //! | `seed=` | a secret of 32 characters or more, for processors without RDRAND | none |
 //! | `app.NAME=` | whatever the appliance documents | |

@@ -46,6 +46,7 @@ impl<M: Machine> NetDevice<M> {
                 self.take_hashing(hashing, agreed);
                 Reply::Done
             }
+            Command::Mapping(step) => self.map_pages(step),
             Command::Control(asked) => {
                 self.note_control(&asked);
                 Reply::Done

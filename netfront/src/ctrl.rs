@@ -44,6 +44,8 @@ pub(crate) struct Control {
     given_up: bool,
     /// Flows are to be hashed, with that key, over so many queues.
     pub(crate) hash: Option<(HashKey, u32)>,
+    /// Pages are to stay mapped, of so many queues.
+    pub(crate) mapping_queues: u32,
     /// Requests that were answered, and how many of them by a refusal.
     pub(crate) answered: u64,
     pub(crate) refused: u64,
@@ -51,7 +53,17 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) const fn new(ring: CtrlRing, channel: Channel, table: RxPage) -> Self {
-        Self { ring, channel, table, next_id: 0, given_up: false, hash: None, answered: 0, refused: 0 }
+        Self {
+            ring,
+            channel,
+            table,
+            next_id: 0,
+            given_up: false,
+            hash: None,
+            mapping_queues: 0,
+            answered: 0,
+            refused: 0,
+        }
     }
 
     /// What xenstore is told: the ring's page, and our port.
@@ -70,8 +82,22 @@ impl Control {
     }
 
     /// Nothing is asked any more: what comes late would be taken for an answer to something else.
-    pub(crate) const fn give_up(&mut self) {
+    pub(crate) fn give_up<M: Machine>(&mut self, xen: &Xen<M>) {
         self.given_up = true;
+        self.rest(xen);
+    }
+
+    /// Nothing is waited for: events wake nobody.
+    pub(crate) fn rest<M: Machine>(&self, xen: &Xen<M>) {
+        if self.channel.generation == xen.events.generation() {
+            xen.events.mask(self.channel.port);
+        }
+    }
+
+    fn listen<M: Machine>(&self, xen: &Xen<M>) {
+        if self.channel.generation == xen.events.generation() {
+            xen.events.unmask(self.channel.port);
+        }
     }
 
     /// Asks for something, and waits for the answer, for ever: the caller limits that, and gives the ring up then.
@@ -81,14 +107,16 @@ impl Control {
         kind: NetifCtrlType,
         data: [u32; 3],
     ) -> Result<u32, CtrlError> {
+        self.listen(xen);
         let result = self.exchange(xen, kind, data).await;
+        self.rest(xen);
         match result {
             Ok(_) => self.answered = self.answered.wrapping_add(1),
             Err(CtrlError::Refused(..)) => {
                 self.answered = self.answered.wrapping_add(1);
                 self.refused = self.refused.wrapping_add(1);
             }
-            Err(CtrlError::Broken(_)) => self.give_up(),
+            Err(CtrlError::Broken(_)) => self.give_up(xen),
         }
         result
     }

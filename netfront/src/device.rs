@@ -131,6 +131,7 @@ impl<M: Machine> NetDevice<M> {
         self.tally.count(&what);
         self.stats.breaks = self.stats.breaks.wrapping_add(1);
         self.link_up = false;
+        self.queues.iter().for_each(|queue| queue.mask(&self.xen));
         self.broken = Some(what);
         self.mailbox.tell(Notice::Broken(what));
     }
@@ -206,6 +207,10 @@ impl<M: Machine> Nic for NetDevice<M> {
             self.link_up = false;
         }
         let (mut events, mut idle, mut freed) = (0_u64, 0_u64, false);
+        if !self.link_up {
+            idle = self.queues.iter_mut().map(Queue::ignore_events).fold(0, u64::wrapping_add);
+            events = idle;
+        }
         self.each(|queue, _| {
             let found = queue.reap()?;
             events = events.wrapping_add(found.events);

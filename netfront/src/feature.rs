@@ -39,12 +39,15 @@ bitflags! {
         /// Queues chosen by a hash whose key is ours.
         #[doc(alias = "feature-ctrl-ring")]
         const HASH = 1 << 7;
+        /// The pools' pages stay mapped by the backend: no grant operation a frame.
+        #[doc(alias = "XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING")]
+        const GREF_MAPPING = 1 << 8;
     }
 }
 
 impl Feature {
     /// The words of the command line, and in `/status.json`.
-    pub const NAMES: [(&str, Self); 8] = [
+    pub const NAMES: [(&str, Self); 9] = [
         ("sg", Self::SCATTER_GATHER),
         ("csum4", Self::CHECKSUM_IPV4),
         ("csum6", Self::CHECKSUM_IPV6),
@@ -53,6 +56,7 @@ impl Feature {
         ("split", Self::SPLIT_EVENT_CHANNELS),
         ("mcast", Self::MULTICAST_CONTROL),
         ("hash", Self::HASH),
+        ("gref", Self::GREF_MAPPING),
     ];
 
     /// What frames can be like. The others are about how both ends are connected.

@@ -16,6 +16,7 @@ use crate::mailbox::Connection;
 use crate::queue::{Channel, Channels, Wires};
 use crate::rx::RxPage;
 use crate::stats::Features;
+use crate::storm::Storm;
 use crate::vif::{Offers, Vif, clamp_mtu};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -155,7 +156,12 @@ pub(crate) fn make_control<M: Machine>(xen: &Xen<M>, backend: DomId) -> Result<C
 
 fn make_channel<M: Machine>(xen: &Xen<M>, backend: DomId) -> Result<Channel, Errno> {
     let port = xen.machine.evtchn_alloc_unbound(backend)?;
-    Ok(Channel { port, signal: xen.events.listen(port), generation: xen.events.generation() })
+    Ok(Channel {
+        port,
+        signal: xen.events.listen(port),
+        generation: xen.events.generation(),
+        storm: Storm::default(),
+    })
 }
 
 fn make_channels<M: Machine>(xen: &Xen<M>, backend: DomId, wiring: Wiring) -> Result<Channels, Errno> {
@@ -216,6 +222,8 @@ pub(crate) struct Terms {
     pub(crate) multicast_control: bool,
     /// Queues are chosen by a hash, if the backend can.
     pub(crate) hash: bool,
+    /// The backend keeps the pools' pages mapped, if it can.
+    pub(crate) gref: bool,
 }
 
 impl Terms {
@@ -232,6 +240,7 @@ impl Terms {
             wiring: if split { Wiring::Split } else { Wiring::Shared },
             queues,
             hash: queues > 1 && both.contains(Feature::HASH),
+            gref: both.contains(Feature::GREF_MAPPING),
             multicast_control: both.contains(Feature::MULTICAST_CONTROL),
         }
     }
@@ -279,7 +288,8 @@ fn nodes(offers: &Offers, terms: &Terms) -> Vec<(&'static str, String)> {
 pub(crate) const MULTICAST_KEY: &str = "request-multicast-control";
 
 /// Keys of features that we do not use, and that a former driver of this vif may have left.
-const STALE: [&str; 13] = [
+const STALE: [&str; 14] = [
+    "multi-queue-num-queues",
     "tx-ring-ref",
     "rx-ring-ref",
     "event-channel",

@@ -30,6 +30,7 @@ impl TxQueue {
         segment: Option<NonZeroU16>,
         build: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
+        self.send_merged();
         let longest = if segment.is_some() { usize::from(NETIF_MAX_TX_SIZE) } else { self.max_frame };
         let room = len <= longest && self.has_room();
         let place = self.strip.as_mut().filter(|_| room).and_then(crate::strip::Strip::bytes_mut);
@@ -44,7 +45,7 @@ impl TxQueue {
     }
 
     /// Writes the requests for a frame that lies in the strip from page `first` on, and its descriptor.
-    fn queue_large(
+    pub(crate) fn queue_large(
         &mut self,
         first: usize,
         len: usize,

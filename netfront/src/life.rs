@@ -230,6 +230,7 @@ impl<M: Machine> Life<M> {
                 Event::Backend(change) => return Ok(change),
                 Event::Carrier => self.follow_carrier(frontend).await,
                 Event::Device(Notice::Broken(what)) => self.publish_error(&what).await,
+                Event::Device(Notice::Mappings) => self.renew_mappings(sleep).await,
                 Event::Device(Notice::GroupsRefused) => self.let_all_groups_in(frontend).await?,
             }
         }
@@ -287,10 +288,8 @@ impl<M: Machine> Life<M> {
         let wires = make_all_wires(&self.xen, backend, &terms, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
         let hash = self.hash_key.filter(|_| terms.hash);
-        let control = match hash {
-            Some(key) => self.open_control(backend, (key, terms.queues)).await,
-            None => None,
-        };
+        let hash = hash.map(|key| (key, terms.queues));
+        let control = self.open_control(backend, hash, if terms.gref { terms.queues } else { 0 }).await;
         let published: Vec<Published> = wires.iter().map(Published::of).collect();
         let command = Command::Connect(Box::new(connection(backend, &vif, &offers, &terms, wires)));
         if let Reply::Failed(error) = self.mailbox.ask(command).await {

@@ -10,6 +10,7 @@
 //! shared, and costs one look at a flag per turn here. One command is under way at a time.
 
 use crate::hash::Hashing;
+use crate::mapping::{Batch, Step};
 use crate::misbehaviour::Misbehaviour;
 use crate::pool::PoolError;
 use crate::queue::Wires;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
         /// The backend has said so.
         agreed: bool,
     },
+    /// Pages that the backend keeps mapped.
+    Mapping(Step),
     /// What came of requests on the control ring, to be counted.
     Control(Asked),
     /// Pages of the control ring that the backend did not let go of.
@@ -89,6 +92,8 @@ pub(crate) struct Asked {
 pub(crate) enum Reply {
     /// Done.
     Done,
+    /// Pages of which the backend is to be told next, if there are any.
+    Batch(Option<Batch>),
     /// The pools could not be made ready.
     Failed(PoolError),
 }
@@ -100,6 +105,8 @@ pub(crate) enum Notice {
     Broken(Misbehaviour),
     /// The backend lets no more groups in.
     GroupsRefused,
+    /// Pages are there that the backend is to keep mapped, or is not to any more.
+    Mappings,
 }
 
 /// The meeting point.

@@ -23,6 +23,9 @@ impl<M: Machine> Life<M> {
         sleep: &impl AsyncFn(u64),
     ) -> Result<(), ConnectError> {
         self.mailbox.ask(Command::Stop).await;
+        if matches!(seen, BackendChange::Connected | BackendChange::Closing) {
+            self.end_mappings(sleep).await;
+        }
         let told = self.tell_closed(frontend, seen, sleep).await;
         self.mailbox.ask(Command::Release).await;
         self.close_control().await;

@@ -14,13 +14,14 @@
 //! No byte that was not sent to a backend is ever in a page that it can read: a page comes zeroed from `Memory`, and is
 //! zeroed again when it changes hands from one backend to another.
 
+use crate::books::Books;
 use crate::held::Home;
 use crate::misbehaviour::Misbehaviour;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
 use xen::gnttab::{GrantError, GrantFailure, Quarantined};
-use xen::{Access, DomId, Granted, Machine, Page, Private, Xen};
+use xen::{Access, DomId, Granted, Gref, Machine, Page, Private, Xen};
 
 /// Pages by which a pool grows or shrinks at a time.
 const STEP: usize = 32;
@@ -161,6 +162,12 @@ impl core::error::Error for PoolError {}
 #[derive(Debug)]
 pub struct Pool<A> {
     free: Vec<Page<Granted<A>>>,
+    /// Pages that are to go, as soon as the backend does not keep them mapped any more.
+    retiring: Vec<Page<Granted<A>>>,
+    /// Which of the pages it keeps mapped.
+    pub(crate) books: Books,
+    /// It can be told of pages that are to go.
+    can_retire: bool,
     quarantine: Vec<Page<Granted<A>>>,
     /// Where pages are that somebody keeps.
     pub(crate) home: Rc<Home<A>>,
@@ -181,6 +188,9 @@ impl<A: Access> Pool<A> {
     pub fn new(limits: Limits) -> Self {
         Self {
             free: Vec::new(),
+            retiring: Vec::new(),
+            books: Books::default(),
+            can_retire: false,
             quarantine: Vec::new(),
             home: Rc::default(),
             total: 0,
@@ -225,7 +235,7 @@ impl<A: Access> Pool<A> {
     /// # Errors
     /// The counts, when they do not add up.
     pub fn account(&self, in_ring: usize, lent: usize) -> Result<PoolCounts, Mismatch> {
-        let free = self.free.len();
+        let free = self.free.len().saturating_add(self.retiring.len());
         let lent = lent.saturating_add(self.home.pages());
         let quarantined = self.quarantine.len();
         let counts = PoolCounts { free, in_ring, lent, quarantined, total: self.total, max: self.limits.max };
@@ -240,6 +250,7 @@ impl<A: Access> Pool<A> {
     /// When there are fewer than [`FEWEST`] usable pages, or as many in quarantine as are allowed.
     pub fn prepare<M: Machine>(&mut self, xen: &Xen<M>, backend: DomId) -> Result<(), PoolError> {
         self.collect(xen);
+        self.forget_mappings();
         debug_assert!(self.account(0, 0).is_ok(), "a page is out");
         if self.backend.is_some_and(|before| before != backend) {
             self.change_hands(xen, backend);
@@ -276,6 +287,7 @@ impl<A: Access> Pool<A> {
         page.bytes_mut().fill(0);
         match xen.grants.grant(page, backend) {
             Ok(page) => {
+                self.books.enter(page.gref());
                 self.free.push(page);
                 self.stats.regranted = self.stats.regranted.wrapping_add(1);
             }
@@ -321,6 +333,7 @@ impl<A: Access> Pool<A> {
             let page = xen.machine.alloc_page().ok_or_else(|| self.out_of_memory())?;
             match xen.grants.grant(page, backend) {
                 Ok(page) => {
+                    self.books.enter(page.gref());
                     self.free.push(page);
                     self.total = self.total.saturating_add(1);
                 }
@@ -342,17 +355,28 @@ impl<A: Access> Pool<A> {
     pub fn shrink_idle<M: Machine>(&mut self, xen: &Xen<M>) -> usize {
         let idle = self.low_water.div_ceil(2);
         self.low_water = self.free.len();
-        let usable = self.total.saturating_sub(self.quarantine.len());
+        let going = self.quarantine.len().saturating_add(self.retiring.len());
+        let usable = self.total.saturating_sub(going);
         let surplus = usable.saturating_sub(self.limits.initial);
         self.shrink(xen, idle.min(surplus).min(STEP))
     }
 
-    /// Gives up to `count` free pages back to the guest's memory. How many went.
+    /// Gives up to `count` free pages back to the guest's memory. How many went. One that the backend keeps mapped goes
+    /// once it does not any more.
     pub fn shrink<M: Machine>(&mut self, xen: &Xen<M>, count: usize) -> usize {
-        let mut gone = 0_usize;
-        while gone < count {
-            let Some(page) = self.free.pop() else { break };
-            if let Some(page) = self.end(xen, page) {
+        let (mut gone, mut stay) = (0_usize, 0_usize);
+        while gone < count && stay < self.free.len() {
+            // From the end, where the pages are that came back last.
+            let at = self.free.len().saturating_sub(1).saturating_sub(stay);
+            let mapped = self.free.get(at).is_some_and(|page| self.books.is_mapped(page.gref()));
+            if mapped && !self.can_retire {
+                stay = stay.saturating_add(1);
+                continue;
+            }
+            let page = self.free.swap_remove(at);
+            if mapped {
+                self.retiring.push(page);
+            } else if let Some(page) = self.end(xen, page) {
                 self.give_up(xen, page);
             }
             gone = gone.saturating_add(1);
@@ -365,6 +389,7 @@ impl<A: Access> Pool<A> {
 
     /// Ends the grant of a page; one that the backend still uses goes to quarantine.
     fn end<M: Machine>(&mut self, xen: &Xen<M>, page: Page<Granted<A>>) -> Option<Page<Private>> {
+        self.books.leave(page.gref());
         match xen.grants.end(page) {
             Ok(page) => Some(page),
             Err(Quarantined(page)) => {
@@ -378,6 +403,46 @@ impl<A: Access> Pool<A> {
     fn give_up<M: Machine>(&mut self, xen: &Xen<M>, page: Page<Private>) {
         xen.machine.free_page(page);
         self.total = self.total.saturating_sub(1);
+    }
+
+    /// The backend can be told of pages that are to go, or not any more.
+    pub(crate) const fn set_can_retire(&mut self, can: bool) {
+        self.can_retire = can;
+    }
+
+    /// Up to so many pages that are to go, for the backend to be told of them.
+    pub(crate) fn retiring(&self, most: usize) -> Vec<Gref> {
+        self.retiring.iter().map(Page::gref).take(most).collect()
+    }
+
+    /// Whether pages wait for the backend to be told that they are to go.
+    pub(crate) const fn has_retiring(&self) -> bool {
+        !self.retiring.is_empty()
+    }
+
+    /// The backend was told that these go. Whether it still uses one is for Xen to say.
+    pub(crate) fn retire<M: Machine>(&mut self, xen: &Xen<M>, told: &[Gref]) {
+        let (go, stay) =
+            core::mem::take(&mut self.retiring).into_iter().partition(|page| told.contains(&page.gref()));
+        self.retiring = stay;
+        let go: Vec<Page<Granted<A>>> = go;
+        for page in go {
+            if let Some(page) = self.end(xen, page) {
+                self.give_up(xen, page);
+            }
+        }
+    }
+
+    /// The backend has gone, or nothing can be told to it any more: pages that were to go stay.
+    pub(crate) fn forget_mappings(&mut self) {
+        self.keep_retiring();
+        self.books.forget_mapped();
+    }
+
+    /// Pages that were to go stay, for nobody can be told of them.
+    pub(crate) fn keep_retiring(&mut self) {
+        self.can_retire = false;
+        self.free.append(&mut self.retiring);
     }
 
     /// The rule that is broken when too many pages are in quarantine.

@@ -5,10 +5,12 @@
 
 use crate::feature::Feature;
 use crate::judge::RxPolicy;
+use crate::mapping::Mapping;
 use crate::misbehaviour::Misbehaviour;
 use crate::pool::Pool;
 use crate::rx::{RxPage, RxQueue, RxRing};
 use crate::stats::{RxStats, TxStats};
+use crate::storm::Storm;
 use crate::strip::Strip;
 use crate::tx::{TxQueue, TxRing};
 use alloc::rc::Rc;
@@ -24,6 +26,8 @@ pub(crate) struct Channel {
     pub(crate) signal: Rc<Signal>,
     /// The generation of event channels in which the port means this channel.
     pub(crate) generation: u32,
+    /// How its events stand against its work.
+    pub(crate) storm: Storm,
 }
 
 impl Channel {
@@ -37,6 +41,16 @@ impl Channel {
         if let Err(errno) = xen.machine.evtchn_close(self.port) {
             log::warn!("EVTCHNOP_close of port {}: {errno:?}", self.port);
         }
+    }
+}
+
+impl Channel {
+    /// Whether it rang since the last call, with so many responses behind it: 1 or 0.
+    #[inline]
+    fn take_event(&mut self, responses: u32) -> u64 {
+        let rang = self.signal.take();
+        self.storm.note(rang, responses);
+        u64::from(rang)
     }
 }
 
@@ -64,17 +78,26 @@ impl Channels {
         core::iter::once(one).chain(two)
     }
 
+    /// The same, to change.
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut Channel> {
+        let (one, two) = match self {
+            Self::Shared(channel) => (channel, None),
+            Self::Split { rx, tx } => (rx, Some(tx)),
+        };
+        core::iter::once(one).chain(two)
+    }
+
     /// Stops listening, and closes the ports.
     pub(crate) fn close<M: Machine>(&self, xen: &Xen<M>) {
         self.each().for_each(|channel| channel.close(xen));
     }
 
-    /// How many channels rang since the last call.
+    /// How many channels rang since the last call, with so many responses behind them on the way in and out.
     #[inline]
-    fn take_events(&self) -> u64 {
+    fn take_events(&mut self, rx_responses: u32, tx_responses: u32) -> u64 {
         match self {
-            Self::Shared(channel) => u64::from(channel.signal.take()),
-            Self::Split { rx, tx } => u64::from(rx.signal.take()).wrapping_add(u64::from(tx.signal.take())),
+            Self::Shared(channel) => channel.take_event(rx_responses.saturating_add(tx_responses)),
+            Self::Split { rx, tx } => rx.take_event(rx_responses).wrapping_add(tx.take_event(tx_responses)),
         }
     }
 }
@@ -116,7 +139,9 @@ pub(crate) struct Pools {
 pub(crate) struct Queue {
     pub(crate) rx: RxQueue,
     pub(crate) tx: TxQueue,
-    channels: Channels,
+    /// What the backend keeps mapped of it.
+    pub(crate) mapping: Mapping,
+    pub(crate) channels: Channels,
 }
 
 /// What a turn found when it began.
@@ -135,18 +160,29 @@ impl Queue {
         Self {
             tx: TxQueue::new(wires.tx, (pools.tx, pools.strip), tx, policy.max_frame),
             rx: RxQueue::new(wires.rx, pools.rx, policy),
+            mapping: Mapping::default(),
             channels: wires.channels,
         }
     }
 
     /// The start of a turn: one look at each ring.
     pub(crate) fn reap(&mut self) -> Result<Found, Misbehaviour> {
-        let events = self.channels.take_events();
         self.rx.pool.new_turn();
         self.tx.pool.new_turn();
         let tx = self.tx.reap()?;
         let rx = self.rx.look()?;
+        let events = self.channels.take_events(rx, tx);
         Ok(Found { events, rx, tx })
+    }
+
+    /// The start of a turn without a link: the rings are left alone, and events are without work.
+    pub(crate) fn ignore_events(&mut self) -> u64 {
+        self.channels.take_events(0, 0)
+    }
+
+    /// Masks every channel, until the backend starts anew.
+    pub(crate) fn mask<M: Machine>(&self, xen: &Xen<M>) {
+        self.channels.each().for_each(|channel| xen.events.mask(channel.port));
     }
 
     /// Whether a frame can be sent; the tx pool grows if that is what is missing.
@@ -224,8 +260,12 @@ impl Queue {
     pub(crate) fn close<M: Machine>(self, xen: &Xen<M>) -> Closed {
         let (mut tally, tx_tally) = (self.rx.tally, self.tx.tally);
         tally.add(&tx_tally);
-        let (rx_page, rx, rx_stats) = self.rx.close();
-        let (tx_page, tx, strip, tx_stats) = self.tx.close();
+        let (rx_page, mut rx, rx_stats) = self.rx.close();
+        let (tx_page, mut tx, mut strip, tx_stats) = self.tx.close();
+        // Its mappings have gone with the backend, or Xen knows of them when the grants are to end.
+        rx.forget_mappings();
+        tx.forget_mappings();
+        strip.iter_mut().for_each(|strip| strip.books.forget_mapped());
         let lost = dismantle(xen, &self.channels, [rx_page, tx_page]).collect();
         Closed { pools: Pools { rx, tx, strip }, rx_stats, tx_stats, tally, lost }
     }

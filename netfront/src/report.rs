@@ -2,6 +2,7 @@
 
 use crate::device::NetDevice;
 use crate::pool::{Mismatch, PoolCounts, PoolStats};
+use crate::queue::Queue;
 use crate::stats::{MOST_QUEUES, QueueStats, Stats};
 use crate::strip::Strip;
 use xen::Machine;
@@ -81,6 +82,7 @@ impl<M: Machine> NetDevice<M> {
             backend: self.backend,
             trusted: self.trusted,
             config: self.config,
+            mapped_pages: self.queues.iter().map(Queue::mapped).sum(),
             mtu: self.mtu,
             features: self.features,
         }

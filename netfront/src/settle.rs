@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   connected ─► how queues are chosen (hash.rs) ─► agreed, or as before            each within a second or two, or not at all
+//!             └► pages that stay mapped (statics.rs) ─► as many as there is room for, or none
 //! ```
 //!
 //! Nothing here is needed: a backend that refuses, falls silent or answers nonsense costs the connection nothing but what
@@ -21,12 +22,21 @@ use xen::{DomId, Gref, Machine};
 const PATIENCE: u64 = 2_000_000_000;
 
 impl<M: Machine> Life<M> {
-    /// Makes a control ring, if that is possible; what xenstore is to be told of it.
-    pub(crate) async fn open_control(&self, backend: DomId, hash: (HashKey, u32)) -> Option<(Gref, u32)> {
+    /// Makes a control ring, if it is of any use and that is possible; what xenstore is to be told of it.
+    pub(crate) async fn open_control(
+        &self,
+        backend: DomId,
+        hash: Option<(HashKey, u32)>,
+        mapping_queues: u32,
+    ) -> Option<(Gref, u32)> {
         self.close_control().await;
+        if hash.is_none() && mapping_queues == 0 {
+            return None;
+        }
         match make_control(&self.xen, backend) {
             Ok(mut control) => {
-                control.hash = Some(hash);
+                (control.hash, control.mapping_queues) = (hash, mapping_queues);
+                control.rest(&self.xen);
                 let published = control.published();
                 self.control.replace(Some(Box::new(control)));
                 Some(published)
@@ -58,9 +68,17 @@ impl<M: Machine> Life<M> {
                 self.judge(&mut control, &mut asked, "hashes", done);
             }
         }
+        if control.is_usable() {
+            self.map_pages(&mut control, &mut asked, sleep).await;
+        }
+        self.report(&mut control, asked).await;
+        self.control.replace(Some(control));
+    }
+
+    /// Has counted what was asked since the last time.
+    pub(crate) async fn report(&self, control: &mut Control, mut asked: Asked) {
         asked.answered = core::mem::take(&mut control.answered);
         asked.refused = core::mem::take(&mut control.refused);
-        self.control.replace(Some(control));
         self.mailbox.ask(Command::Control(asked)).await;
     }
 
@@ -75,7 +93,7 @@ impl<M: Machine> Life<M> {
     }
 
     /// Says and notes what came of something.
-    fn judge(
+    pub(crate) fn judge(
         &self,
         control: &mut Control,
         asked: &mut Asked,
@@ -93,7 +111,7 @@ impl<M: Machine> Life<M> {
             }
             None => {
                 log::warn!("{}: no {what}: the backend does not answer on the control ring", self.front);
-                control.give_up();
+                control.give_up(&self.xen);
                 asked.silent = true;
             }
         }

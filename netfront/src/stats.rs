@@ -97,6 +97,8 @@ counters! {
         chains,
         /// Frames that the backend is to cut into TCP segments.
         gso_packets,
+        /// Segments over IPv6 that were merged for that.
+        merged,
         /// Frames whose checksum the backend is to finish.
         checksum_blank,
         /// Groups that the backend was asked to let in, or to keep out again.
@@ -123,6 +125,8 @@ counters! {
         events,
         /// Events after which there was nothing to take.
         idle_events,
+        /// Times that a channel was masked for a while, because events came faster than work.
+        event_masks,
         /// Times that rings were set up with a backend.
         connects,
         /// Times that the device broke.
@@ -216,6 +220,8 @@ pub struct Stats {
     pub trusted: bool,
     /// What was chosen.
     pub config: Config,
+    /// Pages that the backend keeps mapped.
+    pub mapped_pages: usize,
     /// IP bytes of the longest packet.
     pub mtu: u16,
     /// What was agreed with the backend.

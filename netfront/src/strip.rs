@@ -9,6 +9,7 @@
 //! Each page is a slot of the ring and comes back by itself, in whatever order. Frames are laid one after the other
 //! round and round, so that free pages lie together. There is a strip only where a stretch of memory was to be had.
 
+use crate::books::Books;
 use crate::pool::PoolCounts;
 use crate::sent::NO_PAGE;
 use alloc::vec::Vec;
@@ -31,6 +32,8 @@ pub(crate) struct Strip {
     next: Option<usize>,
     /// Behind the last frame.
     end: usize,
+    /// Which of the pages the backend keeps mapped.
+    pub(crate) books: Books,
 }
 
 /// Pages of a strip that the backend did not let go of.
@@ -65,7 +68,9 @@ impl Strip {
             Ok(pages) => {
                 let absent =
                     u32::try_from(count).ok().and_then(|count| u128::MAX.checked_shl(count)).unwrap_or(0);
-                (Some(Self { pages, backend, taken: absent, next: Some(0), end: 0 }), lost)
+                let mut books = Books::default();
+                (0..count).filter_map(|page| pages.gref(page)).for_each(|gref| books.enter(gref));
+                (Some(Self { pages, backend, taken: absent, next: Some(0), end: 0, books }), lost)
             }
             Err(pages) => {
                 // Nobody was told of these grants; a backend that guesses references may hold one all the same.

@@ -14,8 +14,9 @@
 
 use crate::feature::Feature;
 use crate::judge::ETHERNET_HEADER;
+use crate::merge::Merging;
 use crate::misbehaviour::{Misbehaviour, Tally};
-use crate::offload::finish;
+use crate::offload::{Version, finish, version};
 use crate::polite::check_tx_chain;
 use crate::pool::{Mismatch, Pool, PoolCounts};
 use crate::rx::{RxPage, add};
@@ -55,6 +56,8 @@ pub struct TxQueue {
     /// Requests with an id that were written, and of those the ones that the backend was shown.
     pub(crate) written: u64,
     pushed: u64,
+    /// Segments over IPv6 that were put together and are not queued yet.
+    pub(crate) merging: Option<Merging>,
     pub(crate) stats: TxStats,
     pub(crate) tally: Tally,
 }
@@ -82,6 +85,7 @@ impl TxQueue {
             extras: 0,
             written: 0,
             pushed: 0,
+            merging: None,
             stats: TxStats::default(),
             tally: Tally::default(),
         }
@@ -213,10 +217,29 @@ impl TxQueue {
         let Some((id, page)) = self.slots.next_page() else { return self.build_nowhere(len, build) };
         let frame = page.bytes_mut().get_mut(..len).unwrap_or_default();
         let result = build(frame);
+        if features.contains(Feature::GSO_TCPV6)
+            && (self.merging.is_some() || version(frame) == Some(Version::V6))
+        {
+            self.send_or_merge(len);
+            return result;
+        }
         let flags = finish(features, frame);
         let gref = page.gref();
         self.queue(id, gref, len, flags);
         result
+    }
+
+    /// Queues the frame that was built in the next id's page, unless it is merged with others.
+    #[inline(never)]
+    fn send_or_merge(&mut self, len: usize) {
+        if self.offer(len) {
+            return;
+        }
+        let features = self.features;
+        let Some((id, page)) = self.slots.next_page() else { return };
+        let flags = finish(features, page.bytes_mut().get_mut(..len).unwrap_or_default());
+        let gref = page.gref();
+        self.queue(id, gref, len, flags);
     }
 
     /// Writes the request for the frame that was built in the next id's page.
@@ -259,6 +282,7 @@ impl TxQueue {
     /// Shows the backend what was queued; whether it wants to be notified.
     #[must_use = "a backend that wants a notification and gets none sleeps on"]
     pub fn push(&mut self) -> bool {
+        self.send_merged();
         if !self.ring.has_unpushed() {
             return false;
         }
@@ -306,6 +330,8 @@ impl TxQueue {
     /// queued and not pushed are dropped; of those in flight nobody knows.
     #[must_use]
     pub(crate) fn close(mut self) -> (RxPage, Pool<ReadOnly>, Option<Strip>, TxStats) {
+        let merging = u64::from(self.merging.take().is_some());
+        self.stats.lost_queued = self.stats.lost_queued.wrapping_add(merging);
         for ended in self.slots.drain() {
             if let Some(number) = ended.lost {
                 let stats = &mut self.stats;

@@ -25,11 +25,12 @@ impl<M: Machine> NetDevice<M> {
             self.audit();
             self.shrink_idle();
             self.look_after_groups();
+            self.look_after_mappings();
         }
         let (back, retry) = self.lost.tend(&self.xen, now);
         self.note_recovered(back);
         let shrink = self.has_surplus().then_some(self.upkeep);
-        [shrink, retry].into_iter().flatten().min()
+        [shrink, retry, self.weather(now)].into_iter().flatten().min()
     }
 
     /// Gives every free page of the pools back to the guest's memory; how many went. Pools grow again when they need to.

@@ -159,7 +159,7 @@ impl Offers {
             ("feature-ipv6-csum-offload", Feature::CHECKSUM_IPV6),
             ("feature-split-event-channels", Feature::SPLIT_EVENT_CHANNELS),
             ("feature-multicast-control", Feature::MULTICAST_CONTROL),
-            ("feature-ctrl-ring", Feature::HASH),
+            ("feature-ctrl-ring", Feature::HASH.union(Feature::GREF_MAPPING)),
         ] {
             features.set(feature, flag(key).await?);
         }

@@ -34,7 +34,9 @@ fn vif() -> VifConfig {
 }
 
 fn config() -> Config {
-    Config { queues: QUEUES, hash_key: Some(key()), ..Config::default() }
+    // What else the control ring is for has tests of its own.
+    let refuse = Feature::GREF_MAPPING;
+    Config { queues: QUEUES, hash_key: Some(key()), refuse, ..Config::default() }
 }
 
 /// A connected vif with several queues; what was to be settled is.
@@ -114,7 +116,7 @@ fn frames_with_a_hash_of_every_size_give_all_their_pages_back() {
 
 #[test]
 fn with_one_queue_or_refused_or_not_offered_there_is_no_control_ring() {
-    let refuse = Feature::HASH;
+    let refuse = Feature::HASH | Feature::GREF_MAPPING;
     for (vif, config) in [
         (vif(), Config { queues: 1, ..config() }),
         (vif(), Config { refuse, ..config() }),

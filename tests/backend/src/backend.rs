@@ -6,6 +6,7 @@
 //! ```
 
 use crate::Outcome;
+use crate::control::{self, Manners};
 use crate::peer::Peer;
 use crate::shadow::Shadow;
 use crate::store::Store;
@@ -38,6 +39,8 @@ pub struct Backend {
     pub holds: bool,
     /// The guest is not notified.
     pub mute: bool,
+    /// How requests on the control ring are answered.
+    pub manners: Manners,
     /// Tx requests that were taken and not answered: the queue, and the request.
     pub held: VecDeque<(usize, NetifTxRequest)>,
     /// Requests that came since somebody asked: what the guest sent last is of use to a liar.
@@ -70,6 +73,7 @@ impl Backend {
             late: false,
             holds: false,
             mute: false,
+            manners: Manners::default(),
             held: VecDeque::new(),
             last_tx: None,
             former_rings: Vec::new(),
@@ -114,6 +118,9 @@ impl Backend {
         }
         self.evtchn.take()?;
         self.take_frames();
+        if let Some(vif) = &mut self.vif {
+            control::answer(vif, &self.evtchn, &mut self.manners);
+        }
         let nap = self.peer.poll();
         while let Some(frame) = self.peer.outgoing() {
             self.deliver(frame);
@@ -194,6 +201,7 @@ impl Backend {
         self.kept.clear();
         self.last_tx = None;
         (self.reopens, self.passive, self.late, self.holds, self.mute) = (true, false, false, false, false);
+        self.manners = Manners::default();
     }
 
     pub fn vif(&mut self) -> Outcome<&mut Vif> {
@@ -247,7 +255,7 @@ impl Backend {
                 if NetTxFlags::from_bits_retain(request.flags).contains(NetTxFlags::MORE_DATA) {
                     self.complaints.push(format!("a chain, which was not offered: {request:?}"));
                 }
-                match vif.gntdev.read(request.gref, request.offset, &mut frame) {
+                match vif.statics.read(&vif.gntdev, request.gref, request.offset, &mut frame) {
                     Ok(()) => {
                         self.shadow.carried(request.gref, usize::from(request.offset), &frame);
                         self.peer.intake(frame);
@@ -290,7 +298,8 @@ impl Backend {
     pub fn fill(&mut self, offset: usize, frame: &mut [u8]) -> Outcome<NetifRxRequest> {
         let request: NetifRxRequest = self.queue()?.rx.take().ok_or("the guest has posted no page")?;
         self.shadow.carried(request.gref, offset, frame);
-        self.vif()?.gntdev.write(request.gref, offset as u16, frame)?;
+        let vif = self.vif()?;
+        vif.statics.write(&vif.gntdev, request.gref, offset as u16, frame)?;
         Ok(request)
     }
 

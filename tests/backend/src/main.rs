@@ -29,6 +29,7 @@
 
 mod backend;
 mod connection;
+mod control;
 mod flip;
 mod lies;
 mod orders;

@@ -29,11 +29,16 @@
 //! | `keep tx`, `keep rx`, `keep ring`, `drop` | pages stay mapped, until `drop` |
 //! | `write-tx` | tries to write to a page that is granted to be read |
 //! | `given` | bytes of all frames that the guest was given until now |
+//! | `ctrl size N`, `ctrl size none` | so many pages may stay mapped; nothing is known of such a thing |
+//! | `ctrl hashes` | hashes are agreed to |
+//! | `ctrl silent`, `id N`, `type N`, `status N`, `data N`, `index N` | answers on the control ring are none, or changed so |
+//! | `ctrl only TYPE`, `ctrl honest` | to requests of that type alone; honest again |
+//! | `ctrl counts` | pages that stay mapped, accesses by grant operations, by mappings that were there, requests |
 //! | `complaints` | what the frontend did that an honest one does not |
 
 use crate::Outcome;
 use crate::backend::Backend;
-use crate::{connection, flip};
+use crate::{connection, control, flip};
 use std::time::Duration;
 
 /// An answer to an echo request, of which some may be lost.
@@ -87,6 +92,7 @@ pub fn obey(backend: &mut Backend, line: &str) -> Outcome<String> {
         }
         ["given"] => Ok(backend.given.to_string()),
         ["complaints"] => Ok(std::mem::take(&mut backend.complaints).join("; ")),
+        ["ctrl", words @ ..] => control::order(backend, words),
         ["flip", what, rounds] => flip::flip(backend, what, rounds.parse()?),
         words => connection::obey(backend, words),
     }

@@ -1,19 +1,18 @@
 //! The backend's half of a ring, with nothing that would keep it honest.
 
-use crate::sys::Mapping;
+use crate::sys::{Mapping, PAGE};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use xen::abi::io_ring::offset;
+use xen::abi::io_ring::{const_ring_size, offset};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
-
-/// Slots of both of netif's rings.
-pub const SIZE: u32 = 256;
 
 #[derive(Debug)]
 pub struct BackRing {
     /// Threads that flip what is in it hold it too.
     pub page: Arc<Mapping>,
     pub slot_bytes: usize,
+    /// Slots.
+    size: u32,
     pub req_cons: u32,
     pub rsp_prod: u32,
     pushed: u32,
@@ -29,6 +28,7 @@ impl BackRing {
         Self {
             page: Arc::new(page),
             slot_bytes,
+            size: const_ring_size(PAGE, slot_bytes),
             req_cons: start,
             rsp_prod: start,
             pushed: start,
@@ -38,13 +38,13 @@ impl BackRing {
     }
 
     pub fn slot(&self, index: u32) -> usize {
-        offset::RING + (index % SIZE) as usize * self.slot_bytes
+        offset::RING + (index % self.size) as usize * self.slot_bytes
     }
 
     /// Requests that were not taken yet; never more than a ring, whatever we wrote to the index ourselves.
     pub fn requests(&mut self) -> u32 {
         let req_prod = self.field(offset::REQ_PROD);
-        if req_prod.wrapping_sub(self.req_cons) <= SIZE {
+        if req_prod.wrapping_sub(self.req_cons) <= self.size {
             self.req_prod = req_prod;
         }
         self.req_prod.wrapping_sub(self.req_cons)

@@ -6,6 +6,7 @@
 //! ```
 
 use crate::Outcome;
+use crate::control::{Control, Statics};
 use crate::ring::BackRing;
 use crate::store::Store;
 use crate::sys::{Access, Evtchn, Gntdev};
@@ -38,6 +39,10 @@ pub struct Vif {
     pub back: String,
     pub gntdev: Gntdev,
     pub queues: Vec<Queue>,
+    /// The control ring, if the frontend has one.
+    pub control: Option<Control>,
+    /// Pages that stay mapped, because the guest asked for that.
+    pub statics: Statics,
     /// Nodes beside [`OFFERS`].
     pub offers: Vec<(String, String)>,
 }
@@ -51,7 +56,16 @@ impl Vif {
         let gntdev = Gntdev::open(domid)?;
         store.watch(&format!("{front}/state"))?;
         store.watch(&format!("{back}/online"))?;
-        Ok(Self { domid, front, back, gntdev, queues: Vec::new(), offers: Vec::new() })
+        Ok(Self {
+            domid,
+            front,
+            back,
+            gntdev,
+            queues: Vec::new(),
+            control: None,
+            statics: Statics::default(),
+            offers: Vec::new(),
+        })
     }
 
     pub fn state(&self, store: &mut Store) -> u32 {
@@ -97,11 +111,21 @@ impl Vif {
                 ports: (tx_local, rx_local),
             });
         }
+        let mut node = |key: &str| store.number(&format!("{}/{key}", self.front));
+        let offered = self.offers.iter().any(|(key, value)| key == "feature-ctrl-ring" && value == "1");
+        if let (true, Some(ring), Some(port)) = (offered, node("ctrl-ring-ref"), node("event-channel-ctrl")) {
+            let port = evtchn.bind(self.domid, port)?;
+            self.control = Some(Control::new(self.gntdev.map(ring, Access::Write)?, port));
+        }
         Ok(())
     }
 
     /// Gives rings and channels up.
     pub fn detach(&mut self, evtchn: &Evtchn) {
+        if let Some(control) = self.control.take() {
+            evtchn.unbind(control.port);
+        }
+        self.statics.maps.clear();
         for queue in self.queues.drain(..) {
             evtchn.unbind(queue.ports.0);
             if queue.ports.1 != queue.ports.0 {
@@ -112,6 +136,7 @@ impl Vif {
 
     /// The references of the rings' pages.
     pub fn rings(&self) -> Vec<u32> {
-        self.queues.iter().flat_map(|queue| [queue.tx.page.gref, queue.rx.page.gref]).collect()
+        let queues = self.queues.iter().flat_map(|queue| [queue.tx.page.gref, queue.rx.page.gref]);
+        queues.chain(self.control.iter().flat_map(Control::pages)).collect()
     }
 }

@@ -89,5 +89,10 @@ pub(crate) fn run() {
     case("tx_without_offloads_1500", bare(), |rig| rig.send(1500, TURNS, BATCH));
     case("rx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.receive(1500, 200, 1));
     case("tx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.send(1500, 200, 1));
+    for len in [9000, 17_000, 65_000] {
+        case(&format!("rx_merged_{len}"), Policy::Trusted.rig(Config::default()), |rig| {
+            rig.receive(len, 16, 8)
+        });
+    }
     case("idle_event_turn", Policy::Trusted.rig(Config::default()), |rig| rig.idle(200));
 }

@@ -10,7 +10,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use xen::{Clock as _, Xen};
-use xen_sim::{Netback, Sim, VifConfig};
+use xen_sim::netback::Gso;
+use xen_sim::{Netback, Packet, Sim, VifConfig};
 
 /// Where callgrind collects: see its `--toggle-collect`.
 #[inline(never)]
@@ -80,12 +81,15 @@ impl Rig {
         result
     }
 
-    /// Receives frames of `len` bytes: so many turns with so many frames each.
+    /// Receives frames of `len` bytes: so many turns with so many frames each. Longer ones than an MTU are merged ones.
     pub(crate) fn receive(&mut self, len: usize, turns: usize, batch: usize) {
         let mut frame = vec![0x5a; len];
         frame[12..14].copy_from_slice(&[0x88, 0xb5]);
+        let merged = len > 1514;
+        let gso = merged.then_some(Gso { size: 1448, kind: 1 });
+        let packet = Packet { data: frame, csum_blank: merged, data_validated: merged, gso };
         for _ in 0..turns {
-            (0..batch).for_each(|_| self.netback.send(frame.clone()));
+            (0..batch).for_each(|_| self.netback.send(packet.clone()));
             self.sim.run();
             let seen = self.turn(|device| {
                 let mut seen = 0;

@@ -159,6 +159,12 @@ impl MappedPage {
         self.gfn
     }
 
+    /// Whether it can be written to.
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     fn view(&self) -> Shared<'_> {
         self.owner.memory.view(self.gfn).expect("a mapped page stays")
     }

@@ -208,6 +208,8 @@ published! {
         backend: Option<u16>,
         /// Whether the toolstack trusts the backend.
         trusted: bool,
+        /// Pages of the pools that the backend keeps mapped, so that their frames cost no grant operation.
+        mapped_pages: u64,
         /// Frames of so many bytes or more are lent in place, if the backend is trusted.
         threshold_bytes: u64,
         /// What was chosen for the pools.

@@ -16,6 +16,7 @@
 )]
 
 mod backend;
+mod control;
 mod events;
 mod grants;
 mod ids;

@@ -97,15 +97,16 @@ fn connections_go_on_when_a_driver_domain_is_made_anew() {
         xl(bed, &format!("network-attach kept bridge=xenbr0 backend={NAME} mac={MAC}"))?;
         plug(bed, &driver, id)?;
         guest.domain.wait_for_next(format!("vif/0: connected to domain {}", driver.domid()), SOON)?;
-        busy.goes_on("with the driver domain made anew")?;
-        let status = connection.status()?;
-        assert_eq!(number(&status, "/interfaces/0/backend")?, u64::from(driver.domid()));
         // Its directory goes before Xen has taken its mappings from it: the pages of its rings may still be in use when the
         // guest takes them back, and then they are given up. By now they are back.
-        let rings = |key: &str| number(&status, &format!("/interfaces/0/device/{key}"));
+        let now = Connection::open(guest.tcp(80)?)?.status()?;
+        let rings = |key: &str| number(&now, &format!("/interfaces/0/device/{key}"));
         let (lost, back) = (rings("quarantined_rings")?, rings("recovered_rings")?);
         eprintln!("  pages of rings given up: {lost}, and {back} of them back");
         assert_eq!(lost, back);
+        busy.goes_on("with the driver domain made anew")?;
+        let status = connection.status()?;
+        assert_eq!(number(&status, "/interfaces/0/backend")?, u64::from(driver.domid()));
         Account::of(&status)?.check(&Account::of(&before)?, "with the driver domain made anew")?;
         // The second of two announcements comes two seconds after the first.
         sleep(Duration::from_secs(3));

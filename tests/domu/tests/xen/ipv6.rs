@@ -82,8 +82,8 @@ fn offloads_of_ipv6_are_used_and_can_be_refused() {
                     "{way:?}"
                 );
             }
-            // dom0's stack merges, and leaves checksums blank. Ours cuts IPv6 itself: smoltcp sends none above the MTU.
-            assert_eq!((rx.merged > 0, tx.merged), (all, 0));
+            // dom0's stack merges, and leaves checksums blank; ours cuts IPv6 itself, and its frontend merges that again.
+            assert_eq!((rx.merged > 0, tx.merged > 0), (all, all));
             // DHCP's few datagrams are IPv4.
             assert_eq!((rx.blank > 100, tx.blank > 100), (all, all));
             guest.domain.destroy()?;

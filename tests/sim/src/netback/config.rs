@@ -34,6 +34,8 @@ pub struct VifConfig {
     pub hotplug: Hotplug,
     /// Nodes that netback writes at its probe.
     pub features: Vec<(String, String)>,
+    /// Pages of a queue that stay mapped if the frontend asks for it; `None`: not supported, as in Linux's netback.
+    pub gref_mapping: Option<u32>,
     /// A frontend that breaks a rule stops the test. Otherwise netback does what Linux's does, and notes the rule.
     pub strict: bool,
     /// Pages that the frontend posts are filled with [`super::POISON`], which must still be there when data comes.
@@ -68,6 +70,7 @@ impl Default for VifConfig {
             frontend_state: 1,
             hotplug: Hotplug::Done,
             features: features.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+            gref_mapping: None,
             strict: true,
             // Under Miri, each byte costs a thousand times as much.
             poison: cfg!(not(miri)),
@@ -125,6 +128,13 @@ impl VifConfig {
     #[must_use]
     pub const fn hotplug(mut self, hotplug: Hotplug) -> Self {
         self.hotplug = hotplug;
+        self
+    }
+
+    /// With room for so many pages of each queue that stay mapped.
+    #[must_use]
+    pub const fn gref_mapping(mut self, size: u32) -> Self {
+        self.gref_mapping = Some(size);
         self
     }
 

@@ -135,7 +135,7 @@ impl Inner {
                 let request: NetifCtrlRequest = ctrl.ring.copy_request(ctrl.ring.req_cons);
                 ctrl.ring.req_cons = ctrl.ring.req_cons.wrapping_add(1);
                 self.stats.ctrl_requests += 1;
-                if self.faults.ctrl_silent {
+                if self.faults.ctrl_silent || self.faults.ctrl_deaf_to == Some(request.kind) {
                     continue;
                 }
                 let (status, data) = self.obey(&request);
@@ -193,6 +193,7 @@ impl Inner {
                 hashing.toeplitz = first == 1;
                 (OK, 0)
             }
+            8..=10 if self.config.gref_mapping.is_some() => self.obey_gref(request),
             1 | 8..=10 => (NOT_SUPPORTED, 0),
             _ => (INVALID, 0),
         }

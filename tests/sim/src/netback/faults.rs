@@ -73,6 +73,8 @@ pub struct Faults {
     pub ctrl_rsp_prod: Option<IndexFault>,
     /// Requests on the control ring are taken and not answered.
     pub ctrl_silent: bool,
+    /// Requests of this type are taken and not answered.
+    pub ctrl_deaf_to: Option<u16>,
     /// Order of transmit responses.
     pub order: Order,
     /// Events.

@@ -19,6 +19,7 @@ mod ring;
 mod rules;
 mod rx;
 mod segment;
+mod statics;
 mod tx;
 mod xenbus;
 
@@ -35,6 +36,7 @@ use crate::peer::{MappedPage, Peer};
 use crate::toolstack;
 use crate::world::{Service, World};
 use queue::Queue;
+use statics::Statics;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
@@ -135,6 +137,8 @@ struct Inner {
     groups: BTreeSet<[u8; 6]>,
     ctrl: Option<ctrl::Ctrl>,
     hashing: Hashing,
+    /// Pages that stay mapped, because the frontend asked for it.
+    statics: Statics,
     stats: Stats,
     faults: Faults,
     violations: Vec<PolitenessError>,
@@ -180,6 +184,7 @@ impl Netback {
             groups: BTreeSet::new(),
             ctrl: None,
             hashing: Hashing::default(),
+            statics: Statics::new(),
             stats: Stats::default(),
             faults: Faults::default(),
             violations: Vec::new(),
@@ -227,6 +232,15 @@ impl Netback {
     #[must_use]
     pub fn hashing(&self) -> Hashing {
         self.inner(|inner| inner.hashing.clone())
+    }
+
+    /// Pages that stay mapped: to write to, and to read.
+    #[must_use]
+    pub fn mapped_pages(&self) -> (usize, usize) {
+        self.inner(|inner| {
+            let writable = inner.statics.values().filter(|page| page.is_writable()).count();
+            (writable, inner.statics.len() - writable)
+        })
     }
 
     /// Whether there is a control ring.

@@ -45,6 +45,7 @@ pub(crate) struct Context<'a> {
     pub(crate) from_guest: &'a mut VecDeque<Packet>,
     pub(crate) groups: &'a mut BTreeSet<[u8; 6]>,
     pub(crate) hashing: &'a super::Hashing,
+    pub(crate) statics: &'a super::Statics,
 }
 
 impl Context<'_> {

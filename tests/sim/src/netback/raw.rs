@@ -224,6 +224,7 @@ impl Inner {
         self.disabled = false;
         self.waits_for_hotplug = false;
         self.queues.clear();
+        self.statics.clear();
         self.probe(store);
         self.frontend_generation = store.generation(&format!("{}/state", self.frontend));
     }

@@ -160,13 +160,22 @@ impl Queue {
             }
         }
         if !bytes.is_empty() {
+            if let Some(page) = cx.statics.get(&gref.0).filter(|page| page.is_writable()) {
+                page.write(usize::from(cx.faults.rx_offset), bytes);
+                return self.posted_used(cx, posted);
+            }
             cx.stats.grant_copies += 1;
             if let Err(status) = peer.copy_to(guest, gref, usize::from(cx.faults.rx_offset), bytes) {
                 cx.broken(Rule::RxGrant, &format!("{posted:?}: {status}"));
             }
         }
+        self.posted_used(cx, posted)
+    }
+
+    /// A page that has its data: kept mapped, if it is to be.
+    fn posted_used(&mut self, cx: &Context<'_>, posted: Posted) -> u16 {
         if cx.faults.keep_mapped {
-            self.kept.extend(peer.map(guest, gref, true));
+            self.kept.extend(cx.peer.map(cx.guest, posted.gref, true));
         }
         posted.id
     }

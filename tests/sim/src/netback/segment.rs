@@ -14,7 +14,8 @@ const LAST_ONLY: u8 = 0x09;
 
 impl Packet {
     /// The packet as a guest without GSO gets it: itself, or its segments, with finished checksums.
-    pub(crate) fn segmented(self) -> Vec<Self> {
+    #[must_use]
+    pub fn segmented(self) -> Vec<Self> {
         let (Some(gso), Some((tcp, _))) = (self.gso, headers(&self.data).transport) else {
             return vec![self];
         };

@@ -265,6 +265,11 @@ fn fetch_slot(
     head: usize,
 ) -> Result<(Vec<u8>, Option<MappedPage>), Rule> {
     let (gref, offset) = (Gref(request.gref), usize::from(request.offset));
+    if let Some(page) = cx.statics.get(&request.gref) {
+        let mut bytes = vec![0; len];
+        page.read(offset, &mut bytes);
+        return Ok((bytes, None));
+    }
     let copied = len.min(head);
     let mut bytes = Vec::new();
     if copied > 0 {

@@ -199,6 +199,10 @@ impl Inner {
         self.waits_for_hotplug = false;
         self.groups.clear();
         self.hashing = super::Hashing::default();
+        let statics = std::mem::take(&mut self.statics);
+        if self.faults.keep_mapped {
+            self.kept.extend(statics.into_values());
+        }
         if let Some(ctrl) = self.ctrl.take() {
             ctrl.close(&self.peer);
         }
@@ -217,6 +221,7 @@ impl Inner {
             from_guest: &mut self.from_guest,
             groups: &mut self.groups,
             hashing: &self.hashing,
+            statics: &self.statics,
         };
         work(&mut self.queues, &mut context)
     }
