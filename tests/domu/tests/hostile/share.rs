@@ -155,12 +155,13 @@ fn weigh() -> Outcome {
     drop(scale.guest);
     drop(scale.bed);
     let _ = fs::remove_file(&scale.counters);
-    if piece < 5000.0 || stormy.events < 200 {
+    // A channel is masked after 32 events without work.
+    if piece < 5000.0 || stormy.events < 32 {
         return Err("that was no work, or no storm".into());
     }
-    // An event stops the guest at most once; what Xen stops it for otherwise, it does without a storm too.
+    // An event stops the guest at most once, and the end of its channel's pause once more; what Xen stops it for otherwise, it does without a storm too.
     let others = per(calm.exits, calm.instructions()) * stormy.instructions() as f64;
-    if stormy.exits as f64 > stormy.events as f64 + 2.0 * others + 100.0 {
+    if stormy.exits as f64 > 2.0 * stormy.events as f64 + 2.0 * others + 100.0 {
         return Err(format!("{} events cost {} exits", stormy.events, stormy.exits).into());
     }
     if longer > 2.0 * piece || cost > BAR {
