@@ -14,12 +14,12 @@
 //! claim.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::net::IpAddr;
+use litemap::LiteMap;
 
 /// What is to be told of the machine.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct VifFacts {
 }
 
 /// Nodes and values, by path.
-pub(crate) type Nodes = BTreeMap<String, String>;
+pub(crate) type Nodes = LiteMap<String, String>;
 
 impl Facts<'_> {
     /// The nodes that tell this.

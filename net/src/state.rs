@@ -4,8 +4,8 @@
 //! smoltcp and this crate wake tasks while it is borrowed. That is sound because a waker here only sets a flag and
 //! queues its task: the executor polls tasks between turns, never inside `wake`.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use litemap::LiteMap;
 
 use netfront::Nic;
 use slab::Slab;
@@ -64,7 +64,7 @@ pub(crate) struct State {
     pub(crate) asks: Asks,
     pub(crate) address: Address,
     pub(crate) conns: Conns,
-    pub(crate) listeners: BTreeMap<u16, Listener>,
+    pub(crate) listeners: LiteMap<u16, Listener>,
     pub(crate) udp: Slab<UdpEntry>,
     pub(crate) taps: Slab<tap::Entry>,
 }
@@ -97,7 +97,7 @@ impl State {
             fragments: Fragments::default(),
             asks: Asks::default(),
             address,
-            listeners: BTreeMap::new(),
+            listeners: LiteMap::new(),
             udp: Slab::new(),
             taps: Slab::new(),
         };

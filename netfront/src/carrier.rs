@@ -11,7 +11,7 @@
 use crate::device::NetDevice;
 use crate::life::Life;
 use crate::mailbox::Command;
-use crate::vif::number_of;
+use crate::vif::read_number;
 use xen::Machine;
 use xen::xenbus::Frontend;
 use xen::xenstore::Watch;
@@ -31,7 +31,7 @@ impl<M: Machine> Life<M> {
     /// Tells the device what the node says. One that may not be read is a backend's that we have left: after a restore
     /// every watch fires, and the path is the old domain's. The backend's own watch tells what to do then.
     pub(crate) async fn follow_carrier(&self, frontend: &Frontend) {
-        match number_of(&self.xen.store, &frontend.backend_node("carrier")).await {
+        match read_number(&self.xen.store, &frontend.backend_node("carrier")).await {
             Ok(carrier) => _ = self.mailbox.ask(Command::Carrier(carrier != Some(0))).await,
             Err(error) => log::debug!("{}: {error}; the link is as it was", self.front),
         }

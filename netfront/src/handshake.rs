@@ -287,8 +287,19 @@ fn nodes(offers: &Offers, terms: &Terms) -> Vec<(&'static str, String)> {
 /// What asks for multicast control.
 pub(crate) const MULTICAST_KEY: &str = "request-multicast-control";
 
-/// Keys of features that we do not use, and that a former driver of this vif may have left.
-const STALE: [&str; 14] = [
+/// Whether a key of our directory may be left by a former driver of this vif: of a feature that we may not use, or a
+/// directory of a queue that we do not have.
+fn is_left_over(key: &str, queues: usize) -> bool {
+    // One queue has no directory of its own.
+    let unused = if queues == 1 { 0 } else { queues };
+    match key.strip_prefix("queue-") {
+        Some(number) => number.parse().is_ok_and(|number: usize| number >= unused),
+        None => OPTIONAL.contains(&key),
+    }
+}
+
+/// Keys that say how we use the vif, and that a former driver of it may have left.
+const OPTIONAL: [&str; 14] = [
     "multi-queue-num-queues",
     "tx-ring-ref",
     "rx-ring-ref",
@@ -323,28 +334,16 @@ pub(crate) async fn publish(
             ("event-channel-ctrl".into(), port.to_string()),
         ]);
     }
-    // Directories of queues that a former driver of this vif had, and we do not.
-    let unused = if queues.len() == 1 { 0 } else { queues.len() };
     store
         .transaction(async |transaction| {
-            for key in STALE {
-                if !nodes.iter().any(|(ours, _)| *ours == key)
-                    && transaction.exists(&format!("{front}/{key}")).await?
-                {
+            for key in transaction.directory(front).await? {
+                if is_left_over(&key, queues.len()) && !nodes.iter().any(|(ours, _)| *ours == key) {
                     transaction.remove(&format!("{front}/{key}")).await?;
                 }
             }
-            for number in unused.. {
-                let path = format!("{front}/queue-{number}");
-                if !transaction.exists(&path).await? {
-                    break;
-                }
-                transaction.remove(&path).await?;
-            }
-            for (key, value) in &nodes {
-                transaction.write(&format!("{front}/{key}"), value).await?;
-            }
-            Ok(())
+            let nodes: Vec<_> =
+                nodes.iter().map(|(key, value)| (format!("{front}/{key}"), value.clone())).collect();
+            transaction.write_all(&nodes).await
         })
         .await
 }

@@ -17,7 +17,7 @@ use crate::mailbox::Notice;
 use crate::polite::check_group;
 use crate::sent::NO_PAGE;
 use crate::tx::TxQueue;
-use crate::vif::{ConnectError, number_of};
+use crate::vif::{ConnectError, read_number};
 use alloc::vec::Vec;
 use smoltcp::wire::EthernetAddress;
 use xen::Machine;
@@ -86,7 +86,7 @@ impl<M: Machine> Life<M> {
     /// none that somebody does.
     pub(crate) async fn let_all_groups_in(&self, frontend: &Frontend) -> Result<(), ConnectError> {
         let dynamic = frontend.backend_node("feature-dynamic-multicast-control");
-        if number_of(&self.xen.store, &dynamic).await?.is_some_and(|value| value != 0) {
+        if read_number(&self.xen.store, &dynamic).await?.is_some_and(|value| value != 0) {
             log::warn!(
                 "{}: the backend takes no more groups: from here on it lets all of them in",
                 self.front

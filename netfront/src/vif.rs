@@ -15,7 +15,7 @@ use core::fmt;
 use smoltcp::wire::EthernetAddress;
 use xen::TrustedBackend;
 use xen::xenbus::{Frontend, XenbusError};
-use xen::xenstore::{XenStore, XsError};
+use xen::xenstore::{XenStore, XsError, number};
 
 /// IP bytes of the longest packet, if the toolstack does not say otherwise.
 pub(crate) const DEFAULT_MTU: u16 = 1500;
@@ -136,48 +136,64 @@ pub async fn list(store: &XenStore) -> Result<Vec<u32>, XsError> {
 impl Vif {
     /// Reads the frontend's directory.
     pub(crate) async fn read(store: &XenStore, frontend: &Frontend) -> Result<Self, ConnectError> {
-        let trusted = text_of(store, &frontend.node("trusted")).await?;
+        let paths = [
+            frontend.node("trusted"),
+            frontend.node("mtu"),
+            frontend.node("mac"),
+            // A stub device model cannot write ours.
+            frontend.backend_node("mac"),
+        ];
+        let [_, mtu_path, mac_path, backend_mac_path] = &paths;
+        let [trusted, mtu, mac, backend_mac] = store.read_all(&paths).await;
         Ok(Self {
-            mac: read_mac(store, frontend).await?,
-            mtu: read_mtu(store, frontend).await?,
-            trusted: TrustedBackend::from_node(trusted.as_deref()),
+            trusted: TrustedBackend::from_node(text_of(trusted)?.as_deref()),
+            mtu: number_of(mtu_path, mtu)?.unwrap_or_else(|| u32::from(DEFAULT_MTU)),
+            mac: mac_of(mac_path, [(mac_path, mac), (backend_mac_path, backend_mac)])?,
         })
     }
 }
 
+/// What a backend's directory says of features, by key.
+const FEATURES: [(&str, Feature); 8] = [
+    ("feature-sg", Feature::SCATTER_GATHER),
+    ("feature-gso-tcpv4", Feature::GSO_TCPV4),
+    ("feature-gso-tcpv6", Feature::GSO_TCPV6),
+    // The one that is there unless the backend says no.
+    ("feature-no-csum-offload", Feature::CHECKSUM_IPV4),
+    ("feature-ipv6-csum-offload", Feature::CHECKSUM_IPV6),
+    ("feature-split-event-channels", Feature::SPLIT_EVENT_CHANNELS),
+    ("feature-multicast-control", Feature::MULTICAST_CONTROL),
+    ("feature-ctrl-ring", Feature::HASH.union(Feature::GREF_MAPPING)),
+];
+
 impl Offers {
     /// Reads the backend's directory.
     pub(crate) async fn read(store: &XenStore, frontend: &Frontend) -> Result<Self, ConnectError> {
-        let number = async |key: &str| number_of(store, &frontend.backend_node(key)).await;
-        let flag =
-            async |key: &str| Ok::<_, ConnectError>(number(key).await?.is_some_and(|value| value != 0));
+        let flag = |path: &str, value| {
+            Ok::<_, ConnectError>(number_of(path, value)?.is_some_and(|value| value != 0))
+        };
+        let paths = FEATURES.map(|(key, _)| frontend.backend_node(key));
         let mut features = Feature::empty();
-        for (key, feature) in [
-            ("feature-sg", Feature::SCATTER_GATHER),
-            ("feature-gso-tcpv4", Feature::GSO_TCPV4),
-            ("feature-gso-tcpv6", Feature::GSO_TCPV6),
-            ("feature-ipv6-csum-offload", Feature::CHECKSUM_IPV6),
-            ("feature-split-event-channels", Feature::SPLIT_EVENT_CHANNELS),
-            ("feature-multicast-control", Feature::MULTICAST_CONTROL),
-            ("feature-ctrl-ring", Feature::HASH.union(Feature::GREF_MAPPING)),
-        ] {
-            features.set(feature, flag(key).await?);
+        for (((key, feature), path), value) in FEATURES.iter().zip(&paths).zip(store.read_all(&paths).await) {
+            features.set(*feature, flag(path, value)? != key.starts_with("feature-no-"));
         }
-        // The one that is there unless the backend says no.
-        features.set(Feature::CHECKSUM_IPV4, !flag("feature-no-csum-offload").await?);
+        let paths = ["feature-rx-copy", "multi-queue-max-queues", "feature-xdp-headroom", "rate"]
+            .map(|key| frontend.backend_node(key));
+        let [copy_path, queues_path, headroom_path, _] = &paths;
+        let [copy, queues, headroom, rate] = store.read_all(&paths).await;
         Ok(Self {
-            rx_copy: flag("feature-rx-copy").await?,
+            rx_copy: flag(copy_path, copy)?,
             features,
-            max_queues: number("multi-queue-max-queues").await?,
-            xdp_headroom: flag("feature-xdp-headroom").await?,
-            rate: text_of(store, &frontend.backend_node("rate")).await?.as_deref().and_then(Rate::parse),
+            max_queues: number_of(queues_path, queues)?,
+            xdp_headroom: flag(headroom_path, headroom)?,
+            rate: text_of(rate)?.as_deref().and_then(Rate::parse),
         })
     }
 }
 
 /// A node's value; one that is not text reads as a word that no key knows.
-async fn text_of(store: &XenStore, path: &str) -> Result<Option<String>, ConnectError> {
-    match store.read_opt(path).await {
+fn text_of(value: Result<Option<String>, XsError>) -> Result<Option<String>, ConnectError> {
+    match value {
         Err(XsError::NotText { path }) => {
             log::warn!("{path} is not text");
             Ok(Some("?".into()))
@@ -187,22 +203,29 @@ async fn text_of(store: &XenStore, path: &str) -> Result<Option<String>, Connect
 }
 
 /// A node's value as a number; one that is none counts as missing.
-pub(crate) async fn number_of(store: &XenStore, path: &str) -> Result<Option<u32>, ConnectError> {
-    match store.read_number(path).await {
+fn number_of(path: &str, value: Result<Option<String>, XsError>) -> Result<Option<u32>, ConnectError> {
+    match value.and_then(|value| value.map(|value| number(path, &value)).transpose()) {
         Err(error @ (XsError::NotANumber { .. } | XsError::NotText { .. })) => {
             log::warn!("{error}; taken as missing");
             Ok(None)
         }
-        value => Ok(value?),
+        number => Ok(number?),
     }
 }
 
-/// Our address: from our directory, else from the backend's (a stub device model cannot write ours).
-async fn read_mac(store: &XenStore, frontend: &Frontend) -> Result<EthernetAddress, ConnectError> {
-    let ours = frontend.node("mac");
+/// Reads a node as [`number_of`] has it.
+pub(crate) async fn read_number(store: &XenStore, path: &str) -> Result<Option<u32>, ConnectError> {
+    number_of(path, store.read_opt(path).await)
+}
+
+/// Our address: the first of these nodes that has one; `ours` is the one to name if there is none.
+fn mac_of<const N: usize>(
+    ours: &str,
+    nodes: [(&String, Result<Option<String>, XsError>); N],
+) -> Result<EthernetAddress, ConnectError> {
     let mut refused = None;
-    for path in [&ours, &frontend.backend_node("mac")] {
-        let Some(value) = text_of(store, path).await? else { continue };
+    for (path, value) in nodes {
+        let Some(value) = text_of(value)? else { continue };
         match parse_mac(&value) {
             Some(mac) => return Ok(mac),
             None => {
@@ -213,7 +236,7 @@ async fn read_mac(store: &XenStore, frontend: &Frontend) -> Result<EthernetAddre
             }
         }
     }
-    Err(refused.unwrap_or(ConnectError::Missing(ours)))
+    Err(refused.unwrap_or_else(|| ConnectError::Missing(ours.into())))
 }
 
 /// Six bytes in hexadecimal, with colons; neither zero nor a group address.
@@ -229,12 +252,6 @@ fn parse_mac(text: &str) -> Option<EthernetAddress> {
     }
     let mac = EthernetAddress(bytes);
     (parts.next().is_none() && mac.is_unicast() && bytes != [0; 6]).then_some(mac)
-}
-
-/// The MTU as it is.
-async fn read_mtu(store: &XenStore, frontend: &Frontend) -> Result<u32, ConnectError> {
-    let value = number_of(store, &frontend.node("mtu")).await?;
-    Ok(value.unwrap_or_else(|| u32::from(DEFAULT_MTU)))
 }
 
 /// The MTU, brought into the range that both ends can do with these features both ways. Without scatter-gather a backend

@@ -163,6 +163,8 @@ fn peek_shows_the_next_frame_as_often_as_asked_and_discard_drops_it() {
 fn no_token_without_a_slot_and_the_frame_waits() {
     let config = Config { refuse: netfront::Feature::SCATTER_GATHER, ..Config::default() };
     let mut rig = Rig::connected_with(VifConfig::default(), config);
+    // What the new connection still has to ask of the device is asked.
+    rig.rounds(3);
     rig.netback.faults(|faults| faults.hold_tx = true);
     for number in 0..256 {
         assert!(rig.send(&frame(64, number)), "{number}");

@@ -25,7 +25,7 @@ pub use phase::{BackendChange, Online, Phase, Step};
 use crate::Errno;
 use crate::abi::io_xenbus::XenbusState;
 use crate::ids::DomId;
-use crate::xenstore::{Watch, XenStore, XsError};
+use crate::xenstore::{Watch, XenStore, XsError, number};
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -252,36 +252,58 @@ impl BackendWatch {
     /// What the store says.
     pub async fn now(&self) -> Result<BackendChange, XsError> {
         let Frontend { store, path, backend, .. } = &self.frontend;
-        match find_backend(store, path).await {
+        // Together: where the backend is, and the state of the one that is known.
+        let [directory, id] = place_of(path);
+        let paths = [directory, id, self.frontend.backend_node("state")];
+        let [directory_path, id_path, _] = &paths;
+        let [directory, id, state] = store.read_all(&paths).await;
+        match backend_of((directory_path, directory), (id_path, id)) {
             Ok(found) if found != *backend => return Ok(BackendChange::Moved(found)),
             Ok(_) => {}
             Err(XenbusError::Store(error)) => return Err(error),
             Err(_) => return Ok(BackendChange::Vanished),
         }
-        Ok(BackendChange::from_state(self.frontend.backend_state().await?))
+        Ok(BackendChange::from_state(state_of(state)?))
     }
 }
 
 /// Reads where the backend of a frontend is.
 async fn find_backend(store: &XenStore, frontend: &str) -> Result<Backend, XenbusError> {
-    let path = format!("{frontend}/backend");
-    let id_path = format!("{frontend}/backend-id");
-    let Some(directory) = store.read_opt(&path).await?.filter(|directory| !directory.is_empty()) else {
-        return Err(XenbusError::Removed { path });
-    };
-    let Some(domid) = store.read_number(&id_path).await? else {
-        return Err(XenbusError::Removed { path: id_path });
-    };
-    Ok(Backend { path: directory, domid: DomId(domid) })
+    let [directory_path, id_path] = &place_of(frontend);
+    let [directory, id] = store.read_all(&[directory_path.clone(), id_path.clone()]).await;
+    backend_of((directory_path, directory), (id_path, id))
+}
+
+/// The nodes that say where the backend is.
+fn place_of(frontend: &str) -> [String; 2] {
+    [format!("{frontend}/backend"), format!("{frontend}/backend-id")]
+}
+
+/// What the nodes of [`place_of`] say.
+fn backend_of(
+    (directory_path, directory): (&str, Result<Option<String>, XsError>),
+    (id_path, id): (&str, Result<Option<String>, XsError>),
+) -> Result<Backend, XenbusError> {
+    let removed = |path: &str| XenbusError::Removed { path: path.into() };
+    let path = directory?.filter(|path| !path.is_empty()).ok_or_else(|| removed(directory_path))?;
+    let id = id?.ok_or_else(|| removed(id_path))?;
+    Ok(Backend { path, domid: DomId(number(id_path, &id)?) })
 }
 
 /// Reads a state; `None` if there is no such node (any more).
 async fn read_state(store: &XenStore, path: &str) -> Result<Option<XenbusState>, XsError> {
-    let value = match store.read_number::<u32>(path).await {
-        Err(XsError::NotANumber { .. } | XsError::NotText { .. }) => return Ok(Some(XenbusState::Unknown)),
-        result => gone_is_none(result)?.flatten(),
+    state_of(store.read_opt(path).await)
+}
+
+/// What a node's value says of a state.
+fn state_of(value: Result<Option<String>, XsError>) -> Result<Option<XenbusState>, XsError> {
+    let value = match value {
+        Err(XsError::NotText { .. }) => return Ok(Some(XenbusState::Unknown)),
+        value => gone_is_none(value)?.flatten(),
     };
-    Ok(value.map(|number| XenbusState::try_from(number).unwrap_or(XenbusState::Unknown)))
+    let state =
+        |value: String| value.trim().parse::<u32>().ok().and_then(|raw| XenbusState::try_from(raw).ok());
+    Ok(value.map(|value| state(value).unwrap_or(XenbusState::Unknown)))
 }
 
 /// Of a node that is gone with its parents, xenstored says `EACCES` to who may not read the parent that is left: it

@@ -74,8 +74,9 @@ async fn tell(system: &System, told: &Nodes, now: &Nodes) {
     for path in gone {
         any |= note(path, store.remove(path).await);
     }
-    for (path, value) in written {
-        any |= note(path, store.write(path, value).await);
+    let written: Vec<_> = written.map(|(path, value)| (path.clone(), value.clone())).collect();
+    for ((path, _), result) in written.iter().zip(store.write_all(&written).await) {
+        any |= note(path, result);
     }
     if any {
         // Toolstacks watch this one, and then read the others.

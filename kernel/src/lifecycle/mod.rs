@@ -68,9 +68,10 @@ pub(crate) async fn introduce(system: &System) {
         Ok(domid) => system.0.domid.set(domid),
         Err(error) => log::warn!("xenstore: {error}"),
     }
-    for feature in control::FEATURES {
+    let features = control::FEATURES.map(|feature| (feature.into(), "1".into()));
+    for ((feature, _), result) in features.iter().zip(store.write_all(&features).await) {
         // The toolstack may have made the nodes read-only: no harm.
-        if let Err(error) = store.write(feature, "1").await {
+        if let Err(error) = result {
             log::debug!("{feature}: {error}");
         }
     }

@@ -42,7 +42,7 @@ pub(crate) mod tests;
 
 pub use crate::byte_ring::Overrun;
 pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
-pub use nodes::Permission;
+pub use nodes::{Permission, number};
 pub use stats::XsStats;
 pub use transaction::Transaction;
 pub use watch::Watch;
@@ -145,6 +145,19 @@ impl XenStore {
     /// As [`XenStore::read`], without `ENOENT`.
     pub async fn read_opt(&self, path: &str) -> Result<Option<String>, XsError> {
         self.nodes().read_opt(path).await
+    }
+
+    /// The values of several nodes, each as [`XenStore::read_opt`] has it, with one notification for all.
+    pub async fn read_all<const N: usize>(
+        &self,
+        paths: &[String; N],
+    ) -> [Result<Option<String>, XsError>; N] {
+        self.nodes().read_all(paths).await
+    }
+
+    /// Writes several nodes in order, with one notification for all; what became of each.
+    pub async fn write_all(&self, nodes: &[(String, String)]) -> Vec<Result<(), XsError>> {
+        self.nodes().write_all(nodes).await
     }
 
     /// A node's value as a number, with white space around it allowed; `None` if there is no such node.

@@ -105,8 +105,7 @@ impl<'a> Nodes<'a> {
     }
 
     pub(super) async fn read(&self, path: &str) -> Result<String, XsError> {
-        let value = self.ask(Kind::Read, path, &[]).await?;
-        String::from_utf8(value).map_err(|_| XsError::NotText { path: path.into() })
+        text(path, self.ask(Kind::Read, path, &[]).await?)
     }
 
     pub(super) async fn read_opt(&self, path: &str) -> Result<Option<String>, XsError> {
@@ -115,14 +114,44 @@ impl<'a> Nodes<'a> {
 
     pub(super) async fn read_number<T: FromStr>(&self, path: &str) -> Result<Option<T>, XsError> {
         let Some(value) = self.read_opt(path).await? else { return Ok(None) };
-        let number = value.trim().parse();
-        number
-            .map(Some)
-            .map_err(|_| XsError::NotANumber { path: path.into(), value: printable(value.as_bytes()) })
+        number(path, &value).map(Some)
     }
 
     pub(super) async fn write(&self, path: &str, value: &[u8]) -> Result<(), XsError> {
         self.order(Kind::Write, path, &[value]).await
+    }
+
+    /// Reads several nodes: every request is queued before the first answer is awaited, so that one notification and one
+    /// sleep do for all.
+    pub(super) async fn read_all<const N: usize>(
+        &self,
+        paths: &[String; N],
+    ) -> [Result<Option<String>, XsError>; N] {
+        let answers = paths.each_ref().map(|path| self.send(Kind::Read, path, &[]));
+        let mut values = [const { Ok(None) }; N];
+        for ((value, path), answer) in values.iter_mut().zip(paths).zip(answers) {
+            let payload = match answer {
+                Ok(answer) => answer.await.map_err(|failure| name(failure, Kind::Read, path)),
+                Err(error) => Err(error),
+            };
+            *value = absent_is_none(payload.and_then(|payload| text(path, payload)));
+        }
+        values
+    }
+
+    /// Writes several nodes in order, as [`Nodes::read_all`] reads; what became of each.
+    pub(super) async fn write_all(&self, nodes: &[(String, String)]) -> Vec<Result<(), XsError>> {
+        let send = |(path, value): &(String, String)| self.send(Kind::Write, path, &[value.as_bytes()]);
+        let answers: Vec<_> = nodes.iter().map(send).collect();
+        let mut results = Vec::with_capacity(nodes.len());
+        for ((path, _), answer) in nodes.iter().zip(answers) {
+            let result = match answer {
+                Ok(answer) => answer.await.map_err(|failure| name(failure, Kind::Write, path)),
+                Err(error) => Err(error),
+            };
+            results.push(result.and_then(|payload| acknowledged(&payload, Kind::Write, path)));
+        }
+        results
     }
 
     pub(super) async fn mkdir(&self, path: &str) -> Result<(), XsError> {
@@ -165,6 +194,20 @@ impl<'a> Nodes<'a> {
             .map(String::from)
             .ok_or_else(|| malformed(Kind::GetDomainPath, &shown))
     }
+}
+
+/// A value as text.
+fn text(path: &str, value: Vec<u8>) -> Result<String, XsError> {
+    String::from_utf8(value).map_err(|_| XsError::NotText { path: path.into() })
+}
+
+/// A node's value as a number, with white space around it allowed.
+///
+/// # Errors
+/// [`XsError::NotANumber`].
+pub fn number<T: FromStr>(path: &str, value: &str) -> Result<T, XsError> {
+    let not_a_number = |_| XsError::NotANumber { path: path.into(), value: printable(value.as_bytes()) };
+    value.trim().parse().map_err(not_a_number)
 }
 
 /// The error of a failed request, with the path that the connection does not know.

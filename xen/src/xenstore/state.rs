@@ -22,9 +22,10 @@ use crate::xenstore::error::{Broken, ReplyFault, XsErrno};
 use crate::xenstore::link::{Link, Wires};
 use crate::xenstore::watch::Watches;
 use crate::xenstore::wire::{self, Message};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::{Poll, Waker};
+use litemap::LiteMap;
 
 /// Requests that may wait for an answer. Those that we send to clean up come on top, at most one for each.
 const NR_REQUESTS_MAX: usize = 128;
@@ -72,7 +73,7 @@ pub(super) struct State {
     pub(super) port: EvtchnPort,
     link: Link,
     queue: VecDeque<Outbound>,
-    requests: BTreeMap<u32, Pending>,
+    requests: LiteMap<u32, Pending>,
     last_id: u32,
     /// Counts connections: what was begun on another one is void.
     epoch: u32,
@@ -88,7 +89,7 @@ impl State {
             port,
             link: Link::Attaching,
             queue: VecDeque::new(),
-            requests: BTreeMap::new(),
+            requests: LiteMap::new(),
             last_id: 0,
             epoch: 0,
             open_transactions: 0,
@@ -285,7 +286,7 @@ impl State {
     fn fail_all(&mut self, failure: &Failure, wakers: &mut Vec<Waker>) {
         self.queue.clear();
         self.requests.retain(|_, pending| matches!(pending.owner, Owner::Task(_)));
-        for pending in self.requests.values_mut() {
+        for (_, pending) in self.requests.iter_mut() {
             // An answer that came is an answer, but not one that starts a transaction which is void now.
             if pending.reply.is_none() || pending.kind == Kind::TransactionStart {
                 pending.reply = Some(Err(failure.clone()));

@@ -84,6 +84,14 @@ impl<'a> Transaction<'a> {
         self.nodes.write(path, value.as_ref()).await
     }
 
+    /// As [`XenStore::write_all`](crate::xenstore::XenStore::write_all); the first error.
+    ///
+    /// # Errors
+    /// As [`XenStore::write`](crate::xenstore::XenStore::write).
+    pub async fn write_all(&self, nodes: &[(String, String)]) -> Result<(), XsError> {
+        self.nodes.write_all(nodes).await.into_iter().collect()
+    }
+
     /// As [`XenStore::mkdir`](crate::xenstore::XenStore::mkdir).
     ///
     /// # Errors

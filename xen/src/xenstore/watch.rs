@@ -15,13 +15,14 @@ use crate::xenstore::connection::Connection;
 use crate::xenstore::error::XsError;
 use crate::xenstore::nodes::{Nodes, acknowledged, name};
 use crate::xenstore::wire;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
+use litemap::LiteMap;
 
 /// Different paths that wait in a watch.
 const EVENTS_MAX: usize = 64;
@@ -31,7 +32,7 @@ const EVENT_BYTES_MAX: usize = 16 * 1024;
 /// All watches of a connection, by the number in their token.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    by_number: BTreeMap<u64, Watched>,
+    by_number: LiteMap<u64, Watched>,
     last_number: u64,
 }
 
@@ -86,7 +87,7 @@ impl Watches {
 
     /// Delivers an event to every watch.
     pub(super) fn fire_all(&mut self, wakers: &mut Vec<Waker>) {
-        for watched in self.by_number.values_mut() {
+        for watched in self.by_number.iter_mut().map(|(_, watched)| watched) {
             watched.queue(None);
             wakers.extend(watched.waiter.take());
         }
@@ -95,7 +96,7 @@ impl Watches {
     /// Path and token of every watch that a new connection must be asked for.
     pub(super) fn renew(&mut self) -> Vec<(String, String)> {
         let mut all = Vec::new();
-        for (number, watched) in &mut self.by_number {
+        for (number, watched) in self.by_number.iter_mut() {
             match watched.at_daemon {
                 AtDaemon::Confirmed => all.push((watched.path.clone(), token(*number))),
                 // Its request fails with the old connection.

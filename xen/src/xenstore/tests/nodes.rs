@@ -87,6 +87,36 @@ fn many_requests_at_once_each_get_their_own_answer() {
 }
 
 #[test]
+fn a_batch_costs_one_notification_and_each_node_has_its_own_outcome() {
+    World::each(|mut w| {
+        let store = w.store.clone();
+        // The first request of a connection is told apart from what follows.
+        w.run(async { store.mkdir("n").await }).unwrap();
+        w.stub.set("n/text", "one");
+        w.stub.nodes.insert("n/bytes".into(), vec![0xff, 0xfe]);
+        let before = w.store.stats().notifications;
+        let paths = ["n/text", "n/none", "n/bytes", "not a path"].map(String::from);
+        let [text, none, bytes, nonsense] = w.run(store.read_all(&paths));
+        assert_eq!(text, Ok(Some("one".into())));
+        assert_eq!(none, Ok(None));
+        assert_eq!(bytes, Err(XsError::NotText { path: "n/bytes".into() }));
+        assert!(matches!(nonsense, Err(XsError::BadPath { .. })), "{nonsense:?}");
+        // One for the requests, one for the answers that were taken.
+        let notified = w.store.stats().notifications.wrapping_sub(before);
+        assert!(notified <= 2, "{notified}");
+
+        let before = w.store.stats().notifications;
+        let nodes = [("w/a", "1"), ("not a path", "2"), ("w/c", "3")]
+            .map(|(path, value)| (path.into(), value.into()));
+        let outcomes = w.run(store.write_all(&nodes));
+        assert!(matches!(outcomes[..], [Ok(()), Err(XsError::BadPath { .. }), Ok(())]), "{outcomes:?}");
+        assert_eq!(w.run(store.read("w/c")), Ok("3".into()));
+        let notified = w.store.stats().notifications.wrapping_sub(before);
+        assert!(notified <= 4, "{notified}");
+    });
+}
+
+#[test]
 fn answers_in_another_order_still_find_their_request() {
     let mut w = World::new();
     w.stub.set("a", "A");
