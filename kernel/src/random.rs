@@ -107,11 +107,11 @@ fn rdseed() -> Option<u64> {
 
 /// The low bits of the timestamp counter over instructions of varying length, folded together.
 fn jitter() -> u64 {
-    (0..16).fold(0_u64, |folded, _| {
+    (0..4).fold(0_u64, |folded, _| {
         let before = crate::timers::rdtsc();
         core::hint::spin_loop();
         core::arch::x86_64::__cpuid(0);
-        folded.rotate_left(7)
+        folded.rotate_left(16)
             ^ crate::timers::rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ before
     })

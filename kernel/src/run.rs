@@ -14,6 +14,7 @@
 use crate::machine::DomU;
 use crate::system::{Inner, System};
 use alloc::rc::Rc;
+use core::cell::Cell;
 use net::{Net, Stack, Turn};
 use xen::evtchn::EventChannels;
 use xen::signal::Signal;
@@ -87,13 +88,20 @@ pub(crate) struct Bells {
     store: Rc<Signal>,
     /// xenconsoled has read or written.
     console: Rc<Signal>,
+    /// Turns that an event of xenstore's began, and no other.
+    of_store: Cell<u64>,
 }
 
 impl Bells {
     /// Listens to the three ports; `rings` are xenstore's and the console's.
     pub(crate) fn hang(events: &EventChannels, timer: EvtchnPort, rings: [EvtchnPort; 2]) -> Self {
         let [store, console] = rings.map(|port| events.listen(port));
-        Self { timer: events.listen(timer), store, console }
+        Self { timer: events.listen(timer), store, console, of_store: Cell::new(0) }
+    }
+
+    /// Turns that an event of xenstore's began, and no other.
+    pub(crate) const fn turns_of_store(&self) -> u64 {
+        self.of_store.get()
     }
 }
 
@@ -103,6 +111,9 @@ fn look_at_rings(inner: &Inner, events: u32) {
     let machine = &inner.xen.machine;
     let bells = inner.bells.borrow();
     let everywhere = events == 0 || bells.timer.is_set();
+    if events == 1 && bells.store.is_set() {
+        bells.of_store.set(bells.of_store.get().wrapping_add(1));
+    }
     let [store, console] = [&bells.store, &bells.console].map(|bell| bell.take() || everywhere);
     drop(bells);
     if store {

@@ -61,6 +61,9 @@ pub struct Snapshot {
     pub events_stray: u64,
     /// Hypercalls since boot by kind.
     pub hypercalls: [(&'static str, u64); 8],
+    /// Since boot: requests to xenstore, watch events of it, notifications to it, and turns that it alone began, each of
+    /// them one sleep.
+    pub xenstore: [(&'static str, u64); 4],
     /// Tasks that have not ended.
     pub tasks: usize,
     /// The interfaces.
@@ -72,7 +75,7 @@ impl System {
     #[must_use]
     pub fn stats(&self) -> Snapshot {
         let xen = self.xen();
-        let counts = xen.machine.hypercalls();
+        let (counts, store) = (xen.machine.hypercalls(), xen.store.stats());
         let named = |index: usize| {
             (
                 KIND_NAMES.get(index).copied().unwrap_or_default(),
@@ -102,6 +105,12 @@ impl System {
             events_received: xen.events.received(),
             events_stray: xen.events.stray(),
             hypercalls: core::array::from_fn(named),
+            xenstore: [
+                ("requests", store.requests),
+                ("events", store.events),
+                ("notifications", store.notifications),
+                ("turns", self.0.bells.borrow().turns_of_store()),
+            ],
             tasks: self.0.executor.nr_tasks(),
             interfaces,
         }

@@ -104,7 +104,7 @@ impl GrantTable {
     /// first 8) are kept.
     ///
     /// # Errors
-    /// What Xen says to `XENMEM_add_to_physmap`.
+    /// What Xen says to `XENMEM_add_to_physmap_batch`.
     ///
     /// # Safety
     /// `memory` is the mapping of the frames from `gfn` on, holds at least `nr_frames` pages, and has no other use.
@@ -115,7 +115,8 @@ impl GrantTable {
         memory: Shared<'static>,
         nr_frames: u32,
     ) -> Result<Self, Errno> {
-        put_frames(hypervisor, gfn, nr_frames)?;
+        // SAFETY: the caller gives us the frames from `gfn` on; they have no other use, then and later.
+        unsafe { hypervisor.add_to_physmap(MapSpace::GrantTable, nr_frames, gfn) }?;
         let per_frame = u32::try_from(PAGE_SIZE / offset::ENTRY_BYTES).unwrap_or_default();
         let nr_entries = nr_frames.saturating_mul(per_frame);
         // The lowest references first: the pool's entries then share cache lines.
@@ -136,9 +137,11 @@ impl GrantTable {
     /// them in a new domain, none in the same one. Entries that are there may be in use, and are left alone.
     ///
     /// # Errors
-    /// What Xen says to `XENMEM_add_to_physmap`.
+    /// What Xen says to `XENMEM_add_to_physmap_batch`.
+    #[allow(unsafe_code, reason = "changes what is behind addresses of this domain; see docs/soundness.md")]
     pub fn resume<H: Hypervisor>(&self, hypervisor: &H) -> Result<(), Errno> {
-        put_frames(hypervisor, self.gfn, self.nr_frames)?;
+        // SAFETY: `setup`'s caller gave us the frames; they have no other use.
+        unsafe { hypervisor.add_to_physmap(MapSpace::GrantTable, self.nr_frames, self.gfn) }?;
         for (index, record) in self.records.borrow().iter().enumerate() {
             let gref = Gref(u32::try_from(index).unwrap_or(u32::MAX));
             let at = Self::entry(gref).wrapping_add(offset::FLAGS);
@@ -251,15 +254,4 @@ impl GrantTable {
             free: u32::try_from(self.free.borrow().len()).unwrap_or(u32::MAX),
         }
     }
-}
-
-/// Puts the frames of the table at `gfn`, the highest first, so that Xen grows the table once.
-#[allow(unsafe_code, reason = "changes what is behind addresses of this domain; see docs/soundness.md")]
-fn put_frames<H: Hypervisor>(hypervisor: &H, gfn: Gfn, nr_frames: u32) -> Result<(), Errno> {
-    for frame in (0..u64::from(nr_frames)).rev() {
-        let at = Gfn(gfn.0.wrapping_add(frame));
-        // SAFETY: `setup`'s caller gave us the frames from `gfn` on; they have no other use, then and later.
-        unsafe { hypervisor.add_to_physmap(MapSpace::GrantTable, frame, at) }?;
-    }
-    Ok(())
 }

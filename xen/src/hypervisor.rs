@@ -96,14 +96,15 @@ pub trait Hypervisor {
     /// # Errors
     /// The status with which Xen refuses.
     fn unmap_foreign(&self, page: Foreign) -> Result<(), GrantStatus>;
-    /// `XENMEM_add_to_physmap`: puts frame `index` of `space` at `gfn`. (`memory.h`)
+    /// `XENMEM_add_to_physmap_batch`: puts the first `count` frames of `space` at `gfn` and after it, the highest first.
+    /// (`memory.h`)
     ///
     /// # Errors
-    /// `EINVAL` or `ENOMEM`.
+    /// `EINVAL` or `ENOMEM`: that of the first frame which Xen refuses.
     ///
     /// # Safety
-    /// `gfn` is owned by the caller and holds no memory in use.
-    unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno>;
+    /// The frames from `gfn` on are owned by the caller and hold no memory in use.
+    unsafe fn add_to_physmap(&self, space: MapSpace, count: u32, gfn: Gfn) -> Result<(), Errno>;
 
     /// `CONSOLEIO_write` to Xen's own console, where Xen permits it; best effort, for last words.
     fn console_write(&self, bytes: &[u8]);

@@ -97,7 +97,7 @@ impl Hypervisor for Host {
     fn unmap_foreign(&self, _: Foreign) -> Result<(), GrantStatus> {
         Err(GrantStatus::BadHandle)
     }
-    unsafe fn add_to_physmap(&self, _space: MapSpace, _index: u64, _gfn: Gfn) -> Result<(), Errno> {
+    unsafe fn add_to_physmap(&self, _space: MapSpace, _count: u32, _gfn: Gfn) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
     fn console_write(&self, bytes: &[u8]) {

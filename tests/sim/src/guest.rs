@@ -144,6 +144,24 @@ impl Guest {
     }
 }
 
+impl Guest {
+    /// Puts one frame of `space` at `gfn`.
+    fn place(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
+        if !self.domain.memory.is_in_use(gfn) {
+            return Err(Errno::EINVAL);
+        }
+        match space {
+            MapSpace::SharedInfo if index == 0 => {
+                self.domain.memory.move_frame(self.domain.shared_info.get(), gfn).ok_or(Errno::EINVAL)?;
+                self.domain.shared_info.set(gfn);
+                Ok(())
+            }
+            MapSpace::GrantTable => self.domain.place_grant_frame(index, gfn),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
 impl Hypervisor for Guest {
     fn evtchn_send(&self, port: EvtchnPort) -> Result<(), Errno> {
         self.domain.enter(Call::EvtchnSend)?;
@@ -247,20 +265,11 @@ impl Hypervisor for Guest {
 
     /// Xen adopts the page that the guest has at `gfn`: from then on it reads and writes there.
     #[allow(unsafe_code, reason = "the trait's method is unsafe to call; this one only checks and copies")]
-    unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
+    unsafe fn add_to_physmap(&self, space: MapSpace, count: u32, gfn: Gfn) -> Result<(), Errno> {
         self.domain.enter(Call::AddToPhysmap)?;
-        if !self.domain.memory.is_in_use(gfn) {
-            return Err(Errno::EINVAL);
-        }
-        match space {
-            MapSpace::SharedInfo if index == 0 => {
-                self.domain.memory.move_frame(self.domain.shared_info.get(), gfn).ok_or(Errno::EINVAL)?;
-                self.domain.shared_info.set(gfn);
-                Ok(())
-            }
-            MapSpace::GrantTable => self.domain.place_grant_frame(index, gfn),
-            _ => Err(Errno::EINVAL),
-        }
+        (0..u64::from(count))
+            .rev()
+            .try_for_each(|index| self.place(space, index, Gfn(gfn.0.wrapping_add(index))))
     }
 
     fn console_write(&self, bytes: &[u8]) {

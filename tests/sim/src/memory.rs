@@ -227,7 +227,7 @@ impl Drop for Flipper {
 /// What the kernel does at boot: puts the shared info page at a frame that was taken for it.
 pub(crate) fn map_shared_info(guest: &Guest, gfn: Gfn) -> Result<(), Errno> {
     // SAFETY: the caller has just taken the frame out of free memory, for this.
-    unsafe { guest.add_to_physmap(MapSpace::SharedInfo, 0, gfn) }
+    unsafe { guest.add_to_physmap(MapSpace::SharedInfo, 1, gfn) }
 }
 
 /// What the kernel does at boot: takes frames and puts the grant table there.

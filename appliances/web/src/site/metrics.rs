@@ -111,6 +111,7 @@ fn xen(out: &mut Out, status: &Status) {
         notifications.received,
     );
     out.by("hypercalls_total", "Hypercalls since boot by kind.", "kind", &status.hypercalls);
+    out.by("xenstore_total", "Traffic with xenstore by kind.", "kind", &status.xenstore);
     out.by("drops_total", "Frames and datagrams dropped by reason.", "reason", &status.drops);
 }
 

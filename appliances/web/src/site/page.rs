@@ -205,6 +205,7 @@ fn datafront(html: &mut Html, pushed: &Datafront) {
 fn guest(html: &mut Html, status: &Status) {
     html.add(format_args!("<section class=\"card\">\n<h2>Hypercalls <small>by kind</small></h2>\n<table>\n"));
     html.rows(format_args!("hypercalls"), &status.hypercalls, Mood::Fine);
+    html.rows(format_args!("xenstore"), &status.xenstore, Mood::Fine);
     html.add(format_args!("</table>\n</section>\n<section class=\"card\">\n<h2>Guest</h2>\n<table>\n"));
     for (name, key, value) in [
         ("events received", "events.received", status.events.received),

@@ -308,6 +308,8 @@ published! {
         notifications: BothWays,
         /// Hypercalls by kind.
         hypercalls: Counts,
+        /// What was asked of xenstore and told by it, and how often the guest looked for nothing else.
+        xenstore: Counts,
         /// Frames and datagrams dropped on all interfaces, by reason.
         drops: Counts,
         /// The HTTP server.

@@ -31,7 +31,7 @@ pub(crate) struct TestXen {
     pub(crate) notifications: Cell<u32>,
     pub(crate) yields: Cell<u32>,
     /// Frames that it was told to put somewhere.
-    pub(crate) frames: RefCell<Vec<(MapSpace, u64, Gfn)>>,
+    pub(crate) frames: RefCell<Vec<(MapSpace, u32, Gfn)>>,
     /// Refuses notifications and frames.
     pub(crate) refuse: Cell<bool>,
     /// Runs in each yield: the other domain's turn.
@@ -87,8 +87,8 @@ impl Hypervisor for TestXen {
     fn unmap_foreign(&self, _: Foreign) -> Result<(), GrantStatus> {
         Err(GrantStatus::BadHandle)
     }
-    unsafe fn add_to_physmap(&self, space: MapSpace, index: u64, gfn: Gfn) -> Result<(), Errno> {
-        self.frames.borrow_mut().push((space, index, gfn));
+    unsafe fn add_to_physmap(&self, space: MapSpace, count: u32, gfn: Gfn) -> Result<(), Errno> {
+        self.frames.borrow_mut().push((space, count, gfn));
         if self.refuse.get() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
     fn console_write(&self, _: &[u8]) {}

@@ -106,8 +106,7 @@ fn a_batch_costs_one_notification_and_each_node_has_its_own_outcome() {
         assert!(notified <= 2, "{notified}");
 
         let before = w.store.stats().notifications;
-        let nodes = [("w/a", "1"), ("", "2"), ("w/c", "3")]
-            .map(|(path, value)| (path.into(), value.into()));
+        let nodes = [("w/a", "1"), ("", "2"), ("w/c", "3")].map(|(path, value)| (path.into(), value.into()));
         let outcomes = w.run(store.write_all(&nodes));
         assert!(matches!(outcomes[..], [Ok(()), Err(XsError::BadPath { .. }), Ok(())]), "{outcomes:?}");
         assert_eq!(w.run(store.read("w/c")), Ok("3".into()));
