@@ -28,7 +28,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -174,6 +174,10 @@ bench-xen: image ## the same on real Xen: build/bench/xen.tsv, xen.html; BENCH='
 bench-boot: image ## size, least memory and instructions of a start, beside Linux's: build/bench/boot.tsv
 	@$(SAY) 'starts on real Xen, counted; Linux takes minutes each time'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --boot $(BENCH)
+
+bench-copies: guests ## copies and checksums in an image, by several ways: build/bench/copies.tsv
+	@$(SAY) 'counting copies on real Xen'
+	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --copies
 
 bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'

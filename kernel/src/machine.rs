@@ -134,7 +134,7 @@ impl DomU {
         // SAFETY: the structure of the operation, and in it the addresses of `size` indexes, frames and results; the
         // caller owns the frames.
         unsafe { self.0.instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }?;
-        results.into_iter().map(|result| Errno::from_ret(result.into()).map(drop)).collect()
+        results.into_iter().try_for_each(|result| Errno::from_ret(result.into()).map(drop))
     }
 
     /// `GNTTABOP_*` with one argument structure.

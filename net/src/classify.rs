@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use smoltcp::wire::{
     ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol,
-    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
 };
 
 use crate::demux::Tuple;
@@ -144,13 +144,31 @@ fn ipv4(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
 }
 
 /// Whether the checksum is right; what is no datagram at all is left to smoltcp.
-fn udp_is_whole((from, to): (IpAddress, IpAddress), payload: &[u8]) -> bool {
-    UdpPacket::new_checked(payload).map_or(true, |udp| udp.verify_checksum(&from, &to))
+fn udp_is_whole(ends: (IpAddress, IpAddress), payload: &[u8]) -> bool {
+    UdpPacket::new_checked(payload).map_or(true, |udp| datagram_is_whole(ends, &udp, payload))
+}
+
+/// Whether the checksum of a datagram is right, or there is none (RFC 768), which over IPv6 there must be (RFC 8200, 8.1).
+pub(crate) fn datagram_is_whole(
+    ends: (IpAddress, IpAddress),
+    udp: &UdpPacket<&[u8]>,
+    payload: &[u8],
+) -> bool {
+    let datagram = payload.get(..usize::from(udp.len())).unwrap_or(payload);
+    let without = udp.checksum() == 0 && matches!(ends.0, IpAddress::Ipv4(_));
+    without || sums_up(ends, IpProtocol::Udp, datagram)
+}
+
+/// Whether pseudo-header and segment have the sum of a whole one. Always, to a fuzzer: it could not guess the checksum.
+fn sums_up((from, to): (IpAddress, IpAddress), protocol: IpProtocol, segment: &[u8]) -> bool {
+    let len = u32::try_from(segment.len()).unwrap_or(u32::MAX);
+    let pseudo = checksum::pseudo_header(&from, &to, protocol, len);
+    cfg!(fuzzing) || checksum::combine(&[pseudo, netfront::sum(segment)]) == !0
 }
 
 fn tcp((from, to): (IpAddress, IpAddress), payload: &[u8], verify: bool) -> Class {
     let Ok(tcp) = TcpPacket::new_checked(payload) else { return Class::Drop(DropReason::Malformed) };
-    if verify && !tcp.verify_checksum(&from, &to) {
+    if verify && !sums_up((from, to), IpProtocol::Tcp, payload) {
         return Class::Drop(DropReason::Checksum);
     }
     let seq = tcp.seq_number();

@@ -11,6 +11,7 @@
 //! [`complete`] does the rest. The frame says itself where everything is, and is believed no further than its length.
 
 use crate::feature::Feature;
+use crate::sum::{fold, sum};
 use smoltcp::wire::checksum;
 use xen::abi::io_netif::NetTxFlags;
 
@@ -154,14 +155,6 @@ fn leave_plain(frame: &mut [u8]) -> bool {
     true
 }
 
-/// A sum of words, folded to 16 bits: each half is added to the other, with what is carried.
-#[inline]
-#[allow(clippy::as_conversions, clippy::cast_possible_truncation, reason = "halves of numbers, on purpose")]
-const fn fold(sum: u64) -> u16 {
-    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
-    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
-}
-
 /// Writes what the protocol wants in the checksum of a frame that goes out: the sum of the pseudo-header where the
 /// backend finishes it (`leave` says so), else the whole. Whether the backend has to finish it; `None` if the frame has
 /// no checksum that could be left.
@@ -187,7 +180,7 @@ pub fn complete(frame: &mut [u8]) -> bool {
 fn write_sum(frame: &mut [u8], place: &Place) {
     put(frame, place.field, 0);
     let segment = frame.get(place.start..place.end).unwrap_or_default();
-    let sum = !checksum::combine(&[place.pseudo, checksum::data(segment)]);
+    let sum = !checksum::combine(&[place.pseudo, sum(segment)]);
     // In UDP, zero means that there is none. (RFC 768)
     put(frame, place.field, if sum == 0 && place.protocol == UDP { 0xffff } else { sum });
 }

@@ -13,9 +13,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use smoltcp::wire::EthernetAddress;
-use xen::TrustedBackend;
 use xen::xenbus::{Frontend, XenbusError};
-use xen::xenstore::{XenStore, XsError, number};
+use xen::xenstore::{XenStore, XsErrno, XsError, number};
+use xen::{Errno, TrustedBackend};
 
 /// IP bytes of the longest packet, if the toolstack does not say otherwise.
 pub(crate) const DEFAULT_MTU: u16 = 1500;
@@ -119,15 +119,27 @@ impl Rate {
     }
 }
 
+/// The directory of all vifs.
+pub const LIST: &str = "device/vif";
+
+/// Whether a change at `path` of the list may be another vif than those of `known`, or one that is gone. What a vif does
+/// itself, in its own directory, is none.
+#[must_use]
+pub fn changes_list(path: &str, known: &[u32]) -> bool {
+    let vif =
+        path.strip_prefix(LIST).and_then(|rest| rest.strip_prefix('/')).and_then(|rest| rest.split_once('/'));
+    !vif.is_some_and(|(handle, _)| handle.parse().is_ok_and(|handle| known.contains(&handle)))
+}
+
 /// The handles of all vifs of this domain, in order.
 ///
 /// # Errors
 /// What xenstore says; a domain without vifs is no error.
 pub async fn list(store: &XenStore) -> Result<Vec<u32>, XsError> {
-    if !store.exists("device/vif").await? {
-        return Ok(Vec::new());
-    }
-    let names = store.directory("device/vif").await?;
+    let names = match store.directory(LIST).await {
+        Err(XsError::Refused { errno: XsErrno::Known(Errno::ENOENT), .. }) => return Ok(Vec::new()),
+        names => names?,
+    };
     let mut handles: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     handles.sort_unstable();
     Ok(handles)
@@ -268,6 +280,16 @@ pub(crate) fn clamp_mtu(value: u32, features: Feature) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_known_vif_writes_changes_no_list() {
+        for news in ["device/vif", "device/vif/1", "device/vif/1/backend", "device/vif/x/y", "device/vif/0"] {
+            assert!(changes_list(news, &[0, 2]), "{news}");
+        }
+        for own in ["device/vif/0/state", "device/vif/2/queue-1/tx-ring-ref"] {
+            assert!(!changes_list(own, &[0, 2]), "{own}");
+        }
+    }
 
     #[test]
     fn an_address_has_six_bytes_and_belongs_to_one_interface() {

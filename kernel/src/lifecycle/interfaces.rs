@@ -28,10 +28,12 @@ pub(super) async fn start(system: &System) {
 
 /// Takes up interfaces that are attached later.
 async fn follow(system: &System, mut started: Vec<u32>) -> Result<(), XsError> {
-    let watch = system.xen().store.watch("device/vif").await?;
+    let watch = system.xen().store.watch(netfront::LIST).await?;
     loop {
-        started = look(system, started).await;
-        watch.changed().await;
+        // The first event comes at once: what was attached since the first look is found.
+        if netfront::changes_list(&watch.changed().await, &started) {
+            started = look(system, started).await;
+        }
     }
 }
 

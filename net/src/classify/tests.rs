@@ -149,3 +149,19 @@ fn arp_is_heard_when_it_is_about_us() {
         Class::Drop(DropReason::Malformed)
     );
 }
+
+#[test]
+fn a_datagram_without_a_checksum_is_one_of_ipv4_alone() {
+    let datagram = [0x12, 0x34, 0, 7, 0, 9, 0, 0, 0x55];
+    let udp = UdpPacket::new_checked(&datagram[..]).unwrap();
+    let v4 = (IpAddress::v4(10, 0, 0, 9), IpAddress::v4(10, 0, 0, 1));
+    let v6 = (IpAddress::v6(0xfe80, 0, 0, 0, 0, 0, 0, 9), IpAddress::v6(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+    assert!(datagram_is_whole(v4, &udp, &datagram));
+    assert!(!datagram_is_whole(v6, &udp, &datagram));
+    // With the right one, and then with one bit wrong.
+    let mut datagram = datagram;
+    UdpPacket::new_unchecked(&mut datagram[..]).fill_checksum(&v6.0, &v6.1);
+    let udp = UdpPacket::new_checked(&datagram[..]).unwrap();
+    assert!(datagram_is_whole(v6, &udp, &datagram));
+    assert!(!datagram_is_whole(v4, &udp, &datagram));
+}

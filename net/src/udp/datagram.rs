@@ -20,6 +20,7 @@ use smoltcp::wire::{
     UdpPacket,
 };
 
+use crate::classify::datagram_is_whole;
 use crate::state::State;
 use crate::status::{DropReason, FrameKind};
 
@@ -114,7 +115,7 @@ fn find(frame: &[u8], verify: bool) -> Option<Found> {
         _ => return None,
     };
     let udp = UdpPacket::new_checked(payload).ok()?;
-    if udp.src_port() == 0 || (verify && !udp.verify_checksum(&from, &to)) {
+    if udp.src_port() == 0 || (verify && !datagram_is_whole((from, to), &udp, payload)) {
         return None;
     }
     let ip_header = if matches!(from, IpAddress::Ipv4(_)) { 20 } else { 40 };

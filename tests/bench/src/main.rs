@@ -7,6 +7,7 @@
 //!    ├──► plugin        instructions by domain, exits, a profile (--plugin)
 //!    └──► report        standard output, build/bench/xen.tsv, build/bench/xen.html
 //!  boot ──► guests, plugin, report: build/bench/boot.tsv (--boot)
+//!  copies ──► guests, report: build/bench/copies.tsv (--copies)
 //! ```
 //!
 //! What each column means, and what was seen, is in `docs/measuring.md`. It is a command of its own: no test waits for
@@ -21,6 +22,7 @@
 )]
 
 mod boot;
+mod copies;
 mod guests;
 mod html;
 mod plugin;
@@ -53,6 +55,9 @@ struct Arguments {
     /// Not what work costs but what a start does: size, least memory, instructions to the first page
     #[arg(long)]
     boot: bool,
+    /// What copies and checksums cost in an image, by several ways
+    #[arg(long)]
+    copies: bool,
     /// Only our guests: Linux takes most of the time of a run
     #[arg(long)]
     ours_only: bool,
@@ -71,6 +76,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Outcome {
     if arguments.boot {
         return boot::run(arguments.repeats, arguments.ours_only);
+    }
+    if arguments.copies {
+        return copies::run();
     }
     let workloads = work::list(arguments);
     if workloads.is_empty() {

@@ -11,6 +11,7 @@
 //! | `hang` | never gives the loop a turn again | by the watchdog |
 //! | `shout` | sends frames to the groups in `app.to=`, see [`shout`] | verdict |
 //! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
+//! | `copy` | counts what copies and checksums cost, see [`copy`] | verdict |
 //! | `put` | takes HTTP PUT, see [`put`] | none |
 //! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
 //! | `null`, `stack`, `exec`, `write-text` and more | does what the processor forbids, see [`faults`] | report, crash |
@@ -24,6 +25,7 @@
 
 extern crate alloc;
 
+mod copy;
 mod faults;
 mod fill;
 mod front;
@@ -79,6 +81,7 @@ async fn act(system: &System) -> Result<(), String> {
         "sink" => front::sink(system).await,
         "vchan-server" => front::server(system).await,
         "vchan-client" => front::client(system).await,
+        "copy" => copy::measure(system),
         "put" => put::put(system).await,
         "panic" => panic_on_purpose(),
         "heap" => exhaust_heap(),

@@ -1,0 +1,157 @@
+//! What copies and sums cost in this image: those that it has, beside others that use vector registers.
+//!
+//! The counter is the timestamp counter: on a machine that counts (`-icount shift=1`) with `tsc_mode="native"` two of its
+//! ticks are one instruction, elsewhere they are time. The least of a few runs counts: an event may come in between.
+//!
+//! The vector registers are switched on for this guest alone, here, when the first of them is used; the kernel's interrupt
+//! paths neither save nor touch them, and no other code of the image uses them.
+
+#![allow(unsafe_code, reason = "measures instructions that the compiler does not give to a soft-float image")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "sizes of its own; a test guest that panics has failed"
+)]
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::arch::asm;
+use core::hint::black_box;
+use kernel::System;
+use smoltcp::wire::checksum;
+
+/// Bytes of each copy: a small packet, a full one, a page, and a large frame.
+const SIZES: [usize; 7] = [64, 128, 256, 576, 1460, 4096, 65_536];
+const RUNS: usize = 9;
+
+type Copy = fn(&mut [u8], &[u8]);
+type Sum = fn(&[u8]) -> u16;
+
+/// Prints a line for each size, and says whether all ways agree.
+pub(crate) fn measure(system: &System) -> Result<(), String> {
+    enable_vectors();
+    let copies: [(&str, Copy); 4] =
+        [("compiler", by_compiler), ("movsb", by_movsb), ("movsq", by_movsq), ("sse2", by_sse2)];
+    let sums: [(&str, Sum); 3] =
+        [("smoltcp", checksum::data), ("words", kernel::netfront::sum), ("sse2", sum_by_sse2)];
+    for size in SIZES {
+        // Neither aligned to the other, as headers make it.
+        let (from, mut to) = (vec![0xa5_u8; size + 64], vec![0_u8; size + 64]);
+        for (name, copy) in copies {
+            let (to, from) = (&mut to[2..size + 2], &from[14..size + 14]);
+            to.fill(0);
+            let ticks = least(|| copy(black_box(&mut *to), black_box(from)));
+            if to != from {
+                return Err(format!("{name} copied {size} bytes wrongly"));
+            }
+            say(system, &format!("copy\t{name}\t{size}\t{ticks}\n"));
+        }
+        let bytes: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
+        for (name, sum) in sums {
+            let ticks = least(|| {
+                black_box(sum(black_box(&bytes)));
+            });
+            if sum(&bytes) != checksum::data(&bytes) {
+                return Err(format!("{name} summed {size} bytes wrongly"));
+            }
+            say(system, &format!("sum\t{name}\t{size}\t{ticks}\n"));
+        }
+    }
+    Ok(())
+}
+
+fn say(system: &System, line: &str) {
+    system.console().write(line.as_bytes());
+}
+
+/// The fewest ticks of a few runs.
+fn least(mut run: impl FnMut()) -> u64 {
+    let one = |run: &mut dyn FnMut()| {
+        let before = ticks();
+        run();
+        ticks().wrapping_sub(before)
+    };
+    let nothing = (0..RUNS).map(|_| one(&mut || {})).min().unwrap_or_default();
+    (0..RUNS).map(|_| one(&mut run)).min().unwrap_or_default().saturating_sub(nothing)
+}
+
+fn ticks() -> u64 {
+    // SAFETY: reads a counter.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+fn by_compiler(to: &mut [u8], from: &[u8]) {
+    to.copy_from_slice(from);
+}
+
+fn by_movsb(to: &mut [u8], from: &[u8]) {
+    let count = to.len().min(from.len());
+    // SAFETY: `count` bytes are readable and writable; the flag of the direction is clear by the ABI.
+    unsafe {
+        asm!("rep movsb", inout("rcx") count => _, inout("rdi") to.as_mut_ptr() => _, inout("rsi") from.as_ptr() => _, options(nostack))
+    };
+}
+
+fn by_movsq(to: &mut [u8], from: &[u8]) {
+    let count = to.len().min(from.len());
+    // SAFETY: as above; eighths, and then what is left.
+    unsafe {
+        asm!("rep movsq", "mov rcx, {rest}", "rep movsb", rest = in(reg) count % 8, inout("rcx") count / 8 => _,
+             inout("rdi") to.as_mut_ptr() => _, inout("rsi") from.as_ptr() => _, options(nostack));
+    };
+}
+
+/// 64 bytes a turn through four vector registers.
+fn by_sse2(to: &mut [u8], from: &[u8]) {
+    let count = to.len().min(from.len());
+    // SAFETY: as above, as many turns as there are whole 64 bytes, and then what is left. The compiler uses no vector
+    // register in this image, so that none has to be named as lost.
+    unsafe {
+        asm!("test {turns}, {turns}", "jz 3f",
+             "2:",
+             "movups xmm0, [rsi]", "movups xmm1, [rsi + 16]", "movups xmm2, [rsi + 32]", "movups xmm3, [rsi + 48]",
+             "movups [rdi], xmm0", "movups [rdi + 16], xmm1", "movups [rdi + 32], xmm2", "movups [rdi + 48], xmm3",
+             "add rsi, 64", "add rdi, 64", "dec {turns}", "jnz 2b",
+             "3:", "rep movsb",
+             turns = inout(reg) count / 64 => _, inout("rcx") count % 64 => _,
+             inout("rdi") to.as_mut_ptr() => _, inout("rsi") from.as_ptr() => _, options(nostack));
+    };
+}
+
+/// 32 bytes a turn: each 32-bit half of a lane is added to a sum of 64 bits.
+fn sum_by_sse2(bytes: &[u8]) -> u16 {
+    let turns = bytes.len() / 32;
+    let (low, high): (u64, u64);
+    // SAFETY: reads `turns` times 32 bytes of the slice; for the registers see `by_sse2`.
+    unsafe {
+        asm!("pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm7, xmm7", "test {turns}, {turns}", "jz 3f",
+             "2:",
+             "movdqu xmm2, [{at}]", "movdqu xmm3, [{at} + 16]", "movdqa xmm4, xmm2", "movdqa xmm5, xmm3",
+             "punpckldq xmm2, xmm7", "punpckhdq xmm4, xmm7", "punpckldq xmm3, xmm7", "punpckhdq xmm5, xmm7",
+             "paddq xmm0, xmm2", "paddq xmm1, xmm4", "paddq xmm0, xmm3", "paddq xmm1, xmm5",
+             "add {at}, 32", "dec {turns}", "jnz 2b",
+             "3:", "paddq xmm0, xmm1", "movq {low}, xmm0", "psrldq xmm0, 8", "movq {high}, xmm0",
+             turns = inout(reg) turns => _, at = inout(reg) bytes.as_ptr() => _, low = out(reg) low, high = out(reg) high,
+             options(nostack, readonly));
+    };
+    let folded = |sum: u64| {
+        let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32 & 0xffff) + (sum >> 48);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        ((sum & 0xffff) + (sum >> 16)) as u16
+    };
+    let rest = bytes.get(turns * 32..).unwrap_or_default();
+    checksum::combine(&[folded(low).swap_bytes(), folded(high).swap_bytes(), checksum::data(rest)])
+}
+
+/// Lets this guest use vector registers: no emulation, no trap, and the instructions on.
+fn enable_vectors() {
+    // SAFETY: changes how vector instructions behave, which nothing else in this image uses.
+    unsafe {
+        asm!("mov {scratch}, cr0", "and {scratch}, ~0xc", "or {scratch}, 2", "mov cr0, {scratch}",
+             "mov {scratch}, cr4", "or {scratch}, 0x600", "mov cr4, {scratch}", scratch = out(reg) _, options(nostack));
+    };
+}
