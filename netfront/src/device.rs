@@ -333,16 +333,10 @@ impl<M: Machine> Device for NetDevice<M> {
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit =
             usize::from(self.mtu).saturating_add(usize::from(ETHERNET_HEADER));
-        // Whether a received one is to be verified differs from frame to frame: `peek` tells. Of those that go out, the
-        // backend finishes some, and we the others.
-        let (rx, tx) = (self.features.rx, self.features.tx);
-        let checksum = match (rx.intersects(Feature::CHECKSUM), tx.intersects(Feature::CHECKSUM)) {
-            (false, false) => phy::Checksum::Both,
-            (false, true) => phy::Checksum::Rx,
-            (true, false) => phy::Checksum::Tx,
-            (true, true) => phy::Checksum::None,
-        };
-        (capabilities.checksum.tcp, capabilities.checksum.udp) = (checksum, checksum);
+        // Whether a received one is to be verified differs from frame to frame: `peek` tells, and the receiver looks. Of
+        // those that go out, the backend finishes what it can, and we the others.
+        (capabilities.checksum.tcp, capabilities.checksum.udp) = (phy::Checksum::None, phy::Checksum::None);
+        let tx = self.features.tx;
         if tx.contains(Feature::GSO_TCPV4) {
             capabilities.segmentation.tcpv4 = NonZeroUsize::new(usize::from(NETIF_MAX_TX_SIZE));
         }

@@ -102,7 +102,7 @@ pub(crate) fn finish(can: Feature, frame: &mut [u8]) -> NetTxFlags {
     if can.contains(Feature::CHECKSUM_IPV4) && leave_plain(frame) {
         return NetTxFlags::CSUM_BLANK | NetTxFlags::DATA_VALIDATED;
     }
-    if !can.intersects(Feature::CHECKSUM) || version(frame).is_none() {
+    if version(frame).is_none() {
         return NetTxFlags::empty();
     }
     finish_any(can, frame)
@@ -273,6 +273,18 @@ mod tests {
                 let place = locate(&bytes).unwrap();
                 let sum = !checksum::data(&bytes[place.start..]);
                 put(&mut bytes, place.field, sum);
+                assert!(is_right(&bytes), "{version:?} {protocol}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_backend_cannot_finish_is_finished_here() {
+        for version in [Version::V4, Version::V6] {
+            for protocol in [TCP, UDP] {
+                let mut bytes = frame(version, protocol, 777, 0);
+                assert!(!is_right(&bytes));
+                assert_eq!(finish(Feature::SCATTER_GATHER, &mut bytes), NetTxFlags::empty());
                 assert!(is_right(&bytes), "{version:?} {protocol}");
             }
         }

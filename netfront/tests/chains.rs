@@ -101,10 +101,12 @@ fn what_the_backend_knows_of_a_checksum_is_passed_on() {
             rig.end_turn();
         }
     }
-    assert!(!rig.device.capabilities().checksum.tcp.rx(), "told for each frame");
-    let config = Config { refuse: Feature::CHECKSUM, ..Config::default() };
-    let rig = Rig::connected_with(VifConfig::default(), config);
-    assert!(rig.device.capabilities().checksum.tcp.rx());
+    for refuse in [Feature::empty(), Feature::CHECKSUM] {
+        let rig = Rig::connected_with(VifConfig::default(), Config { refuse, ..Config::default() });
+        let sums = rig.device.capabilities().checksum;
+        assert!(!sums.tcp.rx() && !sums.udp.rx(), "told for each frame");
+        assert!(!sums.tcp.tx() && !sums.udp.tx(), "finished by backend or device");
+    }
 }
 
 /// Puts these slots into the ring, the first ones after the connection; the rule drops them as one frame, and the frame
