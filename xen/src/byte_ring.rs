@@ -9,7 +9,7 @@
 //! so it need not be 0), and only written from then on. The peer's index is read once a look, and believed only if
 //! `prod - cons <= size`. What follows from a peer that breaks this is the caller's business.
 
-use crate::shared::Shared;
+use crate::shared::{Shared, full_barrier};
 use core::fmt;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -146,6 +146,18 @@ impl Incoming {
         self.cons = self.cons.wrapping_add(to_u32(len));
         self.page.store(self.layout.cons, self.cons, Release);
         Ok(buffer)
+    }
+
+    /// After [`Incoming::read`] has taken `taken` bytes: whether the peer may have met a full ring before, and waits to be
+    /// told that it is not any more. As Linux has it in `xb_read` (`drivers/xen/xenbus/xenbus_comms.c`).
+    ///
+    /// # Ordering
+    /// `cons` is written before `prod` is read again (a full fence), as the peer writes `prod` before it reads `cons`: one
+    /// of the two sees the other. The second value of `prod` is no index here, only this answer.
+    pub(crate) fn was_full(&self, taken: usize) -> bool {
+        full_barrier();
+        let prod: u32 = self.page.load(self.layout.prod, Acquire);
+        prod.wrapping_sub(self.cons.wrapping_sub(to_u32(taken))) >= self.layout.size
     }
 
     /// Takes everything up to the peer's `prod`, whatever it is, as read; by how much `cons` moved.

@@ -7,7 +7,7 @@ use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
 use crate::shared::Shared;
-use crate::xenstore::link::Link;
+use crate::xenstore::link::{Link, Moved};
 use crate::xenstore::state::{Reply, State};
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -41,9 +41,9 @@ impl Connection {
         }
         let moved = outcome.unwrap_or_else(|broken| {
             log::error!("xenstore: the connection is broken: {broken}");
-            false
+            Moved::default()
         });
-        if moved {
+        if moved.tell {
             let refused = h.evtchn_send(port).is_err();
             self.with(|state| {
                 let count =
@@ -51,7 +51,7 @@ impl Connection {
                 *count = count.wrapping_add(1);
             });
         }
-        let progress = moved || !wakers.is_empty();
+        let progress = moved.any || !wakers.is_empty();
         wakers.into_iter().for_each(Waker::wake);
         progress
     }
@@ -92,8 +92,8 @@ impl Connection {
         let Ok(id) = state.request(Kind::Write, 0, &[path.as_bytes(), b"\0", value]) else { return false };
         for _ in 0..max_spins {
             match state.pump(&mut wakers) {
-                Ok(true) => drop(h.evtchn_send(state.port)),
-                Ok(false) => {}
+                Ok(moved) if moved.tell => drop(h.evtchn_send(state.port)),
+                Ok(_) => {}
                 Err(_broken) => return false,
             }
             if state.is_answered(id) {

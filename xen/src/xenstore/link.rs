@@ -39,6 +39,15 @@ pub(super) enum Link {
     Broken(Broken),
 }
 
+/// What an exchange did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moved {
+    /// Bytes went either way.
+    pub(super) any: bool,
+    /// The daemon has something to do: requests, or room for what it could not write.
+    pub(super) tell: bool,
+}
+
 /// The ring in use.
 #[derive(Debug)]
 pub(super) struct Wires {
@@ -86,7 +95,7 @@ impl Wires {
         self.leftover
     }
 
-    /// Takes what is in the ring of replies and fills the ring of requests; whether anything moved.
+    /// Takes what is in the ring of replies and fills the ring of requests.
     ///
     /// # Errors
     /// The rule that the daemon broke. Messages that were whole before are in `messages` nevertheless.
@@ -95,7 +104,7 @@ impl Wires {
         page: &Shared<'static>,
         messages: &mut Vec<Message>,
         queue: &mut VecDeque<Outbound>,
-    ) -> Result<bool, Broken> {
+    ) -> Result<Moved, Broken> {
         if features(page).contains(Features::ERROR) {
             match page.load::<u32>(offset::ERROR, Acquire) {
                 0 => {}
@@ -105,21 +114,21 @@ impl Wires {
         // One look at each index a pump: the daemon rings again for what comes later.
         let received = self.receive(messages)?;
         let sent = self.send(queue)?;
-        Ok(received || sent)
+        Ok(Moved { any: received.any || sent, tell: received.tell || sent })
     }
 
-    fn receive(&mut self, messages: &mut Vec<Message>) -> Result<bool, Broken> {
+    fn receive(&mut self, messages: &mut Vec<Message>) -> Result<Moved, Broken> {
         // Most turns bring nothing: the buffer is not even made then.
         if !self.replies.has_news() {
-            return Ok(false);
+            return Ok(Moved::default());
         }
         let mut buffer = [0; XENSTORE_RING_SIZE];
         let mut bytes = self.replies.read(&mut buffer).map_err(Broken::ReplyIndex)?;
-        let received = !bytes.is_empty();
+        let taken = bytes.len();
         while let Some(message) = self.assembler.take(&mut bytes).map_err(Broken::MessageTooLong)? {
             messages.push(message);
         }
-        Ok(received)
+        Ok(Moved { any: taken != 0, tell: self.replies.was_full(taken) })
     }
 
     fn send(&mut self, queue: &mut VecDeque<Outbound>) -> Result<bool, Broken> {

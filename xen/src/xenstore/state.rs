@@ -19,7 +19,7 @@ use crate::ids::EvtchnPort;
 use crate::shared::Shared;
 use crate::xenstore::XsStats;
 use crate::xenstore::error::{Broken, ReplyFault, XsErrno};
-use crate::xenstore::link::{Link, Wires};
+use crate::xenstore::link::{Link, Moved, Wires};
 use crate::xenstore::watch::Watches;
 use crate::xenstore::wire::{self, Message};
 use alloc::collections::VecDeque;
@@ -185,11 +185,11 @@ impl State {
         }
     }
 
-    /// Moves bytes; whether any.
+    /// Moves bytes.
     ///
     /// # Errors
     /// Once, when the connection breaks.
-    pub(super) fn pump(&mut self, wakers: &mut Vec<Waker>) -> Result<bool, Broken> {
+    pub(super) fn pump(&mut self, wakers: &mut Vec<Waker>) -> Result<Moved, Broken> {
         match self.link {
             Link::Attaching => self.attach(),
             Link::Up(_) if Link::is_resetting(&self.page) => self.start_over(wakers),
@@ -204,7 +204,7 @@ impl State {
                 }
                 moved
             }
-            Link::Attaching | Link::Broken(_) => Ok(false),
+            Link::Attaching | Link::Broken(_) => Ok(Moved::default()),
         };
         moved.inspect_err(|broken| self.break_down(*broken, wakers))
     }

@@ -69,6 +69,8 @@ pub(crate) struct Connection {
     pub(crate) last_transaction: u32,
     pub(crate) delivery: Delivery,
     pub(crate) mangle: Mangle,
+    /// Met a full ring.
+    starved: bool,
 }
 
 /// Falsifies messages to the guest: header and payload, before they are written.
@@ -103,6 +105,7 @@ impl Connection {
             last_transaction: 0,
             delivery: Delivery::default(),
             mangle: Mangle::default(),
+            starved: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Connection {
         if !self.peer.take_event(self.port) {
             return false;
         }
+        self.starved = false;
         let prod = self.page.load::<u32>(offset::REQ_PROD);
         let cons = self.page.load::<u32>(offset::REQ_CONS);
         let ready = prod.wrapping_sub(cons);
@@ -170,12 +174,17 @@ impl Connection {
         let prod = self.page.load::<u32>(offset::RSP_PROD);
         let used = prod.wrapping_sub(self.page.load::<u32>(offset::RSP_CONS)) as usize;
         assert!(used <= XENSTORE_RING_SIZE, "xenstore: rsp_cons is ahead of rsp_prod");
+        if self.starved {
+            return false;
+        }
         let room = match self.delivery {
             Delivery::Whole => XENSTORE_RING_SIZE - used,
             Delivery::Pieces(bytes) if used == 0 => bytes.min(XENSTORE_RING_SIZE),
             Delivery::Pieces(_) | Delivery::Silent => 0,
         };
         let count = room.min(self.backlog.len());
+        // A daemon that has met a full ring looks again when the guest rings, not before.
+        self.starved = used + count == XENSTORE_RING_SIZE && count < self.backlog.len();
         if count == 0 {
             return false;
         }

@@ -49,6 +49,27 @@ fn a_full_ring_takes_nothing_and_an_empty_one_gives_nothing() {
 }
 
 #[test]
+fn a_peer_that_met_a_full_ring_is_found_at_every_start() {
+    for start in STARTS {
+        let page = page();
+        page.store(RING.cons, start, SeqCst);
+        page.store(RING.prod, start, SeqCst);
+        let (mut out, mut into) = (Outgoing::attach(page, RING), Incoming::attach(page, RING));
+        for (written, taken, full) in [(15, 15, false), (16, 16, true), (16, 5, true), (4, 15, false)] {
+            assert_eq!(out.write(&[1; 16][..written]), Ok(written));
+            let taken = into.read(&mut [0; 16][..taken]).unwrap().len();
+            assert_eq!(into.was_full(taken), full, "{written} written, {taken} taken");
+        }
+        // It fills the ring while it is read: seen by the second look.
+        out.write(&[1; 3]).unwrap();
+        let before = page.load::<u32>(RING.cons, SeqCst);
+        let taken = into.read(&mut [0; 16]).unwrap().len();
+        page.store(RING.prod, before.wrapping_add(16), SeqCst);
+        assert!(into.was_full(taken));
+    }
+}
+
+#[test]
 fn nothing_around_the_ring_is_written() {
     let page = page();
     page.store(RING.prod, 10_u32, SeqCst);
