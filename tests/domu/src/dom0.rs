@@ -14,26 +14,11 @@ pub const RESUME: &str = concat!(env!("OUT_DIR"), "/resume");
 /// The program that floods a guest with connections, for dom0; see `dom0/flood.c`.
 pub const FLOOD: &str = concat!(env!("OUT_DIR"), "/flood");
 
-/// Keeps frames from dom0 to a guest that is away for a moment off the way to the host. A bridge sends to all ports what is for
-/// a hardware address that it does not know; and QEMU's user network takes frames for any, answers TCP in the guest's name
-/// with RST, and hands pings on to the host's network.
-///
-/// # Errors
-/// When dom0's bridge does not take it.
-pub fn no_strangers(bed: &Bed) -> Outcome {
-    let script = "for port in /sys/class/net/xenbr0/brif/*; do
-            case $port in */vif*) ;; *) echo 0 >$port/unicast_flood || exit 1 ;; esac
-        done";
-    let output = bed.dom0(script)?;
-    if output.success() { Ok(()) } else { Err(format!("the bridge still floods: {output:?}").into()) }
-}
-
 /// Gives dom0 an address in the network of IPv6 whose prefix the bed's router advertises, and one in `fd00:6d69::/64`.
 ///
 /// # Errors
 /// When dom0 does not take them.
 pub fn speak_ipv6(bed: &Bed) -> Outcome {
-    no_strangers(bed)?;
     // Without a probe of its own first: the addresses are there at once.
     let script = "cd /proc/sys/net/ipv6/conf/xenbr0 && echo 0 >accept_dad && echo 0 >disable_ipv6 &&
         ip -6 addr add fd00:6d69::1/64 dev xenbr0 && ip -6 addr add fec0::6430/64 dev xenbr0";

@@ -4,7 +4,6 @@ use crate::save::Account;
 use crate::traffic::Busy;
 use crate::{SMALL_MIB, node, xl};
 use bed::run_test;
-use domu_tests::dom0::no_strangers;
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};
 use domu_tests::{BOOT, Outcome, SOON};
@@ -21,7 +20,6 @@ fn a_second_card_comes_and_goes_while_the_first_is_busy() {
         let guest = Guest::create(bed, &config("web", "cards", cmdline)?.memory_mib(SMALL_MIB))?;
         guest.settled()?;
         let id = guest.domain.domid();
-        no_strangers(bed)?;
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;
         // From the first round on the interface is known, attached or not.
