@@ -109,34 +109,6 @@ impl DomU {
         Ok(u32::try_from(made).unwrap_or_default())
     }
 
-    /// `XENMEM_add_to_physmap_batch`; `results` is one for each frame.
-    ///
-    /// # Safety
-    /// The frames at `places` are owned by the caller and hold no memory in use.
-    unsafe fn add_all_to_physmap(
-        &self,
-        space: MapSpace,
-        indexes: &[u64],
-        places: &[u64],
-        mut results: Vec<i32>,
-    ) -> Result<(), Errno> {
-        let size = indexes.len().min(places.len()).min(results.len());
-        let mut args = XenAddToPhysmapBatch {
-            domid: DomId::SELF.0,
-            space: u16::try_from(u32::from(space)).map_err(|_| Errno::EINVAL)?,
-            size: u16::try_from(size).map_err(|_| Errno::EINVAL)?,
-            u: 0,
-            idxs: address(indexes.as_ptr()),
-            gpfns: address(places.as_ptr()),
-            errs: address(results.as_mut_ptr().cast_const()),
-        };
-        let op = u32::from(MemoryOp::AddToPhysmapBatch);
-        // SAFETY: the structure of the operation, and in it the addresses of `size` indexes, frames and results; the
-        // caller owns the frames.
-        unsafe { self.0.instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }?;
-        results.into_iter().try_for_each(|result| Errno::from_ret(result.into()).map(drop))
-    }
-
     /// `GNTTABOP_*` with one argument structure.
     ///
     /// # Safety
@@ -363,9 +335,21 @@ impl Hypervisor for DomU {
         // The highest first: Xen makes its table grow once.
         let indexes: Vec<u64> = (0..u64::from(count)).rev().collect();
         let places: Vec<u64> = indexes.iter().map(|index| gfn.0.wrapping_add(*index)).collect();
-        let results: Vec<i32> = alloc::vec![0; indexes.len()];
-        // SAFETY: the caller owns the frames.
-        unsafe { self.add_all_to_physmap(space, &indexes, &places, results) }
+        let mut results: Vec<i32> = alloc::vec![0; indexes.len()];
+        let mut args = XenAddToPhysmapBatch {
+            domid: DomId::SELF.0,
+            space: u16::try_from(u32::from(space)).map_err(|_| Errno::EINVAL)?,
+            size: u16::try_from(count).map_err(|_| Errno::EINVAL)?,
+            u: 0,
+            idxs: address(indexes.as_ptr()),
+            gpfns: address(places.as_ptr()),
+            errs: address(results.as_mut_ptr().cast_const()),
+        };
+        let op = u32::from(MemoryOp::AddToPhysmapBatch);
+        // SAFETY: the structure of the operation, and in it the addresses of `count` indexes, frames and results; the
+        // caller owns the frames.
+        unsafe { self.0.instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }?;
+        results.into_iter().try_for_each(|result| Errno::from_ret(result.into()).map(drop))
     }
 
     fn console_write(&self, bytes: &[u8]) {
