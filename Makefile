@@ -28,7 +28,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -60,7 +60,7 @@ dist: image ## what is handed out: build/dist with the images, xen.cfg, checksum
 	        "$$MILLPOND_COMMIT" > build/dist/$$image.cdx.json || exit 1; done
 	@cd build/dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
 
-reproduce: setup ## build the images in two other folders, and compare the bytes (its own command: two whole builds)
+reproduce: image ## build the images in another folder too, and compare the bytes
 	@$(SAY) 'the same sources in two folders'
 	@CARGO='$(CARGO)' tools/reproduce.sh $(IMAGES)
 
@@ -81,7 +81,7 @@ run: image ## boot real Xen in QEMU, start the web appliance, page on http://127
 	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
 	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
 
-test: check test-host test-model test-abi test-bed ## every test: host, layouts against Xen's headers, real Xen
+test: check test-host test-model test-abi test-reproduce test-bed ## every test: host, layouts against Xen's headers, real Xen
 	@$(SAY) 'all tests passed'
 
 test-host: setup ## unit tests, and the guest over the simulated Xen
@@ -96,6 +96,10 @@ test-model: setup ## models that try every state and every order; what must not 
 test-abi: setup ## layouts compared with C compiled against Xen's public headers
 	@$(SAY) 'layouts against Xen'\''s headers'
 	@$(CARGO) test --quiet -p abi-tests
+
+test-reproduce: image ## the same sources give the same web image in another folder
+	@$(SAY) 'the same sources in two folders'
+	@CARGO='$(CARGO)' tools/reproduce.sh web
 
 test-bed: guests push backend ## tests on real Xen in QEMU
 	@$(SAY) 'tests on real Xen'

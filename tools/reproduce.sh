@@ -1,20 +1,20 @@
 #!/bin/sh
-# Builds images from the files of this tree in two folders of different names, and compares the bytes: reproduce.sh IMAGE...
+# Builds images from the files of this tree in another folder of another name, and compares the bytes with those that were
+# built here: reproduce.sh IMAGE...
 # Both builds are told the same commit, and nothing else of where they are.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for folder in "$work/one" "$work/another/place"; do
-    mkdir -p "$folder"
-    git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$folder"
-    echo "== building in $folder"
-    env -u CARGO_TARGET_DIR make -C "$folder" --no-print-directory image >"$folder.log" 2>&1 || { cat "$folder.log"; exit 1; }
-done
+there="$work/another/place"
+mkdir -p "$there"
+git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$there"
+echo "== building $* in $there"
+env -u CARGO_TARGET_DIR make -C "$there" --no-print-directory image IMAGES="$*" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 status=0
 for image in "$@"; do
-    if cmp "$work/one/build/$image.elf" "$work/another/place/build/$image.elf"; then
-        echo "$image.elf: the same $(stat -c %s "$work/one/build/$image.elf") bytes, sha256 $(sha256sum "$work/one/build/$image.elf" | cut -c 1-16)…"
+    if cmp "build/$image.elf" "$there/build/$image.elf"; then
+        echo "$image.elf: the same $(stat -c %s "build/$image.elf") bytes, sha256 $(sha256sum "build/$image.elf" | cut -c 1-16)…"
     else
         status=1
     fi
