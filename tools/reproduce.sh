@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds images from the files of this tree in another folder of another name, and compares the bytes with those that were
-# built here: reproduce.sh IMAGE...
+# Both builds are told the same commit, and nothing else of where they are. All images are built, as here: what one needs of a
+# library, the others get, too.
 # Both builds are told the same commit, and nothing else of where they are.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,8 +10,8 @@ trap 'rm -rf "$work"' EXIT
 there="$work/another/place"
 mkdir -p "$there"
 git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$there"
-echo "== building $* in $there"
-env -u CARGO_TARGET_DIR make -C "$there" --no-print-directory image IMAGES="$*" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+echo "== building in $there"
+env -u CARGO_TARGET_DIR make -C "$there" --no-print-directory image >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 status=0
 for image in "$@"; do
     if cmp "build/$image.elf" "$there/build/$image.elf"; then
