@@ -1,8 +1,8 @@
 #!/bin/sh
-# Builds images from the files of this tree in another folder of another name, and compares the bytes with those that were
-# Both builds are told the same commit, and nothing else of where they are. All images are built, as here: what one needs of a
-# library, the others get, too.
-# Both builds are told the same commit, and nothing else of where they are.
+# Builds the images from the files of this tree in another folder of another name, and compares the bytes of some with those
+# that were built here: reproduce.sh IMAGE...
+# Both builds are told the same commit, and nothing else of where they are. All images are built there, as here: what one
+# needs of a library, the others get, too.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
