@@ -149,19 +149,16 @@ impl<M: Machine> NetDevice<M> {
     pub(crate) fn map_pages(&mut self, step: Step) -> Reply {
         match step {
             Step::Begin(number, room) => {
-                if let Some(queue) = self.queue_mut(number) {
+                if let Some(queue) = nth(&mut self.queues, number) {
                     queue.mapping = Mapping { room, ending: false };
                     queue.set_can_retire(true);
                 }
             }
             Step::Next(number) => {
-                let batch = self.queue_mut(number).and_then(|queue| queue.next_batch());
-                return Reply::Batch(batch);
+                return Reply::Batch(nth(&mut self.queues, number).and_then(|queue| queue.next_batch()));
             }
             Step::Done(number, batch, agreed) => {
-                if let Some(queue) =
-                    usize::try_from(number).ok().and_then(|number| self.queues.get_mut(number))
-                {
+                if let Some(queue) = nth(&mut self.queues, number) {
                     queue.was_told(&self.xen, &batch, agreed);
                 }
             }
@@ -179,14 +176,14 @@ impl<M: Machine> NetDevice<M> {
         Reply::Done
     }
 
-    fn queue_mut(&mut self, number: u32) -> Option<&mut Queue> {
-        self.queues.get_mut(usize::try_from(number).ok()?)
-    }
-
     /// Has the life of the vif tell the backend about pages that came or are to go, if there are any.
     pub(crate) fn look_after_mappings(&self) {
         if self.link_up && self.queues.iter().any(Queue::is_due) {
             self.mailbox.tell(Notice::Mappings);
         }
     }
+}
+
+fn nth(queues: &mut [Queue], number: u32) -> Option<&mut Queue> {
+    queues.get_mut(usize::try_from(number).ok()?)
 }

@@ -11,7 +11,7 @@
 //! each but the first have to be what cutting the large frame would make of them. A byte is copied once more for that; a
 //! segment less costs the backend, Xen and its domain thousands of instructions less.
 
-use crate::offload::{Version, finish};
+use crate::offload::{Version, be16, finish, put, version};
 use crate::strip::LONGEST;
 use crate::tx::TxQueue;
 use core::num::NonZeroU16;
@@ -58,14 +58,10 @@ struct Segment {
     is_last: bool,
 }
 
-fn be16(frame: &[u8], at: usize) -> Option<u16> {
-    frame.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
-}
-
 /// A TCP segment over IPv6 that carries data and says nothing else.
 fn parse(frame: &[u8]) -> Option<Segment> {
     let whole = usize::from(be16(frame, IP_LENGTH)?).checked_add(TCP)? == frame.len();
-    let plain = be16(frame, 12)? == 0x86dd && *frame.get(IP.checked_add(6)?)? == 6;
+    let plain = version(frame)? == Version::V6 && *frame.get(IP.checked_add(6)?)? == 6;
     let headers = usize::from(frame.get(TCP.checked_add(12)?)? >> 4).checked_mul(4)?.checked_add(TCP)?;
     let payload = frame.len().checked_sub(headers).filter(|len| *len > 0)?;
     let says = *frame.get(FLAGS)?;
@@ -178,9 +174,7 @@ impl TxQueue {
         let place = self.strip.as_mut().and_then(crate::strip::Strip::bytes_mut);
         let Some((_, frame)) = place.and_then(|(at, all)| Some((at, all.get_mut(..len)?))) else { return };
         let payload = u16::try_from(len.saturating_sub(TCP)).unwrap_or_default();
-        if let Some(field) = frame.get_mut(IP_LENGTH..).and_then(|rest| rest.first_chunk_mut()) {
-            *field = payload.to_be_bytes();
-        }
+        put(frame, IP_LENGTH, payload);
         let flags = finish(self.features, frame);
         self.queue_large(first, len, flags, (segments > 1).then_some((segment, Version::V6)));
         let merged = if segments > 1 { u64::from(segments) } else { 0 };

@@ -52,7 +52,7 @@ pub(crate) fn version(frame: &[u8]) -> Option<Version> {
     }
 }
 
-fn be16(frame: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn be16(frame: &[u8], at: usize) -> Option<u16> {
     frame.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
@@ -90,7 +90,7 @@ fn locate(frame: &[u8]) -> Option<Place> {
     Some(Place { version, start, end, field, protocol, pseudo })
 }
 
-fn put(frame: &mut [u8], field: usize, value: u16) {
+pub(crate) fn put(frame: &mut [u8], field: usize, value: u16) {
     if let Some(bytes) = frame.get_mut(field..).and_then(|rest| rest.first_chunk_mut()) {
         *bytes = value.to_be_bytes();
     }
