@@ -269,8 +269,9 @@ impl BackendWatch {
 
 /// Reads where the backend of a frontend is.
 async fn find_backend(store: &XenStore, frontend: &str) -> Result<Backend, XenbusError> {
-    let [directory_path, id_path] = &place_of(frontend);
-    let [directory, id] = store.read_all(&[directory_path.clone(), id_path.clone()]).await;
+    let paths = place_of(frontend);
+    let [directory_path, id_path] = &paths;
+    let [directory, id] = store.read_all(&paths).await;
     backend_of((directory_path, directory), (id_path, id))
 }
 

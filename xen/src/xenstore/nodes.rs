@@ -97,7 +97,7 @@ impl<'a> Nodes<'a> {
     }
 
     async fn ask(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<Vec<u8>, XsError> {
-        self.send(kind, path, rest)?.await.map_err(|failure| name(failure, kind, path))
+        answered(self.send(kind, path, rest), kind, path).await
     }
 
     async fn order(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<(), XsError> {
@@ -130,10 +130,7 @@ impl<'a> Nodes<'a> {
         let answers = paths.each_ref().map(|path| self.send(Kind::Read, path, &[]));
         let mut values = [const { Ok(None) }; N];
         for ((value, path), answer) in values.iter_mut().zip(paths).zip(answers) {
-            let payload = match answer {
-                Ok(answer) => answer.await.map_err(|failure| name(failure, Kind::Read, path)),
-                Err(error) => Err(error),
-            };
+            let payload = answered(answer, Kind::Read, path).await;
             *value = absent_is_none(payload.and_then(|payload| text(path, payload)));
         }
         values
@@ -145,11 +142,8 @@ impl<'a> Nodes<'a> {
         let answers: Vec<_> = nodes.iter().map(send).collect();
         let mut results = Vec::with_capacity(nodes.len());
         for ((path, _), answer) in nodes.iter().zip(answers) {
-            let result = match answer {
-                Ok(answer) => answer.await.map_err(|failure| name(failure, Kind::Write, path)),
-                Err(error) => Err(error),
-            };
-            results.push(result.and_then(|payload| acknowledged(&payload, Kind::Write, path)));
+            let payload = answered(answer, Kind::Write, path).await;
+            results.push(payload.and_then(|payload| acknowledged(&payload, Kind::Write, path)));
         }
         results
     }
@@ -194,6 +188,11 @@ impl<'a> Nodes<'a> {
             .map(String::from)
             .ok_or_else(|| malformed(Kind::GetDomainPath, &shown))
     }
+}
+
+/// The payload that a request was answered with, if it was sent at all.
+async fn answered(answer: Result<Answer<'_>, XsError>, kind: Kind, path: &str) -> Result<Vec<u8>, XsError> {
+    answer?.await.map_err(|failure| name(failure, kind, path))
 }
 
 /// A value as text.
