@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=dom0");
     println!("cargo::rerun-if-changed=plugin");
+    println!("cargo::rerun-if-changed=../bench/plugin/qemu.h");
     let Some(out) = std::env::var_os("OUT_DIR").map(PathBuf::from) else {
         return fail("OUT_DIR is not set");
     };

@@ -23,7 +23,7 @@ const LISTED: usize = 60;
 /// From here on addresses are a kernel's, or Xen's.
 const KERNEL: u64 = 1 << 63;
 
-/// The upper bits of an address of Xen's: as in `count.c`.
+/// The upper bits of an address of Xen's: as in `plugin/qemu.h`.
 const XEN: u64 = 0xfff_f82d;
 
 /// Functions by address.

@@ -19,7 +19,7 @@ const WORD: usize = 8;
 /// The compiled plugin and the file that it counts in.
 #[derive(Clone, Debug)]
 pub(crate) struct Plugin {
-    library: PathBuf,
+    object: PathBuf,
     counters: PathBuf,
 }
 
@@ -52,21 +52,21 @@ impl Plugin {
     /// Compiles the plugin into a folder, with the compiler that Rust links with.
     pub(crate) fn build(folder: &Path) -> Outcome<Self> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugin/count.c");
-        let library = folder.join("count.so");
+        let object = folder.join("count.so");
         let output = Command::new("cc")
             .args(["-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-o"])
-            .args([&library, &source])
+            .args([&object, &source])
             .output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(format!("cc {}: {said}", source.display()).into());
         }
-        Ok(Self { library, counters: folder.join("counters") })
+        Ok(Self { object, counters: folder.join("counters") })
     }
 
     /// What QEMU is told.
     pub(crate) fn argument(&self) -> String {
-        format!("file={},counters={}", self.library.display(), self.counters.display())
+        format!("file={},counters={}", self.object.display(), self.counters.display())
     }
 
     /// Reads the counters.

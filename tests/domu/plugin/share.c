@@ -2,34 +2,16 @@
  *
  * With the domains pinned, a processor's instructions outside of Xen are its domain's. The counters lie in a file that the
  * test reads while the machine runs: for each processor in Xen, outside, and how often Xen was entered. A processor's own
- * thread alone writes its counters. The header of the plugin interface is in no package; what is used of it is declared
- * here (version 1, QEMU 6 to 8).
+ * thread alone writes its counters.
  */
+#include "../../bench/plugin/qemu.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-typedef struct qemu_info_t qemu_info_t;
-enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
-typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*udata_cb)(unsigned int vcpu, void *data);
-
-extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
-extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, udata_cb cb,
-                                                 enum qemu_plugin_cb_flags flags, void *data);
-extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
-
-/* Where Debian's Xen has its text and its stubs (XEN_VIRT_START and what follows). */
-#define XEN_FIRST 0xffff82d000000000ULL
-#define XEN_LAST 0xffff82dfffffffffULL
 
 #define CPUS 8
 /* A cache line each, as tests/hostile/share.rs reads it. */
