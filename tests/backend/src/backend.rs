@@ -45,8 +45,6 @@ pub struct Backend {
     pub held: VecDeque<(usize, NetifTxRequest)>,
     /// Requests that came since somebody asked: what the guest sent last is of use to a liar.
     pub last_tx: Option<NetifTxRequest>,
-    /// Rings of former connections that were kept mapped: the guest cannot take them back.
-    pub former_rings: Vec<u32>,
     /// Pages that are not let go of.
     pub kept: Vec<Mapping>,
     /// Control connections, so that orders wake the loop.
@@ -76,7 +74,6 @@ impl Backend {
             manners: Manners::default(),
             held: VecDeque::new(),
             last_tx: None,
-            former_rings: Vec::new(),
             kept: Vec::new(),
             control: Vec::new(),
             backlog: VecDeque::new(),
@@ -197,7 +194,6 @@ impl Backend {
     /// Of the guest before nothing is true of this one.
     fn forget(&mut self) {
         self.shadow = Shadow::default();
-        self.former_rings.clear();
         self.kept.clear();
         self.last_tx = None;
         (self.reopens, self.passive, self.late, self.holds, self.mute) = (true, false, false, false, false);

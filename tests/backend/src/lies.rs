@@ -190,7 +190,7 @@ fn keep(backend: &mut Backend, what: &str) -> Outcome<String> {
     let last = backend.last_tx.map(|request| request.gref);
     let grefs: Vec<u32> = match what {
         "ring" => {
-            backend.former_rings.clone_from(&rings);
+            backend.shadow.kept_rings(&rings);
             rings
         }
         "tx" => last.into_iter().collect(),

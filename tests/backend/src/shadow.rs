@@ -12,7 +12,7 @@
 
 use crate::Outcome;
 use crate::sys::{Access, Gntdev, PAGE};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The references that every guest has from birth: its console and its xenstore ring.
 const RESERVED: u32 = 2;
@@ -27,7 +27,12 @@ struct Known {
 }
 
 #[derive(Debug, Default)]
-pub struct Shadow(BTreeMap<u32, Known>);
+pub struct Shadow {
+    pages: BTreeMap<u32, Known>,
+    /// Rings of former connections that were kept mapped: the guest cannot take them back. Once we let go of them it does,
+    /// and their references are a pool's from the first frame on.
+    former_rings: BTreeSet<u32>,
+}
 
 /// What a scan found.
 #[derive(Debug, Default)]
@@ -42,6 +47,7 @@ pub struct Scan {
 impl Shadow {
     /// The guest sent these bytes from that page, or we wrote them there.
     pub fn carried(&mut self, gref: u32, offset: usize, bytes: &[u8]) {
+        self.former_rings.remove(&gref);
         if let Some(to) = self.page(gref).bytes.get_mut(offset..offset + bytes.len()) {
             to.copy_from_slice(bytes);
         }
@@ -52,8 +58,13 @@ impl Shadow {
         self.page(gref).wild = true;
     }
 
+    /// The pages of these rings stay mapped when the connection is over.
+    pub fn kept_rings(&mut self, rings: &[u32]) {
+        self.former_rings.extend(rings);
+    }
+
     fn page(&mut self, gref: u32) -> &mut Known {
-        self.0.entry(gref).or_insert_with(|| Known { bytes: Box::new([0; PAGE]), wild: false })
+        self.pages.entry(gref).or_insert_with(|| Known { bytes: Box::new([0; PAGE]), wild: false })
     }
 
     /// Looks at every page that is granted. `rings` are the references of the rings' pages, `others` those of pages that
@@ -81,14 +92,15 @@ impl Shadow {
 
     fn look(&self, scan: &mut Scan, gref: u32, bytes: &[u8; PAGE], rings: &[u32], mac: [u8; 6]) {
         let unsent = unsent_frame(bytes, mac);
-        // A reference may have been a page's before it was a ring's.
-        let bad = if rings.contains(&gref) {
+        // A reference may have been a page's before it was a ring's; a former ring's may hold the first frame of a pool's.
+        let ring = rings.contains(&gref) || (self.former_rings.contains(&gref) && unsent == 0);
+        let bad = if ring {
             // The header's padding; slots are the protocol's, behind them there is nothing.
             let used = 64 + 256 * 12;
             let padding = bytes.iter().take(64).skip(16).any(|byte| *byte != 0).then_some(16);
             let rest = bytes.iter().skip(used).position(|byte| *byte != 0);
             padding.or(rest.map(|at| used + at))
-        } else if let Some(known) = self.0.get(&gref) {
+        } else if let Some(known) = self.pages.get(&gref) {
             scan.used += 1;
             let foreign = |(at, (found, carried)): (usize, (&u8, &u8))| {
                 *found != 0 && found != carried && !known.wild && at >= unsent
