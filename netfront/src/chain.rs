@@ -182,7 +182,7 @@ impl RxQueue {
     /// Copies a chain into the scratch buffer, one piece after the other, so that the frame is one slice. Its pages go
     /// back as lent ones do: without being cleared, if the frame is one that could be lent.
     fn gather(&mut self, len: usize) {
-        let kind = if self.lends(len) { Clearing::All } else { Clearing::Copied };
+        let kind = self.policy.kind(len);
         let mut at = 0_usize;
         // Out and in again: the list keeps its memory.
         let mut chain = core::mem::take(&mut self.chain);
@@ -204,7 +204,7 @@ impl RxQueue {
     /// Puts every page of the chain back.
     fn drop_chain(&mut self) {
         while let Some(piece) = self.chain.pop() {
-            self.return_piece(piece, Clearing::Copied);
+            self.return_piece(piece, Clearing::Small);
         }
     }
 }

@@ -12,13 +12,17 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 use xen::ids::PAGE_SIZE;
 
-/// Which received pages are cleared before the backend can see them again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which received pages are cleared before the backend can see them again; each word includes those before it.
+///
+/// What is left in a page is what the same backend wrote there: a page that changes hands is always cleared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Clearing {
     /// None; only pages that change hands to another backend. For measurements.
     Off,
-    /// The bytes of a frame that was copied out. What a lent page holds came from the backend itself and is left.
+    /// The bytes of a frame that is shorter than the threshold, and pages of which nobody knows what was used.
     #[default]
+    Small,
+    /// The bytes of every frame that was copied out, for its length or because the backend is not trusted.
     Copied,
     /// The bytes of every frame.
     All,
@@ -28,6 +32,7 @@ impl fmt::Display for Clearing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Off => "off",
+            Self::Small => "small",
             Self::Copied => "copied",
             Self::All => "all",
         })
@@ -41,7 +46,7 @@ pub struct UnknownWord;
 impl FromStr for Clearing {
     type Err = UnknownWord;
     fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        [Self::Off, Self::Copied, Self::All]
+        [Self::Off, Self::Small, Self::Copied, Self::All]
             .into_iter()
             .find(|one| one.to_string() == word)
             .ok_or(UnknownWord)
@@ -121,7 +126,7 @@ impl Default for Config {
             pool_tx_max: 512,
             strip: 128,
             threshold: 64,
-            clearing: Clearing::Copied,
+            clearing: Clearing::Small,
             trust: Trust::Toolstack,
             quarantine_max: 64,
             held_max: 256,
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        for clearing in [Clearing::Off, Clearing::Copied, Clearing::All] {
+        for clearing in [Clearing::Off, Clearing::Small, Clearing::Copied, Clearing::All] {
             assert_eq!(clearing.to_string().parse(), Ok(clearing));
         }
         for trust in [Trust::Toolstack, Trust::Never] {

@@ -37,6 +37,18 @@ pub struct RxPolicy {
 }
 
 impl RxPolicy {
+    /// The least clearing with which a frame of this many bytes is cleared once it was read.
+    #[inline]
+    pub(crate) const fn kind(&self, len: usize) -> Clearing {
+        if len < self.threshold {
+            Clearing::Small
+        } else if self.trusted.is_none() {
+            Clearing::Copied
+        } else {
+            Clearing::All
+        }
+    }
+
     /// The rules for a whole frame, which may have up to `longest` bytes.
     pub(crate) fn check_frame(&self, flags: NetRxFlags, len: usize, longest: usize) -> Result<(), Refusal> {
         if len > longest {

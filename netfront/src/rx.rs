@@ -232,7 +232,7 @@ impl RxQueue {
     /// Copies a frame out of its page.
     fn copy_out(&mut self, extent: Extent) {
         let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
-        let clear = self.policy.clearing != Clearing::Off;
+        let clear = self.policy.clearing >= self.policy.kind(len);
         if let (Some(into), Some(page)) = (self.scratch.get_mut(..len), self.slots.get(extent.slot)) {
             if clear {
                 page.shared().take_bytes(offset, into);
@@ -251,7 +251,7 @@ impl RxQueue {
     /// Clears what was used of a page that stays in its slot, if that is the policy for `kind` of frames.
     #[inline]
     fn clear(&mut self, extent: Extent, kind: Clearing) {
-        if self.policy.clearing == Clearing::All || self.policy.clearing == kind {
+        if self.policy.clearing >= kind {
             let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
             if let Some(page) = self.slots.get(extent.slot) {
                 page.shared().zero(offset, len);
@@ -276,7 +276,7 @@ impl RxQueue {
     /// Puts a page back, after clearing what was used of it if that is the policy for `kind` of frames.
     #[inline]
     pub(crate) fn return_piece(&mut self, piece: Piece, kind: Clearing) {
-        if self.policy.clearing == Clearing::All || self.policy.clearing == kind {
+        if self.policy.clearing >= kind {
             piece.page.shared().zero(piece.offset, piece.len);
             add(&mut self.stats.cleared_bytes, piece.len);
         }
@@ -286,7 +286,7 @@ impl RxQueue {
     /// Puts back a page of which nobody knows what was used.
     pub(crate) fn discard_page(&mut self, page: RxPage) {
         let piece = Piece { page, offset: 0, len: PAGE_SIZE };
-        self.return_piece(piece, Clearing::Copied);
+        self.return_piece(piece, Clearing::Small);
     }
 
     /// Counts a refused frame; the caller stops if the rule was one that breaks the device.

@@ -17,7 +17,7 @@
 mod common;
 
 use common::{NOW, Rig, frame};
-use netfront::{Checksum, Config, Feature, Nic as _};
+use netfront::{Checksum, Clearing, Config, Feature, Nic as _};
 use smoltcp::phy::{Device as _, RxToken as _};
 use xen::abi::io_netif::{NetRxFlags, NetifRxResponse};
 use xen_sim::VifConfig;
@@ -42,7 +42,8 @@ fn untrusted() -> VifConfig {
 #[test]
 fn merged_frames_of_every_size_arrive_whole_in_one_slice() {
     for vif in [VifConfig::default(), untrusted()] {
-        let mut rig = Rig::connected_with(vif, Config::default());
+        let config = Config { clearing: Clearing::Copied, ..Config::default() };
+        let mut rig = Rig::connected_with(vif, config);
         for (number, len) in SIZES.into_iter().enumerate() {
             for kind in [1, 2] {
                 let bytes = frame(len, number);

@@ -61,7 +61,9 @@ fn untrusted() -> VifConfig {
 fn frames_of_every_size_arrive_unchanged_under_every_policy() {
     for threshold in [0, 256, 4096] {
         for vif in [VifConfig::default(), untrusted(), VifConfig::default().trusted(None)] {
-            let mut rig = Rig::connected_with(vif, Config { threshold, ..Config::default() });
+            // Cleared so that the netback that looks for what is left sees every miss.
+            let config = Config { threshold, clearing: Clearing::Copied, ..Config::default() };
+            let mut rig = Rig::connected_with(vif, config);
             for (number, len) in SIZES.into_iter().enumerate() {
                 let bytes = frame(len, number);
                 assert_eq!(rig.give(bytes.clone()).as_ref(), Some(&bytes), "{len} bytes");
@@ -87,7 +89,8 @@ fn small_frames_are_copied_and_large_ones_lent_to_a_trusted_backend_only() {
     assert_eq!((rx.lent_packets, rx.lent_bytes), (2, 1770));
     assert_eq!(rx.cleared_bytes, 315);
 
-    let mut rig = Rig::connected_with(untrusted(), Config::default());
+    let config = Config { clearing: Clearing::Copied, ..Config::default() };
+    let mut rig = Rig::connected_with(untrusted(), config);
     for len in [60, 255, 256, 1514] {
         rig.give(frame(len, 1)).unwrap();
     }
@@ -115,14 +118,18 @@ fn a_lent_page_stays_out_until_the_token_is_dropped() {
 
 #[test]
 fn what_a_copied_frame_used_is_cleared_and_nothing_else() {
-    for (clearing, len, cleared) in [
-        (Clearing::Copied, 200, true),
-        (Clearing::Copied, 1000, false),
-        (Clearing::All, 1000, true),
-        (Clearing::Off, 200, false),
+    for (trusted, clearing, len, cleared) in [
+        ("1", Clearing::Small, 200, true),
+        ("1", Clearing::Small, 1000, false),
+        ("1", Clearing::Copied, 1000, false),
+        ("1", Clearing::All, 1000, true),
+        ("1", Clearing::Off, 200, false),
+        ("0", Clearing::Small, 200, true),
+        ("0", Clearing::Small, 1000, false),
+        ("0", Clearing::Copied, 1000, true),
     ] {
         let config = Config { clearing, threshold: 256, ..Config::default() };
-        let mut rig = Rig::connected_with(VifConfig::default(), config);
+        let mut rig = Rig::connected_with(VifConfig::default().trusted(Some(trusted)), config);
         let gref = rig.netback.posted()[0].gref;
         let gfn = rig.xen.machine.granted().iter().find(|entry| entry.gref == gref).unwrap().gfn;
         rig.netback.faults(|faults| faults.rx_offset = 32);
@@ -132,7 +139,11 @@ fn what_a_copied_frame_used_is_cleared_and_nothing_else() {
         drop(rig.device.receive(NOW).unwrap());
         // Before the page is posted again, and filled with poison.
         let bytes = rig.xen.machine.page_bytes(gfn).unwrap();
-        assert_eq!(bytes[32..32 + len].iter().all(|byte| *byte == 0), cleared, "{clearing:?} {len}");
+        assert_eq!(
+            bytes[32..32 + len].iter().all(|byte| *byte == 0),
+            cleared,
+            "{trusted} {clearing:?} {len}"
+        );
         assert!(bytes[..32].iter().chain(&bytes[32 + len..]).all(|byte| *byte == POISON));
     }
 }

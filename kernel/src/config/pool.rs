@@ -5,7 +5,7 @@
 //! | `pool.rx=`, `pool.tx=` | pages that are granted at the start, and that shrinking leaves; 32 to 4096 | 512, less in a small guest |
 //! | `pool.rx.max=`, `pool.tx.max=` | pages to which the pool may grow; from the above to 8192 | twice the above |
 //! | `pool.threshold=` | bytes from which a packet is handed up by reference; 0 to 4096 | 64 |
-//! | `pool.clearing=` | `copied`: what a copied packet used is cleared, `all`: every packet, `off` | `copied` |
+//! | `pool.clearing=` | what is cleared: packets below the threshold (`small`), all that are copied (`copied`), `all`, none (`off`) | `small` |
 //! | `pool.quarantine=` | pages lost to a backend at which the device stops; 1 to 4096 | 64 |
 //! | `pool.held=` | packets that applications may keep beyond the stack's turn; 0 to 8192 | half of `pool.rx=` |
 //! | `pool.trust=` | `toolstack`: as `device/vif/N/trusted` says; `never`: copy everything | `toolstack` |
@@ -58,7 +58,7 @@ impl PoolKeys {
             "pool.threshold" => self.threshold = Some(number(key, value, THRESHOLD, "bytes")?),
             "pool.quarantine" => self.quarantine = Some(number(key, value, QUARANTINE, "pages")?),
             "pool.held" => self.held = Some(number(key, value, HELD, "packets")?),
-            "pool.clearing" => self.clearing = Some(parse(key, value, "one of copied, all, off")?),
+            "pool.clearing" => self.clearing = Some(parse(key, value, "one of small, copied, all, off")?),
             "pool.trust" => self.trust = Some(parse(key, value, "one of toolstack, never")?),
             _ => return Ok(false),
         }
@@ -165,7 +165,7 @@ mod tests {
             ("pool.threshold=4097", "a number of bytes from 0 to 4096"),
             ("pool.quarantine=0", "a number of pages from 1 to 4096"),
             ("pool.held=8193", "a number of packets from 0 to 8192"),
-            ("pool.clearing=some", "pool.clearing=some is wrong: one of copied, all, off"),
+            ("pool.clearing=some", "pool.clearing=some is wrong: one of small, copied, all, off"),
             ("pool.trust=always", "pool.trust=always is wrong: one of toolstack, never"),
             (
                 "pool.rx=64 pool.rx.max=63",

@@ -152,7 +152,7 @@ published! {
         tx_max_pages: u64,
         /// `pool.threshold=`.
         threshold_bytes: u64,
-        /// `pool.clearing=`: `copied`, `all` or `off`.
+        /// `pool.clearing=`: `small`, `copied`, `all` or `off`.
         clearing: String,
         /// `pool.quarantine=`.
         quarantine_max_pages: u64,

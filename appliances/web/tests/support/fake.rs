@@ -217,7 +217,7 @@ fn policy() -> Policy {
         tx_pages: 256,
         tx_max_pages: 512,
         threshold_bytes: 256,
-        clearing: "copied".to_owned(),
+        clearing: "small".to_owned(),
         quarantine_max_pages: 64,
         held_max_packets: 256,
         trust: "toolstack".to_owned(),
