@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`http`] knows requests, replies and time, and nothing of this guest; [`site`] knows paths and what they show, and
-//! nothing of connections. Neither knows the kernel: both are tested on the host, byte by byte.
+//! nothing of connections; [`content`] are bytes that both share. None knows the kernel: all are tested on the host, byte by byte.
 //!
 //! # Why httparse and not a framework
 //!
@@ -28,6 +28,7 @@
 
 extern crate alloc;
 
+pub mod content;
 pub mod http;
 pub mod publish;
 pub mod site;

@@ -1,6 +1,6 @@
 //! The web appliance: a guest that tells of itself over HTTP.
 //!
-//! One task accepts, one takes what dom0 pushes, one ticks while there is anybody to tick for, one serves each connection. How many connections
+//! One task accepts, one on each channel takes what dom0 pushes, one ticks while there is anybody to tick for, one serves each connection. How many connections
 //! there may be is the stack's business.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -16,13 +16,15 @@ mod pushes;
 #[cfg(target_os = "none")]
 mod guest {
     use crate::machine::Machine;
-    use crate::pushes::{self, Pushes};
+    use crate::pushes::Pushes;
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
     use kernel::System;
     use kernel::net::{Ipv6State, Net, TcpOptions, TcpStream};
+    use kernel::xen::hypervisor::ShutdownReason;
     use web::http::{Limits, Server};
+    use web::publish::channels;
     use web::site::StatusSite;
 
     const PORT: u16 = 80;
@@ -31,6 +33,14 @@ mod guest {
     type WebServer = Server<StatusSite<Machine>>;
 
     async fn run(system: System) {
+        let channels = match channels(system.config().app("push")) {
+            Ok(channels) => channels,
+            // As with any other word of the command line.
+            Err(error) => {
+                kernel::log::error!("{error}");
+                return system.shut_down(ShutdownReason::Poweroff);
+            }
+        };
         let net = system.net().await;
         let listener = match net.tcp_listen(PORT, TcpOptions::default()) {
             Ok(listener) => listener,
@@ -39,10 +49,10 @@ mod guest {
                 return;
             }
         };
-        let pushes = Rc::new(Pushes::new(&system));
+        let pushes = Rc::new(Pushes::new(&system, &channels));
         let site = StatusSite::with_shelf(Machine::new(&system, &pushes), pushes.shelf());
         let server = Rc::new(Server::new(site, Limits::default()));
-        system.spawn(pushes::receive(system.clone(), pushes));
+        pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));
         system.spawn(greet(net));
         loop {

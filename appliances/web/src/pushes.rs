@@ -1,7 +1,7 @@
-//! The task that takes what dom0 pushes, and what there is to tell of it.
+//! The tasks that take what dom0 pushes, one a channel, and what there is to tell of them.
 //!
 //! ```text
-//!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Shelf ─► the site
+//!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Shelf, which all channels share ─► the site
 //!        ▲                                  │ ended, for whatever reason: the next sender
 //!        └──────────────────────────────────┘
 //! ```
@@ -15,39 +15,55 @@ use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
 use kernel::{DomU, System};
 use web::publish::{Inbox, Shelf};
-use web::site::status::{Counts, Datafront};
+use web::site::status::{Channel, Counts, Datafront};
 
-/// The last part of the channel's path.
-const PORT: &str = "push";
 /// Read at once; the ring has four times as much.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// A guest with less memory has smaller rings.
+/// A guest that has less memory for each channel has smaller rings.
 const SMALL_BYTES: u64 = 24 << 20;
-/// After a failure to set the channel up.
+/// After a failure to set a channel up.
 const PAUSE_NS: u64 = 1_000_000_000;
 
 /// What dom0 has pushed so far.
 #[derive(Debug)]
 pub(crate) struct Pushes {
     shelf: Rc<Shelf>,
+    lanes: Vec<Rc<Lane>>,
+    sizes: Sizes,
+}
+
+/// One channel.
+#[derive(Debug)]
+struct Lane {
+    name: String,
     blocks: Rc<Cell<ReceiverStats>>,
-    channel: Cell<Stats>,
+    link: Cell<Stats>,
     connected: Cell<bool>,
     path: RefCell<Option<String>>,
     last_error: RefCell<Option<String>>,
 }
 
 impl Pushes {
-    /// Nothing yet. What is published may take a quarter of the guest's memory: half of that memory is heap.
-    pub(crate) fn new(system: &System) -> Self {
-        let budget = usize::try_from(system.stats().memory_bytes / 4).unwrap_or(usize::MAX);
+    /// Nothing yet, on channels of these names. What is published may take a quarter of the guest's memory: half of that
+    /// memory is heap.
+    pub(crate) fn new(system: &System, names: &[&str]) -> Self {
+        let memory = system.stats().memory_bytes;
+        let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
+        let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
+        let lane = |name: &&str| {
+            Rc::new(Lane {
+                name: String::from(*name),
+                blocks: Rc::default(),
+                link: Cell::default(),
+                connected: Cell::default(),
+                path: RefCell::default(),
+                last_error: RefCell::default(),
+            })
+        };
         Self {
             shelf: Rc::new(Shelf::new(budget)),
-            blocks: Rc::default(),
-            channel: Cell::default(),
-            connected: Cell::default(),
-            path: RefCell::default(),
-            last_error: RefCell::default(),
+            lanes: names.iter().map(lane).collect(),
+            sizes: if each < SMALL_BYTES { Sizes::PUSH } else { Sizes::PUSH_LARGE },
         }
     }
 
@@ -55,25 +71,48 @@ impl Pushes {
         Rc::clone(&self.shelf)
     }
 
-    fn failed(&self, error: &impl core::fmt::Display) {
-        kernel::log::warn!("datafront: {error}");
-        *self.last_error.borrow_mut() = Some(error.to_string());
+    /// Opens every channel, and serves each in a task of its own.
+    pub(crate) fn serve(&self, system: &System) {
+        for lane in &self.lanes {
+            system.spawn(receive(system.clone(), Rc::clone(lane), self.shelf(), self.sizes));
+        }
     }
 
     pub(crate) fn status(&self) -> Option<Datafront> {
+        let channels: Vec<Channel> = self.lanes.iter().filter_map(|lane| lane.status()).collect();
+        let shelf = self.shelf.status();
+        (!channels.is_empty()).then(|| Datafront {
+            channels,
+            published: Counts(Vec::from([
+                ("edition", shelf.edition),
+                ("files", wide(shelf.files)),
+                ("bytes", wide(shelf.bytes)),
+                ("budget_bytes", wide(shelf.budget_bytes)),
+            ])),
+        })
+    }
+}
+
+impl Lane {
+    fn failed(&self, error: &impl core::fmt::Display) {
+        kernel::log::warn!("datafront, {}: {error}", self.name);
+        *self.last_error.borrow_mut() = Some(error.to_string());
+    }
+
+    fn status(&self) -> Option<Channel> {
         let path = self.path.borrow().clone()?;
-        let (blocks, channel, shelf) = (self.blocks.get(), self.channel.get(), self.shelf.status());
-        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        Some(Datafront {
+        let (blocks, link) = (self.blocks.get(), self.link.get());
+        Some(Channel {
+            name: self.name.clone(),
             path,
             connected: self.connected.get(),
-            channel: Counts(Vec::from([
-                ("clients", channel.clients),
-                ("read_bytes", channel.read_bytes),
-                ("written_bytes", channel.written_bytes),
-                ("events", channel.events),
-                ("broken", channel.broken),
-                ("retired", wide(channel.retired)),
+            link: Counts(Vec::from([
+                ("clients", link.clients),
+                ("read_bytes", link.read_bytes),
+                ("written_bytes", link.written_bytes),
+                ("events", link.events),
+                ("broken", link.broken),
+                ("retired", wide(link.retired)),
             ])),
             blocks: Counts(Vec::from([
                 ("accepted", blocks.accepted),
@@ -86,33 +125,25 @@ impl Pushes {
             last_seq: blocks.last_seq,
             chain: u64::from(blocks.chain),
             last_error: self.last_error.borrow().clone(),
-            published: Counts(Vec::from([
-                ("edition", shelf.edition),
-                ("files", wide(shelf.files)),
-                ("bytes", wide(shelf.bytes)),
-                ("budget_bytes", wide(shelf.budget_bytes)),
-            ])),
         })
     }
 }
 
-/// Takes what dom0 pushes, one sender after another, for as long as the guest runs. What senders have completed is known
-/// over all of their connections, and over a suspend, after which the channel is opened at its new path.
-pub(crate) async fn receive(system: System, pushes: Rc<Pushes>) {
+/// Takes what dom0 pushes on one channel, one sender after another, for as long as the guest runs. What senders have
+/// completed is known over all of their connections, and over a suspend, after which the channel is opened at its new path.
+async fn receive(system: System, lane: Rc<Lane>, shelf: Rc<Shelf>, sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
-    let mut inbox = Inbox::new(pushes.shelf(), Rc::clone(&pushes.blocks));
+    let mut inbox = Inbox::new(shelf, Rc::clone(&lane.blocks));
     let mut buffer = vec![0; BUFFER_BYTES];
-    let is_small = system.stats().memory_bytes < SMALL_BYTES;
-    let sizes = if is_small { Sizes::PUSH } else { Sizes::PUSH_LARGE };
     loop {
-        match system.data_channel(PORT, sizes).await {
+        match system.data_channel(&lane.name, sizes).await {
             Ok(mut server) => {
                 kernel::log::info!("dom0 pushes at {}", server.path().as_str());
-                *pushes.path.borrow_mut() = Some(server.path().as_str().into());
-                serve_all(&system, &pushes, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
+                *lane.path.borrow_mut() = Some(server.path().as_str().into());
+                serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
             Err(error) => {
-                pushes.failed(&error);
+                lane.failed(&error);
                 system.sleep(PAUSE_NS).await;
             }
         }
@@ -122,26 +153,31 @@ pub(crate) async fn receive(system: System, pushes: Rc<Pushes>) {
 /// Serves one sender after another until the domain has moved.
 async fn serve_all(
     system: &System,
-    pushes: &Pushes,
+    lane: &Lane,
     server: &mut Server<DomU>,
     (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
 ) {
     loop {
         match server.accept().await {
             Ok(mut channel) => {
-                pushes.connected.set(true);
+                lane.connected.set(true);
+                lane.link.set(channel.stats());
                 if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
-                    pushes.failed(&error);
+                    lane.failed(&error);
                 }
             }
             Err(ServerError::Moved) => return,
             Err(error) => {
-                pushes.failed(&error);
+                lane.failed(&error);
                 system.sleep(PAUSE_NS).await;
             }
         }
-        pushes.connected.set(false);
-        pushes.blocks.set(receiver.stats());
-        pushes.channel.set(server.stats());
+        lane.connected.set(false);
+        lane.blocks.set(receiver.stats());
+        lane.link.set(server.stats());
     }
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }

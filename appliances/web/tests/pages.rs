@@ -37,7 +37,7 @@ fn the_json_has_everything_that_was_promised() {
     let json = json();
     let status = Fake(42).status().summed();
     for (path, value) in [
-        ("/format", 1),
+        ("/format", 2),
         ("/uptime_ms", status.uptime_ms),
         ("/packets/received", status.packets.received),
         ("/bytes/sent", status.bytes.sent),
@@ -117,10 +117,14 @@ fn the_metrics_are_in_order() {
         ("millpond_hypercalls_total{kind=\"block\"}", "/hypercalls/block"),
         ("millpond_rx_packets_total{interface=\"0\"}", "/packets/received"),
         ("millpond_grants_issued_total", "/grants/issued"),
-        ("millpond_datafront_last_seq", "/datafront/last_seq"),
-        ("millpond_datafront_blocks_accepted_total", "/datafront/blocks/accepted"),
-        ("millpond_datafront_blocks_bytes_total", "/datafront/blocks/bytes"),
-        ("millpond_datafront_channel_clients_total", "/datafront/channel/clients"),
+        ("millpond_datafront_last_seq{channel=\"push\"}", "/datafront/channels/0/last_seq"),
+        ("millpond_datafront_last_seq{channel=\"logs\"}", "/datafront/channels/1/last_seq"),
+        (
+            "millpond_datafront_blocks_accepted_total{channel=\"logs\"}",
+            "/datafront/channels/1/blocks/accepted",
+        ),
+        ("millpond_datafront_blocks_bytes_total{channel=\"push\"}", "/datafront/channels/0/blocks/bytes"),
+        ("millpond_datafront_link_clients_total{channel=\"logs\"}", "/datafront/channels/1/link/clients"),
         ("millpond_published_files", "/datafront/published/files"),
     ] {
         assert!(metrics.contains(&format!("\n{series} {}\n", json.pointer(path).unwrap())), "{series}");

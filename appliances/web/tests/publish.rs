@@ -168,6 +168,13 @@ impl Write for Slow<'_> {
         if self.shelf.status().edition == 1 && self.got.len() > 20_000 {
             let tree = archive(&[("a.txt", &"n".repeat(60_000)), ("b.txt", "new too")]);
             assert_eq!(push(self.shelf, "", Form::Tree, &tree), Status::ACCEPTED);
+            let both = 50_000_usize.next_multiple_of(512) + 60_000_usize.next_multiple_of(512);
+            assert_eq!(self.shelf.status().bytes, both + 2 * (2 * 512 + 512 + 1024), "both are there");
+            assert_eq!(
+                push(self.shelf, "c", Form::Bytes, &[0; 940_000]),
+                Status::TOO_LARGE,
+                "the reader's too"
+            );
         }
         Ok(len)
     }
@@ -186,6 +193,7 @@ fn readers_of_the_old_edition_finish_with_it() {
     let mut client = Slow { shelf: &shelf, requests: vec!["/b.txt", "/a.txt", "/a.txt"], got: Vec::new() };
     assert!(pin!(server.serve(&mut client)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     let got = Outcome { got: client.got, writes: Vec::new(), open: false };
+    assert_eq!(shelf.status().bytes, 62_976, "the old one is gone with its last reader");
     let bodies: Vec<String> =
         got.replies(&["GET", "GET", "GET"]).into_iter().map(|reply| reply.body).collect();
     assert_eq!((bodies[0].len(), bodies[1].len(), bodies[2].as_str()), (50_000, 60_000, "new too"));
@@ -246,6 +254,26 @@ fn parts_become_one_file_when_the_last_is_there() {
     assert_eq!(part(&mut inbox, 1, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
     assert_eq!(part(&mut inbox, 2, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
     assert!(get(&shelf, "/log", "").ends_with("one two three"));
+}
+
+#[test]
+fn what_comes_on_one_channel_leaves_less_for_another() {
+    let shelf = Rc::new(Shelf::new(3000));
+    let mut inboxes = [1, 2].map(|_| Inbox::new(Rc::clone(&shelf), Rc::new(Cell::default())));
+    let begin = |inbox: &mut Inbox, name: &str, len: u64, part: Part| {
+        inbox.begin(&BlockHead { stream: 7, seq: 1, name, len, form: Form::Bytes, part })
+    };
+    let [one, other] = &mut inboxes;
+    begin(one, "a", 2000, Part::First).unwrap();
+    assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::TOO_LARGE));
+    one.data(&[1; 2000]).unwrap();
+    assert_eq!(one.finish(), Status::ACCEPTED);
+    assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::TOO_LARGE), "a part that is kept");
+    begin(other, "b", 1000, Part::Whole).unwrap();
+    assert_eq!(begin(one, "a", 1, Part::Last), Err(Status::TOO_LARGE));
+    assert_eq!(shelf.status().bytes, 1000, "its beginning is forgotten");
+    other.abandon();
+    assert_eq!(shelf.status().bytes, 0);
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn pushers_take_turns_and_streams_become_files() {
         bed.dom0("echo hello >/tmp/hello.txt")?;
         let page = guest.tcp(80)?;
         several_pushers(bed, page)?;
+        a_slow_reader(bed, &guest, page)?;
         a_stream(bed, page)
     });
 }
@@ -133,7 +134,7 @@ fn several_pushers(bed: &Bed, page: SocketAddr) -> Outcome {
         assert_eq!(http.get(&format!("/p{n}"))?.text(), format!("{n}\n"));
     }
     let after = http.status()?;
-    let accepted = |status| number(status, "/datafront/blocks/accepted");
+    let accepted = |status| number(status, "/datafront/channels/0/blocks/accepted");
     assert!(accepted(&after)? - accepted(&before)? >= 8, "{after}");
     // Whenever it changes.
     dom0(
@@ -144,6 +145,43 @@ fn several_pushers(bed: &Bed, page: SocketAddr) -> Outcome {
          for i in $(seq 300); do [ $(grep -c finished /tmp/watch) -ge 2 ] && break; sleep 0.1; done; kill $p",
     )?;
     assert_eq!(Connection::open(page)?.get("/w")?.text(), "bb\n");
+    Ok(())
+}
+
+/// Who has begun to read a file reads it to its end, though another tree is published meanwhile; what he reads counts
+/// until then. He is in dom0, whose buffers are small as long as nobody takes anything out of them.
+fn a_slow_reader(bed: &Bed, guest: &Guest<'_>, page: SocketAddr) -> Outcome {
+    const LEN: usize = 3_000_000;
+    let (old, new) = (random(21, LEN), random(22, LEN));
+    accepted(&bed.dom0_with_input("cat >/tmp/old; push /tmp/old --domain web --name big", &old, LONG)?)?;
+    accepted(&bed.dom0_with_input("mkdir /tmp/next; cat >/tmp/next/big", &new, LONG)?)?;
+    let before = Connection::open(page)?.status()?;
+    dom0(
+        bed,
+        &format!(
+            "mkfifo /tmp/go; (printf 'GET /big HTTP/1.1\\r\\nHost: g\\r\\nConnection: close\\r\\n\\r\\n' |
+             nc {} 80 | (dd bs=1 count=1 of=/tmp/slow; cat /tmp/go; cat >>/tmp/slow; echo >/tmp/end)) >/dev/null 2>&1 &
+             for i in $(seq 100); do [ -s /tmp/slow ] && break; sleep 0.1; done; [ -s /tmp/slow ]",
+            guest.address
+        ),
+    )?;
+    accepted(&push(bed, "/tmp/next --domain web --json")?)?;
+    let during = Connection::open(page)?.status()?;
+    let edition = |status| number(status, "/datafront/published/edition");
+    let bytes = |status| number(status, "/datafront/published/bytes");
+    assert_eq!(edition(&during)?, edition(&before)? + 1, "{during}");
+    let sent = number(&during, "/bytes/sent")? - number(&before, "/bytes/sent")?;
+    assert!((1..LEN as u64 / 2).contains(&sent), "the reader is at work: {sent} bytes were sent, {during}");
+    assert!(bytes(&during)? >= 2 * LEN as u64, "both are there: {during}");
+    assert!(Connection::open(page)?.get("/big")?.body == new, "another reader has the new one");
+    let read = format!(
+        "echo >/tmp/go; for i in $(seq 600); do [ -f /tmp/end ] && break; sleep 0.1; done
+         head -n 1 /tmp/slow; tail -c {LEN} /tmp/slow | cmp - /tmp/old && echo the old one"
+    );
+    let read = dom0(bed, &read)?;
+    assert!(read.contains("HTTP/1.1 200 OK") && read.contains("the old one"), "to its end: {read}");
+    let after = Connection::open(page)?.status()?;
+    assert!((LEN as u64..2 * LEN as u64).contains(&bytes(&after)?), "the old one is gone: {after}");
     Ok(())
 }
 
@@ -193,23 +231,23 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     }
     let middle = Connection::open(page)?.status()?;
     assert_eq!(killed, KILLS, "{middle}");
-    let clients =
-        number(&middle, "/datafront/channel/clients")? - number(&before, "/datafront/channel/clients")?;
+    let clients = number(&middle, "/datafront/channels/0/link/clients")?
+        - number(&before, "/datafront/channels/0/link/clients")?;
     assert!(clients + 1 >= KILLS as u64, "each sender had come as far as the guest: {middle}");
     let output = push(bed, arguments)?;
     accepted(&output)?;
     let mut http = Connection::open(page)?;
     let after = http.status()?;
     println!("killed {killed} times; {}; datafront: {}", output.stderr.trim(), after["datafront"]);
-    let accepted = |status| number(status, "/datafront/blocks/accepted");
+    let accepted = |status| number(status, "/datafront/channels/0/blocks/accepted");
     assert_eq!(accepted(&after)? - accepted(&before)?, nr_blocks() as u64, "{after}");
-    let start = number(&before, "/datafront/chain")? as u32;
+    let start = number(&before, "/datafront/channels/0/chain")? as u32;
     let expected = contents
         .iter()
         .enumerate()
         .fold(start, |before, (n, content)| chain(before, n as u64 + 1, sum(content)));
     assert_eq!(
-        number(&after, "/datafront/chain")?,
+        number(&after, "/datafront/channels/0/chain")?,
         u64::from(expected),
         "every block once, in order, byte for byte"
     );
@@ -221,7 +259,7 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
 
 /// A client that speaks no datafront is told of; page, JSON and metrics show what came.
 fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
-    let before = number(&Connection::open(page)?.status()?, "/datafront/blocks/faults")?;
+    let before = number(&Connection::open(page)?.status()?, "/datafront/channels/0/blocks/faults")?;
     dom0(
         bed,
         "proxy=$(echo /usr/lib/xen-*/bin/vchan-socket-proxy); id=$(xl domid web)
@@ -230,17 +268,20 @@ fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
     )?;
     let mut http = Connection::open(page)?;
     let status = http.status()?;
-    let error = status.pointer("/datafront/last_error").and_then(|error| error.as_str()).unwrap_or_default();
+    let error = status
+        .pointer("/datafront/channels/0/last_error")
+        .and_then(|error| error.as_str())
+        .unwrap_or_default();
     assert!(error.contains("no frame"), "{status}");
-    assert_eq!(number(&status, "/datafront/blocks/faults")?, before + 1, "{status}");
-    assert_eq!(number(&status, "/datafront/last_seq")?, nr_blocks() as u64);
+    assert_eq!(number(&status, "/datafront/channels/0/blocks/faults")?, before + 1, "{status}");
+    assert_eq!(number(&status, "/datafront/channels/0/last_seq")?, nr_blocks() as u64);
     let metrics = http.get("/metrics")?.text();
     for (name, path) in [
-        ("datafront_last_seq", "/datafront/last_seq"),
-        ("datafront_blocks_accepted_total", "/datafront/blocks/accepted"),
-        ("datafront_blocks_bytes_total", "/datafront/blocks/bytes"),
-        ("datafront_channel_clients_total", "/datafront/channel/clients"),
-        ("datafront_channel_read_bytes_total", "/datafront/channel/read_bytes"),
+        ("datafront_last_seq{channel=\"push\"}", "/datafront/channels/0/last_seq"),
+        ("datafront_blocks_accepted_total{channel=\"push\"}", "/datafront/channels/0/blocks/accepted"),
+        ("datafront_blocks_bytes_total{channel=\"push\"}", "/datafront/channels/0/blocks/bytes"),
+        ("datafront_link_clients_total{channel=\"push\"}", "/datafront/channels/0/link/clients"),
+        ("datafront_link_read_bytes_total{channel=\"push\"}", "/datafront/channels/0/link/read_bytes"),
         ("published_files", "/datafront/published/files"),
     ] {
         let line = format!("\nmillpond_{name} {}\n", number(&status, path)?);

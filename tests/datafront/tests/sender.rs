@@ -49,12 +49,16 @@ fn a_sender_written_from_the_document() {
         assert_eq!(acknowledged, expected, "{said}");
         let mut http = Connection::open(guest.tcp(80)?)?;
         let status = http.status()?;
-        assert_eq!(number(&status, "/datafront/blocks/accepted")?, BLOCKS as u64, "{status}");
+        assert_eq!(number(&status, "/datafront/channels/0/blocks/accepted")?, BLOCKS as u64, "{status}");
         // Acknowledgements that were on their way when it lost a connection count, too: how many it loses is chance.
-        assert!(number(&status, "/datafront/channel/clients")? >= 3, "{status}");
+        assert!(number(&status, "/datafront/channels/0/link/clients")? >= 3, "{status}");
         let expected =
             (1..).zip(&contents).fold(0, |before, (seq, content)| chain(before, seq, sum(content)));
-        assert_eq!(number(&status, "/datafront/chain")?, u64::from(expected), "once, in order: {status}");
+        assert_eq!(
+            number(&status, "/datafront/channels/0/chain")?,
+            u64::from(expected),
+            "once, in order: {status}"
+        );
         for (n, content) in contents.iter().enumerate() {
             assert_eq!(http.get(&format!("/{n:02}"))?.body, *content, "block {n}");
         }

@@ -11,6 +11,7 @@
 //!   body
 //! ```
 
+use crate::content::Content;
 use crate::http::clock::Moment;
 use crate::http::code::{Code, Refusal};
 use alloc::rc::Rc;
@@ -48,7 +49,7 @@ pub struct Reply {
     bytes: Vec<u8>,
     head_len: usize,
     /// What follows `bytes`, shared with whoever publishes it.
-    tail: Option<(Rc<Vec<u8>>, Range<usize>)>,
+    tail: Option<(Rc<Content>, Range<usize>)>,
 }
 
 impl Reply {
@@ -76,7 +77,7 @@ impl Reply {
         code: Code,
         content_type: &str,
         headers: &str,
-        body: (&Rc<Vec<u8>>, Range<usize>),
+        body: (&Rc<Content>, Range<usize>),
         now: &Moment,
     ) -> Self {
         let mut head = String::with_capacity(384);
@@ -140,7 +141,7 @@ impl Reply {
     /// What of the body is shared, behind [`Reply::whole`].
     #[must_use]
     pub fn tail(&self) -> &[u8] {
-        self.tail.as_ref().and_then(|(data, range)| data.get(range.clone())).unwrap_or_default()
+        self.tail.as_ref().and_then(|(data, range)| data.bytes().get(range.clone())).unwrap_or_default()
     }
 
     /// A copy that says what becomes of the connection.

@@ -12,6 +12,7 @@
 use super::archive;
 use super::name;
 use super::shelf::{File, Shelf};
+use crate::content::Content;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -39,7 +40,7 @@ struct Incoming {
     path: String,
     form: Form,
     part: Part,
-    bytes: Vec<u8>,
+    content: Content,
     /// Bytes of the parts before the block that comes.
     before: usize,
 }
@@ -52,12 +53,12 @@ impl Inbox {
     }
 
     /// The parts that came before this one, out of what is kept; nothing for a beginning.
-    fn beginning(&mut self, head: &BlockHead<'_>, path: &str) -> Result<Vec<u8>, Status> {
+    fn beginning(&mut self, head: &BlockHead<'_>, path: &str) -> Result<Content, Status> {
         let at = self.kept.iter().position(|kept| kept.stream == head.stream);
         let kept = at.map(|at| self.kept.remove(at));
         match kept {
-            _ if !head.part.continues() => Ok(Vec::new()),
-            Some(kept) if kept.path == path && kept.form == head.form => Ok(kept.bytes),
+            _ if !head.part.continues() => Ok(Content::new(self.shelf.budget())),
+            Some(kept) if kept.path == path && kept.form == head.form => Ok(kept.content),
             _ => Err(Status::NO_BEGINNING),
         }
     }
@@ -69,22 +70,17 @@ impl Inbox {
         self.kept.push(incoming);
     }
 
-    /// Bytes that may still come.
-    fn room(&self) -> usize {
-        self.kept.iter().fold(self.shelf.room(), |room, kept| room.saturating_sub(kept.bytes.len()))
-    }
-
     fn publish(&self, incoming: Incoming) -> Option<()> {
-        let Incoming { path, form, bytes, .. } = incoming;
+        let Incoming { path, form, content, .. } = incoming;
         let ranges = match form {
-            Form::Bytes => Vec::from([(path.clone(), 0..bytes.len())]),
-            Form::Tree => archive::files(&bytes, &path)?,
+            Form::Bytes => Vec::from([(path.clone(), 0..content.bytes().len())]),
+            Form::Tree => archive::files(content.bytes(), &path)?,
         };
-        let data = Rc::new(bytes);
+        let data = Rc::new(content);
         let mut files = Vec::new();
         for (path, range) in ranges {
             let mut sum = Sum::default();
-            sum.add(data.get(range.clone())?);
+            sum.add(data.bytes().get(range.clone())?);
             let etag = format!("\"{:08x}-{:x}\"", sum.value(), range.len());
             files.push((path, File { data: Rc::clone(&data), range, etag }));
         }
@@ -107,22 +103,20 @@ impl Application for Inbox {
             return Err(Status::BAD_NAME);
         }
         let len = usize::try_from(head.len).map_err(|_| Status::TOO_LARGE)?;
-        let mut bytes = self.beginning(head, &path)?;
-        let (before, room) = (bytes.len(), self.room());
-        // Parts grow by doubling, or each would move all before it; what is whole takes what it needs.
-        let reserved = if before > 0 { bytes.try_reserve(len) } else { bytes.try_reserve_exact(len) };
-        if before.saturating_add(len) > room || reserved.is_err() {
+        let mut content = self.beginning(head, &path)?;
+        let before = content.bytes().len();
+        if !content.reserve(len) {
             return Err(Status::TOO_LARGE);
         }
         let (stream, form, part) = (head.stream, head.form, head.part);
-        self.current = Some(Incoming { stream, path, form, part, bytes, before });
+        self.current = Some(Incoming { stream, path, form, part, content, before });
         Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), Status> {
         // The receiver gives no more than the head said: this never grows what was reserved.
         if let Some(incoming) = &mut self.current {
-            incoming.bytes.extend_from_slice(bytes);
+            incoming.content.extend(bytes);
         }
         Ok(())
     }
@@ -143,7 +137,7 @@ impl Application for Inbox {
     fn abandon(&mut self) {
         let Some(mut incoming) = self.current.take() else { return };
         if incoming.part.continues() {
-            incoming.bytes.truncate(incoming.before);
+            incoming.content.truncate(incoming.before);
             self.keep(incoming);
         }
     }

@@ -1,77 +1,38 @@
 //! The edition that is published, and its budget.
 
 use super::{name, reply};
+use crate::content::{Budget, Content};
 use crate::http::server::Context;
 use crate::http::{Reply, Request};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
 
 /// A file of an edition: a part of a block's bytes.
 #[derive(Clone, Debug)]
 pub(super) struct File {
-    pub(super) data: Rc<Vec<u8>>,
+    pub(super) data: Rc<Content>,
     pub(super) range: Range<usize>,
     pub(super) etag: String,
 }
 
 /// Everything that is published at one time, by path.
-#[derive(Clone, Debug, Default)]
-pub struct Edition {
+#[derive(Debug, Default)]
+pub(super) struct Edition {
     files: BTreeMap<String, File>,
-    /// Files that share a block, and its bytes, by its address.
-    blocks: BTreeMap<usize, (usize, usize)>,
-    bytes: usize,
 }
 
 impl Edition {
-    /// Bytes that it holds; those that several files share count once.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    fn block(file: &File) -> usize {
-        Rc::as_ptr(&file.data).addr()
-    }
-
     /// Puts a file at a path, in place of the one that is there.
     pub(super) fn insert(&mut self, path: String, file: File) {
-        let block = self.blocks.entry(Self::block(&file)).or_insert((0, file.data.len()));
-        block.0 = block.0.saturating_add(1);
-        if block.0 == 1 {
-            self.bytes = self.bytes.saturating_add(block.1);
-        }
-        if let Some(old) = self.files.insert(path, file) {
-            self.forget(&old);
-        }
+        self.files.insert(path, file);
     }
 
     /// Removes every file whose path begins so.
     pub(super) fn remove_below(&mut self, prefix: &str) {
-        let below = |path: &String| path.starts_with(prefix);
-        let from = String::from(prefix);
-        let paths: Vec<String> =
-            self.files.range(from..).map(|(path, _)| path).take_while(|path| below(path)).cloned().collect();
-        for path in paths {
-            if let Some(old) = self.files.remove(&path) {
-                self.forget(&old);
-            }
-        }
-    }
-
-    /// One file less has its block.
-    fn forget(&mut self, file: &File) {
-        let block = Self::block(file);
-        let Some((files, len)) = self.blocks.get_mut(&block) else { return };
-        *files = files.saturating_sub(1);
-        if *files == 0 {
-            self.bytes = self.bytes.saturating_sub(*len);
-            self.blocks.remove(&block);
-        }
+        self.files.retain(|path, _| !path.starts_with(prefix));
     }
 }
 
@@ -82,57 +43,50 @@ pub struct ShelfStatus {
     pub edition: u64,
     /// Files.
     pub files: usize,
-    /// Their bytes.
+    /// Bytes that they take, with what comes, and with what is still read of former editions.
     pub bytes: usize,
-    /// What an edition and the next one together may have.
+    /// What all of these may take.
     pub budget_bytes: usize,
 }
 
 /// The published edition.
 #[derive(Debug)]
 pub struct Shelf {
-    current: RefCell<Rc<Edition>>,
+    current: RefCell<Edition>,
     number: Cell<u64>,
-    budget_bytes: usize,
+    budget: Rc<Budget>,
 }
 
 impl Shelf {
     /// An empty shelf for so many bytes.
     #[must_use]
     pub fn new(budget_bytes: usize) -> Self {
-        Self { current: RefCell::default(), number: Cell::new(0), budget_bytes }
+        Self { current: RefCell::default(), number: Cell::new(0), budget: Rc::new(Budget::new(budget_bytes)) }
     }
 
-    /// The present edition; it does not change under its reader.
-    #[must_use]
-    pub fn edition(&self) -> Rc<Edition> {
-        Rc::clone(&self.current.borrow())
-    }
-
-    /// Publishes the next edition: what `change` makes of the present one, in one step. A reader of the present one keeps
-    /// it; without a reader nothing is copied, however much is published.
+    /// Publishes the next edition: what `change` makes of the present one, in one step. Who reads a file of the present one
+    /// has its bytes to the end.
     pub(super) fn publish(&self, change: impl FnOnce(&mut Edition)) {
-        change(Rc::make_mut(&mut *self.current.borrow_mut()));
+        change(&mut self.current.borrow_mut());
         self.number.set(self.number.get().wrapping_add(1));
     }
 
-    /// Bytes that may still come.
-    pub(super) fn room(&self) -> usize {
-        self.budget_bytes.saturating_sub(self.edition().bytes())
+    /// What the bytes of all that comes and is published are taken from.
+    pub(super) const fn budget(&self) -> &Rc<Budget> {
+        &self.budget
     }
 
     /// What there is to tell.
     #[must_use]
     pub fn status(&self) -> ShelfStatus {
-        let edition = self.edition();
-        let (files, bytes) = (edition.files.len(), edition.bytes());
-        ShelfStatus { edition: self.number.get(), files, bytes, budget_bytes: self.budget_bytes }
+        let (files, bytes) = (self.current.borrow().files.len(), self.budget.used());
+        ShelfStatus { edition: self.number.get(), files, bytes, budget_bytes: self.budget.limit() }
     }
 
     /// The reply to a request, if its path is published. A folder is its `index.html`.
     #[must_use]
     pub fn get(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Rc<Reply>> {
-        let edition = self.edition();
+        let edition = self.current.borrow();
         if edition.files.is_empty() {
             return None;
         }

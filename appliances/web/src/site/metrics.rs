@@ -3,7 +3,7 @@
 //! Names begin with `millpond_`; counters end in `_total`; units are seconds and bytes. All samples of a name stand
 //! together under its `# TYPE`, as the format demands.
 
-use crate::site::status::{Counts, Datafront, InterfaceStatus, Pool, Status};
+use crate::site::status::{Channel, Counts, Datafront, InterfaceStatus, Pool, Status};
 use alloc::string::String;
 use core::fmt::{Arguments, Write as _};
 
@@ -128,19 +128,36 @@ fn http(out: &mut Out, status: &Status) {
 }
 
 fn datafront(out: &mut Out, pushed: &Datafront) {
-    out.one("datafront_connected", "gauge", "1 while a sender is connected.", u8::from(pushed.connected));
-    out.one("datafront_last_seq", "gauge", "The last completed block's number.", pushed.last_seq);
-    let failed = u8::from(pushed.last_error.is_some());
-    out.one("datafront_failed", "gauge", "1 after the first error; /status.json has its words.", failed);
-    for (group, counts) in [("channel", &pushed.channel), ("blocks", &pushed.blocks)] {
-        for (counter, count) in &counts.0 {
-            // All but one only grow: pages that former senders have mapped come back.
-            let (end, kind) = if *counter == "retired" { ("", "gauge") } else { ("_total", "counter") };
-            out.one(&alloc::format!("datafront_{group}_{counter}{end}"), kind, "See STATUS.md.", count);
+    let all = &pushed.channels;
+    let mut gauge = |name: &str, help: &str, value: fn(&Channel) -> u64| {
+        out.name(name, "gauge", help);
+        for channel in all {
+            out.sample(name, format_args!("{{channel=\"{}\"}}", channel.name), value(channel));
         }
-    }
+    };
+    gauge("datafront_connected", "1 while a sender is connected.", |channel| u64::from(channel.connected));
+    gauge("datafront_last_seq", "The last completed block's number.", |channel| channel.last_seq);
+    let failed = |channel: &Channel| u64::from(channel.last_error.is_some());
+    gauge("datafront_failed", "1 after the first error; /status.json has its words.", failed);
+    channels(out, all, "link", |channel| &channel.link);
+    channels(out, all, "blocks", |channel| &channel.blocks);
     for (counter, count) in &pushed.published.0 {
         out.one(&alloc::format!("published_{counter}"), "gauge", "See STATUS.md.", count);
+    }
+}
+
+/// A name for each counter of a group, with a sample for each channel.
+fn channels(out: &mut Out, all: &[Channel], group: &str, counts: impl Fn(&Channel) -> &Counts) {
+    let Some(first) = all.first() else { return };
+    for (counter, _) in &counts(first).0 {
+        // All but one only grow: pages that former senders have mapped come back.
+        let (end, kind) = if *counter == "retired" { ("", "gauge") } else { ("_total", "counter") };
+        let name = alloc::format!("datafront_{group}_{counter}{end}");
+        out.name(&name, kind, "See STATUS.md.");
+        for channel in all {
+            let labels = format_args!("{{channel=\"{}\"}}", channel.name);
+            out.sample(&name, labels, counts(channel).count(counter));
+        }
     }
 }
 

@@ -186,19 +186,21 @@ fn stack(html: &mut Html, number: usize, interface: &InterfaceStatus) {
 }
 
 fn datafront(html: &mut Html, pushed: &Datafront) {
-    let path = Text(&pushed.path);
-    html.add(format_args!("<section class=\"card\">\n<h2>Pushed by dom0 <small>{path}</small></h2>\n"));
-    if let Some(error) = &pushed.last_error {
-        html.add(format_args!("<p class=\"alarm\">Last error: {}</p>\n", Text(error)));
+    for (number, channel) in pushed.channels.iter().enumerate() {
+        let path = Text(&channel.path);
+        html.add(format_args!("<section class=\"card\">\n<h2>Pushed by dom0 <small>{path}</small></h2>\n"));
+        if let Some(error) = &channel.last_error {
+            html.add(format_args!("<p class=\"alarm\">Last error: {}</p>\n", Text(error)));
+        }
+        html.add(format_args!("<table>\n"));
+        let seq = Live(format_args!("datafront.channels.{number}.last_seq"), channel.last_seq, Unit::Count);
+        html.row("last block's number", seq, Mood::Fine);
+        html.rows(format_args!("datafront.channels.{number}.blocks"), &channel.blocks, Mood::Fine);
+        html.rows(format_args!("datafront.channels.{number}.link"), &channel.link, Mood::Fine);
+        html.add(format_args!("</table>\n</section>\n"));
     }
-    html.add(format_args!("<table>\n"));
-    let seq = Live(format_args!("datafront.last_seq"), pushed.last_seq, Unit::Count);
-    html.row("last block's number", seq, Mood::Fine);
-    for (group, counts) in
-        [("blocks", &pushed.blocks), ("channel", &pushed.channel), ("published", &pushed.published)]
-    {
-        html.rows(format_args!("datafront.{group}"), counts, Mood::Fine);
-    }
+    html.add(format_args!("<section class=\"card\">\n<h2>Published</h2>\n<table>\n"));
+    html.rows(format_args!("datafront.published"), &pushed.published, Mood::Fine);
     html.add(format_args!("</table>\n</section>\n"));
 }
 

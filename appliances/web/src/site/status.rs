@@ -246,14 +246,16 @@ published! {
         drops: Counts,
     }
 
-    /// What dom0 pushes, and what became of it.
-    Datafront {
-        /// Where dom0 finds the channel.
+    /// A channel on which dom0 pushes, one sender after another.
+    Channel {
+        /// Its name, the last part of its path.
+        name: String,
+        /// Where dom0 finds it.
         path: String,
         /// Whether a sender is connected.
         connected: bool,
-        /// The channel: senders that came, bytes, events, senders that broke it.
-        channel: Counts,
+        /// The shared pages: senders that came, bytes, events, senders that broke the rules.
+        link: Counts,
         /// The blocks: accepted, refused and so on.
         blocks: Counts,
         /// The last completed block's number.
@@ -262,6 +264,12 @@ published! {
         chain: u64,
         /// What went wrong last.
         last_error: Option<String>,
+    }
+
+    /// What dom0 pushes, and what became of it.
+    Datafront {
+        /// The channels that are open.
+        channels: Vec<Channel>,
         /// What is published: editions, files, bytes, budget.
         published: Counts,
     }
@@ -314,7 +322,7 @@ published! {
         drops: Counts,
         /// The HTTP server.
         http: HttpCounts,
-        /// What dom0 pushes; nothing if there is no channel.
+        /// What dom0 pushes; nothing as long as there is no channel.
         datafront: Option<Datafront>,
         /// The interfaces, one by one.
         interfaces: Vec<InterfaceStatus>,
@@ -322,7 +330,7 @@ published! {
 }
 
 /// The version of the keys.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 impl Pool {
     fn add(&mut self, other: &Self) {

@@ -13,8 +13,8 @@
 
 use web::site::Source;
 use web::site::status::{
-    BothWays, Counts, Datafront, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages,
-    Policy, Pool, Rate, Sockets, Status,
+    BothWays, Channel, Counts, Datafront, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6,
+    Pages, Policy, Pool, Rate, Sockets, Status,
 };
 
 /// Numbers that grow: with `Fake(n)`, those of the n-th second.
@@ -95,21 +95,26 @@ impl Fake {
         Counts(names.iter().enumerate().map(one).collect())
     }
 
-    #[allow(clippy::too_many_lines, reason = "one table of everything that the page can show")]
     fn datafront(&self) -> Datafront {
-        Datafront {
-            path: "/local/domain/5/data/vchan/0/push".to_owned(),
-            connected: true,
-            channel: self
-                .counts(&["clients", "read_bytes", "written_bytes", "events", "broken", "retired"], 700),
-            blocks: self.counts(&["accepted", "refused", "bytes", "duplicates", "cut_off", "faults"], 90),
-            last_seq: 4711 + self.0,
+        let link = &["clients", "read_bytes", "written_bytes", "events", "broken", "retired"];
+        let blocks = &["accepted", "refused", "bytes", "duplicates", "cut_off", "faults"];
+        let channel = |name: &str, seed: u64| Channel {
+            name: name.to_owned(),
+            path: format!("/local/domain/5/data/vchan/0/{name}"),
+            connected: seed == 0,
+            link: self.counts(link, 700 + seed),
+            blocks: self.counts(blocks, 90 + seed),
+            last_seq: 4711 + self.0 + seed,
             chain: 77,
             last_error: Some("a block's check is <wrong>".to_owned()),
+        };
+        Datafront {
+            channels: vec![channel("push", 0), channel("logs", 11)],
             published: self.counts(&["edition", "files", "bytes", "budget_bytes"], 30),
         }
     }
 
+    #[allow(clippy::too_many_lines, reason = "one table of everything that the page can show")]
     fn interface(&self) -> InterfaceStatus {
         let some = |text: &str| Some(text.to_owned());
         let rare = |names: &[&'static str], every: u64| {
