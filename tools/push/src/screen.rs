@@ -1,46 +1,51 @@
-//! What a person, a log or a program sees: a line that is drawn anew on a terminal, plain lines elsewhere, or JSON.
+//! What a person, a log or a program sees: a bar on a terminal, plain lines elsewhere, or JSON.
 
 use datafront::block::Status;
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 use push::{Done, Error, Report};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Between two drawings of the progress.
-const REDRAW: Duration = Duration::from_millis(100);
+/// Between two events of progress in JSON.
+const EVENT: Duration = Duration::from_secs(1);
 /// Between two lines of progress where nothing can be drawn anew.
-const LINE: Duration = Duration::from_secs(10);
+const LINE: Duration = Duration::from_secs(5);
+/// The bar, and behind it the same words as on a line.
+const BAR: &str = "[{bar:20}] {percent:>3} %, {msg}";
 
 /// Where reports go.
 #[derive(Debug)]
 pub(crate) struct Screen {
     json: bool,
     terminal: bool,
+    /// While something is pushed, on a terminal.
+    bar: Option<ProgressBar>,
     begun: Instant,
-    drawn: Instant,
-    /// Bytes sent before this push.
-    before: u64,
+    told: Instant,
+    /// Bytes sent, and to be sent, before this push.
+    before: (u64, u64),
     sent: u64,
-    dirty: bool,
+    total: u64,
 }
 
 impl Screen {
     pub(crate) fn new(json: bool) -> Self {
         let now = Instant::now();
         let terminal = !json && io::stderr().is_terminal();
-        Self { json, terminal, begun: now, drawn: now, before: 0, sent: 0, dirty: false }
+        Self { json, terminal, bar: None, begun: now, told: now, before: (0, 0), sent: 0, total: 0 }
     }
 
     pub(crate) fn begin(&mut self) {
         self.begun = Instant::now();
-        self.drawn = self.begun;
-        self.before = self.sent;
+        self.told = self.begun;
+        self.before = (self.sent, self.total);
     }
 
     pub(crate) fn report(&mut self, report: &Report<'_>) {
         match report {
             Report::Connected { completed } => {
-                self.event(&json!({"event": "connected", "completed": completed}))
+                self.event(&json!({"event": "connected", "completed": completed}));
             }
             Report::Done(done) => self.done(done),
             Report::Interrupted(why) => {
@@ -48,34 +53,46 @@ impl Screen {
                 self.say(&format!("push: interrupted, trying again: {why}"));
             }
             Report::Sent(sent, total) => {
-                self.sent = *sent;
-                self.progress(*sent, *total);
+                (self.sent, self.total) = (*sent, *total);
+                self.progress();
             }
         }
     }
 
-    fn progress(&mut self, sent: u64, total: u64) {
-        if self.drawn.elapsed() < if self.terminal { REDRAW } else { LINE } {
+    fn progress(&mut self) {
+        let total = self.total.saturating_sub(self.before.1);
+        // Headers are sent too, and what was under way when a connection ended twice.
+        let sent = self.sent.saturating_sub(self.before.0).min(total);
+        if !self.terminal && self.told.elapsed() < if self.json { EVENT } else { LINE } {
             return;
         }
-        self.drawn = Instant::now();
-        self.event(&json!({"event": "progress", "sent_bytes": sent, "total_bytes": total}));
-        // Headers are sent too, so the end may be passed by a little.
-        let percent = sent.min(total).saturating_mul(100).checked_div(total).unwrap_or(100);
-        let rate = self.rate(sent - self.before);
-        let line = format!("{percent:3} %  {} of {}  {rate}", size(sent.min(total)), size(total));
+        self.told = Instant::now();
+        self.event(&json!({"event": "progress", "sent_bytes": self.sent, "total_bytes": self.total}));
+        let rate = self.rate(sent);
+        let left = HumanDuration(Duration::from_secs((total - sent).div_ceil(rate.max(1))));
+        let words =
+            format!("{} of {}, {}/s, {left} left", HumanBytes(sent), HumanBytes(total), HumanBytes(rate));
         if self.terminal {
-            let filled = usize::try_from(percent / 5).unwrap_or(0);
-            let _ = write!(io::stderr(), "\r\x1b[K[{:<20}] {line}", "#".repeat(filled));
-            self.dirty = true;
+            let bar = self.bar.get_or_insert_with(|| {
+                let style =
+                    ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+                ProgressBar::new(total).with_style(style.progress_chars("## "))
+            });
+            bar.update(|bar| {
+                bar.set_len(total);
+                bar.set_pos(sent);
+            });
+            bar.set_message(words);
         } else {
-            self.say(&format!("push: {}", line.trim_start()));
+            let percent = sent.saturating_mul(100).checked_div(total).unwrap_or(100);
+            self.say(&format!("push: {percent} %, {words}"));
         }
     }
 
-    fn rate(&self, bytes: u64) -> String {
+    /// Bytes a second since this push began.
+    fn rate(&self, bytes: u64) -> u64 {
         let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
-        format!("{}/s", size(bytes.saturating_mul(1000) / ms))
+        bytes.saturating_mul(1000) / ms
     }
 
     fn done(&mut self, done: &Done) {
@@ -89,15 +106,16 @@ impl Screen {
         let bytes: u64 = done.iter().map(|done| done.len).sum();
         let ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.event(&json!({"event": "finished", "blocks": done.len(), "bytes": bytes, "ms": ms}));
-        let rate = self.rate(bytes);
+        let rate = HumanBytes(self.rate(bytes));
+        self.clear();
         match done {
             [one] => self.say(&format!(
-                "push: {}: {}, {} bytes, {ms} ms, {rate}",
+                "push: {}: {}, {} bytes, {ms} ms, {rate}/s",
                 show(&one.name),
                 Status::ACCEPTED,
                 bytes
             )),
-            _ => self.say(&format!("push: {} blocks accepted, {bytes} bytes, {ms} ms, {rate}", done.len())),
+            _ => self.say(&format!("push: {} blocks accepted, {bytes} bytes, {ms} ms, {rate}/s", done.len())),
         }
     }
 
@@ -107,8 +125,8 @@ impl Screen {
             &json!({"event": "error", "error": error.name(), "code": error.exit_code(), "text": text}),
         );
         self.clear();
-        for line in text.lines().filter(|_| !self.json) {
-            eprintln!("push: {line}");
+        for line in text.lines() {
+            self.say(&format!("push: {line}"));
         }
     }
 
@@ -119,16 +137,22 @@ impl Screen {
         }
     }
 
+    /// Takes the bar away.
     fn clear(&mut self) {
-        if std::mem::take(&mut self.dirty) {
-            let _ = write!(io::stderr(), "\r\x1b[K");
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
     }
 
-    fn say(&mut self, line: &str) {
-        self.clear();
-        if !self.json {
+    /// A line that stays, above the bar if there is one.
+    fn say(&self, line: &str) {
+        let write = || {
             let _ = writeln!(io::stderr(), "{line}");
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None if self.json => {}
+            None => write(),
         }
     }
 }
@@ -136,17 +160,4 @@ impl Screen {
 /// A folder at the root has no name.
 const fn show(name: &str) -> &str {
     if name.is_empty() { "/" } else { name }
-}
-
-/// Bytes for a person: three digits at most before the unit.
-fn size(bytes: u64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut unit = 0;
-    let (mut whole, mut tenths) = (bytes, 0);
-    while whole >= 1000 && unit + 1 < units.len() {
-        (tenths, whole) = ((whole % 1024) * 10 / 1024, whole / 1024);
-        unit += 1;
-    }
-    let name = units.get(unit).copied().unwrap_or_default();
-    if unit > 0 && whole < 100 { format!("{whole}.{tenths} {name}") } else { format!("{whole} {name}") }
 }
