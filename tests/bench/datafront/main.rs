@@ -67,7 +67,8 @@ struct Pond {
     bed: Bed,
     sink: Domain,
     put: Domain,
-    linux: Domain,
+    /// Not with `--ours-only`: its start is most of the time.
+    linux: Option<Domain>,
 }
 
 fn main() -> ExitCode {
@@ -85,7 +86,7 @@ fn run() -> Outcome {
     std::fs::create_dir_all(&folder)?;
     let profiled = std::env::args().any(|word| word == "--profile");
     let plugin = profiled.then(|| Plugin::build(&folder)).transpose()?;
-    let pond = Pond::start(plugin)?;
+    let pond = Pond::start(plugin, !std::env::args().any(|word| word == "--ours-only"))?;
     let mut table = String::from(
         "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
     );
@@ -94,7 +95,7 @@ fn run() -> Outcome {
     let wanted = |name: &str| only.as_ref().is_none_or(|only| name.replace(' ', "") == *only);
     for (name, size, one, many) in SIZES.into_iter().filter(|size| wanted(size.0)) {
         let mut lines = Vec::new();
-        for way in WAYS {
+        for way in WAYS.into_iter().filter(|way| *way != Way::C || pond.linux.is_some()) {
             let latency = pond.profiled(way, name, size, one, "one")?;
             let (cost, events) = pond.counted(way, name, size, many)?;
             lines.push((way, cost, latency, events));
@@ -120,7 +121,7 @@ fn run() -> Outcome {
 }
 
 impl Pond {
-    fn start(plugin: Option<Plugin>) -> Outcome<Self> {
+    fn start(plugin: Option<Plugin>, with_linux: bool) -> Outcome<Self> {
         let mut progress = Progress::new(4);
         let options = plugin.iter().fold(Options::default().icount(ICOUNT), |options, plugin| {
             options.qemu_arg("-plugin").qemu_arg(&plugin.argument())
@@ -130,13 +131,16 @@ impl Pond {
         let build = bed::repository().join("build");
         bed.put_file(build.join("push-blocks"), "/usr/bin/blocks")?;
         put(&bed, "/usr/bin/put", PUT)?;
-        let peer = peer(&build)?;
-        put(&bed, "/usr/bin/peer", &peer)?;
         progress.step("starting the guests");
         let sink = ours(&bed, "sink", "app.do=sink", "sink: at ")?;
         let web = ours(&bed, "put", "app.do=put ip=10.0.2.31/24 gw=10.0.2.2", "listening on ")?;
-        progress.step("starting Linux");
-        let linux = linux(&bed, &peer)?;
+        let linux = with_linux.then(|| {
+            progress.step("starting Linux");
+            let peer = peer(&build)?;
+            put(&bed, "/usr/bin/peer", &peer)?;
+            linux(&bed, &peer)
+        });
+        let linux = linux.transpose()?;
         Ok(Self { profile, bed, sink, put: web, linux })
     }
 
@@ -173,9 +177,10 @@ impl Pond {
             Way::Proxy => (&self.sink, format!("blocks sink {size} {count} {how} proxy")),
             Way::Http => (&self.put, format!("put 10.0.2.31:80 {size} {count}")),
             Way::C => {
-                let (id, window) = (self.linux.domid(), if how == "one" { 1 } else { 16 });
+                let linux = self.linux.as_ref().ok_or("Linux does not run")?;
+                let (id, window) = (linux.domid(), if how == "one" { 1 } else { 16 });
                 (
-                    &self.linux,
+                    linux,
                     format!(
                         "peer client {id} /local/domain/{id}/data/vchan/0/c pump {size} {count} {window}"
                     ),
