@@ -5,6 +5,7 @@
 //!          ├─ ARP, UDP, ICMP, fragments of those ───────► Common     one set: UDP sockets, DHCP
 //!          ├─ neighbour discovery beside smoltcp's ─────► Neighbour
 //!          ├─ pieces of UDP ─────────────────────────────► UdpFragment
+//!          ├─ "a segment was too big" ──────────────────► TooBig
 //!          ├─ TCP ──────────────────────────────────────► Tcp        its connection's set, by 4-tuple
 //!          └─ a piece of a TCP segment ─────────────────► TcpFragment
 //! ```
@@ -60,6 +61,8 @@ pub(crate) enum Class {
     Neighbour(Neighbour),
     /// A connection's or a listener's.
     Tcp(Segment),
+    /// A router's word that a segment of ours was too big.
+    TooBig(TooBig),
     /// A piece of a UDP datagram.
     UdpFragment,
     /// A piece of a TCP segment; the first one tells whose.
@@ -76,6 +79,8 @@ pub(crate) enum Class {
 pub(crate) struct Segment {
     pub(crate) tuple: Tuple,
     pub(crate) seq: TcpSeqNumber,
+    /// What the peer has of ours.
+    pub(crate) ack: TcpSeqNumber,
     /// Opens a connection: SYN, without ACK or RST or FIN.
     pub(crate) opens: bool,
     pub(crate) rst: bool,
@@ -138,6 +143,9 @@ fn ipv4(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
             Class::Drop(DropReason::Checksum)
         }
         IpProtocol::Udp => Class::Common(FrameKind::Udp),
+        IpProtocol::Icmp if me.is(to) => {
+            big::v4(packet.payload(), me).map_or(Class::Common(FrameKind::Icmp), Class::TooBig)
+        }
         IpProtocol::Icmp => Class::Common(FrameKind::Icmp),
         _ => Class::Common(FrameKind::Other),
     }
@@ -175,6 +183,7 @@ fn tcp((from, to): (IpAddress, IpAddress), payload: &[u8], verify: bool) -> Clas
     Class::Tcp(Segment {
         tuple: tuple((from, to), &tcp),
         seq,
+        ack: tcp.ack_number(),
         opens: tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin(),
         rst: tcp.rst(),
         next: TcpSeqNumber(seq.0.wrapping_add(i32::try_from(tcp.segment_len()).unwrap_or(0))),
@@ -197,8 +206,10 @@ fn tuple((from, to): (IpAddress, IpAddress), tcp: &TcpPacket<&[u8]>) -> Tuple {
     Tuple { local: IpEndpoint::new(to, tcp.dst_port()), remote: IpEndpoint::new(from, tcp.src_port()) }
 }
 
+mod big;
 mod v6;
 
+pub(crate) use big::TooBig;
 pub(crate) use v6::Neighbour;
 
 #[cfg(test)]

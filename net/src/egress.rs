@@ -172,7 +172,11 @@ impl State {
         let before = conn.socket().state();
         nic.steer(conn.flow);
         let visits = &mut self.counters.socket_visits;
-        let pumped = pump(&mut self.iface, nic, self.now, &mut conn.sockets, visits);
+        let iface = match &mut self.narrow {
+            Some(narrow) if conn.narrow_until.is_some_and(|until| until > self.now) => &mut narrow.iface,
+            _ => &mut self.iface,
+        };
+        let pumped = pump(iface, nic, self.now, &mut conn.sockets, visits);
         let closed = conn.socket().state() == tcp::State::Closed && before != tcp::State::Closed;
         if closed && before != tcp::State::TimeWait && conn.fault.is_none() {
             // Our timeouts are not smoltcp's; it closes for no other reason.

@@ -46,6 +46,9 @@ impl State {
             Class::Common(FrameKind::Udp) if self.keep_datagram(nic) => true,
             Class::Common(kind) => {
                 self.counters.received(kind);
+                if matches!(kind, FrameKind::Arp | FrameKind::Neighbour) {
+                    self.overhear(nic);
+                }
                 let taken = self.feed_common(nic);
                 if matches!(kind, FrameKind::Arp | FrameKind::Neighbour) {
                     self.retry_stuck();
@@ -55,6 +58,12 @@ impl State {
             Class::Neighbour(what) => {
                 self.counters.received(FrameKind::Neighbour);
                 self.neighbour(nic, what);
+                nic.discard();
+                true
+            }
+            Class::TooBig(big) => {
+                self.counters.received(FrameKind::Icmp);
+                self.too_big(&big);
                 nic.discard();
                 true
             }
@@ -168,6 +177,7 @@ impl State {
             if state != tcp::State::TimeWait || before != state {
                 conn.next_seq = segment.next;
             }
+            conn.acked = segment.ack;
             if segment.rst && state == tcp::State::Closed && before != state && conn.fault.is_none() {
                 let refused = before == tcp::State::SynSent;
                 conn.fault = Some(if refused { NetError::Refused } else { NetError::Reset });

@@ -16,7 +16,7 @@
 //! list of those that have something to do, it looks at one: the cost of a request does not grow with the number of
 //! idle connections.
 //!
-//! What it does not do: sending datagrams longer than the MTU, putting IPv6 fragments together, name resolution, more
+//! What it does not do: sending datagrams longer than the MTU or what their path takes, putting IPv6 fragments together, name resolution, more
 //! than one IPv4 address. Its neighbours: below it [`netfront`], above it the kernel's loop and the appliances.
 
 #![no_std]
@@ -36,6 +36,7 @@ mod ingress;
 mod ip6;
 mod net;
 mod options;
+mod path;
 mod rng;
 mod sched;
 mod stack;

@@ -20,6 +20,7 @@ use crate::classify::Me;
 use crate::config::{Config, Limits};
 use crate::fragments::Fragments;
 use crate::ip6::Ip6;
+use crate::path::Narrow;
 use crate::rng::Rng;
 use crate::sched::{Job, Sched, Slot};
 use crate::status::Counters;
@@ -39,6 +40,8 @@ pub(crate) struct State {
     /// What datagrams are put together with that come in pieces, while `iface` does not verify checksums of TCP and UDP.
     /// It only receives: a segment that it would have to answer at once is answered when its peer sends it again.
     pub(crate) strict: Option<Interface>,
+    /// What connections are polled with whose path takes less than our link.
+    pub(crate) narrow: Option<Narrow>,
     pub(crate) me: Me,
     /// The largest IP packet in one frame, bytes.
     pub(crate) mtu: usize,
@@ -78,6 +81,7 @@ impl State {
         let mut state = Self {
             iface: interface(nic, &nic.mac(), &mut rng, now),
             strict: strict(nic, &mut rng, now),
+            narrow: None,
             me: Me { mac: nic.mac(), address: None, ip6 },
             mtu: nic.capabilities().ip_mtu(),
             link_up: nic.link_up(),
@@ -154,6 +158,7 @@ impl State {
         self.abilities = nic.capabilities();
         self.mtu = self.abilities.ip_mtu();
         self.configure_interface();
+        self.rebuild_narrow();
         nic.set_multicast(&self.me.groups());
     }
 
@@ -162,7 +167,8 @@ impl State {
         let Me { address, ip6, .. } = &self.me;
         let all: Vec<_> =
             address.map(IpCidr::Ipv4).into_iter().chain(ip6.valid().map(IpCidr::Ipv6)).collect();
-        for iface in core::iter::once(&mut self.iface).chain(&mut self.strict) {
+        let narrow = self.narrow.as_mut().map(|narrow| &mut narrow.iface);
+        for iface in core::iter::once(&mut self.iface).chain(&mut self.strict).chain(narrow) {
             // To change addresses forgets all neighbours.
             if all != iface.ip_addrs() {
                 iface.update_ip_addrs(|addresses| {
@@ -171,16 +177,16 @@ impl State {
                     let _ = addresses.extend_from_slice(&all);
                 });
             }
-        }
-        let routes = self.iface.routes_mut();
-        routes.remove_default_ipv4_route();
-        routes.remove_default_ipv6_route();
-        // There is room for two routes at least.
-        if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
-            let _ = routes.add_default_ipv4_route(gateway);
-        }
-        if let Some(gateway) = ip6.gateway() {
-            let _ = routes.add_default_ipv6_route(gateway);
+            let routes = iface.routes_mut();
+            routes.remove_default_ipv4_route();
+            routes.remove_default_ipv6_route();
+            // There is room for two routes at least.
+            if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
+                let _ = routes.add_default_ipv4_route(gateway);
+            }
+            if let Some(gateway) = ip6.gateway() {
+                let _ = routes.add_default_ipv6_route(gateway);
+            }
         }
     }
 
@@ -200,7 +206,12 @@ impl State {
     }
 }
 
-fn interface<D: Device>(device: &mut D, mac: &EthernetAddress, rng: &mut Rng, now: Instant) -> Interface {
+pub(crate) fn interface<D: Device>(
+    device: &mut D,
+    mac: &EthernetAddress,
+    rng: &mut Rng,
+    now: Instant,
+) -> Interface {
     let mut config = IfaceConfig::new((*mac).into());
     config.random_seed = rng.next();
     let mut iface = Interface::new(config, device, now);

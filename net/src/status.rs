@@ -174,6 +174,8 @@ counters! {
     half_open_expired,
     /// Connections in TIME-WAIT that ended early to make room, or for a new connection with the same ports.
     time_wait_recycled,
+    /// Times that a router's word made the packets of a connection smaller.
+    paths_narrowed,
     /// Leases taken, a change of address included.
     dhcp_bound,
     /// Leases confirmed again.
@@ -298,6 +300,8 @@ reasons! {
     TinyFragment = "tiny_fragment",
     /// TCP or UDP with a wrong checksum; counted where smoltcp does not see to it.
     Checksum = "checksum",
+    /// "Packet too big" about nothing that is on its way, or with an MTU that is not smaller than ours.
+    TooBig = "too_big",
     /// A SYN beyond its listener's backlog.
     Backlog = "backlog",
     /// A SYN beyond [`crate::Limits::half_open`].

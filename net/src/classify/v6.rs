@@ -4,6 +4,7 @@
 //!   IPv6 ─ (hop-by-hop) ─┬─ TCP, UDP to an address of ours ─► as with IPv4
 //!                        ├─ echo request ──────────────────► Common
 //!                        ├─ who has our address? it is at … ► Common      smoltcp answers, and learns
+//!                        ├─ "too big" ─────────────────────► TooBig
 //!                        ├─ probe, claim, advertisement ────► Neighbour   ours: smoltcp does not know of them
 //!                        └─ fragment, anything else ────────► Drop, or smoltcp refuses it
 //! ```
@@ -12,7 +13,7 @@ use smoltcp::wire::{
     Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Address, Ipv6ExtHeader, Ipv6Packet, NdiscNeighborFlags,
 };
 
-use super::{Class, Me, tcp, udp_is_whole};
+use super::{Class, Me, big, tcp, udp_is_whole};
 use crate::ip6::{is_unicast, nd};
 use crate::status::{DropReason, FrameKind};
 
@@ -91,6 +92,9 @@ fn icmp(packet: &Ipv6Packet<&[u8]>, message: &[u8], me: &Me) -> Class {
         Icmpv6Message::EchoRequest if from.is_unspecified() => Class::Drop(DropReason::ForgedSource),
         Icmpv6Message::EchoRequest => Class::Common(FrameKind::Icmp),
         _ if !icmp.verify_checksum(&from, &to) => Class::Drop(DropReason::Checksum),
+        Icmpv6Message::PktTooBig if !group => {
+            big::v6(&icmp, me).map_or(Class::Drop(DropReason::Neighbour), Class::TooBig)
+        }
         // With a router alert in front, so not at once behind the IPv6 header. RFC 3810, section 5.1.14.
         Icmpv6Message::MldQuery if packet.hop_limit() == 1 && from.is_unicast_link_local() => {
             Class::Neighbour(Neighbour::Query)

@@ -47,6 +47,10 @@ pub(crate) struct Conn {
     pub(crate) time_wait: Option<Instant>,
     /// What followed the last segment in the peer's sequence space.
     pub(crate) next_seq: TcpSeqNumber,
+    /// What the peer last said that it has of ours.
+    pub(crate) acked: TcpSeqNumber,
+    /// Until when its path is taken to be narrow.
+    pub(crate) narrow_until: Option<Instant>,
     /// When the peer last sent anything.
     pub(crate) heard: Instant,
     /// Since when the peer owes us an acknowledgement.
@@ -73,6 +77,8 @@ impl Conn {
             flow: 0,
             time_wait: None,
             next_seq: TcpSeqNumber::default(),
+            acked: TcpSeqNumber::default(),
+            narrow_until: None,
             heard: now,
             owes_since: None,
             timeout: None,

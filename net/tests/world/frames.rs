@@ -1,5 +1,6 @@
 //! Frames by hand, for tests that play the network themselves.
 
+pub(crate) mod big;
 pub(crate) mod six;
 
 use net::{EthernetAddress, IpEndpoint, Ipv4Address};

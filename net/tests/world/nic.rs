@@ -21,6 +21,8 @@ pub(crate) struct Wire {
     /// Frames an interface can send between two reaps.
     pub(crate) slots: usize,
     pub(crate) ip_mtu: usize,
+    /// A router on the way passes IP packets of so many bytes, and says so of those that are larger.
+    pub(crate) path: Option<usize>,
     /// Interfaces say of each frame what is known of its checksum, instead of leaving that to smoltcp.
     pub(crate) tells_checksums: bool,
     pub(crate) seed: u64,
@@ -28,7 +30,15 @@ pub(crate) struct Wire {
 
 impl Default for Wire {
     fn default() -> Self {
-        Self { delay: 100_000, loss: 0, slots: 256, ip_mtu: 1500, tells_checksums: false, seed: 1 }
+        Self {
+            delay: 100_000,
+            loss: 0,
+            slots: 256,
+            ip_mtu: 1500,
+            path: None,
+            tells_checksums: false,
+            seed: 1,
+        }
     }
 }
 
@@ -37,10 +47,14 @@ type Queue = Rc<RefCell<VecDeque<(u64, Vec<u8>)>>>;
 /// Where an interface sends to.
 struct Out {
     queue: Queue,
+    /// Where a router's word goes: to who sent the frame.
+    back: Queue,
     now: Rc<Cell<u64>>,
     wire: Wire,
     dice: Dice,
     used: usize,
+    /// Bytes of the largest IP packet that was sent.
+    largest: usize,
 }
 
 /// What a test may change while the world runs.
@@ -88,7 +102,8 @@ impl Raw {
 impl MemNic {
     fn new(last: u8, input: &Queue, output: &Queue, now: &Rc<Cell<u64>>, wire: Wire) -> Self {
         let dice = Dice(wire.seed.wrapping_mul(0x9e37_79b9) + u64::from(last));
-        let out = Out { queue: Rc::clone(output), now: Rc::clone(now), wire, dice, used: 0 };
+        let (queue, back, now_too) = (Rc::clone(output), Rc::clone(input), Rc::clone(now));
+        let out = Out { queue, back, now: now_too, wire, dice, used: 0, largest: 0 };
         Self {
             mac: EthernetAddress([0, 0x16, 0x3e, 0, 0, last]),
             input: Rc::clone(input),
@@ -123,6 +138,11 @@ impl MemNic {
 
     pub(crate) fn change_wire(&self, change: impl FnOnce(&mut Wire)) {
         change(&mut self.output.borrow_mut().wire);
+    }
+
+    /// Bytes of the largest IP packet that was sent since this was asked last.
+    pub(crate) fn largest(&self) -> usize {
+        std::mem::take(&mut self.output.borrow_mut().largest)
     }
 
     /// When the next frame that is on its way arrives, if it can be taken then.
@@ -224,8 +244,11 @@ impl TxToken for Slot {
         out.used += 1;
         let wire = out.wire;
         assert!(len <= wire.ip_mtu + 14, "a frame of {len} bytes");
-        if out.dice.below(1000) >= wire.loss {
-            let due = out.now.get() + wire.delay;
+        let due = out.now.get() + wire.delay;
+        out.largest = out.largest.max(len - 14);
+        if let Some(mtu) = wire.path.filter(|mtu| len - 14 > *mtu) {
+            out.back.borrow_mut().push_back((due, super::frames::big::answer(&frame, mtu)));
+        } else if out.dice.below(1000) >= wire.loss {
             out.queue.borrow_mut().push_back((due, frame));
         }
         result

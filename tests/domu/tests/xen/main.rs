@@ -22,6 +22,7 @@ mod ipv6;
 mod memory;
 mod multicast;
 mod nmap;
+mod path;
 mod plain;
 mod vif;
 mod web;

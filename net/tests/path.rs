@@ -1,0 +1,202 @@
+//! Paths that take less than our link: streams get through, and nobody who has not seen a packet makes ours smaller.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "a test runs on the host, may fail by panic, and its numbers are small"
+)]
+
+mod world;
+
+use embedded_io_async::{Read as _, Write as _};
+use net::{
+    Addressing, Config, DropReason, IpEndpoint, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Net, TcpOptions,
+    TcpStream,
+};
+use smoltcp::wire::{ArpOperation, IpProtocol, TcpControl};
+use world::frames::{Tcp, arp, big, parse_arp, parse_ipv4, parse_tcp};
+use world::{Dice, MS, Raw, SECOND, Wire, World, at};
+
+const LEN: usize = 300_000;
+
+/// Who sends and who receives.
+type Ends = (TcpStream, TcpStream);
+
+/// 2001:db8::1 and 2001:db8::2.
+fn six(config: &mut Config) {
+    let Addressing::Static { address, .. } = &config.addressing else { unreachable!("the world's own") };
+    let last = u16::from(address.address().octets()[3]);
+    config.ipv6 = Ipv6Addressing::Static { address: Ipv6Cidr::new(global(last), 64), gateway: None };
+}
+
+fn global(last: u16) -> Ipv6Address {
+    Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)
+}
+
+/// Two stacks with a connection, over which the first sends: its stream, and where the second's ends.
+fn connected(address: IpEndpoint) -> (World, Net, Ends) {
+    let (mut world, a, b) = World::pair(six, Wire::default());
+    world.run(3 * SECOND);
+    let listener = b.tcp_listen(7, TcpOptions::default()).unwrap();
+    let server = world.spawn(async move { listener.accept().await });
+    let net = a.clone();
+    let stream = world.block_on(SECOND, async move { net.tcp_connect(address, TcpOptions::default()).await });
+    let server = world.wait(SECOND, &server);
+    (world, a, (stream.unwrap(), server))
+}
+
+/// Sends so many bytes from one end to the other.
+fn pass(world: &mut World, (mut from, mut to): Ends) -> Ends {
+    let data = Dice(5).bytes(LEN);
+    let sent = data.clone();
+    let sender = world.spawn(async move {
+        from.write_all(&sent).await.unwrap();
+        from
+    });
+    let receiver = world.spawn(async move {
+        let mut got = vec![0; LEN];
+        to.read_exact(&mut got).await.unwrap();
+        assert!(got == data, "bytes differ");
+        to
+    });
+    let to = world.wait(10 * SECOND, &receiver);
+    (world.wait(10 * SECOND, &sender), to)
+}
+
+fn a_stream_gets_through(address: IpEndpoint, mtu: usize) {
+    let (mut world, a, mut ends) = connected(address);
+    ends = pass(&mut world, ends);
+    assert_eq!(world.stacks[0].nic().largest(), 1500);
+    // A path that becomes narrower while the connection lasts.
+    world.stacks[0].nic().change_wire(|wire| wire.path = Some(mtu));
+    ends = pass(&mut world, ends);
+    assert!(a.status().counters.paths_narrowed == 1, "{:?}", a.status().counters);
+    world.stacks[0].nic().largest();
+    ends = pass(&mut world, ends);
+    assert_eq!(world.stacks[0].nic().largest(), mtu, "no more and no less");
+    // Narrower again, and with another backend meanwhile.
+    world.stacks[0].nic().change_wire(|wire| wire.path = Some(mtu - 20));
+    ends = pass(&mut world, ends);
+    let switches = world.stacks[0].nic().switches.clone();
+    switches.generation.set(switches.generation.get() + 1);
+    world.run(SECOND);
+    world.stacks[0].nic().largest();
+    ends = pass(&mut world, ends);
+    assert_eq!(world.stacks[0].nic().largest(), mtu - 20);
+    // After ten minutes it is tried whether the path is wide again: it is.
+    world.stacks[0].nic().change_wire(|wire| wire.path = None);
+    world.run(601 * SECOND);
+    pass(&mut world, ends);
+    assert_eq!(world.stacks[0].nic().largest(), 1500);
+}
+
+#[test]
+fn a_stream_gets_through_a_narrow_path() {
+    a_stream_gets_through(at(2, 7), 1000);
+}
+
+#[test]
+fn a_stream_gets_through_a_narrow_path_over_ipv6() {
+    a_stream_gets_through(IpEndpoint::new(global(2).into(), 7), 1300);
+}
+
+const PEER: u8 = 9;
+
+/// A connection with a peer that acknowledges nothing, to whom a segment is on its way: it.
+fn waiting() -> (World, Net, Raw, Vec<Vec<u8>>, TcpStream) {
+    let (mut world, net, raw) = World::single(|_| {});
+    let (us, them) = (at(1, 7), at(PEER, 4000));
+    let tcp = |control, seq, ack, data: &'static [u8]| Tcp { from: them, to: us, control, seq, ack, data };
+    let listener = net.tcp_listen(7, TcpOptions::default()).unwrap();
+    let server = world.spawn(async move {
+        let mut stream = listener.accept().await;
+        let sent = stream.write_all(&[7; 4000]).await;
+        (stream, sent)
+    });
+    raw.send(tcp(TcpControl::Syn, 100, None, &[]).frame());
+    world.run(10 * MS);
+    raw.send(arp(ArpOperation::Reply, world::ip(PEER), world::ip(1)));
+    world.run(1100 * MS);
+    let isn = raw.take().iter().find_map(|frame| parse_tcp(frame)).unwrap().1;
+    raw.send(tcp(TcpControl::None, 101, Some(isn.wrapping_add(1)), &[]).frame());
+    let (stream, sent) = world.wait(SECOND, &server);
+    sent.unwrap();
+    world.run(10 * MS);
+    let frames: Vec<_> = raw.take().into_iter().filter(|frame| frame.len() > 1000).collect();
+    assert!(!frames.is_empty(), "nothing was sent");
+    (world, net, raw, frames, stream)
+}
+
+/// Bytes of the largest IP packet that is sent again to a peer who tells where he is.
+fn again(world: &mut World, raw: &Raw) -> usize {
+    raw.take();
+    let mut largest = 0;
+    for _ in 0..30 {
+        world.run(SECOND);
+        for frame in raw.take() {
+            if parse_arp(&frame).is_some() {
+                raw.send(arp(ArpOperation::Reply, world::ip(PEER), world::ip(1)));
+            }
+            if parse_ipv4(&frame, IpProtocol::Tcp).is_some() {
+                largest = largest.max(frame.len() - 14);
+            }
+        }
+    }
+    largest
+}
+
+#[test]
+fn a_router_is_believed_about_what_it_can_have_seen() {
+    for (mtu, largest) in [(1400, 1400), (576, 576), (0, 576), (68, 552), (551, 552)] {
+        let (mut world, net, raw, frames, _open) = waiting();
+        raw.send(big::v4(&frames[0][14..], mtu));
+        assert_eq!(again(&mut world, &raw), largest, "{mtu}");
+        assert_eq!(net.status().counters.paths_narrowed, 1);
+    }
+}
+
+#[test]
+fn who_has_not_seen_a_packet_makes_ours_no_smaller() {
+    let (mut world, net, raw, frames, _open) = waiting();
+    let packet = &frames[0][14..];
+    let changed = |at: usize, value: u8| {
+        let mut packet = packet.to_vec();
+        packet[at] ^= value;
+        packet
+    };
+    let with_seq = |ahead: u32| {
+        let mut packet = packet.to_vec();
+        let seq = u32::from_be_bytes(packet[24..28].try_into().unwrap());
+        packet[24..28].copy_from_slice(&seq.wrapping_add(ahead).to_be_bytes());
+        packet
+    };
+    let forged = [
+        // Ports, peer, protocol, a later piece.
+        changed(20, 1),
+        changed(23, 1),
+        changed(16, 1),
+        changed(9, 1),
+        changed(7, 1),
+        // A byte before those that are on their way, and one behind all that there is to send.
+        with_seq(u32::MAX),
+        with_seq(4000),
+    ];
+    for packet in &forged {
+        raw.send(big::v4(packet, 600));
+    }
+    // What is as large as ours, and what is broken or cut short.
+    raw.send(big::v4(packet, 1500));
+    let mut broken = big::v4(packet, 600);
+    broken[14 + 20 + 2] ^= 1;
+    raw.send(broken);
+    for len in 14 + 20..14 + 20 + 8 + 28 {
+        raw.send(big::v4(packet, 600)[..len].to_vec());
+    }
+    assert!(again(&mut world, &raw) > 1400);
+    let counters = net.status().counters;
+    assert_eq!(counters.paths_narrowed, 0);
+    assert!(counters.dropped(DropReason::TooBig) >= 4, "{counters:?}");
+}
