@@ -87,6 +87,15 @@ impl Channels {
         core::iter::once(one).chain(two)
     }
 
+    /// Whether none is masked or ought to be.
+    #[inline]
+    pub(crate) const fn are_calm(&self) -> bool {
+        match self {
+            Self::Shared(channel) => channel.storm.is_calm(),
+            Self::Split { rx, tx } => rx.storm.is_calm() && tx.storm.is_calm(),
+        }
+    }
+
     /// Stops listening, and closes the ports.
     pub(crate) fn close<M: Machine>(&self, xen: &Xen<M>) {
         self.each().for_each(|channel| channel.close(xen));

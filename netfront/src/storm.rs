@@ -44,6 +44,12 @@ impl Storm {
         }
     }
 
+    /// Whether there is nothing to be done, now or later, unless more events come.
+    #[inline]
+    pub(crate) const fn is_calm(&self) -> bool {
+        self.until.is_none() && self.excess < LIMIT
+    }
+
     /// What is to be done now: whether the channel is to be masked or unmasked, if anything.
     fn tend(&mut self, now: SystemTime) -> Option<bool> {
         match self.until {
@@ -84,6 +90,10 @@ impl Channel {
 impl<M: Machine> NetDevice<M> {
     /// Masks channels whose events come faster than work, and unmasks them again; when to look again.
     pub(crate) fn weather(&mut self, now: SystemTime) -> Option<SystemTime> {
+        // As in nearly every turn.
+        if self.queues.iter().all(|queue| queue.channels.are_calm()) {
+            return None;
+        }
         if self.broken.is_some() || self.events_generation != self.xen.events.generation() {
             // Masked until the backend starts anew; or void, since the domain was suspended.
             return None;
