@@ -11,6 +11,12 @@ use crate::packages::XEN;
 use std::fs;
 use std::path::Path;
 
+/// The script with which dom0 takes addresses of IPv6: one in the network whose prefix QEMU's router advertises, and
+/// `fd00:6d69::1/64`. They are there at once, without a probe of its own first.
+pub const SPEAK_IPV6: &str =
+    "cd /proc/sys/net/ipv6/conf/xenbr0 && echo 0 >accept_dad && echo 0 >disable_ipv6 &&
+    ip -6 addr add fd00:6d69::1/64 dev xenbr0 && ip -6 addr add fec0::6430/64 dev xenbr0";
+
 /// The agent, built by `build.rs`.
 pub(crate) const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bed-agent"));
 const INIT: &str = include_str!("../dom0/init");

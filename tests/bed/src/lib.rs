@@ -75,6 +75,7 @@ pub use accel::Accel;
 pub use agent::Output;
 pub use bed::Bed;
 pub use console::Pattern;
+pub use dom0::SPEAK_IPV6;
 pub use domain::Domain;
 pub use domcfg::{DomainConfig, Value};
 pub use error::{Error, Kind, Result};

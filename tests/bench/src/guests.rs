@@ -56,6 +56,8 @@ pub(crate) enum Service {
     Web,
     Echo,
     Iperf,
+    /// The same over IPv6.
+    Iperf6,
 }
 
 /// A running guest.
@@ -76,16 +78,19 @@ pub(crate) struct Pond {
 
 impl Pond {
     /// Starts the machine and every guest, and leaves the guests paused.
-    pub(crate) fn start(plugin: Option<Plugin>, ours_only: bool) -> Outcome<Self> {
+    ///
+    /// `refuse`: the features that our guests do without, as on their command line.
+    pub(crate) fn start(plugin: Option<Plugin>, ours_only: bool, refuse: &str) -> Outcome<Self> {
         let options =
             CLIENTS.iter().fold(options(plugin.as_ref()), |options, name| options.extra_package(name));
         let mut progress = Progress::new(5);
         let bed = Bed::start_with(&options, &mut progress)?;
+        run(&bed, bed::SPEAK_IPV6)?;
         // One at a time, because each is paused when it is up.
         progress.step("starting our images");
-        let web = ours(&bed, "web", "10.0.2.21")?;
-        let echo = ours(&bed, "echo", "10.0.2.22")?;
-        let iperf = ours(&bed, "iperf", "10.0.2.24")?;
+        let web = ours(&bed, "web", "10.0.2.21", refuse)?;
+        let echo = ours(&bed, "echo", "10.0.2.22", refuse)?;
+        let iperf = ours(&bed, "iperf", "10.0.2.24", refuse)?;
         let linux = if ours_only {
             None
         } else {
@@ -108,13 +113,14 @@ impl Pond {
             (Side::Linux, Some(linux), _) => linux,
             (_, _, Service::Web) => &self.web,
             (_, _, Service::Echo) => &self.echo,
-            (_, _, Service::Iperf) => &self.iperf,
+            (_, _, Service::Iperf | Service::Iperf6) => &self.iperf,
         }
     }
 
     /// The address of the guest of a side that has the service.
-    pub(crate) fn address(&self, side: Side, service: Service) -> &'static str {
-        self.guest(side, service).address
+    pub(crate) fn address(&self, side: Side, service: Service) -> String {
+        let address = self.guest(side, service).address;
+        if service == Service::Iperf6 { six(address) } else { address.to_owned() }
     }
 
     /// The functions of our guest that has the service.
@@ -172,8 +178,16 @@ fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
     if output.success() { Ok(()) } else { Err(format!("{path} in dom0: {}", output.stderr).into()) }
 }
 
-fn ours(bed: &Bed, image: &str, address: &'static str) -> Outcome<Guest> {
-    start(bed, &ours_config(image, address)?, address, "listening on ")
+fn ours(bed: &Bed, image: &str, address: &'static str, refuse: &str) -> Outcome<Guest> {
+    let more = format!("ip6={}/64{}", six(address), if refuse.is_empty() { "" } else { " vif.refuse=" });
+    let config = ours_config(image, address)?;
+    let config = config.cmdline(&format!("ip={address}/24 gw=10.0.2.2 {more}{refuse}"));
+    start(bed, &config, address, "listening on ")
+}
+
+/// The address of IPv6 that a guest has beside its own.
+fn six(address: &str) -> String {
+    format!("fd00:6d69::{}", address.rsplit('.').next().unwrap_or_default())
 }
 
 /// The configuration of an image of ours, of which a copy is made.
@@ -205,9 +219,10 @@ pub(crate) fn linux_config(bed: &Bed, address: &str) -> Outcome<DomainConfig> {
         echo 'nobody:x:65534:65534:nobody:/:/bin/false' > /etc/passwd
         echo 'nogroup:x:65534:' > /etc/group
         /usr/bin/iperf3 -s -D
+        ip -6 addr add SIX/64 dev eth0
         /usr/sbin/nginx -c /etc/bench.conf && echo 'bench: serving'
         bed-agent echo 7";
-    let guest = Linux::new("linux").address(address).script(script);
+    let guest = Linux::new("linux").address(address).script(&script.replace("SIX", &six(address)));
     let guest = SERVERS.iter().fold(guest, |guest, name| guest.package(name));
     let config = guest
         .file("etc/bench.conf", 0o644, NGINX)

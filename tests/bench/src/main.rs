@@ -58,6 +58,9 @@ struct Arguments {
     /// What copies and checksums cost in an image, by several ways
     #[arg(long)]
     copies: bool,
+    /// What our guests do without: `gso6`, or `gso4,gso6`, as in `vif.refuse=`
+    #[arg(long, default_value = "")]
+    refuse: String,
     /// Only our guests: Linux takes most of the time of a run
     #[arg(long)]
     ours_only: bool,
@@ -86,7 +89,7 @@ fn run(arguments: &Arguments) -> Outcome {
     }
     let folder = report::folder()?;
     let plugin = if arguments.plugin { Some(plugin::Plugin::build(&folder)?) } else { None };
-    let pond = guests::Pond::start(plugin, arguments.ours_only)?;
+    let pond = guests::Pond::start(plugin, arguments.ours_only, &arguments.refuse)?;
     let mut rows = Vec::new();
     for (number, workload) in workloads.iter().enumerate() {
         eprintln!("[bench] {}/{} {}", number + 1, workloads.len(), workload.name);

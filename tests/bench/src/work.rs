@@ -75,13 +75,19 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         service: Service::Iperf,
         kind: Kind::Iperf { options, datagrams },
     });
+    let iperf6 = [("tcp6_in", ""), ("tcp6_out", "-R ")].map(|(name, way)| Workload {
+        name: name.into(),
+        unit: "byte",
+        service: Service::Iperf6,
+        kind: Kind::Iperf { options: format!("{way}-n {}M", 16 * seconds), datagrams: false },
+    });
     let ping = Workload {
         name: "ping".into(),
         unit: "ping",
         service: Service::Web,
         kind: Kind::Ping { count: scale(1000) },
     };
-    let all = http.into_iter().chain(iperf).chain(datagrams).chain([stream, ping]);
+    let all = http.into_iter().chain(iperf).chain(iperf6).chain(datagrams).chain([stream, ping]);
     let wanted = |name: &str| arguments.only.split(',').any(|part| name.contains(part));
     all.filter(|workload| wanted(&workload.name)).collect()
 }
@@ -122,11 +128,11 @@ impl Workload {
         // Neighbours are known and the connection's caches are warm before anything is counted.
         pond.run(&format!("ping -c 2 -A -q {address}"))?;
         let has_status = side == Side::Ours && self.service == Service::Web;
-        let status = || if has_status { status::read(pond, address) } else { Ok(Counts::new()) };
+        let status = || if has_status { status::read(pond, &address) } else { Ok(Counts::new()) };
         let plugin = || pond.plugin().map(Plugin::read).transpose();
         // The plugin is read next to the work: what a reading of the status costs is no part of it.
         let (status_before, plugin_before) = (status()?, plugin()?);
-        let said = pond.run(&self.command(address))?;
+        let said = pond.run(&self.command(&address))?;
         let (plugin_after, status_after) = (plugin()?, status()?);
         let (units, seconds) =
             self.understand(&said).ok_or_else(|| format!("{}: not understood: {said}", self.name))?;

@@ -19,10 +19,7 @@ pub const FLOOD: &str = concat!(env!("OUT_DIR"), "/flood");
 /// # Errors
 /// When dom0 does not take them.
 pub fn speak_ipv6(bed: &Bed) -> Outcome {
-    // Without a probe of its own first: the addresses are there at once.
-    let script = "cd /proc/sys/net/ipv6/conf/xenbr0 && echo 0 >accept_dad && echo 0 >disable_ipv6 &&
-        ip -6 addr add fd00:6d69::1/64 dev xenbr0 && ip -6 addr add fec0::6430/64 dev xenbr0";
-    let output = bed.dom0(script)?;
+    let output = bed.dom0(bed::SPEAK_IPV6)?;
     if output.success() { Ok(()) } else { Err(format!("no IPv6 in dom0: {output:?}").into()) }
 }
 
