@@ -20,7 +20,7 @@ use xen::abi::memory::{
 };
 use xen::abi::sched::{SchedOp, SchedShutdown, SchedWatchdog};
 use xen::abi::vcpu::{VcpuOp, VcpuRegisterVcpuInfo, VcpuSetSingleshotTimer};
-use xen::abi::xen::{ConsoleIo, Hypercall};
+use xen::abi::xen::Hypercall;
 use xen::clock::PvClock;
 use xen::foreign::{Foreign, MapError, MapHandle};
 use xen::hypervisor::{GrantTableSize, HvmParam, MapSpace, ShutdownReason, Virq};
@@ -350,13 +350,6 @@ impl Hypervisor for DomU {
         // caller owns the frames.
         unsafe { self.0.instruction.with_args(Kind::Memory, Hypercall::MemoryOp, op, &mut args) }?;
         results.into_iter().try_for_each(|result| Errno::from_ret(result.into()).map(drop))
-    }
-
-    fn console_write(&self, bytes: &[u8]) {
-        let len = u64::try_from(bytes.len()).unwrap_or_default();
-        let arguments = [u64::from(u32::from(ConsoleIo::Write)), len, address(bytes.as_ptr()), 0];
-        // SAFETY: Xen reads `len` bytes at the pointer.
-        let _ = unsafe { self.0.instruction.call(Kind::Other, Hypercall::ConsoleIo, arguments) };
     }
 }
 

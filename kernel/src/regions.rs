@@ -9,6 +9,7 @@
 //! populate-on-demand memory (`maxmem=` above `memory=`) lives by that.
 
 use boot::{BootInfo, MemoryRegion, RegionKind};
+use heapless::Vec;
 
 /// Bytes of a page, as an address.
 pub const PAGE: u64 = 4096;
@@ -34,16 +35,18 @@ impl Region {
 }
 
 /// Free memory in a few stretches, before there is a heap.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FreeRegions {
-    regions: [Region; MAX_FREE_REGIONS],
+    /// In the order of their addresses, without a page in common: the first that fits is the lowest. One that was taken
+    /// as a whole stays, empty.
+    regions: Vec<Region, MAX_FREE_REGIONS>,
 }
 
 impl FreeRegions {
     /// The RAM of the memory map below `limit` without the stretches in `taken`, in whole pages.
     #[must_use]
     pub fn new(info: &BootInfo, limit: u64, taken: &[Region]) -> Self {
-        let mut free = Self { regions: [Region::default(); MAX_FREE_REGIONS] };
+        let mut free = Self { regions: Vec::new() };
         for MemoryRegion { start, end, kind } in info.regions() {
             if *kind == RegionKind::Ram {
                 let start = start.saturating_add(PAGE - 1) & !(PAGE - 1);
@@ -68,11 +71,19 @@ impl FreeRegions {
         }
     }
 
-    /// Adds a stretch that touches no other; when the table is full, the smallest makes room.
+    /// Adds a stretch that touches no other, if it is not empty; when the table is full, the smallest makes room.
     fn add(&mut self, region: Region) {
-        let slot = self.regions.iter_mut().min_by_key(|slot| slot.len());
-        if let Some(slot) = slot.filter(|slot| slot.len() < region.len()) {
-            *slot = region;
+        if self.regions.is_full() {
+            let smallest = self.regions.iter().map(|other| other.len()).min().unwrap_or_default();
+            let index = self.regions.iter().position(|other| other.len() == smallest);
+            if let Some(index) = index.filter(|_| smallest < region.len()) {
+                self.regions.remove(index);
+            }
+        }
+        if region.len() > 0 {
+            let place = self.regions.iter().take_while(|other| other.start < region.start).count();
+            // If it is still full, all others are as large.
+            let _ = self.regions.insert(place, region);
         }
     }
 
@@ -80,14 +91,13 @@ impl FreeRegions {
     pub fn remove(&mut self, hole: Region) {
         let end = hole.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX);
         let hole = Region { start: hole.start & !(PAGE - 1), end };
-        for index in 0..MAX_FREE_REGIONS {
-            let Some(region) = self.regions.get_mut(index) else { break };
-            if hole.len() == 0 || hole.end <= region.start || region.end <= hole.start {
-                continue;
+        for region in core::mem::take(&mut self.regions) {
+            if hole.len() == 0 {
+                self.add(region);
+            } else {
+                self.add(Region { start: region.start, end: region.end.min(hole.start) });
+                self.add(Region { start: region.start.max(hole.end), end: region.end });
             }
-            let above = Region { start: hole.end.max(region.start), end: region.end };
-            region.end = hole.start.max(region.start);
-            self.add(above);
         }
     }
 
@@ -97,7 +107,7 @@ impl FreeRegions {
         let fitting = |region: &&mut Region| {
             region.start.checked_add(len).is_some_and(|end| end <= region.end && end <= limit)
         };
-        let region = self.regions.iter_mut().filter(fitting).min_by_key(|region| region.start)?;
+        let region = self.regions.iter_mut().find(fitting)?;
         let taken = Region { start: region.start, end: region.start.checked_add(len)? };
         region.start = taken.end;
         Some(taken)
@@ -106,15 +116,14 @@ impl FreeRegions {
     /// Takes up to `len` bytes from the end of the highest stretch; `None` if there is none or nothing is wanted.
     pub fn take_top(&mut self, len: u64) -> Option<Region> {
         let len = len & !(PAGE - 1);
-        let region =
-            self.regions.iter_mut().filter(|region| region.len() > 0).max_by_key(|region| region.end)?;
+        let region = self.regions.iter_mut().rfind(|region| region.len() > 0)?;
         let start = region.end.saturating_sub(len).max(region.start);
         let taken = Region { start, end: region.end };
         region.end = start;
         (taken.len() > 0).then_some(taken)
     }
 
-    /// The stretches, in no order.
+    /// The stretches, the lowest first.
     pub fn iter(&self) -> impl Iterator<Item = Region> + '_ {
         self.regions.iter().copied().filter(|region| region.len() > 0)
     }
@@ -182,6 +191,43 @@ mod tests {
         }
         assert_eq!(all.longest(), 0x1000_0000 - pages * 0x2000 + PAGE);
         assert_eq!(all.iter().count(), MAX_FREE_REGIONS);
+    }
+
+    #[test]
+    fn whatever_is_added_cut_out_and_taken_the_pages_are_those_of_a_set() {
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        for _ in 0..200 {
+            let (mut regions, mut set) = (free(&[], &[]), std::collections::BTreeSet::new());
+            for _ in 0..40 {
+                let (start, len) = (random(200), random(20));
+                let region = Region { start: start * PAGE, end: (start + len) * PAGE };
+                let pages = start..start + len;
+                match random(4) {
+                    0 => {
+                        regions.remove(region);
+                        set.retain(|page| !pages.contains(page));
+                    }
+                    1 => {
+                        let lowest = regions.take(PAGE, u64::MAX).map(|page| page.start / PAGE);
+                        assert_eq!(lowest, set.pop_first());
+                    }
+                    2 => {
+                        let Some(run) = regions.take(len * PAGE, u64::MAX) else { continue };
+                        assert!((run.start / PAGE..run.end / PAGE).all(|page| set.remove(&page)), "{run:?}");
+                    }
+                    _ => {
+                        regions.insert(region);
+                        set.extend(pages);
+                    }
+                }
+                let all = regions.iter().flat_map(|region| region.start / PAGE..region.end / PAGE);
+                assert!(all.eq(set.iter().copied()), "{regions:?}");
+            }
+        }
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn bring_up_memory(
     let windows = [hole, page(store), page(console)];
     let mut mapped = FreeRegions::new(&info, limit, &[Region { start: 0, end: PAGE }]);
     windows.iter().for_each(|window| mapped.insert(*window));
-    let mut free = mapped;
+    let mut free = mapped.clone();
     windows.iter().for_each(|window| free.remove(*window));
     free.remove(Region { start: image.start, end: image.end });
     free.remove(Region { start: info.loader_data.start, end: info.loader_data.end });

@@ -165,8 +165,12 @@ impl Vif {
     }
 }
 
-/// What a backend's directory says of features, by key.
-const FEATURES: [(&str, Feature); 8] = [
+/// What a backend's directory says of what it offers, by key; the features are behind four others.
+const OFFERS: [(&str, Feature); 12] = [
+    ("feature-rx-copy", Feature::empty()),
+    ("multi-queue-max-queues", Feature::empty()),
+    ("feature-xdp-headroom", Feature::empty()),
+    ("rate", Feature::empty()),
     ("feature-sg", Feature::SCATTER_GATHER),
     ("feature-gso-tcpv4", Feature::GSO_TCPV4),
     ("feature-gso-tcpv6", Feature::GSO_TCPV6),
@@ -184,15 +188,15 @@ impl Offers {
         let flag = |path: &str, value| {
             Ok::<_, ConnectError>(number_of(path, value)?.is_some_and(|value| value != 0))
         };
-        let paths = FEATURES.map(|(key, _)| frontend.backend_node(key));
+        // All together: one notification and one sleep.
+        let paths = OFFERS.map(|(key, _)| frontend.backend_node(key));
+        let [copy, queues, headroom, rate, values @ ..] = store.read_all(&paths).await;
+        let [copy_path, queues_path, headroom_path, _, feature_paths @ ..] = &paths;
+        let [_, _, _, _, keys @ ..] = &OFFERS;
         let mut features = Feature::empty();
-        for (((key, feature), path), value) in FEATURES.iter().zip(&paths).zip(store.read_all(&paths).await) {
+        for (((key, feature), path), value) in keys.iter().zip(feature_paths).zip(values) {
             features.set(*feature, flag(path, value)? != key.starts_with("feature-no-"));
         }
-        let paths = ["feature-rx-copy", "multi-queue-max-queues", "feature-xdp-headroom", "rate"]
-            .map(|key| frontend.backend_node(key));
-        let [copy_path, queues_path, headroom_path, _] = &paths;
-        let [copy, queues, headroom, rate] = store.read_all(&paths).await;
         Ok(Self {
             rx_copy: flag(copy_path, copy)?,
             features,

@@ -105,9 +105,6 @@ pub trait Hypervisor {
     /// # Safety
     /// The frames from `gfn` on are owned by the caller and hold no memory in use.
     unsafe fn add_to_physmap(&self, space: MapSpace, count: u32, gfn: Gfn) -> Result<(), Errno>;
-
-    /// `CONSOLEIO_write` to Xen's own console, where Xen permits it; best effort, for last words.
-    fn console_write(&self, bytes: &[u8]);
 }
 
 /// Pages that this domain owns, to be shared whole: rings, pools, nothing else. (XSA-403)

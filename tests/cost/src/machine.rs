@@ -100,7 +100,4 @@ impl Hypervisor for Host {
     unsafe fn add_to_physmap(&self, _space: MapSpace, _count: u32, _gfn: Gfn) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
-    fn console_write(&self, bytes: &[u8]) {
-        self.guest.console_write(bytes);
-    }
 }

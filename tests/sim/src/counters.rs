@@ -21,8 +21,6 @@ pub struct Counters {
     pub grant_ops: u64,
     /// `XENMEM_add_to_physmap`.
     pub physmap_ops: u64,
-    /// Console hypercalls.
-    pub console_writes: u64,
     /// Pages taken from free memory.
     pub pages_taken: u64,
     /// Pages given back.
@@ -45,7 +43,6 @@ impl Counters {
             + self.param_ops
             + self.grant_ops
             + self.physmap_ops
-            + self.console_writes
     }
 
     /// What was added since `earlier`.
@@ -61,7 +58,6 @@ impl Counters {
             param_ops: self.param_ops - earlier.param_ops,
             grant_ops: self.grant_ops - earlier.grant_ops,
             physmap_ops: self.physmap_ops - earlier.physmap_ops,
-            console_writes: self.console_writes - earlier.console_writes,
             pages_taken: self.pages_taken - earlier.pages_taken,
             pages_freed: self.pages_freed - earlier.pages_freed,
             maps_by_peers: self.maps_by_peers - earlier.maps_by_peers,

@@ -37,8 +37,6 @@ pub(crate) struct Domain {
     /// When the one-shot timer fires, in virtual nanoseconds.
     pub(crate) timer: Cell<Option<u64>>,
     pub(crate) shutdown: Cell<Option<ShutdownReason>>,
-    /// What it wrote to Xen's own console.
-    pub(crate) last_words: RefCell<Vec<u8>>,
     pub(crate) gate: Gate,
     counters: Cell<Counters>,
 }
@@ -71,7 +69,6 @@ impl Domain {
             params: RefCell::default(),
             timer: Cell::new(None),
             shutdown: Cell::new(None),
-            last_words: RefCell::default(),
             gate: Gate::default(),
             counters: Cell::default(),
         }

@@ -119,12 +119,6 @@ impl Guest {
         self.domain.gate.set(None);
     }
 
-    /// What it wrote to Xen's own console.
-    #[must_use]
-    pub fn last_words(&self) -> String {
-        String::from_utf8_lossy(&self.domain.last_words.borrow()).into_owned()
-    }
-
     /// The ring that the console's driver is made with.
     #[must_use]
     pub fn console_ring(&self) -> Shared<'static> {
@@ -270,11 +264,6 @@ impl Hypervisor for Guest {
         (0..u64::from(count))
             .rev()
             .try_for_each(|index| self.place(space, index, Gfn(gfn.0.wrapping_add(index))))
-    }
-
-    fn console_write(&self, bytes: &[u8]) {
-        self.domain.count(|counters| counters.console_writes += 1);
-        self.domain.last_words.borrow_mut().extend_from_slice(bytes);
     }
 }
 

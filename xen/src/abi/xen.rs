@@ -30,7 +30,7 @@ numbers! {
         SetTimerOp = 15 => "__HYPERVISOR_set_timer_op",
         /// [`crate::abi::version::XenVersionOp`].
         XenVersion = 17 => "__HYPERVISOR_xen_version",
-        /// [`ConsoleIo`].
+        /// Xen's own console.
         ConsoleIo = 18 => "__HYPERVISOR_console_io",
         /// [`crate::abi::grant_table::GrantTableOp`].
         GrantTableOp = 20 => "__HYPERVISOR_grant_table_op",
@@ -50,18 +50,6 @@ numbers! {
         HvmOp = 34 => "__HYPERVISOR_hvm_op",
         /// Performance counters.
         XenpmuOp = 40 => "__HYPERVISOR_xenpmu_op",
-    }
-}
-
-numbers! {
-    /// `CONSOLEIO_*`: commands of `HYPERVISOR_console_io`, (command, bytes, buffer).
-    ///
-    /// Source: `xen/include/public/xen.h`, `CONSOLEIO_write` and following, Xen 4.17.
-    pub enum ConsoleIo: u32 {
-        /// Print on Xen's own console.
-        Write = 0 => "CONSOLEIO_write",
-        /// Read from it; for dom0.
-        Read = 1 => "CONSOLEIO_read",
     }
 }
 

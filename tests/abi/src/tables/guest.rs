@@ -18,7 +18,7 @@ use xen::abi::version::{
     XenVersionOp,
 };
 use xen::abi::xen::{
-    ArchSharedInfo, ArchVcpuInfo, ConsoleIo, DOMID_FIRST_RESERVED, DOMID_MASK, DOMID_SELF, EVTCHN_WORDS,
+    ArchSharedInfo, ArchVcpuInfo, DOMID_FIRST_RESERVED, DOMID_MASK, DOMID_SELF, EVTCHN_WORDS,
     HVM_DEBUGCONS_IOPORT, Hypercall, PvclockFlags, ReservedDomId, SharedInfo, StartInfoFlags, VcpuInfo,
     VcpuTimeInfo, Virq, XEN_LEGACY_MAX_VCPUS, offset,
 };
@@ -35,7 +35,7 @@ pub(super) fn add(table: &mut Table) {
 }
 
 fn xen(table: &mut Table) {
-    numbers!(table, Hypercall, ConsoleIo, ReservedDomId, Virq);
+    numbers!(table, Hypercall, ReservedDomId, Virq);
     values!(table,
         "DOMID_SELF" => DOMID_SELF,
         "DOMID_FIRST_RESERVED" => DOMID_FIRST_RESERVED,

@@ -91,7 +91,6 @@ impl Hypervisor for TestXen {
         self.frames.borrow_mut().push((space, count, gfn));
         if self.refuse.get() { Err(Errno::ENOMEM) } else { Ok(()) }
     }
-    fn console_write(&self, _: &[u8]) {}
 }
 
 /// Random numbers that are the same in every run (xorshift64*).
