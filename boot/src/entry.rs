@@ -2,14 +2,24 @@
 //!
 //! Both loaders enter with paging off, flat segments and interrupts off. Xen comes by the ELF note, with the address of
 //! `hvm_start_info` in `ebx` (`docs/misc/pvh.pandoc`); a multiboot2 loader (GRUB) comes by the ELF entry, with a magic
-//! number in `eax` and the address of its information in `ebx`. The code below builds an identity map of the first 4 GiB in 2 MiB pages, turns on PAE, NX
-//! and write protection, and calls `kernel_main(information, magic)` on the image's stack. `kernel::paging` replaces the map by
-//! one that gives each page only the rights that it needs.
+//! number in `eax` and the address of its information in `ebx`. The code below builds an identity map of the first 4 GiB in 2 MiB
+//! pages, turns on PAE, NX and write protection, picks a place for the image and moves there, and calls
+//! `kernel_main(information, magic)` on the image's stack. `kernel::paging` replaces the map by one that gives each page only
+//! the rights that it needs.
+//!
+//! The image stays where the loader put it, and moves in virtual memory alone: nothing is copied. It is linked as a
+//! position-independent executable; the linker leaves a list of the words that hold addresses, and each is corrected.
 
 #![allow(unsafe_code, reason = "entry code and the linker's symbols; see docs/soundness.md")]
 
 use crate::info::PVH_MAGIC;
 use core::arch::global_asm;
+
+/// Where the image is linked, and lies in physical memory; as in `linker.ld`.
+const LINKED_AT: u64 = 1 << 20;
+/// Bits that every place of the image has: of the upper half of the address space, so that no physical address is in its
+/// way, and of the upper half of a page directory, of which the boot code's identity map has the first entries.
+const PLACE: u64 = 0xffff_8040_0000_0000;
 
 global_asm!(
     // XEN_ELFNOTE_PHYS32_ENTRY (18): where to enter. `xen/include/public/elfnote.h`.
@@ -17,7 +27,7 @@ global_asm!(
     ".align 4",
     ".long 4, 4, 18",
     ".asciz \"Xen\"",
-    ".long pvh_start",
+    ".long physical_pvh_start",
     // Multiboot2 header: magic, architecture i386, length, checksum, end tag. (Multiboot2 specification 2.0, 3.1)
     ".section .multiboot2, \"a\", @progbits",
     ".align 8",
@@ -37,10 +47,10 @@ global_asm!(
     "boot_common:",
     "  cld",
     "  cli",
-    "  mov esp, offset __stack_top",
+    "  mov esp, offset physical_stack_top",
     "  mov ebp, ebx",
     // Four page directories, 2048 entries of 2 MiB: present, writable, large.
-    "  mov edi, offset boot_pd",
+    "  mov edi, offset physical_boot_pd",
     "  mov eax, 0x83",
     "  mov ecx, 2048",
     "2: mov [edi], eax",
@@ -49,17 +59,17 @@ global_asm!(
     "  add edi, 8",
     "  dec ecx",
     "  jnz 2b",
-    "  mov edi, offset boot_pdpt",
-    "  mov eax, offset boot_pd + 3",
+    "  mov edi, offset physical_boot_pdpt",
+    "  mov eax, offset physical_boot_pd + 3",
     "  mov ecx, 4",
     "3: mov [edi], eax",
     "  add eax, 0x1000",
     "  add edi, 8",
     "  dec ecx",
     "  jnz 3b",
-    "  mov eax, offset boot_pdpt + 3",
-    "  mov [boot_pml4], eax",
-    "  mov eax, offset boot_pml4",
+    "  mov eax, offset physical_boot_pdpt + 3",
+    "  mov [physical_boot_pml4], eax",
+    "  mov eax, offset physical_boot_pml4",
     "  mov cr3, eax",
     // CR4: PAE.
     "  mov eax, cr4",
@@ -74,8 +84,8 @@ global_asm!(
     "  mov eax, cr0",
     "  or eax, 0x80010001",
     "  mov cr0, eax",
-    "  lgdt [boot_gdt_pointer]",
-    "  ljmp 0x08, offset boot_long_mode",
+    "  lgdt [physical_boot_gdt_pointer]",
+    "  ljmp 0x08, offset physical_boot_long_mode",
     ".code64",
     "boot_long_mode:",
     "  xor eax, eax",
@@ -84,24 +94,88 @@ global_asm!(
     "  mov ss, eax",
     "  mov fs, eax",
     "  mov gs, eax",
+    // How far the image moves in virtual memory: what the clock and, if there is one, the processor's generator say,
+    // as a multiple of 4 MiB in the upper half of the address space, where no physical address is mapped.
+    "  mov eax, 1",
+    "  cpuid",
+    "  rdtsc",
+    "  shl rdx, 32",
+    "  lea r8, [rax + rdx]",
+    "  bt ecx, 30",
+    "  jnc 4f",
+    "  rdrand rax",
+    "  xor r8, rax",
+    "4: mov rax, 0x9e3779b97f4a7c15",
+    "  imul r8, rax",
+    "  mov rax, {place}",
+    "  or r8, rax",
+    "  and r8, -0x400000",
+    // The first 4 MiB of memory there too, in two large pages.
+    "  lea rdi, [rip + boot_pml4]",
+    "  lea rcx, [rip + boot_pdpt + 3]",
+    "  mov rax, r8",
+    "  shr rax, 39",
+    "  and eax, 511",
+    "  mov [rdi + rax * 8], rcx",
+    "  lea rdi, [rip + boot_pdpt]",
+    "  lea rcx, [rip + boot_pd_image + 3]",
+    "  mov rax, r8",
+    "  shr rax, 30",
+    "  and eax, 511",
+    "  mov [rdi + rax * 8], rcx",
+    "  lea rdi, [rip + boot_pd_image]",
+    "  mov rax, r8",
+    "  shr rax, 21",
+    "  and eax, 511",
+    "  mov qword ptr [rdi + rax * 8], 0x83",
+    "  mov qword ptr [rdi + rax * 8 + 8], 0x200083",
+    // The addresses in constants and data, as the linker packed them (RELR): an even word is the address of one, an odd
+    // word has a bit for each of the 63 words that follow the last.
+    "  lea rdi, [rip + __relr_start]",
+    "  lea rcx, [rip + __relr_end]",
+    "5: cmp rdi, rcx",
+    "  jae 8f",
+    "  mov rax, [rdi]",
+    "  add rdi, 8",
+    "  test al, 1",
+    "  jnz 6f",
+    "  add [rax], r8",
+    "  lea rdx, [rax + 8]",
+    "  jmp 5b",
+    "6: shr rax, 1",
+    "  jz 7f",
+    "9: bsf r9, rax",
+    "  add [rdx + r9 * 8], r8",
+    "  lea r9, [rax - 1]",
+    "  and rax, r9",
+    "  jnz 9b",
+    "7: add rdx, 63 * 8",
+    "  jmp 5b",
+    "8: lea rax, [rip + boot_moved]",
+    "  add rax, r8",
+    "  jmp rax",
+    "boot_moved:",
     "  lea rsp, [rip + __stack_top]",
     "  mov edi, ebp",
     "  xor ebp, ebp",
     "  call kernel_main",
-    "4: hlt",
-    "  jmp 4b",
+    "2: hlt",
+    "  jmp 2b",
     ".section .rodata.boot, \"a\", @progbits",
     ".align 8",
+    ".global boot_gdt, boot_gdt_pointer, boot_pd, boot_pdpt, boot_pml4, boot_long_mode",
     "boot_gdt: .quad 0, 0x00af9b000000ffff",
     "boot_gdt_pointer: .word 15",
-    "  .long boot_gdt",
+    "  .long physical_boot_gdt",
     ".section .bss.boot, \"aw\", @nobits",
     ".align 4096",
     "boot_pml4: .skip 4096",
     "boot_pdpt: .skip 4096",
     "boot_pd: .skip 16384",
+    "boot_pd_image: .skip 4096",
     ".section .text, \"ax\", @progbits",
     pvh_magic = const PVH_MAGIC,
+    place = const PLACE,
 );
 
 unsafe extern "C" {
@@ -118,16 +192,14 @@ unsafe extern "C" {
     static __stack_top: u8;
 }
 
-/// Where the parts of the image lie: physical and virtual addresses, which are the same; all but the ends of notes and
-/// stack are multiples of 4096.
+/// Where the parts of the image lie: virtual addresses, multiples of 4096.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageLayout {
+    /// How far virtual addresses of the image are above physical ones, a multiple of 4 MiB: the low 22 bits of an
+    /// address are those that it has in the file.
+    pub moved: u64,
     /// First byte; the ELF headers, notes and read-only data follow.
     pub start: u64,
-    /// The notes.
-    pub notes_start: u64,
-    /// Their end.
-    pub notes_end: u64,
     /// Executable code.
     pub text_start: u64,
     /// Its end, where writable data begins.
@@ -150,9 +222,8 @@ pub struct ImageLayout {
 #[must_use]
 pub fn image_layout() -> ImageLayout {
     ImageLayout {
+        moved: address(&raw const __image_start).saturating_sub(LINKED_AT),
         start: address(&raw const __image_start),
-        notes_start: address(&raw const __notes_start),
-        notes_end: address(&raw const __notes_end),
         text_start: address(&raw const __text_start),
         text_end: address(&raw const __text_end),
         descriptors_start: address(&raw const __descriptors_start),
@@ -162,6 +233,15 @@ pub fn image_layout() -> ImageLayout {
         stack_top: address(&raw const __stack_top),
         end: address(&raw const __image_end),
     }
+}
+
+/// The ELF notes of the image.
+#[must_use]
+pub fn notes() -> &'static [u8] {
+    let start = &raw const __notes_start;
+    let len = (&raw const __notes_end).addr().saturating_sub(start.addr());
+    // SAFETY: the linker put the notes between the two symbols, among what is only read.
+    unsafe { core::slice::from_raw_parts(start, len) }
 }
 
 /// The address of a linker symbol.

@@ -19,7 +19,7 @@ mod multiboot;
 mod pvh;
 
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
-pub use entry::{ImageLayout, image_layout};
+pub use entry::{ImageLayout, image_layout, notes};
 pub use info::{
     BootError, BootInfo, Loader, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC, PhysicalMemory,
     RegionKind,

@@ -1,9 +1,7 @@
 //! Which build this is, from the notes at the image's beginning.
 
-use crate::boot_memory::BootMemory;
 use crate::notes;
 use alloc::vec::Vec;
-use boot::PhysicalMemory;
 use core::fmt;
 
 /// What the build is made of.
@@ -18,7 +16,7 @@ pub struct Build {
 /// Reads it.
 #[must_use]
 pub fn build() -> Build {
-    let package = notes::package(image_notes());
+    let package = notes::package(boot::notes());
     Build {
         commit: notes::text(package, "commit"),
         dependencies: notes::list(package, "dependencies").collect(),
@@ -31,16 +29,9 @@ pub struct BuildId;
 
 impl fmt::Display for BuildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match notes::build_id(image_notes()) {
+        match notes::build_id(boot::notes()) {
             Some(id) => id.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
             None => f.write_str("unknown"),
         }
     }
-}
-
-fn image_notes() -> &'static [u8] {
-    static MEMORY: BootMemory = BootMemory;
-    let image = boot::image_layout();
-    let len = usize::try_from(image.notes_end.saturating_sub(image.notes_start)).unwrap_or_default();
-    MEMORY.bytes(image.notes_start, len).unwrap_or_default()
 }

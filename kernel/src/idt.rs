@@ -60,12 +60,12 @@ unsafe impl Sync for VcpuInfoArea {}
 
 static VCPU_INFO: VcpuInfoArea = VcpuInfoArea(core::cell::UnsafeCell::new([0; 64]));
 
-/// The `vcpu_info` as shared memory, and its address for `VCPUOP_register_vcpu_info`.
+/// The `vcpu_info` as shared memory, and its physical address for `VCPUOP_register_vcpu_info`.
 pub(crate) fn vcpu_info() -> (Shared<'static>, u64) {
     let pointer = NonNull::from(&VCPU_INFO.0).cast::<u8>();
     // SAFETY: a static of 64 bytes, aligned to 64, inside an `UnsafeCell`, accessed through `Shared` alone.
     let shared = unsafe { Shared::new(pointer, 64) };
-    (shared, crate::hypercall::address(pointer.as_ptr()))
+    (shared, crate::hypercall::address(pointer.as_ptr()).saturating_sub(boot::image_layout().moved))
 }
 
 /// Sleeps until an upcall, and comes back with interrupts off.

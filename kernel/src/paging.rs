@@ -9,7 +9,8 @@
 //!   below the stack      not mapped (guard)
 //! ```
 //!
-//! Addresses are physical addresses: an identity map, in 2 MiB pages where a stretch has one kind of right.
+//! Addresses are physical addresses: an identity map, in 2 MiB pages where a stretch allows it. Only the image lies where
+//! the boot code has moved it.
 
 #![allow(unsafe_code, reason = "writes page tables; see docs/soundness.md")]
 
@@ -19,7 +20,7 @@ use core::fmt;
 use x86_64::registers::control::{Cr3, Cr3Flags, Cr4, Cr4Flags};
 use x86_64::structures::paging::mapper::MapToError;
 use x86_64::structures::paging::{
-    FrameAllocator, Mapper, OffsetPageTable, PageSize, PageTable, PageTableFlags, PhysFrame, Size2MiB,
+    FrameAllocator, Mapper, OffsetPageTable, Page, PageSize, PageTable, PageTableFlags, PhysFrame, Size2MiB,
     Size4KiB,
 };
 use x86_64::{PhysAddr, VirtAddr};
@@ -72,12 +73,10 @@ pub(crate) fn address_limit() -> u64 {
 
 /// Builds tables for these stretches and for the image, and loads them.
 pub(crate) fn install(
-    mut mapped: FreeRegions,
+    mapped: &FreeRegions,
     image: &ImageLayout,
     free: &mut FreeRegions,
 ) -> Result<(), PagingError> {
-    // Whatever the map says of it: it is here.
-    mapped.insert(Region { start: image.start, end: image.end });
     let root = Tables(free).allocate_frame().ok_or(PagingError::NoMemory)?;
     let table = core::ptr::with_exposed_provenance_mut::<PageTable>(
         usize::try_from(root.start_address().as_u64()).unwrap_or_default(),
@@ -88,8 +87,9 @@ pub(crate) fn install(
     // SAFETY: physical memory is mapped at offset 0, by the boot code's tables now and by these after.
     let mut mapper = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
     for region in mapped.iter() {
-        map(&mut mapper, free, region, image)?;
+        map(&mut mapper, free, region)?;
     }
+    map_image(&mut mapper, free, image)?;
     protect();
     // SAFETY: the new tables map the image, the stack and all RAM at the addresses that are in use now.
     unsafe { Cr3::write(root, Cr3Flags::empty()) };
@@ -150,16 +150,9 @@ fn walk_table(frame: PhysFrame, level: u32, writable: bool, executable: bool, ri
     }
 }
 
-/// Whether `[start, start + len)` touches the image.
-const fn touches(image: &ImageLayout, start: u64, len: u64) -> bool {
-    start < image.end && image.start < start.saturating_add(len)
-}
-
-/// What a 4 KiB page may be used for; `None` for the guard page.
+/// What a 4 KiB page of the image may be used for; `None` for the guard page.
 const fn rights(image: &ImageLayout, address: u64) -> Option<PageTableFlags> {
-    if address < image.start || address >= image.end {
-        Some(DATA)
-    } else if address < image.text_start {
+    if address < image.text_start {
         Some(RODATA)
     } else if address < image.text_end {
         Some(TEXT)
@@ -172,22 +165,32 @@ const fn rights(image: &ImageLayout, address: u64) -> Option<PageTableFlags> {
     }
 }
 
-fn map(
+/// Maps each page of the image with its rights, where the image has moved to.
+fn map_image(
     mapper: &mut OffsetPageTable<'_>,
     free: &mut FreeRegions,
-    region: Region,
     image: &ImageLayout,
 ) -> Result<(), PagingError> {
+    let mut address = image.start;
+    while address < image.end {
+        if let Some(flags) = rights(image, address) {
+            map_one::<Size4KiB>(mapper, free, (address, address.saturating_sub(image.moved)), flags)?;
+        }
+        address = address.saturating_add(PAGE);
+    }
+    Ok(())
+}
+
+/// Maps a stretch of memory at its physical address.
+fn map(mapper: &mut OffsetPageTable<'_>, free: &mut FreeRegions, region: Region) -> Result<(), PagingError> {
     let mut address = region.start & !(PAGE - 1);
     while address < region.end {
         let left = region.end.saturating_sub(address);
-        let large = address.is_multiple_of(Size2MiB::SIZE)
-            && left >= Size2MiB::SIZE
-            && !touches(image, address, Size2MiB::SIZE);
+        let large = address.is_multiple_of(Size2MiB::SIZE) && left >= Size2MiB::SIZE;
         if large {
-            map_one::<Size2MiB>(mapper, free, address, DATA)?;
-        } else if let Some(flags) = rights(image, address) {
-            map_one::<Size4KiB>(mapper, free, address, flags)?;
+            map_one::<Size2MiB>(mapper, free, (address, address), DATA)?;
+        } else {
+            map_one::<Size4KiB>(mapper, free, (address, address), DATA)?;
         }
         address = address.saturating_add(if large { Size2MiB::SIZE } else { PAGE });
     }
@@ -197,7 +200,7 @@ fn map(
 fn map_one<'a, S: PageSize>(
     mapper: &mut OffsetPageTable<'a>,
     free: &mut FreeRegions,
-    address: u64,
+    (virtual_address, address): (u64, u64),
     flags: PageTableFlags,
 ) -> Result<(), PagingError>
 where
@@ -205,8 +208,10 @@ where
 {
     let physical = PhysAddr::try_new(address).map_err(|_| PagingError::Overlap(address))?;
     let frame = PhysFrame::<S>::containing_address(physical);
-    // SAFETY: an identity map of memory that the guest owns, with the rights of its kind; the tables are not in use yet.
-    let mapped = unsafe { mapper.identity_map(frame, flags, &mut Tables(free)) };
+    let page = Page::<S>::containing_address(VirtAddr::new_truncate(virtual_address));
+    // SAFETY: memory that the guest owns, at its own address or, for the image, where it runs, with the rights of its
+    // kind; the tables are not in use yet.
+    let mapped = unsafe { mapper.map_to(page, frame, flags, &mut Tables(free)) };
     match mapped {
         // The tables are not loaded: nothing to flush.
         Ok(flush) => {

@@ -161,11 +161,13 @@ fn bring_up_memory(
     let console = param_early(instruction, HvmParam::ConsolePfn)?;
     let page = |gfn: u64| Region { start: gfn << 12, end: (gfn << 12).saturating_add(PAGE) };
     let windows = [hole, page(store), page(console)];
-    let mut mapped = FreeRegions::new(&info, limit, &[Region { start: 0, end: PAGE }]);
+    let lies =
+        Region { start: image.start.saturating_sub(image.moved), end: image.end.saturating_sub(image.moved) };
+    // The image is mapped where it has moved to, and there alone.
+    let mut mapped = FreeRegions::new(&info, limit, &[Region { start: 0, end: PAGE }, lies]);
     windows.iter().for_each(|window| mapped.insert(*window));
     let mut free = mapped.clone();
     windows.iter().for_each(|window| free.remove(*window));
-    free.remove(Region { start: image.start, end: image.end });
     free.remove(Region { start: info.loader_data.start, end: info.loader_data.end });
     // What the map calls RAM, once however often it does.
     let ram = FreeRegions::new(&info, limit, &[]).total();
@@ -174,7 +176,7 @@ fn bring_up_memory(
     if memory_bytes < LEAST_MEMORY {
         return Err(StartError::TooLittleMemory { have: memory_bytes });
     }
-    paging::install(mapped, &image, &mut free).map_err(StartError::Paging)?;
+    paging::install(&mapped, &image, &mut free).map_err(StartError::Paging)?;
     // Half of what is left is heap, half is pages; a heap needs no more than the longest stretch, nor 1 GiB.
     let size = (free.total() / 2).min(free.longest()).min(1 << 30);
     let heap = free.take(size, u64::MAX).ok_or(StartError::TooLittleMemory { have: memory_bytes })?;

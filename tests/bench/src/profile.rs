@@ -12,6 +12,8 @@ use std::process::Command;
 
 /// Functions that are listed for their instructions.
 const LISTED: usize = 30;
+/// The image moves by a multiple of 4 MiB (`boot::ImageLayout::moved`): these bits of an address are those of the file.
+const IN_IMAGE: u64 = (4 << 20) - 1;
 /// VM exits a unit for which a function is listed in any case.
 const EXITS: f64 = 0.01;
 
@@ -47,6 +49,7 @@ impl Symbols {
     }
 
     fn name(&self, address: u64) -> &str {
+        let address = address & IN_IMAGE;
         self.functions.range(..=address).next_back().map_or("?", |(_, name)| name)
     }
 
@@ -93,6 +96,12 @@ fn symbol(line: &str) -> Option<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_has_its_name_wherever_the_image_has_moved() {
+        let functions = [(0x0010_1000, "turn".to_owned())].into();
+        assert_eq!(Symbols { functions }.name(0xffff_d2f5_7740_0000 + 0x0010_1008), "turn");
+    }
 
     #[test]
     fn only_text_has_a_name() {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Blocks, functions, implementations and attributes with `unsafe`, by file.
 const BUDGET: &[(&str, usize)] = &[
-    ("boot/src/entry.rs", 1),
+    ("boot/src/entry.rs", 2),
     ("boot/src/multiboot.rs", 1),
     ("kernel/src/boot_memory.rs", 3),
     ("kernel/src/crc.rs", 3),

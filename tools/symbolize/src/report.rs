@@ -28,11 +28,15 @@ impl Address {
         }
     }
 
-    /// An address within the instruction that is meant.
+    /// An address within the instruction that is meant, as it is in the file.
+    ///
+    /// At each start the image moves by another multiple of 4 MiB, and lies in the first 4 MiB of the file's addresses
+    /// (`linker.ld`): the low 22 bits are the same.
     pub(crate) const fn inside(self) -> u64 {
+        const IN_FILE: u64 = (4 << 20) - 1;
         match self {
-            Self::At(address) => address,
-            Self::Return(address) => address.saturating_sub(1),
+            Self::At(address) => address & IN_FILE,
+            Self::Return(address) => address.saturating_sub(1) & IN_FILE,
         }
     }
 }
@@ -83,6 +87,14 @@ mod tests {
         let trace = [Address::At(0x10_1234), Address::Return(0x10_5555), Address::Return(0x10_6666)];
         assert_eq!(reports[0].addresses, trace);
         assert_eq!((reports[1].build.as_str(), reports[1].addresses.len()), ("ef01", 1));
+    }
+
+    #[test]
+    fn an_address_is_found_in_the_file_however_far_the_image_has_moved() {
+        for moved in [0, 0xffff_8040_0000_0000, 0xffff_d2f5_7740_0000] {
+            assert_eq!(Address::At(moved + 0x10_1234).inside(), 0x10_1234);
+            assert_eq!(Address::Return(moved + 0x1f_5555).inside(), 0x1f_5554);
+        }
     }
 
     #[test]
