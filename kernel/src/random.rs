@@ -14,8 +14,7 @@
 
 use crate::config::LEAST_SEED;
 use core::arch::x86_64::__cpuid_count;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use net::Rng;
 use x86_64::instructions::random::RdRand;
 
 /// Tries at an instruction before it counts as broken, as Intel's guide has it for RDRAND.
@@ -60,8 +59,8 @@ impl Pool {
     }
 
     /// The generator.
-    pub(crate) fn generator(&self) -> ChaCha20Rng {
-        ChaCha20Rng::from_seed(self.state)
+    pub(crate) fn generator(&self) -> Rng {
+        Rng::new(self.state)
     }
 
     /// Each block of 32 bytes is added to the state, which then goes through the cipher: what was there before cannot
@@ -71,8 +70,7 @@ impl Pool {
             for (to, from) in self.state.iter_mut().zip(block) {
                 *to ^= *from;
             }
-            let mut cipher = ChaCha20Rng::from_seed(self.state);
-            cipher.fill_bytes(&mut self.state);
+            Rng::new(self.state).fill(&mut self.state);
         }
     }
 }

@@ -102,7 +102,7 @@ fn net(text: &mut String, all: &Snapshot) -> core::fmt::Result {
     for (number, interface) in all.interfaces.iter().enumerate() {
         let (net, front) = (&interface.net, &interface.frontend);
         let link = if net.link_up { "up" } else { "down" };
-        write!(text, "{number}: {} {link}, mtu {}, {:?}", net.mac, net.mtu, net.dhcp)?;
+        write!(text, "{number}: {} {link}, mtu {}, {}", net.mac, net.mtu, net.dhcp)?;
         if let Some(address) = net.address {
             write!(text, ", {address}")?;
         }

@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "maps Xen's pages; see docs/soundness.md")]
 
 use crate::boot_memory::BootMemory;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::executor::Executor;
 use crate::frames::Frames;
 use crate::holes::find_hole;
@@ -19,6 +19,7 @@ use crate::timer_queue::Timers;
 use crate::watchdog::Watchdog;
 use crate::{gdt, heap, idt, log_sink, paging};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use boot::{BootInfo, Loader};
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -126,7 +127,7 @@ fn report_rights() {
         rights.both >> 10
     );
     if rights.both != 0 {
-        crate::panic::last_words(format_args!("millpond: pages are writable and executable: {rights:?}\n"));
+        crate::panic::last_words(format_args!("millpond: pages are writable and executable\n"));
         crate::panic::crash();
     }
 }
@@ -249,8 +250,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     let timer = machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)).map_err(refused("VIRQ_TIMER"))?;
     let bells = Bells::hang(&events, timer, ports);
     let xen = Rc::new(Xen { machine, grants, events, store });
-    let parsed = Config::parse(info.cmdline());
-    let config = parsed.clone().unwrap_or_default();
+    let (config, errors) = configure(&info);
     let mut pool = Pool::new();
     pool.add_seed(config.seed.as_deref().unwrap_or_default().as_bytes());
     let system = System(Rc::new(Inner {
@@ -282,7 +282,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
         config,
     }));
     log_sink::init(system.clone(), system.config().log);
-    refuse_bad_config(&system, parsed.err(), info.cmdline_cut);
+    refuse_bad_config(&system, &errors, info.cmdline_cut);
     remark(given_back, memory_bytes);
     Ok(system)
 }
@@ -317,20 +317,24 @@ fn bring_up_rings(machine: &DomU) -> Result<Rings, StartError> {
     Ok((store, console, [store_port, console_port], [store_at, console_at]))
 }
 
+/// The configuration, and what is wrong with the command line.
+fn configure(info: &BootInfo) -> (Config, Vec<ConfigError>) {
+    match Config::parse(info.cmdline()) {
+        Ok(config) => (config, Vec::new()),
+        Err(errors) => (Config::default(), errors),
+    }
+}
+
 /// Says what is wrong with the command line, and ends: a guest with another address than the operator meant is worse
 /// than none.
-fn refuse_bad_config(
-    system: &System,
-    errors: Option<alloc::vec::Vec<crate::config::ConfigError>>,
-    cut: bool,
-) {
-    for error in errors.iter().flatten() {
+fn refuse_bad_config(system: &System, errors: &[ConfigError], cut: bool) {
+    for error in errors {
         log::error!("{error}");
     }
     if cut {
         log::error!("command line: longer than {} bytes; shorten it", 4096);
     }
-    if errors.is_some() || cut {
+    if !errors.is_empty() || cut {
         log::error!("stopping: correct cmdline= in the domain's configuration");
         system.0.end(ShutdownReason::Poweroff);
     }

@@ -14,9 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
-use net::Net;
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::Rng;
+use net::{Net, Rng};
 use xen::console::Console;
 use xen::hypervisor::ShutdownReason;
 use xen::signal::Signal;
@@ -44,7 +42,7 @@ pub(crate) struct Inner {
     /// Who is called with the network of each interface that comes.
     pub(crate) served: RefCell<Vec<Server>>,
     pub(crate) started: SystemTime,
-    pub(crate) random: RefCell<ChaCha20Rng>,
+    pub(crate) random: RefCell<Rng>,
     /// What the generator was seeded with.
     pub(crate) entropy: RefCell<Pool>,
     pub(crate) ending: Cell<Option<ShutdownReason>>,
@@ -150,7 +148,7 @@ impl System {
     #[must_use]
     pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.random.borrow_mut().fill_bytes(&mut bytes);
+        self.0.random.borrow_mut().fill(&mut bytes);
         bytes
     }
 

@@ -53,6 +53,7 @@ pub use ip6::is_unicast as is_ipv6_unicast;
 pub use net::Net;
 pub use netfront::Packet;
 pub use options::{TcpOptions, UdpOptions};
+pub use rng::Rng;
 pub use smoltcp::wire::{
     EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };

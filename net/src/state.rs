@@ -89,8 +89,8 @@ impl State {
             now,
             due: None,
             limits: config.limits,
-            conns: Conns::new(config.limits.connections, [rng.next(), rng.next()]),
-            isn: Isn::new([rng.next(), rng.next()]),
+            conns: Conns::new(config.limits.connections, [rng.next_u64(), rng.next_u64()]),
+            isn: Isn::new([rng.next_u64(), rng.next_u64()]),
             abilities: nic.capabilities(),
             rng,
             sched: Sched::default(),
@@ -213,7 +213,7 @@ pub(crate) fn interface<D: Device>(
     now: Instant,
 ) -> Interface {
     let mut config = IfaceConfig::new((*mac).into());
-    config.random_seed = rng.next();
+    config.random_seed = rng.next_u64();
     let mut iface = Interface::new(config, device, now);
     iface.set_reassembly_timeout(REASSEMBLY_TIMEOUT);
     iface

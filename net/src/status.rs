@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use smoltcp::wire::{EthernetAddress, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
@@ -110,6 +111,19 @@ pub enum DhcpStatus {
         /// What is left of it.
         expires_in: Duration,
     },
+}
+
+impl fmt::Display for DhcpStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("no dhcp"),
+            Self::Discovering => f.write_str("dhcp looks for a server"),
+            Self::Bound { server, lease, expires_in } => {
+                let (lease, left) = (lease.as_secs(), expires_in.as_secs());
+                write!(f, "dhcp by {server} for {lease} s, {left} s left")
+            }
+        }
+    }
 }
 
 macro_rules! counters {

@@ -97,7 +97,7 @@ impl State {
     /// An interface like the real one whose next TCP connection gets the sequence number for `tuple`.
     pub(crate) fn birthplace(&mut self, tuple: &Tuple) -> Interface {
         let mut config = Config::new(self.me.mac.into());
-        config.random_seed = seed(self.isn.number(tuple, self.now), self.rng.next());
+        config.random_seed = seed(self.isn.number(tuple, self.now), self.rng.next_u64());
         let mut iface = Interface::new(config, &mut Abilities(self.abilities.clone()), self.now);
         iface.update_ip_addrs(|addresses| {
             for address in self.iface.ip_addrs() {
