@@ -207,8 +207,8 @@ impl Receiver {
     fn gather(&mut self, bytes: &[u8], wanted: usize) -> usize {
         let room = self.partial.get_mut(self.filled..wanted).unwrap_or_default();
         let len = room.len().min(bytes.len());
-        for (to, from) in room.iter_mut().zip(bytes) {
-            *to = *from;
+        if let (Some(room), Some(bytes)) = (room.get_mut(..len), bytes.get(..len)) {
+            room.copy_from_slice(bytes);
         }
         self.filled = self.filled.saturating_add(len);
         len
