@@ -20,13 +20,17 @@ use alloc::vec::Vec;
 
 use smoltcp::wire::{
     ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol,
-    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
+    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpOption, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
 };
 
 use crate::demux::Tuple;
 use crate::fragments::FragmentKey;
 use crate::ip6::{Ip6, nd};
 use crate::status::{DropReason, FrameKind};
+
+/// What smoltcp 0.14 takes for the longest segment of a peer that names none, and for that of one that names less.
+pub(crate) const UNNAMED_MSS: u16 = 536;
+const LEAST_MSS: u16 = 48;
 
 /// Who we are, as far as frames can be addressed to us.
 #[derive(Debug)]
@@ -84,6 +88,8 @@ pub(crate) struct Segment {
     /// Opens a connection: SYN, without ACK or RST or FIN.
     pub(crate) opens: bool,
     pub(crate) rst: bool,
+    /// Payload of the longest segment that the peer takes, if this one opens its direction.
+    pub(crate) mss: Option<u16>,
     /// What follows this segment in the sequence space.
     pub(crate) next: TcpSeqNumber,
 }
@@ -186,8 +192,22 @@ fn tcp((from, to): (IpAddress, IpAddress), payload: &[u8], verify: bool) -> Clas
         ack: tcp.ack_number(),
         opens: tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin(),
         rst: tcp.rst(),
+        mss: tcp.syn().then(|| mss(&tcp)),
         next: TcpSeqNumber(seq.0.wrapping_add(i32::try_from(tcp.segment_len()).unwrap_or(0))),
     })
+}
+
+/// The longest segment that a SYN names, as smoltcp understands it.
+fn mss(tcp: &TcpPacket<&[u8]>) -> u16 {
+    let mut rest = tcp.options();
+    while let Ok((next, option)) = TcpOption::parse(rest) {
+        match option {
+            TcpOption::MaxSegmentSize(mss) => return mss.max(LEAST_MSS),
+            TcpOption::EndOfList => break,
+            _ => rest = next,
+        }
+    }
+    UNNAMED_MSS
 }
 
 fn tcp_fragment(packet: &Ipv4Packet<&[u8]>) -> Class {

@@ -12,6 +12,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 
 use crate::error::NetError;
+use crate::path::Ways;
 use crate::sched::Job;
 use crate::state::State;
 use crate::status::bump;
@@ -172,11 +173,15 @@ impl State {
         let before = conn.socket().state();
         nic.steer(conn.flow);
         let visits = &mut self.counters.socket_visits;
-        let iface = match &mut self.narrow {
-            Some(narrow) if conn.narrow_until.is_some_and(|until| until > self.now) => &mut narrow.iface,
-            _ => &mut self.iface,
-        };
+        let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
+        let (iface, is_wide) = ways.of(conn, before, self.now);
+        if is_wide {
+            nic.cut(Some(conn.mss));
+        }
         let pumped = pump(iface, nic, self.now, &mut conn.sockets, visits);
+        if is_wide {
+            nic.cut(None);
+        }
         let closed = conn.socket().state() == tcp::State::Closed && before != tcp::State::Closed;
         if closed && before != tcp::State::TimeWait && conn.fault.is_none() {
             // Our timeouts are not smoltcp's; it closes for no other reason.

@@ -9,6 +9,7 @@ use crate::classify::{Class, Neighbour, Segment, classify};
 use crate::demux::Tuple;
 use crate::error::NetError;
 use crate::fragments::FragmentKey;
+use crate::path::Ways;
 use crate::sched::Job;
 use crate::state::State;
 use crate::status::{DropReason, FrameKind, bump};
@@ -169,7 +170,8 @@ impl State {
         bump(&mut self.counters.socket_visits);
         let mut birthplace = (before == tcp::State::Listen).then(|| self.birthplace(&tuple));
         let Some(conn) = self.conns.get_mut(id) else { return false };
-        let iface = birthplace.as_mut().unwrap_or(&mut self.iface);
+        let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
+        let iface = birthplace.as_mut().unwrap_or_else(|| ways.of(conn, before, self.now).0);
         let result = iface.poll_ingress_single(self.now, nic, &mut conn.sockets);
         conn.heard = self.now;
         let state = conn.socket().state();
@@ -178,6 +180,7 @@ impl State {
                 conn.next_seq = segment.next;
             }
             conn.acked = segment.ack;
+            conn.mss = segment.mss.unwrap_or(conn.mss);
             if segment.rst && state == tcp::State::Closed && before != state && conn.fault.is_none() {
                 let refused = before == tcp::State::SynSent;
                 conn.fault = Some(if refused { NetError::Refused } else { NetError::Reset });

@@ -1,30 +1,41 @@
-//! Paths that are narrower than our own link (RFC 1191, RFC 8201).
+//! Connections whose packets are smaller than the link's, or larger.
 //!
 //! ```text
-//!   "too big: 1400" ─► quotes bytes of ours that are on their way? ─► the connection is polled with `narrow`
-//!                                                                          │ for ten minutes
-//!   ARP, neighbour discovery ─► the real interface, and `narrow` overhears it
+//!   "too big: 1400" ─► quotes bytes of ours that are on their way? ─► the connection goes by `narrow` for ten minutes
+//!   over IPv6, open, and the device cuts segments ──────────────────► the connection goes by `wide`
+//!   all others ─────────────────────────────────────────────────────► the real interface
+//!
+//!   ARP, neighbour discovery ─► the real interface, and the other two overhear it
 //! ```
 //!
-//! smoltcp knows one MTU, its interface's, and reads it once. But the interface is an argument: a connection over a narrow
-//! path is given one like the real one that has a smaller MTU, and smoltcp cuts, merges and sends again accordingly. There
-//! is one such interface for all of them, with the least MTU that was heard of: who shares it sends smaller packets than he
-//! would have to, for a while.
+//! smoltcp knows one MTU, its interface's, and reads it once. But the interface is an argument: so a connection is given
+//! one like the real one that has another MTU, and smoltcp cuts, hands over for cutting and sends again accordingly.
+//!
+//! **Narrow**: a path takes less than our own link, and a router says so (RFC 1191, RFC 8201). There is one such interface
+//! for all, with the least MTU that was heard of: who shares it sends smaller packets than he would have to, for a while.
+//!
+//! **Wide**: smoltcp 0.14 drops an IPv6 packet that is longer than the MTU before it asks whether the device cuts it, so
+//! an interface over which such packets may go has an MTU that is as long as they are. What is said of the MTU when a
+//! connection opens is the real interface's word. Nor does smoltcp say how such a packet is to be cut: the frontend is told
+//! what the peer takes, and knows what the link does ([`Nic::cut`]).
 //!
 //! A datagram that is too long for its path is lost, as on any host that asks for no fragments; its sender is not told.
 
+use alloc::boxed::Box;
 use alloc::vec;
 
 use netfront::Nic;
 use smoltcp::iface::Interface;
 use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
+use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::IpAddress;
 
 use crate::classify::TooBig;
 use crate::sched::Job;
 use crate::state::{State, interface};
 use crate::status::{DropReason, bump};
-use crate::tcp::isn::Abilities;
+use crate::tcp::conn::Conn;
 use crate::time;
 
 /// How long a path is taken to be narrow. RFC 1191, section 6.3.
@@ -32,11 +43,35 @@ const NARROW_FOR: Duration = Duration::from_secs(600);
 
 /// The narrow interface.
 pub(crate) struct Narrow {
-    pub(crate) iface: Interface,
+    pub(crate) iface: Box<Interface>,
     /// Bytes of the largest IP packet.
     mtu: usize,
     /// When the last of its connections goes back to the real one.
     until: Instant,
+}
+
+/// The interface by which a connection goes.
+pub(crate) struct Ways<'a> {
+    pub(crate) real: &'a mut Interface,
+    pub(crate) wide: Option<&'a mut Interface>,
+    pub(crate) narrow: &'a mut Option<Narrow>,
+}
+
+impl<'a> Ways<'a> {
+    /// That of a connection which is in this state; `true`: what is sent may have to be cut.
+    #[inline]
+    pub(crate) fn of(self, conn: &Conn, state: tcp::State, now: Instant) -> (&'a mut Interface, bool) {
+        if let Some(narrow) = self.narrow
+            && conn.narrow_until.is_some_and(|until| until > now)
+        {
+            return (&mut narrow.iface, false);
+        }
+        let opens = matches!(state, tcp::State::Listen | tcp::State::SynSent | tcp::State::SynReceived);
+        match self.wide {
+            Some(wide) if matches!(conn.tuple.local.addr, IpAddress::Ipv6(_)) && !opens => (wide, true),
+            _ => (self.real, false),
+        }
+    }
 }
 
 impl State {
@@ -79,7 +114,7 @@ impl State {
         let mut abilities = self.abilities.clone();
         let header = abilities.max_transmission_unit.saturating_sub(self.mtu);
         abilities.max_transmission_unit = mtu.saturating_add(header);
-        let iface = interface(&mut Abilities(abilities), &self.me.mac, &mut self.rng, self.now);
+        let iface = interface(abilities, &self.me.mac, &mut self.rng, self.now);
         self.narrow = Some(Narrow { iface, mtu, until });
         self.configure_interface();
     }
@@ -93,15 +128,18 @@ impl State {
         }
     }
 
-    /// Shows the next frame, which is about neighbours, to the narrow interface too; or drops that, if nobody needs it any
-    /// more.
+    /// Shows the next frame, which is about neighbours, to the other interfaces too; and drops the narrow one if nobody
+    /// needs it any more.
     pub(crate) fn overhear<N: Nic>(&mut self, nic: &mut N) {
         if self.narrow.as_ref().is_some_and(|narrow| narrow.until <= self.now) {
             self.narrow = None;
         }
-        if let (Some(narrow), Some(received)) = (&mut self.narrow, nic.peek()) {
-            let mut ear = Ear { frame: Some(received.frame), abilities: &self.abilities };
-            narrow.iface.poll_ingress_single(self.now, &mut ear, &mut self.nowhere);
+        let narrow = self.narrow.as_mut().map(|narrow| &mut narrow.iface);
+        for iface in narrow.into_iter().chain(&mut self.wide) {
+            if let Some(received) = nic.peek() {
+                let mut ear = Ear { frame: Some(received.frame), abilities: &self.abilities };
+                iface.poll_ingress_single(self.now, &mut ear, &mut self.nowhere);
+            }
         }
     }
 }

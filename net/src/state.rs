@@ -4,13 +4,14 @@
 //! smoltcp and this crate wake tasks while it is borrowed. That is sound because a waker here only sets a flag and
 //! queues its task: the executor polls tasks between turns, never inside `wake`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use litemap::LiteMap;
 
 use netfront::Nic;
 use slab::Slab;
 use smoltcp::iface::{Config as IfaceConfig, Interface, SocketSet};
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities};
+use smoltcp::phy::{Checksum, DeviceCapabilities};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr};
 
@@ -36,10 +37,12 @@ const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shared part of the stack.
 pub(crate) struct State {
-    pub(crate) iface: Interface,
+    pub(crate) iface: Box<Interface>,
     /// What datagrams are put together with that come in pieces, while `iface` does not verify checksums of TCP and UDP.
     /// It only receives: a segment that it would have to answer at once is answered when its peer sends it again.
-    pub(crate) strict: Option<Interface>,
+    pub(crate) strict: Option<Box<Interface>>,
+    /// What connections over IPv6 are polled with if the device cuts their segments: see [`crate::path`].
+    pub(crate) wide: Option<Box<Interface>>,
     /// What connections are polled with whose path takes less than our link.
     pub(crate) narrow: Option<Narrow>,
     pub(crate) me: Me,
@@ -79,8 +82,9 @@ impl State {
         let ip6 = Ip6::new(&config.ipv6, nic.mac(), now);
         let (address, fixed) = Address::new(config.addressing, config.hostname, &mut common);
         let mut state = Self {
-            iface: interface(nic, &nic.mac(), &mut rng, now),
+            iface: interface(abilities(nic), &nic.mac(), &mut rng, now),
             strict: strict(nic, &mut rng, now),
+            wide: wide(nic, &mut rng, now),
             narrow: None,
             me: Me { mac: nic.mac(), address: None, ip6 },
             mtu: nic.capabilities().ip_mtu(),
@@ -91,7 +95,7 @@ impl State {
             limits: config.limits,
             conns: Conns::new(config.limits.connections, [rng.next_u64(), rng.next_u64()]),
             isn: Isn::new([rng.next_u64(), rng.next_u64()]),
-            abilities: nic.capabilities(),
+            abilities: abilities(nic),
             rng,
             sched: Sched::default(),
             counters: Counters::default(),
@@ -152,10 +156,11 @@ impl State {
     /// Makes the interface anew: smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend
     /// may have others. Sockets are not the interface's and live on.
     pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
-        self.iface = interface(nic, &nic.mac(), &mut self.rng, self.now);
+        self.iface = interface(abilities(nic), &nic.mac(), &mut self.rng, self.now);
         self.strict = strict(nic, &mut self.rng, self.now);
+        self.wide = wide(nic, &mut self.rng, self.now);
         self.me.mac = nic.mac();
-        self.abilities = nic.capabilities();
+        self.abilities = abilities(nic);
         self.mtu = self.abilities.ip_mtu();
         self.configure_interface();
         self.rebuild_narrow();
@@ -168,7 +173,8 @@ impl State {
         let all: Vec<_> =
             address.map(IpCidr::Ipv4).into_iter().chain(ip6.valid().map(IpCidr::Ipv6)).collect();
         let narrow = self.narrow.as_mut().map(|narrow| &mut narrow.iface);
-        for iface in core::iter::once(&mut self.iface).chain(&mut self.strict).chain(narrow) {
+        let others = self.strict.iter_mut().chain(&mut self.wide).chain(narrow);
+        for iface in core::iter::once(&mut self.iface).chain(others).map(Box::as_mut) {
             // To change addresses forgets all neighbours.
             if all != iface.ip_addrs() {
                 iface.update_ip_addrs(|addresses| {
@@ -206,27 +212,45 @@ impl State {
     }
 }
 
-pub(crate) fn interface<D: Device>(
-    device: &mut D,
+/// What the one real interface is told that its device can: not to cut TCP over IPv6, see [`crate::path`].
+fn abilities<N: Nic>(nic: &N) -> DeviceCapabilities {
+    let mut abilities = nic.capabilities();
+    abilities.segmentation.tcpv6 = None;
+    abilities
+}
+
+/// An interface over a device that can that, and of which nothing comes. It takes several KiB, too many to be handed
+/// about on the stack.
+#[inline(never)]
+pub(crate) fn interface(
+    abilities: DeviceCapabilities,
     mac: &EthernetAddress,
     rng: &mut Rng,
     now: Instant,
-) -> Interface {
+) -> Box<Interface> {
     let mut config = IfaceConfig::new((*mac).into());
     config.random_seed = rng.next_u64();
-    let mut iface = Interface::new(config, device, now);
+    let mut iface = Box::new(Interface::new(config, &mut Abilities(abilities), now));
     iface.set_reassembly_timeout(REASSEMBLY_TIMEOUT);
     iface
 }
 
 /// An interface that verifies every checksum, if the device's own does not.
-fn strict<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Interface> {
-    let mut abilities = nic.capabilities();
+fn strict<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Box<Interface>> {
+    let mut abilities = abilities(nic);
     if abilities.checksum.tcp.rx() {
         return None;
     }
     for checksum in [&mut abilities.checksum.tcp, &mut abilities.checksum.udp] {
         *checksum = if checksum.tx() { Checksum::Both } else { Checksum::Rx };
     }
-    Some(interface(&mut Abilities(abilities), &nic.mac(), rng, now))
+    Some(interface(abilities, &nic.mac(), rng, now))
+}
+
+/// An interface for long packets of IPv6, if the device cuts them.
+fn wide<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Box<Interface>> {
+    let mut abilities = nic.capabilities();
+    let header = abilities.max_transmission_unit.saturating_sub(abilities.ip_mtu());
+    abilities.max_transmission_unit = abilities.segmentation.tcpv6?.get().saturating_add(header);
+    Some(interface(abilities, &nic.mac(), rng, now))
 }

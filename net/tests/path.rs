@@ -16,6 +16,7 @@ use net::{
     Addressing, Config, DropReason, IpEndpoint, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Net, TcpOptions,
     TcpStream,
 };
+use netfront::Checksum;
 use smoltcp::wire::{ArpOperation, IpProtocol, TcpControl};
 use world::frames::{Tcp, arp, big, parse_arp, parse_ipv4, parse_tcp};
 use world::{Dice, MS, Raw, SECOND, Wire, World, at};
@@ -37,15 +38,30 @@ fn global(last: u16) -> Ipv6Address {
 }
 
 /// Two stacks with a connection, over which the first sends: its stream, and where the second's ends.
-fn connected(address: IpEndpoint) -> (World, Net, Ends) {
-    let (mut world, a, b) = World::pair(six, Wire::default());
+fn connected(address: IpEndpoint, wire: Wire) -> (World, Net, Net, Ends) {
+    let (mut world, a, b) = World::pair(six, wire);
+    for stack in world.stacks.iter().filter(|_| wire.tells_checksums) {
+        stack.nic().switches.checksum.set(Checksum::Validated);
+    }
     world.run(3 * SECOND);
+    let ends = connect(&mut world, &a, &b, address);
+    (world, a, b, ends)
+}
+
+/// A connection from the first to the second.
+fn connect(world: &mut World, a: &Net, b: &Net, address: IpEndpoint) -> Ends {
     let listener = b.tcp_listen(7, TcpOptions::default()).unwrap();
     let server = world.spawn(async move { listener.accept().await });
     let net = a.clone();
     let stream = world.block_on(SECOND, async move { net.tcp_connect(address, TcpOptions::default()).await });
-    let server = world.wait(SECOND, &server);
-    (world, a, (stream.unwrap(), server))
+    (stream.unwrap(), world.wait(SECOND, &server))
+}
+
+/// Another backend, for the stack with this number.
+fn new_backend(world: &mut World, number: usize) {
+    let switches = world.stacks[number].nic().switches.clone();
+    switches.generation.set(switches.generation.get() + 1);
+    world.run(SECOND);
 }
 
 /// Sends so many bytes from one end to the other.
@@ -67,7 +83,7 @@ fn pass(world: &mut World, (mut from, mut to): Ends) -> Ends {
 }
 
 fn a_stream_gets_through(address: IpEndpoint, mtu: usize) {
-    let (mut world, a, mut ends) = connected(address);
+    let (mut world, a, _, mut ends) = connected(address, Wire::default());
     ends = pass(&mut world, ends);
     assert_eq!(world.stacks[0].nic().largest(), 1500);
     // A path that becomes narrower while the connection lasts.
@@ -80,9 +96,7 @@ fn a_stream_gets_through(address: IpEndpoint, mtu: usize) {
     // Narrower again, and with another backend meanwhile.
     world.stacks[0].nic().change_wire(|wire| wire.path = Some(mtu - 20));
     ends = pass(&mut world, ends);
-    let switches = world.stacks[0].nic().switches.clone();
-    switches.generation.set(switches.generation.get() + 1);
-    world.run(SECOND);
+    new_backend(&mut world, 0);
     world.stacks[0].nic().largest();
     ends = pass(&mut world, ends);
     assert_eq!(world.stacks[0].nic().largest(), mtu - 20);
@@ -101,6 +115,52 @@ fn a_stream_gets_through_a_narrow_path() {
 #[test]
 fn a_stream_gets_through_a_narrow_path_over_ipv6() {
     a_stream_gets_through(IpEndpoint::new(global(2).into(), 7), 1300);
+}
+
+#[test]
+fn over_ipv6_long_packets_go_to_a_device_that_cuts_them() {
+    let address = IpEndpoint::new(global(2).into(), 7);
+    let (mut world, a, b, mut ends) =
+        connected(address, Wire { cuts6: true, tells_checksums: true, ..Wire::default() });
+    let there = |world: &World| {
+        let nic = world.stacks[0].nic();
+        (nic.largest(), nic.largest_segment())
+    };
+    ends = pass(&mut world, ends);
+    let (largest, segment) = there(&world);
+    assert!(largest > 10_000, "{largest}");
+    assert_eq!(segment, 1440);
+    // Back as well; and after a minute, when neighbours are to be asked for anew.
+    let (near, far) = ends;
+    let (far, near) = pass(&mut world, (far, near));
+    assert_eq!(world.stacks[1].nic().largest_segment(), 1440);
+    world.run(300 * SECOND);
+    ends = pass(&mut world, (near, far));
+    assert!(there(&world).0 > 10_000);
+    // A narrow path: smaller pieces.
+    world.stacks[0].nic().change_wire(|wire| wire.path = Some(1300));
+    ends = pass(&mut world, ends);
+    there(&world);
+    ends = pass(&mut world, ends);
+    assert_eq!(there(&world).0, 1300);
+    // A peer whose link takes less says so when it opens a connection.
+    world.stacks[1].nic().change_wire(|wire| wire.ip_mtu = 1400);
+    new_backend(&mut world, 1);
+    world.stacks[0].nic().change_wire(|wire| wire.path = None);
+    let (near, far) = ends;
+    drop((near, far));
+    ends = connect(&mut world, &a, &b, address);
+    ends = pass(&mut world, ends);
+    let (largest, segment) = there(&world);
+    assert!(largest > 10_000, "{largest}");
+    assert_eq!(segment, 1340);
+    // Another backend that cannot.
+    world.stacks[0].nic().change_wire(|wire| (wire.cuts6, wire.path) = (false, None));
+    new_backend(&mut world, 0);
+    world.run(601 * SECOND);
+    there(&world);
+    pass(&mut world, ends);
+    assert_eq!(there(&world).0, 1400);
 }
 
 const PEER: u8 = 9;

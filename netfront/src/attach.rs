@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 use xen::{DomId, Machine};
 
 /// Bytes of a VLAN tag, which a frame may carry besides header and MTU.
-const VLAN_TAG: usize = 4;
+pub(crate) const VLAN_TAG: usize = 4;
 /// IP bytes of the longest packet whose frame fits into a page.
 const PAGE_MTU: u16 = 4096 - ETHERNET_HEADER;
 

@@ -250,6 +250,12 @@ impl<M: Machine> Nic for NetDevice<M> {
         self.steered = self.queue_of(flow);
     }
 
+    fn cut(&mut self, payload: Option<u16>) {
+        if let Some(queue) = self.queues.get_mut(self.steered) {
+            queue.tx.limit(payload);
+        }
+    }
+
     fn flow_key(&self) -> Option<HashKey> {
         self.config.hash_key.filter(|_| self.config.queues > 1)
     }
@@ -339,6 +345,9 @@ impl<M: Machine> Device for NetDevice<M> {
         let tx = self.features.tx;
         if tx.contains(Feature::GSO_TCPV4) {
             capabilities.segmentation.tcpv4 = NonZeroUsize::new(usize::from(NETIF_MAX_TX_SIZE));
+        }
+        if tx.contains(Feature::GSO_TCPV6) {
+            capabilities.segmentation.tcpv6 = NonZeroUsize::new(usize::from(NETIF_MAX_TX_SIZE));
         }
         capabilities.max_burst_size = usize::try_from(NETIF_RX_RING_SIZE).ok();
         capabilities

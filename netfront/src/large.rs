@@ -8,7 +8,8 @@
 //! All headers are in the first slot, since the stack's are far shorter than a page (CVE-2022-3643). A descriptor
 //! takes a slot, has no page, and is answered by `NETIF_RSP_NULL`.
 
-use crate::offload::{Version, finish, version};
+use crate::feature::Feature;
+use crate::offload::{Version, finish, tcp};
 use crate::polite::check_tx_chain;
 use crate::strip::LONGEST;
 use crate::tx::TxQueue;
@@ -18,6 +19,19 @@ use xen::abi::io_netif::{
 };
 use xen::ids::PAGE_SIZE;
 use zerocopy::FromBytes;
+
+/// How the backend is to cut a frame: into segments of the size that was asked for, or, as that may be the peer's word alone,
+/// of what fits a frame of `max_frame` bytes. `None`: it is no TCP, or need not be cut.
+fn cut(frame: &[u8], segment: Option<NonZeroU16>, max_frame: usize) -> Option<(NonZeroU16, Version)> {
+    if segment.is_none() && frame.len() <= max_frame {
+        return None;
+    }
+    let (version, start) = tcp(frame)?;
+    let header = usize::from(frame.get(start.checked_add(12)?)? >> 4).checked_mul(4)?;
+    let most = max_frame.checked_sub(start)?.checked_sub(header)?;
+    let most = NonZeroU16::new(u16::try_from(most).unwrap_or(u16::MAX))?;
+    Some((segment.map_or(most, |size| size.min(most)), version))
+}
 
 /// The requests of a frame; unused ones at the end.
 type Requests = [NetifTxRequest; LONGEST];
@@ -30,15 +44,20 @@ impl TxQueue {
         segment: Option<NonZeroU16>,
         build: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
-        self.send_merged();
-        let longest = if segment.is_some() { usize::from(NETIF_MAX_TX_SIZE) } else { self.max_frame };
+        let cuts = self.features.intersects(Feature::GSO_TCPV4 | Feature::GSO_TCPV6);
+        let longest = if cuts { usize::from(NETIF_MAX_TX_SIZE) } else { self.max_frame };
         let room = len <= longest && self.has_room();
         let place = self.strip.as_mut().filter(|_| room).and_then(crate::strip::Strip::bytes_mut);
         let Some((first, frame)) = place.and_then(|(first, all)| Some((first, all.get_mut(..len)?))) else {
             return self.build_nowhere(len, build);
         };
         let result = build(frame);
-        let kind = segment.zip(version(frame));
+        let kind =
+            cut(frame, segment, self.longest).filter(|(_, version)| self.features.contains(version.gso()));
+        if kind.is_none() && len > self.max_frame {
+            self.note_refused();
+            return result;
+        }
         let flags = finish(self.features, frame);
         self.queue_large(first, len, flags, kind);
         result

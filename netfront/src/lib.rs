@@ -37,7 +37,6 @@ pub mod life;
 mod lost;
 mod mailbox;
 mod mapping;
-mod merge;
 pub mod misbehaviour;
 mod multicast;
 pub mod nic;

@@ -37,6 +37,8 @@ pub struct Received<'a> {
 ///
 /// [`Device::receive`] gives a token only while a frame can also be sent: a token that cannot be honoured does not
 /// exist. While [`Nic::tx_exhausted`] says so, `poll_at` is to be ignored: time alone will not free a slot.
+///
+/// A device that cuts TCP over IPv6 (`segmentation.tcpv6`) is told how by [`Nic::cut`]: smoltcp 0.14 does not say it.
 pub trait Nic: Device {
     /// The MAC address.
     fn mac(&self) -> EthernetAddress;
@@ -56,6 +58,12 @@ pub trait Nic: Device {
     /// Where the device's capabilities say that checksums of received TCP and UDP are not smoltcp's to verify, they are
     /// the caller's: of frames whose checksum is [`Checksum::Unknown`].
     fn peek(&mut self) -> Option<Received<'_>>;
+
+    /// From here on, TCP whose payload has more bytes is cut into segments of so many; `None`: by what the link takes, which
+    /// limits it in any case. Only while the device says that it cuts.
+    fn cut(&mut self, payload: Option<u16>) {
+        let _ = payload;
+    }
 
     /// Drops the frame that [`Nic::peek`] shows; nothing if there is none.
     fn discard(&mut self);

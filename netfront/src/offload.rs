@@ -43,8 +43,23 @@ struct Place {
     pseudo: u16,
 }
 
+impl Version {
+    /// Cutting TCP over it.
+    pub(crate) const fn gso(self) -> Feature {
+        match self {
+            Self::V4 => Feature::GSO_TCPV4,
+            Self::V6 => Feature::GSO_TCPV6,
+        }
+    }
+}
+
+/// Where the TCP header of a frame begins, and what is under it; `None` if it has none, or is a piece of a datagram.
+pub(crate) fn tcp(frame: &[u8]) -> Option<(Version, usize)> {
+    locate(frame).filter(|place| place.protocol == TCP).map(|place| (place.version, place.start))
+}
+
 /// The version of IP in a frame.
-pub(crate) fn version(frame: &[u8]) -> Option<Version> {
+fn version(frame: &[u8]) -> Option<Version> {
     match be16(frame, 12)? {
         0x0800 => Some(Version::V4),
         0x86dd => Some(Version::V6),
@@ -52,7 +67,7 @@ pub(crate) fn version(frame: &[u8]) -> Option<Version> {
     }
 }
 
-pub(crate) fn be16(frame: &[u8], at: usize) -> Option<u16> {
+fn be16(frame: &[u8], at: usize) -> Option<u16> {
     frame.get(at..)?.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
@@ -90,7 +105,7 @@ fn locate(frame: &[u8]) -> Option<Place> {
     Some(Place { version, start, end, field, protocol, pseudo })
 }
 
-pub(crate) fn put(frame: &mut [u8], field: usize, value: u16) {
+fn put(frame: &mut [u8], field: usize, value: u16) {
     if let Some(bytes) = frame.get_mut(field..).and_then(|rest| rest.first_chunk_mut()) {
         *bytes = value.to_be_bytes();
     }

@@ -3,6 +3,7 @@
 //! A device has one queue or several; each has pools of its own and shares nothing with another, so that a queue can
 //! belong to a vCPU.
 
+use crate::attach::VLAN_TAG;
 use crate::feature::Feature;
 use crate::judge::RxPolicy;
 use crate::mapping::Mapping;
@@ -167,7 +168,13 @@ pub(crate) struct Found {
 impl Queue {
     pub(crate) fn new(wires: Wires, pools: Pools, policy: RxPolicy, tx: Feature) -> Self {
         Self {
-            tx: TxQueue::new(wires.tx, (pools.tx, pools.strip), tx, policy.max_frame),
+            // What is sent has no tag.
+            tx: TxQueue::new(
+                wires.tx,
+                (pools.tx, pools.strip),
+                tx,
+                policy.max_frame.saturating_sub(VLAN_TAG),
+            ),
             rx: RxQueue::new(wires.rx, pools.rx, policy),
             mapping: Mapping::default(),
             channels: wires.channels,

@@ -97,8 +97,6 @@ counters! {
         chains,
         /// Frames that the backend is to cut into TCP segments.
         gso_packets,
-        /// Segments over IPv6 that were merged for that.
-        merged,
         /// Frames whose checksum the backend is to finish.
         checksum_blank,
         /// Groups that the backend was asked to let in, or to keep out again.

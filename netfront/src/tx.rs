@@ -14,9 +14,8 @@
 
 use crate::feature::Feature;
 use crate::judge::ETHERNET_HEADER;
-use crate::merge::Merging;
 use crate::misbehaviour::{Misbehaviour, Tally};
-use crate::offload::{Version, finish, version};
+use crate::offload::finish;
 use crate::polite::check_tx_chain;
 use crate::pool::{Mismatch, Pool, PoolCounts};
 use crate::rx::{RxPage, add};
@@ -29,6 +28,9 @@ use xen::abi::io_netif::{NETIF_TX_RING_SIZE, NetTxFlags, NetifRsp, NetifTxReques
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
 use xen::{Granted, Gref, Page, ReadOnly};
+
+/// Bytes before the payload of TCP over IPv6 on Ethernet.
+const IPV6_TCP: usize = 14 + 40 + 20;
 
 /// The tx ring.
 pub type TxRing = FrontRing<NetifTxRequest, NetifTxResponse, NETIF_TX_RING_SIZE>;
@@ -47,6 +49,10 @@ pub struct TxQueue {
     pub(crate) features: Feature,
     /// Bytes of the longest frame that is not cut into segments.
     pub(crate) max_frame: usize,
+    /// The same, for now: a peer may take less.
+    pub(crate) longest: usize,
+    /// Bytes of the longest frame that takes one slot.
+    one_slot: usize,
     /// Slots of the ring that the next frame can need.
     reserve: u32,
     /// Frames of one slot that can be queued without a look at ring, strip and pages: the ids that are next have some.
@@ -56,8 +62,6 @@ pub struct TxQueue {
     /// Requests with an id that were written, and of those the ones that the backend was shown.
     pub(crate) written: u64,
     pushed: u64,
-    /// Segments over IPv6 that were put together and are not queued yet.
-    pub(crate) merging: Option<Merging>,
     pub(crate) stats: TxStats,
     pub(crate) tally: Tally,
 }
@@ -81,14 +85,22 @@ impl TxQueue {
             strip,
             features,
             max_frame,
+            longest: max_frame,
+            one_slot: max_frame.min(PAGE_SIZE),
             credit: 0,
             extras: 0,
             written: 0,
             pushed: 0,
-            merging: None,
             stats: TxStats::default(),
             tally: Tally::default(),
         }
+    }
+
+    /// Limits the TCP payload of a frame that is not cut, over IPv6 and without options, to so many bytes.
+    pub(crate) fn limit(&mut self, payload: Option<u16>) {
+        let limit = |payload| usize::from(payload).saturating_add(IPV6_TCP).min(self.max_frame);
+        self.longest = payload.map_or(self.max_frame, limit);
+        self.one_slot = self.longest.min(PAGE_SIZE);
     }
 
     /// Whether any frame can be queued now: there are places in the ring, ids, and pages.
@@ -199,7 +211,7 @@ impl TxQueue {
     }
 
     /// Lets `build` write a frame of `len` bytes straight into granted memory, and queues it. With `segment`, the backend
-    /// makes TCP segments with so many bytes of it.
+    /// makes TCP segments with so many bytes of it, or with as many as fit the link.
     #[inline]
     pub fn send<R>(
         &mut self,
@@ -207,7 +219,7 @@ impl TxQueue {
         segment: Option<NonZeroU16>,
         build: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
-        if len > PAGE_SIZE || segment.is_some() {
+        if len > self.one_slot || segment.is_some() {
             return self.send_large(len, segment, build);
         }
         if !self.is_ready() {
@@ -217,29 +229,10 @@ impl TxQueue {
         let Some((id, page)) = self.slots.next_page() else { return self.build_nowhere(len, build) };
         let frame = page.bytes_mut().get_mut(..len).unwrap_or_default();
         let result = build(frame);
-        if features.contains(Feature::GSO_TCPV6)
-            && (self.merging.is_some() || version(frame) == Some(Version::V6))
-        {
-            self.send_or_merge(len);
-            return result;
-        }
         let flags = finish(features, frame);
         let gref = page.gref();
         self.queue(id, gref, len, flags);
         result
-    }
-
-    /// Queues the frame that was built in the next id's page, unless it is merged with others.
-    #[inline(never)]
-    fn send_or_merge(&mut self, len: usize) {
-        if self.offer(len) {
-            return;
-        }
-        let features = self.features;
-        let Some((id, page)) = self.slots.next_page() else { return };
-        let flags = finish(features, page.bytes_mut().get_mut(..len).unwrap_or_default());
-        let gref = page.gref();
-        self.queue(id, gref, len, flags);
     }
 
     /// Writes the request for the frame that was built in the next id's page.
@@ -282,7 +275,6 @@ impl TxQueue {
     /// Shows the backend what was queued; whether it wants to be notified.
     #[must_use = "a backend that wants a notification and gets none sleeps on"]
     pub fn push(&mut self) -> bool {
-        self.send_merged();
         if !self.ring.has_unpushed() {
             return false;
         }
@@ -330,8 +322,6 @@ impl TxQueue {
     /// queued and not pushed are dropped; of those in flight nobody knows.
     #[must_use]
     pub(crate) fn close(mut self) -> (RxPage, Pool<ReadOnly>, Option<Strip>, TxStats) {
-        let merging = u64::from(self.merging.take().is_some());
-        self.stats.lost_queued = self.stats.lost_queued.wrapping_add(merging);
         for ended in self.slots.drain() {
             if let Some(number) = ended.lost {
                 let stats = &mut self.stats;

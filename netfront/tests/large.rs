@@ -25,6 +25,9 @@ use xen_sim::VifConfig;
 use xen_sim::netback::{Gso, Order, Packet, Side};
 use zerocopy::IntoBytes as _;
 
+/// Payload that fits the link under either version of IP.
+const SIZE: u16 = 1440;
+
 /// A TCP segment over IPv4 or IPv6 with so many bytes after the Ethernet header, and no checksum.
 fn tcp(version: u8, ip_len: usize, number: usize) -> Vec<u8> {
     let mut bytes = vec![2; 12];
@@ -73,11 +76,11 @@ fn merged_frames_go_out_whole() {
     for (number, version) in [4, 6].into_iter().cycle().take(40).enumerate() {
         let len = [100, 1500, 2948, 4082, 4083, 8178, 8179, 30_000, 65_000, 65_521][number / 4];
         let bytes = tcp(version, len, number);
-        assert!(rig.send_cut(&bytes, 1448));
+        assert!(rig.send_cut(&bytes, SIZE));
         let packet = rig.next_packet();
         assert!(same(&packet, &bytes, version), "{len} bytes");
         assert!(packet.csum_blank && packet.data_validated);
-        assert_eq!(packet.gso, Some(Gso { size: 1448, kind: if version == 4 { 1 } else { 2 } }));
+        assert_eq!(packet.gso, Some(Gso { size: SIZE, kind: if version == 4 { 1 } else { 2 } }));
     }
     let stats = rig.device.stats();
     assert_eq!((stats.tx.gso_packets, stats.tx.packets, stats.tx.checksum_blank), (40, 40, 40));
@@ -147,7 +150,7 @@ fn tokens_are_given_only_while_the_longest_frame_has_room() {
         let mut sent = Vec::new();
         for number in 0..100 {
             let bytes = tcp(4, [65_000, 5000, 100, 12_000][number % 4], number);
-            if !rig.send_cut(&bytes, 1448) {
+            if !rig.send_cut(&bytes, SIZE) {
                 break;
             }
             sent.push(bytes);
@@ -164,7 +167,7 @@ fn tokens_are_given_only_while_the_longest_frame_has_room() {
         // The strip goes round and round, with whatever was laid down before.
         for number in 0..300 {
             let bytes = tcp(4, 200 + number * 211, number);
-            assert!(rig.send_cut(&bytes, 1448), "{number}");
+            assert!(rig.send_cut(&bytes, SIZE), "{number}");
             assert!(same(&rig.next_packet(), &bytes, 4));
         }
     }
@@ -211,7 +214,7 @@ fn jumbo_frames_take_several_slots_both_ways() {
 fn h17_h19_answers_to_descriptors_are_counted() {
     let mut rig = Rig::connected_with(VifConfig::default().lenient(), Config::default());
     rig.netback.faults(|faults| faults.hold_tx = true);
-    assert!(rig.send_cut(&tcp(4, 3000, 1), 1448));
+    assert!(rig.send_cut(&tcp(4, 3000, 1), SIZE));
     rig.round();
     let ring = rig.netback.ring(Side::Tx);
     for status in [1, 1] {
@@ -228,7 +231,7 @@ fn h39_a_strip_that_the_backend_keeps_is_replaced() {
     let vif = VifConfig { backend: xen::DomId(5), ..VifConfig::default() }.lenient();
     let mut rig = Rig::connected_with(vif, Config::default());
     rig.netback.faults(|faults| faults.keep_mapped = true);
-    assert!(rig.send_cut(&tcp(4, 60_000, 1), 1448));
+    assert!(rig.send_cut(&tcp(4, 60_000, 1), SIZE));
     rig.rounds(2);
     drop(rig.sent());
     rig.netback.unload();
@@ -237,7 +240,7 @@ fn h39_a_strip_that_the_backend_keeps_is_replaced() {
     rig.until_up();
     let stats = rig.device.stats();
     assert_eq!((stats.tx_strip.quarantined, stats.tx_strip.total), (15, 128));
-    assert!(rig.send_cut(&tcp(4, 60_000, 2), 1448));
+    assert!(rig.send_cut(&tcp(4, 60_000, 2), SIZE));
     assert!(same(&rig.next_packet(), &tcp(4, 60_000, 2), 4));
 }
 
@@ -246,7 +249,7 @@ fn a_strip_that_changes_hands_shows_nothing_of_what_was_in_it() {
     let mut rig =
         Rig::connected_with(VifConfig { backend: xen::DomId(5), ..VifConfig::default() }, Config::default());
     rig.sim.canary(b"\x07\x0e\x15\x1c\x23\x2a\x31\x38");
-    assert!(rig.send_cut(&tcp(4, 60_000, 0), 1448));
+    assert!(rig.send_cut(&tcp(4, 60_000, 0), SIZE));
     rig.rounds(2);
     drop(rig.sent());
     rig.netback.unload();

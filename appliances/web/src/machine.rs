@@ -107,7 +107,7 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         rx: counts!(rx; packets bytes copied_packets copied_bytes lent_packets lent_bytes held_packets held_refused
             chains gso_packets checksum_blank hashed hash_elsewhere hash_checked hash_wrong cleared_bytes dropped
             backend_errors responses requests notifications starved),
-        tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets merged checksum_blank group_requests groups_refused lost_queued lost_in_flight
+        tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets checksum_blank group_requests groups_refused lost_queued lost_in_flight
             notifications exhausted),
         device: counts!(device; turns events idle_events event_masks connects breaks notify_errors quarantined_rings recovered_rings ctrl_answered ctrl_refused ctrl_silent mismatches),
         misbehaviour: Counts(frontend.misbehaviour.iter().collect()),

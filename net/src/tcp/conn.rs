@@ -10,6 +10,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpSeqNumber;
 
+use crate::classify::UNNAMED_MSS;
 use crate::demux::{Demux, Tuple};
 use crate::error::NetError;
 use crate::sched::Slot;
@@ -47,6 +48,8 @@ pub(crate) struct Conn {
     pub(crate) time_wait: Option<Instant>,
     /// What followed the last segment in the peer's sequence space.
     pub(crate) next_seq: TcpSeqNumber,
+    /// Payload of the longest segment that the peer takes.
+    pub(crate) mss: u16,
     /// What the peer last said that it has of ours.
     pub(crate) acked: TcpSeqNumber,
     /// Until when its path is taken to be narrow.
@@ -77,6 +80,7 @@ impl Conn {
             flow: 0,
             time_wait: None,
             next_seq: TcpSeqNumber::default(),
+            mss: UNNAMED_MSS,
             acked: TcpSeqNumber::default(),
             narrow_until: None,
             heard: now,

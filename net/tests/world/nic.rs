@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::rc::Rc;
 
 use net::EthernetAddress;
@@ -25,6 +26,8 @@ pub(crate) struct Wire {
     pub(crate) path: Option<usize>,
     /// Interfaces say of each frame what is known of its checksum, instead of leaving that to smoltcp.
     pub(crate) tells_checksums: bool,
+    /// Interfaces cut TCP over IPv6 into segments.
+    pub(crate) cuts6: bool,
     pub(crate) seed: u64,
 }
 
@@ -37,6 +40,7 @@ impl Default for Wire {
             ip_mtu: 1500,
             path: None,
             tells_checksums: false,
+            cuts6: false,
             seed: 1,
         }
     }
@@ -53,8 +57,10 @@ struct Out {
     wire: Wire,
     dice: Dice,
     used: usize,
-    /// Bytes of the largest IP packet that was sent.
+    /// Bytes of the largest IP packet that was sent, before it was cut, and of the largest segment that was asked for.
     largest: usize,
+    segment: u16,
+    cut: Option<u16>,
 }
 
 /// What a test may change while the world runs.
@@ -103,7 +109,7 @@ impl MemNic {
     fn new(last: u8, input: &Queue, output: &Queue, now: &Rc<Cell<u64>>, wire: Wire) -> Self {
         let dice = Dice(wire.seed.wrapping_mul(0x9e37_79b9) + u64::from(last));
         let (queue, back, now_too) = (Rc::clone(output), Rc::clone(input), Rc::clone(now));
-        let out = Out { queue, back, now: now_too, wire, dice, used: 0, largest: 0 };
+        let out = Out { queue, back, now: now_too, wire, dice, used: 0, largest: 0, segment: 0, cut: None };
         Self {
             mac: EthernetAddress([0, 0x16, 0x3e, 0, 0, last]),
             input: Rc::clone(input),
@@ -143,6 +149,11 @@ impl MemNic {
     /// Bytes of the largest IP packet that was sent since this was asked last.
     pub(crate) fn largest(&self) -> usize {
         std::mem::take(&mut self.output.borrow_mut().largest)
+    }
+
+    /// Payload of the largest segment into which something was to be cut.
+    pub(crate) fn largest_segment(&self) -> u16 {
+        std::mem::take(&mut self.output.borrow_mut().segment)
     }
 
     /// When the next frame that is on its way arrives, if it can be taken then.
@@ -213,6 +224,10 @@ impl Nic for MemNic {
         *self.switches.groups.borrow_mut() = groups.to_vec();
     }
 
+    fn cut(&mut self, payload: Option<u16>) {
+        self.output.borrow_mut().cut = payload;
+    }
+
     fn tx_exhausted(&self) -> bool {
         self.exhausted
     }
@@ -228,7 +243,7 @@ impl Nic for MemNic {
 }
 
 pub(crate) struct Frame(Vec<u8>);
-pub(crate) struct Slot(Rc<RefCell<Out>>);
+pub(crate) struct Slot(Rc<RefCell<Out>>, Option<NonZeroU16>);
 
 impl RxToken for Frame {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -237,16 +252,28 @@ impl RxToken for Frame {
 }
 
 impl TxToken for Slot {
+    fn set_meta(&mut self, meta: phy::PacketMeta) {
+        self.1 = meta.segmentation_offload_size;
+    }
+
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
         let mut out = self.0.borrow_mut();
         out.used += 1;
         let wire = out.wire;
-        assert!(len <= wire.ip_mtu + 14, "a frame of {len} bytes");
+        let six = wire.cuts6 && frame[12..14] == [0x86, 0xdd] && frame[20] == 6;
+        // What is cut into pieces, as a frontend does it; nothing else may be longer than the link takes.
+        let link = (wire.ip_mtu - 60) as u16;
+        let asked = out.cut.filter(|cut| six && len > 74 + usize::from(*cut.min(&link)));
+        let asked = self.1.map(NonZeroU16::get).or(asked).map(|asked| asked.min(link));
+        assert!(len <= wire.ip_mtu + 14 || asked.is_some(), "a frame of {len} bytes");
+        out.segment = out.segment.max(asked.unwrap_or(0));
         let due = out.now.get() + wire.delay;
         out.largest = out.largest.max(len - 14);
-        if let Some(mtu) = wire.path.filter(|mtu| len - 14 > *mtu) {
+        // IPv6 and TCP have 60 bytes before each segment.
+        let piece = asked.map_or(len - 14, |segment| usize::from(segment) + 60);
+        if let Some(mtu) = wire.path.filter(|mtu| piece.min(len - 14) > *mtu) {
             out.back.borrow_mut().push_back((due, super::frames::big::answer(&frame, mtu)));
         } else if out.dice.below(1000) >= wire.loss {
             out.queue.borrow_mut().push_back((due, frame));
@@ -261,7 +288,7 @@ impl Device for MemNic {
 
     fn receive(&mut self, _: Instant) -> Option<(Frame, Slot)> {
         self.fill();
-        self.held.take().map(|frame| (Frame(frame), Slot(Rc::clone(&self.output))))
+        self.held.take().map(|frame| (Frame(frame), Slot(Rc::clone(&self.output), None)))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Slot> {
@@ -269,7 +296,7 @@ impl Device for MemNic {
             self.exhausted = true;
             return None;
         }
-        Some(Slot(Rc::clone(&self.output)))
+        Some(Slot(Rc::clone(&self.output), None))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -281,6 +308,9 @@ impl Device for MemNic {
             capabilities.checksum.tcp = phy::Checksum::None;
             capabilities.checksum.udp = phy::Checksum::None;
             capabilities.segmentation.tcpv4 = std::num::NonZeroUsize::new(65_535);
+        }
+        if self.output.borrow().wire.cuts6 {
+            capabilities.segmentation.tcpv6 = std::num::NonZeroUsize::new(65_535);
         }
         capabilities
     }
