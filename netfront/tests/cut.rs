@@ -4,6 +4,7 @@
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
     clippy::cast_possible_truncation,
+    clippy::drop_non_drop,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
