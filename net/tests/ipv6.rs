@@ -13,13 +13,13 @@ mod world;
 
 use embedded_io_async::{Read as _, Write as _};
 use net::{
-    Addressing, Config, DropReason, IpEndpoint, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Ipv6State, Net,
-    NetError, TcpOptions, UdpOptions,
+    Config, DropReason, IpEndpoint, Ipv6Address, Ipv6Addressing, Ipv6State, Net, NetError, TcpOptions,
+    UdpOptions,
 };
 use smoltcp::wire::{Icmpv6Message, IpProtocol, NdiscNeighborFlags, NdiscRepr, TcpControl};
 use world::frames::six::{self, ALL_NODES, THEIR_LOCAL, US_LOCAL, ndisc};
 use world::frames::{THEM, Tcp};
-use world::{Dice, MS, Raw, SECOND, Wire, World, both};
+use world::{Dice, MS, Raw, SECOND, Wire, World, both, fixed, global};
 
 fn parse(address: &str) -> Ipv6Address {
     address.parse().unwrap()
@@ -27,17 +27,6 @@ fn parse(address: &str) -> Ipv6Address {
 
 fn auto(config: &mut Config) {
     config.ipv6 = Ipv6Addressing::Auto;
-}
-
-/// 2001:db8::1 and 2001:db8::2.
-fn fixed(config: &mut Config) {
-    let Addressing::Static { address, .. } = &config.addressing else { unreachable!("the world's own") };
-    let last = u16::from(address.address().octets()[3]);
-    config.ipv6 = Ipv6Addressing::Static { address: Ipv6Cidr::new(global(last), 64), gateway: None };
-}
-
-fn global(last: u16) -> Ipv6Address {
-    Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)
 }
 
 fn at(last: u16, port: u16) -> IpEndpoint {

@@ -12,34 +12,20 @@
 mod world;
 
 use embedded_io_async::{Read as _, Write as _};
-use net::{
-    Addressing, Config, DropReason, IpEndpoint, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Net, TcpOptions,
-    TcpStream,
-};
+use net::{DropReason, IpEndpoint, Net, TcpOptions, TcpStream};
 use netfront::Checksum;
 use smoltcp::wire::{ArpOperation, IpProtocol, TcpControl};
 use world::frames::{Tcp, arp, big, parse_arp, parse_ipv4, parse_tcp};
-use world::{Dice, MS, Raw, SECOND, Wire, World, at};
+use world::{Dice, MS, Raw, SECOND, Wire, World, at, fixed, global};
 
 const LEN: usize = 300_000;
 
 /// Who sends and who receives.
 type Ends = (TcpStream, TcpStream);
 
-/// 2001:db8::1 and 2001:db8::2.
-fn six(config: &mut Config) {
-    let Addressing::Static { address, .. } = &config.addressing else { unreachable!("the world's own") };
-    let last = u16::from(address.address().octets()[3]);
-    config.ipv6 = Ipv6Addressing::Static { address: Ipv6Cidr::new(global(last), 64), gateway: None };
-}
-
-fn global(last: u16) -> Ipv6Address {
-    Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)
-}
-
 /// Two stacks with a connection, over which the first sends: its stream, and where the second's ends.
 fn connected(address: IpEndpoint, wire: Wire) -> (World, Net, Net, Ends) {
-    let (mut world, a, b) = World::pair(six, wire);
+    let (mut world, a, b) = World::pair(fixed, wire);
     for stack in world.stacks.iter().filter(|_| wire.tells_checksums) {
         stack.nic().switches.checksum.set(Checksum::Validated);
     }

@@ -30,7 +30,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use net::{Addressing, Config, IpEndpoint, Ipv4Address, Ipv4Cidr, Limits, Net, Stack};
+use net::{
+    Addressing, Config, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Limits,
+    Net, Stack,
+};
 use xen::SystemTime;
 
 pub(crate) use nic::{MemNic, Raw, Wire};
@@ -54,11 +57,22 @@ pub(crate) fn config(last: u8) -> Config {
             gateway: Some(ip(254)),
             dns: vec![],
         },
-        ipv6: net::Ipv6Addressing::Off,
+        ipv6: Ipv6Addressing::Off,
         hostname: "pond".into(),
         seed: [42 + last; 32],
         limits: Limits::default(),
     }
+}
+
+/// 2001:db8::1 and 2001:db8::2 as well.
+pub(crate) fn fixed(config: &mut Config) {
+    let Addressing::Static { address, .. } = &config.addressing else { unreachable!("the world's own") };
+    let last = u16::from(address.address().octets()[3]);
+    config.ipv6 = Ipv6Addressing::Static { address: Ipv6Cidr::new(global(last), 64), gateway: None };
+}
+
+pub(crate) fn global(last: u16) -> Ipv6Address {
+    Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)
 }
 
 struct Flag(AtomicBool);
