@@ -8,9 +8,10 @@ BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
 HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
-# Where the build happens must not show in an image: the same sources give the same bytes in any folder.
-CRATES := $(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/*)
-REMAP  := --config 'target.$(TARGET).rustflags=[$(foreach from,$(CRATES),"--remap-path-prefix=$(from)=/crates",)"--remap-path-prefix=$(CURDIR)=/millpond"]'
+# Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
+# is used: on a new machine there are no crates before `setup`.
+CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
+REMAP   = --config 'target.$(TARGET).rustflags=[$(foreach from,$(CRATES),"--remap-path-prefix=$(from)=/crates",)"--remap-path-prefix=$(CURDIR)=/millpond"]'
 # Known to the image's note; a tree without git is told.
 export MILLPOND_COMMIT := $(or $(MILLPOND_COMMIT),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null),unknown)
 SAY    := printf '\n== %s\n'

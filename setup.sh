@@ -62,3 +62,8 @@ if ! test -d "$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-none"; then
     echo "== setup: adding the Rust target x86_64-unknown-none"
     rustup target add x86_64-unknown-none
 fi
+# Where the crates lie must be known before an image is built, so that the image does not tell.
+if ! test -d "${CARGO_HOME:-$HOME/.cargo}/registry/src"; then
+    echo "== setup: fetching the crates"
+    cargo fetch --quiet --locked
+fi
