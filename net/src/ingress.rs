@@ -47,11 +47,12 @@ impl State {
             Class::Common(FrameKind::Udp) if self.keep_datagram(nic) => true,
             Class::Common(kind) => {
                 self.counters.received(kind);
-                if matches!(kind, FrameKind::Arp | FrameKind::Neighbour) {
+                let tells_neighbours = matches!(kind, FrameKind::Arp | FrameKind::Neighbour);
+                if tells_neighbours {
                     self.overhear(nic);
                 }
                 let taken = self.feed_common(nic);
-                if matches!(kind, FrameKind::Arp | FrameKind::Neighbour) {
+                if tells_neighbours {
                     self.retry_stuck();
                 }
                 taken

@@ -60,7 +60,7 @@ pub(super) fn v4(message: &[u8], me: &Me) -> Option<TooBig> {
 
 /// What a message over IPv6 says whose type and checksum were seen to be right.
 pub(super) fn v6(icmp: &Icmpv6Packet<&[u8]>, me: &Me) -> Option<TooBig> {
-    let quoted = icmp.payload().get(..).filter(|quoted| quoted.len() >= V6)?;
+    let quoted = Some(icmp.payload()).filter(|quoted| quoted.len() >= V6)?;
     let packet = Ipv6Packet::new_unchecked(quoted);
     if packet.version() != 6 || !me.ip6.has(packet.src_addr()) || packet.next_header() != IpProtocol::Tcp {
         return None;
