@@ -13,7 +13,6 @@ use domu_tests::{Outcome, SOON};
 fn connections_go_on_after_a_live_migration() {
     run_test("connections_go_on_after_a_live_migration", |bed| -> Outcome {
         let guest = Guest::create(bed, &config("web", "moved", "")?.memory_mib(SMALL_MIB))?;
-        guest.settled()?;
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;
         let before = connection.status()?;

@@ -31,7 +31,6 @@ fn connections_go_on_after_a_resume_in_the_same_domain() {
     run_test("connections_go_on_after_a_resume_in_the_same_domain", |bed| -> Outcome {
         bed.put_file(domu_tests::dom0::RESUME, "/var/resume")?;
         let guest = Guest::create(bed, &config("web", "stayed", "")?.memory_mib(SMALL_MIB))?;
-        guest.settled()?;
         let id = guest.domain.domid();
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;

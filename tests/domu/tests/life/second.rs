@@ -18,7 +18,6 @@ fn a_second_card_comes_and_goes_while_the_first_is_busy() {
     run_test("a_second_card_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
         let cmdline = "ip.1=10.0.2.81/24 ip6.1=off";
         let guest = Guest::create(bed, &config("web", "cards", cmdline)?.memory_mib(SMALL_MIB))?;
-        guest.settled()?;
         let id = guest.domain.domid();
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;

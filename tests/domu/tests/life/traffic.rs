@@ -120,7 +120,10 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
+    /// Begins when the guest has all its addresses: the task that waits for them is then no more, and those who count
+    /// tasks later count the same ones.
     pub(crate) fn start(bed: &Bed, guest: &Guest<'_>) -> Outcome<Self> {
+        guest.settled()?;
         publish(bed, guest.domain.name())?;
         let to = guest.tcp(80)?;
         let mut idle = Connection::open(to)?;
