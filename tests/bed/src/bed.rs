@@ -57,6 +57,12 @@ impl Bed {
         &self.inner.image
     }
 
+    /// A folder of the host's for what belongs to this machine alone; it goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.inner.machine.qemu.folder()
+    }
+
     /// Creates a domain: uploads its kernel and ramdisk, gives its network cards addresses, runs `xl create`, and
     /// follows its console from the first byte.
     ///

@@ -62,6 +62,7 @@ mod progress;
 mod qemu;
 mod qmp;
 mod testbed;
+mod turn;
 mod vifs;
 #[path = "../agent/wire.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the agent, which uses the other half")]
@@ -86,4 +87,5 @@ pub use progress::Progress;
 /// The regular expressions of [`Pattern`], so that tests need no crate of their own for them.
 pub use regex::Regex;
 pub use testbed::{SharedBed, run_test, run_test_with};
+pub use turn::lanes;
 pub use xl::{DomainState, DomainStatus};

@@ -62,7 +62,7 @@ impl Lock {
     }
 
     /// Takes the lock in that file, or nothing if another holds it.
-    fn take(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
         let file = Self::open(path)?;
         Ok(file.try_lock().is_ok().then_some(Self { _file: file }))
     }
@@ -89,6 +89,8 @@ impl RunDir {
     pub(crate) fn new() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let runs = bed_dir().join("run");
+        // Between making its folder and taking its lock, nobody may take it for that of one who is gone.
+        let _alone = Lock::wait("run", || {})?;
         sweep(&runs);
         let path = runs.join(format!("{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
         let owner = Lock::take(&path.join("owner"))?;

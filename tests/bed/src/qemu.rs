@@ -117,6 +117,11 @@ impl Qemu {
         fs::read_to_string(self.run.path().join("qemu.log")).unwrap_or_default()
     }
 
+    /// The folder for what this machine writes.
+    pub(crate) fn folder(&self) -> &Path {
+        self.run.path()
+    }
+
     /// The file with what Xen and dom0's kernel print on the serial port.
     pub(crate) fn xen_log(&self) -> PathBuf {
         self.run.path().join("xen.log")

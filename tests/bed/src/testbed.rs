@@ -1,14 +1,16 @@
-//! How a test uses the bed: one at a time, and with everything collected when it fails.
+//! How a test uses the bed: in its turn, and with everything collected when it fails.
 
 use crate::bed::Bed;
 use crate::error::Result;
 use crate::options::Options;
-use crate::paths::{Lock, bed_dir};
+use crate::paths::bed_dir;
 use crate::progress::Progress;
+use crate::turn::Turn;
 use std::any::Any;
 use std::fmt::Display;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
 
 /// Runs a test on a bed of its own with default options. See [`run_test_with`].
 ///
@@ -27,8 +29,9 @@ pub fn run_test<E: Display>(name: &str, body: impl FnOnce(&Bed) -> std::result::
 
 /// Runs a test on a bed of its own: restores the snapshot, runs the body, ends the machine.
 ///
-/// Tests wait for each other, also those of other processes: emulation wants the whole host. When the body panics or
-/// returns an error, all logs are collected into `build/bed/logs/NAME/` and the test fails.
+/// Only [`lanes`](crate::lanes) of them run at a time, also those of other processes: emulation wants a processor each.
+/// When the body panics or returns an error, all logs are collected into `build/bed/logs/NAME/` and the test fails.
+/// How long it took is printed either way.
 pub fn run_test_with<E: Display>(
     name: &str,
     options: Options,
@@ -40,11 +43,11 @@ pub fn run_test_with<E: Display>(
 }
 
 /// A bed that several tests of a program share, for those to whom a start of their own would cost more than they take
-/// themselves. While it is there, tests of other programs wait.
+/// themselves. While it is there, it has a lane.
 #[derive(Debug)]
 pub struct SharedBed {
     bed: Bed,
-    _turn: Lock,
+    _turn: Turn,
 }
 
 impl SharedBed {
@@ -53,7 +56,7 @@ impl SharedBed {
     /// # Errors
     /// As [`Bed::start`].
     pub fn start(options: &Options) -> Result<Self> {
-        let turn = Lock::wait("tests", || {})?;
+        let turn = Turn::wait()?;
         Ok(Self { bed: start(options)?, _turn: turn })
     }
 
@@ -78,9 +81,14 @@ fn attempt<E: Display>(
     options: &Options,
     body: impl FnOnce(&Bed) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), Payload> {
-    let _turn = Lock::wait("tests", || {}).map_err(|error| failed(name, &error))?;
+    let _turn = Turn::wait().map_err(|error| failed(name, &error))?;
+    let begun = Instant::now();
     let bed = start(options).map_err(|error| failed(name, &error))?;
-    let outcome = match catch_unwind(AssertUnwindSafe(|| body(&bed))) {
+    let started = begun.elapsed().as_secs_f64();
+    let outcome = catch_unwind(AssertUnwindSafe(|| body(&bed)));
+    let took = begun.elapsed().as_secs_f64();
+    eprintln!("[bed] {name}: {took:.1} s, {started:.1} of them until dom0 was there");
+    let outcome = match outcome {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => failed(name, &error),
         Err(payload) => payload,

@@ -28,7 +28,7 @@ impl Capture {
     /// # Errors
     /// When the file cannot be written.
     pub fn start(bed: &Bed) -> Outcome<Self> {
-        let file = bed::bed_dir().join("capture.pcap");
+        let file = bed.folder().join("capture.pcap");
         bed.capture(&file)?;
         Ok(Self { file })
     }

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Has dom0 push what is downloaded into the guest.
 pub(crate) fn publish(bed: &Bed, name: &str) -> Outcome {
-    let file = bed::bed_dir().join("blob.bin");
+    let file = bed.folder().join("blob.bin");
     fs::write(&file, pattern::bytes(1, LEN))?;
     bed.put_file(&file, "/var/blob.bin")?;
     bed.put_file(bed::repository().join("build/push"), "/usr/bin/push")?;

@@ -10,7 +10,7 @@ use std::process::Command;
 fn grub_boots_the_image_and_its_page_is_fetched() {
     run_test("grub_boots_the_image_and_its_page_is_fetched", |bed| -> Outcome {
         let by_xen = config("web", "web", "host=from-xen")?;
-        let grub = bed::bed_dir().join("grub-pvh.bin");
+        let grub = bed.folder().join("grub-pvh.bin");
         let built = Command::new(bed::repository().join("docs/grub/build.sh"))
             .arg(by_xen.file("kernel").ok_or("no kernel in xen.cfg")?)
             .arg(&grub)
