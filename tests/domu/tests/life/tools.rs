@@ -143,9 +143,10 @@ fn a_day_s_events_leave_nothing_behind_in_xenstore() {
                 guest.domain.wait_for_next("is closing", SOON)?;
                 xl(bed, "network-attach asked bridge=xenbr0 mac=00:16:3e:00:00:98")?;
                 guest.domain.wait_for_next("vif/0: connected", BOOT)?;
-                // What is told of the new card is told once it has its address.
+                // What is told of the new card is told once it has its addresses: the router's prefix makes the last one.
                 node(bed, id, "attr/vif/0/mac/0", |value| value == "00:16:3e:00:00:98", SOON)?;
                 node(bed, id, "attr/vif/0/ipv4/0", |value| !value.is_empty(), SOON)?;
+                node(bed, id, "attr/vif/0/ipv6/1", |value| value.starts_with("fec0:"), SOON)?;
             }
             // Everything has been looked at when this is answered.
             xl(bed, "sysrq asked h")?;
