@@ -38,12 +38,13 @@ help: ## print this
 setup: ## install what is missing on this machine: Debian packages, the Rust target
 	@./setup.sh
 
+# Each image is renamed into its place: a test that runs beside may be reading the one before.
 image: setup ## build the images: build/web.elf and others, to which xen.cfg points
 	@$(SAY) 'building the images'
 	@$(CARGO) build --release $(BARE) $(REMAP) $(addprefix -p ,$(IMAGES))
 	@mkdir -p build
 	@for image in $(IMAGES); do \
-	    strip -o build/$$image.elf $(TARGET_DIR)/$(TARGET)/release/$$image && \
+	    strip -o build/$$image.new $(TARGET_DIR)/$(TARGET)/release/$$image && mv build/$$image.new build/$$image.elf && \
 	    printf 'build/%s.elf: %s bytes\n' $$image "$$(stat -c %s build/$$image.elf)"; done
 
 guests: image ## build the guests that only tests run
@@ -68,9 +69,8 @@ reproduce: image ## build the images in another folder too, and compare the byte
 push: setup ## build dom0's end of datafront: build/push, which needs nothing but Xen's tools
 	@$(SAY) 'building push'
 	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu \
-	    -p push --features libxenvchan --bins --examples
+	    -p push --features libxenvchan --bins
 	@mkdir -p build && strip -o build/push $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/push
-	@strip -o build/push-blocks $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/examples/blocks
 
 # Of its own profile: a backend that only tests run need not be optimised as a whole.
 backend: setup ## build the backend that tests put in the place of netback: build/backend
@@ -82,7 +82,9 @@ run: image ## boot real Xen in QEMU, start the web appliance, page on http://127
 	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
 	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
 
-test: check test-host test-model test-abi test-reproduce test-bed ## every test: host, layouts against Xen's headers, real Xen
+# What is built for real Xen is built first; then the machines wait now and then, and the other tests have what they leave.
+test: check guests push backend ## every test: host, layouts against Xen's headers, real Xen
+	@$(MAKE) --no-print-directory test-bed BESIDE='$(MAKE) --no-print-directory test-host test-model test-abi test-reproduce'
 	@$(SAY) 'all tests passed'
 
 test-host: setup ## unit tests, and the guest over the simulated Xen
@@ -102,10 +104,10 @@ test-reproduce: image ## the same sources give the same web image in another fol
 	@$(SAY) 'the same sources in two folders'
 	@CARGO='$(CARGO)' tools/reproduce.sh web
 
-test-bed: guests push backend ## tests on real Xen in QEMU
+test-bed: guests push backend ## tests on real Xen in QEMU, two programs at a time
 	@$(SAY) 'tests on real Xen'
 	@$(CARGO) test --profile host -p bed --lib --bins
-	@$(CARGO) test --profile host --no-fail-fast -p domu-tests -p datafront-tests -- --test-threads=1 --nocapture
+	@CARGO='$(CARGO)' tests/lanes.sh $(BESIDE)
 
 test-life-long: guests push ## save and restore fifty times, pause for a minute, dump a core to its end (its own command)
 	@$(CARGO) test --profile host -p domu-tests --test life -- --ignored --test-threads=1 --nocapture
@@ -139,7 +141,7 @@ lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
 	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests --lib --tests -- -D warnings
-	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins -- -D warnings
+	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins --examples -- -D warnings
 
 doc: setup
 	@$(SAY) 'documentation'
@@ -186,6 +188,9 @@ bench-copies: guests ## copies and checksums in an image, by several ways: build
 
 bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'
+	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu \
+	    -p push --features libxenvchan --example blocks
+	@strip -o build/push-blocks $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/examples/blocks
 	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront -- $(BENCH)
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log

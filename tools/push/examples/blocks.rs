@@ -17,8 +17,7 @@ fn main() -> Result<(), Error> {
     let [domain, size, count, how, rest @ ..] = arguments.as_slice() else { return Err(wrong("arguments")) };
     let number = |text: &String| text.parse::<usize>().map_err(|_| wrong(text));
     let (size, count) = (number(size)?, number(count)?);
-    let mut options = Options::default();
-    options.proxy = rest.iter().any(|word| word == "proxy");
+    let options = Options { proxy: rest.iter().any(|word| word == "proxy"), ..Options::default() };
     let domain = Domain::find(domain, &options)?;
     let mut pusher = Pusher::new(domain.dialer(&options), options);
     let bytes: Arc<[u8]> = vec![7; size].into();
