@@ -402,27 +402,33 @@ fn heir(bed: &Bed, name: &str) -> Outcome {
 }
 
 /// Parts of a stream, and in their middle, each once some more are accepted, what is done to the guest, whose number is
-/// `$id`: every part once, in order.
+/// `$id`: every part once, in order. However slow the host is, only some parts more are there before each act has ended.
 fn parts_over(bed: &Bed, name: &str, acts: &[&str]) -> Outcome {
     const PARTS: u64 = 16;
     const BETWEEN: usize = 4;
+    const MORE: usize = 3;
     let blob = random(5, 1 << 20);
     accepted(&bed.dom0_with_input("cat >/tmp/blob", &blob, LONG)?)?;
-    let acts: Vec<String> = (1..)
+    let scripts: Vec<String> = (1..)
         .zip(acts)
         .map(|(nth, act)| {
             format!(
                 "for i in $(seq 600); do [ $(grep -c accepted /tmp/out) -ge {} ] && break; sleep 0.1; done
-                 id=$(xl domid {name}); echo before $(grep -c accepted /tmp/out); {act} || exit 1; echo\n",
+                 id=$(xl domid {name}); echo before $(grep -c accepted /tmp/out); {act} || exit 1; echo
+                 echo >>/tmp/done\n",
                 nth * BETWEEN
             )
         })
         .collect();
     let script = format!(
-        "rm -f /tmp/out; (for i in $(seq {PARTS}); do cat /tmp/blob; sleep 0.3; done |
-            push - --domain {name} --name x --timeout 240s --json >/tmp/out 2>&1; echo code $? >>/tmp/out) &
+        "rm -f /tmp/out /tmp/done; touch /tmp/done
+         (for i in $(seq {PARTS}); do
+             while n=$(wc -l </tmp/done); [ $n -lt {} ] && [ $i -gt $((n * {BETWEEN} + {BETWEEN} + {MORE})) ]; do sleep 0.1; done
+             cat /tmp/blob; sleep 0.3
+          done | push - --domain {name} --name x --timeout 240s --json >/tmp/out 2>&1; echo code $? >>/tmp/out) &
          {} for i in $(seq 2000); do grep -q code /tmp/out && break; sleep 0.1; done; grep -v accepted /tmp/out",
-        acts.concat()
+        acts.len(),
+        scripts.concat()
     );
     let said = dom0(bed, &script)?;
     println!("{name}: {}", said.trim());
