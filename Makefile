@@ -14,7 +14,7 @@ CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev
 REMAP   = --config 'target.$(TARGET).rustflags=[$(foreach from,$(CRATES),"--remap-path-prefix=$(from)=/crates",)"--remap-path-prefix=$(CURDIR)=/millpond"]'
 # Known to the image's note; a tree without git is told.
 export MILLPOND_COMMIT := $(or $(MILLPOND_COMMIT),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null),unknown)
-SAY    := printf '\n== %s\n'
+SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 FUZZ         := rx tx xenstore boot pool frames vchan

@@ -54,7 +54,7 @@ tr '\n' '\0' <"$work/programs" | xargs -0 -P "$BED_LANES" -I{} bash -o pipefail 
 if [ -n "$beside" ]; then wait "$beside"; fi
 beside=""
 
-printf '\n== what came of it, in %s lanes\n' "$BED_LANES"
+printf '\n== %s what came of it; lanes: %s\n' "$(date +%T)" "$BED_LANES"
 for log in "$work"/*.log; do
     name=${log##*/}
     sed -n "/^failures:\$/,/^test result/{s/^    /${name%.log} failed: /p}" "$log" | sort -u
