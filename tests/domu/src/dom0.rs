@@ -1,6 +1,6 @@
 //! The clients run in dom0: see `client/main.rs`.
 
-use crate::{BOOT, Outcome};
+use crate::{BOOT, Outcome, SOON};
 use bed::Bed;
 use std::net::SocketAddr;
 use std::thread::sleep;
@@ -21,6 +21,34 @@ pub const FLOOD: &str = concat!(env!("OUT_DIR"), "/flood");
 pub fn speak_ipv6(bed: &Bed) -> Outcome {
     let output = bed.dom0(bed::SPEAK_IPV6)?;
     if output.success() { Ok(()) } else { Err(format!("no IPv6 in dom0: {output:?}").into()) }
+}
+
+/// Prints how many answers to pings dom0's kernel has got, by IPv4 and by IPv6.
+const ANSWERS: &str = "awk '/^Icmp:/ { if (!names) names = split($0, name); else for (i = 1; i <= names; i++)
+        if (name[i] == \"InEchoReps\") sum += $i }
+    $1 == \"Icmp6InEchoReplies\" { sum += $2 }
+    END { print sum }' /proc/net/snmp /proc/net/snmp6";
+
+/// Pings from dom0: all `count` answers must come. Its kernel counts them; busybox's ping has room for ten, and loses what
+/// comes at once after the machine stood still.
+///
+/// # Errors
+/// When an answer is missing.
+pub fn ping(bed: &Bed, count: u32, arguments: &str) -> Outcome {
+    let output = bed.dom0_within(&format!("{ANSWERS}; ping -q -c {count} -W 5 {arguments}"), BOOT)?;
+    let before: u64 = output.stdout.lines().next().unwrap_or_default().parse()?;
+    let sent = output.stdout.contains(&format!("{count} packets transmitted"));
+    let began = Instant::now();
+    loop {
+        let answers = bed.dom0(ANSWERS)?.stdout.trim().parse::<u64>()? - before;
+        if sent && answers >= u64::from(count) {
+            return Ok(());
+        }
+        if !sent || began.elapsed() > SOON {
+            return Err(format!("ping {arguments}: {answers} answers, {output:?}").into());
+        }
+        sleep(Duration::from_millis(100));
+    }
 }
 
 const PLACE: &str = "/var/bed/files/client";

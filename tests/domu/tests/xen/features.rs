@@ -1,7 +1,7 @@
 //! What frontend and backend agree on, against dom0's netback: each feature on and off, and data that uses it.
 
 use bed::{Bed, run_test};
-use domu_tests::dom0::Client;
+use domu_tests::dom0::{Client, ping};
 use domu_tests::guest::{Guest, config};
 use domu_tests::{Outcome, SOON};
 use std::time::Duration;
@@ -109,8 +109,7 @@ fn frames_of_nine_thousand_bytes_go_both_ways() {
             let done = bed.dom0(&command.replace("{id}", &id.to_string()))?;
             assert!(done.success(), "{command}: {}", done.stderr);
         }
-        let ping = bed.dom0(&format!("ping -c 5 -s {JUMBO} {}", guest.address))?;
-        assert!(ping.stdout.contains(" 0% packet loss"), "{}{}", ping.stdout, ping.stderr);
+        ping(bed, 5, &format!("-s {JUMBO} {}", guest.address))?;
         client.echo_datagrams((guest.address, 7).into(), JUMBO, 20)?;
         client.echo_tcp((guest.address, 7).into(), 1 << 20, Duration::from_secs(60))?;
         guest.domain.send_line("net")?;
@@ -150,17 +149,19 @@ fn frames_flow_while_the_backend_has_carrier() {
         let client = Client::new(bed)?;
         let guest = Guest::create(bed, &config("echo", "carrier", "ip6=off")?)?;
         let carrier = format!("/local/domain/0/backend/vif/{}/0/carrier", guest.domain.domid());
-        let ping = || -> Outcome<bool> {
-            Ok(bed.dom0(&format!("ping -c 2 -W 1 {}", guest.address))?.stdout.contains(" 0% packet loss"))
-        };
-        assert!(ping()?);
+        let address = guest.address.to_string();
+        ping(bed, 2, &address)?;
         // Dom0's netback does not write the node, as others do.
         bed.xenstore_write(&carrier, "0")?;
         guest.domain.wait_for_next("the backend has no carrier", SOON)?;
-        assert!(!ping()?);
+        let none = bed.dom0(&format!("ping -c 2 -W 1 {address}"))?;
+        assert!(
+            none.stdout.contains("% packet loss") && !none.stdout.contains(" 0% packet loss"),
+            "{none:?}"
+        );
         bed.xenstore_write(&carrier, "1")?;
         guest.domain.wait_for_next("the backend has carrier", SOON)?;
-        assert!(ping()?);
+        ping(bed, 2, &address)?;
         client.echo_tcp((guest.address, 7).into(), 64 << 10, Duration::from_secs(60))?;
         Ok(())
     });

@@ -2,7 +2,7 @@
 
 use crate::features::Way;
 use bed::{Bed, run_test};
-use domu_tests::dom0::{Client, speak_ipv6};
+use domu_tests::dom0::{Client, ping, speak_ipv6};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::Connection;
 use domu_tests::{Outcome, SOON};
@@ -34,12 +34,7 @@ fn pings_tcp_and_udp_by_ipv6() {
         let local = Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f));
         for address in [GUEST.to_string(), format!("{local}%xenbr0")] {
             for size in [0, 56, 1000, 1452] {
-                let ping = format!("ping -6 -q -c 20 -i 0.01 -W 5 -s {size} {address}");
-                let output = bed.dom0_within(&ping, Duration::from_secs(60))?;
-                assert!(
-                    output.stdout.contains("20 packets transmitted, 20 packets received, 0%"),
-                    "{output:?}"
-                );
+                ping(bed, 20, &format!("-6 -i 0.01 -s {size} {address}"))?;
             }
         }
         let to = SocketAddr::from((GUEST, 7));
