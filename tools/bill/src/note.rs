@@ -51,7 +51,6 @@ pub fn note(image: &Image, commit: &str) -> Vec<u8> {
 pub fn write_note() -> Result<(), String> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).ok_or(format!("{name} is not set"));
     let root = folder("CARGO_MANIFEST_DIR")?;
-    println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", root.join("../../Cargo.lock").display());
     // The linker's script is no source to cargo.
     println!("cargo::rerun-if-changed={}", root.join("../../linker.ld").display());
