@@ -46,7 +46,6 @@ impl System {
     /// # Errors
     /// Why there is none.
     pub async fn data_channel(&self, port: &str, sizes: Sizes) -> Result<Server<DomU>, OpenError> {
-        crate::crc::init();
         let own = self.own_domid().await?;
         let path = Path::usual(DomId(own), DOM0, port).map_err(OpenError::Path)?;
         let settings = Settings { sizes, ..Settings::new(path, DomId(own), DOM0) };

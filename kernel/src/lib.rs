@@ -39,7 +39,6 @@ mod boot_memory;
 #[cfg(target_os = "none")]
 pub mod build;
 #[cfg(any(test, target_os = "none"))]
-mod crc;
 #[cfg(target_os = "none")]
 pub mod datafront;
 #[cfg(target_os = "none")]

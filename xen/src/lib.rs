@@ -27,6 +27,7 @@ mod byte_ring;
 pub mod clock;
 pub mod console;
 pub mod context;
+pub mod crc32c;
 pub mod evtchn;
 pub mod foreign;
 pub mod gnttab;

@@ -220,28 +220,48 @@ impl Receiver {
         application: &mut impl Application,
         answers: &mut Vec<u8>,
     ) -> Result<usize, Fault> {
+        // Nearly all come whole, and are read where they lie.
+        if self.filled == 0
+            && let Some(head) = bytes.first_chunk()
+        {
+            let len = Frame::head_len(head).map_err(Fault::Malformed)?;
+            if let Some(name) = bytes.get(HEADER_BYTES..len) {
+                self.frame(head, name, application, answers)?;
+                return Ok(len);
+            }
+        }
         let mut taken = self.gather(bytes, HEADER_BYTES);
         if self.filled < HEADER_BYTES {
             return Ok(taken);
         }
         let head = self.partial.first_chunk().copied().unwrap_or_default();
-        let head_len = Frame::head_len(&head).map_err(Fault::Malformed)?;
-        taken = taken.saturating_add(self.gather(bytes.get(taken..).unwrap_or_default(), head_len));
-        if self.filled < head_len {
+        let len = Frame::head_len(&head).map_err(Fault::Malformed)?;
+        taken = taken.saturating_add(self.gather(bytes.get(taken..).unwrap_or_default(), len));
+        if self.filled < len {
             return Ok(taken);
         }
         self.filled = 0;
         let partial = self.partial;
-        let name = partial.get(HEADER_BYTES..head_len).unwrap_or_default();
-        let frame = Frame::parse(&head, name).map_err(Fault::Malformed)?;
-        match (frame.kind, self.session) {
-            (Kind::Hello, None) => self.hello(&frame, answers)?,
-            (Kind::Hello, Some(_)) => return Err(Fault::SecondHello),
-            (Kind::Block, Some(stream)) => self.block(stream, &frame, name, application)?,
-            (Kind::Block, None) => return Err(Fault::NoHello),
-            (Kind::Welcome | Kind::Ack | Kind::Error, _) => return Err(Fault::NotForUs),
-        }
+        self.frame(&head, partial.get(HEADER_BYTES..len).unwrap_or_default(), application, answers)?;
         Ok(taken)
+    }
+
+    /// A head that is complete, and looked at by [`Frame::head_len`].
+    fn frame(
+        &mut self,
+        head: &[u8; HEADER_BYTES],
+        name: &[u8],
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let frame = Frame::verify(head, name).map_err(Fault::Malformed)?;
+        match (frame.kind, self.session) {
+            (Kind::Hello, None) => self.hello(&frame, answers),
+            (Kind::Hello, Some(_)) => Err(Fault::SecondHello),
+            (Kind::Block, Some(stream)) => self.block(stream, &frame, name, application),
+            (Kind::Block, None) => Err(Fault::NoHello),
+            (Kind::Welcome | Kind::Ack | Kind::Error, _) => Err(Fault::NotForUs),
+        }
     }
 
     /// Says how far the stream has come, and again what may not have been heard.
@@ -361,10 +381,9 @@ fn payload(current: &mut Current, bytes: &[u8], application: &mut impl Applicati
 
 /// CRC-32C over the chain so far, the block's number and its check, little endian, 16 bytes.
 fn chain(before: u32, seq: u64, sum: u32) -> u32 {
+    let words = [u64::from(before) | seq << 32, seq >> 32 | u64::from(sum) << 32];
     let mut next = check();
-    next.update(&before.to_le_bytes());
-    next.update(&seq.to_le_bytes());
-    next.update(&sum.to_le_bytes());
+    next.update(words.map(u64::to_le_bytes).as_flattened());
     next.finalize()
 }
 

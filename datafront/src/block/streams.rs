@@ -4,6 +4,7 @@
 //! at its word, as after a restart of this guest: it goes on at its first unacknowledged block.
 
 use super::status::Status;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Streams that are remembered.
@@ -17,7 +18,7 @@ pub(crate) struct Stream {
     id: u64,
     completed: u64,
     /// Status and length of the last completed blocks, the last one at the end.
-    kept: Vec<(Status, u64)>,
+    kept: VecDeque<(Status, u64)>,
     last_use: u64,
 }
 
@@ -37,9 +38,9 @@ impl Stream {
     /// Completes the next block.
     pub(crate) fn complete(&mut self, status: Status, len: u64) {
         if self.kept.len() >= MAX_KEPT {
-            self.kept.remove(0);
+            self.kept.pop_front();
         }
-        self.kept.push((status, len));
+        self.kept.push_back((status, len));
         self.completed = self.completed.saturating_add(1);
     }
 }
@@ -62,7 +63,7 @@ impl Streams {
                 self.all.swap_remove(oldest);
             }
             let completed = first.saturating_sub(1);
-            self.all.push(Stream { id, completed, kept: Vec::new(), last_use: 0 });
+            self.all.push(Stream { id, completed, kept: VecDeque::new(), last_use: 0 });
             self.all.len().saturating_sub(1)
         });
         #[allow(clippy::indexing_slicing, reason = "found, or pushed just now")]

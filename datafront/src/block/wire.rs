@@ -18,6 +18,7 @@
 
 use crc::{CRC_32_ISCSI, Crc, Digest, Table};
 use spin::Once;
+use xen::crc32c::{Append, instruction};
 
 /// Bytes of a header, without the name.
 pub const HEADER_BYTES: usize = 32;
@@ -40,17 +41,8 @@ const LANES: usize = if cfg!(target_os = "none") { 1 } else { 16 };
 /// CRC-32C.
 static CRC: Crc<u32, Table<LANES>> = Crc::<u32, Table<LANES>>::new(&CRC_32_ISCSI);
 
-/// What the processor has for it, if somebody said so.
-static HARDWARE: Once<Append> = Once::new();
-
-/// The check of some bytes, and of more bytes after them: that of all together. Of no bytes it is 0.
-pub type Append = fn(u32, &[u8]) -> u32;
-
-/// From now on checks are reckoned with this instead of a table: by the processor's own instruction, which this crate,
-/// without `unsafe`, cannot name. It must give what the table gives. The first one stays.
-pub fn accelerate(append: Append) {
-    HARDWARE.call_once(|| append);
-}
+/// What the processor has for it, if it has; asked once.
+static HARDWARE: Once<Option<Append>> = Once::new();
 
 /// A check that grows with the bytes.
 #[derive(Clone)]
@@ -82,7 +74,9 @@ impl Check {
 /// A check of no bytes yet.
 #[must_use]
 pub(crate) fn check() -> Check {
-    HARDWARE.get().map_or_else(|| Check::Table(CRC.digest()), |append| Check::Hardware(0, *append))
+    HARDWARE
+        .call_once(instruction)
+        .map_or_else(|| Check::Table(CRC.digest()), |append| Check::Hardware(0, append))
 }
 
 /// CRC-32C of these bytes, as a sender of blocks needs it.
@@ -310,6 +304,11 @@ impl Frame {
     /// What is wrong with it.
     pub fn parse(head: &[u8; HEADER_BYTES], name: &[u8]) -> Result<Self, Malformed> {
         Self::head_len(head)?;
+        Self::verify(head, name)
+    }
+
+    /// As [`Frame::parse`], of a header that [`Frame::head_len`] has seen.
+    pub(crate) fn verify(head: &[u8; HEADER_BYTES], name: &[u8]) -> Result<Self, Malformed> {
         let mut sum = check();
         sum.update(head.get(..28).unwrap_or_default());
         sum.update(name);
@@ -365,12 +364,27 @@ pub(crate) fn parse_trailer(trailer: [u8; TRAILER_BYTES]) -> (u32, Option<Fate>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn the_check_is_crc_32c() {
         let mut sum = check();
         sum.update(b"123456789");
         assert_eq!(sum.finalize(), 0xe306_9283);
+    }
+
+    #[test]
+    fn table_and_instruction_agree() {
+        let bytes: Vec<u8> = (0..200_u8).map(|i| i.wrapping_mul(151)).collect();
+        for end in 0..bytes.len() {
+            let mut table = Check::Table(CRC.digest());
+            let mut quick = check();
+            for sum in [&mut table, &mut quick] {
+                sum.update(&bytes[..end]);
+                sum.update(&bytes[end..]);
+            }
+            assert_eq!(table.finalize(), quick.finalize(), "cut at {end}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ const LISTED: usize = 60;
 /// From here on addresses are a kernel's, or Xen's.
 const KERNEL: u64 = 1 << 63;
 
+/// The image moves by a multiple of 4 MiB (`boot::ImageLayout::moved`): these bits of an address are those of the file.
+const IN_IMAGE: u64 = (4 << 20) - 1;
 /// The upper bits of an address of Xen's: as in `plugin/qemu.h`.
 const XEN: u64 = 0xfff_f82d;
 
@@ -77,7 +79,7 @@ impl Profile {
     fn table(&self, reading: &Reading, units: f64) -> String {
         let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (address, block) in reading.addresses() {
-            let name = name(&self.guest, address);
+            let name = name(&self.guest, address & IN_IMAGE);
             *sums.entry(("guest", name)).or_default() += block.instructions as f64 / units;
         }
         for (address, instructions) in reading.elsewhere() {

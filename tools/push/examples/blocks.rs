@@ -20,10 +20,10 @@ fn main() -> Result<(), Error> {
     let options = Options { proxy: rest.iter().any(|word| word == "proxy"), ..Options::default() };
     let domain = Domain::find(domain, &options)?;
     let mut pusher = Pusher::new(domain.dialer(&options), options);
-    let bytes: Arc<[u8]> = vec![7; size].into();
+    let (name, bytes): (Arc<str>, Arc<[u8]>) = ("block".into(), vec![7; size].into());
     let mut push = |count: usize| {
         for _ in 0..count {
-            pusher.enqueue(Source::bytes("block", Arc::clone(&bytes))?);
+            pusher.enqueue(Source::bytes(Arc::clone(&name), Arc::clone(&bytes))?);
         }
         pusher.run(&mut |_| {}).map(drop)
     };

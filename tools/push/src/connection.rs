@@ -89,12 +89,14 @@ impl Connection {
         // A receiver's frames have no names: each has as many bytes.
         let (heads, _) = self.bytes.get(..self.filled).unwrap_or_default().as_chunks::<HEADER_BYTES>();
         let whole = heads.len() * HEADER_BYTES;
-        let frames: Result<Vec<Frame>, _> = heads.iter().map(|head| Frame::parse(head, b"")).collect();
+        let mut frames = Vec::with_capacity(heads.len());
+        let parsed =
+            heads.iter().try_for_each(|head| Frame::parse(head, b"").map(|frame| frames.push(frame)));
         self.bytes.copy_within(whole..self.filled, 0);
         self.filled -= whole;
-        match frames {
-            Ok(frames) if frames.is_empty() => None,
-            Ok(frames) => Some(News::Frames(frames)),
+        match parsed {
+            Ok(()) if frames.is_empty() => None,
+            Ok(()) => Some(News::Frames(frames)),
             Err(why) => Some(News::Ended(format!("no frame: {why:?}"))),
         }
     }

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::source::Source;
 use datafront::block::Part;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Bytes of a part.
@@ -24,7 +25,7 @@ pub type Pieces = Receiver<Result<Source, Error>>;
 /// Reads `reader` to its end in a thread of its own, as blocks of this name.
 pub fn pieces(name: &str, reader: impl Read + Send + 'static) -> Pieces {
     let (sender, receiver) = sync_channel(DEPTH);
-    let name = name.to_owned();
+    let name: Arc<str> = name.into();
     std::thread::spawn(move || {
         if let Err(error) = cut(&name, reader, &sender) {
             let _ = sender.send(Err(error));
@@ -34,8 +35,12 @@ pub fn pieces(name: &str, reader: impl Read + Send + 'static) -> Pieces {
 }
 
 /// One piece is read ahead, so that the last one is known to be the last.
-fn cut(name: &str, mut reader: impl Read, sender: &SyncSender<Result<Source, Error>>) -> Result<(), Error> {
-    let mut next = || fill(&mut reader).map_err(|error| Error::Source(name.to_owned(), error));
+fn cut(
+    name: &Arc<str>,
+    mut reader: impl Read,
+    sender: &SyncSender<Result<Source, Error>>,
+) -> Result<(), Error> {
+    let mut next = || fill(&mut reader).map_err(|error| Error::Source(name.to_string(), error));
     let (mut piece, mut is_first) = (next()?, true);
     loop {
         let after = if piece.len() < PIECE { Vec::new() } else { next()? };
@@ -45,7 +50,7 @@ fn cut(name: &str, mut reader: impl Read, sender: &SyncSender<Result<Source, Err
             (false, false) => Part::Middle,
             (false, true) => Part::Last,
         };
-        let source = Source::bytes(name, piece)?.as_part(part);
+        let source = Source::bytes(Arc::clone(name), piece)?.as_part(part);
         // Whoever does not listen any more has said why.
         if sender.send(Ok(source)).is_err() || after.is_empty() {
             return Ok(());

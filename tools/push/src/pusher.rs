@@ -15,6 +15,7 @@ use crate::source::Source;
 use datafront::block::wire::{Frame, Kind};
 use datafront::block::{Event, Ledger, Status};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -65,7 +66,7 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its number.
     pub seq: u64,
     /// Its bytes.
@@ -123,7 +124,6 @@ impl<D: Dial> Pusher<D> {
     /// A pusher that has nothing to do yet.
     #[must_use]
     pub fn new(dial: D, options: Options) -> Self {
-        datafront::block::wire::accelerate(crc32c::crc32c_append);
         let ledger = Ledger::new(options.stream);
         Self {
             dial,
@@ -237,7 +237,7 @@ impl<D: Dial> Pusher<D> {
         if refused.is_empty() {
             return Ok(done);
         }
-        Err(Error::Refused(refused.into_iter().map(|done| (done.name.clone(), done.status)).collect()))
+        Err(Error::Refused(refused.into_iter().map(|done| (done.name.to_string(), done.status)).collect()))
     }
 
     /// What was waited for in vain, and what the connection says of it.
@@ -345,7 +345,7 @@ impl<D: Dial> Pusher<D> {
             self.ledger.enqueue(source);
         }
         let Some((seq, source)) = self.ledger.next_to_send() else { return Ok(false) };
-        let sending = Sending::open(source).map_err(|error| Error::Source(source.name.clone(), error))?;
+        let sending = Sending::open(source).map_err(|error| Error::Source(source.name.to_string(), error))?;
         let frame = Frame { kind: Kind::Block, seq, length: source.len, aux: source.form.aux(source.part) };
         self.outgoing.push(&frame.to_bytes(&source.name));
         self.outgoing.push(source.name.as_bytes());

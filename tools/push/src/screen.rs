@@ -98,7 +98,7 @@ impl Screen {
     fn done(&mut self, done: &Done) {
         let Done { name, seq, len, status } = done;
         let word = status.to_string();
-        self.event(&json!({"event": "block", "name": name, "seq": seq, "bytes": len, "status": status.0,
+        self.event(&json!({"event": "block", "name": **name, "seq": seq, "bytes": len, "status": status.0,
             "accepted": status.is_accepted(), "text": word}));
     }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// A block to be pushed.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its name in the guest.
-    pub name: String,
+    /// Its name in the guest. Shared: whoever pushes the same name again and again makes it once.
+    pub name: Arc<str>,
     /// What its bytes are.
     pub form: Form,
     /// All of it, or a part.
@@ -48,7 +48,7 @@ impl Source {
     ///
     /// # Errors
     /// If the name or the bytes are too long.
-    pub fn bytes(name: &str, bytes: impl Into<Arc<[u8]>>) -> Result<Self, Error> {
+    pub fn bytes(name: impl Into<Arc<str>>, bytes: impl Into<Arc<[u8]>>) -> Result<Self, Error> {
         let bytes = bytes.into();
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Self::new(name, Form::Bytes, len, Content::Bytes(bytes)).checked()
@@ -78,12 +78,12 @@ impl Source {
         self
     }
 
-    fn new(name: &str, form: Form, len: u64, content: Content) -> Self {
+    fn new(name: impl Into<Arc<str>>, form: Form, len: u64, content: Content) -> Self {
         Self { name: name.into(), form, part: Part::Whole, len, content }
     }
 
     fn checked(self) -> Result<Self, Error> {
-        let fail = |what: &str| Err(Error::Source(self.name.clone(), io::Error::other(what)));
+        let fail = |what: &str| Err(Error::Source(self.name.to_string(), io::Error::other(what)));
         if self.len > MAX_BLOCK_BYTES {
             return fail("more than 1 GiB");
         }

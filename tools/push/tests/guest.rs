@@ -114,7 +114,7 @@ fn content(seed: usize, len: usize) -> Vec<u8> {
 fn push_all(played: Played, options: Options, contents: &[Vec<u8>]) -> Result<Vec<Done>, Error> {
     let mut pusher = Pusher::new(played, options);
     for (i, bytes) in contents.iter().enumerate() {
-        pusher.enqueue(Source::bytes(&format!("block-{i}"), bytes.clone())?);
+        pusher.enqueue(Source::bytes(format!("block-{i}"), bytes.clone())?);
     }
     pusher.run(&mut |_: Report<'_>| {})
 }
