@@ -85,6 +85,13 @@ impl State {
 
     /// Asks for the neighbours that jobs wait for; those for whom there is no slot, in the next turn.
     pub(crate) fn ask_neighbours<N: Nic>(&mut self, nic: &mut N) {
+        if !self.asks.due.is_empty() {
+            self.ask_all(nic);
+        }
+    }
+
+    #[inline(never)]
+    fn ask_all<N: Nic>(&mut self, nic: &mut N) {
         while self.link_up
             && let Some(neighbour) = self.asks.due.pop()
         {

@@ -8,12 +8,10 @@ use alloc::vec::Vec;
 
 use netfront::Nic;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
-use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 
-use crate::error::NetError;
 use crate::path::Ways;
-use crate::sched::Job;
+use crate::sched::{Job, Sched, Slot};
 use crate::state::State;
 use crate::status::bump;
 use crate::time;
@@ -102,6 +100,7 @@ impl State {
         more
     }
 
+    #[inline(never)]
     fn transmit_common<N: Nic>(&mut self, nic: &mut N) -> usize {
         nic.steer(0);
         self.common_slot.taken();
@@ -109,7 +108,7 @@ impl State {
         let pumped = pump(&mut self.iface, nic, self.now, &mut self.common, visits);
         self.follow_dhcp();
         let last = self.address.deadline();
-        self.schedule(Job::Common, pumped, last);
+        self.sched.plan(Job::Common, &mut self.common_slot, pumped, self.now, last);
         pumped.sent
     }
 
@@ -152,84 +151,78 @@ impl State {
             sender.wake();
         }
         wanted.into_iter().for_each(|peer| self.want_neighbour(peer));
-        if self.settle_udp(id) {
-            let last = self.udp.get(id).and_then(|entry| entry.expires());
-            self.schedule(Job::Udp(id), all, last);
+        if self.settle_udp(id)
+            && let Some(entry) = self.udp.get_mut(id)
+        {
+            let last = entry.expires();
+            self.sched.plan(Job::Udp(id), &mut entry.slot, all, now, last);
         }
         all.sent
     }
 
     fn transmit_tcp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
+        let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return 0 };
         conn.slot.taken();
-        if !self.check_time(id) {
+        if conn.is_due(now) && !self.check_time(id) {
             return 0;
         }
         let Some(conn) = self.conns.get_mut(id) else { return 0 };
-        if conn.holds_unread() && conn.time_wait.is_some_and(|since| rested(since) <= self.now) {
-            self.sched.arm(Job::Tcp(id), &mut conn.slot, Some(time::after(self.now, NEIGHBOR_SILENCE)));
+        if conn.time_wait.is_some_and(|since| rested(since) <= now) && conn.holds_unread() {
+            self.sched.arm(Job::Tcp(id), &mut conn.slot, Some(time::after(now, NEIGHBOR_SILENCE)));
             return 0;
         }
         let before = conn.socket().state();
         nic.steer(conn.flow);
         let visits = &mut self.counters.socket_visits;
         let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
-        let (iface, is_wide) = ways.of(conn, before, self.now);
+        let (iface, is_wide) = ways.of(conn, before, now);
         if is_wide {
             nic.cut(Some(conn.mss));
         }
-        let pumped = pump(iface, nic, self.now, &mut conn.sockets, visits);
+        let pumped = pump(iface, nic, now, &mut conn.sockets, visits);
         if is_wide {
             nic.cut(None);
         }
-        let closed = conn.socket().state() == tcp::State::Closed && before != tcp::State::Closed;
-        if closed && before != tcp::State::TimeWait && conn.fault.is_none() {
-            // Our timeouts are not smoltcp's; it closes for no other reason.
-            conn.fault = Some(NetError::AddressLost);
-        }
-        let peer = conn.tuple.remote.addr;
-        if pumped.sent == 0 && pumped.lacks_neighbour(self.now) {
+        conn.note_closed(before);
+        if pumped.sent == 0 && pumped.lacks_neighbour(now) {
+            let peer = conn.tuple.remote.addr;
             self.want_neighbour(Some(peer));
         }
         if self.settle(id)
-            && let Some(conn) = self.conns.get(id)
+            && let Some(conn) = self.conns.get_mut(id)
         {
             let last = earlier(conn.expires, conn.gives_up());
-            self.schedule(Job::Tcp(id), pumped, last);
+            self.sched.plan(Job::Tcp(id), &mut conn.slot, pumped, now, last);
         }
         pumped.sent
     }
+}
 
+impl Sched {
     /// Plans when the job is polled next: when smoltcp wishes, or at `last`, our own deadline.
-    fn schedule(&mut self, job: Job, pumped: Pumped, last: Option<Instant>) {
-        let (now, wish) = (self.now, pumped.wish);
-        let slot = match job {
-            Job::Common => Some(&mut self.common_slot),
-            Job::Udp(id) => self.udp.get_mut(id).map(|entry| &mut entry.slot),
-            Job::Tcp(id) => self.conns.get_mut(id).map(|conn| &mut conn.slot),
-        };
-        let Some(slot) = slot else { return };
+    fn plan(&mut self, job: Job, slot: &mut Slot, pumped: Pumped, now: Instant, last: Option<Instant>) {
         if pumped.blocked {
             // Who got something of the last slots waits behind those who got nothing.
             match pumped.sent {
-                0 => self.sched.mark_first(job, slot),
-                _ => self.sched.mark(job, slot),
+                0 => self.mark_first(job, slot),
+                _ => self.mark(job, slot),
             }
             return;
         }
         let again = slot.retried();
         if pumped.stuck(now, job, again) {
-            self.sched.stick(job, slot);
+            self.stick(job, slot);
         }
-        let wish = match wish {
+        let wish = match pumped.wish {
             Some(at) if at <= now && pumped.sent > 0 => {
-                self.sched.mark(job, slot);
+                self.mark(job, slot);
                 None
             }
             Some(at) if at <= now => Some(time::after(now, REST)),
             wish => wish,
         };
-        self.sched.arm(job, slot, earlier(wish, last));
+        self.arm(job, slot, earlier(wish, last));
     }
 }
 

@@ -7,7 +7,6 @@ use smoltcp::wire::TcpSeqNumber;
 
 use crate::classify::{Class, Neighbour, Segment, classify};
 use crate::demux::Tuple;
-use crate::error::NetError;
 use crate::fragments::FragmentKey;
 use crate::path::Ways;
 use crate::sched::Job;
@@ -23,7 +22,7 @@ impl State {
             let Some(received) = nic.peek() else { return false };
             let verify = self.verifies() && received.checksum == Checksum::Unknown;
             let class = classify(received.frame, &self.me, verify);
-            if !self.frame(nic, class) {
+            if !self.frame(nic, &class) {
                 // The frame that was shown is not given: nothing is to be had of this interface now.
                 return false;
             }
@@ -35,18 +34,20 @@ impl State {
         more
     }
 
-    /// Handles the frame that was classified. `false`: the interface did not give it.
-    fn frame<N: Nic>(&mut self, nic: &mut N, class: Class) -> bool {
+    /// Handles the frame that was classified. `false`: the interface did not give it. A function of its own, so that what
+    /// the rare ones need is not made ready for each turn.
+    #[inline(never)]
+    fn frame<N: Nic>(&mut self, nic: &mut N, class: &Class) -> bool {
         match class {
             Class::Drop(DropReason::EtherType) if self.feed_tap(nic) => true,
             Class::Drop(reason) => {
-                self.counters.drop(reason);
+                self.counters.drop(*reason);
                 nic.discard();
                 true
             }
             Class::Common(FrameKind::Udp) if self.keep_datagram(nic) => true,
             Class::Common(kind) => {
-                self.counters.received(kind);
+                self.counters.received(*kind);
                 let tells_neighbours = matches!(kind, FrameKind::Arp | FrameKind::Neighbour);
                 if tells_neighbours {
                     self.overhear(nic);
@@ -59,13 +60,13 @@ impl State {
             }
             Class::Neighbour(what) => {
                 self.counters.received(FrameKind::Neighbour);
-                self.neighbour(nic, what);
+                self.neighbour(nic, *what);
                 nic.discard();
                 true
             }
             Class::TooBig(big) => {
                 self.counters.received(FrameKind::Icmp);
-                self.too_big(&big);
+                self.too_big(big);
                 nic.discard();
                 true
             }
@@ -75,11 +76,11 @@ impl State {
             }
             Class::Tcp(segment) => {
                 self.counters.received(FrameKind::Tcp);
-                self.segment(nic, &segment)
+                self.segment(nic, segment)
             }
             Class::TcpFragment { key, head } => {
                 self.counters.received(FrameKind::Fragment);
-                self.tcp_fragment(nic, key, head)
+                self.tcp_fragment(nic, *key, *head)
             }
         }
     }
@@ -166,33 +167,33 @@ impl State {
 
     fn feed_conn<N: Nic>(&mut self, nic: &mut N, id: usize, segment: Option<&Segment>) -> bool {
         let Some(conn) = self.conns.get_mut(id) else { return self.feed_nobody(nic) };
-        let (before, tuple) = (conn.socket().state(), conn.tuple);
+        let before = conn.socket().state();
         nic.steer(conn.flow);
         bump(&mut self.counters.socket_visits);
-        let mut birthplace = (before == tcp::State::Listen).then(|| self.birthplace(&tuple));
+        let result = if before == tcp::State::Listen {
+            self.give_birth(nic, id)
+        } else {
+            let ways =
+                Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
+            let (iface, _) = ways.of(conn, before, self.now);
+            iface.poll_ingress_single(self.now, nic, &mut conn.sockets)
+        };
         let Some(conn) = self.conns.get_mut(id) else { return false };
-        let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
-        let iface = birthplace.as_mut().unwrap_or_else(|| ways.of(conn, before, self.now).0);
-        let result = iface.poll_ingress_single(self.now, nic, &mut conn.sockets);
-        conn.heard = self.now;
-        let state = conn.socket().state();
-        if let Some(segment) = segment {
-            if state != tcp::State::TimeWait || before != state {
-                conn.next_seq = segment.next;
-            }
-            conn.acked = segment.ack;
-            conn.mss = segment.mss.unwrap_or(conn.mss);
-            if segment.rst && state == tcp::State::Closed && before != state && conn.fault.is_none() {
-                let refused = before == tcp::State::SynSent;
-                conn.fault = Some(if refused { NetError::Refused } else { NetError::Reset });
-                bump(&mut self.counters.reset);
-            }
-        }
-        if before == tcp::State::SynSent && state == tcp::State::Established {
-            bump(&mut self.counters.connected);
-        }
-        self.mark(Job::Tcp(id));
+        conn.follow(segment, before, self.now, &mut self.counters);
+        self.sched.mark(Job::Tcp(id), &mut conn.slot);
         result != PollIngressSingleResult::None
+    }
+
+    /// The first segment of a connection, which gives it its sequence number. An interface is several KiB: nobody else
+    /// need have room for one.
+    #[inline(never)]
+    fn give_birth<N: Nic>(&mut self, nic: &mut N, id: usize) -> PollIngressSingleResult {
+        let Some(tuple) = self.conns.get(id).map(|conn| conn.tuple) else {
+            return PollIngressSingleResult::None;
+        };
+        let mut birthplace = self.birthplace(&tuple);
+        let Some(conn) = self.conns.get_mut(id) else { return PollIngressSingleResult::None };
+        birthplace.poll_ingress_single(self.now, nic, &mut conn.sockets)
     }
 
     /// smoltcp answers with RST, if an answer is due.

@@ -133,9 +133,13 @@ impl State {
     fn follow_link<N: Nic>(&mut self, nic: &mut N) {
         self.link_up = nic.link_up();
         let generation = nic.link_generation();
-        if generation == self.link_generation {
-            return;
+        if generation != self.link_generation {
+            self.follow_backend(nic, generation);
         }
+    }
+
+    #[inline(never)]
+    fn follow_backend<N: Nic>(&mut self, nic: &mut N, generation: u32) {
         self.link_generation = generation;
         self.rebuild_interface(nic);
         self.address.announce = self.me.address.is_some();

@@ -10,10 +10,11 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::classify::UNNAMED_MSS;
+use crate::classify::{Segment, UNNAMED_MSS};
 use crate::demux::{Demux, Tuple};
 use crate::error::NetError;
 use crate::sched::Slot;
+use crate::status::{Counters, bump};
 use crate::time;
 
 /// Who answers for a connection.
@@ -130,11 +131,69 @@ impl Conn {
     /// smoltcp has such a timeout, but it runs while a connection is idle and starts from the last segment received:
     /// a FIN after a quiet hour would time out at once.
     pub(crate) fn gives_up(&self) -> Option<Instant> {
+        let since = self.owes_since?.max(self.heard);
         let timeout = match self.socket().state() {
             tcp::State::SynSent => Some(self.connect_timeout),
             _ => self.timeout,
         };
-        Some(time::after(self.owes_since?.max(self.heard), timeout?))
+        Some(time::after(since, timeout?))
+    }
+
+    /// Whether one of our deadlines is reached.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now) || self.gives_up().is_some_and(|at| at <= now)
+    }
+
+    /// Keeps what a frame tells beside what smoltcp keeps of it: its segment, if it was a whole one. `before`: the state in
+    /// which it came.
+    pub(crate) fn follow(
+        &mut self,
+        segment: Option<&Segment>,
+        before: tcp::State,
+        now: Instant,
+        counters: &mut Counters,
+    ) {
+        self.heard = now;
+        let state = self.socket().state();
+        if let Some(segment) = segment {
+            if state != tcp::State::TimeWait || before != state {
+                self.next_seq = segment.next;
+            }
+            self.acked = segment.ack;
+            self.mss = segment.mss.unwrap_or(self.mss);
+        }
+        match (before, state) {
+            _ if before == state => {}
+            (tcp::State::SynSent, tcp::State::Established) => bump(&mut counters.connected),
+            (_, tcp::State::Closed) if self.fault.is_none() && segment.is_some_and(|segment| segment.rst) => {
+                let refused = before == tcp::State::SynSent;
+                self.fault = Some(if refused { NetError::Refused } else { NetError::Reset });
+                bump(&mut counters.reset);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes why smoltcp has closed it while it was polled in a state. Our timeouts are not smoltcp's; it closes for no
+    /// other reason.
+    pub(crate) fn note_closed(&mut self, before: tcp::State) {
+        let state = self.socket().state();
+        let closed = state == tcp::State::Closed && before != state;
+        if closed && before != tcp::State::TimeWait && self.fault.is_none() {
+            self.fault = Some(NetError::AddressLost);
+        }
+    }
+
+    /// Keeps account of whether the peer owes us an acknowledgement.
+    pub(crate) fn note_debt(&mut self, now: Instant) {
+        let socket = self.socket();
+        let owes = socket.send_queue() > 0
+            || socket.keep_alive().is_some()
+            || matches!(
+                socket.state(),
+                tcp::State::SynSent | tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck
+            );
+        self.owes_since = owes.then(|| self.owes_since.unwrap_or(now));
     }
 
     /// Does not count time in which we did not run as silence of the peer's: neither could it be heard, nor did we

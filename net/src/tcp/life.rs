@@ -19,17 +19,23 @@ const ABORT_LIFE: Duration = Duration::from_secs(3);
 impl State {
     /// Draws the consequences of the connection's state. `false`: it is gone.
     pub(crate) fn settle(&mut self, id: usize) -> bool {
+        let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return false };
         match (conn.owner, conn.socket().state()) {
+            // Nearly all of them, nearly always.
+            (Owner::Held, tcp::State::Established) => {
+                conn.note_debt(now);
+                return true;
+            }
             (Owner::HalfOpen(_), tcp::State::SynReceived) => {}
             // A RST or a bad first segment: smoltcp went back to listening.
             (Owner::HalfOpen(_), tcp::State::Listen | tcp::State::Closed) => return self.remove(id),
             (Owner::HalfOpen(port), _) => self.promote(id, port),
             _ => {}
         }
-        self.note_debt(id);
         self.note_time_wait(id);
         let Some(conn) = self.conns.get_mut(id) else { return false };
+        conn.note_debt(now);
         let orphan = conn.owner == Owner::Orphan;
         let opened = orphan && discard_received(conn);
         if conn.is_over() {
@@ -85,20 +91,6 @@ impl State {
             }
             None => self.orphan(id, End::Abort),
         }
-    }
-
-    /// Keeps account of whether the peer owes us an acknowledgement.
-    fn note_debt(&mut self, id: usize) {
-        let now = self.now;
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        let socket = conn.socket();
-        let owes = socket.send_queue() > 0
-            || socket.keep_alive().is_some()
-            || matches!(
-                socket.state(),
-                tcp::State::SynSent | tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck
-            );
-        conn.owes_since = owes.then(|| conn.owes_since.unwrap_or(now));
     }
 
     fn note_time_wait(&mut self, id: usize) {

@@ -140,7 +140,7 @@ impl TcpStream {
         if buffer.is_empty() {
             return Ok(0);
         }
-        poll_fn(|cx| self.poll_recv(cx, |socket| socket.recv_slice(buffer))).await
+        poll_fn(|cx| self.poll_recv(cx, |socket| copy_out(socket, buffer))).await
     }
 
     pub(crate) async fn take_with<R>(&self, read: impl FnOnce(&[u8]) -> (usize, R)) -> Result<R, NetError> {
@@ -170,14 +170,14 @@ impl TcpStream {
         cx: &Context<'_>,
         take: impl FnOnce(&mut tcp::Socket<'static>) -> Result<R, tcp::RecvError>,
     ) -> Poll<Result<R, NetError>> {
-        let mut state = self.net.state();
+        let state = &mut *self.net.state();
         let Some(conn) = state.conns.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
         let fault = conn.fault;
         let socket = conn.socket_mut();
         if socket.can_recv() {
             let taken = take(socket).map_err(|_| fault.unwrap_or(NetError::Closed));
             // The window may have opened.
-            state.mark(Job::Tcp(self.id));
+            state.sched.mark(Job::Tcp(self.id), &mut conn.slot);
             return Poll::Ready(taken);
         }
         if socket.may_recv() || matches!(socket.state(), tcp::State::SynSent | tcp::State::SynReceived) {
@@ -195,7 +195,7 @@ impl TcpStream {
         if bytes.is_empty() {
             return Ok(0);
         }
-        poll_fn(|cx| self.poll_send(cx, |socket| socket.send_slice(bytes))).await
+        poll_fn(|cx| self.poll_send(cx, |socket| copy_in(socket, bytes))).await
     }
 
     pub(crate) async fn put_with<R>(
@@ -218,7 +218,7 @@ impl TcpStream {
         cx: &Context<'_>,
         put: impl FnOnce(&mut tcp::Socket<'static>) -> Result<R, tcp::SendError>,
     ) -> Poll<Result<R, NetError>> {
-        let mut state = self.net.state();
+        let state = &mut *self.net.state();
         let Some(conn) = state.conns.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
         let fault = conn.fault;
         let socket = conn.socket_mut();
@@ -230,7 +230,7 @@ impl TcpStream {
             return Poll::Pending;
         }
         let put = put(socket).map_err(|_| NetError::Closed);
-        state.mark(Job::Tcp(self.id));
+        state.sched.mark(Job::Tcp(self.id), &mut conn.slot);
         Poll::Ready(put)
     }
 
@@ -269,6 +269,37 @@ impl TcpStream {
             .get(self.id)
             .is_none_or(|conn| conn.socket().can_send() || !conn.socket().may_send())
     }
+}
+
+/// Reads up to a buffer full. What was received lies in one piece as a rule, and in two around the end of its buffer.
+fn copy_out(socket: &mut tcp::Socket<'static>, buffer: &mut [u8]) -> Result<usize, tcp::RecvError> {
+    let len = socket.recv(|piece| copy(piece, buffer))?;
+    match buffer.get_mut(len..) {
+        Some(rest) if !rest.is_empty() && socket.can_recv() => {
+            Ok(len.saturating_add(socket.recv(|piece| copy(piece, rest))?))
+        }
+        _ => Ok(len),
+    }
+}
+
+/// Writes what there is room for, which is in one piece or in two in the same way.
+fn copy_in(socket: &mut tcp::Socket<'static>, bytes: &[u8]) -> Result<usize, tcp::SendError> {
+    let len = socket.send(|piece| copy(bytes, piece))?;
+    match bytes.get(len..) {
+        Some(rest) if !rest.is_empty() && socket.can_send() => {
+            Ok(len.saturating_add(socket.send(|piece| copy(rest, piece))?))
+        }
+        _ => Ok(len),
+    }
+}
+
+/// Copies as much as there is, and room for; twice the number of bytes, for smoltcp and for the caller.
+fn copy(from: &[u8], into: &mut [u8]) -> (usize, usize) {
+    let len = from.len().min(into.len());
+    if let (Some(from), Some(into)) = (from.get(..len), into.get_mut(..len)) {
+        into.copy_from_slice(from);
+    }
+    (len, len)
 }
 
 /// Never takes more than was lent, whatever the application says.
