@@ -33,10 +33,6 @@ impl Buffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.start >= self.end
-    }
-
     /// Whether no more bytes fit.
     pub(crate) const fn is_full(&self) -> bool {
         self.end.saturating_sub(self.start) >= self.limit
@@ -115,7 +111,7 @@ mod tests {
         assert!(!buffer.is_full());
         assert_eq!(buffer.spare().len(), 1);
         buffer.consume(usize::MAX);
-        assert!(buffer.is_empty());
+        assert!(buffer.filled().is_empty());
         assert_eq!(buffer.spare().len(), 3000);
     }
 }

@@ -13,7 +13,7 @@ use crate::http::body::Skipper;
 use crate::http::buffer::Buffer;
 use crate::http::clock::Patience;
 use crate::http::code::{Code, Refusal};
-use crate::http::head::Framing;
+use crate::http::head::{Body, Framing};
 use crate::http::reply::Persist;
 use crate::http::server::{Answer, Server, Site};
 use embedded_io_async::{Read, Write};
@@ -57,29 +57,37 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     async fn next(&mut self) -> Result<Option<Answer<'a>>, T::Error> {
         let server = self.server;
         let (mut begun, mut parse_due) = (false, true);
-        self.patience.limit(self.server.limits.idle_seconds);
+        self.patience.limit(server.limits.idle_seconds);
         loop {
-            if !begun {
-                self.skip_empty_lines();
+            let bytes = self.buffer.filled();
+            let before = bytes.len();
+            // RFC 9112, 2.2: empty lines before a request are to be ignored.
+            if !begun && let Some(b'\r' | b'\n') = bytes.first() {
+                self.buffer.consume(1);
+                continue;
             }
-            if !self.buffer.is_empty() {
+            if before > 0 {
                 if !begun {
                     begun = true;
-                    self.patience.limit(self.server.limits.request_seconds);
+                    self.patience.limit(server.limits.request_seconds);
                 }
-                match if parse_due { server.decide(self.buffer.filled()) } else { Ok(None) } {
+                match if parse_due { server.decide(bytes) } else { Ok(None) } {
+                    Ok(Some((answer, framing))) if framing.body == Body::NONE => {
+                        self.buffer.consume(framing.head_len);
+                        return Ok(Some(answer));
+                    }
                     Ok(Some((answer, framing))) => return self.pass_body(answer, framing).await,
                     Ok(None) => {}
                     Err(refusal) => return Ok(Some(server.refuse(refusal))),
                 }
             }
-            let before = self.buffer.filled().len();
             match self.fill().await? {
                 // A line that is not complete need not be looked at again, unless it grows too long.
                 Got::Bytes => {
-                    let fresh = self.buffer.filled().get(before..).unwrap_or_default();
-                    parse_due =
-                        !begun || self.buffer.is_full() || fresh.contains(&b'\n') || before < LOOK_EARLY;
+                    parse_due = !begun
+                        || before < LOOK_EARLY
+                        || self.buffer.is_full()
+                        || self.buffer.filled().iter().skip(before).any(|byte| *byte == b'\n');
                 }
                 Got::Timeout if begun => return Ok(Some(self.too_slow())),
                 Got::Timeout => {
@@ -123,14 +131,6 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
     }
 
-    /// RFC 9112, 2.2: empty lines before a request are to be ignored.
-    fn skip_empty_lines(&mut self) {
-        let empty = self.buffer.filled().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        if empty > 0 {
-            self.buffer.consume(empty);
-        }
-    }
-
     fn too_slow(&self) -> Answer<'a> {
         self.server.counters.timed_out();
         self.server.refuse(Refusal::new(Code::RequestTimeout, "the request took too long to come"))
@@ -149,7 +149,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         })
     }
 
-    /// Writes a reply; `false` if the client did not take it in time.
+    /// Writes a reply; `false` if the stream takes no more, or the client did not take it in time.
     async fn write(&mut self, answer: &Answer<'_>) -> Result<bool, T::Error> {
         let said;
         let reply = if answer.persist == Persist::Keep {
@@ -166,29 +166,18 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         counters.sent(len);
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.patience.limit(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        match self.patience.within(write_both(self.stream, bytes, tail)).await {
-            Some(written) => written,
-            None => {
-                counters.timed_out();
-                Ok(false)
+        // Not the trait's own `write_all`, which panics when the stream takes no more.
+        let mut parts = [bytes, tail];
+        while let Some(rest) = parts.iter_mut().find(|part| !part.is_empty()) {
+            match self.patience.within(self.stream.write(rest)).await.transpose()? {
+                Some(0) => return Ok(false),
+                Some(len) => *rest = rest.get(len..).unwrap_or_default(),
+                None => {
+                    counters.timed_out();
+                    return Ok(false);
+                }
             }
         }
+        Ok(true)
     }
-}
-
-/// Writes both, one after the other; `false` if the stream takes no more.
-async fn write_both<T: Write>(stream: &mut T, bytes: &[u8], tail: &[u8]) -> Result<bool, T::Error> {
-    Ok(write_all(stream, bytes).await? && write_all(stream, tail).await?)
-}
-
-/// Writes everything; `false` if the stream takes no more. (The trait's own `write_all` panics then.)
-async fn write_all<T: Write>(stream: &mut T, bytes: &[u8]) -> Result<bool, T::Error> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match stream.write(rest).await? {
-            0 => return Ok(false),
-            len => rest = rest.get(len..).unwrap_or_default(),
-        }
-    }
-    Ok(true)
 }

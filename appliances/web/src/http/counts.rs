@@ -25,47 +25,56 @@ pub struct HttpCounts {
 
 /// The counters where they are counted.
 #[derive(Debug, Default)]
-pub(crate) struct Counters(Cell<HttpCounts>);
+pub(crate) struct Counters {
+    connections_open: Cell<u64>,
+    connections: Cell<u64>,
+    replies_2xx: Cell<u64>,
+    replies_4xx: Cell<u64>,
+    replies_5xx: Cell<u64>,
+    bytes_sent: Cell<u64>,
+    timeouts: Cell<u64>,
+}
+
+fn add(counter: &Cell<u64>, by: u64) {
+    counter.set(counter.get().wrapping_add(by));
+}
 
 impl Counters {
     pub(crate) fn read(&self) -> HttpCounts {
-        self.0.get()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut HttpCounts)) {
-        let mut counts = self.0.get();
-        change(&mut counts);
-        self.0.set(counts);
+        HttpCounts {
+            connections_open: self.connections_open.get(),
+            connections: self.connections.get(),
+            replies_2xx: self.replies_2xx.get(),
+            replies_4xx: self.replies_4xx.get(),
+            replies_5xx: self.replies_5xx.get(),
+            bytes_sent: self.bytes_sent.get(),
+            timeouts: self.timeouts.get(),
+        }
     }
 
     pub(crate) fn opened(&self) {
-        self.change(|counts| {
-            counts.connections_open = counts.connections_open.wrapping_add(1);
-            counts.connections = counts.connections.wrapping_add(1);
-        });
+        add(&self.connections_open, 1);
+        add(&self.connections, 1);
     }
 
     pub(crate) fn closed(&self) {
-        self.change(|counts| counts.connections_open = counts.connections_open.wrapping_sub(1));
+        self.connections_open.set(self.connections_open.get().wrapping_sub(1));
     }
 
     pub(crate) fn timed_out(&self) {
-        self.change(|counts| counts.timeouts = counts.timeouts.wrapping_add(1));
+        add(&self.timeouts, 1);
     }
 
     pub(crate) fn sent(&self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.change(|counts| counts.bytes_sent = counts.bytes_sent.wrapping_add(bytes));
+        add(&self.bytes_sent, u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn replied(&self, code: Code) {
-        self.change(|counts| {
-            let class = match code.number() {
-                ..400 => &mut counts.replies_2xx,
-                400..500 => &mut counts.replies_4xx,
-                500.. => &mut counts.replies_5xx,
-            };
-            *class = class.wrapping_add(1);
-        });
+        let class = match code.number() {
+            ..400 => &self.replies_2xx,
+            400..500 => &self.replies_4xx,
+            500.. => &self.replies_5xx,
+        };
+        add(class, 1);
     }
 }

@@ -23,8 +23,15 @@ pub trait Site {
 pub struct Context<'a> {
     /// The present.
     pub now: &'a Moment,
+    counters: &'a Counters,
+}
+
+impl Context<'_> {
     /// What the server counted so far.
-    pub counts: HttpCounts,
+    #[must_use]
+    pub fn counts(&self) -> HttpCounts {
+        self.counters.read()
+    }
 }
 
 /// A server.
@@ -94,7 +101,7 @@ impl<S: Site> Server<S> {
         let now = self.clock.moment();
         let refusal = match request.method {
             Method::Get | Method::Head => {
-                let context = Context { now: &now, counts: self.counters.read() };
+                let context = Context { now: &now, counters: &self.counters };
                 match self.site.get(request, &context) {
                     Some(reply) if self.affords(&reply) => return reply,
                     Some(_) => Refusal::new(Code::ServiceUnavailable, "too much waits to be sent already"),

@@ -72,7 +72,7 @@ impl<S: Source> StatusSite<S> {
 
     fn status(&self, context: &Context<'_>) -> Status {
         let mut status = self.source.status().summed();
-        status.http = context.counts;
+        status.http = context.counts();
         status
     }
 }
