@@ -71,12 +71,15 @@ impl Executor {
             if !self.woken.0.swap(false, Ordering::Relaxed) {
                 return;
             }
-            // A task may spawn tasks: the list is not borrowed while it runs.
-            let spawned = core::mem::take(&mut *self.spawned.borrow_mut());
-            tasks.extend(spawned);
-            self.nr_tasks.set(tasks.len());
-            while let Poll::Ready(Some(())) = Pin::new(&mut *tasks).poll_next(&mut cx) {}
-            self.nr_tasks.set(tasks.len());
+            if !self.spawned.borrow().is_empty() {
+                // A task may spawn tasks: the list is not borrowed while it runs.
+                let spawned = core::mem::take(&mut *self.spawned.borrow_mut());
+                tasks.extend(spawned);
+                self.nr_tasks.set(tasks.len());
+            }
+            while let Poll::Ready(Some(())) = Pin::new(&mut *tasks).poll_next(&mut cx) {
+                self.nr_tasks.set(tasks.len());
+            }
         }
     }
 }

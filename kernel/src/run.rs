@@ -114,7 +114,8 @@ fn look_at_rings(inner: &Inner, events: u32) {
     if events == 1 && bells.store.is_set() {
         bells.of_store.set(bells.of_store.get().wrapping_add(1));
     }
-    let [store, console] = [&bells.store, &bells.console].map(|bell| bell.take() || everywhere);
+    let store = bells.store.take() || everywhere;
+    let console = bells.console.take() || everywhere;
     drop(bells);
     if store {
         inner.xen.store.pump(machine);

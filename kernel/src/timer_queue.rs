@@ -13,28 +13,26 @@ pub(crate) type Key = (SystemTime, u64);
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     queue: RefCell<BTreeMap<Key, Waker>>,
+    /// The earliest time in it: two looks a turn, and a tree seldom changes.
+    first: Cell<Option<SystemTime>>,
     next_id: Cell<u64>,
 }
 
 impl Timers {
     /// Wakes everybody whose time has come.
     pub(crate) fn fire(&self, now: SystemTime) {
-        loop {
-            let mut queue = self.queue.borrow_mut();
-            match queue.first_entry() {
-                Some(entry) if entry.key().0 <= now => {
-                    let waker = entry.remove();
-                    drop(queue);
-                    waker.wake();
-                }
-                _ => return,
+        while self.first.get().is_some_and(|first| first <= now) {
+            let entry = self.queue.borrow_mut().pop_first();
+            self.look();
+            if let Some((_, waker)) = entry {
+                waker.wake();
             }
         }
     }
 
     /// The earliest time that somebody waits for.
     pub(crate) fn next(&self) -> Option<SystemTime> {
-        self.queue.borrow().first_key_value().map(|(key, _)| key.0)
+        self.first.get()
     }
 
     /// Wakes somebody at `deadline`, unless the entry is removed before.
@@ -42,12 +40,18 @@ impl Timers {
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1));
         self.queue.borrow_mut().insert((deadline, id), waker);
+        self.look();
         (deadline, id)
     }
 
     /// Takes an entry out; none there is no error.
     pub(crate) fn remove(&self, key: &Key) {
         self.queue.borrow_mut().remove(key);
+        self.look();
+    }
+
+    fn look(&self) {
+        self.first.set(self.queue.borrow().first_key_value().map(|(key, _)| key.0));
     }
 }
 

@@ -15,12 +15,14 @@
 //! Pure arithmetic: the TSC comes from a closure. Every value in the page is allowed; the worst that it does is a clock
 //! that stands still or jumps ahead.
 
+use crate::abi::xen::VcpuTimeInfo;
 use crate::abi::xen::offset::{shared_info, vcpu_info, vcpu_time_info};
 use crate::hypervisor::Clock;
 use crate::ids::SystemTime;
 use crate::shared::Shared;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Acquire;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// How often a record is read again while Xen writes it. Xen writes for some nanoseconds, once a second or so.
 const ATTEMPTS: u32 = 1000;
@@ -57,7 +59,12 @@ impl TimeInfo {
             64.. if ticks == 0 => 0,
             64.. => u128::MAX,
         };
-        let ns = shifted.saturating_mul(u128::from(self.tsc_to_system_mul)) >> 32_u32;
+        let mul = u128::from(self.tsc_to_system_mul);
+        let ns = match u64::try_from(shifted) {
+            // A product of 64 bits and 32, as it is but for records that Xen does not write.
+            Ok(short) => u128::from(short).wrapping_mul(mul) >> 32_u32,
+            Err(_) => shifted.saturating_mul(mul) >> 32_u32,
+        };
         self.system_time_ns.saturating_add(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 }
@@ -94,17 +101,7 @@ impl<T: Fn() -> u64> PvClock<T> {
     /// `None` if the record was being written at every attempt.
     #[must_use]
     pub fn system_time(&self) -> Option<SystemTime> {
-        let record = self.vcpu_info.get();
-        let word = |field: usize| vcpu_info::TIME.wrapping_add(field);
-        self.read_locked(&record, word(vcpu_time_info::VERSION), || {
-            let info = TimeInfo {
-                tsc_timestamp: record.load(word(vcpu_time_info::TSC_TIMESTAMP), Acquire),
-                system_time_ns: record.load(word(vcpu_time_info::SYSTEM_TIME), Acquire),
-                tsc_to_system_mul: record.load(word(vcpu_time_info::TSC_TO_SYSTEM_MUL), Acquire),
-                tsc_shift: record.load::<u8>(word(vcpu_time_info::TSC_SHIFT), Acquire).cast_signed(),
-            };
-            SystemTime(info.at((self.tsc)()))
-        })
+        self.note_torn(system_time(self.vcpu_info.get(), &self.tsc))
     }
 
     /// The time of day: nanoseconds since 1970, UTC. `None` if Xen never set it, if it is beyond the year 2554, or if
@@ -112,10 +109,10 @@ impl<T: Fn() -> u64> PvClock<T> {
     #[must_use]
     pub fn unix_time_ns(&self) -> Option<u64> {
         let record = self.shared_info.get();
-        let (high, low, ns) = self.read_locked(&record, shared_info::WC_VERSION, || {
+        let (high, low, ns) = self.note_torn(read_locked(record, shared_info::WC_VERSION, || {
             let load = |offset| u64::from(record.load::<u32>(offset, Acquire));
             (load(shared_info::WC_SEC_HI), load(shared_info::WC_SEC), load(shared_info::WC_NSEC))
-        })?;
+        }))?;
         let seconds = high << 32_u32 | low;
         if seconds == 0 || ns >= NS_PER_S {
             return None;
@@ -148,24 +145,49 @@ impl<T: Fn() -> u64> PvClock<T> {
         self.torn.get()
     }
 
-    /// Reads a record under its sequence lock.
-    ///
-    /// # Ordering
-    /// `version` (acquire) before the fields, the fields (acquire, by `read`) before `version` again.
-    fn read_locked<R>(&self, record: &Shared<'static>, version: usize, read: impl Fn() -> R) -> Option<R> {
-        for _ in 0..ATTEMPTS {
-            let before: u32 = record.load(version, Acquire);
-            if before.is_multiple_of(2) {
-                let value = read();
-                if record.load::<u32>(version, Acquire) == before {
-                    return Some(value);
-                }
-            }
-            core::hint::spin_loop();
+    fn note_torn<R>(&self, read: Option<R>) -> Option<R> {
+        if read.is_none() {
+            self.torn.set(self.torn.get().wrapping_add(1));
         }
-        self.torn.set(self.torn.get().wrapping_add(1));
-        None
+        read
     }
+}
+
+/// Xen's system time by a `vcpu_info`, now. Compiled for speed, as this crate is: what is generic is compiled as its user.
+#[inline(never)]
+fn system_time(record: Shared<'static>, tsc: &dyn Fn() -> u64) -> Option<SystemTime> {
+    let version = vcpu_info::TIME.wrapping_add(vcpu_time_info::VERSION);
+    read_locked(record, version, || {
+        let words = record.load_all::<u64, 4>(vcpu_info::TIME, Acquire);
+        // As many bytes: it does not fail.
+        let info = VcpuTimeInfo::read_from_bytes(words.as_bytes()).unwrap_or_default();
+        let info = TimeInfo {
+            tsc_timestamp: info.tsc_timestamp,
+            system_time_ns: info.system_time,
+            tsc_to_system_mul: info.tsc_to_system_mul,
+            tsc_shift: info.tsc_shift,
+        };
+        SystemTime(info.at(tsc()))
+    })
+}
+
+/// Reads a record under its sequence lock; `None` if it was being written at every attempt.
+///
+/// # Ordering
+/// `version` (acquire) before the fields, the fields (acquire, by `read`) before `version` again.
+#[inline]
+fn read_locked<R>(record: Shared<'static>, version: usize, read: impl Fn() -> R) -> Option<R> {
+    for _ in 0..ATTEMPTS {
+        let before: u32 = record.load(version, Acquire);
+        if before.is_multiple_of(2) {
+            let value = read();
+            if record.load::<u32>(version, Acquire) == before {
+                return Some(value);
+            }
+        }
+        core::hint::spin_loop();
+    }
+    None
 }
 
 impl<T: Fn() -> u64> Clock for PvClock<T> {

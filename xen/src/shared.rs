@@ -130,6 +130,19 @@ impl<'a> Shared<'a> {
         self.cell::<W>(offset).map_or_else(W::default, |cell| W::load(cell, order))
     }
 
+    /// Reads words that follow each other, each with the given ordering, the first one first. All zero if they do not lie
+    /// within.
+    #[inline]
+    #[must_use]
+    pub fn load_all<W: Word, const N: usize>(&self, offset: usize, order: Ordering) -> [W; N] {
+        let mut words = [W::default(); N];
+        let cells = self.cells::<W>(offset, N).unwrap_or_default();
+        for (word, cell) in words.iter_mut().zip(cells) {
+            *word = W::load(cell, order);
+        }
+        words
+    }
+
     /// Writes one word with the given ordering (`Relaxed`, `Release` or `SeqCst`).
     #[inline]
     pub fn store<W: Word>(&self, offset: usize, value: W, order: Ordering) {
