@@ -28,6 +28,7 @@ const PAGE_MTU: u16 = 4096 - ETHERNET_HEADER;
 
 impl<M: Machine> NetDevice<M> {
     /// Does what the life of the vif asks for, and answers.
+    #[inline(never)]
     pub(crate) fn obey(&mut self, command: Command) {
         let reply = match command {
             Command::Connect(connection) => {

@@ -201,6 +201,9 @@ impl RxQueue {
 impl<A: Access> Pool<A> {
     /// Takes pages that were held and have come back; those of a former backend change hands first.
     pub(crate) fn collect<M: Machine>(&mut self, xen: &Xen<M>) {
+        if self.home.pages() == 0 {
+            return;
+        }
         while let Some(Returned { page, granted_to }) = self.home.take() {
             match self.backend {
                 Some(backend) if backend != granted_to => self.regrant(xen, page, backend),

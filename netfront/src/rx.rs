@@ -124,13 +124,19 @@ impl RxQueue {
         self.ring.unconsumed_responses().map_err(Misbehaviour::RxRing)
     }
 
+    /// Whether a frame is current.
+    #[inline]
+    pub(crate) const fn is_shown(&self) -> bool {
+        !matches!(self.current, Current::None)
+    }
+
     /// Makes the next good frame current, if none is; whether there is one. Frames that are not good are dropped.
     ///
     /// # Errors
     /// A rule after which the queue is to be left alone.
     #[inline]
     pub fn advance(&mut self) -> Result<bool, Misbehaviour> {
-        if !matches!(self.current, Current::None) {
+        if self.is_shown() {
             return Ok(true);
         }
         while let Some((response, slot)) = self.take_response()? {
@@ -359,7 +365,7 @@ impl RxQueue {
     /// As [`RxQueue::look`].
     pub fn final_check(&mut self) -> Result<bool, Misbehaviour> {
         let responses = self.ring.final_check_for_responses().map_err(Misbehaviour::RxRing)?;
-        Ok(responses || !matches!(self.current, Current::None))
+        Ok(responses || self.is_shown())
     }
 
     /// Where the pages are.

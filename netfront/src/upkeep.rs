@@ -30,7 +30,7 @@ impl<M: Machine> NetDevice<M> {
         let (back, retry) = self.lost.tend(&self.xen, now);
         self.note_recovered(back);
         let shrink = self.has_surplus().then_some(self.upkeep);
-        [shrink, retry, self.weather(now)].into_iter().flatten().min()
+        earlier(earlier(shrink, retry), self.weather(now))
     }
 
     /// Gives every free page of the pools back to the guest's memory; how many went. Pools grow again when they need to.
@@ -81,6 +81,13 @@ impl<M: Machine> NetDevice<M> {
         if let Some(what) = full.filter(|_| self.broken.is_none()) {
             self.breaks(what);
         }
+    }
+}
+
+fn earlier(a: Option<SystemTime>, b: Option<SystemTime>) -> Option<SystemTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 
