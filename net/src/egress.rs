@@ -164,15 +164,18 @@ impl State {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return 0 };
         conn.slot.taken();
-        if conn.is_due(now) && !self.check_time(id) {
-            return 0;
+        let mut before = conn.socket().state();
+        if conn.is_due(before, now) {
+            if !self.check_time(id) {
+                return 0;
+            }
+            before = self.conns.get(id).map_or(before, |conn| conn.socket().state());
         }
         let Some(conn) = self.conns.get_mut(id) else { return 0 };
         if conn.time_wait.is_some_and(|since| rested(since) <= now) && conn.holds_unread() {
             self.sched.arm(Job::Tcp(id), &mut conn.slot, Some(time::after(now, NEIGHBOR_SILENCE)));
             return 0;
         }
-        let before = conn.socket().state();
         nic.steer(conn.flow);
         let visits = &mut self.counters.socket_visits;
         let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
@@ -184,16 +187,19 @@ impl State {
         if is_wide {
             nic.cut(None);
         }
-        conn.note_closed(before);
-        if pumped.sent == 0 && pumped.lacks_neighbour(now) {
-            let peer = conn.tuple.remote.addr;
-            self.want_neighbour(Some(peer));
-        }
-        if self.settle(id)
-            && let Some(conn) = self.conns.get_mut(id)
-        {
-            let last = earlier(conn.expires, conn.gives_up());
+        let lacks = (pumped.sent == 0 && pumped.lacks_neighbour(now)).then_some(conn.tuple.remote.addr);
+        let state = conn.note_polled(before, now);
+        let conn = match conn.is_steady(state) {
+            true => Some(conn),
+            false if self.settle(id) => self.conns.get_mut(id),
+            false => None,
+        };
+        if let Some(conn) = conn {
+            let last = earlier(conn.expires, conn.gives_up(state));
             self.sched.plan(Job::Tcp(id), &mut conn.slot, pumped, now, last);
+        }
+        if lacks.is_some() {
+            self.want_neighbour(lacks);
         }
         pumped.sent
     }

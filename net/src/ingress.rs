@@ -22,7 +22,12 @@ impl State {
             let Some(received) = nic.peek() else { return false };
             let verify = self.verifies() && received.checksum == Checksum::Unknown;
             let class = classify(received.frame, &self.me, verify);
-            if !self.frame(nic, &class) {
+            let taken = match &class {
+                // Nearly all, as a rule: it goes a short way.
+                Class::Tcp(segment) => self.tcp_frame(nic, segment),
+                other => self.frame(nic, other),
+            };
+            if !taken {
                 // The frame that was shown is not given: nothing is to be had of this interface now.
                 return false;
             }
@@ -74,10 +79,7 @@ impl State {
                 self.counters.received(FrameKind::Fragment);
                 self.udp_fragment(nic)
             }
-            Class::Tcp(segment) => {
-                self.counters.received(FrameKind::Tcp);
-                self.segment(nic, segment)
-            }
+            Class::Tcp(segment) => self.tcp_frame(nic, segment),
             Class::TcpFragment { key, head } => {
                 self.counters.received(FrameKind::Fragment);
                 self.tcp_fragment(nic, *key, *head)
@@ -129,8 +131,10 @@ impl State {
         }
     }
 
-    fn segment<N: Nic>(&mut self, nic: &mut N, segment: &Segment) -> bool {
-        let known = self.conns.find(&segment.tuple).filter(|id| !self.give_way(*id, segment));
+    fn tcp_frame<N: Nic>(&mut self, nic: &mut N, segment: &Segment) -> bool {
+        self.counters.received(FrameKind::Tcp);
+        let known = self.conns.find(&segment.tuple);
+        let known = known.filter(|id| !(segment.opens && self.give_way(*id, segment)));
         let admission = known.map_or_else(|| self.admit(segment), Admission::Conn);
         match admission {
             Admission::Conn(id) => self.feed_conn(nic, id, Some(segment)),
@@ -152,8 +156,7 @@ impl State {
         let Some(conn) = self.conns.get(id) else { return false };
         let port = segment.tuple.local.port;
         let newer = after(segment.seq, conn.next_seq);
-        let gives_way =
-            segment.opens && newer && conn.time_wait.is_some() && self.listeners.contains_key(&port);
+        let gives_way = newer && conn.time_wait.is_some() && self.listeners.contains_key(&port);
         if gives_way {
             bump(&mut self.counters.time_wait_recycled);
             match conn.owner {
@@ -170,15 +173,12 @@ impl State {
         let before = conn.socket().state();
         nic.steer(conn.flow);
         bump(&mut self.counters.socket_visits);
-        let result = if before == tcp::State::Listen {
-            self.give_birth(nic, id)
-        } else {
-            let ways =
-                Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
-            let (iface, _) = ways.of(conn, before, self.now);
-            iface.poll_ingress_single(self.now, nic, &mut conn.sockets)
-        };
-        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if before == tcp::State::Listen {
+            return self.give_birth(nic, id, segment);
+        }
+        let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
+        let (iface, _) = ways.of(conn, before, self.now);
+        let result = iface.poll_ingress_single(self.now, nic, &mut conn.sockets);
         conn.follow(segment, before, self.now, &mut self.counters);
         self.sched.mark(Job::Tcp(id), &mut conn.slot);
         result != PollIngressSingleResult::None
@@ -187,13 +187,14 @@ impl State {
     /// The first segment of a connection, which gives it its sequence number. An interface is several KiB: nobody else
     /// need have room for one.
     #[inline(never)]
-    fn give_birth<N: Nic>(&mut self, nic: &mut N, id: usize) -> PollIngressSingleResult {
-        let Some(tuple) = self.conns.get(id).map(|conn| conn.tuple) else {
-            return PollIngressSingleResult::None;
-        };
+    fn give_birth<N: Nic>(&mut self, nic: &mut N, id: usize, segment: Option<&Segment>) -> bool {
+        let Some(tuple) = self.conns.get(id).map(|conn| conn.tuple) else { return false };
         let mut birthplace = self.birthplace(&tuple);
-        let Some(conn) = self.conns.get_mut(id) else { return PollIngressSingleResult::None };
-        birthplace.poll_ingress_single(self.now, nic, &mut conn.sockets)
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let result = birthplace.poll_ingress_single(self.now, nic, &mut conn.sockets);
+        conn.follow(segment, tcp::State::Listen, self.now, &mut self.counters);
+        self.sched.mark(Job::Tcp(id), &mut conn.slot);
+        result != PollIngressSingleResult::None
     }
 
     /// smoltcp answers with RST, if an answer is due.

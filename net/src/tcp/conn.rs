@@ -130,9 +130,9 @@ impl Conn {
     ///
     /// smoltcp has such a timeout, but it runs while a connection is idle and starts from the last segment received:
     /// a FIN after a quiet hour would time out at once.
-    pub(crate) fn gives_up(&self) -> Option<Instant> {
+    pub(crate) fn gives_up(&self, state: tcp::State) -> Option<Instant> {
         let since = self.owes_since?.max(self.heard);
-        let timeout = match self.socket().state() {
+        let timeout = match state {
             tcp::State::SynSent => Some(self.connect_timeout),
             _ => self.timeout,
         };
@@ -140,8 +140,13 @@ impl Conn {
     }
 
     /// Whether one of our deadlines is reached.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|at| at <= now) || self.gives_up().is_some_and(|at| at <= now)
+    pub(crate) fn is_due(&self, state: tcp::State, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now) || self.gives_up(state).is_some_and(|at| at <= now)
+    }
+
+    /// Whether there is nothing to be settled, as with nearly all, nearly always.
+    pub(crate) fn is_steady(&self, state: tcp::State) -> bool {
+        self.owner == Owner::Held && state == tcp::State::Established
     }
 
     /// Keeps what a frame tells beside what smoltcp keeps of it: its segment, if it was a whole one. `before`: the state in
@@ -174,26 +179,29 @@ impl Conn {
         }
     }
 
-    /// Notes why smoltcp has closed it while it was polled in a state. Our timeouts are not smoltcp's; it closes for no
-    /// other reason.
-    pub(crate) fn note_closed(&mut self, before: tcp::State) {
-        let state = self.socket().state();
+    /// Notes what came of polling it in state `before`; the state now. If smoltcp has closed it, its address was lost: our
+    /// timeouts are not smoltcp's, and it closes for no other reason.
+    pub(crate) fn note_polled(&mut self, before: tcp::State, now: Instant) -> tcp::State {
+        let state = self.note_debt(now);
         let closed = state == tcp::State::Closed && before != state;
         if closed && before != tcp::State::TimeWait && self.fault.is_none() {
             self.fault = Some(NetError::AddressLost);
         }
+        state
     }
 
-    /// Keeps account of whether the peer owes us an acknowledgement.
-    pub(crate) fn note_debt(&mut self, now: Instant) {
+    /// Keeps account of whether the peer owes us an acknowledgement; the state.
+    pub(crate) fn note_debt(&mut self, now: Instant) -> tcp::State {
         let socket = self.socket();
+        let state = socket.state();
         let owes = socket.send_queue() > 0
             || socket.keep_alive().is_some()
             || matches!(
-                socket.state(),
+                state,
                 tcp::State::SynSent | tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck
             );
         self.owes_since = owes.then(|| self.owes_since.unwrap_or(now));
+        state
     }
 
     /// Does not count time in which we did not run as silence of the peer's: neither could it be heard, nor did we

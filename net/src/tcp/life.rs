@@ -22,11 +22,6 @@ impl State {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return false };
         match (conn.owner, conn.socket().state()) {
-            // Nearly all of them, nearly always.
-            (Owner::Held, tcp::State::Established) => {
-                conn.note_debt(now);
-                return true;
-            }
             (Owner::HalfOpen(_), tcp::State::SynReceived) => {}
             // A RST or a bad first segment: smoltcp went back to listening.
             (Owner::HalfOpen(_), tcp::State::Listen | tcp::State::Closed) => return self.remove(id),
@@ -54,7 +49,8 @@ impl State {
     pub(crate) fn check_time(&mut self, id: usize) -> bool {
         let now = self.now;
         let Some(conn) = self.conns.get_mut(id) else { return false };
-        if conn.gives_up().is_some_and(|at| at <= now) && conn.socket().state() != tcp::State::Closed {
+        let state = conn.socket().state();
+        if conn.gives_up(state).is_some_and(|at| at <= now) && state != tcp::State::Closed {
             conn.fault = Some(NetError::TimedOut);
             conn.socket_mut().abort();
             bump(&mut self.counters.timed_out);

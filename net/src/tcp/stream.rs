@@ -136,11 +136,12 @@ impl TcpStream {
         .await
     }
 
-    pub(crate) async fn read_some(&self, buffer: &mut [u8]) -> Result<usize, NetError> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        poll_fn(|cx| self.poll_recv(cx, |socket| copy_out(socket, buffer))).await
+    // No `async fn` where one poll says it all: each is a state more to be asked for.
+    pub(crate) fn read_some(&self, buffer: &mut [u8]) -> impl Future<Output = Result<usize, NetError>> {
+        poll_fn(move |cx| match buffer {
+            [] => Poll::Ready(Ok(0)),
+            _ => self.poll_recv(cx, |socket| copy_out(socket, buffer)),
+        })
     }
 
     pub(crate) async fn take_with<R>(&self, read: impl FnOnce(&[u8]) -> (usize, R)) -> Result<R, NetError> {
@@ -191,11 +192,11 @@ impl TcpStream {
         }
     }
 
-    pub(crate) async fn write_some(&self, bytes: &[u8]) -> Result<usize, NetError> {
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        poll_fn(|cx| self.poll_send(cx, |socket| copy_in(socket, bytes))).await
+    pub(crate) fn write_some(&self, bytes: &[u8]) -> impl Future<Output = Result<usize, NetError>> {
+        poll_fn(move |cx| match bytes {
+            [] => Poll::Ready(Ok(0)),
+            _ => self.poll_send(cx, |socket| copy_in(socket, bytes)),
+        })
     }
 
     pub(crate) async fn put_with<R>(
@@ -331,8 +332,8 @@ impl ErrorType for TcpStream {
 
 impl Read for TcpStream {
     /// Waits for data; `Ok(0)` is the end of the stream.
-    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, NetError> {
-        self.read_some(buf).await
+    fn read(&mut self, buf: &mut [u8]) -> impl Future<Output = Result<usize, NetError>> {
+        self.read_some(buf)
     }
 }
 
@@ -344,8 +345,8 @@ impl ReadReady for TcpStream {
 
 impl Write for TcpStream {
     /// Waits for room in the send buffer and copies as much as fits.
-    async fn write(&mut self, buf: &[u8]) -> Result<usize, NetError> {
-        self.write_some(buf).await
+    fn write(&mut self, buf: &[u8]) -> impl Future<Output = Result<usize, NetError>> {
+        self.write_some(buf)
     }
 
     /// Does nothing: what is written is the stack's already and leaves in the next turn. To know that the peer has it,
