@@ -33,6 +33,15 @@ impl Buffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// The first byte that is not consumed yet.
+    pub(crate) fn first(&self) -> Option<u8> {
+        if self.is_empty() { None } else { self.bytes.get(self.start).copied() }
+    }
+
     /// Whether no more bytes fit.
     pub(crate) const fn is_full(&self) -> bool {
         self.end.saturating_sub(self.start) >= self.limit
@@ -111,7 +120,7 @@ mod tests {
         assert!(!buffer.is_full());
         assert_eq!(buffer.spare().len(), 1);
         buffer.consume(usize::MAX);
-        assert!(buffer.filled().is_empty());
+        assert!(buffer.is_empty());
         assert_eq!(buffer.spare().len(), 3000);
     }
 }

@@ -14,7 +14,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::Pin;
 use core::task::{Poll, Waker};
 use slab::Slab;
 
@@ -109,9 +109,11 @@ impl Patience<'_> {
     }
 
     /// Runs a future up to the limit; `None` if it has not ended by then.
-    pub(crate) async fn within<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
+    pub(crate) fn within<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = Option<F::Output>> {
+        poll_fn(move |cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
@@ -124,7 +126,6 @@ impl Patience<'_> {
             }
             Poll::Pending
         })
-        .await
     }
 }
 
@@ -138,6 +139,7 @@ impl Drop for Patience<'_> {
 mod tests {
     use super::*;
     use core::future::pending;
+    use core::pin::pin;
     use core::task::Context;
 
     #[test]
@@ -146,7 +148,8 @@ mod tests {
         clock.tick(100, 0);
         let patience = clock.enter();
         patience.limit(30);
-        let mut wait = pin!(patience.within(pending::<()>()));
+        let never = pin!(pending::<()>());
+        let mut wait = pin!(patience.within(never));
         let mut cx = Context::from_waker(Waker::noop());
         clock.tick(129, 0);
         assert!(wait.as_mut().poll(&mut cx).is_pending());

@@ -1,9 +1,10 @@
 //! A connection's life.
 //!
 //! ```text
-//!   ┌─► read a head ──► decide ──► skip the body ──► write the reply ──┐
-//!   │      │ end of stream, idle too long: done    close: done ◄───────┤
-//!   └──────────────────────────────────────────────────────────────────┘
+//!   ┌─► look: head complete? ──► decide ──► body passed? ──► write the reply ──┐
+//!   │      │ no                                │ no             close: done ◄──┤
+//!   ├──────┴── fill ◄── end of stream: done ───┘                               │
+//!   └──────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Requests that came together are answered in order, each by one write; the network sends what was written in one go.
@@ -16,6 +17,7 @@ use crate::http::code::{Code, Refusal};
 use crate::http::head::{Body, Framing};
 use crate::http::reply::Persist;
 use crate::http::server::{Answer, Server, Site};
+use core::pin::pin;
 use embedded_io_async::{Read, Write};
 
 /// Heads shorter than this are parsed at each arrival, so that nonsense is refused before its first line ends.
@@ -27,6 +29,10 @@ pub(crate) struct Connection<'a, S, T> {
     stream: &'a mut T,
     buffer: Buffer,
     patience: Patience<'a>,
+    /// Bytes of the request that was begun, as of the last look; `None` between requests.
+    seen: Option<usize>,
+    /// The answer to a request whose body is still to be passed.
+    pending: Option<(Answer<'a>, Skipper)>,
 }
 
 /// What reading brought.
@@ -40,112 +46,117 @@ enum Got {
 impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     pub(crate) fn new(server: &'a Server<S>, stream: &'a mut T) -> Self {
         let buffer = Buffer::new(server.limits.head_bytes);
-        Self { server, stream, buffer, patience: server.clock.enter() }
+        Self { server, stream, buffer, patience: server.clock.enter(), seen: None, pending: None }
     }
 
     /// Answers requests until there are no more.
     pub(crate) async fn run(mut self) -> Result<(), T::Error> {
-        while let Some(answer) = self.next().await? {
-            if !self.write(&answer).await? || answer.persist == Persist::Close {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for a request; `None`: there is nothing to answer any more.
-    async fn next(&mut self) -> Result<Option<Answer<'a>>, T::Error> {
-        let server = self.server;
-        let (mut begun, mut parse_due) = (false, true);
-        self.patience.limit(server.limits.idle_seconds);
+        self.rest();
         loop {
-            let bytes = self.buffer.filled();
-            let before = bytes.len();
-            // RFC 9112, 2.2: empty lines before a request are to be ignored.
-            if !begun && let Some(b'\r' | b'\n') = bytes.first() {
-                self.buffer.consume(1);
-                continue;
-            }
-            if before > 0 {
-                if !begun {
-                    begun = true;
-                    self.patience.limit(server.limits.request_seconds);
-                }
-                match if parse_due { server.decide(bytes) } else { Ok(None) } {
-                    Ok(Some((answer, framing))) if framing.body == Body::NONE => {
-                        self.buffer.consume(framing.head_len);
-                        return Ok(Some(answer));
+            let answer = match self.look() {
+                Some(answer) => answer,
+                None => match self.fill().await? {
+                    Got::Bytes => continue,
+                    Got::EndOfStream => return Ok(()),
+                    Got::Timeout => {
+                        self.server.counters.timed_out();
+                        if self.seen.is_none() {
+                            return Ok(());
+                        }
+                        self.too_slow()
                     }
-                    Ok(Some((answer, framing))) => return self.pass_body(answer, framing).await,
-                    Ok(None) => {}
-                    Err(refusal) => return Ok(Some(server.refuse(refusal))),
-                }
+                },
+            };
+            if !self.write(&answer).await? || answer.persist == Persist::Close {
+                return Ok(());
             }
-            match self.fill().await? {
-                // A line that is not complete need not be looked at again, unless it grows too long.
-                Got::Bytes => {
-                    parse_due = !begun
-                        || before < LOOK_EARLY
-                        || self.buffer.is_full()
-                        || self.buffer.filled().iter().skip(before).any(|byte| *byte == b'\n');
-                }
-                Got::Timeout if begun => return Ok(Some(self.too_slow())),
-                Got::Timeout => {
-                    self.server.counters.timed_out();
-                    return Ok(None);
-                }
-                Got::EndOfStream => return Ok(None),
-            }
+            self.rest();
         }
     }
 
-    /// Reads past the body of a request, and gives the answer once that is done.
-    async fn pass_body(
-        &mut self,
-        mut answer: Answer<'a>,
-        framing: Framing,
-    ) -> Result<Option<Answer<'a>>, T::Error> {
-        self.buffer.consume(framing.head_len);
-        let mut skipper = match Skipper::new(framing.body, self.server.limits.body_bytes) {
-            Ok(skipper) => skipper,
-            Err(refusal) => return Ok(Some(self.server.refuse(refusal))),
-        };
-        if framing.expects_continue && !skipper.is_done() {
-            // The client may send the body or not, now that it has its answer: nobody could tell it from a request.
-            answer.persist = Persist::Close;
-            return Ok(Some(answer));
+    /// From here on the client may take its time.
+    fn rest(&mut self) {
+        self.seen = None;
+        self.patience.limit(self.server.limits.idle_seconds);
+    }
+
+    /// Looks at what was received: an answer, if there is a request and it is complete.
+    fn look(&mut self) -> Option<Answer<'a>> {
+        if self.pending.is_some() {
+            return self.pass_body();
         }
-        loop {
-            match skipper.skip(self.buffer.filled()) {
-                Ok(len) => self.buffer.consume(len),
-                Err(refusal) => return Ok(Some(self.server.refuse(refusal))),
-            }
-            if skipper.is_done() {
-                return Ok(Some(answer));
-            }
-            match self.fill().await? {
-                Got::Bytes => {}
-                Got::Timeout => return Ok(Some(self.too_slow())),
-                Got::EndOfStream => return Ok(None),
-            }
+        let server = self.server;
+        // RFC 9112, 2.2: empty lines before a request are to be ignored.
+        while self.seen.is_none() && matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
+            self.buffer.consume(1);
         }
+        if self.buffer.is_empty() {
+            return None;
+        }
+        let bytes = self.buffer.filled();
+        let seen = self.seen.unwrap_or_else(|| {
+            self.patience.limit(server.limits.request_seconds);
+            0
+        });
+        self.seen = Some(bytes.len());
+        // A line that is not complete need not be looked at again, unless it grows too long.
+        let ends = |bytes: &[u8]| bytes.iter().skip(seen).any(|byte| *byte == b'\n');
+        if seen >= LOOK_EARLY && !self.buffer.is_full() && !ends(bytes) {
+            return None;
+        }
+        match server.decide(bytes) {
+            Ok(Some((answer, framing))) => {
+                self.buffer.consume(framing.head_len);
+                if framing.body == Body::NONE { Some(answer) } else { self.begin_body(answer, framing) }
+            }
+            Ok(None) => None,
+            Err(refusal) => Some(server.refuse(refusal)),
+        }
+    }
+
+    /// Begins to read past the body of a request: its answer, if that is done already, or need not be.
+    fn begin_body(&mut self, mut answer: Answer<'a>, framing: Framing) -> Option<Answer<'a>> {
+        match Skipper::new(framing.body, self.server.limits.body_bytes) {
+            Ok(_) if framing.expects_continue => {
+                // The client may send the body or not, now that it has its answer: nobody could tell it from a request.
+                answer.persist = Persist::Close;
+                Some(answer)
+            }
+            Ok(skipper) => {
+                self.pending = Some((answer, skipper));
+                self.pass_body()
+            }
+            Err(refusal) => Some(self.server.refuse(refusal)),
+        }
+    }
+
+    /// Reads past what there is of the body; the answer once that is done.
+    fn pass_body(&mut self) -> Option<Answer<'a>> {
+        let (answer, mut skipper) = self.pending.take()?;
+        match skipper.skip(self.buffer.filled()) {
+            Ok(len) => self.buffer.consume(len),
+            Err(refusal) => return Some(self.server.refuse(refusal)),
+        }
+        if skipper.is_done() {
+            return Some(answer);
+        }
+        self.pending = Some((answer, skipper));
+        None
     }
 
     fn too_slow(&self) -> Answer<'a> {
-        self.server.counters.timed_out();
         self.server.refuse(Refusal::new(Code::RequestTimeout, "the request took too long to come"))
     }
 
     async fn fill(&mut self) -> Result<Got, T::Error> {
-        Ok(match self.patience.within(self.stream.read(self.buffer.spare())).await {
+        let read = self.patience.within(pin!(self.stream.read(self.buffer.spare()))).await;
+        Ok(match read.transpose()? {
             None => Got::Timeout,
-            Some(read) => match read? {
-                0 => Got::EndOfStream,
-                len => {
-                    self.buffer.fill(len);
-                    Got::Bytes
-                }
-            },
+            Some(0) => Got::EndOfStream,
+            Some(len) => {
+                self.buffer.fill(len);
+                Got::Bytes
+            }
         })
     }
 
@@ -167,17 +178,23 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.patience.limit(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
         // Not the trait's own `write_all`, which panics when the stream takes no more.
-        let mut parts = [bytes, tail];
-        while let Some(rest) = parts.iter_mut().find(|part| !part.is_empty()) {
-            match self.patience.within(self.stream.write(rest)).await.transpose()? {
+        let (mut rest, mut tail) = (bytes, tail);
+        loop {
+            if rest.is_empty() {
+                rest = core::mem::take(&mut tail);
+            }
+            if rest.is_empty() {
+                return Ok(true);
+            }
+            let written = self.patience.within(pin!(self.stream.write(rest))).await;
+            match written.transpose()? {
                 Some(0) => return Ok(false),
-                Some(len) => *rest = rest.get(len..).unwrap_or_default(),
+                Some(len) => rest = rest.get(len..).unwrap_or_default(),
                 None => {
                     counters.timed_out();
                     return Ok(false);
                 }
             }
         }
-        Ok(true)
     }
 }
