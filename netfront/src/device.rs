@@ -166,14 +166,6 @@ impl<M: Machine> NetDevice<M> {
         None
     }
 
-    /// Whether the frame that is next was shown already, and can be answered: no look is needed to give it.
-    #[inline]
-    fn shows(&self) -> bool {
-        self.link_up
-            && self.queues.get(self.next).is_some_and(|queue| queue.rx.is_shown())
-            && self.queues.get(self.steered).is_some_and(|queue| queue.tx.has_credit())
-    }
-
     /// Runs something on every queue, until one breaks; `None` then.
     #[inline]
     fn each(&mut self, mut run: impl FnMut(&mut Queue, &Xen<M>) -> Result<(), Misbehaviour>) -> Option<()> {
@@ -319,7 +311,7 @@ impl<M: Machine> Device for NetDevice<M> {
 
     #[inline]
     fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_>)> {
-        let at = if self.shows() { self.next } else { self.ready()? };
+        let at = self.ready()?;
         if at == self.steered {
             let queue = self.queues.get_mut(at)?;
             return Some((RxToken { rx: &mut queue.rx }, TxToken::new(&mut queue.tx)));

@@ -126,7 +126,7 @@ impl RxQueue {
 
     /// Whether a frame is current.
     #[inline]
-    pub(crate) const fn is_shown(&self) -> bool {
+    const fn is_shown(&self) -> bool {
         !matches!(self.current, Current::None)
     }
 

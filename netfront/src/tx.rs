@@ -103,17 +103,11 @@ impl TxQueue {
         self.one_slot = self.longest.min(PAGE_SIZE);
     }
 
-    /// Whether a frame can be queued without a look.
-    #[inline]
-    pub(crate) const fn has_credit(&self) -> bool {
-        self.credit > 0
-    }
-
     /// Whether any frame can be queued now: there are places in the ring, ids, and pages.
     #[inline]
     #[must_use]
     pub fn is_ready(&mut self) -> bool {
-        self.has_credit() || self.look()
+        self.credit > 0 || self.look()
     }
 
     /// As [`TxQueue::is_ready`], by looking.
