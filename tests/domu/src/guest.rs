@@ -3,6 +3,7 @@
 use crate::{BOOT, Outcome};
 use bed::{Bed, Domain, DomainConfig};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 /// The repository's `xen.cfg` with another image, name and command line.
 ///
@@ -93,6 +94,22 @@ pub fn leased(domain: &Domain) -> Outcome<Ipv4Addr> {
     let address = line.split("DHCP lease ").nth(1).and_then(|rest| rest.split('/').next());
     let address = address.and_then(|address| address.parse().ok());
     Ok(address.ok_or_else(|| format!("no address in {line:?}"))?)
+}
+
+/// Types a line on a console until it is answered: after a flood of input there may be no room for it, and then it is lost.
+///
+/// # Errors
+/// When it is not answered in time.
+pub fn insist(domain: &Domain, line: &str, answer: &str) -> Outcome {
+    let began = Instant::now();
+    loop {
+        domain.send_line(line)?;
+        match domain.wait_for_next(answer, Duration::from_secs(5)) {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > BOOT => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
 }
 
 /// The verdict of a probe: what its last line says, as XTF's guests say it. What its stack tells of addresses may come

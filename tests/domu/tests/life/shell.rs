@@ -1,28 +1,15 @@
 //! The shell on the console: every command answers, and a flood of input or of log costs no traffic.
 
 use crate::{SMALL_MIB, ask};
-use bed::{Bed, Domain, run_test};
-use domu_tests::guest::{Guest, config, verdict};
+use bed::{Bed, run_test};
+use domu_tests::guest::{Guest, config, insist, verdict};
 use domu_tests::http::Connection;
-use domu_tests::{BOOT, Outcome, SOON};
+use domu_tests::{Outcome, SOON};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long the console is written to without an end.
 const FLOOD: Duration = Duration::from_secs(6);
-
-/// As [`ask`], after a flood: a line for which there was no room is not answered, and typed again.
-fn insist(domain: &Domain, line: &str, answer: &str) -> Outcome {
-    let began = Instant::now();
-    loop {
-        domain.send_line(line)?;
-        match domain.wait_for_next(answer, Duration::from_secs(5)) {
-            Ok(_) => return Ok(()),
-            Err(error) if began.elapsed() > BOOT => return Err(error.into()),
-            Err(_) => {}
-        }
-    }
-}
 
 /// Endless lines from the other end of the console, answers, and nobody who reads them: it costs no traffic.
 fn flood_of_input(bed: &Bed, guest: &Guest<'_>, connection: &mut Connection) -> Outcome {
