@@ -12,6 +12,7 @@
 //! | file | idea |
 //! |---|---|
 //! | [`wire`] | frames from and to bytes; `docs/datafront.md` is its text |
+//! | `check` | CRC-32C that grows with the bytes |
 //! | [`status`] | what an acknowledgement says |
 //! | `application` | what gets the blocks |
 //! | `fault` | what a sender can do wrong |
@@ -24,6 +25,7 @@
 //! where to go on. A sender forgets a block when it is acknowledged; a receiver counts it when the application has it.
 
 mod application;
+mod check;
 mod fault;
 pub mod ledger;
 pub mod receiver;

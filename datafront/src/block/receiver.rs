@@ -12,12 +12,12 @@
 //! the known streams, and 32 bytes of answer for each head received (and for each late acknowledgement, once).
 
 use super::application::{Application, BlockHead};
+use super::check::{Check, check};
 use super::fault::Fault;
 use super::status::Status;
 use super::streams::{MAX_KEPT, Stream, Streams};
 use super::wire::{
-    Check, Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, MAX_HEAD_BYTES, TRAILER_BYTES, check,
-    parse_trailer,
+    Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, MAX_HEAD_BYTES, TRAILER_BYTES, parse_trailer,
 };
 use alloc::vec::Vec;
 use core::fmt;
