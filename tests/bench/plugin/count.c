@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* As src/plugin.rs reads it: seven numbers, room for more, then the blocks. */
-#define BLOCKS (1u << 20)
+#define BLOCKS (1u << 22)
 enum { ENDS_WITH_VMRUN = 1, ENDS_WITH_VMMCALL = 2, IS_XEN = 4, ENDS_WITH_HLT = 8 };
 struct block {
     /* How often it ran in the guest, VM exits behind it there, and how often it ran elsewhere. */
