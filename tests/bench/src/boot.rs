@@ -132,7 +132,7 @@ impl Candidate {
         let name = config.text("name").unwrap_or_default().to_owned();
         let file = format!("/var/bed/{name}.cfg");
         bed.dom0_with_input(&format!("cat > {file}"), config.render().as_bytes(), guests::LONG)?;
-        let before = plugin.read()?;
+        let before = plugin.read_to_begin()?;
         let said = guests::run(bed, &format!("bench-load boot {}:80 {file} {}", self.address, self.patience));
         let after = plugin.read()?;
         let counts = bed.dom0(&format!("wget -q -O - http://{}/status.json", self.address));

@@ -69,16 +69,14 @@ impl Plugin {
         format!("file={},counters={}", self.object.display(), self.counters.display())
     }
 
-    /// Reads the counters.
+    /// Reads the counters at the end of something: the sums first. The machine goes on while the blocks are read, and an
+    /// idle one has its timers: a tenth of a second of them is a million instructions.
     pub(crate) fn read(&self) -> Outcome<Reading> {
         let mut bytes = Vec::new();
         File::open(&self.counters)?.read_to_end(&mut bytes)?;
         let words: Vec<u64> = bytes.chunks_exact(WORD).map(word).collect();
         let (head, blocks) = words.split_at_checked(HEAD).ok_or("the plugin's file is too short")?;
-        let &[xen, dom0, domu, exits, vmmcalls, hlts, lost, ..] = head else {
-            return Err("no counters".into());
-        };
-        let mut reading = Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, ..Reading::default() };
+        let mut reading = sums(head)?;
         for block in blocks.chunks_exact(BLOCK) {
             let &[address, instructions, _, runs, exits, elsewhere] = block else { continue };
             if runs > 0 {
@@ -92,6 +90,23 @@ impl Plugin {
         }
         Ok(reading)
     }
+
+    /// As [`Plugin::read`], before something begins: the sums last.
+    pub(crate) fn read_to_begin(&self) -> Outcome<Reading> {
+        let Reading { blocks, elsewhere, .. } = self.read()?;
+        let mut head = [0; HEAD * WORD];
+        File::open(&self.counters)?.read_exact(&mut head)?;
+        let head: Vec<u64> = head.chunks_exact(WORD).map(word).collect();
+        Ok(Reading { blocks, elsewhere, ..sums(&head)? })
+    }
+}
+
+/// The numbers at the file's beginning.
+fn sums(head: &[u64]) -> Outcome<Reading> {
+    let &[xen, dom0, domu, exits, vmmcalls, hlts, lost, ..] = head else {
+        return Err("no counters".into());
+    };
+    Ok(Reading { xen, dom0, domu, exits, vmmcalls, hlts, lost, ..Reading::default() })
 }
 
 fn word(bytes: &[u8]) -> u64 {
