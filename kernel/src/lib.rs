@@ -38,7 +38,6 @@ mod timer_queue;
 mod boot_memory;
 #[cfg(target_os = "none")]
 pub mod build;
-#[cfg(any(test, target_os = "none"))]
 #[cfg(target_os = "none")]
 pub mod datafront;
 #[cfg(target_os = "none")]

@@ -7,7 +7,7 @@
 //! A program of dom0 is one line, whatever it is: the kernel puts it elsewhere each time.
 
 use crate::Outcome;
-use crate::plugin::{Plugin, Reading};
+use crate::plugin::{IN_IMAGE, Plugin, Reading};
 use bed::Bed;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,8 +23,6 @@ const LISTED: usize = 60;
 /// From here on addresses are a kernel's, or Xen's.
 const KERNEL: u64 = 1 << 63;
 
-/// The image moves by a multiple of 4 MiB (`boot::ImageLayout::moved`): these bits of an address are those of the file.
-const IN_IMAGE: u64 = (4 << 20) - 1;
 /// The upper bits of an address of Xen's: as in `plugin/qemu.h`.
 const XEN: u64 = 0xfff_f82d;
 

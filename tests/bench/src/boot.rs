@@ -148,7 +148,7 @@ impl Candidate {
     fn least_memory(&self, bed: &Bed, plugin: &Plugin) -> Outcome<u32> {
         let sizes: &[u32] = match self.side {
             Side::Ours => &[2, 3, 4, 5, 6, 8],
-            Side::Linux => &[112, 128, 144, 160, 192, 256],
+            Side::Linux => &[64, 72, 80, 88, 96, 112, 128, 144, 160, 192, 256],
         };
         for mib in sizes {
             match self.start(bed, plugin, self.config.clone().memory_mib(*mib)) {

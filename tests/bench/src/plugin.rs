@@ -23,6 +23,9 @@ pub(crate) struct Plugin {
     counters: PathBuf,
 }
 
+/// The image moves by a multiple of 4 MiB (`boot::ImageLayout::moved`): these bits of an address are those of the file.
+pub(crate) const IN_IMAGE: u64 = (4 << 20) - 1;
+
 /// What was counted until now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {

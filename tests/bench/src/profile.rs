@@ -4,7 +4,7 @@
 //! would be lies, so the two are compared first.
 
 use crate::Outcome;
-use crate::plugin::Reading;
+use crate::plugin::{IN_IMAGE, Reading};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,6 @@ use std::process::Command;
 
 /// Functions that are listed for their instructions.
 const LISTED: usize = 30;
-/// The image moves by a multiple of 4 MiB (`boot::ImageLayout::moved`): these bits of an address are those of the file.
-const IN_IMAGE: u64 = (4 << 20) - 1;
 /// VM exits a unit for which a function is listed in any case.
 const EXITS: f64 = 0.01;
 
