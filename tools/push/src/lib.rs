@@ -14,7 +14,8 @@
 //! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
 //! | [`streams`] | a way over two file descriptors |
 //! | `libxenvchan` | the same without the proxy, if it is built with that library |
-//! | [`flags`] | what that library leaves to us of its own structure |
+//! | `linger`, `processor` | looks again for a moment before it sleeps, and lets the guest run meanwhile |
+//! | [`layout`] | that library's own structure |
 //! | [`domain`] | the guest's number, and whether it listens |
 //! | [`connection`] | bytes out, frames in, and one place that waits |
 //! | `sending` | the block that is being sent |
@@ -44,11 +45,15 @@ pub mod connection;
 pub mod dial;
 pub mod domain;
 pub mod error;
-pub mod flags;
+pub mod layout;
 #[cfg(feature = "libxenvchan")]
 pub mod libxenvchan;
+#[cfg(any(feature = "libxenvchan", test))]
+mod linger;
 mod outgoing;
 pub mod pieces;
+#[cfg(feature = "libxenvchan")]
+mod processor;
 pub mod pusher;
 mod sending;
 pub mod source;

@@ -2,6 +2,8 @@
 
 use crate::Table;
 use crate::table::{flags, layout, numbers, values};
+use core::mem::offset_of;
+use push::layout::{BLOCKING, Libxenvchan, Ring};
 use xen::abi::errno::Errno;
 use xen::abi::io_console::{self, XenconsInterface};
 use xen::abi::io_libxenvchan::{self, RingShared, VchanInterface, VchanNotify};
@@ -111,6 +113,7 @@ fn libxenvchan(table: &mut Table) {
     layout!(table, "struct vchan_interface" => VchanInterface {
         left, right, left_order, right_order, cli_live, srv_live, cli_notify, srv_notify
     });
+    layout!(table, "struct libxenvchan_ring" => Ring { shr, buffer, order });
     values!(table,
         "offsetof(struct vchan_interface, left.cons)" => io_libxenvchan::offset::LEFT_CONS,
         "offsetof(struct vchan_interface, left.prod)" => io_libxenvchan::offset::LEFT_PROD,
@@ -123,7 +126,10 @@ fn libxenvchan(table: &mut Table) {
         "offsetof(struct vchan_interface, cli_notify)" => io_libxenvchan::offset::CLI_NOTIFY,
         "offsetof(struct vchan_interface, srv_notify)" => io_libxenvchan::offset::SRV_NOTIFY,
         "offsetof(struct vchan_interface, grants)" => io_libxenvchan::offset::GRANTS,
-        "blocking.w[offsetof(struct libxenvchan, event_port) / 4 + 1]" => push::flags::BLOCKING,
-        "offsetof(struct libxenvchan, event_port) / 4 + 1" => push::flags::FLAGS_WORD,
+        "blocking.w[offsetof(struct libxenvchan, event_port) / 4 + 1]" => BLOCKING,
+        "offsetof(struct libxenvchan, ring)" => offset_of!(Libxenvchan, ring),
+        "offsetof(struct libxenvchan, event_port) + 4" => offset_of!(Libxenvchan, flags),
+        "offsetof(struct libxenvchan, read)" => offset_of!(Libxenvchan, read),
+        "offsetof(struct libxenvchan, write)" => offset_of!(Libxenvchan, write),
     );
 }
