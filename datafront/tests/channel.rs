@@ -23,6 +23,7 @@ use datafront::vchan::{
     ChannelError, MAX_PATH_BYTES, Misbehaviour, Order, Path, PathError, Server, ServerError, Sizes,
 };
 use embedded_io_async::{Read, Write};
+use netfront::pool::SPARE;
 use support::client::{CLI_LIVE, CLI_NOTIFY, Client, LEFT_CONS, LEFT_PROD, RIGHT_CONS, SRV_NOTIFY};
 use support::{Bench, Dice, pattern};
 use xen::DomId;
@@ -89,8 +90,18 @@ fn every_size_carries_every_byte_across_the_wrap() {
             let mut server = bench.server(sizes(left, right), first);
             let bytes = pattern(u64::from(left), 40_000);
             round(&bench, &mut server, &bytes, u64::from(right));
+            let pages = bench.pond.account().unwrap();
             bench.alone(server.close()).unwrap();
-            assert_eq!(bench.sim.guest().granted(), [], "orders {left} {right}");
+            let after = bench.pond.account().unwrap();
+            assert_eq!(
+                (after.lent, after.free, after.quarantined),
+                (0, pages.total, 0),
+                "orders {left} {right}"
+            );
+            let granted = bench.sim.guest().granted();
+            assert_eq!(granted.len(), after.total, "orders {left} {right}");
+            let is_clear = |gfn| bench.sim.guest().page_bytes(gfn).unwrap().iter().all(|byte| *byte == 0);
+            assert!(granted.iter().all(|entry| is_clear(entry.gfn)), "orders {left} {right}");
             assert_eq!(bench.node("ring-ref"), None);
         }
     }
@@ -115,17 +126,18 @@ fn a_hundred_clients_leave_nothing_behind() {
     }
     let stats = server.stats();
     assert_eq!(
-        (stats.clients, stats.broken, stats.retired),
-        (101, 0, 1),
-        "the last control page is ended by the next"
+        (stats.clients, stats.broken, bench.pond.account().unwrap().quarantined),
+        (101, 0, 0),
+        "every control page has come back"
     );
+    assert_eq!(bench.xen.grants.stats().issued, 2, "granted once, for all of them");
 }
 
 #[test]
 fn several_channels_do_not_hear_each_other() {
     let bench = Bench::new();
     let mut one = bench.server(sizes(12, 12), 0);
-    let mut two = Server::open(&bench.xen, bench.settings("other")).unwrap();
+    let mut two = Server::open(&bench.xen, &bench.pages(), bench.settings("other")).unwrap();
     let mut clients = (None, None);
     let mut step = 0;
     let both = async {
@@ -312,7 +324,7 @@ fn d05_the_list_of_grants_is_not_read_back() {
 fn d06_clients_that_keep_their_page_mapped_stop_the_server_until_they_let_go() {
     let bench = Bench::new();
     let mut server = bench.server(sizes(12, 12), 0);
-    let mut held = Vec::new();
+    let (mut held, mut looks) = (Vec::new(), 0);
     let refused = loop {
         let mut client = None;
         let ended = bench.run(
@@ -328,6 +340,8 @@ fn d06_clients_that_keep_their_page_mapped_stop_the_server_until_they_let_go() {
             || {
                 // The nodes name the former channel until the server has shown the next.
                 let named = bench.node("ring-ref");
+                looks += 1;
+                assert!(looks < 1000, "a page that somebody has mapped is shown again");
                 let former = held.iter().any(|held: &Client| Some(held.control.gref().0) == named);
                 let fresh = client.is_none();
                 if fresh
@@ -347,10 +361,18 @@ fn d06_clients_that_keep_their_page_mapped_stop_the_server_until_they_let_go() {
         }
         assert!(held.len() < 20);
     };
-    assert_eq!(refused, ServerError::StillMapped(8));
+    // As many as there ever were at once, two rings' pages and the control page, and eight.
+    assert_eq!(refused, ServerError::StillMapped(3 + SPARE));
+    let pages = bench.pond.account().unwrap();
+    assert_eq!((pages.lent, pages.quarantined, pages.total), (2, 3 + SPARE, 5 + SPARE));
     held.clear();
     heals(&bench, &mut server);
-    assert_eq!(server.stats().retired, 1);
+    let pages = bench.pond.account().unwrap();
+    assert_eq!(
+        (pages.lent, pages.free, pages.quarantined),
+        (2, 1, 0),
+        "and no more are kept than are needed"
+    );
 }
 
 #[test]
@@ -396,14 +418,16 @@ fn d08_conflicts_and_refusals_of_xenstore() {
 
 #[test]
 fn d09_too_little_memory_is_said_and_everything_given_back() {
-    let sim = xen_sim::Sim::builder().memory_pages(40).build();
-    let bench = Bench { xen: sim.xen(), sim };
+    let bench = Bench::with_memory(40);
     let free = xen::Memory::free_pages(&bench.sim.guest());
     let mut settings = bench.settings("push");
     settings.sizes = sizes(20, 20);
-    assert_eq!(Server::open(&bench.xen, settings).err(), Some(ServerError::OutOfPages));
-    assert_eq!(xen::Memory::free_pages(&bench.sim.guest()), free);
-    assert_eq!(bench.sim.guest().granted(), []);
+    let refused = Server::open(&bench.xen, &bench.pages(), settings);
+    assert_eq!(refused.err(), Some(ServerError::OutOfPages));
+    let pages = bench.pond.account().unwrap();
+    assert_eq!((pages.lent, pages.quarantined), (0, 0));
+    assert_eq!(xen::Memory::free_pages(&bench.sim.guest()) + pages.total, free);
+    assert_eq!(bench.sim.guest().granted().len(), pages.free);
 }
 
 #[test]

@@ -21,11 +21,13 @@ mod support;
 
 use datafront::vchan::{ChannelError, Client, ClientError, Connection, Misbehaviour, Path, Settings, Sizes};
 use embedded_io_async::{Read, Write};
+use netfront::pool::Pond;
+use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 use support::client::{CLI_NOTIFY, LEFT_CONS, LEFT_PROD, RIGHT_PROD, SRV_LIVE};
 use support::server::{Host, PATH, SERVER, Server};
 use support::{Bench, Dice, pattern};
-use xen::Hypervisor;
+use xen::{GrantedPages, Hypervisor};
 use xen_sim::Guest;
 
 fn client(bench: &Bench) -> Client<Guest> {
@@ -107,11 +109,9 @@ fn a_hundred_servers_come_and_go() {
 fn our_client_and_our_server_understand_each_other() {
     let bench = Bench::new();
     let host = Host::new(&bench);
-    let settings = Settings {
-        sizes: Sizes::PUSH,
-        ..Settings::new(Path::new(PATH).unwrap(), SERVER, bench.sim.guest().id())
-    };
-    let mut server = datafront::vchan::Server::open(&host.xen, settings).unwrap();
+    let settings = Settings { sizes: Sizes::PUSH, ..Settings::new(Path::new(PATH).unwrap(), SERVER) };
+    let pages: Rc<dyn GrantedPages> = Rc::new(Pond::new(&host.xen, bench.sim.guest().id()));
+    let mut server = datafront::vchan::Server::open(&host.xen, &pages, settings).unwrap();
     let bytes = pattern(3, 300_000);
     let both = async {
         let serve = async {
@@ -321,5 +321,10 @@ fn d34_a_suspend_ends_both_roles_with_a_name() {
     });
     assert_eq!(end, Err(datafront::vchan::ServerError::Moved));
     drop(server);
-    assert_eq!(bench.sim.guest().granted(), []);
+    let pages = bench.pond.account().unwrap();
+    assert_eq!((pages.free, pages.lent, pages.quarantined), (pages.total, 0, 0));
+    // And the next one, at its new path, takes the same.
+    let issued = bench.xen.grants.stats().issued;
+    let _next = bench.server(Sizes::PUSH, 0);
+    assert_eq!((bench.pond.account().unwrap().total, bench.xen.grants.stats().issued), (pages.total, issued));
 }

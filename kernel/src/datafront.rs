@@ -7,12 +7,14 @@
 use crate::machine::DomU;
 use crate::system::System;
 pub use ::datafront::{block, vchan};
+use alloc::rc::Rc;
+use netfront::pool::{Mismatch, Pond, PoolCounts};
 use vchan::{Client, Path, PathError, Server, ServerError, Settings, Sizes};
-use xen::DomId;
 use xen::xenstore::XsError;
+use xen::{DomId, GrantedPages};
 
 /// Who pushes.
-const DOM0: DomId = DomId(0);
+pub(crate) const DOM0: DomId = DomId(0);
 
 /// Why an appliance has no channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +50,17 @@ impl System {
     pub async fn data_channel(&self, port: &str, sizes: Sizes) -> Result<Server<DomU>, OpenError> {
         let own = self.own_domid().await?;
         let path = Path::usual(DomId(own), DOM0, port).map_err(OpenError::Path)?;
-        let settings = Settings { sizes, ..Settings::new(path, DomId(own), DOM0) };
-        Server::open(self.xen(), settings).map_err(OpenError::Server)
+        let settings = Settings { sizes, ..Settings::new(path, DomId(own)) };
+        let pages: Rc<dyn GrantedPages> = Rc::<Pond<_>>::clone(&self.0.pond);
+        Server::open(self.xen(), &pages, settings).map_err(OpenError::Server)
+    }
+
+    /// Where the pages of all such channels are. Those in quarantine are mapped by senders that have gone.
+    ///
+    /// # Errors
+    /// The counts, when they do not add up.
+    pub fn data_pages(&self) -> Result<PoolCounts, Mismatch> {
+        self.0.pond.account()
     }
 
     /// A client of the channel that dom0 shows under this name, `/local/domain/0/data/vchan/<us>/<port>`.

@@ -4,6 +4,7 @@
 
 use crate::boot_memory::BootMemory;
 use crate::config::{Config, ConfigError};
+use crate::datafront::DOM0;
 use crate::executor::Executor;
 use crate::frames::Frames;
 use crate::holes::find_hole;
@@ -25,6 +26,7 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::Future;
 use core::ptr::NonNull;
+use netfront::pool::Pond;
 use xen::clock::PvClock;
 use xen::console::Console;
 use xen::evtchn::EventChannels;
@@ -253,6 +255,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
     let (config, errors) = configure(&info);
     let mut pool = Pool::new();
     pool.add_seed(config.seed.as_deref().unwrap_or_default().as_bytes());
+    let pond = Rc::new(Pond::new(&xen, DOM0));
     let system = System(Rc::new(Inner {
         name,
         xen,
@@ -276,6 +279,7 @@ fn bring_up(loader: (u32, u32), name: &'static str, instruction: Instruction) ->
             timer: Cell::new(timer),
         },
         domid: Cell::new(None),
+        pond,
         resumes: Cell::new(0),
         memory_bytes,
         loader: info.loader,

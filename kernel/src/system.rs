@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use net::{Net, Rng};
+use netfront::pool::Pond;
 use xen::console::Console;
 use xen::hypervisor::ShutdownReason;
 use xen::signal::Signal;
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) places: Places,
     pub(crate) watchdog: Watchdog,
     pub(crate) domid: Cell<Option<u16>>,
+    /// Pages that dom0 may access, for the channels over which it pushes.
+    pub(crate) pond: Rc<Pond<DomU>>,
     /// How often the guest went on after a suspend.
     pub(crate) resumes: Cell<u32>,
     pub(crate) memory_bytes: u64,

@@ -14,7 +14,10 @@
 //! No byte that was not sent to a backend is ever in a page that it can read: a page comes zeroed from `Memory`, and is
 //! zeroed again when it changes hands from one backend to another.
 
+mod pond;
 mod shrink;
+
+pub use pond::{Pond, SPARE};
 
 use crate::books::Books;
 use crate::held::Home;

@@ -99,6 +99,9 @@ pub struct GrantTable {
 }
 
 impl GrantTable {
+    /// What Xen sets while the peer uses a page.
+    const IN_USE: u16 = GrantFlags::READING.union(GrantFlags::WRITING).bits();
+
     /// Puts `nr_frames` frames of the table at `gfn`, mapped as `memory`, and takes them into use. The highest goes in
     /// first, so that Xen grows the table once. Entries that the toolstack filled in (console and xenstore, within the
     /// first 8) are kept.
@@ -225,12 +228,18 @@ impl GrantTable {
         ended
     }
 
+    /// Whether the peer has a page mapped, or copies to or from it, at this moment.
+    #[must_use]
+    pub fn is_in_use<A: Access>(&self, page: &Page<Granted<A>>) -> bool {
+        let flags = self.entries.load::<u16>(Self::entry(page.gref()).wrapping_add(offset::FLAGS), SeqCst);
+        flags & Self::IN_USE != 0
+    }
+
     fn try_end<A: Access>(&self, page: Page<Granted<A>>) -> Result<Page<Private>, Quarantined<A>> {
         let at = Self::entry(page.gref()).wrapping_add(offset::FLAGS);
         let mut flags = self.entries.load::<u16>(at, SeqCst);
-        let in_use = GrantFlags::READING.union(GrantFlags::WRITING);
         loop {
-            if flags & in_use.bits() != 0 {
+            if flags & Self::IN_USE != 0 {
                 return Err(Quarantined(page));
             }
             match self.entries.compare_exchange::<u16>(at, flags, 0) {

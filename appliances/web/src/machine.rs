@@ -48,7 +48,7 @@ impl Source for Machine {
             events: Events { received: now.events_received, stray: now.events_stray },
             hypercalls: Counts(now.hypercalls.to_vec()),
             xenstore: Counts(now.xenstore.to_vec()),
-            datafront: self.1.status(),
+            datafront: self.1.status(&self.0),
             interfaces: now.interfaces.iter().map(interface).collect(),
             ..Status::default()
         }

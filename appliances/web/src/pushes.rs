@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
+use kernel::netfront::pool::Mismatch;
 use kernel::{DomU, System};
 use web::publish::{Inbox, Shelf};
 use web::site::status::{Channel, Counts, Datafront};
@@ -78,11 +79,19 @@ impl Pushes {
         }
     }
 
-    pub(crate) fn status(&self) -> Option<Datafront> {
+    pub(crate) fn status(&self, system: &System) -> Option<Datafront> {
         let channels: Vec<Channel> = self.lanes.iter().filter_map(|lane| lane.status()).collect();
         let shelf = self.shelf.status();
+        let pages = system.data_pages().unwrap_or_else(|Mismatch(counts)| counts);
         (!channels.is_empty()).then(|| Datafront {
             channels,
+            pages: Counts(Vec::from([
+                ("free", wide(pages.free)),
+                ("lent", wide(pages.lent)),
+                ("quarantined", wide(pages.quarantined)),
+                ("total", wide(pages.total)),
+                ("max", wide(pages.max)),
+            ])),
             published: Counts(Vec::from([
                 ("edition", shelf.edition),
                 ("files", wide(shelf.files)),
@@ -112,7 +121,6 @@ impl Lane {
                 ("written_bytes", link.written_bytes),
                 ("events", link.events),
                 ("broken", link.broken),
-                ("retired", wide(link.retired)),
             ])),
             blocks: Counts(Vec::from([
                 ("accepted", blocks.accepted),

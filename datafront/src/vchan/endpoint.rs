@@ -148,7 +148,7 @@ pub(crate) struct Endpoint<P> {
 }
 
 impl<P: SharedPage> Endpoint<P> {
-    /// The server's side of a new channel: fills a control page that is all zero but for the list of grefs.
+    /// The server's side of a new channel: fills the head of a control page, whose list of grefs is there.
     pub(crate) fn serve(control: P, rings: Rings<P>, sizes: Sizes, first_index: u32) -> Self {
         let page = control.shared();
         for at in [offset::LEFT_CONS, offset::LEFT_PROD, offset::RIGHT_CONS, offset::RIGHT_PROD] {
@@ -158,6 +158,7 @@ impl<P: SharedPage> Endpoint<P> {
         page.store(offset::RIGHT_ORDER, sizes.right().raw(), Relaxed);
         page.store(offset::CLI_LIVE, VchanLive::NotYetConnected.raw(), Relaxed);
         page.store(offset::CLI_NOTIFY, VchanNotify::WRITE.bits(), Relaxed);
+        page.store(offset::SRV_NOTIFY, VchanNotify::empty().bits(), Relaxed);
         page.store(offset::SRV_LIVE, VchanLive::Connected.raw(), SeqCst);
         let index = first_index;
         Self { control, rings, fields: &SERVER, cons: index, prod: index, peer: Peer::Awaited }

@@ -4,8 +4,10 @@ use super::endpoint::Misbehaviour;
 use core::fmt;
 use embedded_io_async::ErrorKind;
 use xen::Errno;
+use xen::context::ShareError;
 use xen::foreign::MapError;
 use xen::gnttab::GrantFailure;
+use xen::granted_pages::NoPage;
 use xen::xenstore::XsError;
 
 /// Why a channel cannot be used any more.
@@ -56,7 +58,7 @@ pub enum ServerError {
     Event(Errno),
     /// The nodes could not be written.
     Store(XsError),
-    /// So many clients that have gone still have their control page mapped; it may help to wait.
+    /// Clients that have gone still have so many pages mapped; it may help to wait.
     StillMapped(usize),
     /// The domain was suspended and goes on under another number: the server is to be opened again, at its new path.
     Moved,
@@ -69,7 +71,7 @@ impl fmt::Display for ServerError {
             Self::Grant(failure) => failure.fmt(f),
             Self::Event(errno) => write!(f, "no event channel: {errno}"),
             Self::Store(error) => error.fmt(f),
-            Self::StillMapped(count) => write!(f, "{count} clients that have gone still hold their pages"),
+            Self::StillMapped(count) => write!(f, "clients that have gone still hold {count} pages"),
             Self::Moved => f.write_str("the domain was suspended: the channel is to be opened anew"),
         }
     }
@@ -80,6 +82,16 @@ impl core::error::Error for ServerError {}
 impl From<XsError> for ServerError {
     fn from(error: XsError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<NoPage> for ServerError {
+    fn from(error: NoPage) -> Self {
+        match error {
+            NoPage::Share(ShareError::Memory) => Self::OutOfPages,
+            NoPage::Share(ShareError::Grant(reason)) => Self::Grant(reason),
+            NoPage::StillMapped(count) => Self::StillMapped(count),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The side that owns the pages: one client after another.
 //!
 //! ```text
-//!   open:    ring pages ── granted read-write, once, for all clients ──┐
-//!   accept:  a fresh control page and port ──► nodes in xenstore ──► a client comes ──► Channel
-//!   end:     srv_live = 0, event, port closed; control page ── grant ended? free ── still mapped: retired, tried later
+//!   open:    ring pages, out of the pool that the client's domain may access ── the same ones for all clients ──┐
+//!   accept:  a control page out of it, and a port ──► nodes in xenstore ──► a client comes ──► Channel
+//!   end:     srv_live = 0, event, port closed; the control page goes back, and waits there until nobody has it mapped
 //! ```
 //!
-//! The control page is new for each client, because the last one's kernel clears `cli_live` in the old page whenever it
-//! gets round to it. The ring pages stay: they hold nothing but what went between us and the same domain.
+//! The control page is another one for each client while the last one's kernel has the old page, in which it clears
+//! `cli_live` whenever it gets round to it. The ring pages stay: they hold nothing but what went between us and the same
+//! domain.
 
 use super::endpoint::{Endpoint, Peer};
 use super::error::{ChannelError, ServerError};
@@ -21,14 +22,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use embedded_io_async::{ErrorType, Read, Write};
 use xen::abi::io_libxenvchan::offset;
-use xen::context::ShareError;
 use xen::xenstore::Permission;
-use xen::{DomId, Granted, Machine, Page, ReadWrite, Xen};
-
-type Shared = Page<Granted<ReadWrite>>;
-
-/// Control pages of former clients that may still be mapped; beyond, no new client is served.
-const MAX_RETIRED: usize = 8;
+use xen::{DomId, GrantedPage, GrantedPages, Machine, Xen};
 
 /// What a server is made with.
 #[derive(Clone, Debug)]
@@ -37,8 +32,6 @@ pub struct Settings {
     pub path: Path,
     /// Who we are: the owner of the nodes.
     pub own: DomId,
-    /// Who may connect.
-    pub client: DomId,
     /// How large the rings are.
     pub sizes: Sizes,
     /// Where all four indexes begin. 0, but for tests: a client takes them as it finds them.
@@ -48,8 +41,8 @@ pub struct Settings {
 impl Settings {
     /// Rings of [`Sizes::PUSH`] at this path.
     #[must_use]
-    pub const fn new(path: Path, own: DomId, client: DomId) -> Self {
-        Self { path, own, client, sizes: Sizes::PUSH, first_index: 0 }
+    pub const fn new(path: Path, own: DomId) -> Self {
+        Self { path, own, sizes: Sizes::PUSH, first_index: 0 }
     }
 }
 
@@ -66,69 +59,43 @@ pub struct Stats {
     pub events: u64,
     /// Channels that were closed because a client broke a rule.
     pub broken: u64,
-    /// Control pages that former clients still have mapped.
-    pub retired: usize,
 }
 
 /// The server's side of one channel at a time.
 #[derive(Debug)]
 pub struct Server<M: Machine> {
     xen: Rc<Xen<M>>,
+    /// Of the domain that may connect.
+    pages: Rc<dyn GrantedPages>,
     settings: Settings,
     /// Here between two clients.
-    rings: Option<Rings<Shared>>,
-    link: Option<Link<M, Shared>>,
-    retired: Vec<Shared>,
+    rings: Option<Rings<GrantedPage>>,
+    link: Option<Link<M, GrantedPage>>,
     stats: Stats,
     /// Of the event channels; another one after a suspend.
     generation: u32,
 }
 
 impl<M: Machine> Server<M> {
-    /// Takes and grants the pages of the rings.
+    /// Takes the pages of the rings out of those that the clients' domain may access.
     ///
     /// # Errors
     /// If there are too few pages or grants; what was taken is given back.
-    pub fn open(xen: &Rc<Xen<M>>, settings: Settings) -> Result<Self, ServerError> {
+    pub fn open(
+        xen: &Rc<Xen<M>>,
+        pages: &Rc<dyn GrantedPages>,
+        settings: Settings,
+    ) -> Result<Self, ServerError> {
         let nr_pages = settings.sizes.left().nr_pages().saturating_add(settings.sizes.right().nr_pages());
-        let mut server = Self {
+        Ok(Self {
+            rings: Some(Rings::new(settings.sizes, pages.take_all(nr_pages)?)),
             xen: Rc::clone(xen),
+            pages: Rc::clone(pages),
             settings,
-            rings: None,
             link: None,
-            retired: Vec::new(),
             stats: Stats::default(),
             generation: xen.events.generation(),
-        };
-        let mut pages = Vec::new();
-        for _ in 0..nr_pages {
-            match server.shared_page() {
-                Ok(page) => pages.push(page),
-                Err(error) => {
-                    server.give_back(pages);
-                    return Err(error);
-                }
-            }
-        }
-        server.rings = Some(Rings::new(server.settings.sizes, pages));
-        Ok(server)
-    }
-
-    fn shared_page(&self) -> Result<Shared, ServerError> {
-        self.xen.share(self.settings.client).map_err(|error| match error {
-            ShareError::Memory => ServerError::OutOfPages,
-            ShareError::Grant(reason) => ServerError::Grant(reason),
         })
-    }
-
-    /// Ends grants. A page that is still mapped comes back, to be tried again; it is never reused before.
-    fn end_grants(&self, pages: Vec<Shared>) -> Vec<Shared> {
-        pages.into_iter().filter_map(|page| self.xen.take_back(page)).collect()
-    }
-
-    /// Ends grants for the last time: a page that is still mapped is lost, as its type says.
-    fn give_back(&self, pages: Vec<Shared>) {
-        drop(self.end_grants(pages));
     }
 
     /// Where clients find it.
@@ -145,7 +112,6 @@ impl<M: Machine> Server<M> {
             read_bytes: self.stats.read_bytes.wrapping_add(read),
             written_bytes: self.stats.written_bytes.wrapping_add(written),
             events: self.stats.events.wrapping_add(events),
-            retired: self.retired.len(),
             ..self.stats
         }
     }
@@ -172,16 +138,11 @@ impl<M: Machine> Server<M> {
     }
 
     fn begin_link(&mut self) -> Result<xen::Gref, ServerError> {
-        let retired = core::mem::take(&mut self.retired);
-        self.retired = self.end_grants(retired);
-        if self.retired.len() >= MAX_RETIRED {
-            return Err(ServerError::StillMapped(self.retired.len()));
-        }
-        let control = self.shared_page()?;
-        let port = match self.xen.machine.evtchn_alloc_unbound(self.settings.client) {
+        let control = self.pages.take()?;
+        let port = match self.xen.machine.evtchn_alloc_unbound(self.pages.granted_to()) {
             Ok(port) => port,
             Err(errno) => {
-                self.retired.push(control);
+                self.pages.put(control);
                 return Err(ServerError::Event(errno));
             }
         };
@@ -200,11 +161,11 @@ impl<M: Machine> Server<M> {
 
     /// Shows both nodes at once. Their directory comes first, because they inherit its permissions.
     async fn publish(&self, gref: u32) -> Result<(), ServerError> {
-        let Settings { path, own, client, .. } = &self.settings;
+        let (Settings { path, own, .. }, client) = (&self.settings, self.pages.granted_to());
         let port = self.link.as_ref().map_or(0, |link| link.port().0);
         let store = &self.xen.store;
         store.mkdir(path.as_str()).await?;
-        store.set_permissions(path.as_str(), &[Permission::Nothing(*own), Permission::Read(*client)]).await?;
+        store.set_permissions(path.as_str(), &[Permission::Nothing(*own), Permission::Read(client)]).await?;
         let (ring_ref, event_channel) = (path.ring_ref(), path.event_channel());
         let body = async |transaction: &xen::xenstore::Transaction<'_>| {
             transaction.write(&ring_ref, gref.to_string()).await?;
@@ -224,7 +185,7 @@ impl<M: Machine> Server<M> {
             self.stats.broken = self.stats.broken.wrapping_add(1);
         }
         let (control, rings) = link.close().into_parts();
-        self.retired.push(control);
+        self.pages.put(control);
         self.rings = Some(rings);
     }
 
@@ -241,12 +202,8 @@ impl<M: Machine> Server<M> {
 impl<M: Machine> Drop for Server<M> {
     fn drop(&mut self) {
         self.end_link();
-        let mut pages = core::mem::take(&mut self.retired);
-        if let Some(rings) = self.rings.take() {
-            pages.extend(rings.left.into_pages());
-            pages.extend(rings.right.into_pages());
-        }
-        self.give_back(pages);
+        let Some(Rings { left, right }) = self.rings.take() else { return };
+        left.into_pages().into_iter().chain(right.into_pages()).for_each(|page| self.pages.put(page));
     }
 }
 

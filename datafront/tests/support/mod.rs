@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use datafront::vchan::{Path, Server, Settings, Sizes};
-use xen::{DomId, Xen};
+use netfront::pool::Pond;
+use xen::{DomId, GrantedPages, Xen};
 use xen_sim::{Guest, Sim};
 
 pub const DOM0: DomId = DomId(0);
@@ -23,25 +24,37 @@ pub const DOM0: DomId = DomId(0);
 pub struct Bench {
     pub sim: Sim,
     pub xen: Rc<Xen<Guest>>,
+    /// What dom0 may access.
+    pub pond: Rc<Pond<Guest>>,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        let sim = Sim::builder().memory_pages(2048).build();
+        Self::with_memory(2048)
+    }
+
+    /// Of so many pages.
+    pub fn with_memory(pages: usize) -> Self {
+        let sim = Sim::builder().memory_pages(pages).build();
         let xen = sim.xen();
-        Self { sim, xen }
+        let pond = Rc::new(Pond::new(&xen, DOM0));
+        Self { sim, xen, pond }
+    }
+
+    pub fn pages(&self) -> Rc<dyn GrantedPages> {
+        Rc::<Pond<Guest>>::clone(&self.pond)
     }
 
     pub fn settings(&self, port: &str) -> Settings {
         let own = self.sim.guest().id();
-        Settings::new(Path::usual(own, DOM0, port).unwrap(), own, DOM0)
+        Settings::new(Path::usual(own, DOM0, port).unwrap(), own)
     }
 
     pub fn server(&self, sizes: Sizes, first_index: u32) -> Server<Guest> {
         let mut settings = self.settings("push");
         settings.sizes = sizes;
         settings.first_index = first_index;
-        Server::open(&self.xen, settings).unwrap()
+        Server::open(&self.xen, &self.pages(), settings).unwrap()
     }
 
     /// Runs the guest's future beside the other side's steps, until the future ends. Both act only on events: if neither

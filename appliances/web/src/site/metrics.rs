@@ -141,6 +141,9 @@ fn datafront(out: &mut Out, pushed: &Datafront) {
     gauge("datafront_failed", "1 after the first error; /status.json has its words.", failed);
     channels(out, all, "link", |channel| &channel.link);
     channels(out, all, "blocks", |channel| &channel.blocks);
+    for (state, pages) in &pushed.pages.0 {
+        out.one(&alloc::format!("datafront_pages_{state}"), "gauge", "See STATUS.md.", pages);
+    }
     for (counter, count) in &pushed.published.0 {
         out.one(&alloc::format!("published_{counter}"), "gauge", "See STATUS.md.", count);
     }
@@ -150,10 +153,8 @@ fn datafront(out: &mut Out, pushed: &Datafront) {
 fn channels(out: &mut Out, all: &[Channel], group: &str, counts: impl Fn(&Channel) -> &Counts) {
     let Some(first) = all.first() else { return };
     for (counter, _) in &counts(first).0 {
-        // All but one only grow: pages that former senders have mapped come back.
-        let (end, kind) = if *counter == "retired" { ("", "gauge") } else { ("_total", "counter") };
-        let name = alloc::format!("datafront_{group}_{counter}{end}");
-        out.name(&name, kind, "See STATUS.md.");
+        let name = alloc::format!("datafront_{group}_{counter}_total");
+        out.name(&name, "counter", "See STATUS.md.");
         for channel in all {
             let labels = format_args!("{{channel=\"{}\"}}", channel.name);
             out.sample(&name, labels, counts(channel).count(counter));

@@ -200,6 +200,7 @@ fn datafront(html: &mut Html, pushed: &Datafront) {
         html.add(format_args!("</table>\n</section>\n"));
     }
     html.add(format_args!("<section class=\"card\">\n<h2>Published</h2>\n<table>\n"));
+    html.rows(format_args!("datafront.pages"), &pushed.pages, Mood::Fine);
     html.rows(format_args!("datafront.published"), &pushed.published, Mood::Fine);
     html.add(format_args!("</table>\n</section>\n"));
 }

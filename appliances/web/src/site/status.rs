@@ -270,6 +270,8 @@ published! {
     Datafront {
         /// The channels that are open.
         channels: Vec<Channel>,
+        /// The pages of their rings, by where they are.
+        pages: Counts,
         /// What is published: editions, files, bytes, budget.
         published: Counts,
     }
@@ -330,7 +332,7 @@ published! {
 }
 
 /// The version of the keys.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 impl Pool {
     fn add(&mut self, other: &Self) {

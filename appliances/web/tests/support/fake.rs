@@ -96,7 +96,7 @@ impl Fake {
     }
 
     fn datafront(&self) -> Datafront {
-        let link = &["clients", "read_bytes", "written_bytes", "events", "broken", "retired"];
+        let link = &["clients", "read_bytes", "written_bytes", "events", "broken"];
         let blocks = &["accepted", "refused", "bytes", "duplicates", "cut_off", "faults"];
         let channel = |name: &str, seed: u64| Channel {
             name: name.to_owned(),
@@ -110,6 +110,7 @@ impl Fake {
         };
         Datafront {
             channels: vec![channel("push", 0), channel("logs", 11)],
+            pages: self.counts(&["free", "lent", "quarantined", "total", "max"], 3),
             published: self.counts(&["edition", "files", "bytes", "budget_bytes"], 30),
         }
     }

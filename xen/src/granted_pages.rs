@@ -1,0 +1,56 @@
+//! Pages that one other domain may access already: who needs some takes them out, and puts them back.
+//!
+//! ```text
+//!   who grants (a pool) ══ GrantedPages ══ who uses (the rings of a channel): neither knows the other
+//! ```
+
+use crate::context::ShareError;
+use crate::ids::DomId;
+use crate::page::{Granted, Page, ReadWrite};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// A page that the other domain may read and write.
+pub type GrantedPage = Page<Granted<ReadWrite>>;
+
+/// Why there is no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPage {
+    /// There is none, and no other one can be granted.
+    Share(ShareError),
+    /// The domain still has so many mapped that were put back; it may help to wait.
+    StillMapped(usize),
+}
+
+/// Where such pages come from.
+pub trait GrantedPages: fmt::Debug {
+    /// The domain that they are granted to.
+    fn granted_to(&self) -> DomId;
+
+    /// Takes a page out: zeros, but for what that domain wrote there meanwhile.
+    ///
+    /// # Errors
+    /// There is none, and there can be no more.
+    fn take(&self) -> Result<GrantedPage, NoPage>;
+
+    /// Puts a page back. Nobody gets it before that domain has it mapped no more.
+    fn put(&self, page: GrantedPage);
+
+    /// Takes so many pages, or none.
+    ///
+    /// # Errors
+    /// As [`GrantedPages::take`].
+    fn take_all(&self, count: usize) -> Result<Vec<GrantedPage>, NoPage> {
+        let mut pages = Vec::new();
+        while pages.len() < count {
+            match self.take() {
+                Ok(page) => pages.push(page),
+                Err(error) => {
+                    pages.into_iter().for_each(|page| self.put(page));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(pages)
+    }
+}
