@@ -15,6 +15,8 @@ REMAP   = --config 'target.$(TARGET).rustflags=[$(foreach from,$(CRATES),"--rema
 # Known to the image's note; a tree without git is told.
 export MILLPOND_COMMIT := $(or $(MILLPOND_COMMIT),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null),unknown)
 SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
+# Static: dom0 needs nothing for it but Xen's tools.
+BUILD_PUSH = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 FUZZ         := rx tx xenstore boot pool frames vchan
@@ -68,9 +70,9 @@ reproduce: image ## build the images in another folder too, and compare the byte
 
 push: setup ## build dom0's end of datafront: build/push, which needs nothing but Xen's tools
 	@$(SAY) 'building push'
-	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu \
-	    -p push --features libxenvchan --bins
-	@mkdir -p build && strip -o build/push $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/push
+	@$(BUILD_PUSH) --bins --example blocks
+	@mkdir -p build && cd $(abspath $(TARGET_DIR))/x86_64-unknown-linux-gnu/release && \
+	    strip -o $(CURDIR)/build/push push && strip -o $(CURDIR)/build/push-blocks examples/blocks
 
 # Of its own profile: a backend that only tests run need not be optimised as a whole.
 backend: setup ## build the backend that tests put in the place of netback: build/backend
@@ -188,9 +190,6 @@ bench-copies: guests ## copies and checksums in an image, by several ways: build
 
 bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'
-	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu \
-	    -p push --features libxenvchan --example blocks
-	@strip -o build/push-blocks $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/examples/blocks
 	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront -- $(BENCH)
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
+use netfront::{Nic, earlier};
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::time::{Duration, Instant};
 
@@ -254,13 +254,6 @@ fn pump<N: Nic>(
         }
     }
     Pumped { sent: BURST, blocked: false, wish: Some(now) }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 /// Shortly before smoltcp's TIME-WAIT of ten seconds ends.

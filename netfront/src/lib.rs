@@ -71,6 +71,7 @@ pub use held::Packet;
 pub use life::{Life, open};
 pub use misbehaviour::{Consequence, Misbehaviour};
 pub use nic::{Checksum, Nic, Received};
+pub use patience::earlier;
 pub use stats::Stats;
 pub use sum::sum;
 pub use toeplitz::HashKey;

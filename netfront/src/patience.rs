@@ -1,8 +1,17 @@
-//! Waiting with an end: a future, or a time, whichever comes first.
+//! Waiting with an end: a future, or a time, or the earlier of two.
 
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
+
+/// The earlier of two times, as far as there are any.
+#[must_use]
+pub fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
 
 /// Waits for a future, but not longer than `limit` nanoseconds.
 pub(crate) async fn within<T>(

@@ -10,6 +10,7 @@
 //! to give back, and not longer.
 
 use crate::device::NetDevice;
+use crate::patience::earlier;
 use crate::queue::Pools;
 use xen::{Machine, SystemTime};
 
@@ -81,13 +82,6 @@ impl<M: Machine> NetDevice<M> {
         if let Some(what) = full.filter(|_| self.broken.is_none()) {
             self.breaks(what);
         }
-    }
-}
-
-fn earlier(a: Option<SystemTime>, b: Option<SystemTime>) -> Option<SystemTime> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
     }
 }
 

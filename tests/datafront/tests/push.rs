@@ -309,6 +309,9 @@ fn sink_says(bed: &Bed, name: &str, words: &str) -> Outcome<String> {
     }
 }
 
+/// What the sink's larger ring holds.
+const RING_BYTES: u64 = 256 << 10;
+
 fn sink(bed: &Bed, name: &str) -> Outcome<Domain> {
     let domain = bed.create(&config("probe", name, "app.do=sink")?.memory_mib(16))?;
     domain.wait_for("sink: at ", BOOT)?;
@@ -323,6 +326,7 @@ fn a_guest_of_16_mib_takes_any_length_and_survives_save_and_restore() {
         install_push(bed)?;
         let large = sink(bed, "large")?;
         one_large_block(bed, "large")?;
+        one_at_a_time(bed, "large")?;
         heir(bed, "large")?;
         large.destroy()?;
         let _kept = sink(bed, "kept")?;
@@ -359,9 +363,20 @@ fn one_large_block(bed: &Bed, name: &str) -> Outcome {
     let script = marks
         .map(|at| format!("printf millpond | dd of=/tmp/large bs=1 seek={at} conv=notrunc 2>/dev/null\n"));
     dom0(bed, &format!("truncate -s {len} /tmp/large\n{}", script.concat()))?;
+    // On a terminal of dom0's: a bar that grows.
+    bed.put_file("/usr/bin/script", "/usr/bin/script")?;
     let began = Instant::now();
-    accepted(&bed.dom0_within(&format!("push /tmp/large --domain {name}"), 8 * LONG)?)?;
+    let output = bed.dom0_within(
+        &format!("script -qec 'stty cols 100; push /tmp/large --domain {name}' /dev/null </dev/null"),
+        8 * LONG,
+    )?;
     println!("one block of {len} bytes in {:?}", began.elapsed());
+    accepted(&output)?;
+    let bars: Vec<&str> = output.stdout.split('\r').filter(|shown| shown.contains(" %, ")).collect();
+    let halves =
+        bars.iter().filter(|shown| shown.contains("[##########") && shown.contains("iB/s, ")).count();
+    assert!(bars.len() > 3 && (1..bars.len()).contains(&halves), "a bar that grows: {:?}", output.stdout);
+    assert!(output.stdout.contains(": accepted, "), "{:?}", output.stdout);
     let mut check = datafront::block::wire::Sum::default();
     let piece = 1_u64 << 16;
     for start in (0..len).step_by(piece as usize) {
@@ -379,6 +394,27 @@ fn one_large_block(bed: &Bed, name: &str) -> Outcome {
     assert_eq!(number_after(&line, "bytes")?, len, "{line}");
     assert_eq!(number_after(&line, "chain")?, u64::from(chain(0, 1, check.value())), "{line}");
     dom0(bed, "rm /tmp/large")?;
+    Ok(())
+}
+
+/// Each block acknowledged before the next, on one processor: the sender lets the guest run and looks again, before it asks
+/// for an event, so there is not one for each block.
+fn one_at_a_time(bed: &Bed, name: &str) -> Outcome {
+    const BLOCKS: u64 = 200;
+    bed.put_file(bed::repository().join("build/push-blocks"), "/usr/bin/blocks")?;
+    let before = number_after(&sink_says(bed, name, "accepted 1 ")?, "events")?;
+    dom0(
+        bed,
+        &format!(
+            "xl vcpu-pin Domain-0 0 0 && xl vcpu-pin {name} 0 0 && blocks {name} 1024 {BLOCKS} one &&
+             xl vcpu-pin Domain-0 all all && xl vcpu-pin {name} all all"
+        ),
+    )?;
+    // One more: the one that connects.
+    let line = sink_says(bed, name, &format!("accepted {} ", BLOCKS + 2))?;
+    println!("{line}");
+    let events = number_after(&line, "events")? - before;
+    assert!(events < BLOCKS / 4, "{events} events for {BLOCKS} blocks: {line}");
     Ok(())
 }
 
@@ -438,6 +474,10 @@ fn parts_over(bed: &Bed, name: &str, acts: &[&str]) -> Outcome {
     assert!(before.len() == acts.len() && before.iter().all(|count| *count < PARTS), "in the middle: {said}");
     assert!(said.contains("interrupted"), "{said}");
     let line = sink_says(bed, name, &format!("accepted {PARTS} "))?;
+    println!("{line}");
+    // Of the pages that the sender had mapped when a channel was opened anew, none is lost, and none too many is kept.
+    let (pages, mapped) = (number_after(&line, "pages")?, number_after(&line, "mapped")?);
+    assert!(pages - mapped <= RING_BYTES / 4096 + 2 && mapped <= 1, "{line}");
     let check = sum(&blob);
     let expected = (1..=PARTS).fold(0, |before, seq| chain(before, seq, check));
     assert_eq!(number_after(&line, "chain")?, u64::from(expected), "every block once, in order: {line}");

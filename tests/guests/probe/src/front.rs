@@ -75,13 +75,16 @@ pub(crate) async fn sink(system: &System) -> Result<(), String> {
                 }
             };
             let (stats, events) = (receiver.stats(), server.stats().events);
+            let pages = system.data_pages().map_err(failed)?;
             log::info!(
-                "sink: accepted {} bytes {} chain {} duplicates {} cut {} events {events} end {result:?}",
+                "sink: accepted {} bytes {} chain {} duplicates {} cut {} events {events} end {result:?} pages {} mapped {}",
                 stats.accepted,
                 stats.bytes,
                 stats.chain,
                 stats.duplicates,
-                stats.cut_off
+                stats.cut_off,
+                pages.total,
+                pages.quarantined
             );
         }
     }
