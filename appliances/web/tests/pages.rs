@@ -37,7 +37,7 @@ fn the_json_has_everything_that_was_promised() {
     let json = json();
     let status = Fake(42).status().summed();
     for (path, value) in [
-        ("/format", 2),
+        ("/format", 3),
         ("/uptime_ms", status.uptime_ms),
         ("/packets/received", status.packets.received),
         ("/bytes/sent", status.bytes.sent),
@@ -125,6 +125,7 @@ fn the_metrics_are_in_order() {
         ),
         ("millpond_datafront_blocks_bytes_total{channel=\"push\"}", "/datafront/channels/0/blocks/bytes"),
         ("millpond_datafront_link_clients_total{channel=\"logs\"}", "/datafront/channels/1/link/clients"),
+        ("millpond_datafront_pages{state=\"lent\"}", "/datafront/pages/lent"),
         ("millpond_published_files", "/datafront/published/files"),
     ] {
         assert!(metrics.contains(&format!("\n{series} {}\n", json.pointer(path).unwrap())), "{series}");

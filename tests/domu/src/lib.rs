@@ -4,6 +4,7 @@
 //!   tests/*.rs ──► guest: an image as a domU on the bed, its address, its verdict
 //!              ──► http: requests over a kept connection          ┐  std's sockets, to ports of 127.0.0.1
 //!              ──► echo: patterns there and back by TCP and UDP   ┘  that the bed forwards into the guest
+//!              ──► linux: a guest of that kind beside it
 //!              ──► dom0: the same clients, running in dom0
 //!              ──► capture: what of the guests' frames reached the host
 //! ```
@@ -25,6 +26,7 @@ pub mod dom0;
 pub mod echo;
 pub mod guest;
 pub mod http;
+pub mod linux;
 pub mod pattern;
 
 use std::time::Duration;

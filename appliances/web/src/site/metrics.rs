@@ -141,8 +141,9 @@ fn datafront(out: &mut Out, pushed: &Datafront) {
     gauge("datafront_failed", "1 after the first error; /status.json has its words.", failed);
     channels(out, all, "link", |channel| &channel.link);
     channels(out, all, "blocks", |channel| &channel.blocks);
-    for (state, pages) in &pushed.pages.0 {
-        out.one(&alloc::format!("datafront_pages_{state}"), "gauge", "See STATUS.md.", pages);
+    out.name("datafront_pages", "gauge", "Pages that dom0 may access for channels, by where they are.");
+    for state in ["free", "lent", "quarantined"] {
+        out.sample("datafront_pages", format_args!("{{state=\"{state}\"}}"), pushed.pages.count(state));
     }
     for (counter, count) in &pushed.published.0 {
         out.one(&alloc::format!("published_{counter}"), "gauge", "See STATUS.md.", count);

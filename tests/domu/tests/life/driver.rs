@@ -17,7 +17,7 @@ use bed::{Bed, Domain, Value, run_test};
 use domu_tests::capture::{Capture, announces};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};
-use domu_tests::{BOOT, Outcome, SOON};
+use domu_tests::{BOOT, Outcome, SOON, linux};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -52,16 +52,16 @@ fn start(bed: &Bed) -> Outcome<Domain> {
         linux = linux.file(&format!("modules/9{at}-{name}"), 0o644, bed.get_file(path)?);
     }
     let config = linux.config(bed)?.set("driver_domain", Value::Number("1".to_owned()));
-    let domain = bed.create_paused(&config)?;
     // A page of our guest that the driver has mapped cannot be granted on to dom0 by it. Without scatter-gather its card
     // copies what it sends; a driver domain with a card of its own has no such trouble.
-    let back = format!("/local/domain/0/backend/vif/{}/0", domain.domid());
-    for feature in ["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"] {
-        bed.xenstore_write(&format!("{back}/{feature}"), "0")?;
-    }
-    xl(bed, &format!("unpause {NAME}"))?;
-    domain.wait_for("driver: ready", LINUX_BOOT)?;
-    Ok(domain)
+    let without = |domain: &Domain| -> Outcome {
+        let back = format!("/local/domain/0/backend/vif/{}/0", domain.domid());
+        for feature in ["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"] {
+            bed.xenstore_write(&format!("{back}/{feature}"), "0")?;
+        }
+        Ok(())
+    };
+    linux::start(bed, &config, without, ("driver: ready", LINUX_BOOT))
 }
 
 /// Does dom0's half of the hotplug, when the driver has done its own.

@@ -1,10 +1,10 @@
 //! A path that takes less than our link: dom0 routes to a Linux guest behind a link of 1300 bytes, and says so.
 
 use bed::linux_domu::Linux;
-use bed::{Bed, run_test};
+use bed::{Bed, Domain, run_test};
 use domu_tests::dom0::speak_ipv6;
 use domu_tests::guest::config;
-use domu_tests::{BOOT, Outcome};
+use domu_tests::{BOOT, Outcome, linux};
 use std::time::Duration;
 
 /// From `xl unpause` to both transfers done.
@@ -45,11 +45,15 @@ fn streams_get_through_a_narrow_path() {
         let guest = bed.create(&config("echo", "near", line)?)?;
         guest.wait_for("IPv6 address fd00:6d69::31/64", BOOT)?;
         let far = Linux::new("far").address("10.0.2.32").script(SCRIPT).config(bed)?;
-        let far = bed.create_paused(&far.vif(["bridge=xenbr1"]))?;
         // Its own card has 1500 all the same, and so has what it tells its peers to send.
-        let narrow = format!("ip link set vif{}.0 mtu 1300 && ip link set xenbr1 mtu 1300", far.domid());
-        let narrow = bed.dom0(&format!("{narrow} && xl unpause far"))?;
-        assert!(narrow.success(), "{narrow:?}");
+        let narrow = |far: &Domain| -> Outcome {
+            let narrow = format!("ip link set vif{}.0 mtu 1300 && ip link set xenbr1 mtu 1300", far.domid());
+            let narrow = bed.dom0(&narrow)?;
+            assert!(narrow.success(), "{narrow:?}");
+            Ok(())
+        };
+        let first = ("far: whole from 10.0.2.31", FAR);
+        let far = linux::start(bed, &far.vif(["bridge=xenbr1"]), narrow, first)?;
         for address in ["10.0.2.31", "fd00:6d69::31"] {
             far.wait_for(format!("far: whole from {address}").as_str(), FAR)?;
         }
