@@ -13,6 +13,10 @@
     reason = "a test stops when something is not as it should be"
 )]
 
+#[path = "common/dice.rs"]
+mod dice;
+
+use dice::Dice;
 use netfront::pool::{Pond, SPARE};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -22,16 +26,6 @@ use xen::{DomId, GrantedPage, GrantedPages, Gref, Memory as _, Xen};
 use xen_sim::{Guest, MappedPage, Sim};
 
 const PEER: DomId = DomId(3);
-
-/// Knuth's generator: a seed gives the same run every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
-}
 
 struct World {
     mapped: Vec<MappedPage>,

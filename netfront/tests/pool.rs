@@ -13,6 +13,10 @@
     reason = "a test stops when something is not as it should be"
 )]
 
+#[path = "common/dice.rs"]
+mod dice;
+
+use dice::Dice;
 use netfront::pool::{FEWEST, Limits, Pool, PoolError};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -21,16 +25,6 @@ use xen_sim::{Guest, MappedPage, Sim};
 
 const MEMORY: usize = if cfg!(miri) { 200 } else { 400 };
 const LIMITS: Limits = Limits { initial: 64, max: 160, quarantine: 24 };
-
-/// Knuth's generator: a seed gives the same run every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
-    }
-}
 
 /// A pool, what is out of it, and what the backend has mapped.
 struct World {
