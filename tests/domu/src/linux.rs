@@ -7,13 +7,13 @@ use bed::{Bed, Domain, DomainConfig, Error, Kind, Value};
 use std::time::Duration;
 
 /// Starts of it, at most.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 /// Creates the guest, does to it what comes `before` it runs, and waits for a line of its script. How long that takes goes
 /// by the host.
 ///
 /// # Errors
-/// It does not come as far, three times, or something else is in the way.
+/// It does not come as far, five times, or something else is in the way.
 pub fn start(
     bed: &Bed,
     config: &DomainConfig,
