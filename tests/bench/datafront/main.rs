@@ -88,7 +88,7 @@ fn run() -> Outcome {
     let plugin = profiled.then(|| Plugin::build(&folder)).transpose()?;
     let pond = Pond::start(plugin, !std::env::args().any(|word| word == "--ours-only"))?;
     let mut table = String::from(
-        "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
+        "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\thypercalls/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
     );
     // `--only 1KiB`: one size.
     let only = std::env::args().skip_while(|word| word != "--only").nth(1);
@@ -97,17 +97,18 @@ fn run() -> Outcome {
         let mut lines = Vec::new();
         for way in WAYS.into_iter().filter(|way| *way != Way::C || pond.linux.is_some()) {
             let latency = pond.profiled(way, name, size, one, "one")?;
-            let (cost, events) = pond.counted(way, name, size, many)?;
-            lines.push((way, cost, latency, events));
+            let (cost, calls) = pond.counted(way, name, size, many)?;
+            lines.push((way, cost, latency, calls));
         }
         let http = lines
             .iter()
             .find(|line| line.0 == Way::Http)
             .map_or((f64::NAN, f64::NAN), |line| (line.1, line.2));
-        for (way, cost, latency, events) in lines {
-            let events = events.map_or_else(|| "-".into(), |events| format!("{events:.2}"));
+        for (way, cost, latency, calls) in lines {
+            let calls =
+                calls.map_or_else(|| "-\t-".into(), |calls| format!("{:.2}\t{:.2}", calls.0, calls.1));
             let line = format!(
-                "{name}\t{way:?}\t{cost:.0}\t{:.3}\t{latency:.0}\t{events}\t{:.2}\t{:.2}\n",
+                "{name}\t{way:?}\t{cost:.0}\t{:.3}\t{latency:.0}\t{calls}\t{:.2}\t{:.2}\n",
                 cost / size as f64,
                 http.0 / cost,
                 latency / http.1
@@ -144,14 +145,15 @@ impl Pond {
         Ok(Self { profile, bed, sink, put: web, linux })
     }
 
-    /// Instructions a block, and events that our guest sent for it.
-    fn counted(&self, way: Way, name: &str, size: u64, count: u32) -> Outcome<(f64, Option<f64>)> {
-        let before = self.events();
+    /// Instructions a block, and events that our guest sent and hypercalls that it made for it.
+    fn counted(&self, way: Way, name: &str, size: u64, count: u32) -> Outcome<(f64, Option<(f64, f64)>)> {
+        let before = self.calls();
         let cost = self.profiled(way, name, size, count, "many")?;
         let ours = matches!(way, Way::Datafront | Way::Proxy);
-        let events = self.events().zip(before).filter(|_| ours);
+        let calls = self.calls().zip(before).filter(|_| ours);
         // One block more: the one that connects.
-        Ok((cost, events.map(|(after, before)| (after - before) / f64::from(count + 1))))
+        let each = |after: f64, before: f64| (after - before) / f64::from(count + 1);
+        Ok((cost, calls.map(|(after, before)| (each(after.0, before.0), each(after.1, before.1)))))
     }
 
     /// [`Self::measure`], and where the instructions went, if that is wanted.
@@ -163,11 +165,12 @@ impl Pond {
         Ok(cost)
     }
 
-    /// Events that the sink has sent since it began, by its last line.
-    fn events(&self) -> Option<f64> {
+    /// Events that the sink has sent and hypercalls that it has made since it began, by its last line.
+    fn calls(&self) -> Option<(f64, f64)> {
         let console = self.sink.console();
         let line = console.lines().rev().find(|line| line.contains("sink: accepted"))?;
-        line.split(" events ").nth(1)?.split_whitespace().next()?.parse().ok()
+        let after = |word: &str| line.split(word).nth(1)?.split_whitespace().next()?.parse().ok();
+        after(" events ").zip(after(" hypercalls "))
     }
 
     /// Instructions of the whole machine a block.
