@@ -29,13 +29,13 @@ use alloc::vec::Vec;
 use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
-use xen::{Granted, Page, ReadWrite};
+use xen::{GrantedPage, ReadWrite};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The rx ring.
 pub type RxRing = FrontRing<NetifRxRequest, NetifRxResponse, NETIF_RX_RING_SIZE>;
 /// A page to receive into.
-pub type RxPage = Page<Granted<ReadWrite>>;
+pub type RxPage = GrantedPage;
 
 /// The frame that is next.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 //! On a processor that is emulated it does not always (docs/xen-map.md). What ends later is a test's matter.
 
 use crate::Outcome;
-use bed::{Bed, Domain, DomainConfig, Error, Kind, Value};
+use bed::{Bed, Domain, DomainConfig, Kind, Value};
 use std::time::Duration;
 
 /// Starts of it, at most.
@@ -31,14 +31,10 @@ pub fn start(
         }
         match domain.wait_for(ready, limit) {
             Ok(_) => return Ok(domain),
-            Err(error) if has_ended(&error) && tries.next().is_some() => {
+            Err(error) if error.kind() == Kind::GuestEnded && tries.next().is_some() => {
                 eprintln!("  {} ended while it started, once more: {error}", domain.name());
             }
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn has_ended(error: &Error) -> bool {
-    error.kind() == Kind::GuestEnded
 }

@@ -4,7 +4,7 @@
 //! the page asks for `/status.json` once a second, follows, and draws graphs.
 
 use crate::site::markup::{Html, Live, Mood, Part, Text};
-use crate::site::status::{Datafront, InterfaceStatus, OwnIpv6, Pool, Status};
+use crate::site::status::{Counts, Datafront, InterfaceStatus, OwnIpv6, Pool, Status};
 use crate::site::tiles::tiles;
 use crate::site::units::{Shown, Unit};
 use alloc::format;
@@ -199,10 +199,13 @@ fn datafront(html: &mut Html, pushed: &Datafront) {
         html.rows(format_args!("datafront.channels.{number}.link"), &channel.link, Mood::Fine);
         html.add(format_args!("</table>\n</section>\n"));
     }
-    html.add(format_args!("<section class=\"card\">\n<h2>Published</h2>\n<table>\n"));
-    html.rows(format_args!("datafront.pages"), &pushed.pages, Mood::Fine);
-    html.rows(format_args!("datafront.published"), &pushed.published, Mood::Fine);
-    html.add(format_args!("</table>\n</section>\n"));
+    let mut group = |head: &str, key: &str, counts: &Counts| {
+        html.add(format_args!("<section class=\"card\">\n<h2>{head}</h2>\n<table>\n"));
+        html.rows(format_args!("datafront.{key}"), counts, Mood::Fine);
+        html.add(format_args!("</table>\n</section>\n"));
+    };
+    group("Pages of the channels", "pages", &pushed.pages);
+    group("Published", "published", &pushed.published);
 }
 
 fn guest(html: &mut Html, status: &Status) {
