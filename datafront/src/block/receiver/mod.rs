@@ -11,14 +11,14 @@
 //! Whatever breaks a rule is a [`Fault`]: an ERROR frame goes out, and the connection ends. Memory is bounded: a head,
 //! the known streams, and 32 bytes of answer for each head received (and for each late acknowledgement, once).
 
-use super::application::{Application, BlockHead};
-use super::check::{Check, check};
+mod frames;
+
+use super::application::Application;
+use super::check::Check;
 use super::fault::Fault;
 use super::status::Status;
-use super::streams::{MAX_KEPT, Stream, Streams};
-use super::wire::{
-    Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, MAX_HEAD_BYTES, TRAILER_BYTES, parse_trailer,
-};
+use super::streams::{MAX_KEPT, Streams};
+use super::wire::{Frame, HEADER_BYTES, Kind, MAX_HEAD_BYTES, TRAILER_BYTES};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -245,124 +245,6 @@ impl Receiver {
         self.frame(&head, partial.get(HEADER_BYTES..len).unwrap_or_default(), application, answers)?;
         Ok(taken)
     }
-
-    /// A head that is complete, and looked at by [`Frame::head_len`].
-    fn frame(
-        &mut self,
-        head: &[u8; HEADER_BYTES],
-        name: &[u8],
-        application: &mut impl Application,
-        answers: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let frame = Frame::verify(head, name).map_err(Fault::Malformed)?;
-        match (frame.kind, self.session) {
-            (Kind::Hello, None) => self.hello(&frame, answers),
-            (Kind::Hello, Some(_)) => Err(Fault::SecondHello),
-            (Kind::Block, Some(stream)) => self.block(stream, &frame, name, application),
-            (Kind::Block, None) => Err(Fault::NoHello),
-            (Kind::Welcome | Kind::Ack | Kind::Error, _) => Err(Fault::NotForUs),
-        }
-    }
-
-    /// Says how far the stream has come, and again what may not have been heard.
-    fn hello(&mut self, frame: &Frame, answers: &mut Vec<u8>) -> Result<(), Fault> {
-        let stream: &mut Stream = self.streams.enter(frame.length, frame.seq);
-        let completed = stream.completed();
-        if frame.seq > completed.saturating_add(1) {
-            return Err(Fault::Gap { seq: frame.seq, completed });
-        }
-        self.session = Some(frame.length);
-        answer(answers, Kind::Welcome, completed, self.instance, WINDOW);
-        if frame.seq > 0 {
-            let kept = completed.saturating_sub(u64::try_from(MAX_KEPT).unwrap_or(0)).saturating_add(1);
-            for seq in frame.seq.max(kept)..=completed {
-                let (status, len) = stream.kept(seq).unwrap_or((Status::FORGOTTEN, 0));
-                answer(answers, Kind::Ack, seq, len, status.0);
-            }
-        }
-        Ok(())
-    }
-
-    fn block(
-        &mut self,
-        id: u64,
-        frame: &Frame,
-        name: &[u8],
-        application: &mut impl Application,
-    ) -> Result<(), Fault> {
-        let completed = self.streams.get(id).map_or(0, |stream| stream.completed());
-        if frame.seq == 0 || frame.seq == u64::MAX {
-            return Err(Fault::Number);
-        }
-        if frame.seq > completed.saturating_add(1) {
-            return Err(Fault::Gap { seq: frame.seq, completed });
-        }
-        if frame.length > MAX_BLOCK_BYTES {
-            return Err(Fault::TooLong(frame.length));
-        }
-        let name = core::str::from_utf8(name).map_err(|_| Fault::Name)?;
-        let skip = if frame.seq <= completed {
-            Some(Skip::Duplicate)
-        } else {
-            let begun = Form::from_aux(frame.aux).ok_or(Status::BAD_FORM).and_then(|(form, part)| {
-                let (seq, len) = (frame.seq, frame.length);
-                application.begin(&BlockHead { stream: id, seq, name, len, form, part })
-            });
-            begun.err().map(Skip::Refused)
-        };
-        let current = Current { seq: frame.seq, len: frame.length, left: frame.length, sum: check(), skip };
-        self.state = if frame.length == 0 { State::Trailer(current) } else { State::Payload(current) };
-        Ok(())
-    }
-
-    /// The block is complete: the application's word becomes the acknowledgement.
-    fn end_of_block(
-        &mut self,
-        current: &Current,
-        trailer: [u8; TRAILER_BYTES],
-        application: &mut impl Application,
-        answers: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let (sum, fate) = parse_trailer(trailer);
-        let right = current.sum.clone().finalize();
-        let fault = match fate {
-            _ if sum != right => Some(Fault::BlockCheck(current.seq)),
-            None => Some(Fault::Fate),
-            Some(_) => None,
-        };
-        if let Some(fault) = fault {
-            if current.skip.is_none() {
-                application.abandon();
-            }
-            return Err(fault);
-        }
-        let stream = self.session.and_then(|id| self.streams.get(id)).ok_or(Fault::NoHello)?;
-        let status = match (current.skip, fate) {
-            (Some(Skip::Duplicate), _) => {
-                self.stats.duplicates = self.stats.duplicates.wrapping_add(1);
-                let (status, len) = stream.kept(current.seq).unwrap_or((Status::FORGOTTEN, 0));
-                answer(answers, Kind::Ack, current.seq, len, status.0);
-                return Ok(());
-            }
-            (Some(Skip::Refused(status)), _) => status,
-            (None, Some(Fate::Aborted)) => {
-                application.abandon();
-                Status::ABORTED
-            }
-            (None, _) => application.finish(),
-        };
-        let len = if status.is_accepted() { current.len } else { 0 };
-        stream.complete(status, len);
-        self.stats.last_seq = current.seq;
-        self.stats.bytes = self.stats.bytes.wrapping_add(len);
-        if status.is_accepted() {
-            self.stats.chain = chain(self.stats.chain, current.seq, right);
-        }
-        let count = if status.is_accepted() { &mut self.stats.accepted } else { &mut self.stats.refused };
-        *count = count.wrapping_add(1);
-        answer(answers, Kind::Ack, current.seq, len, status.0);
-        Ok(())
-    }
 }
 
 /// Bytes of a block, as far as they belong to it.
@@ -377,14 +259,6 @@ fn payload(current: &mut Current, bytes: &[u8], application: &mut impl Applicati
     }
     current.left = current.left.saturating_sub(u64::try_from(taken).unwrap_or(0));
     taken
-}
-
-/// CRC-32C over the chain so far, the block's number and its check, little endian, 16 bytes.
-fn chain(before: u32, seq: u64, sum: u32) -> u32 {
-    let words = [u64::from(before) | seq << 32, seq >> 32 | u64::from(sum) << 32];
-    let mut next = check();
-    next.update(words.map(u64::to_le_bytes).as_flattened());
-    next.finalize()
 }
 
 fn answer(answers: &mut Vec<u8>, kind: Kind, seq: u64, length: u64, aux: u32) {
