@@ -1,7 +1,7 @@
 //! What the tests of datafront on real Xen share.
 //!
 //! ```text
-//!   tests/push.rs    push in dom0 ──► web, and the sink, over Debian's vchan-socket-proxy
+//!   tests/push/      push in dom0 ──► web, and the sink, over Debian's vchan-socket-proxy
 //!   tests/peers.rs   peer/peer.c over libxenvchan, and the proxy, in both roles ◄──► probe, in both roles
 //! ```
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]

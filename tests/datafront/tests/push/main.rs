@@ -1,0 +1,29 @@
+//! `push` in dom0 against the web appliance on real Xen, by libxenvchan and over Debian's own `vchan-socket-proxy`.
+//!
+//! ```text
+//!   publish   one sender, killed again and again ──► web ──► the page, /status.json, /metrics
+//!   turns     several senders, a slow reader, a stream of no known length ──► web
+//!   sink      blocks larger than the guest, one at a time, over suspends ──► a guest that reckons and drops
+//! ```
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::std_instead_of_core,
+    clippy::too_many_lines,
+    reason = "a program of the host: the standard library, and numbers far from overflow"
+)]
+
+mod publish;
+mod sink;
+#[path = "../support/mod.rs"]
+mod support;
+mod turns;
+
+use bed::Output;
+use domu_tests::Outcome;
+
+fn accepted(output: &Output) -> Outcome {
+    if output.success() { Ok(()) } else { Err(format!("{output:?}").into()) }
+}
