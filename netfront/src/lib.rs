@@ -63,6 +63,7 @@ mod token;
 pub mod tx;
 mod upkeep;
 pub mod vif;
+mod wiring;
 
 pub use config::{Clearing, Config};
 pub use device::NetDevice;

@@ -17,12 +17,13 @@ use crate::config::Config;
 use crate::ctrl::Control;
 use crate::device::NetDevice;
 use crate::feature::Feature;
-use crate::handshake::{Published, Terms, connection, make_all_wires, publish};
+use crate::handshake::{Published, Terms, connection, publish};
 use crate::mailbox::{Command, Mailbox, Notice, Reply};
 use crate::misbehaviour::Misbehaviour;
 use crate::patience::within;
 use crate::toeplitz::HashKey;
 use crate::vif::{ConnectError, Offers, Vif};
+use crate::wiring::make_all_wires;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
@@ -285,7 +286,7 @@ impl<M: Machine> Life<M> {
             });
         }
         let terms = Terms::new(&offers, self.refused, self.queues);
-        let wires = make_all_wires(&self.xen, backend, &terms, self.ring_start)
+        let wires = make_all_wires(&self.xen, backend, terms.queues, terms.wiring, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
         let hash = self.hash_key.filter(|_| terms.hash);
         let hash = hash.map(|key| (key, terms.queues));

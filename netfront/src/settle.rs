@@ -9,12 +9,12 @@
 //! it refused.
 
 use crate::ctrl::{Control, CtrlError};
-use crate::handshake::make_control;
 use crate::hash;
 use crate::life::Life;
 use crate::mailbox::{Asked, Command};
 use crate::patience::within;
 use crate::toeplitz::HashKey;
+use crate::wiring::make_control;
 use alloc::boxed::Box;
 use xen::{DomId, Gref, Machine};
 
