@@ -1,7 +1,7 @@
 //! The web appliance: a guest that tells of itself over HTTP.
 //!
-//! One task accepts, one on each channel takes what dom0 pushes, one ticks while there is anybody to tick for, one serves each connection. How many connections
-//! there may be is the stack's business.
+//! One task accepts, one on each channel takes what dom0 pushes, one ticks while there is anybody to tick for, one serves
+//! each connection. How many connections there may be is the stack's business.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -33,11 +33,15 @@ mod guest {
     type WebServer = Server<StatusSite<Machine>>;
 
     async fn run(system: System) {
-        let channels = match channels(system.config().app("push")) {
-            Ok(channels) => channels,
+        let config = system.config();
+        let limits = Limits::default().with_idle(config.app("idle"));
+        let (channels, limits) = match (channels(config.app("push")), limits) {
+            (Ok(channels), Ok(limits)) => (channels, limits),
             // As with any other word of the command line.
-            Err(error) => {
-                kernel::log::error!("{error}");
+            (channels, limits) => {
+                for error in channels.err().into_iter().chain(limits.err()) {
+                    kernel::log::error!("{error}");
+                }
                 return system.shut_down(ShutdownReason::Poweroff);
             }
         };
@@ -51,7 +55,7 @@ mod guest {
         };
         let pushes = Rc::new(Pushes::new(&system, &channels));
         let site = StatusSite::with_shelf(Machine::new(&system, &pushes), pushes.shelf());
-        let server = Rc::new(Server::new(site, Limits::default()));
+        let server = Rc::new(Server::new(site, limits));
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));
         system.spawn(greet(net));

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// How long a command in dom0 may take if nothing else is said.
-const COMMAND: Duration = Duration::from_secs(60);
+const COMMAND: Duration = Duration::from_secs(120);
 
 /// How long a file may stand still on its way to or from dom0.
 const TRANSFER: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long xl may take for an order.
-const XL: Duration = Duration::from_secs(60);
+const XL: Duration = Duration::from_secs(120);
 
 /// While a line is awaited, how often the guest is looked at: one that has ended will not print it.
 const CHECK: Duration = Duration::from_secs(3);

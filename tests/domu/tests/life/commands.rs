@@ -1,6 +1,7 @@
 //! The twenty commands of `docs/operating.md`, in its order: what each does to our guest, one check each. Those that
 //! take long have files of their own; their checks are named in the table there.
 
+use crate::traffic::SILENCE;
 use crate::{SMALL_MIB, ask, node, xl};
 use bed::{Bed, DomainState, Value, run_test};
 use domu_tests::guest::{Guest, config};
@@ -120,7 +121,7 @@ fn acknowledged(bed: &Bed, guest: &Guest<'_>) -> Outcome {
 #[test]
 fn twenty_commands_do_what_the_table_says() {
     run_test("twenty_commands_do_what_the_table_says", |bed| -> Outcome {
-        let config = config("web", "twenty", "")?.memory_mib(SMALL_MIB);
+        let config = config("web", "twenty", SILENCE)?.memory_mib(SMALL_MIB);
         let guest = Guest::create(bed, &config.clone().set("on_reboot", Value::Text("preserve".into())))?;
         looked_at(bed, &guest)?;
 

@@ -10,7 +10,7 @@
 //! detaches the vif and attaches it anew.
 
 use crate::save::Account;
-use crate::traffic::Busy;
+use crate::traffic::{Busy, SILENCE};
 use crate::{SMALL_MIB, xl};
 use bed::linux_domu::Linux;
 use bed::{Bed, Domain, Value, run_test};
@@ -76,7 +76,7 @@ fn connections_go_on_when_a_driver_domain_is_made_anew() {
     run_test("connections_go_on_when_a_driver_domain_is_made_anew", |bed| -> Outcome {
         let driver = start(bed)?;
         let vif = format!("bridge=xenbr0,backend={NAME},mac={MAC}");
-        let kept = bed.create(&config("web", "kept", "")?.memory_mib(SMALL_MIB).vif([vif.as_str()]))?;
+        let kept = bed.create(&config("web", "kept", SILENCE)?.memory_mib(SMALL_MIB).vif([vif.as_str()]))?;
         let id = kept.domid();
         plug(bed, &driver, id)?;
         let guest = Guest::of(bed, kept)?;

@@ -2,7 +2,7 @@
 
 use crate::save::Account;
 use crate::tools::agent;
-use crate::traffic::Busy;
+use crate::traffic::{Busy, SILENCE};
 use crate::{SLOWLY, SMALL_MIB, xl, xl_slowly};
 use bed::run_test;
 use domu_tests::guest::{Guest, config};
@@ -12,7 +12,7 @@ use domu_tests::{Outcome, SOON};
 #[test]
 fn connections_go_on_after_a_live_migration() {
     run_test("connections_go_on_after_a_live_migration", |bed| -> Outcome {
-        let guest = Guest::create(bed, &config("web", "moved", "")?.memory_mib(SMALL_MIB))?;
+        let guest = Guest::create(bed, &config("web", "moved", SILENCE)?.memory_mib(SMALL_MIB))?;
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;
         let before = connection.status()?;
@@ -40,7 +40,7 @@ fn connections_go_on_after_a_live_migration() {
 #[ignore = "takes a minute or more: make test-life-long"]
 fn connections_go_on_after_a_migration_that_fails() {
     run_test("connections_go_on_after_a_migration_that_fails", |bed| -> Outcome {
-        let guest = Guest::create(bed, &config("web", "stayed", "")?.memory_mib(SMALL_MIB))?;
+        let guest = Guest::create(bed, &config("web", "stayed", SILENCE)?.memory_mib(SMALL_MIB))?;
         let mut busy = Busy::start(bed, &guest)?;
         let before = xl(bed, "domid stayed")?;
         // The receiving end says that it is there (54 bytes), takes everything, and is not heard of again.

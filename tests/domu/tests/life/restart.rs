@@ -1,7 +1,7 @@
 //! A backend that is restarted: the module of dom0's netback is unloaded and loaded again under a guest that is busy (H74).
 
 use crate::save::Account;
-use crate::traffic::Busy;
+use crate::traffic::{Busy, SILENCE};
 use crate::{SLOWLY, SMALL_MIB};
 use bed::{Bed, run_test};
 use domu_tests::capture::{Capture, advertises, announces};
@@ -33,7 +33,7 @@ fn reload(bed: &Bed, domid: u32) -> Outcome {
 }
 
 fn restarts(bed: &Bed, count: u64) -> Outcome {
-    let guest = Guest::create(bed, &config("web", "kept", "")?.memory_mib(SMALL_MIB))?;
+    let guest = Guest::create(bed, &config("web", "kept", SILENCE)?.memory_mib(SMALL_MIB))?;
     let six = guest.settled()?;
     let id = guest.domain.domid();
     let capture = Capture::start(bed)?;

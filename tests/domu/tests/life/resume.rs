@@ -4,7 +4,7 @@
 //! are still there, and a backend that works on rings of which the guest knows nothing any more.
 
 use crate::save::Account;
-use crate::traffic::Busy;
+use crate::traffic::{Busy, SILENCE};
 use crate::{SLOWLY, SMALL_MIB};
 use bed::{Bed, run_test};
 use domu_tests::guest::{Guest, config};
@@ -30,7 +30,7 @@ fn ports(bed: &Bed, domid: u32) -> Outcome<usize> {
 fn connections_go_on_after_a_resume_in_the_same_domain() {
     run_test("connections_go_on_after_a_resume_in_the_same_domain", |bed| -> Outcome {
         bed.put_file(domu_tests::dom0::RESUME, "/var/resume")?;
-        let guest = Guest::create(bed, &config("web", "stayed", "")?.memory_mib(SMALL_MIB))?;
+        let guest = Guest::create(bed, &config("web", "stayed", SILENCE)?.memory_mib(SMALL_MIB))?;
         let id = guest.domain.domid();
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;

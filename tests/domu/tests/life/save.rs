@@ -1,6 +1,6 @@
 //! Save and restore, with TCP connections that do not notice.
 
-use crate::traffic::Busy;
+use crate::traffic::{Busy, SILENCE};
 use crate::{SMALL_MIB, node, xl, xl_slowly};
 use bed::{Bed, run_test};
 use domu_tests::capture::{Capture, advertises, announces};
@@ -65,7 +65,7 @@ impl Account {
 }
 
 fn cycles(bed: &Bed, count: u32) -> Outcome {
-    let guest = Guest::create(bed, &config("web", "kept", "")?.memory_mib(SMALL_MIB))?;
+    let guest = Guest::create(bed, &config("web", "kept", SILENCE)?.memory_mib(SMALL_MIB))?;
     let six = guest.settled()?;
     speak_ipv6(bed)?;
     let kept = Client::new(bed)?.keep((six, 80).into(), "/healthz")?;

@@ -1,7 +1,7 @@
 //! A second card that is attached and detached while the first is busy.
 
 use crate::save::Account;
-use crate::traffic::Busy;
+use crate::traffic::{Busy, SILENCE};
 use crate::{SMALL_MIB, node, xl};
 use bed::run_test;
 use domu_tests::dom0::ping;
@@ -17,8 +17,8 @@ const MAC: &str = "00:16:3e:00:00:77";
 #[test]
 fn a_second_card_comes_and_goes_while_the_first_is_busy() {
     run_test("a_second_card_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
-        let cmdline = "ip.1=10.0.2.81/24 ip6.1=off";
-        let guest = Guest::create(bed, &config("web", "cards", cmdline)?.memory_mib(SMALL_MIB))?;
+        let cmdline = format!("{SILENCE} ip.1=10.0.2.81/24 ip6.1=off");
+        let guest = Guest::create(bed, &config("web", "cards", &cmdline)?.memory_mib(SMALL_MIB))?;
         let id = guest.domain.domid();
         let mut busy = Busy::start(bed, &guest)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// its reply: whatever happens in between nearly always meets a reply that has begun. (With an eighth of it one save of
 /// four met none.)
 const LEN: usize = 2 << 20;
+/// For the guest's command line: connections may be silent for as long as anything here takes on a busy host.
+pub(crate) const SILENCE: &str = "app.idle=900";
 /// The longest that a download stands still: a migration of a busy guest under emulation.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -143,8 +145,7 @@ impl Busy {
         Ok(Self { download, idle, to })
     }
 
-    /// The download goes on, and the connection that was silent since the last time speaks again. (For a minute it may
-    /// be silent: then the appliance closes it.)
+    /// The download goes on, and the connection that was silent since the last time speaks again.
     pub(crate) fn goes_on(&mut self, when: &str) -> Outcome {
         self.download.goes_on(when)?;
         let reply =

@@ -21,12 +21,19 @@ fn guest_prints_its_banner_takes_a_lease_and_sleeps() {
         let console = domain.console();
         assert!(!console.contains("WARN") && !console.contains("ERROR"), "{console}");
 
-        // A guest with nothing to do uses no processor.
-        let before = domain.state()?;
-        sleep(Duration::from_secs(1));
-        let after = domain.state()?;
-        assert_eq!(after.state, DomainState::Blocked);
-        assert!(after.seconds - before.seconds < 0.2, "{} s of 1 s", after.seconds - before.seconds);
+        // A guest with nothing to do uses no processor: not in each second of its first ones, in which it asks for routers
+        // and tells its neighbours of itself.
+        let mut before = domain.state()?;
+        for second in 1.. {
+            sleep(Duration::from_secs(1));
+            let after = domain.state()?;
+            let used = after.seconds - before.seconds;
+            if after.state == DomainState::Blocked && used < 0.2 {
+                break;
+            }
+            assert!(second < 10, "{:?}, and {used} s of 1 s", after.state);
+            before = after;
+        }
         Ok(())
     });
 }
@@ -65,6 +72,12 @@ fn wrong_command_line_is_told_with_key_value_and_what_is_right() {
         guest.wait_gone(SOON)?;
         assert_eq!(guest.shutdown_reason()?, Some(0), "an end in order, not a crash");
         assert!(!guest.console().contains("netfront"), "it went no further");
+
+        let guest = bed.create(&config("web", "idle", "app.idle=soon app.push=a,a")?)?;
+        guest.wait_for_next("command line: app.push=a,a is wrong: 1 to 8 different names", BOOT)?;
+        guest.wait_for_next("command line: app.idle=soon is wrong: the seconds that a connection", BOOT)?;
+        guest.wait_gone(SOON)?;
+        assert_eq!(guest.shutdown_reason()?, Some(0), "an end in order, not a crash");
         Ok(())
     });
 }
