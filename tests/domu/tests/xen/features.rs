@@ -167,8 +167,8 @@ fn frames_flow_while_the_backend_has_carrier() {
     });
 }
 
-/// Connections, each a flow of its own: that one of three queues gets none is less likely than one in 200.
-const FLOWS: usize = 16;
+/// Connections, each a flow of its own: that one of three queues gets none is less likely than one in 100,000.
+const FLOWS: usize = 32;
 
 #[test]
 fn several_queues_are_used() {
