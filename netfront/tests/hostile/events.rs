@@ -1,0 +1,116 @@
+//! Events without work, storms, none at all; and a hundred restarts.
+
+use crate::common::{Rig, frame};
+use crate::{restarted, rig};
+use xen::Clock as _;
+use xen_sim::netback::Notify;
+
+#[test]
+fn h46_h50_events_without_work_are_counted() {
+    let mut rig = rig();
+    rig.netback.faults(|faults| faults.notify = Notify::Always);
+    for _ in 0..100 {
+        rig.netback.notify_guest();
+        rig.turn();
+    }
+    assert!(rig.device.stats().device.idle_events >= 64);
+    rig.works();
+}
+
+#[test]
+fn h46_a_storm_is_masked_and_frames_go_on() {
+    let mut rig = rig();
+    let before = rig.device.stats().device;
+    // An event before each turn, 20 µs apart, for a second.
+    let (turns, step) = (50_000, 20_000);
+    for _ in 0..turns {
+        rig.netback.notify_guest();
+        rig.idle_turn();
+        rig.sim.advance(step);
+    }
+    let after = rig.device.stats().device;
+    let (idle, masks) =
+        (after.idle_events - before.idle_events, (after.event_masks - before.event_masks) as usize);
+    // Two channels: 32 events each until they are masked, and two for each time that they are unmasked again.
+    assert!((2 * 1000 / 32..=2 * (5 + 1000 / 32)).contains(&masks), "{masks} times masked");
+    assert!(idle <= 2 * 32 + 2 * masks as u64, "{idle} events of {} were taken", 2 * turns);
+    // Something else begins a turn: frames flow all the same.
+    rig.works();
+    // The storm is over, and the next frame rings.
+    rig.sim.advance(40_000_000);
+    rig.idle_turn();
+    for number in 0..200 {
+        let bytes = frame(100, number);
+        assert_eq!(rig.give(bytes.clone()), Some(bytes));
+    }
+    let events = rig.device.stats().device.events;
+    rig.works();
+    assert!(rig.device.stats().device.events > events);
+    assert_eq!(rig.device.stats().device.event_masks, after.event_masks, "and nothing is masked any more");
+}
+
+#[test]
+fn h46_a_frame_that_comes_while_its_channel_is_masked_is_found_when_the_time_is_over() {
+    let mut rig = rig();
+    for _ in 0..40 {
+        rig.netback.notify_guest();
+        rig.idle_turn();
+    }
+    assert!(rig.device.stats().device.event_masks > 0);
+    let bytes = frame(300, 3);
+    rig.netback.send(bytes.clone());
+    rig.sim.run();
+    // Nothing wakes the guest but its own deadline; then it must not sleep before it has looked.
+    let deadline = rig.device.tend(rig.xen.machine.now()).expect("the end of the pause");
+    rig.sim.advance(deadline.since(rig.xen.machine.now()));
+    let again = rig.device.tend(rig.xen.machine.now());
+    assert_eq!(again, Some(rig.xen.machine.now()), "another turn at once");
+    rig.received.clear();
+    rig.turn();
+    assert_eq!(rig.received, [bytes]);
+}
+
+#[test]
+fn h46_a_storm_over_a_broken_vif_wakes_nobody() {
+    let mut rig = rig();
+    rig.netback.faults(|faults| faults.rx_rsp_prod = Some(Box::new(|index| index.wrapping_add(300))));
+    rig.netback.send(frame(100, 1));
+    rig.rounds(3);
+    assert!(rig.device.broken().is_some());
+    let received = rig.xen.events.received();
+    for _ in 0..100 {
+        rig.netback.notify_guest();
+        rig.turn();
+    }
+    // One or two are xenstore's: what is wrong is published.
+    assert!(rig.xen.events.received() <= received + 2);
+    restarted(&mut rig);
+}
+
+#[test]
+fn h47_without_any_event_polling_finds_the_frames() {
+    let mut rig = rig();
+    rig.netback.faults(|faults| faults.notify = Notify::Never);
+    for number in 0..600 {
+        assert_eq!(rig.give(frame(100, number)), Some(frame(100, number)));
+        assert!(rig.send(&frame(100, number)));
+        rig.round();
+    }
+    assert_eq!(rig.sent().len(), 600);
+}
+
+#[test]
+fn h74_a_hundred_restarts_leave_the_accounts_as_they_were() {
+    let mut rig = Rig::connected();
+    let (before, ports) = (rig.xen.machine.granted().len(), rig.xen.machine.open_ports());
+    for _ in 0..100 {
+        rig.netback.unload();
+        rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
+        rig.netback.load();
+        rig.until_up();
+        rig.works();
+    }
+    assert_eq!(rig.xen.machine.granted().len(), before);
+    assert_eq!(rig.xen.machine.open_ports(), ports);
+    assert_eq!(rig.xen.store.nr_watches(), 3, "the backend's state, its carrier, and where the backend is");
+}
