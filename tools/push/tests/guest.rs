@@ -141,8 +141,7 @@ fn a_sender_that_is_killed_goes_on_with_the_next_block_of_its_stream() {
     let contents: Vec<Vec<u8>> = (0..40).map(|i| content(i, 30_000)).collect();
     let (guest, first) = played(&[300_000]);
     // Killed: it stops at the first interruption, wherever it is.
-    let mut killed =
-        Pusher::new(first, Options { stream: 5, timeout: Duration::from_millis(300), ..options() });
+    let mut killed = Pusher::new(first, Options { stream: 5, ..options() });
     contents.iter().for_each(|bytes| killed.enqueue(Source::bytes("x", bytes.clone()).unwrap()));
     let dead = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         killed.run(&mut |report| assert!(!matches!(report, Report::Interrupted(_)), "killed"))
@@ -190,14 +189,13 @@ impl Dial for Mute {
 fn h66_a_guest_that_never_answers_is_given_up() {
     let welcome = Frame { kind: Kind::Welcome, seq: 0, length: 7, aux: 16 }.to_bytes("").to_vec();
     for (word, awaited) in [(None, "no answer from the guest"), (Some(welcome), "no acknowledgement")] {
-        let mut pusher =
-            Pusher::new(Mute(word), Options { timeout: Duration::from_millis(300), ..options() });
+        let mut pusher = Pusher::new(Mute(word), Options { timeout: Duration::from_secs(2), ..options() });
         pusher.enqueue(Source::bytes("x", vec![0; 1000]).unwrap());
         let begun = Instant::now();
         let error = pusher.run(&mut |_| {}).unwrap_err();
         assert_eq!(error.exit_code(), 6);
         assert!(error.to_string().contains(awaited), "{error}");
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
 }
 
