@@ -75,7 +75,7 @@ fn restarts(bed: &Bed, count: u64) -> Outcome {
         }
         assert!(pools(&status)? <= most.max(number(&before, "/interfaces/0/rx_pool/max")?), "{status}");
     }
-    assert!(cut * 2 >= count, "{cut} of {count} restarts met a download in the middle");
+    assert!(cut > count / 2, "{cut} of {count} restarts met a download in the middle");
     eprintln!("  {count} restarts, {cut} within a reply, announced {:?}: {account:?}", heard()?);
     busy.end()
 }

@@ -103,7 +103,7 @@ fn cycles(bed: &Bed, count: u32) -> Outcome {
         uptime = now;
         neighbours_hear(&capture, &guest, six, cycle, told)?;
     }
-    assert!(in_flight * 2 >= count, "{in_flight} of {count} saves met a download in the middle");
+    assert!(in_flight > count / 2, "{in_flight} of {count} saves met a download in the middle");
     // Tools see it in its new place.
     node(bed, id, "attr/vif/0/ipv4/0", |value| value == guest.address.to_string(), SOON)?;
     node(bed, id, "attr/vif/0/ipv6/0", |value| value.starts_with("fe80::"), SOON)?;
