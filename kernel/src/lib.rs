@@ -30,6 +30,7 @@ mod recent;
 pub mod regions;
 #[cfg(any(test, target_os = "none"))]
 mod reservation;
+pub mod stats;
 #[cfg(any(test, target_os = "none"))]
 mod timer_queue;
 
@@ -75,9 +76,9 @@ mod run;
 #[cfg(target_os = "none")]
 mod shell;
 #[cfg(target_os = "none")]
-mod start;
+mod snapshot;
 #[cfg(target_os = "none")]
-pub mod stats;
+mod start;
 #[cfg(target_os = "none")]
 mod suspend;
 #[cfg(target_os = "none")]
