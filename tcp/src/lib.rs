@@ -1,0 +1,12 @@
+//! TCP for servers: a sans-IO engine without clock, device or random numbers of its own.
+//!
+//! ```text
+//!   segments in ─► engine ─► segments out        now, secrets and limits are arguments
+//! ```
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod rto;
