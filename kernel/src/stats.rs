@@ -1,22 +1,15 @@
-//! Everything that is counted, at one moment: plain data for a status page.
+//! A snapshot of all counters, as plain data.
 
+pub use crate::cpu::hypercall_kind::{Hypercalls, Kind};
+pub use crate::mem::heap_stats::HeapStats;
 use alloc::vec::Vec;
 use net::NetStatus;
 use xen::gnttab::GrantStats;
 
-/// How full the heap is, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeapStats {
-    /// In use.
-    pub used: usize,
-    /// Free.
-    pub free: usize,
-}
-
-/// Pages of the guest outside image and heap.
+/// Pages outside of image and heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageStats {
-    /// Out: in pools and rings.
+    /// Allocated: in pools and rings.
     pub taken: usize,
     /// Free.
     pub free: usize,
@@ -25,26 +18,43 @@ pub struct PageStats {
 /// One network interface.
 #[derive(Clone, Debug)]
 pub struct InterfaceStats {
-    /// The frontend: ring, pools, notifications.
+    /// The frontend: rings, pools, notifications.
     pub frontend: netfront::Stats,
     /// The stack: addresses, connections, drops.
     pub net: NetStatus,
 }
 
-/// The guest at one moment.
+xen::counters! {
+    /// Traffic with xenstore.
+    pub struct XenstoreStats {
+        /// Requests to xenstore.
+        requests,
+        /// Watch events from xenstore.
+        events,
+        /// Notifications to xenstore.
+        notifications,
+        /// Loop iterations that an event of xenstore alone began; each of them ended a sleep.
+        iterations,
+    }
+}
+
+/// Name, help text and value of a counter.
+pub type Named = (&'static str, &'static str, u64);
+
+/// All counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Nanoseconds since the kernel started.
     pub uptime_ns: u64,
-    /// Wall clock, nanoseconds since 1970 UTC, if Xen has it.
+    /// Wall clock time in nanoseconds since 1970 UTC, if Xen has set it.
     pub unix_ns: Option<u64>,
-    /// The appliance.
+    /// The appliance's name.
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// The domain's number, once known.
+    /// The domain's number, once it is known.
     pub domid: Option<u16>,
-    /// RAM that the guest was given, in bytes.
+    /// RAM of the guest in bytes.
     pub memory_bytes: u64,
     /// The heap.
     pub heap: HeapStats,
@@ -52,15 +62,14 @@ pub struct Snapshot {
     pub pages: PageStats,
     /// The grant table.
     pub grants: GrantStats,
-    /// Events taken since boot.
+    /// Events since the start.
     pub events_received: u64,
-    /// Events on ports that nobody listened to.
+    /// Of those, events on ports without a listener.
     pub events_stray: u64,
-    /// Hypercalls since boot by kind.
-    pub hypercalls: [(&'static str, u64); 8],
-    /// Since boot: requests to xenstore, watch events of it, notifications to it, and turns that it alone began, each of
-    /// them one sleep.
-    pub xenstore: [(&'static str, u64); 4],
+    /// Hypercalls since the start by kind.
+    pub hypercalls: [Named; Kind::ALL.len()],
+    /// Traffic with xenstore since the start.
+    pub xenstore: XenstoreStats,
     /// Tasks that have not ended.
     pub tasks: usize,
     /// The interfaces.

@@ -90,7 +90,6 @@ fn sums(now: &Snapshot, interfaces: &[InterfaceStatus]) -> [Group; 5] {
 }
 
 fn xen(now: &Snapshot) -> [Group; 4] {
-    let unnamed = |(name, value)| (name, "", value);
     [
         Group::new("grants", "Grant table")
             .counters([
@@ -111,8 +110,8 @@ fn xen(now: &Snapshot) -> [Group; 4] {
             ("received", "Events taken, on all ports.", now.events_received),
             ("stray", "Events on ports without a handler.", now.events_stray),
         ]),
-        Group::new("hypercalls", "Hypercalls").by("kind").counters(now.hypercalls.map(unnamed)),
-        Group::new("xenstore", "Traffic with xenstore").by("kind").counters(now.xenstore.map(unnamed)),
+        Group::new("hypercalls", "Hypercalls").by("kind").counters(now.hypercalls),
+        Group::new("xenstore", "Traffic with xenstore").by("kind").counters(now.xenstore.iter()),
     ]
 }
 

@@ -14,7 +14,7 @@
 use kernel::net::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::netfront::pool::PoolCounts;
-use kernel::stats::{HeapStats, InterfaceStats, PageStats, Snapshot};
+use kernel::stats::{HeapStats, InterfaceStats, Kind as Hypercall, PageStats, Snapshot, XenstoreStats};
 use web::publish::{StoreStatus, groups};
 use web::site::numbers::{Groups, Kind};
 use web::site::status::{Build, Channel, Datafront, Rate, Status};
@@ -119,16 +119,6 @@ impl Fake {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let kinds = [
-            "evtchn_send",
-            "evtchn_other",
-            "block",
-            "sched_other",
-            "set_timer",
-            "grant_table",
-            "memory",
-            "other",
-        ];
         Snapshot {
             uptime_ns: (93_784_567 + 1000 * self.0) * 1_000_000,
             unix_ns: Some((1_790_000_000_123 + 1000 * self.0) * 1_000_000),
@@ -141,8 +131,8 @@ impl Fake {
             grants: kernel::xen::gnttab::GrantStats { issued: 1026, free: 1014, ..Default::default() },
             events_received: 0,
             events_stray: 0,
-            hypercalls: kinds.map(|kind| (kind, 0)),
-            xenstore: ["requests", "events", "notifications", "turns"].map(|kind| (kind, 0)),
+            hypercalls: Hypercall::ALL.map(|kind| (kind.name(), kind.help(), 0)),
+            xenstore: XenstoreStats::default(),
             tasks: 23,
             interfaces: vec![self.interface()],
         }
