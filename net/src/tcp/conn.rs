@@ -10,12 +10,12 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::classify::{Segment, UNNAMED_MSS};
-use crate::demux::{Demux, Tuple};
-use crate::error::NetError;
-use crate::sched::Slot;
-use crate::status::{Counters, bump};
-use crate::time;
+use crate::frame::classify::{Segment, UNNAMED_MSS};
+use crate::frame::demux::{Demux, Tuple};
+use crate::base::error::NetError;
+use crate::base::sched::Slot;
+use crate::base::status::{Counters, bump};
+use crate::base::time;
 
 /// Who answers for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-use crate::demux::Tuple;
-use crate::state::State;
+use crate::frame::demux::Tuple;
+use crate::turn::state::State;
 
 /// smoltcp's generator: `state = state * MULTIPLIER + INCREMENT`. (smoltcp 0.14, `rand.rs`)
 const MULTIPLIER: u64 = 0xbb2e_fcec_3c39_611d;

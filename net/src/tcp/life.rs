@@ -3,12 +3,12 @@
 use smoltcp::socket::tcp;
 use smoltcp::time::Duration;
 
-use crate::error::NetError;
-use crate::sched::Job;
-use crate::state::State;
-use crate::status::bump;
+use crate::base::error::NetError;
+use crate::base::sched::Job;
+use crate::turn::state::State;
+use crate::base::status::bump;
 use crate::tcp::conn::{Conn, Owner};
-use crate::time;
+use crate::base::time;
 
 /// How long a connection that nobody holds may take to close. Also the end of FIN-WAIT-2, which smoltcp never leaves.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);

@@ -6,12 +6,12 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::demux::Tuple;
-use crate::error::NetError;
-use crate::net::Net;
-use crate::options::TcpOptions;
-use crate::state::State;
-use crate::status::bump;
+use crate::frame::demux::Tuple;
+use crate::base::error::NetError;
+use crate::api::net::Net;
+use crate::base::options::TcpOptions;
+use crate::turn::state::State;
+use crate::base::status::bump;
 use crate::tcp::conn::Owner;
 use crate::tcp::life::End;
 use crate::tcp::stream::TcpStream;

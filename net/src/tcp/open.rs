@@ -8,15 +8,15 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
-use crate::classify::Segment;
-use crate::demux::Tuple;
-use crate::error::NetError;
-use crate::options::TcpOptions;
-use crate::sched::Job;
-use crate::state::State;
-use crate::status::{DropReason, bump};
+use crate::frame::classify::Segment;
+use crate::frame::demux::Tuple;
+use crate::base::error::NetError;
+use crate::base::options::TcpOptions;
+use crate::base::sched::Job;
+use crate::turn::state::State;
+use crate::base::status::{DropReason, bump};
 use crate::tcp::conn::{Conn, Owner};
-use crate::time;
+use crate::base::time;
 
 /// How long a peer may take to finish its handshake: SYN|ACK goes out at 0, 1, 3 and 7 s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(12);

@@ -16,13 +16,13 @@ use embedded_io_async::{ErrorType, Read, ReadReady, Write, WriteReady};
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpEndpoint;
 
-use crate::demux::Tuple;
-use crate::error::NetError;
-use crate::net::Net;
-use crate::sched::Job;
+use crate::frame::demux::Tuple;
+use crate::base::error::NetError;
+use crate::api::net::Net;
+use crate::base::sched::Job;
 use crate::tcp::half::{TcpReader, TcpWriter};
 use crate::tcp::life::End;
-use crate::time;
+use crate::base::time;
 
 /// A TCP connection.
 ///

@@ -14,8 +14,8 @@ use smoltcp::wire::{
 };
 
 use super::{Class, Me, big, tcp, udp_is_whole};
-use crate::ip6::{is_unicast, nd};
-use crate::status::{DropReason, FrameKind};
+use crate::addr::ip6::{is_unicast, nd};
+use crate::base::status::{DropReason, FrameKind};
 
 /// What neighbour discovery says that smoltcp does not hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

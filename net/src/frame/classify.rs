@@ -23,10 +23,10 @@ use smoltcp::wire::{
     Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpOption, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
 };
 
-use crate::demux::Tuple;
-use crate::fragments::FragmentKey;
-use crate::ip6::{Ip6, nd};
-use crate::status::{DropReason, FrameKind};
+use crate::frame::demux::Tuple;
+use crate::frame::fragments::FragmentKey;
+use crate::addr::ip6::{Ip6, nd};
+use crate::base::status::{DropReason, FrameKind};
 
 /// What smoltcp 0.14 takes for the longest segment of a peer that names none, and for that of one that names less.
 pub(crate) const UNNAMED_MSS: u16 = 536;

@@ -10,11 +10,11 @@ use netfront::{Nic, earlier};
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::time::{Duration, Instant};
 
-use crate::path::Ways;
-use crate::sched::{Job, Sched, Slot};
-use crate::state::State;
-use crate::status::bump;
-use crate::time;
+use crate::turn::path_mtu::Ways;
+use crate::base::sched::{Job, Sched, Slot};
+use crate::turn::state::State;
+use crate::base::status::bump;
+use crate::base::time;
 
 /// Frames that a job may send before the next one has its turn.
 const BURST: usize = 8;

@@ -18,12 +18,12 @@ use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{DhcpOption, DhcpPacket, Ipv4Address, Ipv4Cidr};
 
-use crate::classify::is_unicast;
-use crate::config::Addressing;
-use crate::sched::Job;
-use crate::state::State;
-use crate::status::{DhcpStatus, bump};
-use crate::time;
+use crate::frame::classify::is_unicast;
+use crate::base::config::Addressing;
+use crate::base::sched::Job;
+use crate::turn::state::State;
+use crate::base::status::{DhcpStatus, bump};
+use crate::base::time;
 
 /// DHCP options by number (RFC 2132).
 const OPTION_ROUTER: u8 = 3;

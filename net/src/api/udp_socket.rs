@@ -7,14 +7,14 @@ use core::task::{Context, Poll};
 use smoltcp::socket::udp;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-use crate::error::NetError;
-use crate::ip6;
-use crate::net::Net;
-use crate::options::UdpOptions;
-use crate::sched::Job;
-use crate::state::State;
-use crate::udp::datagram::Datagram;
-use crate::udp::entry::{UdpEntry, bound};
+use crate::base::error::NetError;
+use crate::addr::ip6;
+use crate::api::net::Net;
+use crate::base::options::UdpOptions;
+use crate::base::sched::Job;
+use crate::turn::state::State;
+use crate::udp::inbox::Datagram;
+use crate::udp::lanes::{UdpEntry, bound};
 
 /// Bytes of the UDP header and of IP's, by family.
 const fn headers(to: IpAddress) -> usize {

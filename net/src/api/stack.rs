@@ -15,11 +15,11 @@ use netfront::Nic;
 use smoltcp::time::Duration;
 use xen::SystemTime;
 
-use crate::config::Config;
-use crate::net::Net;
-use crate::state::State;
-use crate::status::bump;
-use crate::time;
+use crate::base::config::Config;
+use crate::api::net::Net;
+use crate::turn::state::State;
+use crate::base::status::bump;
+use crate::base::time;
 
 /// The stack over one network interface, driven by the kernel's loop.
 pub struct Stack<N: Nic> {

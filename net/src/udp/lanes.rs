@@ -20,12 +20,12 @@ use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-use crate::options::UdpOptions;
-use crate::sched::{Job, Slot};
-use crate::state::State;
-use crate::status::DropReason;
-use crate::time;
-use crate::udp::datagram::Inbox;
+use crate::base::options::UdpOptions;
+use crate::base::sched::{Job, Slot};
+use crate::turn::state::State;
+use crate::base::status::DropReason;
+use crate::base::time;
+use crate::udp::inbox::Inbox;
 
 /// How long datagrams wait for their peer's hardware address: long enough for two requests.
 const STUCK_LIFE: Duration = Duration::from_millis(2500);

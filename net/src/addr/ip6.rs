@@ -24,10 +24,10 @@ use netfront::Nic;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, IpAddress, Ipv6Address, Ipv6Cidr};
 
-use crate::config::Ipv6Addressing;
-use crate::state::State;
-use crate::status::{Ipv6State, Ipv6Status, bump};
-use crate::time;
+use crate::base::config::Ipv6Addressing;
+use crate::turn::state::State;
+use crate::base::status::{Ipv6State, Ipv6Status, bump};
+use crate::base::time;
 
 /// Routers remembered; the first one is used until it is gone.
 const ROUTERS: usize = 4;

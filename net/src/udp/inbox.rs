@@ -20,9 +20,9 @@ use smoltcp::wire::{
     UdpPacket,
 };
 
-use crate::classify::datagram_is_whole;
-use crate::state::State;
-use crate::status::{DropReason, FrameKind};
+use crate::frame::classify::datagram_is_whole;
+use crate::turn::state::State;
+use crate::base::status::{DropReason, FrameKind};
 
 /// A received datagram that belongs to its holder. Dropping it gives the page back.
 pub struct Datagram {

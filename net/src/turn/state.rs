@@ -15,21 +15,21 @@ use smoltcp::phy::{Checksum, DeviceCapabilities};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr};
 
-use crate::address::Address;
-use crate::arp::Asks;
-use crate::classify::Me;
-use crate::config::{Config, Limits};
-use crate::fragments::Fragments;
-use crate::ip6::Ip6;
-use crate::path::Narrow;
-use crate::rng::Rng;
-use crate::sched::{Job, Sched, Slot};
-use crate::status::Counters;
-use crate::tap;
+use crate::addr::dhcp::Address;
+use crate::link::neighbours::Asks;
+use crate::frame::classify::Me;
+use crate::base::config::{Config, Limits};
+use crate::frame::fragments::Fragments;
+use crate::addr::ip6::Ip6;
+use crate::turn::path_mtu::Narrow;
+use crate::base::rng::Rng;
+use crate::base::sched::{Job, Sched, Slot};
+use crate::base::status::Counters;
+use crate::udp::tap_queue;
 use crate::tcp::conn::Conns;
 use crate::tcp::isn::{Abilities, Isn};
 use crate::tcp::listener::Listener;
-use crate::udp::entry::UdpEntry;
+use crate::udp::lanes::UdpEntry;
 
 /// How long the first pieces of a datagram wait for the others. smoltcp's minute lets anybody who sends halves block
 /// the few places for reassembly.

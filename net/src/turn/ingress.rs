@@ -5,13 +5,13 @@ use smoltcp::iface::PollIngressSingleResult;
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::classify::{Class, Neighbour, Segment, classify};
-use crate::demux::Tuple;
-use crate::fragments::FragmentKey;
-use crate::path::Ways;
-use crate::sched::Job;
-use crate::state::State;
-use crate::status::{DropReason, FrameKind, bump};
+use crate::frame::classify::{Class, Neighbour, Segment, classify};
+use crate::frame::demux::Tuple;
+use crate::frame::fragments::FragmentKey;
+use crate::turn::path_mtu::Ways;
+use crate::base::sched::Job;
+use crate::turn::state::State;
+use crate::base::status::{DropReason, FrameKind, bump};
 use crate::tcp::conn::Owner;
 use crate::tcp::open::Admission;
 

@@ -19,10 +19,10 @@ use smoltcp::wire::{
     IpAddress, Ipv4Address,
 };
 
-use crate::ip6::nd;
-use crate::state::State;
-use crate::status::bump;
-use crate::time;
+use crate::link::ndisc;
+use crate::turn::state::State;
+use crate::base::status::bump;
+use crate::base::time;
 
 /// Between two requests for one neighbour, and between two of smoltcp's for all.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -17,10 +17,10 @@ use netfront::{Nic, Packet};
 use smoltcp::phy::TxToken as _;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol};
 
-use crate::error::NetError;
-use crate::net::Net;
-use crate::state::State;
-use crate::status::DropReason;
+use crate::base::error::NetError;
+use crate::api::net::Net;
+use crate::turn::state::State;
+use crate::base::status::DropReason;
 
 /// Bytes of an Ethernet header.
 const HEADER: usize = 14;

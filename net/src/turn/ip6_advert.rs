@@ -9,10 +9,10 @@ use smoltcp::wire::{
     NdiscPrefixInfoFlags, NdiscPrefixInformation,
 };
 
-use crate::ip6::{Ip6, LEAST_LIFE, PREFIXES, ROUTERS, Router, address, is_unicast};
-use crate::state::State;
-use crate::status::{DropReason, Ipv6State, bump};
-use crate::time;
+use crate::addr::ip6::{Ip6, LEAST_LIFE, PREFIXES, ROUTERS, Router, address, is_unicast};
+use crate::turn::state::State;
+use crate::base::status::{DropReason, Ipv6State, bump};
+use crate::base::time;
 
 /// Options of one advertisement that are looked at.
 const OPTIONS: usize = 32;

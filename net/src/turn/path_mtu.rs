@@ -31,12 +31,12 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpAddress;
 
-use crate::classify::TooBig;
-use crate::sched::Job;
-use crate::state::{State, interface};
-use crate::status::{DropReason, bump};
+use crate::frame::classify::TooBig;
+use crate::base::sched::Job;
+use crate::turn::state::{State, interface};
+use crate::base::status::{DropReason, bump};
 use crate::tcp::conn::Conn;
-use crate::time;
+use crate::base::time;
 
 /// How long a path is taken to be narrow. RFC 1191, section 6.3.
 const NARROW_FOR: Duration = Duration::from_secs(600);

@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 
 use smoltcp::wire::Ipv4Address;
 
-use crate::demux::Tuple;
+use crate::frame::demux::Tuple;
 
 /// Datagrams remembered; more than smoltcp reassembles at a time (4).
 const REMEMBERED: usize = 16;

@@ -9,18 +9,18 @@ use core::task::Poll;
 
 use smoltcp::wire::{IpAddress, IpEndpoint, Ipv4Address};
 
-use crate::classify::is_unicast;
-use crate::error::NetError;
-use crate::ip6;
-use crate::options::{TcpOptions, UdpOptions};
-use crate::state::State;
-use crate::status::{NetStatus, TcpStatus};
-use crate::tap::Tap;
+use crate::frame::classify::is_unicast;
+use crate::base::error::NetError;
+use crate::addr::ip6;
+use crate::base::options::{TcpOptions, UdpOptions};
+use crate::turn::state::State;
+use crate::base::status::{NetStatus, TcpStatus};
+use crate::udp::tap_queue::Tap;
 use crate::tcp::conn::Conn;
 use crate::tcp::listener::TcpListener;
 use crate::tcp::stream::TcpStream;
-use crate::time;
-use crate::udp::socket::UdpSocket;
+use crate::base::time;
+use crate::api::udp_socket::UdpSocket;
 
 /// The network, as applications see it. Cheap to clone; single-threaded.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use smoltcp::wire::{
 };
 
 use super::Me;
-use crate::demux::Tuple;
+use crate::frame::demux::Tuple;
 
 /// The least MTU of a path that is believed over IPv4, bytes: what Linux takes. Every link takes 68 (RFC 791), and nobody
 /// has such links; less would make small packets of a large stream.
