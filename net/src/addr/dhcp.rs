@@ -18,12 +18,10 @@ use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{DhcpOption, DhcpPacket, Ipv4Address, Ipv4Cidr};
 
-use crate::frame::classify::is_unicast;
 use crate::base::config::Addressing;
-use crate::base::sched::Job;
-use crate::turn::state::State;
-use crate::base::status::{DhcpStatus, bump};
+use crate::base::status::DhcpStatus;
 use crate::base::time;
+use crate::frame::local::is_unicast;
 
 /// DHCP options by number (RFC 2132).
 const OPTION_ROUTER: u8 = 3;
@@ -52,22 +50,22 @@ pub(crate) struct Address {
     pub(crate) announce: bool,
     /// When it is due once more: the first may be lost while a bridge learns the port.
     pub(crate) announce_again: Option<Instant>,
-    dhcp: Option<SocketHandle>,
-    lease: Option<Lease>,
+    pub(crate) dhcp: Option<SocketHandle>,
+    pub(crate) lease: Option<Lease>,
     /// The client was sent to look again by us: that it lost its lease is not news.
-    looking_again: bool,
+    pub(crate) looking_again: bool,
     waiting: Vec<Waker>,
 }
 
 /// What a server gave us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Lease {
-    address: Ipv4Cidr,
-    server: Ipv4Address,
-    gateway: Option<Ipv4Address>,
-    dns: Vec<Ipv4Address>,
-    length: Duration,
-    expires: Instant,
+pub(crate) struct Lease {
+    pub(crate) address: Ipv4Cidr,
+    pub(crate) server: Ipv4Address,
+    pub(crate) gateway: Option<Ipv4Address>,
+    pub(crate) dns: Vec<Ipv4Address>,
+    pub(crate) length: Duration,
+    pub(crate) expires: Instant,
 }
 
 impl Address {
@@ -149,69 +147,7 @@ fn client(hostname: &str) -> dhcpv4::Socket<'static> {
     client
 }
 
-impl State {
-    /// Follows the DHCP client and the lease's end; called when the common sockets were polled.
-    pub(crate) fn follow_dhcp(&mut self) {
-        let now = self.now;
-        let Some(handle) = self.address.dhcp else { return };
-        match self.common.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
-            Some(dhcpv4::Event::Configured(config)) => {
-                let lease = lease(&config, now);
-                self.bound(lease);
-            }
-            Some(dhcpv4::Event::Deconfigured) if !core::mem::take(&mut self.address.looking_again) => {
-                self.unbound("refused or expired");
-            }
-            Some(dhcpv4::Event::Deconfigured) | None => {}
-        }
-        if self.address.deadline().is_some_and(|end| end <= now) {
-            self.unbound("expired");
-        }
-    }
-
-    fn bound(&mut self, lease: Lease) {
-        self.address.looking_again = false;
-        if !usable(lease.address) {
-            log::warn!("net: DHCP server {} offers {}, which no host can have", lease.server, lease.address);
-            return;
-        }
-        if self.address.lease.as_ref().is_some_and(|old| old.address == lease.address) {
-            bump(&mut self.counters.dhcp_renewed);
-            log::debug!("net: DHCP lease {} renewed for {} s", lease.address, lease.length.secs());
-        } else {
-            bump(&mut self.counters.dhcp_bound);
-            log_lease(&lease);
-        }
-        let moved = self.me.address != Some(lease.address) || self.address.gateway != lease.gateway;
-        self.address.gateway = lease.gateway;
-        self.address.dns.clone_from(&lease.dns);
-        let address = lease.address;
-        self.address.lease = Some(lease);
-        if moved {
-            self.set_address(Some(address));
-        }
-    }
-
-    fn unbound(&mut self, why: &str) {
-        let Some(lease) = self.address.lease.take() else { return };
-        bump(&mut self.counters.dhcp_lost);
-        log::warn!("net: DHCP lease {} lost ({why}); the interface has no address", lease.address);
-        self.address.gateway = None;
-        self.address.dns.clear();
-        self.set_address(None);
-    }
-
-    /// The link is new and may lead elsewhere: asks for an address again, and keeps the old one meanwhile.
-    pub(crate) fn look_again(&mut self) {
-        let Some(handle) = self.address.dhcp else { return };
-        // Only a client that holds a lease reports its loss.
-        self.address.looking_again = self.address.lease.is_some();
-        self.common.get_mut::<dhcpv4::Socket<'_>>(handle).reset();
-        self.mark(Job::Common);
-    }
-}
-
-fn log_lease(lease: &Lease) {
+pub(crate) fn log_lease(lease: &Lease) {
     let Lease { address, server, length, .. } = lease;
     match lease.gateway {
         Some(gateway) => {
@@ -221,7 +157,7 @@ fn log_lease(lease: &Lease) {
     }
 }
 
-fn lease(config: &dhcpv4::Config<'_>, now: Instant) -> Lease {
+pub(crate) fn lease(config: &dhcpv4::Config<'_>, now: Instant) -> Lease {
     let packet = config.packet.as_ref();
     let length = packet
         .and_then(|packet| number(packet, OPTION_LEASE_TIME))
@@ -250,7 +186,7 @@ fn number(packet: &DhcpPacket<&[u8]>, kind: u8) -> Option<u32> {
 }
 
 /// Whether a host can have this address: unicast, and neither the network's own nor its broadcast address.
-fn usable(address: Ipv4Cidr) -> bool {
+pub(crate) fn usable(address: Ipv4Cidr) -> bool {
     let host = address.address();
     let edge = address.prefix_len() < 31
         && (Some(host) == address.broadcast() || host == address.network().address());

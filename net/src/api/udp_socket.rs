@@ -1,53 +1,31 @@
 //! A UDP socket as an application holds it.
 
+use alloc::rc::Rc;
 use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll};
 
-use smoltcp::socket::udp;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::IpEndpoint;
 
 use crate::base::error::NetError;
-use crate::addr::ip6;
-use crate::api::net::Net;
 use crate::base::options::UdpOptions;
-use crate::base::sched::Job;
-use crate::turn::state::State;
+use crate::turn::state::Shared;
+use crate::turn::udp_entry::Next;
 use crate::udp::inbox::Datagram;
-use crate::udp::lanes::{UdpEntry, bound};
-
-/// Bytes of the UDP header and of IP's, by family.
-const fn headers(to: IpAddress) -> usize {
-    match to {
-        IpAddress::Ipv4(_) => 20 + 8,
-        IpAddress::Ipv6(_) => 40 + 8,
-    }
-}
-
-/// A datagram where it was found.
-enum Next<'a> {
-    InPlace(Datagram),
-    Copied(&'a [u8], IpEndpoint),
-}
 
 /// Sends and receives UDP datagrams on one port. One task may receive and one may send at a time.
 ///
 /// Dropping it closes the port; what was sent still leaves.
 pub struct UdpSocket {
-    net: Net,
+    state: Shared,
     id: usize,
     port: u16,
 }
 
 impl UdpSocket {
-    pub(crate) fn new(net: &Net, port: u16, options: &UdpOptions) -> Result<Self, NetError> {
-        let mut state = net.state();
-        let port = free_port(&mut state, port)?;
-        let rx = bound(port, (options.rx_packets, options.rx_bytes), (1, 0));
-        let rx = state.common.add(rx);
-        let id = state.udp.insert(UdpEntry::new(port, rx, options));
-        drop(state);
-        Ok(Self { net: net.clone(), id, port })
+    pub(crate) fn new(state: &Shared, port: u16, options: &UdpOptions) -> Result<Self, NetError> {
+        let (id, port) = state.borrow_mut().bind_udp(port, options)?;
+        Ok(Self { state: Rc::clone(state), id, port })
     }
 
     /// The local port.
@@ -70,7 +48,7 @@ impl UdpSocket {
             space.copy_from_slice(payload);
             Ok((payload.len(), from))
         };
-        self.poll_next(cx, |next| match next {
+        self.state.borrow_mut().poll_udp_recv(cx, self.id, |next| match next {
             Next::InPlace(datagram) => copy(datagram.payload(), datagram.from()),
             Next::Copied(payload, from) => copy(payload, from),
         })
@@ -87,31 +65,7 @@ impl UdpSocket {
             Next::InPlace(datagram) => Ok(datagram),
             Next::Copied(payload, from) => Ok(Datagram::copied(payload, from)),
         };
-        poll_fn(|cx| self.poll_next(cx, own)).await
-    }
-
-    /// Takes the next datagram, from wherever it is.
-    fn poll_next<T>(
-        &self,
-        cx: &Context<'_>,
-        take: impl FnOnce(Next<'_>) -> Result<T, NetError>,
-    ) -> Poll<Result<T, NetError>> {
-        let mut state = self.net.state();
-        let State { udp, common, .. } = &mut *state;
-        let Some(entry) = udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
-        if let Some(inbox) = &mut entry.inbox {
-            if let Some(datagram) = inbox.pop() {
-                return Poll::Ready(take(Next::InPlace(datagram)));
-            }
-            inbox.reader = Some(cx.waker().clone());
-        }
-        let socket = common.get_mut::<udp::Socket<'_>>(entry.rx);
-        let Ok((payload, from)) = socket.recv() else {
-            socket.register_recv_waker(cx.waker());
-            return Poll::Pending;
-        };
-        entry.last = from.local_address.map(|local| (from.endpoint, local));
-        Poll::Ready(take(Next::Copied(payload, from.endpoint)))
+        poll_fn(|cx| self.state.borrow_mut().poll_udp_recv(cx, self.id, own)).await
     }
 
     /// Queues a datagram for the next turn; waits for room while others are being sent.
@@ -123,86 +77,13 @@ impl UdpSocket {
     /// [`NetError::Unaddressable`] when it has no way to go.
     pub async fn send_to(&self, data: &[u8], to: impl Into<IpEndpoint>) -> Result<(), NetError> {
         let to = to.into();
-        poll_fn(|cx| self.poll_send(cx, data, to)).await
-    }
-
-    fn poll_send(&self, cx: &Context<'_>, data: &[u8], to: IpEndpoint) -> Poll<Result<(), NetError>> {
-        let mut state = self.net.state();
-        if let Err(error) = sendable(&state, data, to) {
-            return Poll::Ready(Err(error));
-        }
-        let State { udp, sched, now, me, .. } = &mut *state;
-        let Some(entry) = udp.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
-        let last = entry.last.filter(|(_, local)| matches!(local, IpAddress::Ipv6(v6) if me.ip6.has(*v6)));
-        let (lane, dropped) = match entry.lane(*now) {
-            Ok(lane) => lane,
-            Err(again) => {
-                entry.sender = Some(cx.waker().clone());
-                sched.hasten(Job::Udp(self.id), &mut entry.slot, again);
-                return Poll::Pending;
-            }
-        };
-        // An answer comes from the address that was asked.
-        let local_address = last.filter(|(peer, _)| *peer == to).map(|(_, local)| local);
-        let socket = lane.socket_mut();
-        if data.len() > socket.payload_send_capacity() {
-            return Poll::Ready(Err(NetError::TooLong));
-        }
-        let result = match socket.send_slice(data, udp::UdpMetadata { local_address, ..to.into() }) {
-            Ok(()) => {
-                if lane.queued == 0 {
-                    lane.first = Some(to.addr);
-                }
-                lane.queued = lane.queued.saturating_add(1);
-                Poll::Ready(Ok(()))
-            }
-            Err(udp::SendError::Unaddressable) => Poll::Ready(Err(NetError::Unaddressable)),
-            Err(udp::SendError::BufferFull) => {
-                entry.sender = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        };
-        state.count_unreachable(dropped);
-        if result.is_ready() {
-            state.mark(Job::Udp(self.id));
-        }
-        result
-    }
-}
-
-fn free_port(state: &mut State, port: u16) -> Result<u16, NetError> {
-    let taken = |port: u16| state.udp.iter().any(|(_, entry)| entry.port == port && !entry.closing);
-    match port {
-        0 => state.rng.ephemeral_ports().find(|port| !taken(*port)).ok_or(NetError::NoPorts),
-        port if taken(port) => Err(NetError::PortInUse),
-        port => Ok(port),
-    }
-}
-
-fn sendable(state: &State, data: &[u8], to: IpEndpoint) -> Result<(), NetError> {
-    if data.len() > state.mtu.saturating_sub(headers(to.addr)) {
-        return Err(NetError::TooLong);
-    }
-    if !state.speaks(to.addr) {
-        return Err(NetError::NoAddress);
-    }
-    match to.addr {
-        peer if peer.is_broadcast() || peer.is_multicast() => Ok(()),
-        peer if to.port == 0 || peer.is_unspecified() || state.is_local(peer) => Err(NetError::Unaddressable),
-        IpAddress::Ipv6(peer) if !ip6::is_unicast(peer) => Err(NetError::Unaddressable),
-        peer => state.next_hop(peer).map(|_| ()).ok_or(NetError::NoRoute),
+        poll_fn(|cx| self.state.borrow_mut().poll_udp_send(cx, self.id, data, to)).await
     }
 }
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        let mut state = self.net.state();
-        let Some(entry) = state.udp.get_mut(self.id) else { return };
-        entry.closing = true;
-        entry.inbox = None;
-        let rx = entry.rx;
-        state.common.remove(rx);
-        state.mark(Job::Udp(self.id));
+        self.state.borrow_mut().close_udp(self.id);
     }
 }
 

@@ -21,6 +21,11 @@ pub(crate) fn after(start: Instant, duration: Duration) -> Instant {
     Instant::from_micros(start.total_micros().saturating_add(micros))
 }
 
+/// Twice the duration, at most `limit`.
+pub(crate) fn double(duration: Duration, limit: Duration) -> Duration {
+    Duration::from_micros(duration.total_micros().saturating_mul(2)).min(limit)
+}
+
 /// An option's duration, cut to [`LONGEST`].
 pub(crate) fn duration(wish: core::time::Duration) -> Duration {
     wish.min(LONGEST).into()

@@ -16,43 +16,20 @@
 //! smoltcp at all: a DHCP offer from 0.0.0.0 would make it panic when it renews, a SYN to a broadcast address would
 //! be answered.
 
-use alloc::vec::Vec;
-
 use smoltcp::wire::{
-    ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol,
-    Ipv4Address, Ipv4Cidr, Ipv4Packet, TcpOption, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
+    ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet,
+    TcpOption, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
 };
 
+use crate::base::counters::{DropReason, FrameKind};
 use crate::frame::demux::Tuple;
 use crate::frame::fragments::FragmentKey;
-use crate::addr::ip6::{Ip6, nd};
-use crate::base::status::{DropReason, FrameKind};
+use crate::frame::local::{Me, is_unicast};
+use crate::frame::too_big::{self, TooBig};
 
 /// What smoltcp 0.14 takes for the longest segment of a peer that names none, and for that of one that names less.
 pub(crate) const UNNAMED_MSS: u16 = 536;
 const LEAST_MSS: u16 = 48;
-
-/// Who we are, as far as frames can be addressed to us.
-#[derive(Debug)]
-pub(crate) struct Me {
-    pub(crate) mac: EthernetAddress,
-    pub(crate) address: Option<Ipv4Cidr>,
-    pub(crate) ip6: Ip6,
-}
-
-impl Me {
-    fn is(&self, address: Ipv4Address) -> bool {
-        self.address.is_some_and(|cidr| cidr.address() == address)
-    }
-
-    /// The groups whose frames the stack is to get. Of those of IPv4 a host is in one without being asked: all hosts,
-    /// 224.0.0.1. (RFC 1112, 6.4 and 7.2)
-    pub(crate) fn groups(&self) -> Vec<EthernetAddress> {
-        let v4 = EthernetAddress([0x01, 0x00, 0x5e, 0x00, 0x00, 0x01]);
-        let v6 = self.ip6.is_on().then_some(nd::ALL_NODES).into_iter().chain(self.ip6.groups());
-        core::iter::once(v4).chain(v6.map(nd::group_mac)).collect()
-    }
-}
 
 /// Whose a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +39,7 @@ pub(crate) enum Class {
     /// Everybody's: not TCP.
     Common(FrameKind),
     /// Neighbour discovery that smoltcp does not know.
-    Neighbour(Neighbour),
+    Neighbour(v6::Neighbour),
     /// A connection's or a listener's.
     Tcp(Segment),
     /// A router's word that a segment of ours was too big.
@@ -92,11 +69,6 @@ pub(crate) struct Segment {
     pub(crate) mss: Option<u16>,
     /// What follows this segment in the sequence space.
     pub(crate) next: TcpSeqNumber,
-}
-
-/// Whether one host can have this address. smoltcp panics when it is to resolve any other.
-pub(crate) fn is_unicast(address: Ipv4Address) -> bool {
-    !(address.is_broadcast() || address.is_multicast() || address.is_unspecified())
 }
 
 /// Says whose `frame` is; with `verify`, only if the checksum of the TCP segment or UDP datagram in it is right.
@@ -150,7 +122,7 @@ fn ipv4(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
         }
         IpProtocol::Udp => Class::Common(FrameKind::Udp),
         IpProtocol::Icmp if me.is(to) => {
-            big::v4(packet.payload(), me).map_or(Class::Common(FrameKind::Icmp), Class::TooBig)
+            too_big::v4(packet.payload(), me).map_or(Class::Common(FrameKind::Icmp), Class::TooBig)
         }
         IpProtocol::Icmp => Class::Common(FrameKind::Icmp),
         _ => Class::Common(FrameKind::Other),
@@ -226,11 +198,7 @@ fn tuple((from, to): (IpAddress, IpAddress), tcp: &TcpPacket<&[u8]>) -> Tuple {
     Tuple { local: IpEndpoint::new(to, tcp.dst_port()), remote: IpEndpoint::new(from, tcp.src_port()) }
 }
 
-mod big;
-mod v6;
-
-pub(crate) use big::TooBig;
-pub(crate) use v6::Neighbour;
+pub(crate) mod v6;
 
 #[cfg(test)]
 mod tests;

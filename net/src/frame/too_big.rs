@@ -11,8 +11,8 @@ use smoltcp::wire::{
     Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber,
 };
 
-use super::Me;
 use crate::frame::demux::Tuple;
+use crate::frame::local::Me;
 
 /// The least MTU of a path that is believed over IPv4, bytes: what Linux takes. Every link takes 68 (RFC 791), and nobody
 /// has such links; less would make small packets of a large stream.
@@ -39,7 +39,7 @@ const V6: usize = 40;
 const QUOTED: usize = 8;
 
 /// What an ICMP message over IPv4 says of a TCP segment; `None`: something else.
-pub(super) fn v4(message: &[u8], me: &Me) -> Option<TooBig> {
+pub(crate) fn v4(message: &[u8], me: &Me) -> Option<TooBig> {
     let icmp = Icmpv4Packet::new_checked(message).ok()?;
     let needs = u8::from(Icmpv4DstUnreachable::FragRequired);
     if icmp.msg_type() != Icmpv4Message::DstUnreachable || icmp.msg_code() != needs || !icmp.verify_checksum()
@@ -59,10 +59,10 @@ pub(super) fn v4(message: &[u8], me: &Me) -> Option<TooBig> {
 }
 
 /// What a message over IPv6 says whose type and checksum were seen to be right.
-pub(super) fn v6(icmp: &Icmpv6Packet<&[u8]>, me: &Me) -> Option<TooBig> {
+pub(crate) fn v6(icmp: &Icmpv6Packet<&[u8]>, me: &Me) -> Option<TooBig> {
     let quoted = Some(icmp.payload()).filter(|quoted| quoted.len() >= V6)?;
     let packet = Ipv6Packet::new_unchecked(quoted);
-    if packet.version() != 6 || !me.ip6.has(packet.src_addr()) || packet.next_header() != IpProtocol::Tcp {
+    if packet.version() != 6 || !me.six.has(packet.src_addr()) || packet.next_header() != IpProtocol::Tcp {
         return None;
     }
     let mtu = u16::try_from(icmp.pkt_too_big_mtu()).unwrap_or(u16::MAX).max(LEAST_V6);

@@ -29,11 +29,12 @@ const LISTENERS: [u8; 2] = [0, 1];
 /// A hop-by-hop header with the router alert of MLD (RFC 2711), and padding.
 const ROUTER_ALERT: [u8; 8] = [58, 0, 5, 2, 0, 0, 1, 0];
 
-/// Types of ICMPv6. RFC 4861, section 4; RFC 3810, section 5.2.
+/// Types of ICMPv6. RFC 4861, section 4; RFC 3810, section 5.2; RFC 2710, section 3.1.
 const ROUTER_SOLICITATION: u8 = 133;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const REPORT: u8 = 143;
+const REPORT_V1: u8 = 131;
 
 /// An advertisement's flag: what was known is wrong.
 const OVERRIDE: u8 = 0x20;
@@ -96,6 +97,12 @@ impl<N: Nic> Wire<'_, N> {
             message.extend(group.octets());
         }
         self.send((from, ALL_MLDV2_ROUTERS), LISTENERS, &mut message)
+    }
+
+    /// Reports a group by MLDv1. RFC 2710, section 3: sent to the group itself.
+    pub(crate) fn report_v1(&mut self, from: Ipv6Address, group: Ipv6Address) -> Option<()> {
+        let mut message = [&[REPORT_V1, 0, 0, 0, 0, 0, 0, 0], &group.octets()[..]].concat();
+        self.send((from, group), LISTENERS, &mut message)
     }
 
     fn send(

@@ -11,10 +11,11 @@ use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::time::{Duration, Instant};
 
 use crate::turn::path_mtu::Ways;
+use xen::Counter;
+
 use crate::base::sched::{Job, Sched, Slot};
-use crate::turn::state::State;
-use crate::base::status::bump;
 use crate::base::time;
+use crate::turn::state::State;
 
 /// Frames that a job may send before the next one has its turn.
 const BURST: usize = 8;
@@ -67,7 +68,7 @@ impl State {
             if let Some(slot) = slot
                 && self.sched.fired(job, slot, self.now)
             {
-                bump(&mut self.counters.timers_fired);
+                self.counters.timers_fired.bump();
                 self.sched.mark(job, slot);
             }
         }
@@ -80,7 +81,7 @@ impl State {
         while budget > 0 {
             if !self.link_up || nic.tx_exhausted() {
                 if self.sched.dirty() > 0 {
-                    bump(&mut self.counters.tx_exhausted);
+                    self.counters.tx_exhausted.bump();
                 }
                 return false;
             }
@@ -95,7 +96,7 @@ impl State {
         }
         let more = self.sched.dirty() > 0 && !nic.tx_exhausted();
         if more {
-            bump(&mut self.counters.tx_budget_hits);
+            self.counters.tx_budget_hits.bump();
         }
         more
     }
@@ -108,7 +109,7 @@ impl State {
         let pumped = pump(&mut self.iface, nic, self.now, &mut self.common, visits);
         self.follow_dhcp();
         let last = self.address.deadline();
-        self.sched.plan(Job::Common, &mut self.common_slot, pumped, self.now, last);
+        plan(&mut self.sched, (Job::Common, &mut self.common_slot), pumped, self.now, last);
         pumped.sent
     }
 
@@ -155,7 +156,7 @@ impl State {
             && let Some(entry) = self.udp.get_mut(id)
         {
             let last = entry.expires();
-            self.sched.plan(Job::Udp(id), &mut entry.slot, all, now, last);
+            plan(&mut self.sched, (Job::Udp(id), &mut entry.slot), all, now, last);
         }
         all.sent
     }
@@ -196,7 +197,7 @@ impl State {
         };
         if let Some(conn) = conn {
             let last = earlier(conn.expires, conn.gives_up(state));
-            self.sched.plan(Job::Tcp(id), &mut conn.slot, pumped, now, last);
+            plan(&mut self.sched, (Job::Tcp(id), &mut conn.slot), pumped, now, last);
         }
         if lacks.is_some() {
             self.want_neighbour(lacks);
@@ -205,31 +206,35 @@ impl State {
     }
 }
 
-impl Sched {
-    /// Plans when the job is polled next: when smoltcp wishes, or at `last`, our own deadline.
-    fn plan(&mut self, job: Job, slot: &mut Slot, pumped: Pumped, now: Instant, last: Option<Instant>) {
-        if pumped.blocked {
-            // Who got something of the last slots waits behind those who got nothing.
-            match pumped.sent {
-                0 => self.mark_first(job, slot),
-                _ => self.mark(job, slot),
-            }
-            return;
+/// Plans when the job is polled next: when smoltcp asks for it, or at `last`, our own deadline.
+fn plan(
+    sched: &mut Sched,
+    (job, slot): (Job, &mut Slot),
+    pumped: Pumped,
+    now: Instant,
+    last: Option<Instant>,
+) {
+    if pumped.blocked {
+        // Who got something of the last slots waits behind those who got nothing.
+        match pumped.sent {
+            0 => sched.mark_first(job, slot),
+            _ => sched.mark(job, slot),
         }
-        let again = slot.retried();
-        if pumped.stuck(now, job, again) {
-            self.stick(job, slot);
-        }
-        let wish = match pumped.wish {
-            Some(at) if at <= now && pumped.sent > 0 => {
-                self.mark(job, slot);
-                None
-            }
-            Some(at) if at <= now => Some(time::after(now, REST)),
-            wish => wish,
-        };
-        self.arm(job, slot, earlier(wish, last));
+        return;
     }
+    let again = slot.retried();
+    if pumped.stuck(now, job, again) {
+        sched.stick(job, slot);
+    }
+    let wish = match pumped.wish {
+        Some(at) if at <= now && pumped.sent > 0 => {
+            sched.mark(job, slot);
+            None
+        }
+        Some(at) if at <= now => Some(time::after(now, REST)),
+        wish => wish,
+    };
+    sched.arm(job, slot, earlier(wish, last));
 }
 
 /// Sends up to a burst from one set.
@@ -238,10 +243,10 @@ fn pump<N: Nic>(
     nic: &mut N,
     now: Instant,
     sockets: &mut SocketSet<'static>,
-    visits: &mut u64,
+    visits: &mut Counter,
 ) -> Pumped {
     for sent in 0..BURST {
-        bump(visits);
+        visits.bump();
         if iface.poll_egress(now, nic, sockets) == PollResult::None {
             return Pumped { sent, blocked: nic.tx_exhausted(), wish: iface.poll_at(now, sockets) };
         }

@@ -5,15 +5,16 @@ use smoltcp::iface::PollIngressSingleResult;
 use smoltcp::socket::tcp;
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::frame::classify::{Class, Neighbour, Segment, classify};
+use crate::base::counters::{DropReason, FrameKind};
+use crate::base::sched::Job;
+use crate::frame::classify::v6::Neighbour;
+use crate::frame::classify::{Class, Segment, classify};
 use crate::frame::demux::Tuple;
 use crate::frame::fragments::FragmentKey;
-use crate::turn::path_mtu::Ways;
-use crate::base::sched::Job;
-use crate::turn::state::State;
-use crate::base::status::{DropReason, FrameKind, bump};
 use crate::tcp::conn::Owner;
 use crate::tcp::open::Admission;
+use crate::turn::path_mtu::Ways;
+use crate::turn::state::State;
 
 impl State {
     /// Handles received frames up to the budget. `true`: there are more.
@@ -34,7 +35,7 @@ impl State {
         }
         let more = nic.peek().is_some();
         if more {
-            bump(&mut self.counters.rx_budget_hits);
+            self.counters.rx_budget_hits.bump();
         }
         more
     }
@@ -46,7 +47,7 @@ impl State {
         match class {
             Class::Drop(DropReason::EtherType) if self.feed_tap(nic) => true,
             Class::Drop(reason) => {
-                self.counters.drop(*reason);
+                self.drops.bump(*reason);
                 nic.discard();
                 true
             }
@@ -92,20 +93,19 @@ impl State {
         match what {
             Neighbour::Router => {
                 if let Some(received) = nic.peek() {
-                    // Nothing is to be done about one that is cut short.
-                    let _ = self.advertised(received.frame);
+                    self.advertised(received.frame);
                 }
             }
             Neighbour::Probe(address) => self.defend(nic, address),
-            Neighbour::Claim(address) => self.me.ip6.contested(address),
-            Neighbour::Query => self.me.ip6.queried(self.now),
+            Neighbour::Claim(address) => self.contested(address),
+            Neighbour::Query => self.ip6.queried(false, self.now),
         }
     }
 
     fn feed_common<N: Nic>(&mut self, nic: &mut N) -> bool {
         nic.steer(0);
         let sockets = u64::try_from(self.udp.len().saturating_add(1)).unwrap_or(0);
-        self.counters.socket_visits = self.counters.socket_visits.wrapping_add(sockets);
+        self.counters.socket_visits.add(sockets);
         let result = self.iface.poll_ingress_single(self.now, nic, &mut self.common);
         self.mark(Job::Common);
         result != PollIngressSingleResult::None
@@ -139,12 +139,12 @@ impl State {
         match admission {
             Admission::Conn(id) => self.feed_conn(nic, id, Some(segment)),
             Admission::Drop(reason) => {
-                self.counters.drop(reason);
+                self.drops.bump(reason);
                 nic.discard();
                 true
             }
             Admission::Refuse => {
-                bump(&mut self.counters.refused);
+                self.counters.refused.bump();
                 self.feed_nobody(nic)
             }
         }
@@ -158,7 +158,7 @@ impl State {
         let newer = after(segment.seq, conn.next_seq);
         let gives_way = newer && conn.time_wait.is_some() && self.listeners.contains_key(&port);
         if gives_way {
-            bump(&mut self.counters.time_wait_recycled);
+            self.counters.time_wait_recycled.bump();
             match conn.owner {
                 Owner::Orphan => _ = self.remove(id),
                 // Who still holds it may read on.
@@ -172,7 +172,7 @@ impl State {
         let Some(conn) = self.conns.get_mut(id) else { return self.feed_nobody(nic) };
         let before = conn.socket().state();
         nic.steer(conn.flow);
-        bump(&mut self.counters.socket_visits);
+        self.counters.socket_visits.bump();
         if before == tcp::State::Listen {
             return self.give_birth(nic, id, segment);
         }

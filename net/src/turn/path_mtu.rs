@@ -31,12 +31,13 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpAddress;
 
-use crate::frame::classify::TooBig;
+use crate::base::counters::DropReason;
 use crate::base::sched::Job;
-use crate::turn::state::{State, interface};
-use crate::base::status::{DropReason, bump};
-use crate::tcp::conn::Conn;
 use crate::base::time;
+use crate::frame::too_big::TooBig;
+use crate::link::interface::interface;
+use crate::tcp::conn::Conn;
+use crate::turn::state::State;
 
 /// How long a path is taken to be narrow. RFC 1191, section 6.3.
 const NARROW_FOR: Duration = Duration::from_secs(600);
@@ -80,12 +81,12 @@ impl State {
         let mtu = usize::from(big.mtu);
         let until = time::after(self.now, NARROW_FOR);
         let Some(id) = self.conns.find(&big.tuple).filter(|id| self.is_on_its_way(*id, big)) else {
-            self.counters.drop(DropReason::TooBig);
+            self.drops.bump(DropReason::TooBig);
             return;
         };
         // A link of ours that says so of itself, or a router that is late.
         if mtu >= self.mtu {
-            self.counters.drop(DropReason::TooBig);
+            self.drops.bump(DropReason::TooBig);
             return;
         }
         let known =
@@ -97,7 +98,7 @@ impl State {
         // Of a window that was on its way each packet comes back as such a message.
         let before = conn.narrow_until.replace(until);
         if known.is_none() || before.is_none_or(|before| before <= self.now) {
-            bump(&mut self.counters.paths_narrowed);
+            self.counters.paths_narrowed.bump();
         }
         self.mark(Job::Tcp(id));
     }

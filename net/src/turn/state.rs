@@ -1,39 +1,42 @@
-//! Everything that the machine's side ([`crate::Stack`]) and the applications' side ([`crate::Net`]) share.
+//! The state that the kernel's side ([`crate::Stack`]) and the applications' side ([`crate::Net`], sockets) share.
 //!
-//! It lies in one `Rc<RefCell<_>>`: single-threaded, borrowed for the length of one call, never across an `await`.
-//! smoltcp and this crate wake tasks while it is borrowed. That is sound because a waker here only sets a flag and
-//! queues its task: the executor polls tasks between turns, never inside `wake`.
+//! It is in one `Rc<RefCell<_>>`: single-threaded, borrowed for the length of one call, never across an `await`.
+//! smoltcp and this crate wake tasks while it is borrowed. That is sound because a waker only sets a flag and queues its
+//! task. The executor polls tasks between turns, never inside `wake`.
 
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
+
 use litemap::LiteMap;
 
 use netfront::Nic;
 use slab::Slab;
-use smoltcp::iface::{Config as IfaceConfig, Interface, SocketSet};
-use smoltcp::phy::{Checksum, DeviceCapabilities};
-use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr};
+use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::phy::DeviceCapabilities;
+use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, IpCidr};
 
 use crate::addr::dhcp::Address;
-use crate::link::neighbours::Asks;
-use crate::frame::classify::Me;
-use crate::base::config::{Config, Limits};
-use crate::frame::fragments::Fragments;
 use crate::addr::ip6::Ip6;
-use crate::turn::path_mtu::Narrow;
+use crate::base::config::{Config, Limits};
+use crate::base::counters::{Counters, Drops};
 use crate::base::rng::Rng;
 use crate::base::sched::{Job, Sched, Slot};
-use crate::base::status::Counters;
-use crate::udp::tap_queue;
+use crate::frame::fragments::Fragments;
+use crate::frame::local::Me;
+use crate::link::interface::{abilities, interface, strict, wide};
+use crate::link::neighbours::Asks;
 use crate::tcp::conn::Conns;
-use crate::tcp::isn::{Abilities, Isn};
+use crate::tcp::isn::Isn;
 use crate::tcp::listener::Listener;
+use crate::turn::path_mtu::Narrow;
 use crate::udp::lanes::UdpEntry;
+use crate::udp::tap_queue;
 
-/// How long the first pieces of a datagram wait for the others. smoltcp's minute lets anybody who sends halves block
-/// the few places for reassembly.
-const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The state as its holders have it.
+pub(crate) type Shared = Rc<RefCell<State>>;
 
 /// The shared part of the stack.
 pub(crate) struct State {
@@ -46,6 +49,10 @@ pub(crate) struct State {
     /// What connections are polled with whose path takes less than our link.
     pub(crate) narrow: Option<Narrow>,
     pub(crate) me: Me,
+    /// Our IPv6 addresses over time; `me` has a copy of what is valid now.
+    pub(super) ip6: Ip6,
+    /// The multicast groups that the interface was asked for.
+    pub(super) groups: Vec<EthernetAddress>,
     /// The largest IP packet in one frame, bytes.
     pub(crate) mtu: usize,
     pub(crate) link_up: bool,
@@ -61,6 +68,7 @@ pub(crate) struct State {
     pub(crate) abilities: DeviceCapabilities,
     pub(crate) sched: Sched,
     pub(crate) counters: Counters,
+    pub(crate) drops: Drops,
     /// DHCP and the receiving side of UDP; ICMP and ARP need no socket.
     pub(crate) common: SocketSet<'static>,
     pub(crate) common_slot: Slot,
@@ -72,7 +80,7 @@ pub(crate) struct State {
     pub(crate) conns: Conns,
     pub(crate) listeners: LiteMap<u16, Listener>,
     pub(crate) udp: Slab<UdpEntry>,
-    pub(crate) taps: Slab<tap::Entry>,
+    pub(crate) taps: Slab<tap_queue::Entry>,
 }
 
 impl State {
@@ -86,7 +94,9 @@ impl State {
             strict: strict(nic, &mut rng, now),
             wide: wide(nic, &mut rng, now),
             narrow: None,
-            me: Me { mac: nic.mac(), address: None, ip6 },
+            me: Me { mac: nic.mac(), address: None, six: ip6.local() },
+            ip6,
+            groups: Vec::new(),
             mtu: nic.capabilities().ip_mtu(),
             link_up: nic.link_up(),
             link_generation: nic.link_generation(),
@@ -99,6 +109,7 @@ impl State {
             rng,
             sched: Sched::default(),
             counters: Counters::default(),
+            drops: Drops::default(),
             common,
             common_slot: Slot::default(),
             nowhere: SocketSet::new(Vec::new()),
@@ -112,7 +123,7 @@ impl State {
         state.conns.flow_key = nic.flow_key();
         state.set_address(fixed);
         state.mark(Job::Common);
-        nic.set_multicast(&state.me.groups());
+        state.join_groups(nic);
         state
     }
 
@@ -133,28 +144,17 @@ impl State {
         }
     }
 
-    /// Gives the interface this address and no other, and follows the consequences.
-    pub(crate) fn set_address(&mut self, address: Option<Ipv4Cidr>) {
-        self.me.address = address;
-        self.configure_interface();
-        if address.is_some() {
-            self.address.announce = true;
-            self.address.wake();
-        }
-        self.look_at_lost();
-    }
-
     /// smoltcp closes a connection whose address is gone when it next looks at it: makes it look.
     pub(crate) fn look_at_lost(&mut self) {
         for id in self.conns.ids() {
-            if self.conns.get(id).is_some_and(|conn| !self.is_local(conn.tuple.local.addr)) {
+            if self.conns.get(id).is_some_and(|conn| !self.me.has(conn.tuple.local.addr)) {
                 self.mark(Job::Tcp(id));
             }
         }
     }
 
-    /// Makes the interface anew: smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend
-    /// may have others. Sockets are not the interface's and live on.
+    /// Replaces the interfaces. smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend may
+    /// have others. Sockets do not belong to an interface and live on.
     pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
         self.iface = interface(abilities(nic), &nic.mac(), &mut self.rng, self.now);
         self.strict = strict(nic, &mut self.rng, self.now);
@@ -164,14 +164,24 @@ impl State {
         self.mtu = self.abilities.ip_mtu();
         self.configure_interface();
         self.rebuild_narrow();
-        nic.set_multicast(&self.me.groups());
+        self.groups.clear();
+        self.join_groups(nic);
     }
 
-    /// Gives the interface the addresses and the ways out that we have.
+    /// Asks the interface for the multicast groups that we listen to, if they have changed.
+    pub(super) fn join_groups<N: Nic>(&mut self, nic: &mut N) {
+        let groups = self.me.groups();
+        if groups != self.groups {
+            nic.set_multicast(&groups);
+            self.groups = groups;
+        }
+    }
+
+    /// Gives the interfaces our addresses and gateways.
     pub(crate) fn configure_interface(&mut self) {
-        let Me { address, ip6, .. } = &self.me;
+        let Me { address, six, .. } = &self.me;
         let all: Vec<_> =
-            address.map(IpCidr::Ipv4).into_iter().chain(ip6.valid().map(IpCidr::Ipv6)).collect();
+            address.map(IpCidr::Ipv4).into_iter().chain(six.valid().map(IpCidr::Ipv6)).collect();
         let narrow = self.narrow.as_mut().map(|narrow| &mut narrow.iface);
         let others = self.strict.iter_mut().chain(&mut self.wide).chain(narrow);
         for iface in core::iter::once(&mut self.iface).chain(others).map(Box::as_mut) {
@@ -190,7 +200,7 @@ impl State {
             if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
                 let _ = routes.add_default_ipv4_route(gateway);
             }
-            if let Some(gateway) = ip6.gateway() {
+            if let Some(gateway) = six.gateway() {
                 let _ = routes.add_default_ipv6_route(gateway);
             }
         }
@@ -200,57 +210,4 @@ impl State {
     pub(crate) const fn verifies(&self) -> bool {
         self.strict.is_some()
     }
-
-    /// Who takes a packet to `peer` on: itself if it is on our network, else the gateway; `None`: it has nowhere to go.
-    pub(crate) fn next_hop(&self, peer: IpAddress) -> Option<IpAddress> {
-        match peer {
-            IpAddress::Ipv4(v4) if self.me.address?.contains_addr(&v4) => Some(peer),
-            IpAddress::Ipv4(_) => self.address.gateway.map(Into::into),
-            IpAddress::Ipv6(v6) if self.me.ip6.on_link(v6) => Some(peer),
-            IpAddress::Ipv6(_) => self.me.ip6.gateway().map(Into::into),
-        }
-    }
-}
-
-/// What the one real interface is told that its device can: not to cut TCP over IPv6, see [`crate::path`].
-fn abilities<N: Nic>(nic: &N) -> DeviceCapabilities {
-    let mut abilities = nic.capabilities();
-    abilities.segmentation.tcpv6 = None;
-    abilities
-}
-
-/// An interface over a device that can that, and of which nothing comes. It takes several KiB, too many to be handed
-/// about on the stack.
-#[inline(never)]
-pub(crate) fn interface(
-    abilities: DeviceCapabilities,
-    mac: &EthernetAddress,
-    rng: &mut Rng,
-    now: Instant,
-) -> Box<Interface> {
-    let mut config = IfaceConfig::new((*mac).into());
-    config.random_seed = rng.next_u64();
-    let mut iface = Box::new(Interface::new(config, &mut Abilities(abilities), now));
-    iface.set_reassembly_timeout(REASSEMBLY_TIMEOUT);
-    iface
-}
-
-/// An interface that verifies every checksum, if the device's own does not.
-fn strict<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Box<Interface>> {
-    let mut abilities = abilities(nic);
-    if abilities.checksum.tcp.rx() {
-        return None;
-    }
-    for checksum in [&mut abilities.checksum.tcp, &mut abilities.checksum.udp] {
-        *checksum = if checksum.tx() { Checksum::Both } else { Checksum::Rx };
-    }
-    Some(interface(abilities, &nic.mac(), rng, now))
-}
-
-/// An interface for long packets of IPv6, if the device cuts them.
-fn wide<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Box<Interface>> {
-    let mut abilities = nic.capabilities();
-    let header = abilities.max_transmission_unit.saturating_sub(abilities.ip_mtu());
-    abilities.max_transmission_unit = abilities.segmentation.tcpv6?.get().saturating_add(header);
-    Some(interface(abilities, &nic.mac(), rng, now))
 }

@@ -14,15 +14,13 @@ use core::fmt;
 use core::ops::Range;
 use core::task::Waker;
 
-use netfront::{Nic, Packet};
+use netfront::Packet;
 use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
     UdpPacket,
 };
 
 use crate::frame::classify::datagram_is_whole;
-use crate::turn::state::State;
-use crate::base::status::{DropReason, FrameKind};
 
 /// A received datagram that belongs to its holder. Dropping it gives the page back.
 pub struct Datagram {
@@ -79,8 +77,12 @@ impl Inbox {
         self.waiting.pop_front()
     }
 
-    fn push(&mut self, datagram: Datagram) {
-        self.waiting.push_back(datagram);
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.room
+    }
+
+    pub(crate) fn push(&mut self, packet: Packet, payload: Range<usize>, from: IpEndpoint) {
+        self.waiting.push_back(Datagram { packet, payload, from });
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
@@ -88,15 +90,15 @@ impl Inbox {
 }
 
 /// A whole datagram in a frame.
-struct Found {
-    from: IpEndpoint,
-    to: IpEndpoint,
+pub(crate) struct Found {
+    pub(crate) from: IpEndpoint,
+    pub(crate) to: IpEndpoint,
     /// Where the payload is in the frame.
-    payload: Range<usize>,
+    pub(crate) payload: Range<usize>,
 }
 
 /// Finds the datagram in a frame, if there is one, whole and undamaged.
-fn find(frame: &[u8], verify: bool) -> Option<Found> {
+pub(crate) fn find(frame: &[u8], verify: bool) -> Option<Found> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     let (from, to, payload): (IpAddress, IpAddress, _) = match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => {
@@ -126,38 +128,4 @@ fn find(frame: &[u8], verify: bool) -> Option<Found> {
         to: IpEndpoint::new(to, udp.dst_port()),
         payload: begin..end,
     })
-}
-
-impl State {
-    /// Puts the datagram that is next into the inbox of its socket, if that takes datagrams in place. `false`: it is
-    /// for smoltcp.
-    pub(crate) fn keep_datagram<N: Nic>(&mut self, nic: &mut N) -> bool {
-        if !self.udp.iter().any(|(_, entry)| entry.inbox.is_some()) {
-            return false;
-        }
-        // Where it is known of each frame whether anybody has verified it, that has been seen to.
-        let verify = !self.verifies();
-        let Some(found) = nic.peek().and_then(|received| find(received.frame, verify)) else { return false };
-        let ours = self.is_local(found.to.addr);
-        let socket = self.udp.iter_mut().find(|(_, entry)| entry.port == found.to.port && !entry.closing);
-        let Some(inbox) = socket.filter(|_| ours).and_then(|(_, entry)| {
-            entry.last = Some((found.from, found.to.addr));
-            entry.inbox.as_mut()
-        }) else {
-            return false;
-        };
-        self.counters.received(FrameKind::Udp);
-        if inbox.waiting.len() >= inbox.room {
-            self.counters.drop(DropReason::UnreadDatagrams);
-            nic.discard();
-            return true;
-        }
-        let Some(packet) = nic.hold() else {
-            self.counters.drop(DropReason::Hoarded);
-            nic.discard();
-            return true;
-        };
-        inbox.push(Datagram { packet, payload: found.payload, from: found.from });
-        true
-    }
 }

@@ -21,9 +21,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::base::options::UdpOptions;
-use crate::base::sched::{Job, Slot};
-use crate::turn::state::State;
-use crate::base::status::DropReason;
+use crate::base::sched::Slot;
 use crate::base::time;
 use crate::udp::inbox::Inbox;
 
@@ -131,7 +129,7 @@ impl UdpEntry {
     }
 
     /// Drops what is stuck for too long; returns how many datagrams those were.
-    fn expire(&mut self, now: Instant) -> usize {
+    pub(crate) fn expire(&mut self, now: Instant) -> usize {
         let port = self.port;
         let overdue =
             |lane: &&mut Lane| lane.stuck.is_some_and(|since| time::after(since, STUCK_LIFE) <= now);
@@ -143,26 +141,7 @@ impl UdpEntry {
         self.lanes.iter().filter_map(|lane| lane.stuck).min().map(|since| time::after(since, STUCK_LIFE))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lanes.iter().all(|lane| lane.queued == 0)
-    }
-}
-
-impl State {
-    pub(crate) fn count_unreachable(&mut self, datagrams: usize) {
-        (0..datagrams).for_each(|_| self.counters.drop(DropReason::Unreachable));
-    }
-
-    /// Drops what waited for too long, and the socket if it is done. `false`: it is gone.
-    pub(crate) fn settle_udp(&mut self, id: usize) -> bool {
-        let now = self.now;
-        let Some(entry) = self.udp.get_mut(id) else { return false };
-        let dropped = entry.expire(now);
-        let done = entry.closing && entry.is_empty();
-        self.count_unreachable(dropped);
-        if done && let Some(mut entry) = self.udp.try_remove(id) {
-            self.sched.forget(Job::Udp(id), &mut entry.slot);
-        }
-        !done
     }
 }

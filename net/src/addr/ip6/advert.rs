@@ -1,7 +1,6 @@
-//! Router advertisements: the way out, and prefixes to make addresses from. RFC 4861, 6.3.4; RFC 4862, 5.5.3.
+//! Router advertisements: the default router, and prefixes to make addresses from. RFC 4861, 6.3.4; RFC 4862, 5.5.3.
 //!
-//! An advertisement is believed as far as the caps allow: a flood of them costs its frames and no more. What is not read:
-//! link MTU (the backend's counts), hop limit, timers, preferences; name servers are not resolved here.
+//! Not used: link MTU (the backend's counts), hop limit, timers, preferences, name servers.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
@@ -9,47 +8,58 @@ use smoltcp::wire::{
     NdiscPrefixInfoFlags, NdiscPrefixInformation,
 };
 
-use crate::addr::ip6::{Ip6, LEAST_LIFE, PREFIXES, ROUTERS, Router, address, is_unicast};
-use crate::turn::state::State;
-use crate::base::status::{DropReason, Ipv6State, bump};
+use super::{Ip6, LEAST_LIFE, PREFIXES, ROUTERS, Router, address};
+use crate::base::status::Ipv6State;
 use crate::base::time;
+use crate::frame::local::is_unicast_v6;
 
-/// Options of one advertisement that are looked at.
+/// Options read of one advertisement.
 const OPTIONS: usize = 32;
 
 /// The lifetime that never ends.
 const FOREVER: Duration = Duration::from_secs(0xffff_ffff);
 
-impl State {
-    /// Takes the advertisement in a frame that was classified as one.
-    pub(crate) fn advertised(&mut self, frame: &[u8]) -> Option<()> {
-        let ethernet = EthernetFrame::new_checked(frame).ok()?;
-        let packet = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
-        let message = Icmpv6Packet::new_checked(packet.payload()).ok()?;
-        let (now, ip6) = (self.now, &mut self.me.ip6);
-        if !ip6.auto {
-            self.counters.drop(DropReason::Neighbour);
-            return None;
-        }
-        bump(&mut self.counters.routers_heard);
-        let mut full = !ip6.heard_router(packet.src_addr(), message.router_lifetime(), now);
-        let mut options = message.payload();
-        for _ in 0..OPTIONS {
-            let Ok(option) = NdiscOption::new_checked(options) else { break };
-            let len = usize::from(option.data_len()).checked_mul(8).filter(|len| *len > 0)?;
-            if let Ok(NdiscOptionRepr::PrefixInformation(prefix)) = NdiscOptionRepr::parse(&option) {
-                full |= !ip6.heard_prefix(&prefix, now);
-            }
-            options = options.get(len..)?;
-        }
-        if full {
-            bump(&mut self.counters.routers_refused);
-        }
-        Some(())
-    }
+/// The effect of an advertisement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Advertisements are not used.
+    Ignored,
+    /// Taken over.
+    Taken,
+    /// It names a router or a prefix more than we keep.
+    Refused,
 }
 
 impl Ip6 {
+    /// Takes the advertisement in a frame that was classified as one. An option of a wrong length ends the reading.
+    pub(crate) fn advertised(&mut self, frame: &[u8], now: Instant) -> Heard {
+        if !self.auto {
+            return Heard::Ignored;
+        }
+        if self.read_advertisement(frame, now).unwrap_or(true) { Heard::Taken } else { Heard::Refused }
+    }
+
+    /// `false`: it names more than we keep.
+    fn read_advertisement(&mut self, frame: &[u8], now: Instant) -> Option<bool> {
+        let ethernet = EthernetFrame::new_checked(frame).ok()?;
+        let packet = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
+        let message = Icmpv6Packet::new_checked(packet.payload()).ok()?;
+        let mut fits = self.heard_router(packet.src_addr(), message.router_lifetime(), now);
+        let mut options = message.payload();
+        for _ in 0..OPTIONS {
+            let Ok(option) = NdiscOption::new_checked(options) else { break };
+            let len = usize::from(option.data_len()).saturating_mul(8);
+            if len == 0 {
+                break;
+            }
+            if let Ok(NdiscOptionRepr::PrefixInformation(prefix)) = NdiscOptionRepr::parse(&option) {
+                fits &= self.heard_prefix(&prefix, now);
+            }
+            options = options.get(len..).unwrap_or_default();
+        }
+        Some(fits)
+    }
+
     /// `false`: there are too many.
     fn heard_router(&mut self, from: Ipv6Address, lifetime: Duration, now: Instant) -> bool {
         let expires = time::after(now, lifetime);
@@ -72,7 +82,7 @@ impl Ip6 {
     /// `false`: there are too many.
     fn heard_prefix(&mut self, prefix: &NdiscPrefixInformation, now: Instant) -> bool {
         // 64 bits, as our identifier has; smoltcp panics for more than 128.
-        let fits = prefix.prefix_len == 64 && is_unicast(prefix.prefix);
+        let fits = prefix.prefix_len == 64 && is_unicast_v6(prefix.prefix);
         if !fits || !prefix.is_valid_prefix_info() || prefix.prefix.is_unicast_link_local() {
             return true;
         }
@@ -94,6 +104,7 @@ impl Ip6 {
         if lifetime == Duration::ZERO {
             return true;
         }
+        // RFC 4862, section 5.4.5: the identifier is another host's, and so would be the address.
         if made >= PREFIXES || self.own.first().is_some_and(|local| local.state == Ipv6State::Duplicate) {
             return false;
         }

@@ -4,14 +4,17 @@
 
 use alloc::vec::Vec;
 
+use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv4Cidr};
+
 use super::*;
+use crate::frame::local::LocalV6;
 
 const US: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 1];
 const THEM: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 9];
 
 fn me() -> Me {
     let address = Some(Ipv4Cidr::new(Ipv4Address::new(10, 0, 0, 1), 24));
-    Me { mac: EthernetAddress(US), address, ip6: Ip6::default() }
+    Me { mac: EthernetAddress(US), address, six: LocalV6::default() }
 }
 
 fn frame(to: [u8; 6], from: [u8; 6], ethertype: u16, payload: &[u8]) -> Vec<u8> {

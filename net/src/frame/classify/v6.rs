@@ -13,9 +13,11 @@ use smoltcp::wire::{
     Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Address, Ipv6ExtHeader, Ipv6Packet, NdiscNeighborFlags,
 };
 
-use super::{Class, Me, big, tcp, udp_is_whole};
-use crate::addr::ip6::{is_unicast, nd};
-use crate::base::status::{DropReason, FrameKind};
+use super::{Class, tcp, udp_is_whole};
+use crate::base::counters::{DropReason, FrameKind};
+use crate::frame::local::{Me, is_unicast_v6};
+use crate::frame::too_big;
+use crate::link::ndisc;
 
 /// What neighbour discovery says that smoltcp does not hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(crate) enum Neighbour {
 const NEIGHBOUR: u8 = 255;
 
 pub(super) fn ipv6(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
-    if !me.ip6.is_on() {
+    if !me.six.is_on() {
         return Class::Drop(DropReason::Ipv6);
     }
     let Ok(packet) = Ipv6Packet::new_checked(packet) else { return Class::Drop(DropReason::Malformed) };
@@ -43,7 +45,7 @@ pub(super) fn ipv6(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class
     }
     let (from, to) = (packet.src_addr(), packet.dst_addr());
     let nameless = from.is_unspecified();
-    if !(nameless || is_unicast(from)) || me.ip6.has(from) {
+    if !(nameless || is_unicast_v6(from)) || me.six.has(from) {
         return Class::Drop(DropReason::ForgedSource);
     }
     let Some((next, payload)) = skip_options(packet.next_header(), packet.payload()) else {
@@ -55,7 +57,7 @@ pub(super) fn ipv6(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class
     if nameless {
         return Class::Drop(DropReason::ForgedSource);
     }
-    let ours = unicast && me.ip6.has(to);
+    let ours = unicast && me.six.has(to);
     match next {
         IpProtocol::Tcp if !ours => Class::Drop(DropReason::TcpNotForUs),
         _ if !ours => Class::Drop(DropReason::NotForUs),
@@ -84,8 +86,8 @@ fn icmp(packet: &Ipv6Packet<&[u8]>, message: &[u8], me: &Me) -> Class {
     let (from, to) = (packet.src_addr(), packet.dst_addr());
     let Ok(icmp) = Icmpv6Packet::new_checked(message) else { return Class::Drop(DropReason::Malformed) };
     let kind = icmp.msg_type();
-    let group = me.ip6.is_group(to);
-    if !(group || me.ip6.has(to)) {
+    let group = me.six.is_group(to);
+    if !(group || me.six.has(to)) {
         return Class::Drop(DropReason::NotForUs);
     }
     match kind {
@@ -93,7 +95,7 @@ fn icmp(packet: &Ipv6Packet<&[u8]>, message: &[u8], me: &Me) -> Class {
         Icmpv6Message::EchoRequest => Class::Common(FrameKind::Icmp),
         _ if !icmp.verify_checksum(&from, &to) => Class::Drop(DropReason::Checksum),
         Icmpv6Message::PktTooBig if !group => {
-            big::v6(&icmp, me).map_or(Class::Drop(DropReason::Neighbour), Class::TooBig)
+            too_big::v6(&icmp, me).map_or(Class::Drop(DropReason::Neighbour), Class::TooBig)
         }
         // With a router alert in front, so not at once behind the IPv6 header. RFC 3810, section 5.1.14.
         Icmpv6Message::MldQuery if packet.hop_limit() == 1 && from.is_unicast_link_local() => {
@@ -117,11 +119,11 @@ fn icmp(packet: &Ipv6Packet<&[u8]>, message: &[u8], me: &Me) -> Class {
 
 /// "Who has `target`?"
 fn solicitation(from: Ipv6Address, group: bool, target: Ipv6Address, me: &Me) -> Class {
-    if me.ip6.find(target).is_none() {
+    if me.six.find(target).is_none() {
         // Others whose addresses end as ours does.
         return Class::Drop(DropReason::NeighbourForOthers);
     }
-    match (me.ip6.has(target), from.is_unspecified()) {
+    match (me.six.has(target), from.is_unspecified()) {
         (true, false) => Class::Common(FrameKind::Neighbour),
         (true, true) if group => Class::Neighbour(Neighbour::Probe(target)),
         (false, true) if group => Class::Neighbour(Neighbour::Claim(target)),
@@ -137,13 +139,13 @@ fn advertisement(
     target: Ipv6Address,
     me: &Me,
 ) -> Class {
-    if me.ip6.find(target).is_some() {
+    if me.six.find(target).is_some() {
         return Class::Neighbour(Neighbour::Claim(target));
     }
     // smoltcp learns the address of the sender, whatever the target. And it learns what it has not asked for: of news to
     // all, only a router's that moved is of use, since who talks to us is asked for once a minute.
-    let answer = solicited && to != nd::ALL_NODES && !to.is_multicast();
-    if from == target && (answer || me.ip6.is_router(from)) {
+    let answer = solicited && to != ndisc::ALL_NODES && !to.is_multicast();
+    if from == target && (answer || me.six.is_router(from)) {
         Class::Common(FrameKind::Neighbour)
     } else {
         Class::Drop(DropReason::NeighbourForOthers)
