@@ -173,29 +173,25 @@ fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
             .shaped(Shape::NonZero)
             .faults(frontend.misbehaviour.iter().map(|(rule, count)| (rule, "", count))),
         sockets(net),
-        Group::new("stack", "Network stack")
-            .counters(net.counters.iter().map(|(name, count)| (name, "", count))),
+        Group::new("stack", "Network stack").counters(net.counters.iter()),
     ])
 }
 
 /// Every frame that was lost on its way, in the stack or in the frontend.
 fn drops(frontend: &netfront::Stats, net: &NetStatus) -> Group {
     let netfront::Stats { rx, tx, .. } = frontend;
-    Group::new("drops", "Drops")
-        .by("reason")
-        .counters(net.counters.drops().map(|(reason, count)| (reason.name(), "", count)))
-        .counters([
-            ("rx_frontend", "Frames that the frontend dropped (`rx.dropped`).", rx.dropped),
-            ("rx_backend_error", "Frames that the backend could not deliver.", rx.backend_errors),
-            ("tx_refused", "Frames that are too short or too long to send.", tx.refused),
-            ("tx_backend_dropped", "Frames that the backend dropped.", tx.backend_dropped),
-            ("tx_backend_error", "Frames that the backend failed to send.", tx.backend_errors),
-            (
-                "tx_backend_gone",
-                "Frames lost when the backend went away.",
-                tx.lost_queued.wrapping_add(tx.lost_in_flight),
-            ),
-        ])
+    Group::new("drops", "Drops").by("reason").counters(net.drops.iter()).counters([
+        ("rx_frontend", "Frames that the frontend dropped (`rx.dropped`).", rx.dropped),
+        ("rx_backend_error", "Frames that the backend could not deliver.", rx.backend_errors),
+        ("tx_refused", "Frames that are too short or too long to send.", tx.refused),
+        ("tx_backend_dropped", "Frames that the backend dropped.", tx.backend_dropped),
+        ("tx_backend_error", "Frames that the backend failed to send.", tx.backend_errors),
+        (
+            "tx_backend_gone",
+            "Frames lost when the backend went away.",
+            tx.lost_queued.wrapping_add(tx.lost_in_flight),
+        ),
+    ])
 }
 
 fn sockets(net: &NetStatus) -> Group {

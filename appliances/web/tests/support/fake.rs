@@ -114,6 +114,7 @@ impl Fake {
             udp_sockets: 1,
             timers: 21,
             counters: Default::default(),
+            drops: Default::default(),
         };
         InterfaceStats { frontend, net }
     }
