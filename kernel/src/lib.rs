@@ -44,7 +44,7 @@ mod toolstack;
 mod start;
 
 pub use mem::{holes, regions};
-pub use {log, net, netfront, xen};
+pub use {cmdline, log, net, netfront, xen};
 #[cfg(target_os = "none")]
 pub use {
     domain::domu::DomU,

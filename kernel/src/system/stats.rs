@@ -4,7 +4,7 @@ use super::System;
 use super::interface::Interface;
 use crate::cpu::hypercall::KIND_NAMES;
 pub use crate::mem::heap_stats::HeapStats;
-use alloc::boxed::Box;
+
 use alloc::vec::Vec;
 use net::NetStatus;
 use xen::Memory;
@@ -80,11 +80,11 @@ impl System {
         let interfaces = self.0.interfaces.try_borrow().map_or_else(
             |_| Vec::new(),
             |all| {
-                let one = |interface: &Box<dyn Interface>| InterfaceStats {
+                let one = |interface: &dyn Interface| InterfaceStats {
                     frontend: interface.stats(),
                     net: interface.net().status(),
                 };
-                all.iter().map(one).collect()
+                all.iter().map(|interface| one(&**interface)).collect()
             },
         );
         Snapshot {
