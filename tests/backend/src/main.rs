@@ -17,12 +17,7 @@
 #![allow(
     unreachable_pub,
     missing_docs,
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
     clippy::missing_errors_doc,
-    clippy::std_instead_of_core,
     reason = "a program of the tests: the standard library, numbers that are cut as a liar wants them"
 )]
 #![deny(unsafe_code)]

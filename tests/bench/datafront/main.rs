@@ -11,10 +11,7 @@
 //! not measured is paused. Kept in `build/bench/datafront.tsv`.
 #![forbid(unsafe_code)]
 #![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
     clippy::cast_precision_loss,
-    clippy::std_instead_of_core,
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 

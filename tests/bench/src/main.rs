@@ -13,13 +13,6 @@
 //! What each column means, and what was seen, is in `docs/measuring.md`. It is a command of its own: no test waits for
 //! a figure.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod boot;
 mod copies;

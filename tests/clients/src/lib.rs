@@ -7,7 +7,6 @@
 //!
 //! Nothing of it is reachable from outside, and nothing in it reaches out. It needs root, `ip` and `/dev/net/tun`.
 #![forbid(unsafe_code)]
-#![allow(clippy::std_instead_of_core, reason = "a program of the host")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -56,19 +56,6 @@
 //! ```
 
 #![deny(unsafe_code)]
-#![allow(
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a simulator stops the test when the guest breaks a rule"
-)]
 
 mod agenda;
 mod boot;

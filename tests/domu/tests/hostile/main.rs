@@ -7,13 +7,6 @@
 //!
 //! All cases share one boot. Each ends with the same look at the guest (`rig.rs`): it runs, nothing crashed, the pages
 //! add up, no byte can be read that was not sent, and frames go there and back.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::panic,
-    reason = "a program of the host: the standard library, numbers far from overflow, cases that fail"
-)]
 
 mod backend;
 mod control;

@@ -1,12 +1,6 @@
 //! The guest as a citizen: what tools see of it, what it does for an operator, and what it leaves when it breaks.
 //!
 //! A program of its own beside `xen`: these are the tests of the toolstack's side.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod clock;
 mod commands;
