@@ -82,11 +82,11 @@ fn run(arguments: &Arguments) -> Outcome {
     }
     let folder = report::folder()?;
     let plugin = if arguments.plugin { Some(plugin::Plugin::build(&folder)?) } else { None };
-    let pond = guests::Pond::start(plugin, arguments.ours_only, &arguments.refuse)?;
+    let rig = guests::Rig::start(plugin, arguments.ours_only, &arguments.refuse)?;
     let mut rows = Vec::new();
     for (number, workload) in workloads.iter().enumerate() {
         eprintln!("[bench] {}/{} {}", number + 1, workloads.len(), workload.name);
-        let row = work::measure(&pond, workload, arguments.repeats)?;
+        let row = work::measure(&rig, workload, arguments.repeats)?;
         // Each line as soon as it is known: a whole run takes minutes.
         row.lines().iter().for_each(|line| println!("{line}"));
         rows.push(row);

@@ -8,7 +8,7 @@
 //!       event channels     grant table read as Xen reads it ▲
 //!            │                 │                            │ atomic loads and stores only
 //!            ▼                 ▼                            │
-//!         Peer: what the domains of the other side may do ──┘
+//!         Peer: what backend domains may do        ──┘
 //!       ┌────┴─────┬───────────┐
 //!   Xenstored    Netback    Console          ◄──── scripted by the test: frames, nodes, keys, faults
 //! ```

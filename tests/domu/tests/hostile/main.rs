@@ -1,4 +1,4 @@
-//! A backend that lies, on real Xen: the cases H01 to H75 of docs/threat-model.md.
+//! A malicious backend on real Xen: the cases H01 to H75 of docs/threat-model.md.
 //!
 //! ```text
 //!   test ──orders──► tests/backend in dom0, in the place of netback ◄──rings──► the web appliance

@@ -49,7 +49,7 @@ fn xl(bed: &Bed, command: &str) -> Outcome<String> {
     if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }
 }
 
-/// As [`xl`], with the patience that saving and migrating take.
+/// As [`xl`], with the timeout that saving and migrating take.
 fn xl_slowly(bed: &Bed, command: &str) -> Outcome<String> {
     let output = bed.dom0_within(&format!("xl {command}"), SLOWLY)?;
     if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }

@@ -11,6 +11,7 @@ mod flood;
 mod grub;
 mod hash;
 mod ipv6;
+mod isolation;
 mod memory;
 mod multicast;
 mod nmap;

@@ -5,5 +5,5 @@ mod console;
 mod events;
 mod grants;
 mod netback;
-mod politeness;
 mod store;
+mod violations;
