@@ -9,4 +9,6 @@
 
 extern crate alloc;
 
+pub mod cubic;
+pub mod hystart;
 pub mod rto;
