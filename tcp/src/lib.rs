@@ -11,4 +11,9 @@ extern crate alloc;
 
 pub mod cubic;
 pub mod hystart;
+pub mod isn;
+pub mod limiter;
+pub mod ports;
+pub mod prr;
 pub mod rto;
+pub mod tuple;
