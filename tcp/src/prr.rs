@@ -18,7 +18,7 @@ pub enum Progress {
 }
 
 /// State of one recovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prr {
     /// `prr_delivered`: bytes delivered during the recovery.
     delivered: u32,
