@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p cmdline -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new tables screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -99,9 +99,6 @@ run-guest:
 new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=../hello
 	@tools/new/new.sh '$(NAME)' '$(DIR)' '$(GIT)'
 
-tables: setup ## write the tables of documents that are made from the code
-	@WRITE_TABLES=1 $(CARGO) test --quiet -p web --test status_md
-
 # What is built for real Xen is built first; then the machines wait now and then, and the other tests have what they leave.
 test: check guests push backend ## every test: host, layouts against Xen's headers, real Xen
 	@$(MAKE) --no-print-directory test-bed BESIDE='$(MAKE) --no-print-directory test-host test-model test-abi test-reproduce'
@@ -166,6 +163,9 @@ lint: setup
 doc: setup
 	@$(SAY) 'documentation'
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps $(HOST) -p bed --lib
+
+docs: setup ## write the tables of docs/configuration.md and appliances/web/STATUS.md from the code
+	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web --lib --tests is_made_from
 
 rules: setup
 	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'

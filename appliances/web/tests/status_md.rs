@@ -1,15 +1,6 @@
-//! `STATUS.md` is made from the keys and descriptions in the code: `make tables` writes it, this test compares.
+//! `STATUS.md` is made from the keys and descriptions in the code: `make docs` writes it, this test compares.
 //!
 //! The text above the marker in the file is written by hand.
-
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
 
 #[path = "support/fake.rs"]
 mod fake;
@@ -28,7 +19,7 @@ use web::site::status::{
 };
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/STATUS.md");
-const MARKER: &str = "<!-- The rest is made from the code by `make tables`. -->\n";
+const MARKER: &str = "<!-- The rest is made from the code by `make docs`. -->\n";
 
 /// The tables, and the path of each key in them.
 #[derive(Default)]
@@ -108,14 +99,14 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn status_md_is_what_the_code_says() {
+fn status_md_is_made_from_the_code() {
     let file = fs::read_to_string(FILE).unwrap();
     let (by_hand, _) = file.split_once(MARKER).expect("the marker stands in STATUS.md");
     let made = format!("{by_hand}{MARKER}{}", tables(&Fake(42).status()).text);
-    if env::var_os("WRITE_TABLES").is_some() {
+    if env::var_os("UPDATE_DOCS").is_some() {
         fs::write(FILE, &made).unwrap();
     } else {
-        assert!(file == made, "STATUS.md is out of date: `make tables` writes it");
+        assert!(file == made, "STATUS.md is out of date: `make docs` writes it");
     }
     assert!(
         by_hand.contains(&format!("`format` is {FORMAT} now")),

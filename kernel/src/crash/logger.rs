@@ -56,7 +56,7 @@ impl Log for Logger {
             Level::Trace => "TRACE",
         };
         let mut line = FixedText::<LINE_BYTES>::new();
-        if write!(line, "[{seconds:5}.{micros:06}] {level} {target}: {}\n", record.args()).is_err() {
+        if writeln!(line, "[{seconds:5}.{micros:06}] {level} {target}: {}", record.args()).is_err() {
             line.end_with("…\n");
         }
         if let Some(mut ring) = RING.get().and_then(|ring| ring.try_borrow_mut().ok()) {

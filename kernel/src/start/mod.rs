@@ -28,7 +28,7 @@ use crate::task::entropy::Entropy;
 use crate::toolstack;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use boot::{BootInfo, Loader, MAX_CMDLINE};
+use boot::{Loader, MAX_CMDLINE};
 use core::future::Future;
 use core::ptr::NonNull;
 use error::StartError;

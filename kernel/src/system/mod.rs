@@ -25,6 +25,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use cmdline::Key;
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::future::Future;
 use interface::Interface;
@@ -117,6 +118,19 @@ impl System {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The appliance's options, from the `app.NAME=` words by its table of keys. If a word is wrong, its error is logged
+    /// and the guest powers off.
+    #[must_use]
+    pub fn options<T: Default>(&self, keys: &[Key<T>]) -> T {
+        self.config().app_options(keys).unwrap_or_else(|errors| {
+            for error in errors {
+                log::error!("{error}");
+            }
+            log::error!("stopping: correct cmdline= in the domain's configuration");
+            self.end(ShutdownReason::Poweroff)
+        })
     }
 
     /// The host name: `host=`, or the appliance's name.

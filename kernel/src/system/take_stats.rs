@@ -3,7 +3,6 @@
 use super::System;
 use super::interface::Interface;
 use crate::stats::{InterfaceStats, Kind, PageStats, Snapshot, XenstoreStats};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use xen::Memory;
 
@@ -21,11 +20,11 @@ impl System {
         let interfaces = self.0.interfaces.try_borrow().map_or_else(
             |_| Vec::new(),
             |all| {
-                let one = |interface: &Box<dyn Interface>| InterfaceStats {
+                let one = |interface: &dyn Interface| InterfaceStats {
                     frontend: interface.stats(),
                     net: interface.net().status(),
                 };
-                all.iter().map(one).collect()
+                all.iter().map(|interface| one(&**interface)).collect()
             },
         );
         Snapshot {

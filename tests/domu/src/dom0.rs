@@ -86,7 +86,7 @@ impl<'a> Client<'a> {
         Ok(self.run(&format!("udp-echo {to} {most}"), limit)?.trim().parse()?)
     }
 
-    /// So many datagrams of `bytes` to an echo service and back, one after the other, compared.
+    /// This many datagrams of `bytes` to an echo service and back, one after the other, compared.
     ///
     /// # Errors
     /// When one does not come back as it went.

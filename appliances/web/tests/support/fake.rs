@@ -1,16 +1,5 @@
 //! A guest that does not run: every key of the status, with its real name, and numbers that differ and grow.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
-
 use kernel::net::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::netfront::pool::PoolCounts;

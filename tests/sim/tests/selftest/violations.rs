@@ -2,7 +2,7 @@
 
 use crate::common::{Front, frame};
 use xen::abi::io_netif::{NetifRsp, NetifRxRequest, NetifTxRequest};
-use xen_sim::netback::{Index, Penalty, PolitenessError as Rule, Side};
+use xen_sim::netback::{Index, Penalty, Side, Violation as Rule};
 use xen_sim::{Sim, VifConfig};
 
 fn front() -> Front {
@@ -167,11 +167,11 @@ fn bytes_stay_until_the_answer() {
     front.netback.faults(|faults| faults.hold_tx = false);
     let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| front.machine.run()));
     let message = *run.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.starts_with("PolitenessError::ChangedInFlight"), "{message}");
+    assert!(message.starts_with("Violation::ChangedInFlight"), "{message}");
 }
 
 #[test]
-#[should_panic(expected = "PolitenessError::SlotCrossesPage (Fatal in Linux)")]
+#[should_panic(expected = "Violation::SlotCrossesPage (Fatal in Linux)")]
 fn a_strict_vif_stops_the_test_with_the_name_of_the_rule() {
     let mut front = Front::connect(VifConfig::default(), 4);
     let request = NetifTxRequest { offset: 4090, ..front.request(0, 1, 0, 64) };

@@ -1,4 +1,4 @@
-//! The lies: raw access to rings and events, for a test to compose.
+//! Fault injection: raw access to rings and events, from which a test composes a fault.
 //!
 //! A SLOT of `rx` is one response, `OFFSET:LENGTH:FLAGS[:ID]`: the page gets an echo request at that offset as far as it
 //! fits, and the response says what the slot says. FLAGS are letters: `v` data validated, `c` checksum blank, `m` more
@@ -19,7 +19,7 @@ use xen::abi::io_ring::offset;
 /// How long the guest is given to look at false responses.
 const SEEN: Duration = Duration::from_secs(1);
 
-pub fn lie(backend: &mut Backend, words: &[&str]) -> Outcome<String> {
+pub fn inject(backend: &mut Backend, words: &[&str]) -> Outcome<String> {
     match words {
         ["tx", id, status] => tx(backend, id, status.parse()?),
         ["ring", side, field, value] => ring(backend, side, field, value),
@@ -89,7 +89,7 @@ fn seen(backend: &mut Backend) -> Outcome {
 }
 
 fn ring(backend: &mut Backend, side: &str, field: &str, value: &str) -> Outcome<String> {
-    // An index that goes back to where the guest still stands is no lie.
+    // An index that goes back to where the guest still stands is correct.
     backend.until(Duration::from_millis(20), |_| false)?;
     seen(backend)?;
     let queue = backend.queue()?;

@@ -1,4 +1,4 @@
-//! Whose turn it is: as many tests at a time as there are lanes, whatever process they are in.
+//! Lanes: how many tests run at a time, over all processes that share the cache.
 //!
 //! ```text
 //!   test ─┐                ┌─ lane-0.lock ─ a machine
@@ -11,10 +11,10 @@ use crate::paths::{Lock, bed_dir};
 use std::thread::{available_parallelism, sleep};
 use std::time::Duration;
 
-/// A machine is little more than one busy thread, but on more processors than these it was never tried.
+/// A machine is little more than one busy thread; more than two at a time were never tried.
 const MOST: usize = 2;
 
-/// How often a test looks whether it is its turn. It waits only beside tests that somebody else started.
+/// How often a test looks for a free lane.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How many tests run at a time: one on a host with one processor, else two; `BED_LANES` in the environment says
@@ -26,13 +26,13 @@ pub fn lanes() -> usize {
     asked.filter(|lanes| *lanes > 0).unwrap_or_else(processors)
 }
 
-/// A lane that is ours until this is dropped.
+/// A lane, held until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Lane {
     _lane: Lock,
 }
 
-impl Turn {
+impl Lane {
     /// Waits until a lane is free.
     pub(crate) fn wait() -> Result<Self> {
         loop {
