@@ -70,8 +70,10 @@ impl Rto {
         let expected = expected.max(1);
         // RTTVAR first: §2.3 takes the difference to the old SRTT.
         let difference = rtt.abs_diff(self.srtt_us());
-        self.rttvar_times_4 = approach(self.rttvar_times_4, difference.saturating_mul(4), expected.saturating_mul(4));
-        self.srtt_times_8 = approach(self.srtt_times_8, rtt.saturating_mul(8), expected.saturating_mul(8)).max(1);
+        self.rttvar_times_4 =
+            approach(self.rttvar_times_4, difference.saturating_mul(4), expected.saturating_mul(4));
+        self.srtt_times_8 =
+            approach(self.srtt_times_8, rtt.saturating_mul(8), expected.saturating_mul(8)).max(1);
     }
 
     /// Smoothed round-trip time in microseconds; `None` before the first sample.
@@ -202,7 +204,11 @@ mod tests {
         for rtt in [1, 300, 2 * MS, 200 * MS, 5000 * MS] {
             let mut rto = Rto::new();
             (0..200).for_each(|_| rto.sample(rtt));
-            assert!(rto.timeout() >= rtt + 200 * MS && rto.timeout() <= rtt + 201 * MS, "{rtt}: {}", rto.timeout());
+            assert!(
+                rto.timeout() >= rtt + 200 * MS && rto.timeout() <= rtt + 201 * MS,
+                "{rtt}: {}",
+                rto.timeout()
+            );
         }
     }
 
