@@ -32,6 +32,7 @@ mod byte_ring;
 pub mod clock;
 pub mod console;
 pub mod context;
+pub mod counter;
 pub mod crc32c;
 pub mod evtchn;
 pub mod foreign;
@@ -49,6 +50,7 @@ pub mod xenstore;
 
 pub use abi::errno::Errno;
 pub use context::Xen;
+pub use counter::{Counter, Counters};
 pub use foreign::Foreign;
 pub use granted_pages::{GrantedPage, GrantedPages};
 pub use hypervisor::{Clock, Hypervisor, Machine, Memory};

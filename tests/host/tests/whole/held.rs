@@ -162,7 +162,7 @@ fn frames_of_an_unknown_protocol_have_a_tap() {
     assert_eq!((&kept[..], kept.is_in_place(), retained(&pair.guests[0])), (&sent[..], true, 1));
     let net = pair.net(1);
     // The other guest is on the same wire, and has another address.
-    pair.until("it went back", |_| net.status().counters.dropped(DropReason::NotForUs) > 0);
+    pair.until("it went back", |_| net.status().drops.get(DropReason::NotForUs) > 0);
     drop((kept, tap));
     assert!(pair.net(0).tap(0x88b5, 4).is_ok(), "the tap is free again");
 }
