@@ -9,4 +9,16 @@
 
 extern crate alloc;
 
+pub mod cubic;
+pub mod hystart;
+pub mod isn;
+pub mod limiter;
+pub mod list;
+pub mod ports;
+pub mod prr;
 pub mod rto;
+pub mod slab;
+pub mod sources;
+pub mod table;
+pub mod tuple;
+pub mod wheel;

@@ -113,7 +113,7 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         misbehaviour: Counts(frontend.misbehaviour.iter().collect()),
         mismatch: frontend.mismatch.map(|mismatch| mismatch.to_string()),
         sockets: sockets(net),
-        stack: Counts(net.counters.iter().collect()),
+        stack: Counts(net.counters.iter().map(|(name, _, count)| (name, count)).collect()),
         drops: drops(frontend, net),
     }
 }
@@ -147,7 +147,7 @@ fn policy(config: &netfront::Config) -> Policy {
 /// Everything that was lost on the way, wherever that was.
 fn drops(frontend: &netfront::Stats, net: &NetStatus) -> Counts {
     let netfront::Stats { rx, tx, .. } = frontend;
-    let mut drops = Counts(net.counters.drops().map(|(reason, count)| (reason.name(), count)).collect());
+    let mut drops = Counts(net.drops.by_reason().map(|(reason, count)| (reason.name(), count)).collect());
     drops.0.extend([
         ("rx_frontend", rx.dropped),
         ("rx_backend_error", rx.backend_errors),

@@ -133,7 +133,7 @@ fn net(text: &mut String, all: &Snapshot) -> core::fmt::Result {
             "   {} queues, connected {} times; dropped:",
             front.features.queues, front.device.connects
         )?;
-        for (reason, count) in net.counters.drops().filter(|(_, count)| *count > 0) {
+        for (reason, count) in net.drops.by_reason().filter(|(_, count)| *count > 0) {
             write!(text, " {} {count}", reason.name())?;
         }
         writeln!(text)?;
@@ -211,7 +211,7 @@ fn conns(text: &mut String, system: &System) -> core::fmt::Result {
 
 fn tcp(text: &mut String, all: &Snapshot) -> core::fmt::Result {
     for interface in &all.interfaces {
-        for (name, count) in interface.net.counters.iter().filter(|(_, count)| *count > 0) {
+        for (name, _, count) in interface.net.counters.iter().filter(|(_, _, count)| *count > 0) {
             writeln!(text, "{name:20} {count}")?;
         }
     }
