@@ -6,7 +6,7 @@
 //!                                                   ▼                     │
 //!                                            site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)
 //!                                             /  /1k  /healthz  /readyz  /metrics  /status.json
-//!                                             publish::Shelf ◄─ Inbox ◄─ datafront: what dom0 pushes
+//!                                             publish::Store ◄─ Inbox ◄─ datafront: what dom0 pushes
 //! ```
 //!
 //! [`http`] knows requests, replies and time, and nothing of this guest; [`site`] knows paths and what they show, and

@@ -59,7 +59,7 @@ mod guest {
             }
         };
         let pushes = Rc::new(Pushes::new(&system, &channels));
-        let site = StatusSite::with_shelf(Machine::new(&system, &pushes), pushes.shelf());
+        let site = StatusSite::with_store(Machine::new(&system, &pushes), pushes.store());
         let server = Rc::new(Server::new(site, limits));
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));

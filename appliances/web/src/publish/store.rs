@@ -1,4 +1,4 @@
-//! The edition that is published, and its budget.
+//! The revision that is published, and its budget.
 
 use super::{name, reply};
 use crate::content::{Budget, Content};
@@ -10,7 +10,7 @@ use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
 
-/// A file of an edition: a part of a block's bytes.
+/// A file of an revision: a part of a block's bytes.
 #[derive(Clone, Debug)]
 pub(super) struct File {
     pub(super) data: Rc<Content>,
@@ -20,11 +20,11 @@ pub(super) struct File {
 
 /// Everything that is published at one time, by path.
 #[derive(Debug, Default)]
-pub(super) struct Edition {
+pub(super) struct Revision {
     files: BTreeMap<String, File>,
 }
 
-impl Edition {
+impl Revision {
     /// Puts a file at a path, in place of the one that is there.
     pub(super) fn insert(&mut self, path: String, file: File) {
         self.files.insert(path, file);
@@ -36,37 +36,37 @@ impl Edition {
     }
 }
 
-/// What there is to tell of a shelf.
+/// What there is to tell of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShelfStatus {
-    /// Times that the edition changed.
-    pub edition: u64,
+pub struct StoreStatus {
+    /// Times that the revision changed.
+    pub revision: u64,
     /// Files.
     pub files: usize,
-    /// Bytes that they take, with what comes, and with what is still read of former editions.
+    /// Bytes that they take, with what comes, and with what is still read of former revisions.
     pub bytes: usize,
     /// What all of these may take.
     pub budget_bytes: usize,
 }
 
-/// The published edition.
+/// The published revision.
 #[derive(Debug)]
-pub struct Shelf {
-    current: RefCell<Edition>,
+pub struct Store {
+    current: RefCell<Revision>,
     number: Cell<u64>,
     budget: Rc<Budget>,
 }
 
-impl Shelf {
-    /// An empty shelf for so many bytes.
+impl Store {
+    /// An empty store for so many bytes.
     #[must_use]
     pub fn new(budget_bytes: usize) -> Self {
         Self { current: RefCell::default(), number: Cell::new(0), budget: Rc::new(Budget::new(budget_bytes)) }
     }
 
-    /// Publishes the next edition: what `change` makes of the present one, in one step. Who reads a file of the present one
+    /// Publishes the next revision: what `change` makes of the present one, in one step. Who reads a file of the present one
     /// has its bytes to the end.
-    pub(super) fn publish(&self, change: impl FnOnce(&mut Edition)) {
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Revision)) {
         change(&mut self.current.borrow_mut());
         self.number.set(self.number.get().wrapping_add(1));
     }
@@ -78,20 +78,20 @@ impl Shelf {
 
     /// What there is to tell.
     #[must_use]
-    pub fn status(&self) -> ShelfStatus {
+    pub fn status(&self) -> StoreStatus {
         let (files, bytes) = (self.current.borrow().files.len(), self.budget.used());
-        ShelfStatus { edition: self.number.get(), files, bytes, budget_bytes: self.budget.limit() }
+        StoreStatus { revision: self.number.get(), files, bytes, budget_bytes: self.budget.limit() }
     }
 
     /// The reply to a request, if its path is published. A folder is its `index.html`.
     #[must_use]
     pub fn get(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Rc<Reply>> {
-        let edition = self.current.borrow();
-        if edition.files.is_empty() {
+        let revision = self.current.borrow();
+        if revision.files.is_empty() {
             return None;
         }
         let path = name::from_request(request.path)?;
-        let file = edition.files.get(&path)?;
+        let file = revision.files.get(&path)?;
         Some(Rc::new(reply::make(&path, file, request, context.now)))
     }
 }
