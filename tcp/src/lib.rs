@@ -52,7 +52,9 @@ mod timers;
 mod window;
 mod work;
 
+pub mod cookie;
 pub mod cubic;
+pub mod handshake;
 pub mod hystart;
 pub mod isn;
 pub mod limiter;
@@ -62,6 +64,7 @@ pub mod prr;
 pub mod rto;
 pub mod slab;
 pub mod sources;
+pub mod syn_cache;
 pub mod table;
 pub mod tuple;
 pub mod wheel;
