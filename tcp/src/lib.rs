@@ -52,6 +52,7 @@ mod timers;
 mod window;
 mod work;
 
+pub mod connections;
 pub mod cookie;
 pub mod cubic;
 pub mod handshake;
@@ -66,6 +67,7 @@ pub mod slab;
 pub mod sources;
 pub mod syn_cache;
 pub mod table;
+pub mod time_wait;
 pub mod tuple;
 pub mod wheel;
 
