@@ -52,14 +52,24 @@ mod timers;
 mod window;
 mod work;
 
+pub mod connections;
+pub mod cookie;
 pub mod cubic;
+pub mod handshake;
 pub mod hystart;
 pub mod isn;
 pub mod limiter;
+pub mod list;
 pub mod ports;
 pub mod prr;
 pub mod rto;
+pub mod slab;
+pub mod sources;
+pub mod syn_cache;
+pub mod table;
+pub mod time_wait;
 pub mod tuple;
+pub mod wheel;
 
 pub use config::{Agreed, Config, Ecn, Open};
 pub use env::{Counters, Env};
