@@ -195,7 +195,9 @@ impl<P> Tcb<P> {
         let mss = u32::from(self.mss);
         let una = self.snd_una;
         let srtt = self.rto.srtt().unwrap_or(0);
-        let marked = segment.flags.contains(Flags::ECE) && self.bits.contains(Bits::ECN);
+        // In a SYN-ACK the bit answers our wish for ECN (RFC 3168 §6.1.1).
+        let echo = segment.flags.intersection(Flags::ECE.union(Flags::SYN)) == Flags::ECE;
+        let marked = echo && self.bits.contains(Bits::ECN);
         let Some(active) = &mut self.active else { return };
         if active.phase != Phase::Open && una.ge(active.phase_end) {
             self.end_phase(env);

@@ -121,7 +121,9 @@ impl<P> Tcb<P> {
             let first = self.active.as_ref().is_some_and(|active| active.board.is_empty());
             let lost = self.active.as_ref().is_some_and(|active| active.board.lost() > 0);
             if !first && !lost {
-                return None;
+                // The answer to a segment that does not fit, once our SYN-ACK is out (RFC 9293 §3.10.7.4, first).
+                let plan = if self.state == State::SynReceived { self.plan_empty()? } else { return None };
+                return Some(self.transmit(&plan, SackBlocks::default(), now, env));
             }
             self.note_syn(first, now, env);
             self.syn_header(now, env)

@@ -405,7 +405,7 @@ pub const SCRIPTS: &[Script] = &[
          < S 0:0 win 1000 <mss 1000, ws 0>
          > S. 0:0 ack 1 win 65535
          +10 < . 1:1001 ack 1 win 1000
-         > . 1:1 ack 1001 win 32267",
+         > . 1:1 ack 1001 win 16134",
     ),
     (
         "RFC 7323 §2.2",
