@@ -23,31 +23,30 @@
 extern crate alloc;
 
 pub mod abi;
-mod byte_ring;
 pub mod clock;
 pub mod console;
 pub mod context;
 pub mod crc32c;
 pub mod evtchn;
-pub mod foreign;
 pub mod gnttab;
-pub mod granted_pages;
 pub mod hypervisor;
 pub mod ids;
-pub mod page;
+pub mod memory;
 pub mod ring;
-pub mod shared;
 pub mod signal;
-pub mod stretch;
 pub mod xenbus;
 pub mod xenstore;
 
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+mod test_machine;
+
 pub use abi::errno::Errno;
 pub use context::Xen;
-pub use foreign::Foreign;
-pub use granted_pages::{GrantedPage, GrantedPages};
+pub use gnttab::granted_pages::{self, GrantedPage, GrantedPages};
 pub use hypervisor::{Clock, Hypervisor, Machine, Memory};
 pub use ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
-pub use page::{Access, Granted, Page, Private, ReadOnly, ReadWrite, TrustedBackend};
-pub use shared::Shared;
-pub use stretch::Stretch;
+pub use memory::contiguous::Stretch;
+pub use memory::foreign::{self, Foreign};
+pub use memory::page::{self, Access, Granted, Page, Private, ReadOnly, ReadWrite, TrustedBackend};
+pub use memory::shared::{self, Shared, SharedPage};

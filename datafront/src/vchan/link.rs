@@ -8,11 +8,10 @@
 
 use super::endpoint::{Endpoint, Misbehaviour, Peer};
 use super::error::ChannelError;
-use super::ring::SharedPage;
 use alloc::rc::Rc;
 use xen::abi::io_libxenvchan::VchanNotify;
 use xen::signal::Signal;
-use xen::{EvtchnPort, Machine, Xen};
+use xen::{EvtchnPort, Machine, SharedPage, Xen};
 
 /// A channel in use.
 #[derive(Debug)]

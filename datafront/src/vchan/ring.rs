@@ -8,19 +8,7 @@
 use super::order::{Order, Sizes};
 use alloc::vec::Vec;
 use xen::ids::PAGE_SIZE;
-use xen::{Foreign, Granted, Page, ReadWrite, Shared};
-
-/// A page that the other side can write at any moment.
-pub(crate) trait SharedPage {
-    /// Access to it by values.
-    fn shared(&self) -> Shared<'_>;
-}
-
-impl SharedPage for Page<Granted<ReadWrite>> {
-    fn shared(&self) -> Shared<'_> {
-        Self::shared(self)
-    }
-}
+use xen::{Shared, SharedPage};
 
 /// The memory of one ring.
 #[derive(Debug)]
@@ -28,12 +16,6 @@ pub(crate) struct Ring<P> {
     order: Order,
     /// Its own pages; none if it lies in the control page.
     pages: Vec<P>,
-}
-
-impl SharedPage for Foreign {
-    fn shared(&self) -> Shared<'_> {
-        Self::shared(self)
-    }
 }
 
 /// What a copy does at each stretch.

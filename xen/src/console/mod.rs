@@ -17,10 +17,10 @@ mod output;
 mod tests;
 
 use crate::abi::io_console::{IN_BYTES, OUT_BYTES, offset};
-use crate::byte_ring::{Incoming, Layout, Outgoing};
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
+use crate::ring::byte_ring::{Incoming, Layout, Outgoing};
 use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::fmt;

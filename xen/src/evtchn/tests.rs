@@ -2,8 +2,8 @@
 
 use super::EventChannels;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
-use crate::xenstore::tests::machine::page;
+use crate::memory::shared::Shared;
+use crate::test_machine::page;
 use core::sync::atomic::Ordering::SeqCst;
 
 /// Offsets as `xen.h` has them: in `shared_info`, and in `vcpu_info`.

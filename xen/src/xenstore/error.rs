@@ -5,7 +5,7 @@ use crate::abi::io_xs_wire::{
     XENSTORE_ABS_PATH_MAX, XENSTORE_PAYLOAD_MAX, XENSTORE_REL_PATH_MAX, XenstoreError, XsdSockmsgType,
     xsd_error,
 };
-use crate::byte_ring::Overrun;
+use crate::ring::byte_ring::Overrun;
 use alloc::string::String;
 use core::fmt;
 

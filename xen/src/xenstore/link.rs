@@ -12,8 +12,8 @@
 use crate::abi::io_xs_wire::{
     XENSTORE_RING_SIZE, XenstoreConnection, XenstoreServerFeatures as Features, offset,
 };
-use crate::byte_ring::{Incoming, Layout, Outgoing};
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
+use crate::ring::byte_ring::{Incoming, Layout, Outgoing};
 use crate::xenstore::error::Broken;
 use crate::xenstore::state::Outbound;
 use crate::xenstore::wire::{Assembler, Message};

@@ -40,7 +40,7 @@ mod wire;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::byte_ring::Overrun;
+pub use crate::ring::byte_ring::Overrun;
 pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
 pub use nodes::{Permission, number};
 pub use stats::XsStats;
@@ -49,7 +49,7 @@ pub use watch::Watch;
 
 use crate::hypervisor::Hypervisor;
 use crate::ids::{DomId, EvtchnPort};
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;

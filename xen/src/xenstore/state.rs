@@ -16,7 +16,7 @@
 use crate::Errno;
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
 use crate::xenstore::XsStats;
 use crate::xenstore::error::{Broken, ReplyFault, XsErrno};
 use crate::xenstore::link::{Link, Moved, Wires};

@@ -1,9 +1,9 @@
 //! A daemon, or whoever writes nodes, that breaks the rules.
 
-use super::machine::{Random, STARTS, context, page};
 use super::stub::{Msg, Stub, World};
 use crate::Errno;
 use crate::ids::{DomId, EvtchnPort};
+use crate::test_machine::{Random, STARTS, context, page};
 use crate::xenstore::{Broken, Overrun, ReplyFault, XenStore, XsErrno, XsError};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -223,7 +223,7 @@ fn h59_a_daemon_that_gives_the_connection_up_is_believed_if_it_has_the_field() {
 fn h59_random_replies_neither_panic_nor_confuse_the_client() {
     let mut random = Random(0xfee1_dead);
     let page = page();
-    let xen = super::machine::TestXen::default();
+    let xen = crate::test_machine::TestXen::default();
     let mut stub = Stub::new(page);
     stub.silent = true;
     let store = XenStore::new(page, EvtchnPort(1));

@@ -1,8 +1,8 @@
 //! Another connection: at boot after somebody else, after a restore, after a reset.
 
-use super::machine::{STARTS, context, page};
 use super::stub::{Msg, Stub, World};
 use crate::ids::EvtchnPort;
+use crate::test_machine::{STARTS, context, page};
 use crate::xenstore::{Broken, XenStore, XsError};
 use core::pin::pin;
 use core::sync::atomic::Ordering::SeqCst;

@@ -1,8 +1,8 @@
 //! Watches: told of changes, bounded, never leaked.
 
-use super::machine::context;
 use super::stub::{Msg, World};
 use crate::Errno;
+use crate::test_machine::context;
 use crate::xenstore::XsError;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

@@ -13,7 +13,7 @@
 use crate::Errno;
 use crate::abi::grant_table::GrantStatus;
 use crate::ids::{Gfn, PAGE_SIZE};
-use crate::shared::Shared;
+use crate::memory::shared::{Shared, SharedPage};
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -50,6 +50,13 @@ impl Foreign {
     pub const fn shared(&self) -> Shared<'_> {
         // SAFETY: mapped and aligned for as long as `self` exists (`from_raw`), and nobody has a reference.
         unsafe { Shared::new(self.base, PAGE_SIZE) }
+    }
+}
+
+impl SharedPage for Foreign {
+    #[inline]
+    fn shared(&self) -> Shared<'_> {
+        Self::shared(self)
     }
 }
 

@@ -11,7 +11,7 @@
 #![allow(unsafe_code, reason = "makes one slice of pages that follow each other; see docs/soundness.md")]
 
 use crate::ids::{Gref, PAGE_SIZE};
-use crate::page::{Granted, Page, ReadOnly};
+use crate::memory::page::{Granted, Page, ReadOnly};
 use alloc::vec::Vec;
 
 /// Pages in a row that a peer may read.

@@ -13,6 +13,7 @@
 
 #![allow(unsafe_code, reason = "the one place that touches foreign memory; see docs/soundness.md")]
 
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
@@ -74,6 +75,20 @@ pub struct Shared<'a> {
     base: NonNull<u8>,
     len: usize,
     life: PhantomData<&'a AtomicU8>,
+}
+
+/// A whole page that another domain may write: ours under a grant, or one of that domain's that we have mapped.
+pub trait SharedPage {
+    /// Access to its 4096 bytes, by values.
+    fn shared(&self) -> Shared<'_>;
+}
+
+/// A page that several hold.
+impl<P: SharedPage> SharedPage for Arc<P> {
+    #[inline]
+    fn shared(&self) -> Shared<'_> {
+        (**self).shared()
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -194,7 +209,7 @@ impl<'a> Shared<'a> {
 
     /// Copies a record in, in words of 4 bytes.
     #[inline]
-    pub fn write_record<T: IntoBytes + Immutable>(&self, offset: usize, record: &T) {
+    pub fn write_record<T: IntoBytes + Immutable + ?Sized>(&self, offset: usize, record: &T) {
         let words = record.as_bytes().as_chunks::<4>().0;
         let cells = self.cells::<u32>(offset, words.len()).unwrap_or_default();
         for (word, cell) in words.iter().zip(cells) {

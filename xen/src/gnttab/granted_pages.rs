@@ -4,14 +4,23 @@
 //!   who grants (a pool) ══ GrantedPages ══ who uses (the rings of a channel): neither knows the other
 //! ```
 
-use crate::context::ShareError;
+use crate::gnttab::GrantFailure;
 use crate::ids::DomId;
-use crate::page::{Granted, Page, ReadWrite};
+use crate::memory::page::{Granted, Page, ReadWrite};
 use alloc::vec::Vec;
 use core::fmt;
 
 /// A page that the other domain may read and write.
 pub type GrantedPage = Page<Granted<ReadWrite>>;
+
+/// Why there is no page for another domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareError {
+    /// There is no free page.
+    Memory,
+    /// The page cannot be granted; it was freed.
+    Grant(GrantFailure),
+}
 
 /// Why there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
