@@ -1,7 +1,7 @@
 //! Xen for guests, without a machine beneath it.
 //!
-//! Layouts ([`abi`]), the hypercalls as a trait ([`Hypervisor`]), memory that is shared with another domain ([`shared`],
-//! [`page`]), and what every guest builds from them: rings, the grant table, event channels, the xenstore client,
+//! Layouts ([`abi`]), the hypercalls as a trait ([`Hypervisor`]), memory that is shared with another domain
+//! ([`memory`]), and what every guest builds from them: rings, the grant table, event channels, the xenstore client,
 //! xenbus states, the console and the clocks.
 //!
 //! ```text
@@ -14,7 +14,25 @@
 //!                 netfront, datafront
 //! ```
 //!
-//! It issues no hypercall itself, knows no address of the machine and no thread; it runs unchanged on the host.
+//! Groups, top to bottom; a file imports its own group and those below:
+//!
+//! ```text
+//!   context, xenbus > xenstore, console, gnttab, evtchn, clock > ring > hypervisor > memory > abi > ids, signal, crc32c
+//! ```
+//!
+//! | group | idea |
+//! |---|---|
+//! | [`context`] | everything below in one struct, for drivers |
+//! | [`xenbus`] | device states and the frontend's side of the handshake |
+//! | [`xenstore`], [`console`] | clients of the two rings that the toolstack sets up |
+//! | [`gnttab`], [`evtchn`], [`clock`] | grant table, event channels, time |
+//! | [`ring`] | request and response rings in both roles, byte rings |
+//! | [`hypervisor`] | the trait behind which Xen is |
+//! | [`memory`] | pages, foreign pages, shared memory |
+//! | [`abi`] | layouts and numbers, one file a public header |
+//! | [`ids`], [`signal`], [`crc32c`] | small types without Xen |
+//!
+//! The crate issues no hypercall itself, has no address of the machine and no thread; it runs unchanged on the host.
 //! `unsafe` is confined to the modules that `docs/soundness.md` lists.
 
 #![no_std]

@@ -1,4 +1,4 @@
-//! One side's view of a channel: indexes, liveness, and who wants to hear of what.
+//! One side's view of a channel: indexes, liveness, and which side asked for which events.
 //!
 //! ```text
 //!   take: prod (acquire) ─ once ─► prod − cons ≤ size? ─► copy out ─► cons (release) ─► barrier ─► READ wished for? event

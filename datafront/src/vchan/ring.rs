@@ -18,7 +18,7 @@ pub(crate) struct Ring<P> {
     pages: Vec<P>,
 }
 
-/// What a copy does at each stretch.
+/// What a copy does with each contiguous part.
 enum Copy<'b> {
     Out(&'b mut [u8]),
     In(&'b [u8]),
@@ -68,7 +68,7 @@ impl<P: SharedPage> Ring<P> {
             };
             let len = left.min(room);
             let (Some(page), true) = (page, len > 0) else { return };
-            copy = copy.stretch(page.shared(), base, len);
+            copy = copy.part(page.shared(), base, len);
             at = at.wrapping_add(len) & size.wrapping_sub(1);
         }
     }
@@ -76,7 +76,7 @@ impl<P: SharedPage> Ring<P> {
 
 impl Copy<'_> {
     /// Copies `len` bytes at `base`; what is left to do.
-    fn stretch(self, page: Shared<'_>, base: usize, len: usize) -> Self {
+    fn part(self, page: Shared<'_>, base: usize, len: usize) -> Self {
         match self {
             Self::Out(into) => {
                 let (now, later) = into.split_at_mut_checked(len).unwrap_or_default();

@@ -90,7 +90,7 @@ fn requests_are_believed_within_a_ring_of_the_last_response() {
 }
 
 #[test]
-fn a_notification_is_due_if_the_event_lies_among_what_was_pushed() {
+fn a_notification_is_due_if_the_event_was_just_pushed() {
     everywhere(|size, old| {
         for new in old..=old + size {
             for req_event in 0..=u8::MAX {

@@ -1,7 +1,7 @@
-//! Pages that one other domain may access already: who needs some takes them out, and puts them back.
+//! Pages that are already granted to one other domain: a user takes them out and puts them back.
 //!
 //! ```text
-//!   who grants (a pool) ══ GrantedPages ══ who uses (the rings of a channel): neither knows the other
+//!   pool, which grants the pages ══ GrantedPages ══ user, such as the rings of a channel
 //! ```
 
 use crate::gnttab::GrantFailure;
@@ -27,7 +27,7 @@ pub enum ShareError {
 pub enum NoPage {
     /// There is none, and no other one can be granted.
     Share(ShareError),
-    /// The domain still has so many mapped that were put back; it may help to wait.
+    /// The domain still has this many mapped that were put back. It may unmap them later.
     StillMapped(usize),
 }
 
@@ -45,7 +45,7 @@ pub trait GrantedPages {
     /// Puts a page back. Nobody gets it before that domain has it mapped no more.
     fn put(&self, page: GrantedPage);
 
-    /// Takes so many pages, or none.
+    /// Takes `count` pages, or none.
     ///
     /// # Errors
     /// As [`GrantedPages::take`].

@@ -52,7 +52,7 @@ impl Stretch {
         self.pages.get(page).map(Page::gref)
     }
 
-    /// The bytes of `count` pages from the one with number `first` on, to write. `None` if there are not so many.
+    /// The bytes of `count` pages from the one with number `first` on, to write. `None` if there are fewer.
     #[must_use]
     pub fn bytes_mut(&mut self, first: usize, count: usize) -> Option<&mut [u8]> {
         let pages = self.pages.get(first..first.checked_add(count)?)?;

@@ -1,4 +1,4 @@
-//! Pages: whole, owned by one holder, and of a type that says who else may see them.
+//! Pages: whole, with one owner, and of a type that says which other domain may access them.
 //!
 //! ```text
 //!   Memory::alloc_page ──► Page<Private> ──GrantTable::grant──► Page<Granted<ReadOnly>>   we write, the peer reads

@@ -6,7 +6,7 @@
 //!
 //! [`Shared`] hands out values, never references: each access is one atomic load or store (the only accesses that may
 //! race without undefined behaviour), at an offset that is checked against the length. Copies go word by word, and the
-//! bytes that they return may be torn, but are always bytes: whoever parses them works on a private copy.
+//! bytes that they return may be torn, but are always bytes: a parser works on a private copy.
 //!
 //! Offsets are computed by us, never by a peer. One outside the memory is a bug of ours: it stops a debug build, reads
 //! as zero and writes nothing in a release.
@@ -69,7 +69,7 @@ macro_rules! word {
 }
 word!(u8 => AtomicU8, u16 => AtomicU16, u32 => AtomicU32, u64 => AtomicU64);
 
-/// A stretch of memory shared with another domain or with Xen.
+/// Memory that is shared with another domain or with Xen.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a> {
     base: NonNull<u8>,
@@ -102,7 +102,7 @@ impl<'a> Shared<'a> {
         Self { base, len, life: PhantomData }
     }
 
-    /// Bytes in this stretch.
+    /// Bytes of it.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len

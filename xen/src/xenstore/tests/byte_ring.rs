@@ -83,7 +83,7 @@ fn nothing_around_the_ring_is_written() {
 }
 
 #[test]
-fn an_index_of_the_peer_is_believed_up_to_the_size_of_the_ring_and_no_further() {
+fn an_index_of_the_peer_is_used_up_to_the_size_of_the_ring() {
     for start in STARTS {
         let page = page();
         page.store(RING.cons, start, SeqCst);

@@ -58,7 +58,7 @@ fn removing_what_is_not_there_is_no_error() {
 }
 
 #[test]
-fn a_request_longer_than_the_ring_goes_out_in_pieces_and_comes_back_whole() {
+fn a_request_longer_than_the_ring_goes_out_in_pieces() {
     World::each(|mut w| {
         let value: String = (0..4000).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
         let store = w.store.clone();
@@ -87,7 +87,7 @@ fn many_requests_at_once_each_get_their_own_answer() {
 }
 
 #[test]
-fn a_batch_costs_one_notification_and_each_node_has_its_own_outcome() {
+fn a_batch_costs_one_notification_and_has_one_result_a_node() {
     World::each(|mut w| {
         let store = w.store.clone();
         // The first request of a connection is told apart from what follows.
@@ -190,7 +190,7 @@ fn a_dropped_request_that_was_not_sent_is_taken_back() {
 }
 
 #[test]
-fn a_dropped_request_that_was_sent_keeps_its_id_until_it_is_answered() {
+fn a_dropped_request_that_was_sent_keeps_its_id() {
     World::each(|mut w| {
         w.stub.set("a", "A");
         w.stub.set("b", "B");

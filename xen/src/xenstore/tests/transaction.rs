@@ -63,7 +63,7 @@ fn h60_conflicts_without_end_are_an_error_after_a_while() {
 }
 
 #[test]
-fn h60_refused_writes_abort_the_transaction_and_come_back_as_they_are() {
+fn h60_refused_writes_abort_the_transaction() {
     for name in ["EACCES", "ENOSPC", "EQUOTA"] {
         let mut w = World::new();
         w.stub.refuse.insert(11, name);
@@ -174,7 +174,7 @@ fn a_new_connection_voids_the_transaction_and_it_runs_again() {
 }
 
 #[test]
-fn a_transaction_of_an_old_connection_is_not_ended_on_the_new_one() {
+fn an_old_transaction_is_not_ended_on_the_new_connection() {
     let mut w = World::new();
     let store = w.store.clone();
     {
