@@ -55,10 +55,6 @@ pub mod signal;
 pub mod xenbus;
 pub mod xenstore;
 
-#[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
-mod test_machine;
-
 pub use abi::errno::Errno;
 pub use context::Xen;
 pub use gnttab::granted_pages::{self, GrantedPage, GrantedPages};
@@ -68,3 +64,7 @@ pub use memory::contiguous::Stretch;
 pub use memory::foreign::{self, Foreign};
 pub use memory::page::{self, Access, Granted, Page, Private, ReadOnly, ReadWrite, TrustedBackend};
 pub use memory::shared::{self, Shared, SharedPage};
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+mod test_machine;
