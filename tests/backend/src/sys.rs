@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use xen::Shared;
+use xen::{Shared, SharedPage};
 
 pub const PAGE: usize = 4096;
 
@@ -177,6 +177,12 @@ impl Mapping {
     pub fn page(&self) -> Shared<'_> {
         // SAFETY: mapped for as long as `self` lives, aligned to a page, never referred to but by atomics.
         unsafe { Shared::new(self.base, PAGE) }
+    }
+}
+
+impl SharedPage for Mapping {
+    fn shared(&self) -> Shared<'_> {
+        self.page()
     }
 }
 

@@ -111,51 +111,6 @@ fn figures_of_the_readme_stand_in_measuring_md() {
 }
 
 #[test]
-fn xen_map_names_the_crates_that_use_a_header() {
-    let map = read("docs/xen-map.md");
-    let sources: Vec<(String, String)> = files(&[".rs"])
-        .into_iter()
-        .filter(|path| {
-            !path.contains("/tests/") && !path.starts_with("tests/") && !path.starts_with("xen/src/abi")
-        })
-        .map(|path| (path.clone(), read(&path)))
-        .collect();
-    let mut mapped = BTreeSet::new();
-    for row in table(&map, "# From Xen's headers") {
-        let modules: Vec<_> = matches(r"`(?:xen/src/abi/)?([a-z_0-9]+)\.rs`", row[1]);
-        assert!(!modules.is_empty(), "{row:?}");
-        let mut users = BTreeSet::new();
-        for module in &modules {
-            assert!(root().join(format!("xen/src/abi/{module}.rs")).exists(), "xen/src/abi/{module}.rs");
-            mapped.insert((*module).to_owned());
-            let uses =
-                |text: &str| !matches(&format!(r"\b(abi::(?:\{{[^;]*\b)?{module}\b)"), text).is_empty();
-            let users_of_it = sources.iter().filter(|(_, text)| uses(text));
-            users.extend(users_of_it.map(|(path, _)| crate_of(path)));
-        }
-        let named: BTreeSet<_> = matches("`([a-z/]+)`", row[2]).into_iter().map(str::to_owned).collect();
-        assert_eq!(named, users, "users of {}", row[0]);
-    }
-    let existing: BTreeSet<_> = files(&[".rs"])
-        .iter()
-        .filter_map(|path| {
-            path.strip_prefix("xen/src/abi/")?
-                .strip_suffix(".rs")
-                .filter(|name| !name.contains('/') && *name != "mod")
-        })
-        .filter(|name| !["layout", "number"].contains(name))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(mapped, existing, "modules of xen/src/abi");
-}
-
-/// The crate of a file: `xen`, or `tools/push`.
-fn crate_of(path: &str) -> String {
-    let end = path.find("/src/").unwrap_or(path.len());
-    path[..end].to_owned()
-}
-
-#[test]
 fn a_new_appliance_is_at_most_50_lines() {
     let lines = read("tools/new/main.rs.in").lines().count();
     assert!(lines <= 50, "{lines}");

@@ -2,10 +2,11 @@
 
 use crate::Errno;
 use crate::abi::grant_table::GrantStatus;
-use crate::foreign::{Foreign, MapError};
 use crate::hypervisor::{GrantTableSize, HvmParam, Hypervisor, MapSpace, ShutdownReason, Virq};
 use crate::ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
-use crate::shared::Shared;
+use crate::memory::foreign::{Foreign, MapError};
+use crate::memory::page::{Granted, Page, ReadWrite};
+use crate::memory::shared::Shared;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -24,6 +25,22 @@ pub(crate) fn page() -> Shared<'static> {
         Shared::new(NonNull::from(page).cast(), 4096)
     }
 }
+
+/// A page of zeros as its owner has it while it is granted, and the same page as the other domain has it mapped.
+pub(crate) fn granted_page(gfn: Gfn, gref: Gref) -> (Page<Granted<ReadWrite>>, Shared<'static>) {
+    let base = NonNull::from(Box::leak(Box::new(Aligned([0; 4096])))).cast();
+    #[allow(unsafe_code, reason = "a test needs memory to share with itself")]
+    // SAFETY: the page is leaked, so mapped for ever, aligned to 4096, and accessed by atomics alone.
+    let page = unsafe { Page::from_raw(base, gfn) };
+    #[allow(unsafe_code, reason = "as above")]
+    // SAFETY: as above; the page that is granted gives no references away.
+    let view = unsafe { Shared::new(base, 4096) };
+    (page.into_granted(gref), view)
+}
+
+/// Bytes at the start of a page.
+#[repr(align(4096))]
+struct Aligned(#[allow(dead_code, reason = "reached by its address")] [u8; 4096]);
 
 /// A Xen that counts what it is asked, and knows nothing but notifications, yields and frames.
 #[derive(Default)]

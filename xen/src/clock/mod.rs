@@ -22,7 +22,7 @@ use crate::abi::xen::VcpuTimeInfo;
 use crate::abi::xen::offset::{shared_info, vcpu_info, vcpu_time_info};
 use crate::hypervisor::Clock;
 use crate::ids::SystemTime;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Acquire;
 use zerocopy::{FromBytes, IntoBytes};

@@ -16,12 +16,14 @@
 )]
 mod tests;
 
+pub mod granted_pages;
+
 use crate::Errno;
 use crate::abi::grant_table::{GNTTAB_NR_RESERVED_ENTRIES, GrantFlags, offset};
 use crate::hypervisor::{Hypervisor, MapSpace};
 use crate::ids::{DomId, Gfn, Gref, PAGE_SIZE};
-use crate::page::{Access, Granted, Page, Private};
-use crate::shared::Shared;
+use crate::memory::page::{Access, Granted, Page, Private};
+use crate::memory::shared::Shared;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt;

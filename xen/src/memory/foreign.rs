@@ -6,14 +6,14 @@
 //! ```
 //!
 //! The owner may write at any moment, so there is no way to the bytes but [`Shared`]. A page that is dropped stays
-//! mapped: its place is lost and never used again, and the owner cannot end the grant; whoever maps unmaps.
+//! mapped: its frame number is lost, and the owner cannot end the grant. The code that maps a page unmaps it.
 
 #![allow(unsafe_code, reason = "turns the address of a mapping into shared memory; see docs/soundness.md")]
 
 use crate::Errno;
 use crate::abi::grant_table::GrantStatus;
 use crate::ids::{Gfn, PAGE_SIZE};
-use crate::shared::Shared;
+use crate::memory::shared::{Shared, SharedPage};
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -50,6 +50,13 @@ impl Foreign {
     pub const fn shared(&self) -> Shared<'_> {
         // SAFETY: mapped and aligned for as long as `self` exists (`from_raw`), and nobody has a reference.
         unsafe { Shared::new(self.base, PAGE_SIZE) }
+    }
+}
+
+impl SharedPage for Foreign {
+    #[inline]
+    fn shared(&self) -> Shared<'_> {
+        Self::shared(self)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pages: whole, owned by one holder, and of a type that says who else may see them.
+//! Pages: whole, with one owner, and of a type that says which other domain may access them.
 //!
 //! ```text
 //!   Memory::alloc_page ──► Page<Private> ──GrantTable::grant──► Page<Granted<ReadOnly>>   we write, the peer reads
@@ -69,7 +69,7 @@
 #![allow(unsafe_code, reason = "turns the addresses of pages into bytes; see docs/soundness.md")]
 
 use crate::ids::{Gfn, Gref, PAGE_SIZE};
-use crate::shared::Shared;
+use crate::memory::shared::{Shared, SharedPage};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -226,6 +226,13 @@ impl Page<Granted<ReadWrite>> {
         // backend does not write to a page whose response it has given (docs/soundness.md, "Lent pages").
         let bytes: &[u8; PAGE_SIZE] = unsafe { self.base.cast().as_ref() };
         bytes.get(offset..offset.checked_add(len)?)
+    }
+}
+
+impl SharedPage for Page<Granted<ReadWrite>> {
+    #[inline]
+    fn shared(&self) -> Shared<'_> {
+        Self::shared(self)
     }
 }
 

@@ -5,7 +5,7 @@
 //!   1 Initialising ────────────────────────►   1 Initialising
 //!        │  wait  ◄──────────────────────────  2 InitWait
 //!   4 Connected (rings written before) ────►   4 Connected       (may come late: hotplug)
-//!   6 Closed ◄──── 5 Closing, 6 Closed, gone, or another one: the device is set up anew, or is removed
+//!   6 Closed ◄──── 5 Closing, 6 Closed, gone, or another one: the device restarts, or is removed
 //! ```
 //!
 //! Each end writes its own `state` and watches the other's. [`Frontend`] reads and writes the nodes; [`BackendWatch`]
@@ -307,8 +307,8 @@ fn state_of(value: Result<Option<String>, XsError>) -> Result<Option<XenbusState
     Ok(value.map(|value| state(value).unwrap_or(XenbusState::Unknown)))
 }
 
-/// Of a node that is gone with its parents, xenstored says `EACCES` to who may not read the parent that is left: it
-/// does not tell strangers what exists.
+/// For a node that is gone with its parents, xenstored answers `EACCES` to a domain that may not read the remaining
+/// parent: it does not reveal what exists.
 fn gone_is_none<T>(result: Result<T, XsError>) -> Result<Option<T>, XsError> {
     match result {
         Ok(value) => Ok(Some(value)),

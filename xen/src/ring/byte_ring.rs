@@ -9,7 +9,7 @@
 //! so it need not be 0), and only written from then on. The peer's index is read once a look, and believed only if
 //! `prod - cons <= size`. What follows from a peer that breaks this is the caller's business.
 
-use crate::shared::{Shared, full_barrier};
+use crate::memory::shared::{Shared, full_barrier};
 use core::fmt;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 

@@ -11,7 +11,7 @@
 #![allow(unsafe_code, reason = "makes one slice of pages that follow each other; see docs/soundness.md")]
 
 use crate::ids::{Gref, PAGE_SIZE};
-use crate::page::{Granted, Page, ReadOnly};
+use crate::memory::page::{Granted, Page, ReadOnly};
 use alloc::vec::Vec;
 
 /// Pages in a row that a peer may read.
@@ -52,7 +52,7 @@ impl Stretch {
         self.pages.get(page).map(Page::gref)
     }
 
-    /// The bytes of `count` pages from the one with number `first` on, to write. `None` if there are not so many.
+    /// The bytes of `count` pages from the one with number `first` on, to write. `None` if there are fewer.
     #[must_use]
     pub fn bytes_mut(&mut self, first: usize, count: usize) -> Option<&mut [u8]> {
         let pages = self.pages.get(first..first.checked_add(count)?)?;

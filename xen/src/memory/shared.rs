@@ -6,13 +6,14 @@
 //!
 //! [`Shared`] hands out values, never references: each access is one atomic load or store (the only accesses that may
 //! race without undefined behaviour), at an offset that is checked against the length. Copies go word by word, and the
-//! bytes that they return may be torn, but are always bytes: whoever parses them works on a private copy.
+//! bytes that they return may be torn, but are always bytes: a parser works on a private copy.
 //!
 //! Offsets are computed by us, never by a peer. One outside the memory is a bug of ours: it stops a debug build, reads
 //! as zero and writes nothing in a release.
 
 #![allow(unsafe_code, reason = "the one place that touches foreign memory; see docs/soundness.md")]
 
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
@@ -68,12 +69,26 @@ macro_rules! word {
 }
 word!(u8 => AtomicU8, u16 => AtomicU16, u32 => AtomicU32, u64 => AtomicU64);
 
-/// A stretch of memory shared with another domain or with Xen.
+/// Memory that is shared with another domain or with Xen.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a> {
     base: NonNull<u8>,
     len: usize,
     life: PhantomData<&'a AtomicU8>,
+}
+
+/// A whole page that another domain may write: ours under a grant, or one of that domain's that we have mapped.
+pub trait SharedPage {
+    /// Access to its 4096 bytes, by values.
+    fn shared(&self) -> Shared<'_>;
+}
+
+/// A page that several hold.
+impl<P: SharedPage> SharedPage for Arc<P> {
+    #[inline]
+    fn shared(&self) -> Shared<'_> {
+        (**self).shared()
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -87,7 +102,7 @@ impl<'a> Shared<'a> {
         Self { base, len, life: PhantomData }
     }
 
-    /// Bytes in this stretch.
+    /// Bytes of it.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
@@ -194,7 +209,7 @@ impl<'a> Shared<'a> {
 
     /// Copies a record in, in words of 4 bytes.
     #[inline]
-    pub fn write_record<T: IntoBytes + Immutable>(&self, offset: usize, record: &T) {
+    pub fn write_record<T: IntoBytes + Immutable + ?Sized>(&self, offset: usize, record: &T) {
         let words = record.as_bytes().as_chunks::<4>().0;
         let cells = self.cells::<u32>(offset, words.len()).unwrap_or_default();
         for (word, cell) in words.iter().zip(cells) {

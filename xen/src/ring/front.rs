@@ -9,12 +9,10 @@
 //! look and checked against what is outstanding, and a response is copied out before anybody parses it. The macros of
 //! Xen's `ring.h` (4.17) keep their names. Indexes run freely modulo 2^32; only their difference means something.
 
-pub mod arith;
-
-use self::arith::index32 as arithmetic;
+use super::arith::index32 as arithmetic;
 use crate::abi::io_ring::offset;
-use crate::page::{Granted, Page, ReadWrite};
-use crate::shared::{Shared, full_barrier};
+use crate::memory::page::{Granted, Page, ReadWrite};
+use crate::memory::shared::{Shared, full_barrier};
 use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};

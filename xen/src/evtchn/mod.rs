@@ -20,7 +20,7 @@ mod tests;
 
 use crate::abi::xen::offset::{shared_info as info, vcpu_info as vcpu};
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
 use crate::signal::Signal;
 use alloc::rc::Rc;
 use alloc::vec::Vec;

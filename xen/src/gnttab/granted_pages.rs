@@ -1,24 +1,33 @@
-//! Pages that one other domain may access already: who needs some takes them out, and puts them back.
+//! Pages that are already granted to one other domain: a user takes them out and puts them back.
 //!
 //! ```text
-//!   who grants (a pool) ══ GrantedPages ══ who uses (the rings of a channel): neither knows the other
+//!   pool, which grants the pages ══ GrantedPages ══ user, such as the rings of a channel
 //! ```
 
-use crate::context::ShareError;
+use crate::gnttab::GrantFailure;
 use crate::ids::DomId;
-use crate::page::{Granted, Page, ReadWrite};
+use crate::memory::page::{Granted, Page, ReadWrite};
 use alloc::vec::Vec;
 use core::fmt;
 
 /// A page that the other domain may read and write.
 pub type GrantedPage = Page<Granted<ReadWrite>>;
 
+/// Why there is no page for another domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareError {
+    /// There is no free page.
+    Memory,
+    /// The page cannot be granted; it was freed.
+    Grant(GrantFailure),
+}
+
 /// Why there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPage {
     /// There is none, and no other one can be granted.
     Share(ShareError),
-    /// The domain still has so many mapped that were put back; it may help to wait.
+    /// The domain still has this many mapped that were put back. It may unmap them later.
     StillMapped(usize),
 }
 
@@ -36,7 +45,7 @@ pub trait GrantedPages {
     /// Puts a page back. Nobody gets it before that domain has it mapped no more.
     fn put(&self, page: GrantedPage);
 
-    /// Takes so many pages, or none.
+    /// Takes `count` pages, or none.
     ///
     /// # Errors
     /// As [`GrantedPages::take`].
