@@ -211,7 +211,8 @@ pub const SCRIPTS: &[Script] = &[
          < . 1:101 ack 1 win 9000
          > R 1:1
          < S 50:50 win 9000
-         > R. -0:-0 ack 51",
+         # Number 0, absolute: ours begin 256 below.
+         > R. 256:256 ack 51",
     ),
     (
         "RFC 9293 §3.10.7.1",

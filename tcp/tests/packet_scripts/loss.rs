@@ -244,7 +244,9 @@ pub const SCRIPTS: &[Script] = &[
          write 1000
          > P. 1:1001 ack 1
          nothing 200
-         +* > P. 1:1001 ack 1",
+         +* > P. 1:1001 ack 1
+         count tail_probes 1
+         count timeouts 0",
     ),
     (
         "RFC 8985 §7.3",
@@ -280,7 +282,11 @@ pub const SCRIPTS: &[Script] = &[
          > P. 3001:4001 ack 1
          +10 < . 1:1 ack 3001 win 65535
          +* > P. 3001:4001 ack 1
+         write 1000
+         > P. 4001:5001 ack 1
          +10 < . 1:1 ack 4001 win 65535
+         # Beyond the probe, and no D-SACK came: the probe repaired a loss.
+         +10 < . 1:1 ack 5001 win 65535
          count recoveries 1",
     ),
     (
@@ -295,8 +301,10 @@ pub const SCRIPTS: &[Script] = &[
          +20 > P. 3001:4001 ack 1
          +10 < . 1:1 ack 1 win 65535 <sack 3001:4001>
          > . 1:1001 ack 1
+         # One for one, and one more when there was progress. (RFC 9937 §6.2)
+         +10 < . 1:1 ack 1001 win 65535 <sack 3001:4001>
          > . 1001:2001 ack 1
-         +* > . 2001:3001 ack 1
+         > . 2001:3001 ack 1
          count timeouts 0",
     ),
     (
@@ -313,6 +321,27 @@ pub const SCRIPTS: &[Script] = &[
     (
         "RFC 6937 §3",
         "a recovery sends in proportion to what arrives",
+        "config tso 64000
+         established mss 1000 sackok
+         write 10000
+         > P. 1:10001 ack 1
+         +10 < . 1:1 ack 10001 win 65535
+         write 30000
+         > . 10001:30001 ack 1
+         # 20 in flight, 14 are the target: seven go out for ten that arrive.
+         +10 < . 1:1 ack 10001 win 65535 <sack 11001:14001>
+         > . 10001:11001 ack 1
+         > . 30001:31001 ack 1
+         +1 < . 1:1 ack 10001 win 65535 <sack 11001:17001>
+         > . 31001:33001 ack 1
+         # Fourteen are in flight: the target.
+         +1 < . 1:1 ack 10001 win 65535 <sack 11001:20001>
+         +1 < . 1:1 ack 10001 win 65535 <sack 11001:23001>
+         > . 33001:36001 ack 1",
+    ),
+    (
+        "RFC 6937 §3.1",
+        "below the target a recovery sends one for one",
         "established mss 1000 sackok
          write 20000
          > . 1:1001 ack 1
@@ -327,15 +356,12 @@ pub const SCRIPTS: &[Script] = &[
          > . 9001:10001 ack 1
          +10 < . 1:1 ack 1 win 65535 <sack 1001:4001>
          > . 1:1001 ack 1
-         > . 10001:11001 ack 1
          +1 < . 1:1 ack 1 win 65535 <sack 1001:5001>
+         > . 10001:11001 ack 1
          +1 < . 1:1 ack 1 win 65535 <sack 1001:6001>
          > . 11001:12001 ack 1
          +1 < . 1:1 ack 1 win 65535 <sack 1001:7001>
-         > . 12001:13001 ack 1
-         +1 < . 1:1 ack 1 win 65535 <sack 1001:8001>
-         +1 < . 1:1 ack 1 win 65535 <sack 1001:9001>
-         > . 13001:14001 ack 1",
+         > . 12001:13001 ack 1",
     ),
     (
         "RFC 6937 §3, RFC 9438 §4.6",
@@ -451,7 +477,7 @@ pub const SCRIPTS: &[Script] = &[
          > . 1:1001 ack 1
          +2 < . 1:1 ack 1 win 65535 <sack 6001:9001 1001:4001>
          > . 4001:5001 ack 1
-         +* > . 5001:6001 ack 1
+         > . 5001:6001 ack 1
          +20 < . 1:1 ack 10001 win 65535
          count recoveries 1
          cwnd 7000",
@@ -459,22 +485,22 @@ pub const SCRIPTS: &[Script] = &[
     (
         "RFC 6298 §5, RFC 5681 §3.1",
         "a second timeout of one flight does not lower the threshold again",
-        "established mss 1000
-         write 10000
-         > . 1:1001 ack 1
-         > . 1001:2001 ack 1
-         > . 2001:3001 ack 1
-         > . 3001:4001 ack 1
-         > . 4001:5001 ack 1
-         > . 5001:6001 ack 1
-         > . 6001:7001 ack 1
-         > . 7001:8001 ack 1
-         > . 8001:9001 ack 1
-         > P. 9001:10001 ack 1
-         +210 > . 1:1001 ack 1
-         +420 > . 1:1001 ack 1
-         +10 < . 1:1 ack 10001 win 65535
-         # Slow start goes on up to 7000: 1000 and all that was acknowledged, capped there.
-         cwnd 7000",
+        "established mss 500
+         write 5000
+         > . 1:501 ack 1
+         > . 501:1001 ack 1
+         > . 1001:1501 ack 1
+         > . 1501:2001 ack 1
+         > . 2001:2501 ack 1
+         > . 2501:3001 ack 1
+         > . 3001:3501 ack 1
+         > . 3501:4001 ack 1
+         > . 4001:4501 ack 1
+         > P. 4501:5001 ack 1
+         +210 > . 1:501 ack 1
+         +420 > . 1:501 ack 1
+         +10 < . 1:1 ack 5001 win 65535
+         # Slow start goes on up to 3500: 500 and all that was acknowledged, capped there.
+         cwnd 3500",
     ),
 ];

@@ -163,8 +163,9 @@ pub const SCRIPTS: &[Script] = &[
          +10 < . 1:1 ack 1001 win 0
          +210 > . 1001:1002 ack 1
          +10 < . 1:1 ack 1001 win 9000
-         > . 1001:2001 ack 1
-         > P. 2001:3001 ack 1
+         > . 1001:1002 ack 1
+         > . 1002:2002 ack 1
+         > P. 2002:3001 ack 1
          cwnd 10000",
     ),
     (
@@ -474,8 +475,8 @@ pub const SCRIPTS: &[Script] = &[
          > P. 1:1461 ack 1
          +210 > P. 1:1461 ack 1
          +420 > . 1:1025 ack 1
-         +10 < . 1:1 ack 1025 win 9000
          > P. 1025:1461 ack 1
+         +10 < . 1:1 ack 1461 win 9000
          count black_holes 1",
     ),
     (
