@@ -139,7 +139,7 @@ impl<P> Tcb<P> {
             _ => self.echo_age(segment, now),
         };
         if let Some(sample) = sample {
-            let segments = news.flight_before.wrapping_div(u32::from(self.mss.max(1)));
+            let segments = news.flight_before.checked_div(u32::from(self.mss)).unwrap_or(0);
             self.rto.sample_one_of(sample, segments.wrapping_add(1).wrapping_shr(1));
         }
     }
@@ -197,7 +197,9 @@ impl<P> Tcb<P> {
         let srtt = self.rto.srtt().unwrap_or(0);
         // In a SYN-ACK the bit answers our wish for ECN (RFC 3168 §6.1.1).
         let echo = segment.flags.intersection(Flags::ECE.union(Flags::SYN)) == Flags::ECE;
-        let marked = echo && self.bits.contains(Bits::ECN);
+        let recent = self.bits.contains(Bits::ECN_REDUCED)
+            || self.active.as_ref().is_some_and(|active| active.reduced_until.is_some_and(|cwr| una.lt(cwr)));
+        let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         let Some(active) = &mut self.active else { return };
         if active.phase != Phase::Open && una.ge(active.phase_end) {
             self.end_phase(env);
@@ -216,11 +218,13 @@ impl<P> Tcb<P> {
                 active.reducing_cwnd = pipe.saturating_add(allowed);
                 return;
             }
-            Phase::Open if news.lost => return self.begin_reducing(news.delivered.octets, now, env),
+            Phase::Open if news.lost => {
+                return self.begin_reducing(news.delivered.octets, news.advanced, now, env);
+            }
             Phase::Open if marked => {
                 env.counters.congestion_marks = env.counters.congestion_marks.wrapping_add(1);
                 self.bits.insert(Bits::ECN_REDUCED);
-                return self.begin_reducing(news.delivered.octets, now, env);
+                return self.begin_reducing(news.delivered.octets, news.advanced, now, env);
             }
             Phase::Open | Phase::Timeout => {}
         }
@@ -280,9 +284,10 @@ impl<P> Tcb<P> {
         active.rtx_kind = TimerKind::Rto;
         let probe = self.probe_at(now);
         if let Some(active) = &mut self.active
-            && probe < active.rto_at
+            && probe != NEVER
         {
-            active.rtx_timer = probe;
+            // A timeout that would come first makes way: the probe goes at its time (RFC 8985 §7.2).
+            active.rtx_timer = probe.min(active.rto_at);
             active.rtx_kind = TimerKind::Probe;
         }
     }
