@@ -37,6 +37,11 @@
 
 #![no_std]
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
 
@@ -44,6 +49,7 @@ pub mod abi;
 pub mod clock;
 pub mod console;
 pub mod context;
+pub mod counter;
 pub mod crc32c;
 pub mod evtchn;
 pub mod gnttab;
@@ -57,6 +63,7 @@ pub mod xenstore;
 
 pub use abi::errno::Errno;
 pub use context::Xen;
+pub use counter::{Counter, Counters};
 pub use gnttab::granted_pages::{self, GrantedPage, GrantedPages};
 pub use hypervisor::{Clock, Hypervisor, Machine, Memory};
 pub use ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};

@@ -13,8 +13,6 @@
 //! consumer `BackRing::final_check_for_requests` or `FrontRing::final_check_for_responses`: the same order of accesses
 //! with the names exchanged. So both directions are this one model.
 
-#![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "loom runs on the host")]
-
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use loom::sync::atomic::{AtomicBool, AtomicU32, fence};

@@ -4,7 +4,7 @@
 //!   req_prod (the guest's) ─ checked ─► req_cons ─ copied once ─► work ─► rsp_prod_pvt ─ push ─► rsp_prod ─ event?
 //! ```
 
-use super::rules::PolitenessError;
+use super::rules::Violation;
 use crate::peer::MappedPage;
 use xen::abi::io_ring::offset;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -20,9 +20,9 @@ pub(crate) struct BackRing {
 
 impl BackRing {
     /// Goes on where the page says that responses are.
-    pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, PolitenessError> {
+    pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, Violation> {
         let ring =
-            xen::ring::BackRing::attach(page, slot_bytes).map_err(|_| PolitenessError::RingUnusable)?;
+            xen::ring::BackRing::attach(page, slot_bytes).map_err(|_| Violation::RingUnusable)?;
         Ok(Self { answered: ring.rsp_prod(), ring })
     }
 
@@ -66,7 +66,7 @@ impl BackRing {
         self.answered == self.ring.rsp_prod()
     }
 
-    /// So many requests are answered, whatever is written as responses.
+    /// Counts this many requests as answered, whatever is written as responses.
     pub(crate) const fn acknowledge(&mut self, requests: usize) {
         self.answered = self.answered.wrapping_add(requests as u32);
     }
