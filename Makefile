@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p cmdline -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests -p document-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -95,6 +95,11 @@ run: image ## boot real Xen in QEMU and start an image: the web appliance, or IM
 run-guest:
 	@$(SAY) 'starting Xen in QEMU with $(CFG) $(GUEST); Ctrl-C ends it'
 	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg $(CFG) $(GUEST) $(addprefix --forward ,$(FORWARD))
+
+screenshot: image ## take docs/status.png from a guest on real Xen, with headless Chromium
+	@./setup.sh chromium curl pngquant
+	@$(SAY) 'taking a picture of the status page'
+	@tools/screenshot.sh docs/status.png 18080 $(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 18080:80
 
 new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=../hello
 	@tools/new/new.sh '$(NAME)' '$(DIR)' '$(GIT)'
