@@ -26,6 +26,6 @@ mod pvh;
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 pub use entry::{ImageLayout, image_layout, notes};
 pub use info::{
-    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC, PhysicalMemory,
-    RegionKind,
+    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC,
+    PhysicalMemory, RegionKind,
 };

@@ -341,7 +341,11 @@ mod tests {
         assert_eq!(host(addresses.of(0, true)), None, "words with its number win");
         assert_eq!(host(addresses.of(5, false)), None);
         assert_eq!(host(addresses.of(2, false)), Some([198, 51, 100, 7]));
-        assert_eq!(host(addresses.of(2, true)), Some([198, 51, 100, 7]), "words with its number win, for the first interface too");
+        assert_eq!(
+            host(addresses.of(2, true)),
+            Some([198, 51, 100, 7]),
+            "words with its number win, for the first interface too"
+        );
     }
 
     #[test]
@@ -350,7 +354,9 @@ mod tests {
             assert!(error(line).contains("the N of device/vif/N"), "{line}: {}", error(line));
         }
         assert!(
-            error("gw.3=10.0.0.1").contains("gw.3=10.0.0.1 is wrong: with DHCP the server names the gateway; add a static ip.3=")
+            error("gw.3=10.0.0.1").contains(
+                "gw.3=10.0.0.1 is wrong: with DHCP the server names the gateway; add a static ip.3="
+            )
         );
         assert!(error("dns.3=10.0.0.1").contains("names the name servers; add a static ip.3="));
         assert!(error("gw6.3=fe80::1").contains("routers announce themselves; add a static ip6.3="));
@@ -365,7 +371,11 @@ mod tests {
         assert_eq!(of("ip6=2001:db8::7/64", 0), fixed(None));
         let gateway = "fe80::1".parse().ok();
         assert_eq!(of("gw6.1=fe80::1 ip6.1=2001:db8::7/64 ip6=off", 1), fixed(gateway));
-        assert_eq!((of("ip6.1=off", 0), of("ip6=off", 1)), (Ip6::Auto, Ip6::Auto), "words about other interfaces");
+        assert_eq!(
+            (of("ip6.1=off", 0), of("ip6=off", 1)),
+            (Ip6::Auto, Ip6::Auto),
+            "words about other interfaces"
+        );
         let both = Config::parse(b"ip=192.0.2.10/24 ip6.0=off").unwrap().addresses;
         assert_eq!((host(both.of(0, true)), both.of6(0, true)), (Some([192, 0, 2, 10]), Ip6::Off));
         let dhcp = Config::parse(b"ip=192.0.2.10/24 ip.0=dhcp").unwrap().addresses;
@@ -403,7 +413,10 @@ mod tests {
             assert!(Config::parse(line.as_bytes()).is_ok(), "{line}: {}", error(line));
         }
         for (line, right) in [
-            ("ip=192.0.2.10/24 gw=192.0.3.1", "within 192.0.2.10/24; for a gateway outside, write ip=192.0.2.10/32"),
+            (
+                "ip=192.0.2.10/24 gw=192.0.3.1",
+                "within 192.0.2.10/24; for a gateway outside, write ip=192.0.2.10/32",
+            ),
             ("ip=192.0.2.10/31 gw=192.0.2.12", "an address within 192.0.2.10/31"),
             ("ip=192.0.2.10/24 gw=192.0.2.10", "another host than ip="),
             ("ip=192.0.2.10/32 gw=192.0.2.10", "another host than ip="),

@@ -136,8 +136,7 @@ impl PoolKeys {
         let wrong_pair = |(key, initial, max): (&str, Option<usize>, Option<usize>)| {
             let (initial, max) = (initial?, max?);
             (max < initial).then(|| {
-                let right =
-                    format!("at least {key}={initial}; leave it out for twice that");
+                let right = format!("at least {key}={initial}; leave it out for twice that");
                 ConfigError::new(&format!("{key}.max"), &max.to_string(), &right)
             })
         };
@@ -233,10 +232,7 @@ mod tests {
             ("pool.held=8193", "a number of packets from 0 to 8192"),
             ("pool.clearing=some", "pool.clearing=some is wrong: one of off, small, copied, all"),
             ("pool.trust=always", "pool.trust=always is wrong: one of toolstack, never"),
-            (
-                "pool.rx=64 pool.rx.max=63",
-                "pool.rx.max=63 is wrong: at least pool.rx=64",
-            ),
+            ("pool.rx=64 pool.rx.max=63", "pool.rx.max=63 is wrong: at least pool.rx=64"),
             ("pool.tx.max=64 pool.tx=65", "pool.tx.max=64 is wrong"),
             ("pool.speed=1", "the keys are"),
         ] {

@@ -19,9 +19,7 @@ fn every_key_is_read() {
     let line = b"ip=192.0.2.10/24 gw=192.0.2.1 dns=192.0.2.2,192.0.2.3 host=web-1 log=debug \
         pool.rx=64 pool.tx=128 pool.threshold=0 vif.queues=8 vif.refuse=sg,split watchdog=30 app.peer=a=b";
     let config = Config::parse(line).unwrap();
-    let Ip::Static { address, prefix, gateway, dns } = config.addresses.of(0, true) else {
-        panic!("static")
-    };
+    let Ip::Static { address, prefix, gateway, dns } = config.addresses.of(0, true) else { panic!("static") };
     assert_eq!((address.to_string(), *prefix, dns.len()), ("192.0.2.10".to_owned(), 24, 2));
     assert_eq!(*gateway, Some(Ipv4Addr::new(192, 0, 2, 1)));
     assert_eq!(config.host.as_deref(), Some("web-1"));

@@ -24,7 +24,11 @@ impl HypercallInstruction {
     pub(crate) const fn of_vendor(ebx: u32, edx: u32, ecx: u32) -> Self {
         const fn registers(name: [u8; 12]) -> [u32; 3] {
             let [a, b, c, d, e, f, g, h, i, j, k, l] = name;
-            [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]), u32::from_le_bytes([i, j, k, l])]
+            [
+                u32::from_le_bytes([a, b, c, d]),
+                u32::from_le_bytes([e, f, g, h]),
+                u32::from_le_bytes([i, j, k, l]),
+            ]
         }
         const AMD: [u32; 3] = registers(*b"AuthenticAMD");
         const HYGON: [u32; 3] = registers(*b"HygonGenuine");

@@ -54,7 +54,11 @@ pub(crate) fn report(kind: &str, what: fmt::Arguments<'_>) {
     let mut report = FixedText::<REPORT_BYTES>::new();
     let _ = writeln!(report, "\n=== millpond {kind} ===\n{what}\nbuild: {BuildId}\nlog:");
     super::logger::recent(LOG_LINES, |line| {
-        let _ = writeln!(report, "  {}", line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default());
+        let _ = writeln!(
+            report,
+            "  {}",
+            line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default()
+        );
     });
     report.end_with("=== end of report ===\n");
     publish(report.as_str());

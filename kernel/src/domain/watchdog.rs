@@ -34,7 +34,9 @@ impl Watchdog {
             match machine.watchdog(self.id.get(), seconds) {
                 Ok(0) => {}
                 Ok(id) => self.id.set(id),
-                Err(errno) if self.id.get() == 0 => log::warn!("Xen refused a watchdog (SCHEDOP_watchdog): {errno}"),
+                Err(errno) if self.id.get() == 0 => {
+                    log::warn!("Xen refused a watchdog (SCHEDOP_watchdog): {errno}")
+                }
                 // After a restore the new domain has none yet: the next iteration creates one.
                 Err(_) => {
                     self.id.set(0);

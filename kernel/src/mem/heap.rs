@@ -2,9 +2,9 @@
 
 #![allow(unsafe_code, reason = "gives memory to the allocator; see docs/soundness.md")]
 
-use crate::cpu::on_cpu::OnCpu;
-use super::regions::Region;
 use super::heap_stats::HeapStats;
+use super::regions::Region;
+use crate::cpu::on_cpu::OnCpu;
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::RefCell;
 use core::ptr::NonNull;

@@ -33,7 +33,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boot(error) => error.fmt(f),
-            Self::NoXen => write!(f, "this guest does not run on Xen; start it with xl create, or with make run"),
+            Self::NoXen => {
+                write!(f, "this guest does not run on Xen; start it with xl create, or with make run")
+            }
             Self::NoMemoryMap => write!(f, "the loader gave no memory map; Xen 4.11 and newer give one"),
             Self::TooLittleMemory { have } => write!(
                 f,

@@ -111,8 +111,6 @@ fn jitter() -> u64 {
         let before = rdtsc();
         core::hint::spin_loop();
         core::arch::x86_64::__cpuid(0);
-        folded.rotate_left(16)
-            ^ rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            ^ before
+        folded.rotate_left(16) ^ rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ before
     })
 }
