@@ -28,6 +28,8 @@ const RECIPE: &str = "2";
 pub struct Image {
     /// The hash of everything it was made of.
     pub(crate) key: String,
+    /// Xen's release.
+    pub(crate) release: Release,
     folder: PathBuf,
 }
 
@@ -69,7 +71,7 @@ impl Image {
     pub fn ensure(release: Release, extra: &[String], progress: &mut Progress) -> Result<Self> {
         let resolved = packages::resolve(release, extra)?;
         let key = key_of(&resolved.packages);
-        let image = Self { folder: bed_dir().join(format!("image-{key}")), key };
+        let image = Self { folder: bed_dir().join(format!("image-{key}")), release, key };
         if image.complete() {
             used(&image.folder.join(Self::SUMS));
             return Ok(image);
@@ -77,21 +79,15 @@ impl Image {
         let waiting = || progress.note("another process builds the image; waiting for it");
         let _lock = Lock::wait("image", waiting)?;
         if !image.complete() {
-            image.build(release, &resolved, extra, progress)?;
+            image.build(&resolved, extra, progress)?;
         }
         Ok(image)
     }
 
-    fn build(
-        &self,
-        release: Release,
-        resolved: &Resolved,
-        extra: &[String],
-        progress: &mut Progress,
-    ) -> Result<()> {
+    fn build(&self, resolved: &Resolved, extra: &[String], progress: &mut Progress) -> Result<()> {
         let Resolved { xen, packages } = resolved;
         progress.step(&format!("downloading {} Debian packages (Xen {xen}, Linux, tools)", packages.len()));
-        packages::download(release, packages, progress)?;
+        packages::download(self.release, packages, progress)?;
         progress.step("unpacking the packages, Xen and the kernel");
         let work = bed_dir().join("image-partial");
         let _ = fs::remove_dir_all(&work);
