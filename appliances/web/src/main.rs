@@ -4,6 +4,11 @@
 //! each connection. How many connections there may be is the stack's business.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 #[cfg(target_os = "none")]
 extern crate alloc;
@@ -54,7 +59,7 @@ mod guest {
             }
         };
         let pushes = Rc::new(Pushes::new(&system, &channels));
-        let site = StatusSite::with_shelf(Machine::new(&system, &pushes), pushes.shelf());
+        let site = StatusSite::with_store(Machine::new(&system, &pushes), pushes.store());
         let server = Rc::new(Server::new(site, limits));
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));

@@ -124,9 +124,9 @@ xen::counters! {
         TooBig = "too_big",
         /// A SYN beyond its listener's backlog.
         Backlog = "backlog",
-        /// A SYN beyond [`crate::Limits::half_open`].
+        /// A SYN beyond the limit of half-open connections.
         HalfOpen = "half_open",
-        /// A SYN beyond [`crate::Limits::connections`].
+        /// A SYN beyond the limit of connections.
         Connections = "connections",
         /// A datagram for a socket whose receive queue is full.
         UnreadDatagrams = "unread_datagrams",

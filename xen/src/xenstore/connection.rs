@@ -6,7 +6,7 @@
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
 use crate::xenstore::link::{Link, Moved};
 use crate::xenstore::state::{Reply, State};
 use alloc::vec::Vec;

@@ -5,7 +5,7 @@ use crate::abi::io_xs_wire::{
     XENSTORE_ABS_PATH_MAX, XENSTORE_PAYLOAD_MAX, XENSTORE_REL_PATH_MAX, XenstoreError, XsdSockmsgType,
     xsd_error,
 };
-use crate::byte_ring::Overrun;
+use crate::ring::byte_ring::Overrun;
 use alloc::string::String;
 use core::fmt;
 
@@ -64,7 +64,8 @@ pub enum XsError {
         /// How often it was tried.
         attempts: u32,
     },
-    /// The connection was set up anew, as after a restore, before the answer came.
+    /// The connection was replaced before the answer came: by a restore, or by a reset of the ring. The daemon may have
+    /// carried out the request or not.
     Interrupted,
     /// Too many requests wait for an answer. Nothing was sent.
     Busy,
@@ -194,7 +195,9 @@ impl fmt::Display for XsError {
                 f,
                 "the transaction conflicted {attempts} times; somebody else keeps writing the same nodes"
             ),
-            Self::Interrupted => write!(f, "the connection to xenstore was set up anew; ask again"),
+            Self::Interrupted => {
+                write!(f, "the connection to xenstore was replaced before the answer came; ask again")
+            }
             Self::Busy => write!(f, "too many requests wait for xenstored; ask again when some are answered"),
             Self::Broken(broken) => write!(f, "the connection to xenstore is broken: {broken}"),
         }

@@ -12,10 +12,9 @@
 use crate::abi::io_xs_wire::{
     XENSTORE_RING_SIZE, XenstoreConnection, XenstoreServerFeatures as Features, offset,
 };
-use crate::byte_ring::{Incoming, Layout, Outgoing};
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
+use crate::ring::byte_ring::{Incoming, Layout, Outgoing};
 use crate::xenstore::error::Broken;
-use crate::xenstore::state::Outbound;
 use crate::xenstore::wire::{Assembler, Message};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -34,7 +33,7 @@ pub(super) enum Link {
     /// Not yet: nothing was read from the page, or the daemon is still resetting it.
     Attaching,
     /// Yes.
-    Up(Wires),
+    Up(Rings),
     /// No more.
     Broken(Broken),
 }
@@ -48,9 +47,17 @@ pub(super) struct Moved {
     pub(super) tell: bool,
 }
 
-/// The ring in use.
+/// A request of which some bytes are not in the ring yet.
 #[derive(Debug)]
-pub(super) struct Wires {
+pub(super) struct Outbound {
+    pub(super) id: u32,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+/// Both rings of the page, in use.
+#[derive(Debug)]
+pub(super) struct Rings {
     requests: Outgoing,
     replies: Incoming,
     assembler: Assembler,
@@ -74,7 +81,7 @@ impl Link {
     }
 }
 
-impl Wires {
+impl Rings {
     /// Takes the ring over, where its last user stopped; what was left in it for that user is discarded. Also says
     /// whether there was one. `None` while the daemon resets the ring.
     pub(super) fn attach(page: &Shared<'static>) -> Option<(Self, bool)> {

@@ -9,7 +9,7 @@
 //!
 //! Futures only queue bytes and wait; [`XenStore::pump`] moves them, hands answers out by request id, and notifies the
 //! daemon at most once. It is called once a turn of the loop, and before the domain blocks. Nothing here waits by
-//! itself, so a daemon that does not answer leaves a future pending: time limits are the caller's.
+//! itself; a daemon that does not answer is noticed by [`XenStore::check`].
 //!
 //! | file | idea |
 //! |------|------|
@@ -20,12 +20,13 @@
 //! | `stats` | what is counted |
 //! | `nodes` | what can be asked of a node |
 //! | `transaction` | several changes as one |
-//! | `watch` | being told of changes |
+//! | `watches` | watched paths and their waiting events |
+//! | `watch` | the handle of a watch |
 //! | `error` | what can go wrong, and what to do about it |
 //!
 //! The daemon is checked, not trusted: an impossible index or length breaks the connection with a named reason
 //! ([`Broken`]); an answer of the wrong kind fails its request only; one that nobody asked for is counted. Values come
-//! from whoever may write a node, and are only text.
+//! from every domain that may write the node, and are only text.
 
 mod connection;
 mod error;
@@ -35,12 +36,13 @@ mod state;
 mod stats;
 mod transaction;
 mod watch;
+mod watches;
 mod wire;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::byte_ring::Overrun;
+pub use crate::ring::byte_ring::Overrun;
 pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
 pub use nodes::{Permission, number};
 pub use stats::XsStats;
@@ -49,7 +51,7 @@ pub use watch::Watch;
 
 use crate::hypervisor::Hypervisor;
 use crate::ids::{DomId, EvtchnPort};
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -200,7 +202,7 @@ impl XenStore {
         self.nodes().directory(path).await
     }
 
-    /// Last words: writes a node at any moment, also while the client is in use, and pumps until the daemon has
+    /// For a crash report: writes a node at any moment, also while the client is in use, and pumps until the daemon has
     /// answered, at most `max_spins` times. Whether it has; what it said is not looked at. It allocates.
     pub fn write_sync_best_effort(
         &self,
@@ -220,7 +222,7 @@ impl XenStore {
         self.nodes().exists(path).await
     }
 
-    /// Says who may do what with a node. The first entry names the owner, and what everybody not listed may do.
+    /// Sets the permissions of a node. The first entry names the owner, and what domains that are not listed may do.
     ///
     /// # Errors
     /// [`XsError::Refused`] with `EACCES` if the node is not ours.
@@ -237,7 +239,7 @@ impl XenStore {
     }
 
     /// Runs `body` in a transaction and commits it; again from the start while others change the same nodes, or if
-    /// the connection was set up anew. An error of `body` aborts the transaction.
+    /// the connection was replaced. An error of `body` aborts the transaction.
     ///
     /// # Errors
     /// The error of `body`; [`XsError::Conflicts`] after too many attempts; whatever start and end meet with.

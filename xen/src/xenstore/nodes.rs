@@ -1,7 +1,7 @@
 //! What can be asked of a node, within a transaction or not: the requests as async functions.
 //!
-//! A request is checked here before it is sent (a zero byte in a path would end it on the wire), and an answer before
-//! it is believed. Values belong to whoever may write them, so reading one can fail in ways that name the path.
+//! This file checks a request before it is sent (a zero byte in a path would end it on the wire), and an answer before it
+//! is used. Other domains may write a node, so an error of a read names the path.
 
 use crate::abi::io_xs_wire::{XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX, XsdSockmsgType as Kind};
 use crate::ids::DomId;

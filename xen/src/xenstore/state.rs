@@ -16,11 +16,11 @@
 use crate::Errno;
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
-use crate::xenstore::XsStats;
+use crate::memory::shared::Shared;
 use crate::xenstore::error::{Broken, ReplyFault, XsErrno};
-use crate::xenstore::link::{Link, Moved, Wires};
-use crate::xenstore::watch::Watches;
+use crate::xenstore::link::{Link, Moved, Outbound, Rings};
+use crate::xenstore::stats::XsStats;
+use crate::xenstore::watches::Watches;
 use crate::xenstore::wire::{self, Message};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -41,7 +41,7 @@ pub(super) enum Failure {
 
 pub(super) type Reply = Result<Vec<u8>, Failure>;
 
-/// Who takes the answer of a request.
+/// The receiver of an answer.
 #[derive(Debug)]
 pub(super) enum Owner {
     /// A task, once it has come by.
@@ -57,14 +57,6 @@ struct Pending {
     tx_id: u32,
     reply: Option<Reply>,
     owner: Owner,
-}
-
-/// A request of which some bytes are not in the ring yet.
-#[derive(Debug)]
-pub(super) struct Outbound {
-    id: u32,
-    pub(super) bytes: Vec<u8>,
-    pub(super) sent: usize,
 }
 
 #[derive(Debug)]
@@ -196,9 +188,9 @@ impl State {
             _ => {}
         }
         let moved = match &mut self.link {
-            Link::Up(wires) => {
+            Link::Up(rings) => {
                 let mut messages = Vec::new();
-                let moved = wires.exchange(&self.page, &mut messages, &mut self.queue);
+                let moved = rings.exchange(&self.page, &mut messages, &mut self.queue);
                 for message in messages {
                     self.route(message, wakers);
                 }
@@ -210,9 +202,9 @@ impl State {
     }
 
     fn attach(&mut self) {
-        let Some((wires, used_before)) = Wires::attach(&self.page) else { return };
-        self.stats.leftover_bytes = self.stats.leftover_bytes.wrapping_add(u64::from(wires.leftover()));
-        self.link = Link::Up(wires);
+        let Some((rings, used_before)) = Rings::attach(&self.page) else { return };
+        self.stats.leftover_bytes = self.stats.leftover_bytes.wrapping_add(u64::from(rings.leftover()));
+        self.link = Link::Up(rings);
         if used_before {
             // Somebody before us (a boot loader, another kernel) may have left watches and transactions.
             self.request_unattended(Kind::ResetWatches, 0, &[b"\0"]);
@@ -261,11 +253,11 @@ impl State {
         }
     }
 
-    /// From here on, nothing in the ring can be believed: tells everybody who waits.
+    /// Ends the connection: nothing in the ring can be used any more. Every request that waits fails.
     fn break_down(&mut self, broken: Broken, wakers: &mut Vec<Waker>) {
         self.link = Link::Broken(broken);
         self.fail_all(&Failure::Broken(broken), wakers);
-        // Who waits for a watch asks again, and learns that the connection is broken.
+        // A task that waits for a watch reads again, and gets the error.
         self.watches.fire_all(wakers);
     }
 

@@ -1,15 +1,15 @@
 //! Another connection: at boot after somebody else, after a restore, after a reset.
 
-use super::machine::{STARTS, context, page};
 use super::stub::{Msg, Stub, World};
 use crate::ids::EvtchnPort;
+use crate::test_machine::{STARTS, context, page};
 use crate::xenstore::{Broken, XenStore, XsError};
 use core::pin::pin;
 use core::sync::atomic::Ordering::SeqCst;
 use core::task::Poll;
 
 #[test]
-fn what_a_former_user_left_is_discarded_and_its_watches_are_ended() {
+fn a_former_users_bytes_and_watches_are_dropped() {
     for start in STARTS {
         let page = page();
         for index in [2048, 2052, 2056, 2060] {
@@ -102,7 +102,7 @@ fn a_resume_in_the_same_domain_finds_its_watches_still_there() {
 }
 
 #[test]
-fn a_watch_that_the_new_daemon_refuses_fires_once_more_and_is_counted() {
+fn a_watch_that_the_new_daemon_refuses_fires_and_is_counted() {
     let mut w = World::new();
     let store = w.store.clone();
     let watch = w.run(store.watch("a")).unwrap();
@@ -170,7 +170,7 @@ fn h59_a_ring_under_reset_is_left_alone_until_it_is_connected() {
 }
 
 #[test]
-fn h59_a_broken_connection_recovers_where_the_daemon_can_reset_it() {
+fn h59_a_broken_connection_is_reset_where_the_daemon_can() {
     for start in STARTS {
         let mut w = World::starting_at(start);
         w.stub.set("a", "A");
