@@ -159,6 +159,7 @@ impl<P> Tcb<P> {
         let plain = segment.payload_len == 0
             && !segment.flags.intersects(Flags::SYN.union(Flags::FIN))
             && self.snd_wnd == window_before
+            && self.snd_wnd > 0
             && segment.ack == self.snd_una;
         if let Some(active) = &mut self.active
             && plain
@@ -223,12 +224,12 @@ impl<P> Tcb<P> {
             }
             Phase::Open if marked => {
                 env.counters.congestion_marks = env.counters.congestion_marks.wrapping_add(1);
-                self.bits.insert(Bits::ECN_REDUCED);
                 return self.begin_reducing(news.delivered.octets, news.advanced, now, env);
             }
             Phase::Open | Phase::Timeout => {}
         }
-        if news.delivered.octets == 0 {
+        // Without reordering, out of order means that something may be lost: the window waits (RFC 5681 §3.2).
+        if news.delivered.octets == 0 || (news.advanced == 0 && !active.rack.reordering_seen) {
             return;
         }
         let held = match active.limited_until {

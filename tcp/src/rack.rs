@@ -22,7 +22,7 @@ pub(crate) struct Rack {
     end: Seq,
     /// `RACK.rtt`.
     rtt: u32,
-    reordering_seen: bool,
+    pub(crate) reordering_seen: bool,
     /// `RACK.reo_wnd_mult` and `RACK.reo_wnd_persist`.
     multiplier: u8,
     persist: u8,

@@ -435,6 +435,7 @@ impl Scoreboard {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "tests compute with numbers of their own")]
     use super::*;
 
     const BASE: Seq = Seq(u32::MAX - 2000);
