@@ -21,9 +21,7 @@ mod world;
 use bytes::Bytes;
 use smoltcp::time::{Duration, Instant};
 use tcp::limiter::Limiter;
-use tcp::{
-    Agreed, Config, Env, Flags, Limits, SackBlocks, Segment, SendError, Seq, State, Tcb, Timestamps,
-};
+use tcp::{Agreed, Config, Env, Flags, Limits, SackBlocks, Segment, SendError, Seq, State, Tcb, Timestamps};
 use world::{Dice, open, pattern};
 
 struct Peer {
@@ -112,13 +110,17 @@ impl Peer {
             seq,
             ack,
             flags,
-            window: if self.dice.chance(80_000) { self.dice.roll() as u16 } else { self.dice.below(3) as u16 },
+            window: if self.dice.chance(80_000) {
+                self.dice.roll() as u16
+            } else {
+                self.dice.below(3) as u16
+            },
             payload_len: if self.dice.chance(50_000) { 0 } else { self.dice.below(3_000) as u32 },
             congestion_experienced: self.dice.chance(10_000),
-            timestamps: self.dice.chance(95_000).then_some(Timestamps {
-                value,
-                echo: self.dice.below(100_000) as u32,
-            }),
+            timestamps: self
+                .dice
+                .chance(95_000)
+                .then_some(Timestamps { value, echo: self.dice.below(100_000) as u32 }),
             sack,
             ..Segment::default()
         }
