@@ -14,7 +14,6 @@ pub(crate) mod foreign_frames;
 pub(crate) mod frames;
 #[cfg(target_os = "none")]
 pub(crate) mod heap;
-#[cfg(target_os = "none")]
 pub(crate) mod heap_stats;
 pub mod holes;
 #[cfg(target_os = "none")]
