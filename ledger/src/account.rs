@@ -101,19 +101,28 @@ impl Ledger {
     }
 
     /// The usage of each consumer, in the order of [`SHARES`].
-    pub fn usage(&self) -> impl Iterator<Item = Usage> + '_ {
-        SHARES.iter().zip(&self.0.entries).map(|(share, entry)| Usage {
-            name: share.name,
-            floor: entry.floor.get(),
-            limit: entry.limit,
-            used: entry.used.get(),
-            peak: entry.peak.get(),
-            refused: entry.refused.get(),
+    #[must_use]
+    pub fn usage(&self) -> [Usage; SHARES.len()] {
+        SHARES.map(|share| {
+            let entry = self.0.entry(share.consumer);
+            Usage {
+                name: share.name,
+                floor: entry.floor.get(),
+                limit: entry.limit,
+                used: entry.used.get(),
+                peak: entry.peak.get(),
+                refused: entry.refused.get(),
+            }
         })
     }
 }
 
 impl Inner {
+    fn entry(&self, consumer: Consumer) -> &Entry {
+        let [first, ..] = &self.entries;
+        self.entries.get(consumer.index()).unwrap_or(first)
+    }
+
     /// Changes an entry, and with it the sum of what is committed.
     fn change(&self, entry: &Entry, change: impl FnOnce(&Entry)) {
         let before = entry.committed();
@@ -187,8 +196,7 @@ impl Account {
     }
 
     fn entry(&self) -> &Entry {
-        let [first, ..] = &self.ledger.entries;
-        self.ledger.entries.get(self.consumer.index()).unwrap_or(first)
+        self.ledger.entry(self.consumer)
     }
 
     fn set_used(&self, used: usize) {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 const BYTES: usize = 256 * 100;
 
 fn usage(ledger: &Ledger, name: &str) -> Usage {
-    ledger.usage().find(|usage| usage.name == name).unwrap()
+    ledger.usage().into_iter().find(|usage| usage.name == name).unwrap()
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn used_bytes_are_those_of_all_reservations_in_random_use() {
                 held.extend(got);
             }
         }
-        let committed: usize = ledger.usage().map(|usage| usage.used.max(usage.floor)).sum();
+        let committed: usize = ledger.usage().iter().map(|usage| usage.used.max(usage.floor)).sum();
         assert!(committed <= BYTES);
-        let used: usize = ledger.usage().map(|usage| usage.used).sum();
+        let used: usize = ledger.usage().iter().map(|usage| usage.used).sum();
         assert_eq!(used, held.iter().map(crate::Reservation::bytes).sum());
-        assert!(ledger.usage().all(|usage| usage.used <= usage.limit));
+        assert!(ledger.usage().iter().all(|usage| usage.used <= usage.limit));
     }
     drop(held);
-    assert!(ledger.usage().all(|usage| usage.used == 0 && usage.peak > 0));
+    assert!(ledger.usage().iter().all(|usage| usage.used == 0 && usage.peak > 0));
 }
 
 #[test]
