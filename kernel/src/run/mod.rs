@@ -12,10 +12,10 @@
 
 mod suspend;
 
-pub(crate) use suspend::Resumed;
 use crate::system::System;
 use crate::system::interface::earliest;
 use suspend::Outcome;
+pub(crate) use suspend::Resumed;
 use xen::{Clock, Hypervisor, SystemTime};
 
 /// The longest sleep: the loop runs an iteration at least this often.

@@ -82,7 +82,10 @@ fn suspend(system: &System) -> Outcome {
         Ok(false) => match resume(system) {
             Ok(resumed) => {
                 system.count_resume();
-                log::info!("resumed in {}", if resumed == Resumed::Same { "the same domain" } else { "a new domain" });
+                log::info!(
+                    "resumed in {}",
+                    if resumed == Resumed::Same { "the same domain" } else { "a new domain" }
+                );
                 Outcome::Resumed(resumed)
             }
             Err((what, errno)) => fail(what, errno),

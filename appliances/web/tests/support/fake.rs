@@ -91,6 +91,8 @@ impl Fake {
             ],
             ipv6_gateway: Some("fe80::2".parse().unwrap()),
             dns: vec!["10.0.2.3".parse().unwrap()],
+            ntp: vec![],
+            neighbours: 3,
             dhcp: DhcpStatus::Bound {
                 server: "10.0.2.2".parse().unwrap(),
                 lease: 86_400 * second,
