@@ -161,6 +161,12 @@ impl State {
         }
     }
 
+    /// Other secrets, from a seed that nobody else has: sequence numbers, ports, identifiers.
+    pub(crate) fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.rng = Rng::new(seed);
+        self.isn = Isn::new([self.rng.next_u64(), self.rng.next_u64()]);
+    }
+
     /// Replaces the interfaces. smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend may
     /// have others. Sockets do not belong to an interface and live on.
     pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
