@@ -9,10 +9,12 @@ use std::path::Path;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xen", &[]),
     ("boot", &["xen"]),
-    ("netfront", &["xen"]),
-    ("net", &["netfront", "xen"]),
+    ("pool", &["xen"]),
+    ("nic", &["pool"]),
+    ("netfront", &["nic", "pool", "xen"]),
+    ("net", &["nic", "xen"]),
     ("datafront", &["xen"]),
-    ("kernel", &["boot", "xen", "netfront", "net", "datafront"]),
+    ("kernel", &["boot", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
     ("abi-tests", &["xen", "push"]),
     ("bed", &[]),
@@ -25,7 +27,7 @@ fn others(folder: &str) -> &'static [&'static str] {
     match folder {
         "appliances" | "guests" => &["kernel", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "netfront", "net", "boot", "domu-tests"],
+        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "boot", "domu-tests"],
     }
 }
 
