@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p xen -p pool -p nic -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p cmdline -p xen -p pool -p nic -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -148,6 +148,9 @@ lint: setup
 doc: setup
 	@$(SAY) 'documentation'
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps $(HOST) -p bed --lib
+
+docs: setup ## write the tables of keys into docs/configuration.md
+	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web docs_configuration_is_made_from_the_tables
 
 rules: setup
 	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'

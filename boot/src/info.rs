@@ -10,7 +10,7 @@ pub const MULTIBOOT2_MAGIC: u32 = multiboot2::MAGIC;
 /// Memory regions that a [`BootInfo`] can hold; Xen gives a PVH domU fewer than ten.
 pub const MAX_REGIONS: usize = 64;
 /// Bytes of command line that are kept; Xen's toolstack passes at most 4095.
-pub(crate) const MAX_CMDLINE: usize = 4096;
+pub const MAX_CMDLINE: usize = 4096;
 
 /// Physical memory as the parser sees it.
 pub trait PhysicalMemory {

@@ -11,6 +11,11 @@
 
 #![no_std]
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 mod entry;
@@ -21,6 +26,6 @@ mod pvh;
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 pub use entry::{ImageLayout, image_layout, notes};
 pub use info::{
-    BootError, BootInfo, Loader, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC, PhysicalMemory,
+    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC, PhysicalMemory,
     RegionKind,
 };

@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use net::TcpOptions;
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
@@ -108,7 +108,7 @@ fn smoltcp_alone() -> Vec<u32> {
 }
 
 #[test]
-fn the_generators_state_can_be_computed_from_smoltcp_alone_but_not_from_us() {
+fn our_sequence_numbers_do_not_give_the_generator_away() {
     let (theirs, ours) = (smoltcp_alone(), ours());
     assert_eq!((theirs.len(), ours.len()), (usize::from(SEEN), usize::from(SEEN)));
     assert!(attack(&theirs), "the attack must work where there is no defence");
@@ -116,7 +116,7 @@ fn the_generators_state_can_be_computed_from_smoltcp_alone_but_not_from_us() {
 }
 
 #[test]
-fn two_stacks_with_different_secrets_give_different_numbers_and_time_moves_them() {
+fn sequence_numbers_depend_on_ends_time_and_secret_only() {
     let first = ours();
     let mut distinct = first.clone();
     distinct.sort_unstable();

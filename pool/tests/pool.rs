@@ -1,18 +1,5 @@
 //! The pool against a model: after each of many random operations every page is accounted for.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test stops when something is not as it should be"
-)]
-
 #[path = "common/dice.rs"]
 mod dice;
 

@@ -1,18 +1,5 @@
 //! The shared page pool against a model: no user gets a page that the domain still has mapped for another.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test stops when something is not as it should be"
-)]
-
 #[path = "common/dice.rs"]
 mod dice;
 

@@ -8,6 +8,7 @@ use kernel::System;
 use kernel::net::{DhcpStatus, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::stats::InterfaceStats;
+use kernel::xen;
 use web::site::Source;
 use web::site::status::{
     BothWays, Build, Counts, Dhcp, Events, Features, Grants, Heap, InterfaceStatus, OwnIpv6, Pages, Policy,
@@ -60,16 +61,13 @@ fn build() -> Build {
     Build { id: kernel::build::BuildId.to_string(), commit, dependencies }
 }
 
-/// Counters of a structure by the names of its fields.
-macro_rules! counts {
-    ($stats:expr; $($field:ident)*) => {
-        Counts(Vec::from([$((stringify!($field), $stats.$field)),*]))
-    };
+/// A set of counters by their names.
+fn counters(set: &impl xen::Counters) -> Counts {
+    Counts(set.iter().map(|(name, _, count)| (name, count)).collect())
 }
 
 fn interface(stats: &InterfaceStats) -> InterfaceStatus {
     let InterfaceStats { frontend, net } = stats;
-    let (rx, tx, device) = (&frontend.rx, &frontend.tx, &frontend.device);
     InterfaceStatus {
         link_up: frontend.link_up,
         carrier: frontend.carrier,
@@ -101,19 +99,16 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         queues: queues(frontend),
         rx_pool: pool(frontend.rx_pool),
         tx_pool: pool(frontend.tx_pool),
-        tx_strip: pool(frontend.tx_strip),
-        rx_pool_changes: counts!(frontend.rx_pool_stats; grows shrinks grow_failures regranted),
-        tx_pool_changes: counts!(frontend.tx_pool_stats; grows shrinks grow_failures regranted),
-        rx: counts!(rx; packets bytes copied_packets copied_bytes lent_packets lent_bytes held_packets held_refused
-            chains gso_packets checksum_blank hashed hash_elsewhere hash_checked hash_wrong cleared_bytes dropped
-            backend_errors responses requests notifications starved),
-        tx: counts!(tx; packets bytes responses backend_dropped backend_errors refused chains gso_packets checksum_blank group_requests groups_refused lost_queued lost_in_flight
-            notifications exhausted),
-        device: counts!(device; turns events idle_events event_masks connects breaks notify_errors quarantined_rings recovered_rings ctrl_answered ctrl_refused ctrl_silent mismatches),
-        misbehaviour: Counts(frontend.misbehaviour.iter().collect()),
+        tx_strip: pool(frontend.tx_contiguous),
+        rx_pool_changes: counters(&frontend.rx_pool_stats),
+        tx_pool_changes: counters(&frontend.tx_pool_stats),
+        rx: counters(&frontend.rx),
+        tx: counters(&frontend.tx),
+        device: counters(&frontend.device),
+        misbehaviour: counters(&frontend.misbehaviour),
         mismatch: frontend.mismatch.map(|mismatch| mismatch.to_string()),
         sockets: sockets(net),
-        stack: Counts(net.counters.iter().collect()),
+        stack: Counts(net.counters.iter().map(|(name, _, count)| (name, count)).collect()),
         drops: drops(frontend, net),
     }
 }
@@ -121,8 +116,10 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
 /// The queues that there are, one by one.
 fn queues(frontend: &netfront::Stats) -> Vec<BothWays> {
     let count = usize::try_from(frontend.features.queues).unwrap_or(0);
-    let one =
-        |queue: &netfront::stats::QueueStats| BothWays { received: queue.rx_packets, sent: queue.tx_packets };
+    let one = |queue: &netfront::stats::QueueStats| BothWays {
+        received: queue.rx_packets.get(),
+        sent: queue.tx_packets.get(),
+    };
     frontend.queues.iter().take(count).map(one).collect()
 }
 
@@ -139,7 +136,7 @@ fn policy(config: &netfront::Config) -> Policy {
         threshold_bytes: wide(config.threshold),
         clearing: config.clearing.to_string(),
         quarantine_max_pages: wide(config.quarantine_max),
-        held_max_packets: wide(config.held_max),
+        held_max_packets: wide(config.retained_max),
         trust: config.trust.to_string(),
     }
 }
@@ -147,23 +144,23 @@ fn policy(config: &netfront::Config) -> Policy {
 /// Everything that was lost on the way, wherever that was.
 fn drops(frontend: &netfront::Stats, net: &NetStatus) -> Counts {
     let netfront::Stats { rx, tx, .. } = frontend;
-    let mut drops = Counts(net.counters.drops().map(|(reason, count)| (reason.name(), count)).collect());
+    let mut drops = Counts(net.drops.by_reason().map(|(reason, count)| (reason.name(), count)).collect());
     drops.0.extend([
-        ("rx_frontend", rx.dropped),
-        ("rx_backend_error", rx.backend_errors),
-        ("tx_refused", tx.refused),
-        ("tx_backend_dropped", tx.backend_dropped),
-        ("tx_backend_error", tx.backend_errors),
-        ("tx_backend_gone", tx.lost_queued.wrapping_add(tx.lost_in_flight)),
+        ("rx_frontend", rx.dropped.get()),
+        ("rx_backend_error", rx.backend_errors.get()),
+        ("tx_refused", tx.refused.get()),
+        ("tx_backend_dropped", tx.backend_dropped.get()),
+        ("tx_backend_error", tx.backend_errors.get()),
+        ("tx_backend_gone", tx.lost_queued.get().wrapping_add(tx.lost_in_flight.get())),
     ]);
     drops
 }
 
-fn pool(counts: netfront::pool::PoolCounts) -> Pool {
+fn pool(counts: kernel::pool::PoolCounts) -> Pool {
     Pool {
         free: wide(counts.free),
         in_ring: wide(counts.in_ring),
-        lent: wide(counts.lent),
+        lent: wide(counts.in_use),
         quarantined: wide(counts.quarantined),
         total: wide(counts.total),
         max: wide(counts.max),

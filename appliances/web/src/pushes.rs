@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
-use kernel::netfront::pool::Mismatch;
+use kernel::pool::Mismatch;
 use kernel::{DomU, System};
 use web::publish::{Inbox, Shelf};
 use web::site::status::{Channel, Counts, Datafront};
@@ -87,7 +87,7 @@ impl Pushes {
             channels,
             pages: Counts(Vec::from([
                 ("free", wide(pages.free)),
-                ("lent", wide(pages.lent)),
+                ("lent", wide(pages.in_use)),
                 ("quarantined", wide(pages.quarantined)),
                 ("total", wide(pages.total)),
                 ("max", wide(pages.max)),

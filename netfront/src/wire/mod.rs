@@ -13,9 +13,9 @@
 
 pub mod check_rx;
 pub mod check_tx;
-pub mod feature;
+pub(crate) mod feature;
 pub(crate) mod hashing;
 pub mod misbehaviour;
 pub mod offload;
-pub mod policy;
-pub mod rate;
+pub(crate) mod policy;
+pub(crate) mod rate;

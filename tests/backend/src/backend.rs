@@ -1,4 +1,4 @@
-//! The backend at work: an honest one, as long as nobody asks for anything else.
+//! The backend at work: correct, until an order asks for a fault.
 //!
 //! ```text
 //!   tx ring ─request─► frame copied out ─► Peer (ARP, HTTP, echo replies) ─► response, unless it is held
@@ -43,7 +43,7 @@ pub struct Backend {
     pub manners: Manners,
     /// Tx requests that were taken and not answered: the queue, and the request.
     pub held: VecDeque<(usize, NetifTxRequest)>,
-    /// Requests that came since somebody asked: what the guest sent last is of use to a liar.
+    /// Requests that came since somebody asked: fault injection answers the last one.
     pub last_tx: Option<NetifTxRequest>,
     /// Pages that are not let go of.
     pub kept: Vec<Mapping>,
@@ -204,7 +204,7 @@ impl Backend {
         Ok(self.vif.as_mut().ok_or("there is no vif")?)
     }
 
-    /// The first queue: where the lies are told.
+    /// The first queue: fault injection works on it.
     pub fn queue(&mut self) -> Outcome<&mut Queue> {
         Ok(self.vif()?.queues.first_mut().ok_or("not connected")?)
     }

@@ -139,14 +139,14 @@ pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
     let Some(mut control) = vif.control.take() else { return };
     while let Some(request) = control.ring.take::<NetifCtrlRequest>() {
         control.requests += 1;
-        let lies = manners.only.is_none_or(|kind| kind == request.kind);
-        if lies && manners.silent {
+        let faulty = manners.only.is_none_or(|kind| kind == request.kind);
+        if faulty && manners.silent {
             continue;
         }
         let (status, data) = obey(vif, &mut control, manners, &request);
         let mut response =
             NetifCtrlResponse { id: request.id, kind: request.kind, status: status.raw(), data };
-        if lies {
+        if faulty {
             response.id = response.id.wrapping_add(manners.id);
             response.kind = response.kind.wrapping_add(manners.kind);
             response.status = manners.status.unwrap_or(response.status);
@@ -154,7 +154,7 @@ pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
         }
         control.ring.put(response.as_bytes());
         let wanted = control.ring.push();
-        if lies && manners.index != 0 {
+        if faulty && manners.index != 0 {
             control.ring.bent = true;
             control.ring.set(offset::RSP_PROD, control.ring.rsp_prod.wrapping_add(manners.index));
         }

@@ -104,7 +104,7 @@ fn while_flipping(
         let mut looks = 0;
         while !over.load(Ordering::Relaxed) {
             if looks % LOOKS == 0 {
-                // A response is to be met as a lie, at least once. An index is to be met as it ought to be: a false one
+                // A response must be read with its false value at least once. An index is to be met as it ought to be: a false one
                 // ends everything.
                 put(if wide { second } else { first });
                 // Its other end may have been closed.
@@ -146,7 +146,7 @@ fn request(backend: &mut Backend, seq_no: u16, bytes: usize) -> Outcome<(NetifRx
 fn slot(backend: &mut Backend, what: &str, seq_no: u16) -> Outcome {
     let (request, status) = request(backend, seq_no, 56)?;
     let honest = NetifRxResponse { id: request.id, offset: 0, flags: 0, status };
-    let liar = if what == "status" {
+    let false_slot = if what == "status" {
         NetifRxResponse { status: -1, ..honest }
     } else {
         // Of another length too: a flag that is read apart from it is then seen by the bytes.
@@ -155,7 +155,7 @@ fn slot(backend: &mut Backend, what: &str, seq_no: u16) -> Outcome {
     let queue = backend.queue()?;
     let (page, at) = (Arc::clone(&queue.rx.page), queue.rx.slot(queue.rx.rsp_prod));
     backend.respond(honest);
-    while_flipping(backend, page, at, [word(honest.as_bytes()), word(liar.as_bytes())], true)
+    while_flipping(backend, page, at, [word(honest.as_bytes()), word(false_slot.as_bytes())], true)
 }
 
 /// An extra behind a frame changes its type.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The references that every guest has from birth: its console and its xenstore ring.
 const RESERVED: u32 = 2;
-/// So many references in a row that are not granted end the scan.
+/// The scan ends after this many references in a row that are not granted.
 const GAP: u32 = 600;
 
 /// A page's bytes as they were last sent, and which of them may be anything.

@@ -240,7 +240,7 @@ impl Evtchn {
     }
 }
 
-/// Waits until one of the files can be read, at most so many milliseconds.
+/// Waits until one of the files can be read, for at most this many milliseconds.
 pub fn wait(files: &[RawFd], limit_ms: i32) {
     let mut all: Vec<libc::pollfd> =
         files.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();

@@ -1,4 +1,4 @@
-//! Speaks with the agent in dom0: a connection a request, over a port that leads to dom0's own network card.
+//! Speaks with the agent in dom0: a connection a request, over a port that leads to dom0's own vif.
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::{self, CHUNK, Tag};

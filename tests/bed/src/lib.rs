@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> bed::Result<()> {
 //! let bed = Bed::start(Options::default())?;
-//! let guest = bed.create(&DomainConfig::from_file("xen.cfg")?.cmdline("host=pond"))?;
+//! let guest = bed.create(&DomainConfig::from_file("xen.cfg")?.cmdline("host=millpond"))?;
 //! let line = guest.wait_for("address", Duration::from_secs(20))?;
 //! println!("{line}");
 //! # Ok(()) }
@@ -29,14 +29,9 @@
 //! it starts a bed, and when the test fails it collects all logs. Nothing here touches the host beyond `build/bed/`,
 //! ports on 127.0.0.1 and processes of its own.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    clippy::redundant_pub_crate,
-    reason = "a host program: standard library, sizes far from overflow"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![allow(clippy::redundant_pub_crate, reason = "a host program: standard library, sizes far from overflow")]
 
 mod accel;
 mod agent;
@@ -51,6 +46,7 @@ mod hash;
 mod image;
 mod inner;
 mod kernel;
+mod lane;
 pub mod linux_domu;
 mod logs;
 mod machine;
@@ -62,7 +58,6 @@ mod progress;
 mod qemu;
 mod qmp;
 mod testbed;
-mod turn;
 mod vifs;
 #[path = "../agent/wire.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the agent, which uses the other half")]
@@ -81,11 +76,11 @@ pub use domain::Domain;
 pub use domcfg::{DomainConfig, Value};
 pub use error::{Error, Kind, Result};
 pub use image::Image;
+pub use lane::lanes;
 pub use options::Options;
 pub use paths::{bed_dir, repository};
 pub use progress::Progress;
 /// The regular expressions of [`Pattern`], so that tests need no crate of their own for them.
 pub use regex::Regex;
 pub use testbed::{SharedBed, run_test, run_test_with};
-pub use turn::lanes;
 pub use xl::{DomainState, DomainStatus};

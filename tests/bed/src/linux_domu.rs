@@ -84,7 +84,7 @@ impl Linux {
         self
     }
 
-    /// Writes the ramdisk and returns a configuration of 256 MiB and one network card.
+    /// Writes the ramdisk and returns a configuration of 256 MiB and one vif.
     ///
     /// # Errors
     /// When a file cannot be read or written.

@@ -5,6 +5,11 @@ use crate::image::Image;
 use crate::qemu::escape;
 use std::path::Path;
 
+/// QEMU's user networks: of the guests, and of dom0 alone. `restrict=on` keeps everything inside: no connection and no
+/// datagram reaches the host or its network. DHCP, DNS's address, ping to 10.0.2.2 and forwarded ports still work.
+const USER_LAN: &str = "user,id=lan,restrict=on";
+const USER_CONTROL: &str = "user,id=control,net=10.0.3.0/24,restrict=on";
+
 /// Options of [`Bed::start`](crate::Bed::start). The default is right for most tests.
 ///
 /// ```no_run
@@ -140,10 +145,9 @@ impl Options {
         // `rdinit` because dom0's root is the initramfs and stays it.
         add("-initrd", format!("{} console=hvc0 quiet rdinit=/init,{}", Image::KERNEL, Image::DOM0));
         let tap = |script| format!("tap,id=lan,script={script},downscript=no");
-        add("-netdev", self.lan_tap.as_ref().map_or_else(|| "user,id=lan".into(), tap));
+        add("-netdev", self.lan_tap.as_ref().map_or_else(|| USER_LAN.into(), tap));
         add("-device", "virtio-net-pci,netdev=lan,mac=52:54:00:be:d0:00,romfile=".into());
-        // Nothing gets out of this one, and only what the host opens gets in.
-        add("-netdev", "user,id=control,net=10.0.3.0/24,restrict=on".into());
+        add("-netdev", USER_CONTROL.into());
         add("-device", "virtio-net-pci,netdev=control,mac=52:54:00:be:d0:01,romfile=".into());
         list.extend(self.qemu_args.iter().cloned());
         list
@@ -172,6 +176,14 @@ mod tests {
         let arguments = Options::default().icount("shift=1,sleep=off").arguments(Accel::Tcg).join(" ");
         assert!(arguments.contains("-smp 1 ") && arguments.contains("-icount shift=1,sleep=off"));
         assert!(arguments.contains("tcg,thread=single"));
+    }
+
+    #[test]
+    fn every_user_network_is_restricted() {
+        let arguments = Options::default().arguments(Accel::Tcg);
+        let user: Vec<&String> = arguments.iter().filter(|argument| argument.starts_with("user,")).collect();
+        assert_eq!(user.len(), 2);
+        assert!(user.iter().all(|argument| argument.contains(",restrict=on")), "{user:?}");
     }
 
     #[test]

@@ -1,10 +1,4 @@
 //! The bed itself on real Xen, with Linux as the guest: each test restores the machine and ends it.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test of the host"
-)]
 
 use bed::linux_domu::Linux;
 use bed::{Bed, DomainConfig, DomainState, Error, Kind, Options, run_test, run_test_with};

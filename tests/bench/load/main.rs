@@ -10,11 +10,6 @@
 //!  bench-load boot ADDRESS:PORT CONFIG SECONDS      xl create CONFIG, then GET / until it is answered
 //! ```
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::std_instead_of_core,
-    reason = "a program of the host's world: standard library, sizes far from overflow"
-)]
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

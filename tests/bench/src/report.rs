@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_four_columns_and_the_ratio_is_above_one_when_ours_needs_less() {
+    fn a_line_has_four_columns_and_a_ratio_above_one_for_less() {
         let mut row = Row::new("x", "unit");
         row.add(Side::Ours, MAIN, 100.0);
         row.add(Side::Linux, MAIN, 150.0);

@@ -1,11 +1,6 @@
 //! Clients that nobody here wrote, against our images on real Xen: from the host through a TAP device, and from dom0.
 //!
 //! One machine for all of them; each check says its name and what it saw.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::panic,
-    reason = "a test on the host: the standard library, and a panic is how it fails"
-)]
 
 use bed::{Bed, Domain, DomainConfig, Options, run_test_with};
 use client_tests::{Namespace, Outcome};

@@ -54,7 +54,13 @@ fn frames(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a frame tells everybody which card has this address: a broadcast request for the sender's own address
+/// Whether a frame is for this MAC address.
+#[must_use]
+pub fn is_for(frame: &[u8], mac: [u8; 6]) -> bool {
+    frame.starts_with(&mac)
+}
+
+/// Whether a frame tells everybody which vif has this address: a broadcast request for the sender's own address
 /// (RFC 5227, section 3).
 #[must_use]
 pub fn announces(frame: &[u8], address: Ipv4Addr) -> bool {
@@ -63,7 +69,7 @@ pub fn announces(frame: &[u8], address: Ipv4Addr) -> bool {
     field(0, 6) == [0xff; 6] && field(12, 2) == [8, 6] && field(28, 4) == own && field(38, 4) == own
 }
 
-/// Whether a frame tells everybody which card has this IPv6 address: a neighbour advertisement to all nodes that nobody
+/// Whether a frame tells everybody which vif has this IPv6 address: a neighbour advertisement to all nodes that nobody
 /// asked for, and that overrides what they know (RFC 4861, section 7.2.6).
 ///
 /// ```text

@@ -5,13 +5,6 @@
 //!   8 bits:  the same modulo 256
 //! ```
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "plain integers far from their limits; taking the low byte is the point"
-)]
-
 use xen::ring::arith::{index8, index32};
 
 const SIZES: [u32; 5] = [1, 2, 4, 8, 16];

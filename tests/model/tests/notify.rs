@@ -13,8 +13,6 @@
 //! other side of each is Xen's `ring.h`, `RING_FINAL_CHECK_FOR_REQUESTS` and
 //! `RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`, which are these two again. So both directions are this one model.
 
-#![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "loom runs on the host")]
-
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use loom::sync::atomic::{AtomicBool, AtomicU32, fence};

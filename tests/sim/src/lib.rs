@@ -8,7 +8,7 @@
 //!       event channels     grant table read as Xen reads it ▲
 //!            │                 │                            │ atomic loads and stores only
 //!            ▼                 ▼                            │
-//!         Peer: what the domains of the other side may do ──┘
+//!         Peer: what backend domains may do        ──┘
 //!       ┌────┴─────┬───────────┐
 //!   Xenstored    Netback    Console          ◄──── scripted by the test: frames, nodes, keys, faults
 //! ```
@@ -56,19 +56,6 @@
 //! ```
 
 #![deny(unsafe_code)]
-#![allow(
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a simulator stops the test when the guest breaks a rule"
-)]
 
 mod agenda;
 mod boot;

@@ -84,7 +84,7 @@ impl Sim {
         Netback::attach(&self.world, guest, config)
     }
 
-    /// A domain of the other side, for a test that plays an application in it; made if it is missing.
+    /// A backend domain, for a test that plays an application in it; made if it is missing.
     #[must_use]
     pub fn peer(&self, id: DomId) -> Peer {
         if self.world.domain(id).is_none() {

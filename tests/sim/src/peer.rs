@@ -1,4 +1,4 @@
-//! What a domain of the other side may do: events, and pages that a guest granted to it.
+//! What a backend domain may do: events, and pages that a guest granted to it.
 //!
 //! Backends of this crate are written on it, and so is a test that plays an application in dom0.
 
@@ -11,7 +11,7 @@ use xen::ids::PAGE_SIZE;
 use xen::shared::Word;
 use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared};
 
-/// A domain of the other side: dom0 or a driver domain.
+/// A backend domain: dom0 or a driver domain.
 #[derive(Clone, Debug)]
 pub struct Peer {
     world: Weak<World>,

@@ -8,11 +8,8 @@
 //! Nothing in it depends on the machine or the time of a build: the same sources give the same bytes.
 
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod components;
 mod cyclonedx;

@@ -1,14 +1,5 @@
 //! What `push` shows: the program itself, on a terminal and elsewhere, against a guest that this test plays behind a
 //! `vchan-socket-proxy` of its own.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::alloc_instead_of_core,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "tests stop where something is wrong, and their numbers are small"
-)]
 
 use datafront::block::{Application, BlockHead, Receiver, Status};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};

@@ -3,6 +3,8 @@
 //! Every rule names the file that breaks it and the next step. Run by `make check`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod budget;
 mod files;

@@ -8,11 +8,8 @@
 //! The report names its build; only the image with that build id is used: names from another one would be wrong and
 //! look right.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod images;
 mod report;

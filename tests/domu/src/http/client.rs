@@ -56,7 +56,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the socket refuses.
-    pub fn patience(&mut self, limit: Duration) -> Outcome {
+    pub fn timeout(&mut self, limit: Duration) -> Outcome {
         let stream = self.stream.get_mut();
         stream.set_write_timeout(Some(limit))?;
         Ok(stream.set_read_timeout(Some(limit))?)

@@ -1,4 +1,4 @@
-//! The network card: late backends, missing cards.
+//! The vif: late backends, missing vifs.
 
 use bed::run_test;
 use domu_tests::guest::{Guest, config, leased};

@@ -7,13 +7,6 @@
 //! paths neither save nor touch them, and no other code of the image uses them.
 
 #![allow(unsafe_code, reason = "measures instructions that the compiler does not give to a soft-float image")]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    reason = "sizes of its own; a test guest that panics has failed"
-)]
 
 use alloc::format;
 use alloc::string::String;
@@ -37,7 +30,7 @@ pub(crate) fn measure(system: &System) -> Result<(), String> {
     let copies: [(&str, Copy); 4] =
         [("compiler", by_compiler), ("movsb", by_movsb), ("movsq", by_movsq), ("sse2", by_sse2)];
     let sums: [(&str, Sum); 3] =
-        [("smoltcp", checksum::data), ("words", kernel::netfront::sum), ("sse2", sum_by_sse2)];
+        [("smoltcp", checksum::data), ("words", kernel::nic::checksum::sum), ("sse2", sum_by_sse2)];
     for size in SIZES {
         // Neither aligned to the other, as headers make it.
         let (from, mut to) = (vec![0xa5_u8; size + 64], vec![0_u8; size + 64]);

@@ -68,7 +68,7 @@ impl Stream {
         self.finish();
     }
 
-    /// Frames are dropped by this rule, so many; the device lives on.
+    /// This rule drops this many frames; the device keeps working.
     fn drops(mut self, rule: &str, count: u64) {
         self.pair.until(rule, |guests| guests[0].misbehaved(rule) >= count);
         assert_eq!(self.pair.guests[0].misbehaved(rule), count);
@@ -282,7 +282,7 @@ fn h18_statuses_that_are_no_okay() {
         let mut stream = tx(move |responses| responses[0].status = status);
         stream.pair.until("the status was seen", |guests| {
             let stats = guests[0].device().stats().tx;
-            stats.backend_errors + stats.backend_dropped == 1
+            stats.backend_errors.get() + stats.backend_dropped.get() == 1
         });
         stream.finish();
         rx(move |response| response.status = status).finish();

@@ -3,7 +3,7 @@
 //! After `connect_ctrl_ring` of Linux 6.1, `xenbus.c`, and what `hash.c` there accepts; this crate's own code.
 
 use super::ring::BackRing;
-use super::rules::PolitenessError as Rule;
+use super::rules::Violation as Rule;
 use super::{Inner, Packet};
 use crate::netback::packet::headers;
 use crate::peer::Peer;

@@ -29,7 +29,7 @@ pub use faults::{Faults, Notify, Order, RxSlot};
 pub(crate) use link::wire;
 pub use packet::{Gso, Packet};
 pub use raw::{Index, RawRing, Side};
-pub use rules::{Penalty, PolitenessError};
+pub use rules::{Penalty, Violation};
 pub use rx::Posted;
 
 use crate::peer::{MappedPage, Peer};
@@ -126,7 +126,7 @@ struct Inner {
     frontend_generation: Option<u64>,
     /// The module is loaded and its domain alive.
     present: bool,
-    /// A fatal error: nothing works until the frontend connects anew.
+    /// A fatal error: nothing works until the frontend connects again.
     disabled: bool,
     queues: Vec<Queue>,
     flags: FrontendFlags,
@@ -141,7 +141,7 @@ struct Inner {
     statics: Statics,
     stats: Stats,
     faults: Faults,
-    violations: Vec<PolitenessError>,
+    violations: Vec<Violation>,
     /// Ring pages that are kept beyond their time.
     kept: Vec<MappedPage>,
     /// The test gave frames or changed faults.
@@ -304,7 +304,7 @@ impl Netback {
 
     /// Rules that the frontend broke, for a lenient vif.
     #[must_use]
-    pub fn violations(&self) -> Vec<PolitenessError> {
+    pub fn violations(&self) -> Vec<Violation> {
         self.inner(|inner| inner.violations.clone())
     }
 

@@ -3,7 +3,7 @@
 use super::faults::{Faults, Notify};
 use super::packet::Packet;
 use super::ring::BackRing;
-use super::rules::PolitenessError;
+use super::rules::Violation;
 use super::rx::Posted;
 use super::tx::Answer;
 use super::{Stats, VifConfig};
@@ -40,7 +40,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a VifConfig,
     pub(crate) stats: &'a mut Stats,
     pub(crate) faults: &'a mut Faults,
-    pub(crate) violations: &'a mut Vec<PolitenessError>,
+    pub(crate) violations: &'a mut Vec<Violation>,
     pub(crate) flags: &'a super::FrontendFlags,
     pub(crate) from_guest: &'a mut VecDeque<Packet>,
     pub(crate) groups: &'a mut BTreeSet<[u8; 6]>,
@@ -50,7 +50,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// The frontend broke a rule: the end of a strict test.
-    pub(crate) fn broken(&mut self, rule: PolitenessError, detail: &str) -> PolitenessError {
+    pub(crate) fn broken(&mut self, rule: Violation, detail: &str) -> Violation {
         assert!(!self.config.strict, "{rule}: vif {} of domain {}: {detail}", self.config.handle, self.guest);
         self.violations.push(rule);
         rule
@@ -76,13 +76,12 @@ impl Queue {
         guest: DomId,
         refs: (Gref, Gref),
         ports: (EvtchnPort, EvtchnPort),
-    ) -> Result<Self, PolitenessError> {
+    ) -> Result<Self, Violation> {
         let ring = |gref: Gref, slot_bytes: usize| {
-            let page = peer.map(guest, gref, true).map_err(|_| PolitenessError::RingUnusable)?;
+            let page = peer.map(guest, gref, true).map_err(|_| Violation::RingUnusable)?;
             BackRing::attach(page, slot_bytes)
         };
-        let bind =
-            |port: EvtchnPort| peer.evtchn_bind(guest, port).map_err(|_| PolitenessError::RingUnusable);
+        let bind = |port: EvtchnPort| peer.evtchn_bind(guest, port).map_err(|_| Violation::RingUnusable);
         let tx = ring(refs.0, xen::abi::io_netif::NETIF_TX_SLOT_BYTES)?;
         let rx = ring(refs.1, xen::abi::io_netif::NETIF_RX_SLOT_BYTES)?;
         let tx_port = bind(ports.0)?;

@@ -4,7 +4,7 @@
 //!   req_prod (the guest's) ─ checked ─► req_cons ─ copied once ─► work ─► rsp_prod_pvt ─ push ─► rsp_prod ─ event?
 //! ```
 
-use super::rules::PolitenessError;
+use super::rules::Violation;
 use crate::peer::MappedPage;
 use xen::abi::io_ring::{const_ring_size, offset};
 use xen::ids::PAGE_SIZE;
@@ -27,12 +27,12 @@ pub(crate) struct BackRing {
 
 impl BackRing {
     /// `BACK_RING_ATTACH`: goes on where the page says that responses are.
-    pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, PolitenessError> {
+    pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, Violation> {
         let size = const_ring_size(PAGE_SIZE, slot_bytes);
         let start = page.load::<u32>(offset::RSP_PROD);
         let requests = page.load::<u32>(offset::REQ_PROD).wrapping_sub(start);
         if requests > size {
-            return Err(PolitenessError::RingUnusable);
+            return Err(Violation::RingUnusable);
         }
         Ok(Self {
             page,
@@ -71,7 +71,7 @@ impl BackRing {
         (ready <= self.size && unanswered <= self.size).then_some(ready)
     }
 
-    /// So many requests are answered, whatever is written as responses.
+    /// Counts this many requests as answered, whatever is written as responses.
     pub(crate) const fn acknowledge(&mut self, requests: usize) {
         self.answered = self.answered.wrapping_add(requests as u32);
     }

@@ -12,7 +12,7 @@ use super::POISON;
 use super::faults::RxSlot;
 use super::packet::Packet;
 use super::queue::{Context, Queue};
-use super::rules::PolitenessError as Rule;
+use super::rules::Violation as Rule;
 use xen::Gref;
 use xen::abi::io_netif::{NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::ids::PAGE_SIZE;

@@ -9,7 +9,7 @@
 
 use super::packet::{Gso, Packet, headers};
 use super::queue::{Context, Queue};
-use super::rules::{Penalty, PolitenessError as Rule};
+use super::rules::{Penalty, Violation as Rule};
 use crate::peer::MappedPage;
 use xen::Gref;
 use xen::abi::io_netif::{NETIF_NR_SLOTS_MIN, NetTxFlags, NetifRsp, NetifTxRequest, NetifTxResponse};

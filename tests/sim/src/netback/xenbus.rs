@@ -9,7 +9,7 @@
 //! `drivers/net/xen-netback/xenbus.c`.
 
 use super::queue::{Context, Queue};
-use super::rules::PolitenessError as Rule;
+use super::rules::Violation as Rule;
 use super::{FrontendFlags, Inner};
 use crate::store::Xenstored;
 use xen::abi::io_xenbus::XenbusState as State;

@@ -1,0 +1,4 @@
+//! Addresses of this host: DHCP, static configuration, IPv6.
+
+pub(crate) mod dhcp;
+pub(crate) mod ip6;

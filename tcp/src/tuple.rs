@@ -1,0 +1,148 @@
+//! What names a connection: two addresses and two ports (RFC 9293 §3.3.1), and the keyed hashes over them.
+
+use core::hash::Hasher;
+
+use siphasher::sip::{SipHasher13, SipHasher24};
+use smoltcp::wire::IpAddress;
+
+/// A connection's name, from this side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FourTuple {
+    /// Our address.
+    pub local: IpAddress,
+    /// Our port.
+    pub local_port: u16,
+    /// The peer's address, of the same version as ours.
+    pub remote: IpAddress,
+    /// The peer's port.
+    pub remote_port: u16,
+}
+
+impl FourTuple {
+    /// Calls `with` with both addresses and both ports in the order of the wire: 12 bytes of IPv4, 36 of IPv6.
+    pub(crate) fn with_bytes<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        let [l0, l1] = self.local_port.to_be_bytes();
+        let [r0, r1] = self.remote_port.to_be_bytes();
+        match (self.local, self.remote) {
+            (IpAddress::Ipv4(local), IpAddress::Ipv4(remote)) => {
+                let ([a, b, c, d], [e, f, g, h]) = (local.octets(), remote.octets());
+                with(&[a, b, c, d, e, f, g, h, l0, l1, r0, r1])
+            }
+            (local, remote) => {
+                let mut bytes = [0; 36];
+                let (addresses, ports) = bytes.split_at_mut(32);
+                let (first, second) = addresses.split_at_mut(16);
+                first.copy_from_slice(&octets(local));
+                second.copy_from_slice(&octets(remote));
+                ports.copy_from_slice(&[l0, l1, r0, r1]);
+                with(&bytes)
+            }
+        }
+    }
+}
+
+/// 16 bytes of an address of either version; IPv4 is mapped into IPv6 (RFC 4291 §2.5.5.2).
+pub(crate) fn octets(address: IpAddress) -> [u8; 16] {
+    match address {
+        IpAddress::Ipv4(address) => address.to_ipv6_mapped().octets(),
+        IpAddress::Ipv6(address) => address.octets(),
+    }
+}
+
+/// A secret key for SipHash. The caller draws it from its generator, and draws another after a restore of the guest's
+/// memory: two guests that come from one image must not share it.
+#[derive(Clone, Copy)]
+pub struct Key([u8; 16]);
+
+impl core::fmt::Debug for Key {
+    /// Shows nothing: a log line must not give the key away.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Key").finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// From 16 bytes that nobody outside can foresee.
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// SipHash-1-3 of a connection's name: for hash tables, whose values nobody outside sees.
+    #[must_use]
+    pub fn table_hash(&self, tuple: &FourTuple) -> u64 {
+        tuple.with_bytes(|bytes| SipHasher13::new_with_key(&self.0).hash(bytes))
+    }
+
+    /// SipHash-1-3 of bytes.
+    pub(crate) fn hash_bytes(&self, bytes: &[u8]) -> u64 {
+        SipHasher13::new_with_key(&self.0).hash(bytes)
+    }
+
+    /// SipHash-2-4 of a connection's name and more: for numbers that go out on the wire.
+    pub(crate) fn wire_hash(&self, tuple: &FourTuple, more: &[u8]) -> u64 {
+        tuple.with_bytes(|bytes| {
+            let mut hasher = SipHasher24::new_with_key(&self.0);
+            hasher.write(bytes);
+            hasher.write(more);
+            hasher.finish()
+        })
+    }
+}
+
+/// The low 32 bits.
+pub(crate) fn low32(value: u64) -> u32 {
+    u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use smoltcp::wire::{Ipv4Address, Ipv6Address};
+
+    /// A connection of IPv4 for tests: 10.x.y.z with the bits of `n`, port 1024 upwards.
+    pub(crate) fn v4(n: u32) -> FourTuple {
+        let port = u16::try_from(n % 60_000).unwrap().wrapping_add(1024);
+        FourTuple {
+            local: IpAddress::Ipv4(Ipv4Address::new(192, 0, 2, 1)),
+            local_port: 80,
+            remote: IpAddress::Ipv4(Ipv4Address::from(0x0a00_0000 | (n & 0xff_ffff))),
+            remote_port: port,
+        }
+    }
+
+    /// A connection of IPv6 for tests, from a /64 of its own.
+    pub(crate) fn v6(n: u16) -> FourTuple {
+        FourTuple {
+            local: IpAddress::Ipv6(Ipv6Address::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+            local_port: 80,
+            remote: IpAddress::Ipv6(Ipv6Address::new(0x2001, 0xdb8, 1, n, 0, 0, 0, n)),
+            remote_port: 4711,
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_name_is_hashed() {
+        let key = Key::new([7; 16]);
+        for tuple in [v4(1), v6(1)] {
+            let other = if matches!(tuple.local, IpAddress::Ipv4(_)) { v4(2) } else { v6(2) };
+            let variants = [
+                FourTuple { local: other.remote, ..tuple },
+                FourTuple { remote: other.remote, ..tuple },
+                FourTuple { local_port: 81, ..tuple },
+                FourTuple { remote_port: 9, ..tuple },
+                FourTuple { local: tuple.remote, remote: tuple.local, ..tuple },
+            ];
+            for variant in variants {
+                assert_ne!(key.table_hash(&tuple), key.table_hash(&variant), "{variant:?}");
+                assert_ne!(key.wire_hash(&tuple, &[]), key.wire_hash(&variant, &[]), "{variant:?}");
+            }
+        }
+        assert_ne!(key.table_hash(&v4(1)), Key::new([8; 16]).table_hash(&v4(1)));
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        assert_eq!(alloc::format!("{:?}", Key::new([0xab; 16])), "Key { .. }");
+    }
+}
