@@ -1,4 +1,4 @@
-//! From Xen's entry to Rust: the ELF note, the way to 64-bit mode, and what the loader tells, as [`BootInfo`].
+//! The entry: the ELF note for Xen, the switch to 64-bit mode, and the loader's information as [`BootInfo`].
 //!
 //! ```text
 //!   Xen ──ebx: hvm_start_info──► pvh_start ─────┐ (32 bit, no paging)
@@ -7,7 +7,7 @@
 //!                             BootInfo::from_loader(physical memory, magic, address) ◄────────┘
 //! ```
 //!
-//! Parsing is pure: it reads physical memory through [`PhysicalMemory`], so that the host tests (and fuzzes) it.
+//! The parsers read physical memory through [`PhysicalMemory`], so that they are tested and fuzzed on the host.
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -26,6 +26,6 @@ mod pvh;
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 pub use entry::{ImageLayout, image_layout, notes};
 pub use info::{
-    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC, PhysicalMemory,
-    RegionKind,
+    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC,
+    PhysicalMemory, RegionKind,
 };

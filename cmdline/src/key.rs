@@ -84,7 +84,8 @@ impl<T> Value<T> {
     fn set(&self, target: &mut T, value: &str) -> Option<()> {
         match self {
             Self::Number { least, most, set, .. } => {
-                let number = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())??;
+                let number =
+                    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())??;
                 (*least..=*most).contains(&number).then(|| set(target, number))
             }
             Self::OneOf { words, set } => words.contains(&value).then(|| set(target, value))?,

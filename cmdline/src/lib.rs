@@ -213,8 +213,10 @@ mod tests {
 
     #[test]
     fn a_section_of_a_document_is_replaced() {
-        let document = "a\n<!-- keys: x -->\nold\n<!-- end of keys -->\nb\n<!-- keys: y -->\n<!-- end of keys -->\n";
-        let expected = "a\n<!-- keys: x -->\nnew\n<!-- end of keys -->\nb\n<!-- keys: y -->\n<!-- end of keys -->\n";
+        let document =
+            "a\n<!-- keys: x -->\nold\n<!-- end of keys -->\nb\n<!-- keys: y -->\n<!-- end of keys -->\n";
+        let expected =
+            "a\n<!-- keys: x -->\nnew\n<!-- end of keys -->\nb\n<!-- keys: y -->\n<!-- end of keys -->\n";
         assert_eq!(replace_section(document, "x", "new\n").as_deref(), Some(expected));
         assert_eq!(replace_section(document, "z", "new\n"), None);
     }

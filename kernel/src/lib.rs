@@ -28,6 +28,7 @@ pub mod config;
 mod cpu;
 mod image;
 mod mem;
+pub mod stats;
 #[cfg(any(test, target_os = "none"))]
 mod task;
 
@@ -55,7 +56,7 @@ pub use {
     domain::domu::DomU,
     image::build,
     start::start,
-    system::{System, channels as datafront, stats},
+    system::{System, channels as datafront},
 };
 
 /// Names the image's main task: an `async fn(System)`. When it returns, the guest powers off.

@@ -38,11 +38,12 @@ mod tcp;
 mod turn;
 mod udp;
 
+pub use addr::routes::{GatewayError, check_gateway};
 pub use api::net::Net;
 pub use api::stack::{Stack, Turn};
 pub use api::tap::Tap;
 pub use api::udp_socket::UdpSocket;
-pub use base::config::{Addressing, Config, Ipv6Addressing, Limits};
+pub use base::config::{Addressing, Config, Ipv6Addressing, Limits, Probing};
 pub use base::counters::{Counters, DropReason, Drops};
 pub use base::error::NetError;
 pub use base::options::{TcpOptions, UdpOptions};
@@ -56,4 +57,4 @@ pub use smoltcp::wire::{
 pub use tcp::half::{TcpReader, TcpWriter};
 pub use tcp::listener::TcpListener;
 pub use tcp::stream::TcpStream;
-pub use udp::inbox::Datagram;
+pub use udp::datagram::Datagram;

@@ -1,15 +1,61 @@
 //! TCP for servers: a sans-IO engine without clock, device or random numbers of its own.
 //!
 //! ```text
-//!   segments in ─► engine ─► segments out        now, secrets and limits are arguments
+//!   frame ─► Segment::parse ─► Tcb::on_segment ─┐                   ┌─► Tcb::take_events ─► the application's tasks
+//!            payload P (page or copy) ──────────┤        Tcb        ├─► Tcb::recv ─► P
+//!   Tcb::next_timer ─► clock ─► Tcb::on_timer ──┤  Option<Box<..>>  │
+//!   application ─► Tcb::send(Bytes), shutdown ──┘                   └─► Tcb::poll_transmit ─► Transmit
+//!                                                                         header, slices of Bytes ─► frame
 //! ```
+//!
+//! A caller's turn: give each segment to its connection, let the tasks run, call [`Tcb::on_timer`] where
+//! [`Tcb::next_timer`] is over, and call [`Tcb::poll_transmit`] of every connection that was touched until it gives
+//! `None`. `now` is an argument of each call and does not go back. [`Env`] is shared by the connections of a shard: choices, counters,
+//! limits, and boxes of connections that became idle.
+//!
+//! A connection is opened by [`Tcb::connect`], [`Tcb::passive`], or [`Tcb::established`] after a SYN cache or cookie.
+//! It is over when [`Events::CLOSED`] was reported; [`Events::TIME_WAIT`] lets a caller move it to a smaller table.
+//!
+//! What it does not do: find the connection of a segment, verify checksums, generate secrets, answer segments without
+//! a connection ([`Segment::reset_for`] builds the answer), limit what a source address may have.
+//!
+//! The public items here are what callers build on: they keep their names and meaning.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod ack;
+mod active;
+mod challenge;
+mod close;
+mod config;
+mod env;
+mod input;
+mod keepalive;
+mod open;
+mod output;
+mod path_mtu;
+mod payload;
+mod rack;
+mod reassembly;
+mod recovery;
+mod sack;
+mod scoreboard;
+mod segment;
+mod send_rope;
+mod seq;
+mod tcb;
+mod time;
+mod timers;
+mod window;
+mod work;
+
+pub mod connections;
+pub mod cookie;
 pub mod cubic;
+pub mod handshake;
 pub mod hystart;
 pub mod isn;
 pub mod limiter;
@@ -19,6 +65,18 @@ pub mod prr;
 pub mod rto;
 pub mod slab;
 pub mod sources;
+pub mod syn_cache;
 pub mod table;
+pub mod time_wait;
 pub mod tuple;
 pub mod wheel;
+
+pub use config::{Agreed, Config, Ecn, Open};
+pub use env::{Counters, Env};
+pub use input::Reply;
+pub use output::{Limits, SendError, Transmit};
+pub use payload::Payload;
+pub use segment::{Flags, ParseError, SackBlocks, Segment, Timestamps};
+pub use send_rope::Slices;
+pub use seq::Seq;
+pub use tcb::{CloseReason, Events, State, Tcb, TimeWait};

@@ -343,9 +343,9 @@ mod tests {
     }
 
     #[test]
-    fn a_million_things_take_14_bytes_each() {
+    fn many_things_take_14_bytes_each() {
         let mut table = Table::new();
-        for id in 0..1_000_000 {
+        for id in 0..400_000 {
             table.insert(hash(id), id).unwrap();
             if id > 50_000 && id % 10_000 == 0 {
                 let each = table.memory() / usize::try_from(id).unwrap();
@@ -353,8 +353,8 @@ mod tests {
             }
         }
         let full = table.memory();
-        (0..1_000_000).for_each(|id| assert_eq!(table.find(hash(id), |found| found == id), Some(id)));
-        (0..1_000_000).for_each(|id| assert!(table.remove(hash(id), id)));
+        (0..400_000).for_each(|id| assert_eq!(table.find(hash(id), |found| found == id), Some(id)));
+        (0..400_000).for_each(|id| assert!(table.remove(hash(id), id)));
         assert!(table.memory() < full / 50, "{} of {full}", table.memory());
     }
 }

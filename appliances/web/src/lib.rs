@@ -6,7 +6,7 @@
 //!                                                   ▼                     │
 //!                                            site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)
 //!                                             /  /1k  /healthz  /readyz  /metrics  /status.json
-//!                                             publish::Shelf ◄─ Inbox ◄─ datafront: what dom0 pushes
+//!                                             publish::Store ◄─ Inbox ◄─ datafront: what dom0 pushes
 //! ```
 //!
 //! [`http`] knows requests, replies and time, and nothing of this guest; [`site`] knows paths and what they show, and
@@ -32,8 +32,11 @@
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod content;
 pub mod http;
+pub mod options;
 pub mod publish;
 pub mod site;

@@ -237,11 +237,11 @@ impl VifWords {
     }
 }
 
+/// A key, and the N of `device/vif/N` if the word has one.
+type VifKey = (&'static Key<VifWords>, Option<u32>);
+
 /// Finds the key of a word, with or without the number of an interface.
-pub(super) fn find(
-    key: &str,
-    value: &str,
-) -> Result<Option<(&'static Key<VifWords>, Option<u32>)>, ConfigError> {
+pub(super) fn find(key: &str, value: &str) -> Result<Option<VifKey>, ConfigError> {
     let (name, number) = key.split_once('.').map_or((key, None), |(name, number)| (name, Some(number)));
     let Some(known) = cmdline::find(KEYS, name) else { return Ok(None) };
     let Some(number) = number else { return Ok(Some((known, None))) };

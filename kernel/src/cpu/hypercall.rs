@@ -10,6 +10,7 @@
 
 #![allow(unsafe_code, reason = "the hypercall instruction; see docs/soundness.md")]
 
+pub(crate) use super::hypercall_kind::Kind;
 use super::vendor::HypercallInstruction;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
@@ -18,37 +19,11 @@ use xen::Errno;
 use xen::abi::xen::Hypercall;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// A kind of hypercall that has a counter of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub(crate) enum Kind {
-    /// `EVTCHNOP_send`: notifications.
-    EvtchnSend,
-    /// Other event channel operations.
-    Evtchn,
-    /// `SCHEDOP_block`, by hypercall or by HLT.
-    Block,
-    /// Other scheduler operations.
-    Sched,
-    /// `VCPUOP_set_singleshot_timer`.
-    Timer,
-    /// Grant table operations.
-    GrantTable,
-    /// Memory operations.
-    Memory,
-    /// Everything else.
-    Other,
-}
-
-/// The names of the kinds in `/status.json`, in the order of [`Kind`].
-pub(crate) const KIND_NAMES: [&str; 8] =
-    ["evtchn_send", "evtchn_other", "block", "sched_other", "set_timer", "grant_table", "memory", "other"];
-
 /// The hypercall instruction and its counters.
 #[derive(Debug)]
 pub(crate) struct Instruction {
     instruction: HypercallInstruction,
-    counts: [Cell<u64>; KIND_NAMES.len()],
+    counts: [Cell<u64>; Kind::ALL.len()],
 }
 
 impl Instruction {
@@ -56,11 +31,11 @@ impl Instruction {
     pub(crate) fn detect() -> Self {
         let leaf = __cpuid(0);
         let instruction = HypercallInstruction::of_vendor(leaf.ebx, leaf.edx, leaf.ecx);
-        Self { instruction, counts: [const { Cell::new(0) }; KIND_NAMES.len()] }
+        Self { instruction, counts: [const { Cell::new(0) }; Kind::ALL.len()] }
     }
 
-    /// Hypercalls by kind, in the order of [`KIND_NAMES`].
-    pub(crate) fn counts(&self) -> [u64; KIND_NAMES.len()] {
+    /// Hypercalls by kind, in the order of [`Kind::ALL`].
+    pub(crate) fn counts(&self) -> [u64; Kind::ALL.len()] {
         core::array::from_fn(|i| self.counts.get(i).map_or(0, Cell::get))
     }
 

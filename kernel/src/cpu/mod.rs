@@ -8,6 +8,7 @@ pub(crate) mod early_console;
 pub(crate) mod gdt;
 #[cfg(target_os = "none")]
 pub(crate) mod hypercall;
+pub(crate) mod hypercall_kind;
 #[cfg(target_os = "none")]
 pub(crate) mod idt;
 #[cfg(target_os = "none")]

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "makes hypercalls; see docs/soundness.md")]
 
-use crate::cpu::hypercall::{Instruction, KIND_NAMES, Kind, address};
+use crate::cpu::hypercall::{Instruction, Kind, address};
 use crate::mem::foreign_frames::ForeignFrames;
 use crate::mem::frames::Frames;
 use alloc::rc::Rc;
@@ -57,9 +57,9 @@ impl DomU {
         Self(Rc::new(Inner { instruction, frames, foreign_frames, clock }))
     }
 
-    /// Hypercalls since the start by kind, in the order of [`KIND_NAMES`].
+    /// Hypercalls since the start by kind, in the order of [`Kind::ALL`].
     #[must_use]
-    pub(crate) fn hypercalls(&self) -> [u64; KIND_NAMES.len()] {
+    pub(crate) fn hypercalls(&self) -> [u64; Kind::ALL.len()] {
         self.0.instruction.counts()
     }
 

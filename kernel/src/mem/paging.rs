@@ -71,6 +71,11 @@ pub(crate) fn address_limit() -> u64 {
     1 << width.clamp(32, 47)
 }
 
+/// Whether the processor has the NX bit. Without it the bit is reserved, and data is executable.
+pub(crate) fn has_no_execute() -> bool {
+    core::arch::x86_64::__cpuid(0x8000_0001).edx & (1 << 20) != 0
+}
+
 /// Builds tables for the regions in `mapped` and for the image, and loads them.
 pub(crate) fn install(
     mapped: &FreeRegions,
@@ -85,11 +90,14 @@ pub(crate) fn install(
     let table = unsafe { &mut *table };
     table.zero();
     // SAFETY: physical memory is mapped at offset 0, now by the boot code's tables and later by these.
-    let mut mapper = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
+    let mapper = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
+    let usable = PageTableFlags::all();
+    let usable = if has_no_execute() { usable } else { usable.difference(PageTableFlags::NO_EXECUTE) };
+    let mut builder = Builder { mapper, free, usable };
     for region in mapped.iter() {
-        map(&mut mapper, free, region)?;
+        builder.map(region)?;
     }
-    map_image(&mut mapper, free, image)?;
+    builder.map_image(image)?;
     protect();
     // SAFETY: the new tables map the image, the stack and all RAM at the addresses in use.
     unsafe { Cr3::write(root, Cr3Flags::empty()) };
@@ -116,7 +124,7 @@ pub(crate) struct Rights {
     pub(crate) writable: u64,
     /// Executable.
     pub(crate) executable: u64,
-    /// Both writable and executable; anything but 0 is a bug.
+    /// Both writable and executable: 0, unless the processor has no NX bit.
     pub(crate) both: u64,
     /// Writable address space for frames that Xen maps, whether Xen has mapped one there or not.
     pub(crate) windows: u64,
@@ -178,60 +186,68 @@ const fn rights(image: &ImageLayout, address: u64) -> Option<PageTableFlags> {
     }
 }
 
-/// Maps each page of the image with its rights, at its virtual address.
-fn map_image(
-    mapper: &mut OffsetPageTable<'_>,
-    free: &mut FreeRegions,
-    image: &ImageLayout,
-) -> Result<(), PagingError> {
-    let mut address = image.start;
-    while address < image.end {
-        if let Some(flags) = rights(image, address) {
-            map_one::<Size4KiB>(mapper, free, (address, address.saturating_sub(image.moved)), flags)?;
-        }
-        address = address.saturating_add(PAGE);
-    }
-    Ok(())
+/// Page tables that are not in use yet.
+struct Builder<'a> {
+    mapper: OffsetPageTable<'a>,
+    free: &'a mut FreeRegions,
+    /// The flags that the processor has.
+    usable: PageTableFlags,
 }
 
-/// Maps a region of memory at its physical address.
-fn map(mapper: &mut OffsetPageTable<'_>, free: &mut FreeRegions, region: Region) -> Result<(), PagingError> {
-    let mut address = region.start & !(PAGE - 1);
-    while address < region.end {
-        let left = region.end.saturating_sub(address);
-        let large = address.is_multiple_of(Size2MiB::SIZE) && left >= Size2MiB::SIZE;
-        if large {
-            map_one::<Size2MiB>(mapper, free, (address, address), DATA)?;
-        } else {
-            map_one::<Size4KiB>(mapper, free, (address, address), DATA)?;
+impl<'a> Builder<'a> {
+    /// Maps each page of the image with its rights, at its virtual address.
+    fn map_image(&mut self, image: &ImageLayout) -> Result<(), PagingError> {
+        let mut address = image.start;
+        while address < image.end {
+            if let Some(flags) = rights(image, address) {
+                self.map_page::<Size4KiB>(address, address.saturating_sub(image.moved), flags)?;
+            }
+            address = address.saturating_add(PAGE);
         }
-        address = address.saturating_add(if large { Size2MiB::SIZE } else { PAGE });
+        Ok(())
     }
-    Ok(())
-}
 
-fn map_one<'a, S: PageSize>(
-    mapper: &mut OffsetPageTable<'a>,
-    free: &mut FreeRegions,
-    (virtual_address, address): (u64, u64),
-    flags: PageTableFlags,
-) -> Result<(), PagingError>
-where
-    OffsetPageTable<'a>: Mapper<S>,
-{
-    let physical = PhysAddr::try_new(address).map_err(|_| PagingError::Overlap(address))?;
-    let frame = PhysFrame::<S>::containing_address(physical);
-    let page = Page::<S>::containing_address(VirtAddr::new_truncate(virtual_address));
-    // SAFETY: the guest's own memory, at its physical address or, for the image, where it runs, with the rights of its
-    // kind. The tables are not in use yet.
-    let mapped = unsafe { mapper.map_to(page, frame, flags, &mut Tables(free)) };
-    match mapped {
-        // The tables are not loaded, so there is nothing to flush.
-        Ok(flush) => {
-            flush.ignore();
-            Ok(())
+    /// Maps a region of memory at its physical address.
+    fn map(&mut self, region: Region) -> Result<(), PagingError> {
+        let mut address = region.start & !(PAGE - 1);
+        while address < region.end {
+            let left = region.end.saturating_sub(address);
+            let large = address.is_multiple_of(Size2MiB::SIZE) && left >= Size2MiB::SIZE;
+            if large {
+                self.map_page::<Size2MiB>(address, address, DATA)?;
+            } else {
+                self.map_page::<Size4KiB>(address, address, DATA)?;
+            }
+            address = address.saturating_add(if large { Size2MiB::SIZE } else { PAGE });
         }
-        Err(MapToError::FrameAllocationFailed) => Err(PagingError::NoMemory),
-        Err(_) => Err(PagingError::Overlap(address)),
+        Ok(())
+    }
+
+    /// Maps one page.
+    fn map_page<S: PageSize>(
+        &mut self,
+        virtual_address: u64,
+        address: u64,
+        flags: PageTableFlags,
+    ) -> Result<(), PagingError>
+    where
+        OffsetPageTable<'a>: Mapper<S>,
+    {
+        let physical = PhysAddr::try_new(address).map_err(|_| PagingError::Overlap(address))?;
+        let frame = PhysFrame::<S>::containing_address(physical);
+        let page = Page::<S>::containing_address(VirtAddr::new_truncate(virtual_address));
+        let flags = flags & self.usable;
+        // SAFETY: the guest's own memory, at its physical address or, for the image, where it runs, with the rights of
+        // its kind. The tables are not in use yet.
+        let mapped = unsafe { self.mapper.map_to(page, frame, flags, &mut Tables(self.free)) };
+        match mapped {
+            // The tables are not loaded, so there is nothing to flush.
+            Ok(flush) => {
+                flush.ignore();
+                Ok(())
+            }
+            Err(MapToError::FrameAllocationFailed) => Err(PagingError::NoMemory),
+            Err(_) => Err(PagingError::Overlap(address)),
+        }
     }
 }

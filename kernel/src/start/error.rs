@@ -1,6 +1,5 @@
 //! Why the guest cannot start: the line that the operator sees.
 
-use super::memory::LEAST_MEMORY;
 use crate::mem::paging::PagingError;
 use core::fmt;
 use xen::Errno;
@@ -14,10 +13,12 @@ pub(super) enum StartError {
     NoXen,
     /// The loader gave no memory map.
     NoMemoryMap,
-    /// There is less memory than [`LEAST_MEMORY`].
+    /// There is too little memory.
     TooLittleMemory {
-        /// Bytes.
+        /// Bytes of RAM.
         have: u64,
+        /// Bytes that are needed.
+        least: u64,
     },
     /// There is no address space for Xen's pages.
     NoHole,
@@ -37,11 +38,11 @@ impl fmt::Display for StartError {
                 write!(f, "this guest does not run on Xen; start it with xl create, or with make run")
             }
             Self::NoMemoryMap => write!(f, "the loader gave no memory map; Xen 4.11 and newer give one"),
-            Self::TooLittleMemory { have } => write!(
+            Self::TooLittleMemory { have, least } => write!(
                 f,
                 "too little memory: {} KiB, at least {} KiB are needed; raise memory= in the domain's configuration",
                 have >> 10,
-                LEAST_MEMORY >> 10
+                least >> 10
             ),
             Self::NoHole => write!(
                 f,

@@ -20,7 +20,7 @@ use xen::hypervisor::HvmParam;
 use xen::{EvtchnPort, Gfn};
 
 /// The memory that the guest needs at least, in bytes: image, page tables, a heap and the smallest pools.
-pub(super) const LEAST_MEMORY: u64 = 3 << 20;
+const LEAST_MEMORY: u64 = 3 << 20;
 /// The largest heap in bytes.
 const MAX_HEAP: u64 = 1 << 30;
 /// Frames of the grant table at most, 512 references each: two pools of 4096 pages at their limit, twice.
@@ -118,12 +118,13 @@ pub(super) fn bring_up(
     let ram = FreeRegions::new(&info, limit, &[]).total();
     let returned_bytes = return_excess(instruction, &mut free, ram)?;
     let ram_bytes = ram.saturating_sub(returned_bytes);
+    let too_little = || StartError::TooLittleMemory { have: ram_bytes, least: LEAST_MEMORY };
     if ram_bytes < LEAST_MEMORY {
-        return Err(StartError::TooLittleMemory { have: ram_bytes });
+        return Err(too_little());
     }
     paging::install(&mapped, &image, &mut free).map_err(StartError::Paging)?;
     let size = (free.total() / 2).min(free.longest()).min(MAX_HEAP);
-    heap::init(free.take(size, u64::MAX).ok_or(StartError::TooLittleMemory { have: ram_bytes })?);
+    heap::init(free.take(size, u64::MAX).ok_or_else(too_little)?);
     Ok(GuestMemory { info, free, windows, store, console, ram_bytes, returned_bytes })
 }
 

@@ -170,7 +170,11 @@ fn introduce(system: &System, memory: &GuestMemory) {
         rights.both >> 10,
         rights.windows >> 10
     );
-    if rights.both != 0 {
+    if !paging::has_no_execute() {
+        log::warn!(
+            "memory: the processor, or cpuid= in the domain's configuration, has no NX bit: data is executable"
+        );
+    } else if rights.both != 0 {
         panic::write_error(format_args!("millpond: pages are writable and executable\n"));
         panic::crash();
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sleep` | sleeping and timeouts |
 //! | `channels` | data channels to dom0 |
-//! | `stats` | a snapshot of all counters |
+//! | `take_stats` | takes a snapshot of all counters ([`stats`](crate::stats)) |
 //! | `interface` | a network interface with its stack |
 //! | `loop_signals`, `xen_pages` | what the loop listens to, and what a resume connects again |
 
@@ -12,7 +12,7 @@ pub mod channels;
 pub(crate) mod interface;
 pub(crate) mod loop_signals;
 mod sleep;
-pub mod stats;
+mod take_stats;
 pub(crate) mod xen_pages;
 
 use crate::config::Config;

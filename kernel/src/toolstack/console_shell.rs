@@ -10,8 +10,8 @@
 //! An appliance that reads the console replaces the shell: a line goes to the latest reader, and the shell is the first.
 
 use crate::crash::{logger, panic};
+use crate::stats::Snapshot;
 use crate::system::System;
-use crate::system::stats::Snapshot;
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
@@ -94,7 +94,7 @@ pub(crate) fn status(system: &System) -> String {
         all.events_stray,
         system.xen().store.nr_watches(),
         system.resumes(),
-        all.hypercalls.iter().fold(String::new(), |line, (name, count)| format!("{line} {name} {count}")),
+        all.hypercalls.iter().fold(String::new(), |line, (name, _, count)| format!("{line} {name} {count}")),
     );
     text
 }

@@ -101,6 +101,7 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
         ipv6,
         hostname: system.host().to_string(),
         seed: system.random_bytes(),
+        probing: net::Probing::On,
         limits: limits(sharers),
     };
     let stack = Stack::new(device, stack_config, system.now());

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use xen::abi::io_netif::{
     NetTxFlags, NetifRsp, NetifRxRequest, NetifRxResponse, NetifTxRequest, NetifTxResponse,
 };
-use zerocopy::IntoBytes;
 
 /// Frames for the guest that wait for a page; more are dropped, as a backend may.
 const BACKLOG: usize = 512;
@@ -232,7 +231,8 @@ impl Backend {
             let [req, event, rsp, asked] = [0, 4, 8, 12].map(|at| ring.field(at));
             format!(
                 "req_prod {req}, req_event {event}, rsp_prod {rsp}, rsp_event {asked}, taken {}, answered {}",
-                ring.req_cons, ring.rsp_prod
+                ring.req_cons(),
+                ring.rsp_prod()
             )
         };
         format!("tx: {}; rx: {}; backlog {}", of(&queue.tx), of(&queue.rx), self.backlog.len())
@@ -317,7 +317,7 @@ impl Backend {
     /// Writes an rx response.
     pub fn respond(&mut self, response: NetifRxResponse) {
         if let Ok(queue) = self.queue() {
-            queue.rx.put(response.as_bytes());
+            queue.rx.put(&response);
             self.given += u64::try_from(response.status).unwrap_or_default();
         }
     }
@@ -339,7 +339,7 @@ impl Backend {
 
 /// Writes a tx response.
 pub fn answer(queue: &mut Queue, id: u16, status: i16) {
-    queue.tx.put(NetifTxResponse { id, status }.as_bytes());
+    queue.tx.put(&NetifTxResponse { id, status });
 }
 
 fn parse_mac(text: &str) -> Option<[u8; 6]> {

@@ -71,13 +71,14 @@ pub struct Control {
 }
 
 impl Control {
-    pub fn new(page: Mapping, port: u32) -> Self {
-        Self { ring: BackRing::attach(page, size_of::<NetifCtrlRequest>()), port, requests: 0, table: None }
+    pub fn new(page: Mapping, port: u32) -> Outcome<Self> {
+        let ring = BackRing::attach(page, size_of::<NetifCtrlRequest>())?;
+        Ok(Self { ring, port, requests: 0, table: None })
     }
 
     /// Pages in which there is no frame.
     pub fn pages(&self) -> impl Iterator<Item = u32> + '_ {
-        std::iter::once(self.ring.page.gref).chain(self.table)
+        std::iter::once(self.ring.page().gref).chain(self.table)
     }
 }
 
@@ -134,7 +135,7 @@ impl Statics {
     }
 }
 
-/// Answers what there is.
+/// Answers pending requests.
 pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
     let Some(mut control) = vif.control.take() else { return };
     while let Some(request) = control.ring.take::<NetifCtrlRequest>() {
@@ -152,11 +153,11 @@ pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
             response.status = manners.status.unwrap_or(response.status);
             response.data = manners.data.unwrap_or(response.data);
         }
-        control.ring.put(response.as_bytes());
+        control.ring.put(&response);
         let wanted = control.ring.push();
         if faulty && manners.index != 0 {
             control.ring.bent = true;
-            control.ring.set(offset::RSP_PROD, control.ring.rsp_prod.wrapping_add(manners.index));
+            control.ring.set(offset::RSP_PROD, control.ring.rsp_prod().wrapping_add(manners.index));
         }
         if wanted {
             // A port whose other end has gone cannot be rung.

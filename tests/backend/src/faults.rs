@@ -83,7 +83,7 @@ fn seen(backend: &mut Backend) -> Outcome {
     let all = |backend: &mut Backend| {
         backend
             .queue()
-            .map_or(true, |queue| queue.rx.field(offset::RSP_EVENT) == queue.rx.rsp_prod.wrapping_add(1))
+            .map_or(true, |queue| queue.rx.field(offset::RSP_EVENT) == queue.rx.rsp_prod().wrapping_add(1))
     };
     backend.until(SEEN, all).map(drop)
 }
@@ -96,8 +96,8 @@ fn ring(backend: &mut Backend, side: &str, field: &str, value: &str) -> Outcome<
     let ring = if side == "tx" { &mut queue.tx } else { &mut queue.rx };
     let (at, ought) = match field {
         "req_prod" => (offset::REQ_PROD, ring.field(offset::REQ_PROD)),
-        "req_event" => (offset::REQ_EVENT, ring.req_cons.wrapping_add(1)),
-        "rsp_prod" => (offset::RSP_PROD, ring.rsp_prod),
+        "req_event" => (offset::REQ_EVENT, ring.req_cons().wrapping_add(1)),
+        "rsp_prod" => (offset::RSP_PROD, ring.rsp_prod()),
         "rsp_event" => (offset::RSP_EVENT, ring.field(offset::RSP_EVENT)),
         "beyond" => (offset::RSP_PROD, ring.field(offset::REQ_PROD)),
         _ => return Err("no such field".into()),
@@ -135,7 +135,7 @@ fn one_rx(backend: &mut Backend, slot: &str) -> Outcome {
                 .map(|at| hex.get(at * 2..at * 2 + 2))
                 .map(|byte| byte.and_then(|byte| u8::from_str_radix(byte, 16).ok()).unwrap_or_default()),
         );
-        backend.queue()?.rx.put(&bytes);
+        backend.queue()?.rx.put(bytes.as_slice());
         return Ok(());
     }
     let [at, len, letters, id @ ..] = parts.as_slice() else { return Err("no such slot".into()) };
@@ -197,7 +197,7 @@ fn keep(backend: &mut Backend, what: &str) -> Outcome<String> {
         _ => {
             // The next page that the guest has posted: the reference is in the slot's second word.
             let queue = backend.queue()?;
-            let at = queue.rx.slot(queue.rx.req_cons) + 4;
+            let at = queue.rx.slot(queue.rx.req_cons()) + 4;
             vec![queue.rx.field(at)]
         }
     };

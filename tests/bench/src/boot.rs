@@ -173,7 +173,7 @@ impl Start {
             .iter()
             .find(|(name, _)| *name == "VM exits")
             .map_or(0, |(_, count)| *count);
-        let store = count("/xenstore/notifications")? + count("/xenstore/turns")?;
+        let store = count("/xenstore/notifications")? + count("/xenstore/iterations")?;
         row.add(Side::Ours, "requests to xenstore", count("/xenstore/requests")?);
         row.add(Side::Ours, "VM exits for xenstore", store);
         row.add(Side::Ours, "VM exits elsewhere", all as f64 - store);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use xen::abi::grant_table::GrantStatus;
 use xen::ids::PAGE_SIZE;
 use xen::shared::Word;
-use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared};
+use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared, SharedPage};
 
 /// A backend domain: dom0 or a driver domain.
 #[derive(Clone, Debug)]
@@ -220,6 +220,13 @@ impl MappedPage {
     /// Keeps only these bits; the word before.
     pub fn fetch_and<W: Word>(&self, offset: usize, bits: W) -> W {
         self.writable_view().fetch_and(offset, bits)
+    }
+}
+
+/// For what writes, such as a ring: the page must be mapped writable.
+impl SharedPage for MappedPage {
+    fn shared(&self) -> Shared<'_> {
+        self.writable_view()
     }
 }
 

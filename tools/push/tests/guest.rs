@@ -127,7 +127,7 @@ fn blocks_of_many_sizes_arrive_once_and_in_order_over_many_cuts() {
 }
 
 #[test]
-fn a_sender_that_is_killed_goes_on_with_the_next_block_of_its_stream() {
+fn a_killed_sender_goes_on_with_the_next_block() {
     let contents: Vec<Vec<u8>> = (0..40).map(|i| content(i, 30_000)).collect();
     let (guest, first) = played(&[300_000]);
     // Killed: it stops at the first interruption, wherever it is.

@@ -106,7 +106,7 @@ fn on_a_terminal(name: &str, more: &[&str], both: bool) -> String {
 }
 
 #[test]
-fn a_terminal_has_a_bar_with_rate_and_rest_that_goes_when_all_is_done() {
+fn a_terminal_has_a_bar_with_rate_and_remaining_time() {
     let shown = on_a_terminal("bar", &[], false);
     println!("{shown:?}");
     let drawn: Vec<&str> =

@@ -24,8 +24,6 @@ pub(crate) struct Queue {
     pub(crate) answers: Vec<Answer>,
     /// Receive requests that were seen and not used yet.
     pub(crate) posted: VecDeque<Posted>,
-    /// The index of the first receive request that was not seen yet.
-    pub(crate) rx_seen: u32,
     pub(crate) to_guest: VecDeque<Packet>,
     /// Pages that are kept although they were answered.
     pub(crate) kept: Vec<MappedPage>,
@@ -86,7 +84,6 @@ impl Queue {
         let rx = ring(refs.1, xen::abi::io_netif::NETIF_RX_SLOT_BYTES)?;
         let tx_port = bind(ports.0)?;
         let rx_port = if ports.0 == ports.1 { tx_port } else { bind(ports.1)? };
-        let rx_seen = rx.req_cons;
         Ok(Self {
             tx,
             rx,
@@ -95,7 +92,6 @@ impl Queue {
             tx_in_flight: BTreeSet::new(),
             answers: Vec::new(),
             posted: VecDeque::new(),
-            rx_seen,
             to_guest: VecDeque::new(),
             kept: Vec::new(),
             rx_waits: false,
@@ -120,7 +116,7 @@ impl Queue {
     /// For the dump of a test that hangs.
     pub(crate) fn describe(&self) -> String {
         let ring =
-            |ring: &BackRing| format!("req {}/{} rsp {}", ring.req_cons, ring.req_prod(), ring.rsp_prod_pvt);
+            |ring: &BackRing| format!("req {}/{} rsp {}", ring.req_cons(), ring.req_prod(), ring.rsp_prod());
         let (posted, waiting) = (self.posted.len(), self.to_guest.len());
         format!("tx [{}] rx [{}] posted {posted}, frames waiting {waiting}", ring(&self.tx), ring(&self.rx))
     }

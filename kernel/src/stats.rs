@@ -1,0 +1,77 @@
+//! A snapshot of all counters, as plain data.
+
+pub use crate::cpu::hypercall_kind::{Hypercalls, Kind};
+pub use crate::mem::heap_stats::HeapStats;
+use alloc::vec::Vec;
+use net::NetStatus;
+use xen::gnttab::GrantStats;
+
+/// Pages outside of image and heap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageStats {
+    /// Allocated: in pools and rings.
+    pub taken: usize,
+    /// Free.
+    pub free: usize,
+}
+
+/// One network interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceStats {
+    /// The frontend: rings, pools, notifications.
+    pub frontend: netfront::Stats,
+    /// The stack: addresses, connections, drops.
+    pub net: NetStatus,
+}
+
+xen::counters! {
+    /// Traffic with xenstore.
+    pub struct XenstoreStats {
+        /// Requests to xenstore.
+        requests,
+        /// Watch events from xenstore.
+        events,
+        /// Notifications to xenstore.
+        notifications,
+        /// Loop iterations that an event of xenstore alone began; each of them ended a sleep.
+        iterations,
+    }
+}
+
+/// Name, help text and value of a counter.
+pub type Named = (&'static str, &'static str, u64);
+
+/// All counters at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Nanoseconds since the kernel started.
+    pub uptime_ns: u64,
+    /// Wall clock time in nanoseconds since 1970 UTC, if Xen has set it.
+    pub unix_ns: Option<u64>,
+    /// The appliance's name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The domain's number, once it is known.
+    pub domid: Option<u16>,
+    /// RAM of the guest in bytes.
+    pub memory_bytes: u64,
+    /// The heap.
+    pub heap: HeapStats,
+    /// The pages.
+    pub pages: PageStats,
+    /// The grant table.
+    pub grants: GrantStats,
+    /// Events since the start.
+    pub events_received: u64,
+    /// Of those, events on ports without a listener.
+    pub events_stray: u64,
+    /// Hypercalls since the start by kind.
+    pub hypercalls: [Named; Kind::ALL.len()],
+    /// Traffic with xenstore since the start.
+    pub xenstore: XenstoreStats,
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// The interfaces.
+    pub interfaces: Vec<InterfaceStats>,
+}

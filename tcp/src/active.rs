@@ -1,0 +1,155 @@
+//! What a connection needs only while octets are under way, queued, out of order or unread.
+//!
+//! ```text
+//!   Tcb (small, always) ── Option<Box<Active>>      None: idle; the box goes to Env's spares, with its allocations
+//! ```
+
+use alloc::collections::VecDeque;
+
+use crate::cubic::Cubic;
+use crate::prr::Prr;
+use crate::rack::Rack;
+use crate::reassembly::Reassembly;
+use crate::scoreboard::Scoreboard;
+use crate::send_rope::SendRope;
+use crate::seq::Seq;
+use crate::time::{Micros, NEVER};
+
+/// What the retransmission timer is set for (RFC 8985 §8: one timer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimerKind {
+    /// Retransmission timeout (RFC 6298).
+    Rto,
+    /// Tail loss probe (RFC 8985 §7).
+    Probe,
+    /// What RACK waits for: segments that may only be reordered (RFC 8985 §6.2).
+    Reorder,
+    /// Zero-window probe (RFC 9293 §3.8.6.1).
+    Persist,
+}
+
+/// How the sender deals with congestion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is known to be lost.
+    Open,
+    /// The window is being reduced: loss found by acknowledgments, or a congestion mark (RFC 6937).
+    Reducing,
+    /// After a timeout (RFC 6298 §5).
+    Timeout,
+}
+
+/// What takes a needless reduction back (RFC 3522).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undo {
+    /// The first range that was sent again: its start. An acknowledgment of it tells which of the two arrived.
+    pub(crate) first: Seq,
+    /// TSval of the first retransmission; `None` until it leaves.
+    pub(crate) stamp: Option<u32>,
+    /// Octets sent again and not reported as duplicates by D-SACK yet (RFC 3708 §2).
+    pub(crate) octets: u32,
+    /// Something was sent again.
+    pub(crate) sent: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Active<P> {
+    pub(crate) rope: SendRope,
+    pub(crate) board: Scoreboard,
+    pub(crate) received: VecDeque<P>,
+    /// Octets in `received`.
+    pub(crate) received_len: u32,
+    pub(crate) reassembly: Reassembly<P>,
+    pub(crate) cubic: Cubic,
+    pub(crate) prr: Prr,
+    pub(crate) phase: Phase,
+    /// SND.NXT when the phase began: the phase ends when it is acknowledged.
+    pub(crate) phase_end: Seq,
+    /// The window while it is being reduced.
+    pub(crate) reducing_cwnd: u32,
+    /// Segments that may leave whatever the window says: the first retransmission, a probe.
+    pub(crate) forced: u8,
+    /// A tail loss probe is due.
+    pub(crate) probe_due: bool,
+    /// A zero-window probe is due.
+    pub(crate) persist_due: bool,
+    /// The congestion window held data back while this was not acknowledged.
+    pub(crate) limited_until: Option<Seq>,
+    /// End of the segment that carried CWR: marks are echoed until it arrives, and mean the reduction that was made
+    /// (RFC 3168 §6.1.2).
+    pub(crate) reduced_until: Option<Seq>,
+    pub(crate) undo: Option<Undo>,
+    pub(crate) rack: Rack,
+    pub(crate) dup_acks: u32,
+    pub(crate) rtx_timer: Micros,
+    pub(crate) rtx_kind: TimerKind,
+    /// When the retransmission timeout is due, whatever the timer is set for.
+    pub(crate) rto_at: Micros,
+    /// First of the timeouts without progress since; what the user timeout counts from.
+    pub(crate) silent_since: Micros,
+    pub(crate) ack_timer: Micros,
+    /// A range that came twice, to be reported (RFC 2883).
+    pub(crate) duplicate: Option<(Seq, Seq)>,
+}
+
+impl<P> Active<P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            rope: SendRope::new(),
+            board: Scoreboard::new(),
+            received: VecDeque::new(),
+            received_len: 0,
+            reassembly: Reassembly::new(),
+            cubic: Cubic::new(1),
+            prr: Prr::default(),
+            phase: Phase::Open,
+            phase_end: Seq(0),
+            reducing_cwnd: 0,
+            forced: 0,
+            probe_due: false,
+            persist_due: false,
+            limited_until: None,
+            reduced_until: None,
+            undo: None,
+            rack: Rack::new(),
+            dup_acks: 0,
+            rtx_timer: NEVER,
+            rtx_kind: TimerKind::Rto,
+            rto_at: NEVER,
+            silent_since: NEVER,
+            ack_timer: NEVER,
+            duplicate: None,
+        }
+    }
+
+    /// Empties everything and keeps some of the allocations.
+    pub(crate) fn reset(&mut self) {
+        self.rope.clear();
+        self.board.clear();
+        self.received.clear();
+        self.received.shrink_to(16);
+        self.received_len = 0;
+        self.reassembly.clear();
+        self.phase = Phase::Open;
+        self.forced = 0;
+        self.probe_due = false;
+        self.persist_due = false;
+        self.limited_until = None;
+        self.reduced_until = None;
+        self.undo = None;
+        self.rack = Rack::new();
+        self.dup_acks = 0;
+        self.rtx_timer = NEVER;
+        self.rtx_kind = TimerKind::Rto;
+        self.rto_at = NEVER;
+        self.silent_since = NEVER;
+        self.ack_timer = NEVER;
+        self.duplicate = None;
+    }
+
+    /// The congestion window in force.
+    #[inline]
+    pub(crate) fn cwnd(&self) -> u32 {
+        if self.phase == Phase::Reducing { self.reducing_cwnd } else { self.cubic.cwnd() }
+    }
+}

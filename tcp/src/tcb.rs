@@ -1,0 +1,441 @@
+//! A connection: the transmission control block (RFC 9293 §3.3.1).
+//!
+//! ```text
+//!   Tcb     numbers, options, round-trip time, windows: what an idle connection keeps
+//!    └ Option<Box<Active>>   ropes, queues, scoreboard, timers of milliseconds
+//! ```
+//!
+//! The other files of the crate hold its methods, one idea each.
+
+use alloc::boxed::Box;
+
+use bitflags::bitflags;
+use smoltcp::time::{Duration, Instant};
+
+use crate::active::Active;
+use crate::config::{Agreed, Open};
+use crate::cubic::{Cubic, INFINITE_SSTHRESH, initial_window};
+use crate::env::Env;
+use crate::rto::Rto;
+use crate::seq::Seq;
+use crate::time::{MS, Micros, NEVER, micros};
+use crate::window::Tuning;
+
+/// State of a connection (RFC 9293 §3.3.2). LISTEN is the caller's: it has no connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No connection any more, or none yet.
+    Closed,
+    /// A SYN was sent.
+    SynSent,
+    /// A SYN was sent and one was received.
+    SynReceived,
+    /// Data flows.
+    Established,
+    /// We sent FIN, or will when what precedes it is sent; it is not acknowledged.
+    FinWait1,
+    /// Our FIN is acknowledged; the peer may still send.
+    FinWait2,
+    /// The peer sent FIN; we may still send.
+    CloseWait,
+    /// Both sent FIN; ours is not acknowledged.
+    Closing,
+    /// The peer sent FIN, then we; ours is not acknowledged.
+    LastAck,
+    /// Both FINs are acknowledged; old segments die out.
+    TimeWait,
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// Both sides finished.
+    Finished,
+    /// The peer sent RST.
+    Reset,
+    /// The peer answered the SYN with RST.
+    Refused,
+    /// The peer did not answer for too long.
+    TimedOut,
+    /// [`Tcb::abort`].
+    Aborted,
+    /// A router or the peer's host said that the peer cannot be reached, before the connection was there.
+    Unreachable,
+}
+
+bitflags! {
+    /// What happened since [`Tcb::take_events`] was called last.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Events: u8 {
+        /// Something can be received: octets, the end of the peer's stream, or the end of the connection.
+        const READABLE = 0x01;
+        /// There is room to send again.
+        const WRITABLE = 0x02;
+        /// The handshake is over.
+        const ESTABLISHED = 0x04;
+        /// The connection is over: [`Tcb::close_reason`] says why.
+        const CLOSED = 0x08;
+        /// All that was sent, our FIN included, is acknowledged.
+        const FIN_ACKED = 0x10;
+        /// TIME-WAIT began: [`Tcb::time_wait`] holds all that is needed from now on.
+        const TIME_WAIT = 0x20;
+    }
+}
+
+bitflags! {
+    /// Properties and intentions of a connection.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub(crate) struct Bits: u32 {
+        /// Timestamps were agreed on.
+        const TIMESTAMPS = 1;
+        /// SACK was agreed on.
+        const SACK = 1 << 1;
+        /// Window scales were agreed on.
+        const SCALE = 1 << 2;
+        /// ECN was agreed on.
+        const ECN = 1 << 3;
+        /// A mark came in and CWR did not since: set ECE.
+        const ECN_ECHO = 1 << 4;
+        /// The window was reduced because of a mark: set CWR on the next new data.
+        const ECN_REDUCED = 1 << 5;
+        /// Small segments wait (RFC 9293 §3.7.4).
+        const NAGLE = 1 << 6;
+        /// The application has no more to send.
+        const FIN_QUEUED = 1 << 7;
+        /// A pure acknowledgment is due.
+        const ACK_NOW = 1 << 8;
+        /// A reset is due.
+        const RST_DUE = 1 << 9;
+        /// The open was passive: RST in SYN-RECEIVED goes back to LISTEN.
+        const PASSIVE = 1 << 10;
+        /// The application does not read any more.
+        const READ_SHUT = 1 << 11;
+        /// A keep-alive probe is due.
+        const KEEP_ALIVE_DUE = 1 << 12;
+        /// `send` refused; `WRITABLE` is owed.
+        const WANTS_ROOM = 1 << 13;
+        /// Full segments vanish: a smaller size is being tried (RFC 4821).
+        const MTU_REDUCED = 1 << 14;
+        /// The SYN or SYN-ACK was sent more than once.
+        const SYN_LOST = 1 << 15;
+        /// ECN was asked for in our SYN.
+        const ECN_ASKED = 1 << 16;
+    }
+}
+
+/// A connection. `P` is the received payload, see [`crate::Payload`].
+#[derive(Debug)]
+pub struct Tcb<P> {
+    // Read by the fast path of input, in its order.
+    pub(crate) state: State,
+    pub(crate) events: Events,
+    pub(crate) send_scale: u8,
+    pub(crate) receive_scale: u8,
+    pub(crate) bits: Bits,
+    pub(crate) rcv_nxt: Seq,
+    /// SND.UNA: oldest number that is not acknowledged.
+    pub(crate) snd_una: Seq,
+    /// SND.NXT: next number to be sent first; it does not go back.
+    pub(crate) snd_nxt: Seq,
+    pub(crate) snd_wnd: u32,
+    pub(crate) snd_wl1: Seq,
+    pub(crate) snd_wl2: Seq,
+    /// Largest window that the peer showed.
+    pub(crate) max_snd_wnd: u32,
+    /// Newest timestamp of the peer (TS.Recent).
+    pub(crate) ts_recent: u32,
+    /// Milliseconds when it came, modulo 2³².
+    pub(crate) ts_recent_at: u32,
+    /// What the last acknowledgment that we sent carried (Last.ACK.sent).
+    pub(crate) last_ack_sent: Seq,
+    /// Right edge of the window that was promised; it does not go back.
+    pub(crate) rcv_adv: Seq,
+    pub(crate) active: Option<Box<Active<P>>>,
+    /// Receive window that is aimed at.
+    pub(crate) receive_buffer: u32,
+    pub(crate) tuning: Tuning,
+    pub(crate) ts_offset: u32,
+    pub(crate) rto: Rto,
+    pub(crate) min_rtt: u32,
+    /// Milliseconds when `min_rtt` was seen, modulo 2³².
+    pub(crate) min_rtt_at: u32,
+    /// Windows of an idle connection; an active one has them in its `Cubic`.
+    pub(crate) cwnd: u32,
+    pub(crate) ssthresh: u32,
+    /// Payload with options of a segment that we send: the least of path, peer and device.
+    pub(crate) mss: u16,
+    pub(crate) peer_mss: u16,
+    pub(crate) path_mss: u16,
+    pub(crate) announced_mss: u16,
+    /// Largest payload of one segment seen so far: what counts as full for delayed acknowledgments.
+    pub(crate) receive_mss: u16,
+    pub(crate) quick_acks: u8,
+    /// Keep-alive probes without an answer.
+    pub(crate) probes: u8,
+    /// Second, modulo 2¹⁶, and number of challenge ACKs in it.
+    pub(crate) challenge_second: u16,
+    pub(crate) challenge_count: u8,
+    pub(crate) reason: Option<CloseReason>,
+    /// Milliseconds; 0: off.
+    pub(crate) keep_alive_ms: u32,
+    /// Milliseconds; 0: never.
+    pub(crate) user_timeout_ms: u32,
+    /// Milliseconds when data was sent last, modulo 2³².
+    pub(crate) sent_at: u32,
+    /// When the peer was heard last.
+    pub(crate) heard_at: Micros,
+    /// The timer of states and keep-alive, which may be coarse.
+    pub(crate) slow_timer: Micros,
+}
+
+// A connection's part in its table and the timer wheel come to this: see Config and docs.
+const _: () = assert!(size_of::<Tcb<()>>() <= 160);
+
+/// What TIME-WAIT needs (RFC 9293 §3.10.7.4, RFC 6191): a table of it is smaller than one of connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeWait {
+    /// SND.NXT.
+    pub snd_nxt: Seq,
+    /// RCV.NXT.
+    pub rcv_nxt: Seq,
+    /// Newest timestamp of the peer, if timestamps are in use.
+    pub ts_recent: Option<u32>,
+    /// Added to our clock in the timestamps option.
+    pub timestamp_offset: u32,
+    /// The window that was shown last, as on the wire.
+    pub window: u16,
+}
+
+impl<P> Tcb<P> {
+    pub(crate) fn new(open: &Open, env: &Env<P>, now: Micros) -> Self {
+        let config = &env.config;
+        let path_mss = open.path_mss.min(open.announced_mss).max(config.min_mss);
+        Self {
+            state: State::Closed,
+            events: Events::empty(),
+            send_scale: 0,
+            receive_scale: 0,
+            bits: Bits::empty(),
+            rcv_nxt: Seq(0),
+            snd_una: open.iss,
+            snd_nxt: open.iss,
+            snd_wnd: 0,
+            snd_wl1: Seq(0),
+            snd_wl2: open.iss,
+            max_snd_wnd: 0,
+            ts_recent: 0,
+            ts_recent_at: 0,
+            last_ack_sent: Seq(0),
+            rcv_adv: Seq(0),
+            active: None,
+            receive_buffer: config.receive_window.min(65_535),
+            tuning: Tuning::new(),
+            ts_offset: open.timestamp_offset,
+            rto: Rto::new(),
+            min_rtt: u32::MAX,
+            min_rtt_at: 0,
+            cwnd: initial_window(path_mss),
+            ssthresh: INFINITE_SSTHRESH,
+            mss: path_mss,
+            peer_mss: u16::MAX,
+            path_mss,
+            announced_mss: open.announced_mss,
+            receive_mss: 536,
+            quick_acks: config.quick_acks,
+            probes: 0,
+            challenge_second: 0,
+            challenge_count: 0,
+            reason: None,
+            keep_alive_ms: 0,
+            user_timeout_ms: 120_000,
+            sent_at: crate::time::millis32(now),
+            heard_at: now,
+            slow_timer: NEVER,
+        }
+    }
+
+    /// A connection whose handshake the caller finished: it sent SYN-ACK by a SYN cache or a cookie, and `agreed` is
+    /// what the two sides agreed on. The ACK that finished the handshake goes to [`Tcb::on_segment`] next.
+    #[must_use]
+    pub fn established(open: &Open, agreed: &Agreed, now: Instant, env: &mut Env<P>) -> Self {
+        let now = micros(now);
+        let mut tcb = Self::new(open, env, now);
+        tcb.bits.insert(Bits::PASSIVE);
+        tcb.snd_nxt = open.iss.add(1);
+        tcb.snd_una = tcb.snd_nxt;
+        tcb.rcv_nxt = agreed.irs.add(1);
+        tcb.last_ack_sent = tcb.rcv_nxt;
+        tcb.rcv_adv = tcb.rcv_nxt.add(u32::from(agreed.shown_window));
+        tcb.snd_wl1 = agreed.irs;
+        if let Some((send, receive)) = agreed.window_scale {
+            (tcb.send_scale, tcb.receive_scale) = (send.min(14), receive.min(14));
+            tcb.bits.insert(Bits::SCALE);
+        }
+        if let Some(stamp) = agreed.timestamp {
+            tcb.bits.insert(Bits::TIMESTAMPS);
+            (tcb.ts_recent, tcb.ts_recent_at) = (stamp, crate::time::millis32(now));
+        }
+        tcb.bits.set(Bits::SACK, agreed.sack);
+        tcb.bits.set(Bits::ECN, agreed.ecn);
+        tcb.peer_mss = agreed.peer_mss;
+        tcb.update_mss(&env.config);
+        tcb.cwnd = initial_window(tcb.mss);
+        if let Some(rtt) = agreed.rtt {
+            tcb.rto.sample(rtt);
+            (tcb.min_rtt, tcb.min_rtt_at) = (rtt, crate::time::millis32(now));
+        }
+        tcb.state = State::Established;
+        tcb.events.insert(Events::ESTABLISHED | Events::WRITABLE);
+        tcb
+    }
+
+    /// State.
+    #[must_use]
+    #[inline]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// What happened since the last call.
+    #[inline]
+    pub const fn take_events(&mut self) -> Events {
+        let events = self.events;
+        self.events = Events::empty();
+        events
+    }
+
+    /// Why the connection is closed, or will be when its last segments are sent; `None` while it is open.
+    #[must_use]
+    pub const fn close_reason(&self) -> Option<CloseReason> {
+        self.reason
+    }
+
+    /// Round-trip time, smoothed; `None` before the first sample.
+    #[must_use]
+    pub fn round_trip_time(&self) -> Option<Duration> {
+        self.rto.srtt().map(|srtt| Duration::from_micros(u64::from(srtt)))
+    }
+
+    /// Octets that were given to [`Tcb::send`] and are not acknowledged.
+    #[must_use]
+    pub fn send_queued(&self) -> u32 {
+        self.active.as_ref().map_or(0, |active| active.rope.len())
+    }
+
+    /// Octets that wait for [`Tcb::recv`].
+    #[must_use]
+    pub fn receive_queued(&self) -> u32 {
+        self.active.as_ref().map_or(0, |active| active.received_len)
+    }
+
+    /// Nothing is under way, queued or unread: the connection costs its `Tcb` only.
+    #[must_use]
+    #[inline]
+    pub const fn is_idle(&self) -> bool {
+        self.active.is_none()
+    }
+
+    /// When the peer was heard last: what "the longest idle connection" goes by.
+    #[must_use]
+    pub fn heard_at(&self) -> Instant {
+        crate::time::instant(self.heard_at).unwrap_or(Instant::ZERO)
+    }
+
+    /// Payload of a full segment, options of every segment not counted.
+    #[must_use]
+    pub fn segment_size(&self) -> u16 {
+        u16::try_from(self.payload_size()).unwrap_or(u16::MAX)
+    }
+
+    /// Congestion window, octets.
+    #[must_use]
+    pub fn congestion_window(&self) -> u32 {
+        self.active.as_ref().map_or(self.cwnd, |active| active.cwnd())
+    }
+
+    /// What TIME-WAIT needs; `None` in another state.
+    #[must_use]
+    pub fn time_wait(&self) -> Option<TimeWait> {
+        (self.state == State::TimeWait).then(|| TimeWait {
+            snd_nxt: self.snd_nxt,
+            rcv_nxt: self.rcv_nxt,
+            ts_recent: self.bits.contains(Bits::TIMESTAMPS).then_some(self.ts_recent),
+            timestamp_offset: self.ts_offset,
+            window: self.wire_window(),
+        })
+    }
+
+    /// Holds small segments back while others are not acknowledged (RFC 9293 §3.7.4). Off at first.
+    pub fn set_nagle(&mut self, on: bool) {
+        self.bits.set(Bits::NAGLE, on);
+    }
+
+    /// Asks after this much silence whether the peer is still there; `None`: never, which is so at first.
+    pub fn set_keep_alive(&mut self, interval: Option<Duration>) {
+        self.keep_alive_ms = interval.map_or(0, milliseconds);
+        self.arm_keep_alive();
+    }
+
+    /// Gives up when the peer does not acknowledge for this long; `None`: never. 2 minutes at first.
+    pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        self.user_timeout_ms = timeout.map_or(0, milliseconds);
+    }
+
+    /// The box, taken from the spares if the connection was idle.
+    #[inline]
+    pub(crate) fn activate(&mut self, env: &mut Env<P>) -> &mut Active<P> {
+        if self.active.is_none() {
+            let mut active = env.spares.take();
+            active.rope.begin(self.snd_nxt);
+            active.cubic = Cubic::resume(self.mss, self.cwnd, self.ssthresh);
+            self.active = Some(active);
+        }
+        // The box was just put there.
+        self.active.get_or_insert_with(|| Box::new(Active::new()))
+    }
+
+    /// Gives the box back if nothing needs it.
+    #[inline]
+    pub(crate) fn settle(&mut self, env: &mut Env<P>) {
+        let Some(active) = &self.active else { return };
+        let sending = self.snd_una != self.snd_nxt || active.rope.len() > 0 || self.fin_due();
+        let receiving = active.ack_timer != NEVER || !active.reassembly.is_empty();
+        let open = self.state != State::Closed;
+        if active.received_len > 0 || (open && (sending || receiving)) {
+            return;
+        }
+        self.release(env);
+    }
+
+    /// Gives the box back.
+    pub(crate) fn release(&mut self, env: &mut Env<P>) {
+        if let Some(active) = self.active.take() {
+            self.cwnd = active.cubic.cwnd();
+            self.ssthresh = active.cubic.ssthresh();
+            env.spares.give(active);
+        }
+    }
+
+    /// Our FIN is queued and was not sent.
+    #[inline]
+    pub(crate) fn fin_due(&self) -> bool {
+        self.bits.contains(Bits::FIN_QUEUED) && matches!(self.state, State::SynSent | State::SynReceived)
+            || matches!(self.state, State::FinWait1 | State::Closing | State::LastAck) && !self.fin_sent()
+    }
+
+    /// Our FIN was sent.
+    #[inline]
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.bits.contains(Bits::FIN_QUEUED)
+            && self.active.as_ref().is_none_or(|active| self.snd_nxt.gt(active.rope.end()))
+    }
+
+    /// The peer's stream has ended.
+    pub(crate) const fn peer_finished(&self) -> bool {
+        matches!(self.state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait)
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.total_micros().wrapping_div(MS)).unwrap_or(u32::MAX).max(1)
+}

@@ -1,0 +1,97 @@
+//! Two engines through a hostile network: what comes out is what went in, or the connection ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::std_instead_of_core,
+    reason = "a test runs on the host, may fail by panic, and its numbers are small"
+)]
+
+mod world;
+
+use tcp::{Config, State};
+use world::{App, Link, MS, SECOND, World};
+
+fn apps(up: usize, down: usize, piece: usize) -> [App; 2] {
+    [
+        App { to_send: up, expected: down, piece, ..App::default() },
+        App { to_send: down, expected: up, piece, ..App::default() },
+    ]
+}
+
+fn world(seed: u64, apps: [App; 2], link: Link) -> World {
+    World::new(seed, &Config::default(), apps, [link.clone(), link])
+}
+
+#[test]
+fn a_clean_path_carries_both_ways_and_closes() {
+    let mut world = world(1, apps(300_000, 500_000, 3000), Link::default());
+    world.connect();
+    world.run(60 * SECOND);
+    world.assert_whole();
+    for host in &world.hosts {
+        assert_eq!(host.env.counters.timeouts, 0);
+        assert_eq!(host.env.counters.retransmissions, 0);
+        assert!(host.tcb.is_idle());
+    }
+    assert_eq!(world.hosts[0].tcb.state(), State::TimeWait);
+}
+
+#[test]
+fn every_kind_of_harm_at_once_leaves_streams_whole() {
+    for seed in 0..40 {
+        let link = Link {
+            delay: 5 * MS,
+            jitter: 30 * MS,
+            reorder: 10_000,
+            loss: 3_000,
+            duplicate: 3_000,
+            corrupt: 2_000,
+            rate: 2_000_000,
+            queue: 40_000,
+            ..Link::default()
+        };
+        let mut world = world(seed, apps(200_000, 100_000, 1 + (seed as usize * 977) % 9000), link);
+        world.connect();
+        let end = world.run(600 * SECOND);
+        assert!(end < 600 * SECOND, "seed {seed} hangs: {:?}", world.hosts.map(|host| host.tcb));
+        world.assert_whole();
+    }
+}
+
+#[test]
+fn trains_cut_by_the_device_arrive_whole() {
+    for seed in 0..20 {
+        let link = Link {
+            loss: 2_000,
+            reorder: 5_000,
+            jitter: 3 * MS,
+            rate: 12_500_000,
+            queue: 200_000,
+            ..Link::default()
+        };
+        let mut world = world(seed, apps(600_000, 600_000, 100_000), link);
+        for host in &mut world.hosts {
+            host.limits.max_payload = 65_000;
+        }
+        world.connect();
+        let end = world.run(300 * SECOND);
+        assert!(end < 300 * SECOND, "seed {seed} hangs");
+        world.assert_whole();
+    }
+}
+
+#[test]
+fn a_slow_reader_closes_the_window_and_gets_all() {
+    let mut apps = apps(400_000, 0, 10_000);
+    apps[1].read_rate = 50_000;
+    let mut world = world(3, apps, Link::default());
+    world.connect();
+    world.run(120 * SECOND);
+    world.assert_whole();
+    assert_eq!(world.hosts[0].env.counters.retransmissions, 0);
+}
