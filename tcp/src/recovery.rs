@@ -21,6 +21,8 @@ impl<P> Tcb<P> {
         let (mss, una, nxt) = (u32::from(self.mss), self.snd_una, self.snd_nxt);
         let Some(active) = &mut self.active else { return };
         env.counters.recoveries = env.counters.recoveries.wrapping_add(1);
+        // RFC 3168 §6.1.2: CWR tells of every reduction.
+        self.bits.set(Bits::ECN_REDUCED, self.bits.contains(Bits::ECN));
         active.cubic.on_congestion(now, nxt.since(una).saturating_add(advanced));
         // What was sacked before is no part of it: it will not be delivered during the recovery.
         let flight =

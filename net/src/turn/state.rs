@@ -11,7 +11,7 @@ use core::cell::RefCell;
 
 use litemap::LiteMap;
 
-use netfront::Nic;
+use nic::Nic;
 use slab::Slab;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
@@ -159,6 +159,12 @@ impl State {
                 self.mark(Job::Tcp(id));
             }
         }
+    }
+
+    /// Other secrets, from a seed that nobody else has: sequence numbers, ports, identifiers.
+    pub(crate) fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.rng = Rng::new(seed);
+        self.isn = Isn::new([self.rng.next_u64(), self.rng.next_u64()]);
     }
 
     /// Replaces the interfaces. smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend may

@@ -330,9 +330,8 @@ impl World {
             println!("{:>10} {} <- {}", self.now, index, show(&segment));
         }
         let listening = index == 1 && host.tcb.state() == State::Closed && !self.mute;
-        if listening && segment.flags == Flags::SYN
-            || listening && segment.flags == Flags::SYN.union(Flags::ECE).union(Flags::CWR)
-        {
+        let asks = segment.flags.difference(Flags::ECE | Flags::CWR) == Flags::SYN;
+        if listening && asks {
             host.tcb = Tcb::passive(&open(self.iss[1]), &segment, now, &mut host.env);
             self.mute = true;
             return;
