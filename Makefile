@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -136,6 +136,14 @@ test-life-long: guests push ## save and restore fifty times, pause for a minute,
 
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
+
+test-battery: guests push ## hostile clients x memory x content on real Xen; BATTERY=4:50:readers for a part (its own command)
+	@$(SAY) 'hostile clients against guests of every size'
+	@$(CARGO) test --profile host -p domu-tests --test battery -- --include-ignored --test-threads=$${BED_LANES:-2} --nocapture
+
+test-versions: guests push backend ## every release of Xen that Debian has; RELEASES='4.14 4.20', PROGRAMS=versions for a part (its own command)
+	@$(SAY) 'releases of Xen'
+	@CARGO='$(CARGO)' tests/versions.sh $(RELEASES)
 
 test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen through a TAP device (its own command; needs root)
 	@./setup.sh clients
