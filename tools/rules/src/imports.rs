@@ -26,7 +26,7 @@ fn others(folder: &str) -> &'static [&'static str] {
     match folder {
         "appliances" | "guests" => &["kernel", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "netfront", "net", "boot", "domu-tests"],
+        _ => &["xen", "xen-sim", "bed", "netfront", "net", "tcp", "boot", "domu-tests"],
     }
 }
 
