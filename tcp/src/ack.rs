@@ -89,9 +89,6 @@ impl<P> Tcb<P> {
             active.silent_since = NEVER;
             active.dup_acks = 0;
             self.snd_una = ack;
-        } else if self.snd_wnd == 0 {
-            // The peer lives and has no room: it is probed as long as it answers (RFC 9293 §3.8.6.1, MUST-37).
-            active.silent_since = NEVER;
         }
         if !segment.sack.is_empty() && self.bits.contains(Bits::SACK) {
             self.take_sack(segment, &mut news, env);

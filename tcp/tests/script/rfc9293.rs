@@ -505,4 +505,27 @@ scripts! {
         wait 60s
         state Closed
     ";
+    fin_beyond_the_window_is_not_taken, "RFC 9293 §3.10.7.4: what lies beyond the window is trimmed, FIN included", "
+        set receive_window 2000
+        open shown 2000
+        < F. 1:3000 ack 1 win 10000
+        > . 1:0 ack 2001 win 0
+        state Established
+        recv 2000
+        > . 1:0 ack 2001 win 2000
+        < F. 2001:1000 ack 1 win 10000
+        > . 1:0 ack 3002
+        state CloseWait
+    ";
+    old_data_is_acknowledged_without_limit, "RFC 9293 §3.10.7.4, first; RFC 5961 §7 limits challenges only", "
+        set challenge_acks 0
+        open
+        < . 1:1000 ack 1 win 10000
+        < . 1001:1000 ack 1 win 10000
+        > . 1:0 ack 2001
+        < . 1:1000 ack 1 win 10000
+        > . 1:0 ack 2001
+        < . 1:0 ack 1 win 10000
+        > none
+    ";
 }
