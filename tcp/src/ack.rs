@@ -243,7 +243,11 @@ impl<P> Tcb<P> {
         let mss = u32::from(self.mss);
         let una = self.snd_una;
         let srtt = self.rto.srtt().unwrap_or(0);
-        let marked = segment.flags.contains(Flags::ECE) && self.bits.contains(Bits::ECN);
+        // In a SYN-ACK the bit answers our wish for ECN (RFC 3168 §6.1.1).
+        let echo = segment.flags.intersection(Flags::ECE.union(Flags::SYN)) == Flags::ECE;
+        let recent = self.bits.contains(Bits::ECN_REDUCED)
+            || self.active.as_ref().is_some_and(|active| active.reduced_until.is_some_and(|cwr| una.lt(cwr)));
+        let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         let Some(active) = &mut self.active else { return };
         if active.phase != Phase::Open && una.ge(active.phase_end) {
             self.end_phase(env);
@@ -262,15 +266,12 @@ impl<P> Tcb<P> {
                 active.reducing_cwnd = pipe.saturating_add(allowed);
                 return;
             }
-            Phase::Open if news.lost => return self.begin_reducing(news.delivered.octets, now, env),
+            Phase::Open if news.lost => {
+                return self.begin_reducing(news.delivered.octets, news.advanced, now, env);
+            }
             Phase::Open if marked => {
                 env.counters.congestion_marks = env.counters.congestion_marks.wrapping_add(1);
-                self.begin_reducing(news.delivered.octets, now, env);
-                // The peer repeats the mark until it sees CWR, which leaves after SND.NXT (RFC 3168 §6.1.2).
-                if let Some(active) = &mut self.active {
-                    active.phase_end = active.phase_end.add(1);
-                }
-                return;
+                return self.begin_reducing(news.delivered.octets, news.advanced, now, env);
             }
             Phase::Open | Phase::Timeout => {}
         }
@@ -331,9 +332,10 @@ impl<P> Tcb<P> {
         active.rtx_kind = TimerKind::Rto;
         let probe = self.probe_at(now);
         if let Some(active) = &mut self.active
-            && probe < active.rto_at
+            && probe != NEVER
         {
-            active.rtx_timer = probe;
+            // A timeout that would come first makes way: the probe goes at its time (RFC 8985 §7.2).
+            active.rtx_timer = probe.min(active.rto_at);
             active.rtx_kind = TimerKind::Probe;
         }
     }

@@ -122,7 +122,9 @@ impl<P> Tcb<P> {
             let first = self.active.as_ref().is_some_and(|active| active.board.is_empty());
             let lost = self.active.as_ref().is_some_and(|active| active.board.lost() > 0);
             if !first && !lost {
-                return None;
+                // The answer to a segment that does not fit, once our SYN-ACK is out (RFC 9293 §3.10.7.4, first).
+                let plan = if self.state == State::SynReceived { self.plan_empty()? } else { return None };
+                return Some(self.transmit(&plan, SackBlocks::default(), now, env));
             }
             self.note_syn(first, now, env);
             self.syn_header(now, env)
@@ -313,6 +315,9 @@ impl<P> Tcb<P> {
         if ecn_capable && self.bits.contains(Bits::ECN_REDUCED) {
             self.bits.remove(Bits::ECN_REDUCED);
             flags |= Flags::CWR;
+            if let Some(active) = &mut self.active {
+                active.reduced_until = Some(plan.to);
+            }
         }
         if let Some(active) = &self.active
             && len > 0

@@ -131,7 +131,9 @@ impl<P> Tcb<P> {
         let rack = &mut active.rack;
         rack.wait_until = NEVER;
         let behind = active.board.first().is_some_and(|first| {
-            first.mark == crate::scoreboard::Mark::Sacked
+            // What was sent again is newer than what follows it.
+            first.again
+                || first.mark == crate::scoreboard::Mark::Sacked
                 || first.mark == crate::scoreboard::Mark::Lost
                 || later(rack.at, rack.end, first.last_sent(), first.end)
         });
@@ -181,7 +183,7 @@ impl<P> Tcb<P> {
         } else if una.gt(end) {
             active.rack.probe = None;
             if active.phase == Phase::Open {
-                self.begin_reducing(news.delivered.octets, now, env);
+                self.begin_reducing(news.delivered.octets, news.advanced, now, env);
             }
         }
     }

@@ -105,7 +105,7 @@ impl<P> Tcb<P> {
         self.detect(&mut news, now);
         let Some(active) = &mut self.active else { return };
         if news.lost && active.phase == Phase::Open {
-            self.begin_reducing(0, now, env);
+            self.begin_reducing(0, 0, now, env);
         }
         self.arm_timer(now, false);
     }

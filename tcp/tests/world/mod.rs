@@ -109,7 +109,7 @@ const OVERHEAD: u64 = 34;
 
 impl Link {
     /// When packets of `len` bytes arrive that are sent now, and whether one is marked.
-    fn carry(&mut self, len: usize, now: u64, markable: bool, dice: &mut Dice) -> (Vec<u64>, bool) {
+    pub fn carry(&mut self, len: usize, now: u64, markable: bool, dice: &mut Dice) -> (Vec<u64>, bool) {
         let mut out = Vec::new();
         if len > self.mtu || dice.chance(self.loss) {
             self.dropped += 1;
