@@ -219,4 +219,20 @@ scripts! {
         > P. 1901:100
         timer 300ms
     ";
+    what_lies_beyond_a_shrunken_window_waits, "RFC 9293 §3.8.6, MUST-34: be robust against a window that shrinks", "
+        open win 10000 rtt 100ms
+        send 4000
+        > . 1:1000
+        > . 1001:1000
+        > . 2001:1000
+        > P. 3001:1000
+        wait 300ms
+        > . 1:1000
+        < . 1:0 ack 1001 win 500
+        > . 1001:1000
+        > none
+        < . 1:0 ack 2001 win 10000
+        > . 2001:1000
+        > P. 3001:1000
+    ";
 }
