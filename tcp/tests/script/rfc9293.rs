@@ -48,6 +48,9 @@ scripts! {
         < R. 0:0 ack 9
         reply None
         state SynSent
+        < S. 0:0 ack 0 win 100 mss 1000
+        reply Reset
+        state SynSent
     ";
     syn_sent_is_refused_by_rst_with_our_ack, "RFC 9293 §3.10.7.3, second", "
         connect
