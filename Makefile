@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests -p document-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run test test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients test-tap fuzz sanitize check fmt lint doc rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -80,9 +80,29 @@ backend: setup ## build the backend that tests put in the place of netback: buil
 	@RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --profile host --target x86_64-unknown-linux-gnu -p backend
 	@mkdir -p build && strip -o build/backend $(TARGET_DIR)/x86_64-unknown-linux-gnu/host/backend
 
-run: image ## boot real Xen in QEMU, start the web appliance, page on http://127.0.0.1:8080
-	@$(SAY) 'starting Xen in QEMU with the web appliance; Ctrl-C ends it'
-	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 8080:80
+# Ports of 127.0.0.1 that lead to ports of the guest, by image.
+FORWARD_web   := 8080:80
+FORWARD_echo  := 8007:7
+FORWARD_iperf := 5201:5201 5001:5001
+IMAGE         ?= web
+
+run: image ## boot real Xen in QEMU and start an image: the web appliance, or IMAGE=echo, IMAGE=iperf
+	@$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
+	@$(MAKE) --no-print-directory run-guest CFG=xen.cfg FORWARD='$(FORWARD_$(IMAGE))' \
+	    GUEST='--name $(IMAGE) --kernel build/$(IMAGE).elf'
+
+# For `run` here and in the folder of an appliance of one's own.
+run-guest:
+	@$(SAY) 'starting Xen in QEMU with $(CFG) $(GUEST); Ctrl-C ends it'
+	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg $(CFG) $(GUEST) $(addprefix --forward ,$(FORWARD))
+
+screenshot: image ## take docs/status.png from a guest on real Xen, with headless Chromium
+	@./setup.sh chromium curl pngquant
+	@$(SAY) 'taking a picture of the status page'
+	@tools/screenshot.sh docs/status.png 18080 $(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 18080:80
+
+new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=../hello
+	@tools/new/new.sh '$(NAME)' '$(DIR)' '$(GIT)'
 
 # What is built for real Xen is built first; then the machines wait now and then, and the other tests have what they leave.
 test: check guests push backend ## every test: host, layouts against Xen's headers, real Xen
@@ -152,6 +172,9 @@ lint: setup
 doc: setup
 	@$(SAY) 'documentation'
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps $(HOST) -p bed --lib
+
+docs: setup ## write the tables of docs/configuration.md and appliances/web/STATUS.md from the code
+	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web --lib --tests is_made_from
 
 rules: setup
 	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'

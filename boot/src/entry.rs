@@ -1,28 +1,28 @@
-//! The first instructions: from the loader's 32-bit entry to Rust in long mode.
+//! The entry code: from the loader's 32-bit entry to Rust in long mode.
 //!
-//! Both loaders enter with paging off, flat segments and interrupts off. Xen comes by the ELF note, with the address of
-//! `hvm_start_info` in `ebx` (`docs/misc/pvh.pandoc`); a multiboot2 loader (GRUB) comes by the ELF entry, with a magic
-//! number in `eax` and the address of its information in `ebx`. The code below builds an identity map of the first 4 GiB in 2 MiB
-//! pages, turns on PAE, NX and write protection, picks a place for the image and moves there, and calls
-//! `kernel_main(information, magic)` on the image's stack. `kernel::paging` replaces the map by one that gives each page only
-//! the rights that it needs.
+//! All loaders enter with paging off, flat segments and interrupts off. Xen uses the address in the ELF note, with the
+//! address of `hvm_start_info` in `ebx` (`docs/misc/pvh.pandoc`). A multiboot2 loader (GRUB) uses the ELF entry, with a
+//! magic number in `eax` and the address of its information in `ebx`. The code below builds an identity map of the first
+//! 4 GiB in 2 MiB pages, enables PAE, NX (if the processor has it) and write protection, chooses a random virtual address
+//! for the image, relocates the image, and calls `kernel_main(information, magic)` on the image's stack.
+//! `kernel::mem::paging` then replaces the map by one with the access rights of each page.
 //!
-//! The image stays where the loader put it, and moves in virtual memory alone: nothing is copied. It is linked as a
-//! position-independent executable; the linker leaves a list of the words that hold addresses, and each is corrected.
+//! The image stays at its physical address; nothing is copied. It is linked as a position-independent executable. The
+//! linker leaves a list of the words that hold addresses (RELR), and the code adds the displacement to each.
 
 #![allow(unsafe_code, reason = "entry code and the linker's symbols; see docs/soundness.md")]
 
 use crate::info::PVH_MAGIC;
 use core::arch::global_asm;
 
-/// Where the image is linked, and lies in physical memory; as in `linker.ld`.
+/// The physical address of the image, to which it is linked (`linker.ld`).
 const LINKED_AT: u64 = 1 << 20;
-/// Bits that every place of the image has: of the upper half of the address space, so that no physical address is in its
-/// way, and of the upper half of a page directory, of which the boot code's identity map has the first entries.
+/// Bits of every virtual address of the image: of the upper half of the address space, where no physical address is mapped,
+/// and of the upper half of a page directory, since the boot code's identity map uses the first entries.
 const PLACE: u64 = 0xffff_8040_0000_0000;
 
 global_asm!(
-    // XEN_ELFNOTE_PHYS32_ENTRY (18): where to enter. `xen/include/public/elfnote.h`.
+    // XEN_ELFNOTE_PHYS32_ENTRY (18): the entry address. (`xen/include/public/elfnote.h`)
     ".section .note.Xen, \"a\", @note",
     ".align 4",
     ".long 4, 4, 18",
@@ -37,7 +37,7 @@ global_asm!(
     ".section .text.entry, \"ax\", @progbits",
     ".code32",
     ".global multiboot2_start",
-    // The loader's magic number is in eax: kept.
+    // eax holds the loader's magic number.
     "multiboot2_start:",
     "  mov esi, eax",
     "  jmp boot_common",
@@ -75,10 +75,16 @@ global_asm!(
     "  mov eax, cr4",
     "  or eax, 0x20",
     "  mov cr4, eax",
-    // EFER: LME, NXE.
-    "  mov ecx, 0xc0000080",
+    // EFER: LME, and NXE if the processor has it (CPUID leaf 0x80000001, edx bit 20): without it the bit is reserved.
+    "  mov eax, 0x80000001",
+    "  cpuid",
+    "  mov edi, 0x100",
+    "  bt edx, 20",
+    "  jnc 4f",
+    "  or edi, 0x800",
+    "4: mov ecx, 0xc0000080",
     "  rdmsr",
-    "  or eax, 0x900",
+    "  or eax, edi",
     "  wrmsr",
     // CR0: PG, WP, PE.
     "  mov eax, cr0",
@@ -94,8 +100,8 @@ global_asm!(
     "  mov ss, eax",
     "  mov fs, eax",
     "  mov gs, eax",
-    // How far the image moves in virtual memory: what the clock and, if there is one, the processor's generator say,
-    // as a multiple of 4 MiB in the upper half of the address space, where no physical address is mapped.
+    // The displacement of the image: from the timestamp counter and, if the processor has it, RDRAND; a multiple of
+    // 4 MiB in the upper half of the address space.
     "  mov eax, 1",
     "  cpuid",
     "  rdtsc",
@@ -110,7 +116,7 @@ global_asm!(
     "  mov rax, {place}",
     "  or r8, rax",
     "  and r8, -0x400000",
-    // The first 4 MiB of memory there too, in two large pages.
+    // Map the first 4 MiB of memory there too, in two large pages.
     "  lea rdi, [rip + boot_pml4]",
     "  lea rcx, [rip + boot_pdpt + 3]",
     "  mov rax, r8",
@@ -129,8 +135,8 @@ global_asm!(
     "  and eax, 511",
     "  mov qword ptr [rdi + rax * 8], 0x83",
     "  mov qword ptr [rdi + rax * 8 + 8], 0x200083",
-    // The addresses in constants and data, as the linker packed them (RELR): an even word is the address of one, an odd
-    // word has a bit for each of the 63 words that follow the last.
+    // Relocate, by the packed list of the linker (RELR): an even word is the address of a word to relocate, an odd word
+    // has a bit for each of the 63 words behind the last one.
     "  lea rdi, [rip + __relr_start]",
     "  lea rcx, [rip + __relr_end]",
     "5: cmp rdi, rcx",
@@ -192,23 +198,23 @@ unsafe extern "C" {
     static __stack_top: u8;
 }
 
-/// Where the parts of the image lie: virtual addresses, multiples of 4096.
+/// The parts of the image: virtual addresses, multiples of 4096.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageLayout {
-    /// How far virtual addresses of the image are above physical ones, a multiple of 4 MiB: the low 22 bits of an
-    /// address are those that it has in the file.
+    /// The displacement of virtual addresses from physical ones, a multiple of 4 MiB: the low 22 bits of an address are
+    /// those in the file.
     pub moved: u64,
-    /// First byte; the ELF headers, notes and read-only data follow.
+    /// The first byte. ELF headers, notes and read-only data follow.
     pub start: u64,
-    /// Executable code.
+    /// The executable code.
     pub text_start: u64,
     /// Its end, where writable data begins.
     pub text_end: u64,
-    /// In the midst of that, the descriptor tables, which are read-only once they are filled.
+    /// The descriptor tables, within the data; they become read-only after they are filled.
     pub descriptors_start: u64,
     /// Their end.
     pub descriptors_end: u64,
-    /// The page below the stack, to be left unmapped.
+    /// The page below the stack, which is not mapped.
     pub stack_guard: u64,
     /// The lowest byte of the stack.
     pub stack_bottom: u64,
@@ -218,7 +224,7 @@ pub struct ImageLayout {
     pub end: u64,
 }
 
-/// Reads the linker's symbols.
+/// The layout, from the linker's symbols.
 #[must_use]
 pub fn image_layout() -> ImageLayout {
     ImageLayout {
@@ -240,7 +246,7 @@ pub fn image_layout() -> ImageLayout {
 pub fn notes() -> &'static [u8] {
     let start = &raw const __notes_start;
     let len = (&raw const __notes_end).addr().saturating_sub(start.addr());
-    // SAFETY: the linker put the notes between the two symbols, among what is only read.
+    // SAFETY: the linker puts the notes between the two symbols, among the read-only data.
     unsafe { core::slice::from_raw_parts(start, len) }
 }
 

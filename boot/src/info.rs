@@ -1,76 +1,76 @@
-//! What every loader tells, in one form.
+//! The information of the loader, in one form for all loaders.
 
 use core::fmt;
 
-/// `hvm_start_info.magic`: what the entry code passes on for a PVH loader. `arch-x86/hvm/start_info.h`.
+/// `hvm_start_info.magic` (`arch-x86/hvm/start_info.h`): the entry code passes it on for a PVH loader.
 pub const PVH_MAGIC: u32 = xen::abi::hvm_start_info::HVM_START_MAGIC_VALUE;
-/// What a multiboot2 loader leaves in `eax`. Multiboot2 specification 2.0, 3.3.
+/// The magic number that a multiboot2 loader leaves in `eax` (Multiboot2 specification 2.0, 3.3).
 pub const MULTIBOOT2_MAGIC: u32 = multiboot2::MAGIC;
 
-/// Memory regions that a [`BootInfo`] can hold; Xen gives a PVH domU fewer than ten.
+/// Regions in a [`BootInfo`] at most; Xen gives a PVH domU fewer than ten.
 pub const MAX_REGIONS: usize = 64;
-/// Bytes of command line that are kept; Xen's toolstack passes at most 4095.
-pub(crate) const MAX_CMDLINE: usize = 4096;
+/// Bytes of the command line at most; Xen's toolstack passes 4095 at most.
+pub const MAX_CMDLINE: usize = 4096;
 
-/// Physical memory as the parser sees it.
+/// Read access to physical memory, for the parsers.
 pub trait PhysicalMemory {
-    /// `len` bytes at a physical address; `None` where there is no such memory.
+    /// `len` bytes at a physical address; `None` if there is no such memory.
     fn bytes(&self, address: u64, len: usize) -> Option<&[u8]>;
 }
 
-/// What a stretch of physical memory is; the numbers are those of E820 and of `hvm_memmap_table_entry`.
+/// The kind of a region of physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegionKind {
-    /// Memory to use.
+    /// RAM, free to use.
     Ram,
-    /// Anything else: not to be touched, not to be used as a hole.
+    /// Anything else: neither RAM nor a hole.
     Reserved,
 }
 
-/// A stretch of physical memory, in bytes.
+/// A region of physical memory: byte addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRegion {
-    /// First byte.
+    /// The first byte.
     pub start: u64,
     /// One past the last byte; never less than `start`.
     pub end: u64,
-    /// What it is.
+    /// Its kind.
     pub kind: RegionKind,
 }
 
-/// What the loader told, checked.
+/// The loader's information, checked.
 #[derive(Clone)]
 pub struct BootInfo {
     pub(crate) regions: [MemoryRegion; MAX_REGIONS],
     pub(crate) nr_regions: usize,
     pub(crate) cmdline: [u8; MAX_CMDLINE],
     pub(crate) cmdline_len: usize,
-    /// Whether the command line was longer than what is kept.
+    /// Whether the command line was longer than [`MAX_CMDLINE`].
     pub cmdline_cut: bool,
-    /// Who started the guest.
+    /// The loader.
     pub loader: Loader,
-    /// The physical address and length of what the loader left in RAM and is not needed after boot.
+    /// Where the loader's information lies in RAM. It is not needed after the start.
     pub loader_data: MemoryRegion,
 }
 
-/// What is wrong with what the loader told.
+/// Why the loader's information is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootError {
-    /// The information lies where no memory is.
+    /// The information is not in memory.
     NoMemory {
         /// Its address.
         address: u64,
     },
     /// The information contradicts itself.
     Malformed,
-    /// The magic number is no loader's.
+    /// The magic number is that of no known loader.
     BadMagic {
-        /// What was found.
+        /// The magic number.
         found: u32,
     },
     /// The memory map has more entries than [`MAX_REGIONS`].
     TooManyRegions {
-        /// What it claims.
+        /// The number of entries.
         claimed: u32,
     },
 }
@@ -87,30 +87,33 @@ impl fmt::Display for BootError {
             Self::BadMagic { found } => {
                 write!(
                     f,
-                    "started by an unknown loader: magic {found:#x}; use type=\"pvh\" in the domain's configuration, or GRUB's multiboot2"
+                    "unknown loader: magic {found:#x}; use type=\"pvh\" in the domain's configuration, or GRUB's multiboot2"
                 )
             }
             Self::TooManyRegions { claimed } => {
-                write!(f, "the memory map has {claimed} entries, at most {MAX_REGIONS} are understood")
+                write!(
+                    f,
+                    "the memory map has {claimed} entries, more than the {MAX_REGIONS} that this guest reads"
+                )
             }
         }
     }
 }
 
-/// Who started the guest.
+/// The loader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loader {
-    /// Xen's toolstack, by the PVH protocol; the version of `hvm_start_info` (0 has no memory map).
+    /// Xen's toolstack, by the PVH protocol, with the version of `hvm_start_info`. Version 0 has no memory map.
     Pvh(u32),
-    /// A multiboot2 loader, GRUB for one.
+    /// A multiboot2 loader, for instance GRUB.
     Multiboot2,
 }
 
 impl BootInfo {
-    /// Parses what a loader left at `address`; `magic` says which one.
+    /// Parses the information at `address`, of the loader with this magic number.
     ///
     /// # Errors
-    /// What is wrong with it, or that the loader is none of the known ones.
+    /// The loader is unknown, or its information is invalid.
     pub fn from_loader(memory: &impl PhysicalMemory, magic: u32, address: u64) -> Result<Self, BootError> {
         match magic {
             PVH_MAGIC => Self::from_pvh(memory, address),
@@ -119,7 +122,7 @@ impl BootInfo {
         }
     }
 
-    /// Nothing told: no regions, no command line.
+    /// Without regions and command line.
     #[must_use]
     pub const fn empty() -> Self {
         const NONE: MemoryRegion = MemoryRegion { start: 0, end: 0, kind: RegionKind::Reserved };
@@ -134,13 +137,13 @@ impl BootInfo {
         }
     }
 
-    /// The memory map, in the loader's order; empty when it gave none (`hvm_start_info` version 0).
+    /// The memory map, in the loader's order; empty if the loader gave none (`hvm_start_info` version 0).
     #[must_use]
     pub fn regions(&self) -> &[MemoryRegion] {
         self.regions.get(..self.nr_regions).unwrap_or_default()
     }
 
-    /// Adds a region; for a memory map that Xen gave by hypercall. Nothing happens when the table is full.
+    /// Adds a region. If the table is full, nothing happens.
     pub fn add_region(&mut self, region: MemoryRegion) {
         if let Some(entry) = self.regions.get_mut(self.nr_regions) {
             *entry = region;
@@ -148,7 +151,7 @@ impl BootInfo {
         }
     }
 
-    /// The command line, without its end marker. Bytes: whoever interprets it says what is wrong with it.
+    /// The command line, without its terminating zero. It need not be UTF-8.
     #[must_use]
     pub fn cmdline(&self) -> &[u8] {
         self.cmdline.get(..self.cmdline_len).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! From Xen's entry to Rust: the ELF note, the way to 64-bit mode, and what the loader tells, as [`BootInfo`].
+//! The entry: the ELF note for Xen, the switch to 64-bit mode, and the loader's information as [`BootInfo`].
 //!
 //! ```text
 //!   Xen ──ebx: hvm_start_info──► pvh_start ─────┐ (32 bit, no paging)
@@ -7,10 +7,15 @@
 //!                             BootInfo::from_loader(physical memory, magic, address) ◄────────┘
 //! ```
 //!
-//! Parsing is pure: it reads physical memory through [`PhysicalMemory`], so that the host tests (and fuzzes) it.
+//! The parsers read physical memory through [`PhysicalMemory`], so that they are tested and fuzzed on the host.
 
 #![no_std]
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 mod entry;
@@ -21,6 +26,6 @@ mod pvh;
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 pub use entry::{ImageLayout, image_layout, notes};
 pub use info::{
-    BootError, BootInfo, Loader, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC, PhysicalMemory,
-    RegionKind,
+    BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC,
+    PhysicalMemory, RegionKind,
 };

@@ -1,29 +1,33 @@
-//! A multiboot2 loader's information to [`BootInfo`], with the `multiboot2` crate.
+//! Parser of a multiboot2 loader's information, with the `multiboot2` crate.
 //!
-//! GRUB in a PVH domU passes on a memory map (tag 6) and the arguments of its own `multiboot2` command (tag 1), not the
-//! domain's; there is no `hvm_start_info` and no RSDP. Where console and xenstore are, Xen tells by HVM parameters.
+//! ```text
+//!   total size u32 │ reserved u32 │ tag: type u32, size u32, data, padded to 8 │ … │ end tag: 0, 8
+//! ```
+//!
+//! GRUB in a PVH domU passes on a memory map (tag 6) and the arguments of its own `multiboot2` command (tag 1), not those
+//! of the domain. There is no `hvm_start_info` and no RSDP. The rings of console and xenstore are found by HVM parameters.
 
 #![allow(unsafe_code, reason = "hands checked memory to the multiboot2 crate; see docs/soundness.md")]
 
 use crate::info::{BootError, BootInfo, Loader, MAX_REGIONS, MemoryRegion, PhysicalMemory, RegionKind};
 use multiboot2::{BootInformation, BootInformationHeader, MemoryAreaType, MemoryAreaTypeRaw};
 
-/// No loader's information is longer; a length beyond it is a lie.
-const MOST_BYTES: usize = 1 << 20;
-/// Its alignment. Multiboot2 specification 2.0, 3.4.
+/// The longest information in bytes that is accepted.
+const MAX_BYTES: usize = 1 << 20;
+/// The alignment of the information and its tags (Multiboot2 specification 2.0, 3.4).
 const ALIGNMENT: usize = 8;
 
 impl BootInfo {
-    /// Parses what a multiboot2 loader left at `address`.
+    /// Parses the information of a multiboot2 loader at `address`.
     ///
     /// # Errors
-    /// It is not there, contradicts itself, or its memory map is larger than this guest understands.
+    /// It is not in memory, contradicts itself, or its memory map has too many entries.
     pub fn from_multiboot2(memory: &impl PhysicalMemory, address: u64) -> Result<Self, BootError> {
         let missing = BootError::NoMemory { address };
         let bytes = memory.bytes(address, size_of::<u32>()).ok_or(missing)?;
         let len = bytes.first_chunk().map(|word| u32::from_le_bytes(*word)).unwrap_or_default();
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        if len > MOST_BYTES || len < size_of::<BootInformationHeader>() {
+        if len > MAX_BYTES || len < size_of::<BootInformationHeader>() {
             return Err(BootError::Malformed);
         }
         let bytes = memory.bytes(address, len).ok_or(missing)?;
@@ -31,8 +35,8 @@ impl BootInfo {
         if !pointer.addr().is_multiple_of(ALIGNMENT) || !well_formed(bytes) {
             return Err(BootError::Malformed);
         }
-        // SAFETY: `len` bytes from here on are readable (the slice), aligned, and their first word is their length; the
-        // borrow keeps them in place while they are parsed.
+        // SAFETY: `len` bytes are readable (the slice) and aligned, and their first word is `len`; the borrow keeps them
+        // in place while they are parsed.
         let parsed = unsafe { BootInformation::load(pointer.cast()) }.map_err(|_| BootError::Malformed)?;
         let mut info = Self::empty();
         info.loader = Loader::Multiboot2;
@@ -60,8 +64,8 @@ impl BootInfo {
     }
 }
 
-/// Whether the tags lie within the information, one after the other up to the end tag, and the memory map's entries
-/// have the size that the crate asserts. It checks before the crate does: a panic is no answer to a loader.
+/// Whether the tags lie within the information, one behind the other up to the end tag, and the entries of the memory
+/// map have the size that the crate asserts. The check comes first, since the crate would panic.
 fn well_formed(bytes: &[u8]) -> bool {
     const MEMORY_MAP: u32 = 6;
     let word = |at: usize| {
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_lie_are_refused() {
+    fn inconsistent_lengths_are_refused() {
         for (at, value) in [(0, 4_u32), (0, u32::MAX), (12, 7), (12, 4096), (28, 15), (32, 20), (28, 16 + 47)]
         {
             let mut bytes = information();

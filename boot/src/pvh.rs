@@ -1,4 +1,4 @@
-//! `hvm_start_info` to [`BootInfo`]: every address and count in it is checked before it is used.
+//! Parser of `hvm_start_info`. Every address and count is checked before it is used.
 
 use crate::info::{
     BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MemoryRegion, PhysicalMemory, RegionKind,
@@ -9,11 +9,11 @@ use xen::abi::hvm_start_info::{
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 impl BootInfo {
-    /// Parses what a PVH loader left at `address`.
+    /// Parses the `hvm_start_info` at `address`.
     ///
     /// # Errors
-    /// It is not there, is no `hvm_start_info`, or its memory map is larger than this guest understands. A command
-    /// line that is not in memory counts as empty: the guest can still start and say so.
+    /// It is not in memory, is no `hvm_start_info`, or its memory map has too many entries. A command line that is not in
+    /// memory counts as empty.
     pub fn from_pvh(memory: &impl PhysicalMemory, address: u64) -> Result<Self, BootError> {
         let start_info = read_start_info(memory, address)?;
         let mut info = Self::empty();
@@ -51,11 +51,11 @@ fn read_start_info(memory: &impl PhysicalMemory, address: u64) -> Result<HvmStar
     Ok(start_info)
 }
 
-/// Reads up to the zero byte, the end of memory or the end of `buffer`.
+/// Reads up to the terminating zero, the end of memory or the end of `buffer`.
 fn read_string<'a>(memory: &impl PhysicalMemory, address: u64, buffer: &'a mut [u8]) -> &'a [u8] {
     let mut len = 0_usize;
     for (at, slot) in (0_u64..).zip(buffer.iter_mut()) {
-        // An address near the end of the address space must not wrap.
+        // The address may wrap at the end of the address space.
         match address.checked_add(at).and_then(|at| memory.bytes(at, 1)) {
             Some(&[byte]) if byte != 0 => *slot = byte,
             _ => break,
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_gives_map_and_command_line() {
+    fn version_1_has_map_and_command_line() {
         let reserved = HvmMemmapTableEntry { addr: 0xfeff_8000, size: 0x8000, kind: 2, reserved: 0 };
         let info =
             BootInfo::from_pvh(&memory(1, &[ram(0, 32 << 20), reserved], b"ip=dhcp\0x"), 4096).unwrap();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unterminated_command_line_ends_with_memory_and_a_long_one_is_cut() {
+    fn a_command_line_ends_with_memory_or_is_cut() {
         assert_eq!(BootInfo::from_pvh(&memory(1, &[], b"abc"), 4096).unwrap().cmdline(), b"abc");
         let info = BootInfo::from_pvh(&memory(1, &[], &[b'x'; 9000]), 4096).unwrap();
         assert!(info.cmdline_cut);
@@ -167,26 +167,26 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_addresses_of_a_liar_are_errors() {
-        let mut lie = memory(1, &[], b"\0");
-        lie.0[48..52].copy_from_slice(&u32::MAX.to_le_bytes());
+    fn malicious_counts_and_addresses_are_errors() {
+        let mut bad = memory(1, &[], b"\0");
+        bad.0[48..52].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(
-            BootInfo::from_pvh(&lie, 4096).unwrap_err(),
+            BootInfo::from_pvh(&bad, 4096).unwrap_err(),
             BootError::TooManyRegions { claimed: u32::MAX }
         );
-        lie.0[48..52].copy_from_slice(&64_u32.to_le_bytes());
-        lie.0[40..48].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
-        assert!(matches!(BootInfo::from_pvh(&lie, 4096), Err(BootError::NoMemory { .. })));
-        assert!(matches!(BootInfo::from_pvh(&lie, 0), Err(BootError::NoMemory { address: 0 })));
+        bad.0[48..52].copy_from_slice(&64_u32.to_le_bytes());
+        bad.0[40..48].copy_from_slice(&(u64::MAX - 7).to_le_bytes());
+        assert!(matches!(BootInfo::from_pvh(&bad, 4096), Err(BootError::NoMemory { .. })));
+        assert!(matches!(BootInfo::from_pvh(&bad, 0), Err(BootError::NoMemory { address: 0 })));
         let info = BootInfo::from_pvh(&memory(1, &[ram(u64::MAX - 1, u64::MAX)], b"\0"), 4096).unwrap();
         assert_eq!(info.regions()[0].end, u64::MAX);
     }
 
     #[test]
     fn a_command_line_at_the_end_of_the_address_space_is_empty() {
-        let mut lie = memory(1, &[], b"\0");
-        lie.0[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert_eq!(BootInfo::from_pvh(&lie, 4096).unwrap().cmdline(), b"");
+        let mut bad = memory(1, &[], b"\0");
+        bad.0[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert_eq!(BootInfo::from_pvh(&bad, 4096).unwrap().cmdline(), b"");
     }
 
     #[test]

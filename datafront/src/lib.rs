@@ -13,11 +13,22 @@
 //! | [`vchan`] | two byte streams over shared pages, as Xen's libxenvchan has them |
 //! | [`block`] | named, numbered, checked blocks on any byte stream; exactly once and in order |
 //!
-//! The two know nothing of each other: blocks run over any stream, and the channel carries any bytes. Both believe the
-//! other side nothing: what breaks a rule ends the connection with the rule's name, and the next connection heals it.
+//! Groups, side by side; neither imports the other:
+//!
+//! ```text
+//!   block, vchan
+//! ```
+//!
+//! Blocks run over any stream, and the channel carries any bytes. Both check everything that the other side sends: a
+//! broken rule ends the connection with the rule's name, and the next connection starts over.
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
 

@@ -48,7 +48,7 @@ fn refused(parts: &[&[u8]], delivered: usize) -> Fault {
 }
 
 #[test]
-fn blocks_of_all_sizes_arrive_whole_and_in_order_however_they_are_split() {
+fn blocks_of_all_sizes_arrive_whole_and_in_order() {
     let contents: Vec<Vec<u8>> =
         [0, 1, 7, 31, 32, 33, 255, 4096].iter().map(|len| pattern(*len, *len as usize)).collect();
     let mut bytes = hello(1, 0);
@@ -70,7 +70,7 @@ fn blocks_of_all_sizes_arrive_whole_and_in_order_however_they_are_split() {
 }
 
 #[test]
-fn h69_a_sender_that_dies_at_any_byte_and_returns_delivers_each_block_once() {
+fn h69_a_sender_that_dies_at_any_byte_delivers_once() {
     let contents = [pattern(1, 50), Vec::new(), pattern(3, 9)];
     let all: Vec<u8> =
         contents.iter().enumerate().flat_map(|(i, content)| block(i as u64 + 1, "b", content)).collect();
@@ -181,7 +181,7 @@ fn d21_a_check_or_a_fate_that_is_wrong() {
 }
 
 #[test]
-fn d22_a_block_that_the_sender_gave_up_is_completed_and_not_delivered() {
+fn d22_a_block_that_was_given_up_is_not_delivered() {
     let given_up = ended(1, "x", b"abc", crc(&[b"abc"]), 1);
     let (recorder, out, result) = after_hello(&[&given_up, &block(2, "y", b"d")]);
     assert_eq!(result, Ok(()));

@@ -241,7 +241,7 @@ fn h64_orders_that_change_after_the_connection_change_nothing() {
 }
 
 #[test]
-fn h65_more_bytes_than_the_ring_has_close_the_channel_with_a_name() {
+fn h65_more_bytes_than_the_ring_has_close_the_channel() {
     for first in [0_u32, u32::MAX - 2] {
         for excess in [4097_u32, 5000, 1 << 31, u32::MAX] {
             let (bench, end, read, mut server) = hostile(first, |client| {
@@ -268,7 +268,7 @@ fn d01_a_cons_beyond_prod_closes_the_channel_with_a_name() {
 }
 
 #[test]
-fn h68_a_client_that_left_does_not_come_back_to_the_same_channel() {
+fn h68_a_client_that_left_does_not_come_back() {
     let (bench, end, read, mut server) = hostile(0, |client| client.control.store::<u8>(CLI_LIVE, 0));
     assert_eq!((end, read.as_slice()), (Ok(()), b"hello".as_slice()));
     heals(&bench, &mut server);
@@ -321,7 +321,7 @@ fn d05_the_list_of_grants_is_not_read_back() {
 }
 
 #[test]
-fn d06_clients_that_keep_their_page_mapped_stop_the_server_until_they_let_go() {
+fn d06_pages_kept_mapped_stop_the_server_until_unmapped() {
     let bench = Bench::new();
     let mut server = bench.server(sizes(12, 12), 0);
     let (mut held, mut looks) = (Vec::new(), 0);

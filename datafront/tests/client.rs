@@ -82,7 +82,7 @@ fn round(bench: &Bench, host: &Host, orders: [u16; 2], first: u32, bytes: &[u8])
 }
 
 #[test]
-fn every_size_carries_every_byte_across_the_wrap_and_leaves_nothing_mapped() {
+fn every_size_carries_every_byte_across_the_wrap() {
     for orders in [[10, 11], [11, 10], [10, 12], [12, 11], [14, 13], [16, 12], [20, 20]] {
         for first in [0, u32::MAX - 3] {
             let bench = Bench::new();
@@ -246,7 +246,7 @@ fn d30_a_server_s_corrupt_indexes_close_the_channel_with_a_name() {
 }
 
 #[test]
-fn d31_a_server_s_liveness_that_is_none_closes_the_channel_with_a_name() {
+fn d31_a_servers_bad_liveness_closes_the_channel() {
     for value in [2_u8, 3, 255] {
         let end = hostile(|server| server.shared().store::<u8>(SRV_LIVE, value, SeqCst));
         assert_eq!(end, Err(ChannelError::Misbehaved(Misbehaviour::Live(value))));
@@ -255,7 +255,7 @@ fn d31_a_server_s_liveness_that_is_none_closes_the_channel_with_a_name() {
 }
 
 #[test]
-fn d32_a_server_that_overwrites_orders_grefs_wishes_and_our_index_changes_nothing() {
+fn d32_what_a_server_overwrites_is_not_read_back() {
     let end = hostile(|server| {
         server.shared().store::<u16>(16, 20, SeqCst);
         server.shared().store::<u16>(18, 65_535, SeqCst);

@@ -48,7 +48,7 @@ fn sending(sent: usize) -> Ledger<&'static str> {
 }
 
 #[test]
-fn h66_a_receiver_that_never_acknowledges_stops_the_sender_at_the_window() {
+fn h66_without_acknowledgements_the_sender_stops() {
     let mut ledger = Ledger::new(1);
     (0..100).for_each(|block| ledger.enqueue(block));
     ledger.hello();
@@ -155,7 +155,7 @@ impl Transfer {
 }
 
 #[test]
-fn a_cut_after_every_byte_of_either_direction_loses_and_doubles_nothing() {
+fn a_cut_after_every_byte_loses_and_doubles_nothing() {
     let contents = [pattern(1, 20), Vec::new(), pattern(3, 45), pattern(4, 1)];
     let total: usize = 32 + contents.iter().map(|content| 32 + 1 + content.len() + 8).sum::<usize>();
     for forth in 0..=total {

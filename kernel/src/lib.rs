@@ -1,97 +1,65 @@
 //! The machine beneath the appliances.
 //!
 //! ```text
-//!   boot ─► start: GDT, IDT, page tables, frames, heap ─► DomU: hypercalls, pages, clock ─► Xen context
+//!   boot ─► start: GDT, IDT, page tables, frames, heap ─► DomU: hypercalls, pages, clock ─► System
 //!                                                                              │
-//!   loop: dispatch events ─► xenstore, console ─► stack's turn ─► timers ─► tasks ─► nothing to do? block in Xen
+//!   loop: dispatch events ─► xenstore, console ─► receive ─► timers ─► tasks ─► send ─► no work left: block in Xen
 //! ```
 //!
-//! An appliance is a binary that names its main task with [`main!`] and gets a `System`. Everything runs on one vCPU,
-//! in one loop, with interrupts off but for the moment of sleep: what a queue per vCPU would have to undo is nothing.
+//! An appliance is a binary that names its main task with [`main!`], which gets a `System`. Everything runs on one vCPU
+//! in one loop. Interrupts are on only while the vCPU sleeps.
+//!
+//! The modules are groups in an order, see ARCHITECTURE.md: a file imports its own group and the groups below.
 
 #![no_std]
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-// What is pure is built, and tested, on the host too.
+// The lowest groups first. What needs no machine is built, and tested, on the host too.
 pub mod config;
-#[cfg(any(test, target_os = "none"))]
-mod executor;
-#[cfg(any(test, target_os = "none"))]
-mod facts;
-pub mod holes;
-#[cfg(any(test, target_os = "none"))]
-mod notes;
-#[cfg(any(test, target_os = "none"))]
-mod recent;
-pub mod regions;
-#[cfg(any(test, target_os = "none"))]
-mod reservation;
-#[cfg(any(test, target_os = "none"))]
-mod timer_queue;
-
-// The rest needs the machine.
-#[cfg(target_os = "none")]
-mod boot_memory;
-#[cfg(target_os = "none")]
-pub mod build;
-#[cfg(target_os = "none")]
-pub mod datafront;
-#[cfg(target_os = "none")]
-mod early;
-#[cfg(target_os = "none")]
-mod exceptions;
-#[cfg(target_os = "none")]
-mod frames;
-#[cfg(target_os = "none")]
-mod gdt;
-#[cfg(target_os = "none")]
-mod heap;
-#[cfg(target_os = "none")]
-mod hypercall;
-#[cfg(target_os = "none")]
-mod idt;
-#[cfg(target_os = "none")]
-mod lifecycle;
-#[cfg(target_os = "none")]
-mod log_sink;
-#[cfg(target_os = "none")]
-mod machine;
-#[cfg(target_os = "none")]
-mod on_cpu;
-#[cfg(target_os = "none")]
-mod paging;
-#[cfg(target_os = "none")]
-mod panic;
-#[cfg(any(test, target_os = "none"))]
-mod places;
-#[cfg(target_os = "none")]
-mod random;
-#[cfg(target_os = "none")]
-mod run;
-#[cfg(target_os = "none")]
-mod shell;
-#[cfg(target_os = "none")]
-mod start;
-#[cfg(target_os = "none")]
+mod cpu;
+mod image;
+mod mem;
 pub mod stats;
+#[cfg(any(test, target_os = "none"))]
+mod task;
+
 #[cfg(target_os = "none")]
-mod suspend;
+mod domain;
+
+#[cfg(any(test, target_os = "none"))]
+mod crash;
 #[cfg(target_os = "none")]
 mod system;
-#[cfg(target_os = "none")]
-mod timers;
-#[cfg(target_os = "none")]
-mod watchdog;
 
-pub use {log, net, netfront, xen};
 #[cfg(target_os = "none")]
-pub use {machine::DomU, start::start, system::System};
+mod run;
 
-/// Names the image's main task: an `async fn(System)`. When it ends, the guest powers off.
+#[cfg(any(test, target_os = "none"))]
+mod toolstack;
+
+#[cfg(target_os = "none")]
+mod start;
+
+pub use mem::{heap_reserve, holes, regions};
+pub use {cmdline, ledger, log, net, netfront, xen};
+#[cfg(target_os = "none")]
+pub use {
+    domain::domu::DomU,
+    image::build,
+    start::start,
+    system::{System, channels as datafront},
+};
+
+/// Names the image's main task: an `async fn(System)`. When it returns, the guest powers off.
 ///
 /// ```ignore
 /// async fn run(system: kernel::System) {}
@@ -100,9 +68,9 @@ pub use {machine::DomU, start::start, system::System};
 #[macro_export]
 macro_rules! main {
     ($main:path) => {
-        /// Called by the boot code in 64-bit mode, with the physical address of the loader's information and the magic
-        /// number that says which loader it is.
-        #[allow(unsafe_code, reason = "the name by which the boot code calls; there is one in an image")]
+        /// Called by the boot code in 64-bit mode, with the physical address of the loader's information, and the magic
+        /// number of the loader.
+        #[allow(unsafe_code, reason = "the symbol that the boot code calls; an image has one")]
         #[unsafe(no_mangle)]
         extern "C" fn kernel_main(information: u32, magic: u32) -> ! {
             $crate::start(information, magic, env!("CARGO_PKG_NAME"), $main)
@@ -110,8 +78,8 @@ macro_rules! main {
     };
 }
 
-/// Puts the image's package note into it, as its build script wrote it (`bill::write_note`): what `readelf -n` and
-/// `/status.json` tell of version, commit and dependencies.
+/// Puts the package note into the image, as its build script wrote it (`bill::write_note`): version, commit and
+/// dependencies, for `readelf -n` and `/status.json`.
 #[macro_export]
 macro_rules! note {
     () => {

@@ -1,25 +1,15 @@
-//! Everything that is counted, at one moment: plain data for a status page.
+//! A snapshot of all counters, as plain data.
 
-use crate::hypercall::KIND_NAMES;
-use crate::system::System;
+pub use crate::cpu::hypercall_kind::{Hypercalls, Kind};
+pub use crate::mem::heap_stats::HeapStats;
 use alloc::vec::Vec;
 use net::NetStatus;
-use xen::Memory;
 use xen::gnttab::GrantStats;
 
-/// How full the heap is, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeapStats {
-    /// In use.
-    pub used: usize,
-    /// Free.
-    pub free: usize,
-}
-
-/// Pages of the guest outside image and heap.
+/// Pages outside of image and heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageStats {
-    /// Out: in pools and rings.
+    /// Allocated: in pools and rings.
     pub taken: usize,
     /// Free.
     pub free: usize,
@@ -28,26 +18,53 @@ pub struct PageStats {
 /// One network interface.
 #[derive(Clone, Debug)]
 pub struct InterfaceStats {
-    /// The frontend: ring, pools, notifications.
+    /// The frontend: rings, pools, notifications.
     pub frontend: netfront::Stats,
     /// The stack: addresses, connections, drops.
     pub net: NetStatus,
 }
 
-/// The guest at one moment.
+xen::counters! {
+    /// Traffic with xenstore.
+    pub struct XenstoreStats {
+        /// Requests to xenstore.
+        requests,
+        /// Watch events from xenstore.
+        events,
+        /// Notifications to xenstore.
+        notifications,
+        /// Loop iterations that an event of xenstore alone began; each of them ended a sleep.
+        iterations,
+    }
+}
+
+xen::counters! {
+    /// Iterations of the loop.
+    pub struct LoopStats {
+        /// Iterations of the loop.
+        iterations,
+        /// Iterations without work: no deadline had passed, and no event but the timer's came.
+        without_work,
+    }
+}
+
+/// Name, help text and value of a counter.
+pub type Named = (&'static str, &'static str, u64);
+
+/// All counters at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Nanoseconds since the kernel started.
     pub uptime_ns: u64,
-    /// Wall clock, nanoseconds since 1970 UTC, if Xen has it.
+    /// Wall clock time in nanoseconds since 1970 UTC, if Xen has set it.
     pub unix_ns: Option<u64>,
-    /// The appliance.
+    /// The appliance's name.
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// The domain's number, once known.
+    /// The domain's number, once it is known.
     pub domid: Option<u16>,
-    /// RAM that the guest was given, in bytes.
+    /// RAM of the guest in bytes.
     pub memory_bytes: u64,
     /// The heap.
     pub heap: HeapStats,
@@ -55,64 +72,20 @@ pub struct Snapshot {
     pub pages: PageStats,
     /// The grant table.
     pub grants: GrantStats,
-    /// Events taken since boot.
+    /// Events since the start.
     pub events_received: u64,
-    /// Events on ports that nobody listened to.
+    /// Of those, events on ports without a listener.
     pub events_stray: u64,
-    /// Hypercalls since boot by kind.
-    pub hypercalls: [(&'static str, u64); 8],
-    /// Since boot: requests to xenstore, watch events of it, notifications to it, and turns that it alone began, each of
-    /// them one sleep.
-    pub xenstore: [(&'static str, u64); 4],
+    /// Hypercalls since the start by kind.
+    pub hypercalls: [Named; Kind::ALL.len()],
+    /// Traffic with xenstore since the start.
+    pub xenstore: XenstoreStats,
+    /// Iterations of the loop since the start.
+    pub iterations: LoopStats,
+    /// Memory whose size somebody outside decides, by consumer.
+    pub ledger: [ledger::Usage; ledger::SHARES.len()],
     /// Tasks that have not ended.
     pub tasks: usize,
     /// The interfaces.
     pub interfaces: Vec<InterfaceStats>,
-}
-
-impl System {
-    /// Takes a snapshot of everything that is counted.
-    #[must_use]
-    pub fn stats(&self) -> Snapshot {
-        let xen = self.xen();
-        let (counts, store) = (xen.machine.hypercalls(), xen.store.stats());
-        let named = |index: usize| {
-            (
-                KIND_NAMES.get(index).copied().unwrap_or_default(),
-                counts.get(index).copied().unwrap_or_default(),
-            )
-        };
-        let interfaces = self.0.interfaces.try_borrow().map_or_else(
-            |_| Vec::new(),
-            |all| {
-                let one = |interface: &alloc::boxed::Box<dyn crate::run::Interface>| InterfaceStats {
-                    frontend: interface.stats(),
-                    net: interface.net().status(),
-                };
-                all.iter().map(one).collect()
-            },
-        );
-        Snapshot {
-            uptime_ns: self.since_boot(),
-            unix_ns: xen.machine.unix_time_ns(),
-            name: self.name(),
-            version: env!("CARGO_PKG_VERSION"),
-            domid: self.domid(),
-            memory_bytes: self.0.memory_bytes,
-            heap: crate::heap::usage(),
-            pages: PageStats { taken: xen.machine.pages_taken(), free: xen.machine.free_pages() },
-            grants: xen.grants.stats(),
-            events_received: xen.events.received(),
-            events_stray: xen.events.stray(),
-            hypercalls: core::array::from_fn(named),
-            xenstore: [
-                ("requests", store.requests),
-                ("events", store.events),
-                ("notifications", store.notifications),
-                ("turns", self.0.bells.borrow().turns_of_store()),
-            ],
-            tasks: self.0.executor.nr_tasks(),
-            interfaces,
-        }
-    }
 }

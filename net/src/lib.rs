@@ -21,47 +21,40 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
 
-mod address;
-mod arp;
-mod classify;
-mod config;
-mod demux;
-mod egress;
-mod error;
-mod fragments;
-mod ingress;
-mod ip6;
-mod net;
-mod options;
-mod path;
-mod rng;
-mod sched;
-mod stack;
-mod state;
-mod status;
-mod tap;
+mod addr;
+mod api;
+mod base;
+mod frame;
+mod link;
 mod tcp;
-mod time;
+mod turn;
 mod udp;
 
-pub use config::{Addressing, Config, Ipv6Addressing, Limits};
-pub use error::NetError;
-pub use ip6::is_unicast as is_ipv6_unicast;
-pub use net::Net;
+pub use addr::routes::{GatewayError, check_gateway};
+pub use api::net::Net;
+pub use api::stack::{Stack, Turn};
+pub use api::tap::Tap;
+pub use api::udp_socket::UdpSocket;
+pub use base::config::{Addressing, Config, Ipv6Addressing, Limits, Probing};
+pub use base::counters::{Counters, DropReason, Drops};
+pub use base::error::NetError;
+pub use base::options::{TcpOptions, UdpOptions};
+pub use base::rng::Rng;
+pub use base::status::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
+pub use frame::local::is_unicast_v6 as is_ipv6_unicast;
 pub use netfront::Packet;
-pub use options::{TcpOptions, UdpOptions};
-pub use rng::Rng;
 pub use smoltcp::wire::{
     EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };
-pub use stack::{Stack, Turn};
-pub use status::{Counters, DhcpStatus, DropReason, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
-pub use tap::Tap;
 pub use tcp::half::{TcpReader, TcpWriter};
 pub use tcp::listener::TcpListener;
 pub use tcp::stream::TcpStream;
 pub use udp::datagram::Datagram;
-pub use udp::socket::UdpSocket;

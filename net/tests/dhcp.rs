@@ -130,7 +130,7 @@ fn address(net: &Net) -> Option<Ipv4Cidr> {
 }
 
 #[test]
-fn a_lease_is_taken_and_renewed_for_as_long_as_the_server_lives() {
+fn a_lease_is_taken_and_renewed_while_the_server_lives() {
     let (mut world, net, raw, mut server) = client();
     let waiting = net.clone();
     let configured = world.spawn(async move { waiting.configured().await });
@@ -138,7 +138,7 @@ fn a_lease_is_taken_and_renewed_for_as_long_as_the_server_lives() {
     assert!(configured.done());
     let status = net.status();
     assert_eq!(status.address, Some(Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, 15), 24)));
-    assert_eq!((status.gateway, status.counters.announced), (Some(ROUTER), 1));
+    assert_eq!((status.gateway, status.counters.announced.get()), (Some(ROUTER), 1));
     let DhcpStatus::Bound { server: from, lease, expires_in } = status.dhcp else {
         panic!("{:?}", status.dhcp)
     };
@@ -147,13 +147,13 @@ fn a_lease_is_taken_and_renewed_for_as_long_as_the_server_lives() {
     assert!(server.seen.iter().all(|(_, name)| name.as_deref() == Some(b"pond")), "{:?}", server.seen);
     server.serve(&mut world, &raw, 5 * 3600 * SECOND);
     let counters = net.status().counters;
-    assert_eq!((counters.dhcp_bound, counters.dhcp_lost, counters.announced), (1, 0, 2));
-    assert!(counters.dhcp_renewed >= 9, "{counters:?}");
+    assert_eq!((counters.dhcp_bound.get(), counters.dhcp_lost.get(), counters.announced.get()), (1, 0, 2));
+    assert!(counters.dhcp_renewed.get() >= 9, "{counters:?}");
     assert_eq!(server.count(DhcpMessageType::Discover), 1);
 }
 
 #[test]
-fn a_lease_that_is_not_renewed_is_lost_and_another_one_is_taken() {
+fn a_lease_that_is_not_renewed_is_lost_and_replaced() {
     let (mut world, net, raw, mut server) = client();
     server.serve(&mut world, &raw, SECOND);
     server.deaf = true;
@@ -161,7 +161,7 @@ fn a_lease_that_is_not_renewed_is_lost_and_another_one_is_taken() {
     assert!(address(&net).is_some(), "not before its time");
     server.serve(&mut world, &raw, 20 * SECOND);
     assert_eq!((address(&net), net.status().dhcp), (None, DhcpStatus::Discovering));
-    assert_eq!((net.status().counters.dhcp_lost, net.status().gateway), (1, None));
+    assert_eq!((net.status().counters.dhcp_lost.get(), net.status().gateway), (1, None));
     server.deaf = false;
     server.address = Ipv4Address::new(10, 0, 2, 16);
     server.serve(&mut world, &raw, 5 * SECOND);
@@ -193,23 +193,24 @@ fn a_refused_renewal_takes_the_address_away() {
     server.serve(&mut world, &raw, SECOND);
     server.refuse = true;
     server.serve(&mut world, &raw, 1900 * SECOND);
-    assert_eq!((address(&net), net.status().counters.dhcp_lost), (None, 1));
+    assert_eq!((address(&net), net.status().counters.dhcp_lost.get()), (None, 1));
 }
 
 #[test]
-fn a_new_link_asks_again_and_keeps_the_address_until_the_lease_ends() {
+fn a_new_link_keeps_the_address_until_the_lease_ends() {
     let (mut world, net, raw, mut server) = client();
     server.serve(&mut world, &raw, SECOND);
     let switches = world.stacks[0].nic().switches.clone();
     switches.generation.set(2);
     server.deaf = true;
     server.serve(&mut world, &raw, 3000 * SECOND);
-    assert!(server.count(DhcpMessageType::Discover) > 100);
+    // Five messages in the first minute, then one each 64 s.
+    assert!((45..60).contains(&server.count(DhcpMessageType::Discover)), "{}", server.seen.len());
     assert!(address(&net).is_some());
     // Twice for the new link; its first came before the second of the old one.
-    assert_eq!(net.status().counters.announced, 3);
+    assert_eq!(net.status().counters.announced.get(), 3);
     server.serve(&mut world, &raw, 700 * SECOND);
-    assert_eq!((address(&net), net.status().counters.dhcp_lost), (None, 1));
+    assert_eq!((address(&net), net.status().counters.dhcp_lost.get()), (None, 1));
 }
 
 #[test]
@@ -220,7 +221,7 @@ fn a_new_link_in_another_network_gets_another_address() {
     server.address = Ipv4Address::new(10, 0, 2, 99);
     server.serve(&mut world, &raw, 3 * SECOND);
     assert_eq!(address(&net), Some(Ipv4Cidr::new(server.address, 24)));
-    assert_eq!((net.status().counters.dhcp_bound, net.status().counters.dhcp_lost), (2, 0));
+    assert_eq!((net.status().counters.dhcp_bound.get(), net.status().counters.dhcp_lost.get()), (2, 0));
 }
 
 #[test]
@@ -230,7 +231,7 @@ fn the_same_lease_after_a_new_link_changes_nothing() {
     world.stacks[0].nic().switches.generation.set(2);
     server.serve(&mut world, &raw, 3 * SECOND);
     let counters = net.status().counters;
-    assert_eq!((counters.dhcp_bound, counters.dhcp_renewed, counters.dhcp_lost), (1, 1, 0));
+    assert_eq!((counters.dhcp_bound.get(), counters.dhcp_renewed.get(), counters.dhcp_lost.get()), (1, 1, 0));
 }
 
 #[test]
@@ -280,13 +281,4 @@ fn the_first_of_several_routers_is_taken() {
     server.extra = [ROUTER.octets(), [10, 0, 2, 3]].concat();
     server.serve(&mut world, &raw, SECOND);
     assert_eq!(net.status().gateway, Some(ROUTER));
-}
-
-#[test]
-fn a_client_without_server_asks_every_two_seconds_and_no_more() {
-    let (mut world, net, raw, mut server) = client();
-    server.deaf = true;
-    server.serve(&mut world, &raw, 60 * SECOND);
-    assert!((29..=31).contains(&server.seen.len()), "{}", server.seen.len());
-    assert_eq!((US.is_unicast(), THEM != EthernetAddress::BROADCAST, address(&net)), (true, true, None));
 }

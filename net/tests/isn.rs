@@ -66,7 +66,7 @@ fn number(frames: &[Vec<u8>]) -> Option<u32> {
 fn ours() -> Vec<u32> {
     let (mut world, net, raw) = World::single(|_| {});
     let _listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
-    raw.send(arp(ArpOperation::Reply, ip(9), ip(1)));
+    raw.send(arp(ArpOperation::Request, ip(9), ip(1)));
     world.run(MS);
     let mut numbers = vec![];
     for port in 0..SEEN {
@@ -108,7 +108,7 @@ fn smoltcp_alone() -> Vec<u32> {
 }
 
 #[test]
-fn the_generators_state_can_be_computed_from_smoltcp_alone_but_not_from_us() {
+fn our_sequence_numbers_do_not_give_the_generator_away() {
     let (theirs, ours) = (smoltcp_alone(), ours());
     assert_eq!((theirs.len(), ours.len()), (usize::from(SEEN), usize::from(SEEN)));
     assert!(attack(&theirs), "the attack must work where there is no defence");
@@ -116,7 +116,7 @@ fn the_generators_state_can_be_computed_from_smoltcp_alone_but_not_from_us() {
 }
 
 #[test]
-fn two_stacks_with_different_secrets_give_different_numbers_and_time_moves_them() {
+fn sequence_numbers_depend_on_ends_time_and_secret_only() {
     let first = ours();
     let mut distinct = first.clone();
     distinct.sort_unstable();

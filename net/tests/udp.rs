@@ -46,7 +46,7 @@ fn every_size_from_nothing_to_the_mtu_comes_back_as_it_went() {
 }
 
 #[test]
-fn a_burst_larger_than_the_buffers_waits_for_room_and_arrives_in_order() {
+fn a_burst_beyond_the_buffers_waits_and_arrives_in_order() {
     let (mut world, a, b) = World::pair(|_| {}, Wire { slots: 20, ..Wire::default() });
     let server = b.udp_bind(9, UdpOptions { rx_packets: 400, ..UdpOptions::default() }).unwrap();
     let client = a.udp_bind(0, UdpOptions { tx_packets: 12, tx_bytes: 60, ..UdpOptions::default() }).unwrap();
@@ -92,8 +92,8 @@ fn a_peer_that_is_not_there_does_not_clog_the_socket() {
     world.run(20 * SECOND);
     assert!(sent.done(), "sending waits for nobody");
     let counters = a.status().counters;
-    assert!(counters.dropped(DropReason::Unreachable) > 0, "{counters:?}");
-    assert!(counters.socket_visits < 20_000, "{counters:?}");
+    assert!(a.status().drops.get(DropReason::Unreachable) > 0, "{counters:?}");
+    assert!(counters.socket_visits.get() < 20_000, "{counters:?}");
     assert!(world.turns < 20_000, "{} turns", world.turns);
     // Some of the living peer's are lost with the dead ones that they stood behind; the socket works on.
     let client = sent.take().unwrap();
@@ -106,7 +106,7 @@ fn a_peer_that_is_not_there_does_not_clog_the_socket() {
 }
 
 #[test]
-fn a_dropped_socket_still_sends_what_it_was_given_and_frees_its_port() {
+fn a_dropped_socket_sends_its_queue_and_frees_its_port() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let server = b.udp_bind(9, UdpOptions::default()).unwrap();
     let client = a.udp_bind(5000, UdpOptions::default()).unwrap();
@@ -124,7 +124,7 @@ fn a_dropped_socket_still_sends_what_it_was_given_and_frees_its_port() {
 }
 
 #[test]
-fn a_datagram_longer_than_the_buffer_is_said_to_be_lost_and_the_next_one_is_not() {
+fn a_datagram_longer_than_the_buffer_is_lost_alone() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let server = b.udp_bind(9, UdpOptions::default()).unwrap();
     let client = a.udp_bind(0, UdpOptions::default()).unwrap();

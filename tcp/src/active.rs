@@ -147,6 +147,16 @@ impl<P> Active<P> {
         self.duplicate = None;
     }
 
+    /// One burst is under way, sent once, and no rule about loss is at work.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.phase == Phase::Open
+            && self.undo.is_none()
+            && self.rack.probe.is_none()
+            && self.rack.wait_until == NEVER
+            && self.board.is_one_burst()
+    }
+
     /// The congestion window in force.
     #[inline]
     pub(crate) fn cwnd(&self) -> u32 {

@@ -51,7 +51,7 @@ impl Rack {
 
     /// RFC 8985 §6.2 step 2.
     #[inline]
-    fn note(&mut self, at: Micros, end: Seq, now: Micros) {
+    pub(crate) fn note(&mut self, at: Micros, end: Seq, now: Micros) {
         self.rtt = micros32(now.saturating_sub(at));
         if later(at, end, self.at, self.end) {
             (self.at, self.end) = (at, end);

@@ -21,9 +21,7 @@ mod world;
 use bytes::Bytes;
 use smoltcp::time::{Duration, Instant};
 use tcp::limiter::Limiter;
-use tcp::{
-    Agreed, Config, Env, Flags, Limits, SackBlocks, Segment, SendError, Seq, State, Tcb, Timestamps,
-};
+use tcp::{Agreed, Config, Env, Flags, Limits, SackBlocks, Segment, SendError, Seq, State, Tcb, Timestamps};
 use world::{Dice, open, pattern};
 
 struct Peer {
@@ -112,13 +110,17 @@ impl Peer {
             seq,
             ack,
             flags,
-            window: if self.dice.chance(80_000) { self.dice.roll() as u16 } else { self.dice.below(3) as u16 },
+            window: if self.dice.chance(80_000) {
+                self.dice.roll() as u16
+            } else {
+                self.dice.below(3) as u16
+            },
             payload_len: if self.dice.chance(50_000) { 0 } else { self.dice.below(3_000) as u32 },
             congestion_experienced: self.dice.chance(10_000),
-            timestamps: self.dice.chance(95_000).then_some(Timestamps {
-                value,
-                echo: self.dice.below(100_000) as u32,
-            }),
+            timestamps: self
+                .dice
+                .chance(95_000)
+                .then_some(Timestamps { value, echo: self.dice.below(100_000) as u32 }),
             sack,
             ..Segment::default()
         }
@@ -177,10 +179,9 @@ impl Peer {
             assert_eq!(len, header.payload_len as usize);
             assert!(len <= 65_000);
             assert!(header.header_len() <= 60);
-            let mut offset = header.seq.since(self.first) as usize;
-            for byte in transmit.payload.flatten() {
-                assert_eq!(*byte, pattern(offset), "what is sent is what was given");
-                offset += 1;
+            let first = header.seq.since(self.first) as usize;
+            for (offset, byte) in transmit.payload.flatten().enumerate() {
+                assert_eq!(*byte, pattern(first + offset), "what is sent is what was given");
             }
             if header.flags.contains(Flags::RST) {
                 continue;

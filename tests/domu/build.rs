@@ -4,7 +4,7 @@
 //!   alone, made of this crate's own modules, so that it depends on nothing in dom0.
 //! - `resume`: does with xl's library what xl itself does not. Linked with the host's libxenlight, which is the one that
 //!   is in dom0: both are Debian's.
-//! - `flood`: sockets without blocking and raw ones, which the standard library does not have. A static program.
+//! - `flood`, `attack`: sockets without blocking and raw ones, which the standard library does not have. Static programs.
 //! - `share.so`: counts the instructions of each processor.
 
 use std::path::PathBuf;
@@ -36,10 +36,16 @@ fn main() -> ExitCode {
     resume.args(["dom0/resume.c", "-lxenlight", "-lxentoollog"]);
     let mut flood = Command::new(&cc);
     flood.args(["-O1", "-Wall", "-Werror", "-s", "-static", "-o"]).arg(out.join("flood")).arg("dom0/flood.c");
+    let mut attack = Command::new(&cc);
+    attack
+        .args(["-O1", "-Wall", "-Werror", "-s", "-static", "-o"])
+        .arg(out.join("attack"))
+        .arg("dom0/attack.c");
     for (what, mut command) in [
         ("client/main.rs", client),
         ("dom0/resume.c (libxen-dev has its headers)", resume),
         ("dom0/flood.c", flood),
+        ("dom0/attack.c", attack),
         ("plugin/share.c", share),
     ] {
         match command.status() {

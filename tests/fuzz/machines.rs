@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
 
-/// Inputs after which every machine is booted anew.
+/// Inputs after which every machine is booted again.
 const INPUTS: usize = 250;
 
 /// Inputs since machines were booted.

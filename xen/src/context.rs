@@ -1,11 +1,13 @@
 //! What a driver needs of the system, in one hand.
 
 use crate::evtchn::EventChannels;
-use crate::gnttab::{GrantError, GrantFailure, GrantTable, Quarantined};
+use crate::gnttab::{GrantError, GrantTable, Quarantined};
 use crate::hypervisor::Machine;
 use crate::ids::DomId;
-use crate::page::{Access, Granted, Page};
+use crate::memory::page::{Access, Granted, Page};
 use crate::xenstore::XenStore;
+
+pub use crate::gnttab::granted_pages::ShareError;
 
 /// One domain's view of Xen: made once at boot, shared by all drivers of a vCPU by `Rc`.
 #[derive(Debug)]
@@ -18,15 +20,6 @@ pub struct Xen<M> {
     pub events: EventChannels,
     /// The xenstore client.
     pub store: XenStore,
-}
-
-/// Why there is no page for another domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShareError {
-    /// There is no free page.
-    Memory,
-    /// The page cannot be granted; it was freed.
-    Grant(GrantFailure),
 }
 
 impl<M: Machine> Xen<M> {

@@ -11,9 +11,9 @@ pub use crate::abi::hvm_params::HvmParam;
 pub use crate::abi::memory::MapSpace;
 pub use crate::abi::sched::ShutdownReason;
 pub use crate::abi::xen::Virq;
-use crate::foreign::{Foreign, MapError};
 use crate::ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
-use crate::page::{Page, Private};
+use crate::memory::foreign::{Foreign, MapError};
+use crate::memory::page::{Page, Private};
 
 /// Sizes of the grant table, in frames of 512 v1 entries. `grant_table.h`, `struct gnttab_query_size`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,11 @@
 //! ```
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 #[cfg(target_os = "none")]
 extern crate alloc;

@@ -6,7 +6,7 @@
 //!                                                   ▼                     │
 //!                                            site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)
 //!                                             /  /1k  /healthz  /readyz  /metrics  /status.json
-//!                                             publish::Shelf ◄─ Inbox ◄─ datafront: what dom0 pushes
+//!                                             publish::Store ◄─ Inbox ◄─ datafront: what dom0 pushes
 //! ```
 //!
 //! [`http`] knows requests, replies and time, and nothing of this guest; [`site`] knows paths and what they show, and
@@ -25,10 +25,18 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
+#![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
+#![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod content;
 pub mod http;
+pub mod options;
 pub mod publish;
 pub mod site;

@@ -1,7 +1,7 @@
 //! The tasks that take what dom0 pushes, one a channel, and what there is to tell of them.
 //!
 //! ```text
-//!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Shelf, which all channels share ─► the site
+//!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Store, which all channels share ─► the site
 //!        ▲                                  │ ended, for whatever reason: the next sender
 //!        └──────────────────────────────────┘
 //! ```
@@ -15,8 +15,8 @@ use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
 use kernel::netfront::pool::Mismatch;
 use kernel::{DomU, System};
-use web::publish::{Inbox, Shelf};
-use web::site::status::{Channel, Counts, Datafront};
+use web::publish::{Inbox, Store, groups};
+use web::site::status::{Channel, Datafront};
 
 /// Read at once; the ring has four times as much.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -28,7 +28,7 @@ const PAUSE_NS: u64 = 1_000_000_000;
 /// What dom0 has pushed so far.
 #[derive(Debug)]
 pub(crate) struct Pushes {
-    shelf: Rc<Shelf>,
+    store: Rc<Store>,
     lanes: Vec<Rc<Lane>>,
     sizes: Sizes,
 }
@@ -47,13 +47,13 @@ struct Lane {
 impl Pushes {
     /// Nothing yet, on channels of these names. What is published may take a quarter of the guest's memory: half of that
     /// memory is heap.
-    pub(crate) fn new(system: &System, names: &[&str]) -> Self {
+    pub(crate) fn new(system: &System, names: &[String]) -> Self {
         let memory = system.stats().memory_bytes;
         let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
         let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
-        let lane = |name: &&str| {
+        let lane = |name: &String| {
             Rc::new(Lane {
-                name: String::from(*name),
+                name: name.clone(),
                 blocks: Rc::default(),
                 link: Cell::default(),
                 connected: Cell::default(),
@@ -62,43 +62,28 @@ impl Pushes {
             })
         };
         Self {
-            shelf: Rc::new(Shelf::new(budget)),
+            store: Rc::new(Store::new(budget)),
             lanes: names.iter().map(lane).collect(),
             sizes: if each < SMALL_BYTES { Sizes::PUSH } else { Sizes::PUSH_LARGE },
         }
     }
 
-    pub(crate) fn shelf(&self) -> Rc<Shelf> {
-        Rc::clone(&self.shelf)
+    pub(crate) fn store(&self) -> Rc<Store> {
+        Rc::clone(&self.store)
     }
 
     /// Opens every channel, and serves each in a task of its own.
     pub(crate) fn serve(&self, system: &System) {
         for lane in &self.lanes {
-            system.spawn(receive(system.clone(), Rc::clone(lane), self.shelf(), self.sizes));
+            system.spawn(receive(system.clone(), Rc::clone(lane), self.store(), self.sizes));
         }
     }
 
     pub(crate) fn status(&self, system: &System) -> Option<Datafront> {
         let channels: Vec<Channel> = self.lanes.iter().filter_map(|lane| lane.status()).collect();
-        let shelf = self.shelf.status();
+        let store = self.store.status();
         let pages = system.data_pages().unwrap_or_else(|Mismatch(counts)| counts);
-        (!channels.is_empty()).then(|| Datafront {
-            channels,
-            pages: Counts(Vec::from([
-                ("free", wide(pages.free)),
-                ("lent", wide(pages.lent)),
-                ("quarantined", wide(pages.quarantined)),
-                ("total", wide(pages.total)),
-                ("max", wide(pages.max)),
-            ])),
-            published: Counts(Vec::from([
-                ("edition", shelf.edition),
-                ("files", wide(shelf.files)),
-                ("bytes", wide(shelf.bytes)),
-                ("budget_bytes", wide(shelf.budget_bytes)),
-            ])),
-        })
+        (!channels.is_empty()).then(|| Datafront { channels, groups: groups::all(&pages, &store) })
     }
 }
 
@@ -115,33 +100,18 @@ impl Lane {
             name: self.name.clone(),
             path,
             connected: self.connected.get(),
-            link: Counts(Vec::from([
-                ("clients", link.clients),
-                ("read_bytes", link.read_bytes),
-                ("written_bytes", link.written_bytes),
-                ("events", link.events),
-                ("broken", link.broken),
-            ])),
-            blocks: Counts(Vec::from([
-                ("accepted", blocks.accepted),
-                ("refused", blocks.refused),
-                ("bytes", blocks.bytes),
-                ("duplicates", blocks.duplicates),
-                ("cut_off", blocks.cut_off),
-                ("faults", blocks.faults),
-            ])),
-            last_seq: blocks.last_seq,
-            chain: u64::from(blocks.chain),
             last_error: self.last_error.borrow().clone(),
+            chain: u64::from(blocks.chain),
+            groups: groups::channel(&blocks, &link),
         })
     }
 }
 
 /// Takes what dom0 pushes on one channel, one sender after another, for as long as the guest runs. What senders have
 /// completed is known over all of their connections, and over a suspend, after which the channel is opened at its new path.
-async fn receive(system: System, lane: Rc<Lane>, shelf: Rc<Shelf>, sizes: Sizes) {
+async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
-    let mut inbox = Inbox::new(shelf, Rc::clone(&lane.blocks));
+    let mut inbox = Inbox::new(store, Rc::clone(&lane.blocks));
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match system.data_channel(&lane.name, sizes).await {

@@ -25,7 +25,7 @@ use std::alloc::System;
 use std::rc::Rc;
 use support::fake::Fake;
 use web::http::{Limits, Server, Site};
-use web::publish::{Inbox, Shelf};
+use web::publish::{Inbox, Store};
 use web::site::StatusSite;
 
 #[global_allocator]
@@ -96,14 +96,14 @@ fn main() {
     serve(&support::server(), &mut client);
     assert_eq!(client.allocations, 0, "a fixed resource costs allocations");
 
-    let shelf = Rc::new(Shelf::new(2 * PUBLISHED));
-    let mut inbox = Inbox::new(Rc::clone(&shelf), Rc::default());
+    let store = Rc::new(Store::new(2 * PUBLISHED));
+    let mut inbox = Inbox::new(Rc::clone(&store), Rc::default());
     let (form, part, len) = (Form::Bytes, Part::Whole, PUBLISHED as u64);
     inbox.begin(&BlockHead { stream: 1, seq: 1, name: "large", len, form, part }).unwrap();
     inbox.data(&vec![b'x'; PUBLISHED]).unwrap();
     assert_eq!(inbox.finish(), Status::ACCEPTED);
     let mut client = Client::new(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
-    serve(&Server::new(StatusSite::with_shelf(Fake(1), shelf), Limits::default()), &mut client);
+    serve(&Server::new(StatusSite::with_store(Fake(1), store), Limits::default()), &mut client);
     let replies = REQUESTS - WARM;
     assert!(client.bytes < replies * HEAD_BYTES, "{} bytes for {replies} of {PUBLISHED}", client.bytes);
 }

@@ -208,7 +208,7 @@ fn an_idle_connection_is_closed_without_a_word() {
     let outcome = run(&server, vec![Waits(61)]);
     assert!(!outcome.open && outcome.got.is_empty());
     assert_eq!(server.counts().timeouts, 1);
-    assert_eq!((server.counts().connections, server.counts().connections_open), (2, 0));
+    assert_eq!((server.counts().connections.get(), server.connections_open()), (2, 0));
 }
 
 #[test]

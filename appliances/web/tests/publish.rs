@@ -27,11 +27,11 @@ use support::Outcome;
 use support::fake::Fake;
 use support::run;
 use web::http::{Limits, Server};
-use web::publish::{Inbox, Shelf};
+use web::publish::{Inbox, Store};
 use web::site::StatusSite;
 
-fn push(shelf: &Rc<Shelf>, name: &str, form: Form, bytes: &[u8]) -> Status {
-    let mut inbox = Inbox::new(Rc::clone(shelf), Rc::new(Cell::default()));
+fn push(store: &Rc<Store>, name: &str, form: Form, bytes: &[u8]) -> Status {
+    let mut inbox = Inbox::new(Rc::clone(store), Rc::new(Cell::default()));
     let part = Part::Whole;
     let head = BlockHead { stream: 1, seq: 1, name, len: bytes.len() as u64, form, part };
     if let Err(status) = inbox.begin(&head) {
@@ -44,8 +44,8 @@ fn push(shelf: &Rc<Shelf>, name: &str, form: Form, bytes: &[u8]) -> Status {
 }
 
 /// What a GET with these header lines gets.
-fn get(shelf: &Rc<Shelf>, path: &str, lines: &str) -> String {
-    let server = Server::new(StatusSite::with_shelf(Fake(1), Rc::clone(shelf)), Limits::default());
+fn get(store: &Rc<Store>, path: &str, lines: &str) -> String {
+    let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(store)), Limits::default());
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{lines}Connection: close\r\n\r\n");
     String::from_utf8(run(&server, vec![Sends(request.into_bytes())]).got).unwrap()
 }
@@ -70,66 +70,66 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-fn shelf() -> Rc<Shelf> {
-    Rc::new(Shelf::new(1 << 20))
+fn store() -> Rc<Store> {
+    Rc::new(Store::new(1 << 20))
 }
 
 #[test]
 fn a_file_is_served_with_its_type_and_tag_in_parts_and_only_if_it_is_new() {
-    let shelf = shelf();
-    assert!(get(&shelf, "/a/b.txt", "").starts_with("HTTP/1.1 404 "));
-    assert_eq!(push(&shelf, "a/b.txt", Form::Bytes, b"hello world"), Status::ACCEPTED);
-    let reply = get(&shelf, "/a/b.txt", "");
+    let store = store();
+    assert!(get(&store, "/a/b.txt", "").starts_with("HTTP/1.1 404 "));
+    assert_eq!(push(&store, "a/b.txt", Form::Bytes, b"hello world"), Status::ACCEPTED);
+    let reply = get(&store, "/a/b.txt", "");
     assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with("\r\n\r\nhello world"), "{reply}");
     assert!(reply.contains("Content-Type: text/plain; charset=utf-8\r\nContent-Length: 11\r\n"), "{reply}");
     let etag = reply.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap().to_owned();
-    let same = get(&shelf, "/a/b.txt", &format!("If-None-Match: \"x\", {etag}\r\n"));
+    let same = get(&store, "/a/b.txt", &format!("If-None-Match: \"x\", {etag}\r\n"));
     assert!(
         same.starts_with("HTTP/1.1 304 ") && same.ends_with("\r\n\r\n") && !same.contains("Length"),
         "{same}"
     );
-    let part = get(&shelf, "/a/b.txt", &format!("Range: bytes=6-\r\nIf-Range: {etag}\r\n"));
+    let part = get(&store, "/a/b.txt", &format!("Range: bytes=6-\r\nIf-Range: {etag}\r\n"));
     assert!(part.starts_with("HTTP/1.1 206 ") && part.ends_with("\r\n\r\nworld"), "{part}");
     assert!(
         part.contains("Content-Range: bytes 6-10/11\r\n") && part.contains("Content-Length: 5\r\n"),
         "{part}"
     );
-    assert!(get(&shelf, "/a/b.txt", "Range: bytes=6-\r\nIf-Range: \"x\"\r\n").ends_with("hello world"));
-    let none = get(&shelf, "/a/b.txt", "Range: bytes=11-\r\n");
+    assert!(get(&store, "/a/b.txt", "Range: bytes=6-\r\nIf-Range: \"x\"\r\n").ends_with("hello world"));
+    let none = get(&store, "/a/b.txt", "Range: bytes=11-\r\n");
     assert!(none.starts_with("HTTP/1.1 416 ") && none.contains("Content-Range: bytes */11\r\n"), "{none}");
-    push(&shelf, "a/b.txt", Form::Bytes, b"other");
-    assert!(get(&shelf, "/a/b.txt", &format!("If-None-Match: {etag}\r\n")).ends_with("\r\n\r\nother"));
+    push(&store, "a/b.txt", Form::Bytes, b"other");
+    assert!(get(&store, "/a/b.txt", &format!("If-None-Match: {etag}\r\n")).ends_with("\r\n\r\nother"));
 }
 
 #[test]
 fn a_tree_replaces_what_is_below_its_name_and_nothing_else() {
-    let shelf = shelf();
-    push(&shelf, "site/old.txt", Form::Bytes, b"old");
-    push(&shelf, "other.txt", Form::Bytes, b"other");
+    let store = store();
+    push(&store, "site/old.txt", Form::Bytes, b"old");
+    push(&store, "other.txt", Form::Bytes, b"other");
     let tree = archive(&[("index.html", "<p>new"), ("sub/x.css", "p{}")]);
-    assert_eq!(push(&shelf, "site", Form::Tree, &tree), Status::ACCEPTED);
-    assert!(get(&shelf, "/site/", "").ends_with("<p>new"));
-    assert!(get(&shelf, "/site/sub/x.css", "").contains("Content-Type: text/css"));
-    assert!(get(&shelf, "/site/old.txt", "").starts_with("HTTP/1.1 404 "));
-    assert!(get(&shelf, "/other.txt", "").ends_with("other"));
-    assert!(get(&shelf, "/", "").contains("<html"), "the guest's own page until another is pushed");
-    push(&shelf, "", Form::Tree, &tree);
-    assert!(get(&shelf, "/", "").ends_with("<p>new"));
-    assert!(get(&shelf, "/status", "").contains("<html") && get(&shelf, "/healthz", "").contains("HTTP/1.1"));
-    assert!(get(&shelf, "/other.txt", "").starts_with("HTTP/1.1 404 "), "the root was replaced");
-    assert_eq!((shelf.status().files, shelf.status().edition), (2, 4));
+    assert_eq!(push(&store, "site", Form::Tree, &tree), Status::ACCEPTED);
+    assert!(get(&store, "/site/", "").ends_with("<p>new"));
+    assert!(get(&store, "/site/sub/x.css", "").contains("Content-Type: text/css"));
+    assert!(get(&store, "/site/old.txt", "").starts_with("HTTP/1.1 404 "));
+    assert!(get(&store, "/other.txt", "").ends_with("other"));
+    assert!(get(&store, "/", "").contains("<html"), "the guest's own page until another is pushed");
+    push(&store, "", Form::Tree, &tree);
+    assert!(get(&store, "/", "").ends_with("<p>new"));
+    assert!(get(&store, "/status", "").contains("<html") && get(&store, "/healthz", "").contains("HTTP/1.1"));
+    assert!(get(&store, "/other.txt", "").starts_with("HTTP/1.1 404 "), "the root was replaced");
+    assert_eq!((store.status().files, store.status().revision), (2, 4));
 }
 
 #[test]
 fn what_cannot_be_published_is_refused_and_changes_nothing() {
-    let shelf = Rc::new(Shelf::new(3000));
-    assert_eq!(push(&shelf, "a", Form::Bytes, &[b'a'; 2000]), Status::ACCEPTED);
-    assert_eq!(push(&shelf, "b", Form::Bytes, &[b'b'; 1001]), Status::TOO_LARGE);
-    assert_eq!(push(&shelf, "../b", Form::Bytes, b"x"), Status::BAD_NAME);
-    assert_eq!(push(&shelf, "", Form::Bytes, b"x"), Status::BAD_NAME);
-    assert_eq!(push(&shelf, "t", Form::Tree, b"no archive"), Status::BAD_CONTENT);
+    let store = Rc::new(Store::new(3000));
+    assert_eq!(push(&store, "a", Form::Bytes, &[b'a'; 2000]), Status::ACCEPTED);
+    assert_eq!(push(&store, "b", Form::Bytes, &[b'b'; 1001]), Status::TOO_LARGE);
+    assert_eq!(push(&store, "../b", Form::Bytes, b"x"), Status::BAD_NAME);
+    assert_eq!(push(&store, "", Form::Bytes, b"x"), Status::BAD_NAME);
+    assert_eq!(push(&store, "t", Form::Tree, b"no archive"), Status::BAD_CONTENT);
     let good = archive(&[("x", "y")]);
-    let big = Rc::new(Shelf::new(1 << 20));
+    let big = Rc::new(Store::new(1 << 20));
     for at in [0, 124, 150, 156, 257] {
         let mut bad = good.clone();
         bad[at] ^= 0x11;
@@ -138,12 +138,12 @@ fn what_cannot_be_published_is_refused_and_changes_nothing() {
     for cut in 0..good.len() - 512 {
         assert_eq!(push(&big, "", Form::Tree, &good[..cut]), Status::BAD_CONTENT, "cut at {cut}");
     }
-    assert_eq!((big.status().edition, shelf.status().edition), (0, 1));
+    assert_eq!((big.status().revision, store.status().revision), (0, 1));
 }
 
-/// A client that takes a thousand bytes at a time; in the middle of the first reply another edition is published.
+/// A client that takes a thousand bytes at a time; in the middle of the first reply another revision is published.
 struct Slow<'s> {
-    shelf: &'s Rc<Shelf>,
+    store: &'s Rc<Store>,
     requests: Vec<&'static str>,
     got: Vec<u8>,
 }
@@ -165,13 +165,13 @@ impl Write for Slow<'_> {
     async fn write(&mut self, from: &[u8]) -> Result<usize, Infallible> {
         let len = from.len().min(1000);
         self.got.extend(&from[..len]);
-        if self.shelf.status().edition == 1 && self.got.len() > 20_000 {
+        if self.store.status().revision == 1 && self.got.len() > 20_000 {
             let tree = archive(&[("a.txt", &"n".repeat(60_000)), ("b.txt", "new too")]);
-            assert_eq!(push(self.shelf, "", Form::Tree, &tree), Status::ACCEPTED);
+            assert_eq!(push(self.store, "", Form::Tree, &tree), Status::ACCEPTED);
             let both = 50_000_usize.next_multiple_of(512) + 60_000_usize.next_multiple_of(512);
-            assert_eq!(self.shelf.status().bytes, both + 2 * (2 * 512 + 512 + 1024), "both are there");
+            assert_eq!(self.store.status().bytes, both + 2 * (2 * 512 + 512 + 1024), "both are there");
             assert_eq!(
-                push(self.shelf, "c", Form::Bytes, &[0; 940_000]),
+                push(self.store, "c", Form::Bytes, &[0; 940_000]),
                 Status::TOO_LARGE,
                 "the reader's too"
             );
@@ -186,14 +186,14 @@ impl Write for Slow<'_> {
 
 #[test]
 fn readers_of_the_old_edition_finish_with_it() {
-    let shelf = shelf();
+    let store = store();
     let old = archive(&[("a.txt", &"o".repeat(50_000)), ("b.txt", "old too")]);
-    assert_eq!(push(&shelf, "", Form::Tree, &old), Status::ACCEPTED);
-    let server = Server::new(StatusSite::with_shelf(Fake(1), Rc::clone(&shelf)), Limits::default());
-    let mut client = Slow { shelf: &shelf, requests: vec!["/b.txt", "/a.txt", "/a.txt"], got: Vec::new() };
+    assert_eq!(push(&store, "", Form::Tree, &old), Status::ACCEPTED);
+    let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(&store)), Limits::default());
+    let mut client = Slow { store: &store, requests: vec!["/b.txt", "/a.txt", "/a.txt"], got: Vec::new() };
     assert!(pin!(server.serve(&mut client)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     let got = Outcome { got: client.got, writes: Vec::new(), open: false };
-    assert_eq!(shelf.status().bytes, 62_976, "the old one is gone with its last reader");
+    assert_eq!(store.status().bytes, 62_976, "the old one is gone with its last reader");
     let bodies: Vec<String> =
         got.replies(&["GET", "GET", "GET"]).into_iter().map(|reply| reply.body).collect();
     assert_eq!((bodies[0].len(), bodies[1].len(), bodies[2].as_str()), (50_000, 60_000, "new too"));
@@ -203,23 +203,23 @@ fn readers_of_the_old_edition_finish_with_it() {
 
 #[test]
 fn nothing_is_switched_before_the_last_byte() {
-    let shelf = shelf();
-    push(&shelf, "a.txt", Form::Bytes, b"old");
+    let store = store();
+    push(&store, "a.txt", Form::Bytes, b"old");
     let tree = archive(&[("a.txt", "new"), ("b.txt", "new too")]);
     for (form, bytes) in [(Form::Tree, tree.as_slice()), (Form::Bytes, b"newer")] {
         let name = if form == Form::Tree { "" } else { "a.txt" };
-        let mut inbox = Inbox::new(Rc::clone(&shelf), Rc::new(Cell::default()));
+        let mut inbox = Inbox::new(Rc::clone(&store), Rc::new(Cell::default()));
         let head = BlockHead { stream: 1, seq: 1, name, len: bytes.len() as u64, form, part: Part::Whole };
         inbox.begin(&head).unwrap();
-        let (before, edition) = (get(&shelf, "/a.txt", ""), shelf.status().edition);
+        let (before, revision) = (get(&store, "/a.txt", ""), store.status().revision);
         for byte in bytes {
             inbox.data(&[*byte]).unwrap();
-            assert_eq!(shelf.status().edition, edition);
+            assert_eq!(store.status().revision, revision);
         }
-        assert_eq!(get(&shelf, "/a.txt", ""), before, "all its bytes are there, and its check is not");
+        assert_eq!(get(&store, "/a.txt", ""), before, "all its bytes are there, and its check is not");
         assert_eq!(inbox.finish(), Status::ACCEPTED);
-        assert_eq!(shelf.status().edition, edition + 1, "one step");
-        assert_ne!(get(&shelf, "/a.txt", ""), before);
+        assert_eq!(store.status().revision, revision + 1, "one step");
+        assert_ne!(get(&store, "/a.txt", ""), before);
     }
 }
 
@@ -239,27 +239,27 @@ fn part(inbox: &mut Inbox, stream: u64, name: &str, part: Part, bytes: &[u8], cu
 
 #[test]
 fn parts_become_one_file_when_the_last_is_there() {
-    let shelf = shelf();
-    let mut inbox = Inbox::new(Rc::clone(&shelf), Rc::new(Cell::default()));
-    push(&shelf, "log", Form::Bytes, b"old");
+    let store = store();
+    let mut inbox = Inbox::new(Rc::clone(&store), Rc::new(Cell::default()));
+    push(&store, "log", Form::Bytes, b"old");
     assert_eq!(part(&mut inbox, 1, "log", Part::First, b"one ", false), Some(Status::ACCEPTED));
     // A connection that ends in the middle of a part, and another sender in between.
     assert_eq!(part(&mut inbox, 1, "log", Part::Middle, b"two ", true), None);
     assert_eq!(part(&mut inbox, 2, "other", Part::First, b"x", false), Some(Status::ACCEPTED));
     assert_eq!(part(&mut inbox, 1, "log", Part::Middle, b"two ", false), Some(Status::ACCEPTED));
-    assert!(get(&shelf, "/log", "").ends_with("old"), "not before it is whole");
+    assert!(get(&store, "/log", "").ends_with("old"), "not before it is whole");
     assert_eq!(part(&mut inbox, 1, "log", Part::Last, b"three", false), Some(Status::ACCEPTED));
-    assert!(get(&shelf, "/log", "").ends_with("\r\n\r\none two three"));
+    assert!(get(&store, "/log", "").ends_with("\r\n\r\none two three"));
     // A part without a beginning, as after a restart of the guest, or of another name.
     assert_eq!(part(&mut inbox, 1, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
     assert_eq!(part(&mut inbox, 2, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
-    assert!(get(&shelf, "/log", "").ends_with("one two three"));
+    assert!(get(&store, "/log", "").ends_with("one two three"));
 }
 
 #[test]
 fn what_comes_on_one_channel_leaves_less_for_another() {
-    let shelf = Rc::new(Shelf::new(3000));
-    let mut inboxes = [1, 2].map(|_| Inbox::new(Rc::clone(&shelf), Rc::new(Cell::default())));
+    let store = Rc::new(Store::new(3000));
+    let mut inboxes = [1, 2].map(|_| Inbox::new(Rc::clone(&store), Rc::new(Cell::default())));
     let begin = |inbox: &mut Inbox, name: &str, len: u64, part: Part| {
         inbox.begin(&BlockHead { stream: 7, seq: 1, name, len, form: Form::Bytes, part })
     };
@@ -271,18 +271,18 @@ fn what_comes_on_one_channel_leaves_less_for_another() {
     assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::TOO_LARGE), "a part that is kept");
     begin(other, "b", 1000, Part::Whole).unwrap();
     assert_eq!(begin(one, "a", 1, Part::Last), Err(Status::TOO_LARGE));
-    assert_eq!(shelf.status().bytes, 1000, "its beginning is forgotten");
+    assert_eq!(store.status().bytes, 1000, "its beginning is forgotten");
     other.abandon();
-    assert_eq!(shelf.status().bytes, 0);
+    assert_eq!(store.status().bytes, 0);
 }
 
 #[test]
 fn bytes_are_counted_once_however_many_files_share_them() {
-    let shelf = shelf();
+    let store = store();
     for round in 0..50_usize {
         for name in ["a", "b", "c"] {
-            assert_eq!(push(&shelf, name, Form::Bytes, &vec![7; 10 + round]), Status::ACCEPTED);
+            assert_eq!(push(&store, name, Form::Bytes, &vec![7; 10 + round]), Status::ACCEPTED);
         }
-        assert_eq!((shelf.status().files, shelf.status().bytes), (3, 3 * (10 + round)));
+        assert_eq!((store.status().files, store.status().bytes), (3, 3 * (10 + round)));
     }
 }

@@ -1,6 +1,6 @@
 //! What gets the blocks: four calls, and a word on each block.
 
-use super::receiver::ReceiverStats;
+use super::stats::ReceiverStats;
 use super::status::Status;
 use super::wire::{Form, Part};
 

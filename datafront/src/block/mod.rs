@@ -1,4 +1,4 @@
-//! Blocks: named, numbered and checked stretches of bytes on any byte stream, exactly once and in order.
+//! Blocks: named, numbered and checked sequences of bytes on any byte stream, exactly once and in order.
 //!
 //! ```text
 //!   sender                                        receiver
@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`wire`] | frames from and to bytes; `docs/datafront.md` is its text |
 //! | `check` | CRC-32C that grows with the bytes |
+//! | `stats` | what a receiver counts |
 //! | [`status`] | what an acknowledgement says |
 //! | `application` | what gets the blocks |
 //! | `fault` | what a sender can do wrong |
@@ -30,6 +31,7 @@ mod fault;
 pub mod ledger;
 pub mod receiver;
 pub mod serve;
+mod stats;
 pub mod status;
 mod streams;
 pub mod wire;
@@ -37,7 +39,8 @@ pub mod wire;
 pub use application::{Application, BlockHead};
 pub use fault::Fault;
 pub use ledger::{Event, Ledger, LedgerFault};
-pub use receiver::{Receiver, ReceiverStats};
+pub use receiver::Receiver;
 pub use serve::{ServeError, serve};
+pub use stats::ReceiverStats;
 pub use status::Status;
 pub use wire::{Form, Frame, Part};

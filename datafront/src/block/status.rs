@@ -9,7 +9,7 @@ pub struct Status(pub u32);
 impl Status {
     /// The application has it.
     pub const ACCEPTED: Self = Self(0);
-    /// The application has no room for so many bytes.
+    /// The block has more bytes than the application takes.
     pub const TOO_LARGE: Self = Self(1);
     /// The application cannot use this name.
     pub const BAD_NAME: Self = Self(2);

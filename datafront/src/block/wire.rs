@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_has_the_documents_bytes_and_every_changed_bit_is_seen() {
+    fn a_header_has_the_documented_bytes_and_a_check() {
         let frame = Frame { kind: Kind::Block, seq: 7, length: 5, aux: 1 };
         let head = frame.to_bytes("a");
         assert_eq!(&head[..28], b"MPB1\x01\x03\x01\0\x07\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\0\0\0");

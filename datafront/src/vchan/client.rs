@@ -6,7 +6,7 @@
 //!   close:    cli_live = 0, event, port closed, everything unmapped
 //! ```
 //!
-//! The port comes first: a server has one for one client, so whoever binds it has the channel, and two clients never
+//! The port comes first: a server has one for one client, so the client that binds it has the channel, and two clients never
 //! share one. A server that is not there yet, or whose nodes name a channel that is over, is waited for; one that offers
 //! what cannot be is an error. (`tools/libs/vchan/init.c`, `libxenvchan_client_init`)
 
@@ -133,7 +133,7 @@ impl<M: Machine> Client<M> {
     }
 }
 
-/// Pages that are unmapped when whoever holds them gives up.
+/// Pages that are unmapped when they are dropped.
 struct Mapped<M: Machine> {
     xen: Rc<Xen<M>>,
     pages: Vec<Foreign>,
@@ -193,7 +193,7 @@ impl<M: Machine> Read for Connection<M> {
 }
 
 impl<M: Machine> Write for Connection<M> {
-    /// Writes what there is room for, waits if there is none.
+    /// Writes as many bytes as there is room for; waits if there is none.
     async fn write(&mut self, from: &[u8]) -> Result<usize, ChannelError> {
         match &mut self.link {
             Some(link) => link.write(from).await,

@@ -1,4 +1,4 @@
-//! One side's view of a channel: indexes, liveness, and who wants to hear of what.
+//! One side's view of a channel: indexes, liveness, and which side asked for which events.
 //!
 //! ```text
 //!   take: prod (acquire) ─ once ─► prod − cons ≤ size? ─► copy out ─► cons (release) ─► barrier ─► READ wished for? event
@@ -12,12 +12,12 @@
 //! Both roles are the same code over another list of fields, [`Fields`].
 
 use super::order::{Order, Sizes};
-use super::ring::{Ring, Rings, SharedPage};
+use super::ring::{Ring, Rings};
 use core::fmt;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use xen::Shared;
 use xen::abi::io_libxenvchan::{VchanLive, VchanNotify, offset};
 use xen::shared::full_barrier;
+use xen::{Shared, SharedPage};
 
 /// A rule that the other side broke. The channel is closed; the next one starts clean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ pub enum ServerError {
     Event(Errno),
     /// The nodes could not be written.
     Store(XsError),
-    /// Clients that have gone still have so many pages mapped; it may help to wait.
+    /// Clients that have gone still have this many pages mapped. They may unmap them later.
     StillMapped(usize),
     /// The domain was suspended and goes on under another number: the server is to be opened again, at its new path.
     Moved,
@@ -72,7 +72,7 @@ impl fmt::Display for ServerError {
             Self::Event(errno) => write!(f, "no event channel: {errno}"),
             Self::Store(error) => error.fmt(f),
             Self::StillMapped(count) => write!(f, "clients that have gone still hold {count} pages"),
-            Self::Moved => f.write_str("the domain was suspended: the channel is to be opened anew"),
+            Self::Moved => f.write_str("the domain was suspended: open the channel again"),
         }
     }
 }

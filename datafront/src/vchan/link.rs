@@ -8,11 +8,10 @@
 
 use super::endpoint::{Endpoint, Misbehaviour, Peer};
 use super::error::ChannelError;
-use super::ring::SharedPage;
 use alloc::rc::Rc;
 use xen::abi::io_libxenvchan::VchanNotify;
 use xen::signal::Signal;
-use xen::{EvtchnPort, Machine, Xen};
+use xen::{EvtchnPort, Machine, SharedPage, Xen};
 
 /// A channel in use.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         self.fault
     }
 
-    /// An error if the guest was suspended since: whoever waited is woken, and nobody is at the other end.
+    /// An error if the guest was suspended since: the tasks that wait are woken, and there is no other end.
     fn here_still(&mut self) -> Result<(), ChannelError> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -111,7 +110,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         Ok(None)
     }
 
-    /// Writes what there is room for; `None` if there is none yet.
+    /// Writes as many bytes as there is room for; `None` if there is none yet.
     pub(crate) fn write_now(&mut self, from: &[u8]) -> Result<Option<usize>, ChannelError> {
         self.here_still()?;
         if from.is_empty() {

@@ -8,19 +8,7 @@
 use super::order::{Order, Sizes};
 use alloc::vec::Vec;
 use xen::ids::PAGE_SIZE;
-use xen::{Foreign, Granted, Page, ReadWrite, Shared};
-
-/// A page that the other side can write at any moment.
-pub(crate) trait SharedPage {
-    /// Access to it by values.
-    fn shared(&self) -> Shared<'_>;
-}
-
-impl SharedPage for Page<Granted<ReadWrite>> {
-    fn shared(&self) -> Shared<'_> {
-        Self::shared(self)
-    }
-}
+use xen::{Shared, SharedPage};
 
 /// The memory of one ring.
 #[derive(Debug)]
@@ -30,13 +18,7 @@ pub(crate) struct Ring<P> {
     pages: Vec<P>,
 }
 
-impl SharedPage for Foreign {
-    fn shared(&self) -> Shared<'_> {
-        Self::shared(self)
-    }
-}
-
-/// What a copy does at each stretch.
+/// What a copy does with each contiguous part.
 enum Copy<'b> {
     Out(&'b mut [u8]),
     In(&'b [u8]),
@@ -86,7 +68,7 @@ impl<P: SharedPage> Ring<P> {
             };
             let len = left.min(room);
             let (Some(page), true) = (page, len > 0) else { return };
-            copy = copy.stretch(page.shared(), base, len);
+            copy = copy.part(page.shared(), base, len);
             at = at.wrapping_add(len) & size.wrapping_sub(1);
         }
     }
@@ -94,7 +76,7 @@ impl<P: SharedPage> Ring<P> {
 
 impl Copy<'_> {
     /// Copies `len` bytes at `base`; what is left to do.
-    fn stretch(self, page: Shared<'_>, base: usize, len: usize) -> Self {
+    fn part(self, page: Shared<'_>, base: usize, len: usize) -> Self {
         match self {
             Self::Out(into) => {
                 let (now, later) = into.split_at_mut_checked(len).unwrap_or_default();

@@ -30,7 +30,7 @@ use xen::{DomId, GrantedPage, GrantedPages, Machine, Xen};
 pub struct Settings {
     /// Where a client finds it.
     pub path: Path,
-    /// Who we are: the owner of the nodes.
+    /// Our domain: the owner of the nodes.
     pub own: DomId,
     /// How large the rings are.
     pub sizes: Sizes,
@@ -242,7 +242,7 @@ impl<M: Machine> Read for Channel<'_, M> {
 }
 
 impl<M: Machine> Write for Channel<'_, M> {
-    /// Writes what there is room for, waits if there is none.
+    /// Writes as many bytes as there is room for; waits if there is none.
     async fn write(&mut self, from: &[u8]) -> Result<usize, ChannelError> {
         match &mut self.server.link {
             Some(link) => link.write(from).await,

@@ -10,12 +10,12 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::TcpSeqNumber;
 
-use crate::classify::{Segment, UNNAMED_MSS};
-use crate::demux::{Demux, Tuple};
-use crate::error::NetError;
-use crate::sched::Slot;
-use crate::status::{Counters, bump};
-use crate::time;
+use crate::base::counters::Counters;
+use crate::base::error::NetError;
+use crate::base::sched::Slot;
+use crate::base::time;
+use crate::frame::classify::{Segment, UNNAMED_MSS};
+use crate::frame::demux::{Demux, Tuple};
 
 /// Who answers for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,11 +169,11 @@ impl Conn {
         }
         match (before, state) {
             _ if before == state => {}
-            (tcp::State::SynSent, tcp::State::Established) => bump(&mut counters.connected),
+            (tcp::State::SynSent, tcp::State::Established) => counters.connected.bump(),
             (_, tcp::State::Closed) if self.fault.is_none() && segment.is_some_and(|segment| segment.rst) => {
                 let refused = before == tcp::State::SynSent;
                 self.fault = Some(if refused { NetError::Refused } else { NetError::Reset });
-                bump(&mut counters.reset);
+                counters.reset.bump();
             }
             _ => {}
         }

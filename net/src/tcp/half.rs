@@ -2,7 +2,7 @@
 
 use embedded_io_async::{ErrorType, Read, ReadReady, Write, WriteReady};
 
-use crate::error::NetError;
+use crate::base::error::NetError;
 use crate::tcp::stream::TcpStream;
 
 /// The receiving direction of a [`TcpStream`].

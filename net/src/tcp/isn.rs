@@ -18,11 +18,11 @@ use core::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher24;
 use smoltcp::iface::{Config, Interface};
-use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-use crate::demux::Tuple;
-use crate::state::State;
+use crate::frame::demux::Tuple;
+use crate::link::interface::Abilities;
+use crate::turn::state::State;
 
 /// smoltcp's generator: `state = state * MULTIPLIER + INCREMENT`. (smoltcp 0.14, `rand.rs`)
 const MULTIPLIER: u64 = 0xbb2e_fcec_3c39_611d;
@@ -106,40 +106,6 @@ impl State {
             }
         });
         iface
-    }
-}
-
-/// A device that can what the real one can, and neither gives nor takes a frame.
-pub(crate) struct Abilities(pub(crate) DeviceCapabilities);
-
-pub(crate) enum Never {}
-
-impl RxToken for Never {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, _: F) -> R {
-        match self {}
-    }
-}
-
-impl TxToken for Never {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, _: usize, _: F) -> R {
-        match self {}
-    }
-}
-
-impl Device for Abilities {
-    type RxToken<'a> = Never;
-    type TxToken<'a> = Never;
-
-    fn receive(&mut self, _: Instant) -> Option<(Never, Never)> {
-        None
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<Never> {
-        None
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        self.0.clone()
     }
 }
 

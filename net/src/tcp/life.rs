@@ -3,12 +3,11 @@
 use smoltcp::socket::tcp;
 use smoltcp::time::Duration;
 
-use crate::error::NetError;
-use crate::sched::Job;
-use crate::state::State;
-use crate::status::bump;
+use crate::base::error::NetError;
+use crate::base::sched::Job;
+use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
-use crate::time;
+use crate::turn::state::State;
 
 /// How long a connection that nobody holds may take to close. Also the end of FIN-WAIT-2, which smoltcp never leaves.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
@@ -53,14 +52,14 @@ impl State {
         if conn.gives_up(state).is_some_and(|at| at <= now) && state != tcp::State::Closed {
             conn.fault = Some(NetError::TimedOut);
             conn.socket_mut().abort();
-            bump(&mut self.counters.timed_out);
+            self.counters.timed_out.bump();
         }
         if conn.expires.is_none_or(|at| at > now) {
             return true;
         }
         match (conn.owner, conn.socket().state()) {
             (Owner::HalfOpen(_), _) => {
-                bump(&mut self.counters.half_open_expired);
+                self.counters.half_open_expired.bump();
                 self.remove(id)
             }
             (_, tcp::State::Closed) => self.remove(id),
@@ -105,7 +104,7 @@ impl State {
         if self.conns.time_wait.len() >= self.limits.time_wait
             && let Some(oldest) = self.conns.time_wait.front().copied()
         {
-            bump(&mut self.counters.time_wait_recycled);
+            self.counters.time_wait_recycled.bump();
             self.remove(oldest);
         }
         self.conns.time_wait.push_back(id);

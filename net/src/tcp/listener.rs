@@ -1,20 +1,19 @@
 //! Listening: a port, its connections that wait to be accepted, and the tasks that wait for one.
 
 use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use crate::demux::Tuple;
-use crate::error::NetError;
-use crate::net::Net;
-use crate::options::TcpOptions;
-use crate::state::State;
-use crate::status::bump;
+use crate::base::error::NetError;
+use crate::base::options::TcpOptions;
+use crate::frame::demux::Tuple;
 use crate::tcp::conn::Owner;
 use crate::tcp::life::End;
 use crate::tcp::stream::TcpStream;
+use crate::turn::state::{Shared, State};
 
 /// The stack's side of a listener.
 pub(crate) struct Listener {
@@ -66,24 +65,24 @@ impl Waiting {
 
 /// Accepts TCP connections on a port. Dropping it closes the port: connections that were not accepted are reset.
 pub struct TcpListener {
-    net: Net,
+    state: Shared,
     port: u16,
 }
 
 impl TcpListener {
-    pub(crate) fn new(net: &Net, port: u16, options: TcpOptions) -> Result<Self, NetError> {
+    pub(crate) fn new(state: &Shared, port: u16, options: TcpOptions) -> Result<Self, NetError> {
         if port == 0 {
             return Err(NetError::Unaddressable);
         }
-        let mut state = net.state();
-        if state.listeners.contains_key(&port) {
+        let mut shared = state.borrow_mut();
+        if shared.listeners.contains_key(&port) {
             return Err(NetError::PortInUse);
         }
         let listener =
             Listener { options, half_open: 0, ready: VecDeque::new(), waiting: Waiting::default() };
-        state.listeners.insert(port, listener);
-        drop(state);
-        Ok(Self { net: net.clone(), port })
+        shared.listeners.insert(port, listener);
+        drop(shared);
+        Ok(Self { state: Rc::clone(state), port })
     }
 
     /// Waits for a connection. Any number of tasks may wait; each connection goes to one of them.
@@ -102,7 +101,7 @@ impl TcpListener {
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        let mut state = self.net.state();
+        let mut state = self.state.borrow_mut();
         let Some(listener) = state.listeners.remove(&self.port) else { return };
         for id in listener.ready {
             state.orphan(id, End::Abort);
@@ -127,7 +126,7 @@ impl Future for Accept<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TcpStream> {
         let this = &mut *self;
-        let mut state = this.listener.net.state();
+        let mut state = this.listener.state.borrow_mut();
         if let Some((id, ends)) = take_ready(&mut state, this.listener.port) {
             if let (Some(ticket), Some(listener)) =
                 (this.ticket.take(), state.listeners.get_mut(&this.listener.port))
@@ -135,7 +134,7 @@ impl Future for Accept<'_> {
                 listener.waiting.leave(ticket);
             }
             drop(state);
-            return Poll::Ready(TcpStream::new(this.listener.net.clone(), id, ends));
+            return Poll::Ready(TcpStream::new(Rc::clone(&this.listener.state), id, ends));
         }
         if let Some(listener) = state.listeners.get_mut(&this.listener.port) {
             this.ticket = Some(listener.waiting.queue(this.ticket, cx.waker()));
@@ -148,7 +147,7 @@ impl Drop for Accept<'_> {
     /// A task that was woken and then cancelled passes the connection on to the next in line.
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let mut state = self.listener.net.state();
+        let mut state = self.listener.state.borrow_mut();
         if let Some(listener) = state.listeners.get_mut(&self.listener.port)
             && !listener.waiting.leave(ticket)
             && !listener.ready.is_empty()
@@ -162,6 +161,6 @@ fn take_ready(state: &mut State, port: u16) -> Option<(usize, Tuple)> {
     let id = state.listeners.get_mut(&port)?.ready.pop_front()?;
     let conn = state.conns.get_mut(id)?;
     conn.owner = Owner::Held;
-    bump(&mut state.counters.accepted);
+    state.counters.accepted.bump();
     Some((id, conn.tuple))
 }

@@ -8,15 +8,15 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
-use crate::classify::Segment;
-use crate::demux::Tuple;
-use crate::error::NetError;
-use crate::options::TcpOptions;
-use crate::sched::Job;
-use crate::state::State;
-use crate::status::{DropReason, bump};
+use crate::base::counters::DropReason;
+use crate::base::error::NetError;
+use crate::base::options::TcpOptions;
+use crate::base::sched::Job;
+use crate::base::time;
+use crate::frame::classify::Segment;
+use crate::frame::demux::Tuple;
 use crate::tcp::conn::{Conn, Owner};
-use crate::time;
+use crate::turn::state::State;
 
 /// How long a peer may take to finish its handshake: SYN|ACK goes out at 0, 1, 3 and 7 s.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(12);
@@ -104,10 +104,10 @@ impl State {
     /// Our address for talking to `remote`.
     fn local_for(&self, remote: IpEndpoint) -> Result<IpAddress, NetError> {
         let peer = remote.addr;
-        if !self.speaks(peer) {
+        if !self.me.speaks(peer) {
             return Err(NetError::NoAddress);
         }
-        if remote.port == 0 || !self.is_peer(peer) {
+        if remote.port == 0 || !self.me.is_peer(peer) {
             return Err(NetError::Unaddressable);
         }
         self.next_hop(peer).and_then(|_| self.iface.get_source_address(&peer)).ok_or(NetError::NoRoute)
@@ -118,7 +118,7 @@ impl State {
     fn has_room(&mut self, bytes: usize) -> bool {
         while !self.fits(bytes) {
             let Some(oldest) = self.conns.time_wait.pop_front() else { return false };
-            bump(&mut self.counters.time_wait_recycled);
+            self.counters.time_wait_recycled.bump();
             self.remove(oldest);
         }
         true

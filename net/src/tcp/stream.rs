@@ -16,27 +16,27 @@ use embedded_io_async::{ErrorType, Read, ReadReady, Write, WriteReady};
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpEndpoint;
 
-use crate::demux::Tuple;
-use crate::error::NetError;
-use crate::net::Net;
-use crate::sched::Job;
+use crate::base::error::NetError;
+use crate::base::sched::Job;
+use crate::base::time;
+use crate::frame::demux::Tuple;
 use crate::tcp::half::{TcpReader, TcpWriter};
 use crate::tcp::life::End;
-use crate::time;
+use crate::turn::state::Shared;
 
 /// A TCP connection.
 ///
 /// Dropping it closes it in the background: what was written is still sent, then FIN; what comes in is thrown away.
 /// If the peer does not finish within a minute, the connection is reset.
 pub struct TcpStream {
-    net: Net,
+    state: Shared,
     id: usize,
     ends: Tuple,
 }
 
 impl TcpStream {
-    pub(crate) const fn new(net: Net, id: usize, ends: Tuple) -> Self {
-        Self { net, id, ends }
+    pub(crate) const fn new(state: Shared, id: usize, ends: Tuple) -> Self {
+        Self { state, id, ends }
     }
 
     /// The other end.
@@ -110,7 +110,7 @@ impl TcpStream {
     }
 
     fn with(&self, change: impl FnOnce(&mut crate::tcp::conn::Conn)) {
-        let mut state = self.net.state();
+        let mut state = self.state.borrow_mut();
         if let Some(conn) = state.conns.get_mut(self.id) {
             change(conn);
         }
@@ -120,7 +120,7 @@ impl TcpStream {
     /// Waits until the connection that was asked for is there.
     pub(crate) async fn connected(&self) -> Result<(), NetError> {
         poll_fn(|cx| {
-            let mut state = self.net.state();
+            let mut state = self.state.borrow_mut();
             let Some(conn) = state.conns.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
             let fault = conn.fault;
             let socket = conn.socket_mut();
@@ -171,7 +171,7 @@ impl TcpStream {
         cx: &Context<'_>,
         take: impl FnOnce(&mut tcp::Socket<'static>) -> Result<R, tcp::RecvError>,
     ) -> Poll<Result<R, NetError>> {
-        let state = &mut *self.net.state();
+        let state = &mut *self.state.borrow_mut();
         let Some(conn) = state.conns.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
         let fault = conn.fault;
         let socket = conn.socket_mut();
@@ -219,7 +219,7 @@ impl TcpStream {
         cx: &Context<'_>,
         put: impl FnOnce(&mut tcp::Socket<'static>) -> Result<R, tcp::SendError>,
     ) -> Poll<Result<R, NetError>> {
-        let state = &mut *self.net.state();
+        let state = &mut *self.state.borrow_mut();
         let Some(conn) = state.conns.get_mut(self.id) else { return Poll::Ready(Err(NetError::Closed)) };
         let fault = conn.fault;
         let socket = conn.socket_mut();
@@ -238,7 +238,7 @@ impl TcpStream {
     pub(crate) async fn finish(&self) -> Result<(), NetError> {
         self.with(|conn| conn.socket_mut().close());
         poll_fn(|cx| {
-            let mut state = self.net.state();
+            let mut state = self.state.borrow_mut();
             let Some(conn) = state.conns.get_mut(self.id) else { return Poll::Ready(Ok(())) };
             let fault = conn.fault;
             let socket = conn.socket_mut();
@@ -256,16 +256,16 @@ impl TcpStream {
     }
 
     pub(crate) fn readable(&self) -> bool {
-        self.net
-            .state()
+        self.state
+            .borrow_mut()
             .conns
             .get(self.id)
             .is_none_or(|conn| conn.socket().can_recv() || !conn.socket().may_recv())
     }
 
     pub(crate) fn writable(&self) -> bool {
-        self.net
-            .state()
+        self.state
+            .borrow_mut()
             .conns
             .get(self.id)
             .is_none_or(|conn| conn.socket().can_send() || !conn.socket().may_send())
@@ -316,7 +316,7 @@ fn lend_mut<R>(write: impl FnOnce(&mut [u8]) -> (usize, R), piece: &mut [u8]) ->
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.net.state().orphan(self.id, End::Close);
+        self.state.borrow_mut().orphan(self.id, End::Close);
     }
 }
 

@@ -1,28 +1,10 @@
-//! Datagrams that belong to the application, in the pages in which they came.
-//!
-//! ```text
-//!   peek ─► UDP to a port of ours that takes them in place? whole, checksums right? ─► Nic::hold ─► queue ─► recv_owned
-//!                │ no                                                                                           │
-//!                └─► smoltcp, as any other                                        payload read, dropped: page back
-//! ```
-//!
-//! What is not simply a whole datagram to our address (fragments, broadcasts, options, wrong checksums) goes to smoltcp,
-//! which knows what to do; it arrives by the same call, as a copy.
+//! Datagrams that belong to the application, copied or in the pages in which they came.
 
-use alloc::collections::VecDeque;
 use core::fmt;
 use core::ops::Range;
-use core::task::Waker;
 
-use netfront::{Nic, Packet};
-use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
-    UdpPacket,
-};
-
-use crate::classify::datagram_is_whole;
-use crate::state::State;
-use crate::status::{DropReason, FrameKind};
+use netfront::Packet;
+use smoltcp::wire::IpEndpoint;
 
 /// A received datagram that belongs to its holder. Dropping it gives the page back.
 pub struct Datagram {
@@ -32,9 +14,8 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    /// A datagram without a page.
-    pub(crate) fn copied(payload: &[u8], from: IpEndpoint) -> Self {
-        Self { packet: Packet::from_bytes(payload), payload: 0..payload.len(), from }
+    pub(crate) const fn new(packet: Packet, payload: Range<usize>, from: IpEndpoint) -> Self {
+        Self { packet, payload, from }
     }
 
     /// What was sent.
@@ -59,105 +40,5 @@ impl Datagram {
 impl fmt::Debug for Datagram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Datagram({} bytes from {}, {:?})", self.payload.len(), self.from, self.packet)
-    }
-}
-
-/// Datagrams that wait for their application.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    waiting: VecDeque<Datagram>,
-    room: usize,
-    pub(crate) reader: Option<Waker>,
-}
-
-impl Inbox {
-    pub(crate) fn new(room: usize) -> Self {
-        Self { waiting: VecDeque::with_capacity(room), room, reader: None }
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Datagram> {
-        self.waiting.pop_front()
-    }
-
-    fn push(&mut self, datagram: Datagram) {
-        self.waiting.push_back(datagram);
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-}
-
-/// A whole datagram in a frame.
-struct Found {
-    from: IpEndpoint,
-    to: IpEndpoint,
-    /// Where the payload is in the frame.
-    payload: Range<usize>,
-}
-
-/// Finds the datagram in a frame, if there is one, whole and undamaged.
-fn find(frame: &[u8], verify: bool) -> Option<Found> {
-    let ethernet = EthernetFrame::new_checked(frame).ok()?;
-    let (from, to, payload): (IpAddress, IpAddress, _) = match ethernet.ethertype() {
-        EthernetProtocol::Ipv4 => {
-            let ip = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
-            // With the header's checksum; options are smoltcp's business.
-            let repr = Ipv4Repr::parse(&ip, &smoltcp::phy::ChecksumCapabilities::default()).ok()?;
-            let whole = !ip.more_frags() && ip.frag_offset() == 0 && ip.header_len() == 20;
-            let udp = whole && repr.next_header == IpProtocol::Udp;
-            udp.then(|| (repr.src_addr.into(), repr.dst_addr.into(), ip.payload()))?
-        }
-        EthernetProtocol::Ipv6 => {
-            let ip = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
-            let udp = ip.next_header() == IpProtocol::Udp;
-            udp.then(|| (ip.src_addr().into(), ip.dst_addr().into(), ip.payload()))?
-        }
-        _ => return None,
-    };
-    let udp = UdpPacket::new_checked(payload).ok()?;
-    if udp.src_port() == 0 || (verify && !datagram_is_whole((from, to), &udp, payload)) {
-        return None;
-    }
-    let ip_header = if matches!(from, IpAddress::Ipv4(_)) { 20 } else { 40 };
-    let begin = frame.len().checked_sub(ethernet.payload().len())?.checked_add(ip_header)?.checked_add(8)?;
-    let end = begin.checked_add(udp.payload().len())?;
-    Some(Found {
-        from: IpEndpoint::new(from, udp.src_port()),
-        to: IpEndpoint::new(to, udp.dst_port()),
-        payload: begin..end,
-    })
-}
-
-impl State {
-    /// Puts the datagram that is next into the inbox of its socket, if that takes datagrams in place. `false`: it is
-    /// for smoltcp.
-    pub(crate) fn keep_datagram<N: Nic>(&mut self, nic: &mut N) -> bool {
-        if !self.udp.iter().any(|(_, entry)| entry.inbox.is_some()) {
-            return false;
-        }
-        // Where it is known of each frame whether anybody has verified it, that has been seen to.
-        let verify = !self.verifies();
-        let Some(found) = nic.peek().and_then(|received| find(received.frame, verify)) else { return false };
-        let ours = self.is_local(found.to.addr);
-        let socket = self.udp.iter_mut().find(|(_, entry)| entry.port == found.to.port && !entry.closing);
-        let Some(inbox) = socket.filter(|_| ours).and_then(|(_, entry)| {
-            entry.last = Some((found.from, found.to.addr));
-            entry.inbox.as_mut()
-        }) else {
-            return false;
-        };
-        self.counters.received(FrameKind::Udp);
-        if inbox.waiting.len() >= inbox.room {
-            self.counters.drop(DropReason::UnreadDatagrams);
-            nic.discard();
-            return true;
-        }
-        let Some(packet) = nic.hold() else {
-            self.counters.drop(DropReason::Hoarded);
-            nic.discard();
-            return true;
-        };
-        inbox.push(Datagram { packet, payload: found.payload, from: found.from });
-        true
     }
 }

@@ -1,168 +1,148 @@
-//! The stack's side of a UDP socket.
+//! The queues of a UDP socket.
 //!
 //! ```text
-//!   common set:  rx socket ─► recv_from
-//!   lane 0:      tx socket ◄─ send_to        stuck (first peer's hardware address unknown)? then the next lane:
-//!   lane 1:      tx socket ◄─ send_to
+//!   frame ─► received: so many datagrams and bytes ─► recv_from, recv_owned
+//!   send_to ─► outgoing: so many datagrams and bytes ─► next turn; one whose neighbour is unknown waits, others pass it
 //! ```
-//!
-//! smoltcp sends a socket's datagrams in their order, and waits for ever when the first one's peer does not answer ARP.
-//! So each UDP socket has two smoltcp sockets for sending, each in a set of its own. While one is stuck, datagrams go by
-//! the other. When both are for longer than a living peer takes to answer, or when one gets too old, its datagrams are
-//! dropped: the oldest first.
 
-use alloc::vec;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::Waker;
 
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::udp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
-use crate::options::UdpOptions;
-use crate::sched::{Job, Slot};
-use crate::state::State;
-use crate::status::DropReason;
-use crate::time;
-use crate::udp::datagram::Inbox;
+use crate::base::options::UdpOptions;
+use crate::base::sched::Slot;
+use crate::base::time;
+use crate::udp::datagram::Datagram;
 
-/// How long datagrams wait for their peer's hardware address: long enough for two requests.
-const STUCK_LIFE: Duration = Duration::from_millis(2500);
+/// How long a datagram waits for its neighbour's hardware address.
+const LIFE: Duration = Duration::from_millis(2500);
 
-/// How long a sender waits for them when both lanes are stuck: longer than a living neighbour takes to answer ARP.
-const PATIENCE: Duration = Duration::from_millis(20);
-
-/// One way out.
-pub(crate) struct Lane {
-    pub(crate) sockets: SocketSet<'static>,
-    handle: SocketHandle,
-    /// Since when its first datagram waits for a hardware address.
-    pub(crate) stuck: Option<Instant>,
-    /// Datagrams in it.
-    pub(crate) queued: usize,
-    /// Whom the first of them is for, while that is known.
-    pub(crate) first: Option<IpAddress>,
+/// A datagram to be sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) to: IpEndpoint,
+    /// The address to send it from, if a request named one.
+    pub(crate) from: Option<IpAddress>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) since: Instant,
 }
 
 /// A UDP socket.
+#[derive(Debug)]
 pub(crate) struct UdpEntry {
     pub(crate) port: u16,
-    /// In the common set.
-    pub(crate) rx: SocketHandle,
-    /// The one in use, and the one that was left when its first datagram got stuck: older datagrams.
-    pub(crate) lanes: [Lane; 2],
-    pub(crate) slot: Slot,
-    /// Waits for room in a lane. Not smoltcp's waker: a lane that gets stuck gives room in the other one.
-    pub(crate) sender: Option<Waker>,
+    options: UdpOptions,
+    received: VecDeque<Datagram>,
+    received_bytes: usize,
+    outgoing: VecDeque<Outgoing>,
+    outgoing_bytes: usize,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
     /// Who sent the last datagram that was taken, and to which address of ours.
     pub(crate) last: Option<(IpEndpoint, IpAddress)>,
-    /// Datagrams that wait in place, if the application takes them so.
-    pub(crate) inbox: Option<Inbox>,
-    /// The application has dropped it; it goes when its lanes are empty.
+    pub(crate) slot: Slot,
+    /// The application has dropped it; it goes when everything was sent.
     pub(crate) closing: bool,
 }
 
-impl Lane {
-    fn new(port: u16, options: &UdpOptions) -> Self {
-        let mut sockets = SocketSet::new(Vec::with_capacity(1));
-        let handle = sockets.add(sender(port, options.tx_packets, options.tx_bytes));
-        Self { sockets, handle, stuck: None, queued: 0, first: None }
-    }
-
-    pub(crate) fn socket_mut(&mut self) -> &mut udp::Socket<'static> {
-        self.sockets.get_mut(self.handle)
-    }
-
-    /// Drops everything in it; returns how many datagrams that were.
-    fn flush(&mut self, port: u16) -> usize {
-        let socket = self.socket_mut();
-        let (packets, bytes) = (socket.packet_send_capacity(), socket.payload_send_capacity());
-        // A new set also forgets that smoltcp waits for a neighbour.
-        let mut sockets = SocketSet::new(Vec::with_capacity(1));
-        self.handle = sockets.add(sender(port, packets, bytes));
-        self.sockets = sockets;
-        self.stuck = None;
-        core::mem::take(&mut self.queued)
-    }
-}
-
-/// A socket that only sends; what it could receive finds the one in the common set.
-fn sender(port: u16, packets: usize, bytes: usize) -> udp::Socket<'static> {
-    bound(port, (1, 0), (packets, bytes))
-}
-
-/// A socket bound to `port`, which is not 0.
-pub(crate) fn bound(port: u16, rx: (usize, usize), tx: (usize, usize)) -> udp::Socket<'static> {
-    let buffer = |(packets, bytes): (usize, usize)| {
-        udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; packets.max(1)], vec![0; bytes])
-    };
-    let mut socket = udp::Socket::new(buffer(rx), buffer(tx));
-    // A new socket is not bound, and the port is not 0.
-    let _ = socket.bind(port);
-    socket
-}
-
 impl UdpEntry {
-    pub(crate) fn new(port: u16, rx: SocketHandle, options: &UdpOptions) -> Self {
-        let lanes = [Lane::new(port, options), Lane::new(port, options)];
-        let inbox = options.in_place.then(|| Inbox::new(options.rx_packets));
-        Self { port, rx, lanes, slot: Slot::default(), sender: None, last: None, inbox, closing: false }
-    }
-
-    /// The lane for the next datagram, and how many were dropped to have one.
-    ///
-    /// # Errors
-    /// When to ask again: the peers of both lanes may still answer.
-    pub(crate) fn lane(&mut self, now: Instant) -> Result<(&mut Lane, usize), Instant> {
-        // Stays in its lane while it can, and changes to an empty one: else the order would change.
-        let port = self.port;
-        let [newer, older] = &mut self.lanes;
-        let Some(since) = newer.stuck else { return Ok((newer, 0)) };
-        if older.queued > 0 {
-            let patience = time::after(older.stuck.map_or(now, |before| before.min(since)), PATIENCE);
-            if patience > now {
-                return Err(patience);
-            }
+    pub(crate) fn new(port: u16, options: UdpOptions) -> Self {
+        Self {
+            port,
+            options,
+            received: VecDeque::new(),
+            received_bytes: 0,
+            outgoing: VecDeque::new(),
+            outgoing_bytes: 0,
+            reader: None,
+            writer: None,
+            last: None,
+            slot: Slot::default(),
+            closing: false,
         }
-        core::mem::swap(newer, older);
-        let dropped = if newer.queued > 0 { newer.flush(port) } else { 0 };
-        Ok((newer, dropped))
     }
 
-    /// Drops what is stuck for too long; returns how many datagrams those were.
-    fn expire(&mut self, now: Instant) -> usize {
-        let port = self.port;
-        let overdue =
-            |lane: &&mut Lane| lane.stuck.is_some_and(|since| time::after(since, STUCK_LIFE) <= now);
-        self.lanes.iter_mut().filter(overdue).map(|lane| lane.flush(port)).fold(0, usize::saturating_add)
+    /// Whether datagrams stay in the pages in which they came.
+    pub(crate) const fn in_place(&self) -> bool {
+        self.options.in_place
     }
 
-    /// When the next stuck lane expires.
-    pub(crate) fn expires(&self) -> Option<Instant> {
-        self.lanes.iter().filter_map(|lane| lane.stuck).min().map(|since| time::after(since, STUCK_LIFE))
+    /// Whether a datagram of so many bytes has no room.
+    pub(crate) fn is_full(&self, len: usize) -> bool {
+        let bytes = self.received_bytes.saturating_add(len);
+        self.received.len() >= self.options.rx_packets.max(1)
+            || (bytes > self.options.rx_bytes && !self.options.in_place)
     }
 
-    fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.queued == 0)
-    }
-}
-
-impl State {
-    pub(crate) fn count_unreachable(&mut self, datagrams: usize) {
-        (0..datagrams).for_each(|_| self.counters.drop(DropReason::Unreachable));
+    pub(crate) fn push(&mut self, datagram: Datagram, to: IpAddress) {
+        self.last = Some((datagram.from(), to));
+        self.received_bytes = self.received_bytes.saturating_add(datagram.payload().len());
+        self.received.push_back(datagram);
+        self.reader.take().into_iter().for_each(Waker::wake);
     }
 
-    /// Drops what waited for too long, and the socket if it is done. `false`: it is gone.
-    pub(crate) fn settle_udp(&mut self, id: usize) -> bool {
-        let now = self.now;
-        let Some(entry) = self.udp.get_mut(id) else { return false };
-        let dropped = entry.expire(now);
-        let done = entry.closing && entry.is_empty();
-        self.count_unreachable(dropped);
-        if done && let Some(mut entry) = self.udp.try_remove(id) {
-            self.sched.forget(Job::Udp(id), &mut entry.slot);
+    /// Takes a received datagram, or registers the task that waits for one.
+    pub(crate) fn pop(&mut self, waker: &Waker) -> Option<Datagram> {
+        let Some(datagram) = self.received.pop_front() else {
+            self.reader = Some(waker.clone());
+            return None;
+        };
+        self.received_bytes = self.received_bytes.saturating_sub(datagram.payload().len());
+        Some(datagram)
+    }
+
+    /// Whether a datagram of so many bytes can never be sent.
+    pub(crate) const fn is_too_long(&self, len: usize) -> bool {
+        len > self.options.tx_bytes
+    }
+
+    /// Queues a datagram. `false`: there is no room, and the task is registered.
+    pub(crate) fn queue(&mut self, datagram: Outgoing, waker: &Waker) -> bool {
+        let bytes = self.outgoing_bytes.saturating_add(datagram.data.len());
+        if self.outgoing.len() >= self.options.tx_packets.max(1) || bytes > self.options.tx_bytes {
+            self.writer = Some(waker.clone());
+            return false;
         }
-        !done
+        self.outgoing_bytes = bytes;
+        self.outgoing.push_back(datagram);
+        true
+    }
+
+    /// The datagram at this place in the queue.
+    pub(crate) fn outgoing(&self, place: usize) -> Option<&Outgoing> {
+        self.outgoing.get(place)
+    }
+
+    /// Whether the application waits for room to send.
+    pub(crate) const fn is_waited_for(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Removes a datagram that was sent or cannot be.
+    pub(crate) fn remove(&mut self, place: usize) {
+        if let Some(datagram) = self.outgoing.remove(place) {
+            self.outgoing_bytes = self.outgoing_bytes.saturating_sub(datagram.data.len());
+            self.writer.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Whether a datagram has waited for too long.
+    pub(crate) fn is_old(datagram: &Outgoing, now: Instant) -> bool {
+        time::after(datagram.since, LIFE) <= now
+    }
+
+    /// The application has dropped the socket: what was received is dropped.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        self.received.clear();
+        (self.reader, self.writer) = (None, None);
+    }
+
+    /// Whether the application has dropped it and everything was sent.
+    pub(crate) fn is_done(&self) -> bool {
+        self.closing && self.outgoing.is_empty()
     }
 }

@@ -1,5 +1,5 @@
-//! UDP: receiving through the common set, sending through lanes that a silent peer cannot block.
+//! Queues of UDP sockets and of taps.
 
 pub(crate) mod datagram;
 pub(crate) mod entry;
-pub(crate) mod socket;
+pub(crate) mod tap_queue;

@@ -1,4 +1,4 @@
-//! The backend at work: an honest one, as long as nobody asks for anything else.
+//! The backend at work: correct, until an order asks for a fault.
 //!
 //! ```text
 //!   tx ring ─request─► frame copied out ─► Peer (ARP, HTTP, echo replies) ─► response, unless it is held
@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use xen::abi::io_netif::{
     NetTxFlags, NetifRsp, NetifRxRequest, NetifRxResponse, NetifTxRequest, NetifTxResponse,
 };
-use zerocopy::IntoBytes;
 
 /// Frames for the guest that wait for a page; more are dropped, as a backend may.
 const BACKLOG: usize = 512;
@@ -43,7 +42,7 @@ pub struct Backend {
     pub manners: Manners,
     /// Tx requests that were taken and not answered: the queue, and the request.
     pub held: VecDeque<(usize, NetifTxRequest)>,
-    /// Requests that came since somebody asked: what the guest sent last is of use to a liar.
+    /// Requests that came since somebody asked: fault injection answers the last one.
     pub last_tx: Option<NetifTxRequest>,
     /// Pages that are not let go of.
     pub kept: Vec<Mapping>,
@@ -204,7 +203,7 @@ impl Backend {
         Ok(self.vif.as_mut().ok_or("there is no vif")?)
     }
 
-    /// The first queue: where the lies are told.
+    /// The first queue: fault injection works on it.
     pub fn queue(&mut self) -> Outcome<&mut Queue> {
         Ok(self.vif()?.queues.first_mut().ok_or("not connected")?)
     }
@@ -232,7 +231,8 @@ impl Backend {
             let [req, event, rsp, asked] = [0, 4, 8, 12].map(|at| ring.field(at));
             format!(
                 "req_prod {req}, req_event {event}, rsp_prod {rsp}, rsp_event {asked}, taken {}, answered {}",
-                ring.req_cons, ring.rsp_prod
+                ring.req_cons(),
+                ring.rsp_prod()
             )
         };
         format!("tx: {}; rx: {}; backlog {}", of(&queue.tx), of(&queue.rx), self.backlog.len())
@@ -317,7 +317,7 @@ impl Backend {
     /// Writes an rx response.
     pub fn respond(&mut self, response: NetifRxResponse) {
         if let Ok(queue) = self.queue() {
-            queue.rx.put(response.as_bytes());
+            queue.rx.put(&response);
             self.given += u64::try_from(response.status).unwrap_or_default();
         }
     }
@@ -339,7 +339,7 @@ impl Backend {
 
 /// Writes a tx response.
 pub fn answer(queue: &mut Queue, id: u16, status: i16) {
-    queue.tx.put(NetifTxResponse { id, status }.as_bytes());
+    queue.tx.put(&NetifTxResponse { id, status });
 }
 
 fn parse_mac(text: &str) -> Option<[u8; 6]> {

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::vif::{CLOSED, CLOSING, INIT_WAIT, INITIALISING};
-use crate::{Outcome, lies};
+use crate::{Outcome, faults};
 use std::time::Duration;
 
 /// What a frontend may take to answer a change of state, on a machine that is busy with other things.
@@ -35,7 +35,7 @@ pub fn obey(backend: &mut Backend, words: &[&str]) -> Outcome<String> {
             })?;
             if reached { Ok(String::new()) } else { Err("the frontend is not there".into()) }
         }
-        words => lies::lie(backend, words),
+        words => faults::inject(backend, words),
     }
 }
 

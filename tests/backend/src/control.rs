@@ -71,13 +71,14 @@ pub struct Control {
 }
 
 impl Control {
-    pub fn new(page: Mapping, port: u32) -> Self {
-        Self { ring: BackRing::attach(page, size_of::<NetifCtrlRequest>()), port, requests: 0, table: None }
+    pub fn new(page: Mapping, port: u32) -> Outcome<Self> {
+        let ring = BackRing::attach(page, size_of::<NetifCtrlRequest>())?;
+        Ok(Self { ring, port, requests: 0, table: None })
     }
 
     /// Pages in which there is no frame.
     pub fn pages(&self) -> impl Iterator<Item = u32> + '_ {
-        std::iter::once(self.ring.page.gref).chain(self.table)
+        std::iter::once(self.ring.page().gref).chain(self.table)
     }
 }
 
@@ -134,29 +135,29 @@ impl Statics {
     }
 }
 
-/// Answers what there is.
+/// Answers pending requests.
 pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
     let Some(mut control) = vif.control.take() else { return };
     while let Some(request) = control.ring.take::<NetifCtrlRequest>() {
         control.requests += 1;
-        let lies = manners.only.is_none_or(|kind| kind == request.kind);
-        if lies && manners.silent {
+        let faulty = manners.only.is_none_or(|kind| kind == request.kind);
+        if faulty && manners.silent {
             continue;
         }
         let (status, data) = obey(vif, &mut control, manners, &request);
         let mut response =
             NetifCtrlResponse { id: request.id, kind: request.kind, status: status.raw(), data };
-        if lies {
+        if faulty {
             response.id = response.id.wrapping_add(manners.id);
             response.kind = response.kind.wrapping_add(manners.kind);
             response.status = manners.status.unwrap_or(response.status);
             response.data = manners.data.unwrap_or(response.data);
         }
-        control.ring.put(response.as_bytes());
+        control.ring.put(&response);
         let wanted = control.ring.push();
-        if lies && manners.index != 0 {
+        if faulty && manners.index != 0 {
             control.ring.bent = true;
-            control.ring.set(offset::RSP_PROD, control.ring.rsp_prod.wrapping_add(manners.index));
+            control.ring.set(offset::RSP_PROD, control.ring.rsp_prod().wrapping_add(manners.index));
         }
         if wanted {
             // A port whose other end has gone cannot be rung.

@@ -89,7 +89,7 @@ fn while_flipping(
     let over = Arc::clone(&ends);
     let evtchn = backend.evtchn.clone();
     let queue = backend.queue()?;
-    let (ring, prod, port) = (Arc::clone(&queue.rx.page), queue.rx.rsp_prod, queue.ports.1);
+    let (ring, prod, port) = (Arc::clone(queue.rx.page()), queue.rx.rsp_prod(), queue.ports.1);
     let thread = std::thread::spawn(move || {
         let page = page.page();
         let put = |word: u64| {
@@ -104,7 +104,7 @@ fn while_flipping(
         let mut looks = 0;
         while !over.load(Ordering::Relaxed) {
             if looks % LOOKS == 0 {
-                // A response is to be met as a lie, at least once. An index is to be met as it ought to be: a false one
+                // A response must be read with its false value at least once. An index is to be met as it ought to be: a false one
                 // ends everything.
                 put(if wide { second } else { first });
                 // Its other end may have been closed.
@@ -146,16 +146,16 @@ fn request(backend: &mut Backend, seq_no: u16, bytes: usize) -> Outcome<(NetifRx
 fn slot(backend: &mut Backend, what: &str, seq_no: u16) -> Outcome {
     let (request, status) = request(backend, seq_no, 56)?;
     let honest = NetifRxResponse { id: request.id, offset: 0, flags: 0, status };
-    let liar = if what == "status" {
+    let false_slot = if what == "status" {
         NetifRxResponse { status: -1, ..honest }
     } else {
         // Of another length too: a flag that is read apart from it is then seen by the bytes.
         NetifRxResponse { flags: NetRxFlags::MORE_DATA.bits(), status: LONG, ..honest }
     };
     let queue = backend.queue()?;
-    let (page, at) = (Arc::clone(&queue.rx.page), queue.rx.slot(queue.rx.rsp_prod));
+    let (page, at) = (Arc::clone(queue.rx.page()), queue.rx.slot(queue.rx.rsp_prod()));
     backend.respond(honest);
-    while_flipping(backend, page, at, [word(honest.as_bytes()), word(liar.as_bytes())], true)
+    while_flipping(backend, page, at, [word(honest.as_bytes()), word(false_slot.as_bytes())], true)
 }
 
 /// An extra behind a frame changes its type.
@@ -165,7 +165,7 @@ fn extra(backend: &mut Backend, seq_no: u16) -> Outcome {
     backend.respond(first);
     backend.fill(0, &mut [])?;
     let queue = backend.queue()?;
-    let (page, at) = (Arc::clone(&queue.rx.page), queue.rx.slot(queue.rx.rsp_prod));
+    let (page, at) = (Arc::clone(queue.rx.page()), queue.rx.slot(queue.rx.rsp_prod()));
     let (gso, unknown) = ([1, 0, 0xa8, 5, 1, 0, 0, 0], [200, 1, 0xff, 0xff, 9, 0, 0, 0]);
     queue.rx.put(&gso);
     while_flipping(backend, page, at, [word(&gso), word(&unknown)], true)
@@ -176,7 +176,7 @@ fn index(backend: &mut Backend, seq_no: u16) -> Outcome {
     let (request, status) = request(backend, seq_no, 56)?;
     backend.respond(NetifRxResponse { id: request.id, offset: 0, flags: 0, status });
     let rx = &backend.queue()?.rx;
-    let (page, prod) = (Arc::clone(&rx.page), u64::from(rx.rsp_prod));
+    let (page, prod) = (Arc::clone(rx.page()), u64::from(rx.rsp_prod()));
     while_flipping(backend, page, offset::RSP_PROD, [prod, prod + 300], false)
 }
 

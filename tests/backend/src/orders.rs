@@ -8,13 +8,13 @@
 //! | `ping N [BYTES]` | echo requests one after the other; every one must be answered as it went |
 //! | `provoke N [BYTES]` | echo requests at once, nothing is waited for |
 //! | `get PATH` | fetches a page of the guest's web server: its body |
-//! | `scan [GREF …]` | looks at every page that the guest has granted, but for those, for bytes that nobody sent |
+//! | `scan [GREF …]` | looks at every page that the guest has granted, but for those, for bytes that the guest did not send |
 //! | `state N` | writes the backend's state, whatever follows |
 //! | `passive` | states are not answered until the next `open` |
-//! | `late` | the next `open` maps rings and binds channels, and leaves the state as it is |
+//! | `late` | the next `open` maps rings and binds channels, and does not change the state |
 //! | `leave` | lets go of rings and channels, without a word |
 //! | `front N` | waits for the frontend's state |
-//! | `replies N` | waits for so many echo replies since the last `provoke` or `ping` |
+//! | `replies N` | waits for N echo replies since the last `provoke` or `ping` |
 //! | `states N` | writes the backend's state so often |
 //! | `console` | garbage in the indexes of the console's ring |
 //! | `offers KEY=VALUE …` | these nodes are offered from now on; `offers` alone takes them away |
@@ -22,14 +22,14 @@
 //! | `hold`, `release`, `release backwards` | tx requests are not answered; all are, in this order |
 //! | `tx ID STATUS` | a tx response; an ID of `last` is that of the newest request, `idle` one that is not in flight |
 //! | `ring tx FIELD VALUE` | writes a field of a ring's header; a VALUE of `+N` or `-N` is relative to what it ought to be |
-//! | `rx SLOT …` | rx responses, pushed together, see [`crate::lies`] |
+//! | `rx SLOT …` | rx responses, pushed together, see [`crate::faults`] |
 //! | `flip WHAT ROUNDS` | a thread changes what is being read, see [`crate::flip`] |
-//! | `storm N` | so many events without work |
+//! | `storm N` | N events without work |
 //! | `stray PORT` | binds a port of the guest's that is no vif's, and rings it |
 //! | `keep tx`, `keep rx`, `keep ring`, `drop` | pages stay mapped, until `drop` |
 //! | `write-tx` | tries to write to a page that is granted to be read |
 //! | `given` | bytes of all frames that the guest was given until now |
-//! | `ctrl size N`, `ctrl size none` | so many pages may stay mapped; nothing is known of such a thing |
+//! | `ctrl size N`, `ctrl size none` | N pages may stay mapped; the control ring does not know the request |
 //! | `ctrl hashes` | hashes are agreed to |
 //! | `ctrl silent`, `id N`, `type N`, `status N`, `data N`, `index N` | answers on the control ring are none, or changed so |
 //! | `ctrl only TYPE`, `ctrl honest` | to requests of that type alone; honest again |
@@ -174,5 +174,5 @@ fn scan(backend: &mut Backend, others: &[&str]) -> Outcome<String> {
         return Ok(format!("{} {}", found.granted, found.used));
     }
     found.foreign.truncate(4);
-    Err(format!("bytes that nobody sent: {}", found.foreign.join("; ")).into())
+    Err(format!("bytes that the guest did not send: {}", found.foreign.join("; ")).into())
 }

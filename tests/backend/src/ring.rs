@@ -1,94 +1,74 @@
-//! The backend's half of a ring, with nothing that would keep it honest.
+//! The backend's half of a ring, with nothing that would keep it honest: [`xen::ring::BackRing`], with its page in reach.
 
-use crate::sys::{Mapping, PAGE};
+use crate::Outcome;
+use crate::sys::Mapping;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use xen::abi::io_ring::{const_ring_size, offset};
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 #[derive(Debug)]
 pub struct BackRing {
-    /// Threads that flip what is in it hold it too.
-    pub page: Arc<Mapping>,
-    pub slot_bytes: usize,
-    /// Slots.
-    size: u32,
-    pub req_cons: u32,
-    pub rsp_prod: u32,
-    pushed: u32,
-    /// The guest's `req_prod` as it last made sense: we may have overwritten it ourselves.
-    req_prod: u32,
+    ring: xen::ring::BackRing<Arc<Mapping>>,
     /// An index was falsified: nothing honest is shown any more.
     pub bent: bool,
 }
 
 impl BackRing {
-    pub fn attach(page: Mapping, slot_bytes: usize) -> Self {
-        let start = page.page().load::<u32>(offset::RSP_PROD, Ordering::Acquire);
-        Self {
-            page: Arc::new(page),
-            slot_bytes,
-            size: const_ring_size(PAGE, slot_bytes),
-            req_cons: start,
-            rsp_prod: start,
-            pushed: start,
-            req_prod: start,
-            bent: false,
-        }
+    pub fn attach(page: Mapping, slot_bytes: usize) -> Outcome<Self> {
+        let ring = xen::ring::BackRing::attach(Arc::new(page), slot_bytes)?;
+        Ok(Self { ring, bent: false })
     }
 
-    pub fn slot(&self, index: u32) -> usize {
-        offset::RING + (index % self.size) as usize * self.slot_bytes
+    /// The page. Threads that flip what is in it hold it too.
+    pub const fn page(&self) -> &Arc<Mapping> {
+        self.ring.page()
     }
 
-    /// Requests that were not taken yet; never more than a ring, whatever we wrote to the index ourselves.
+    pub const fn req_cons(&self) -> u32 {
+        self.ring.req_cons()
+    }
+
+    pub const fn rsp_prod(&self) -> u32 {
+        self.ring.rsp_prod()
+    }
+
+    /// Where the slot of an index begins in the page.
+    pub const fn slot(&self, index: u32) -> usize {
+        self.ring.slot_offset(index)
+    }
+
+    /// Requests that were not taken yet: the guest's index as it last made sense, whatever we wrote there ourselves.
     pub fn requests(&mut self) -> u32 {
-        let req_prod = self.field(offset::REQ_PROD);
-        if req_prod.wrapping_sub(self.req_cons) <= self.size {
-            self.req_prod = req_prod;
-        }
-        self.req_prod.wrapping_sub(self.req_cons)
+        let _ = self.ring.unconsumed_requests();
+        self.ring.req_prod_seen().wrapping_sub(self.ring.req_cons())
     }
 
     /// The next request.
-    pub fn take<T: FromZeros + FromBytes + IntoBytes>(&mut self) -> Option<T> {
-        if self.requests() == 0 {
-            return None;
-        }
-        let mut request = T::new_zeroed();
-        self.page.page().read_bytes(self.slot(self.req_cons), request.as_mut_bytes());
-        self.req_cons = self.req_cons.wrapping_add(1);
-        Some(request)
+    pub fn take<T: FromBytes + IntoBytes>(&mut self) -> Option<T> {
+        let _ = self.ring.unconsumed_requests();
+        self.ring.get_request()
     }
 
     /// Writes the next response; it is shown by [`BackRing::push`].
-    pub fn put(&mut self, response: &[u8]) {
-        self.page.page().write_bytes(self.slot(self.rsp_prod), response);
-        self.rsp_prod = self.rsp_prod.wrapping_add(1);
+    pub fn put<T: IntoBytes + Immutable + ?Sized>(&mut self, response: &T) {
+        self.ring.put_response(response);
     }
 
-    /// `RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`.
+    /// Shows the responses, unless an index was falsified; whether the guest asked for an event.
     pub fn push(&mut self) -> bool {
-        if self.bent {
-            return false;
-        }
-        let (old, new) = (std::mem::replace(&mut self.pushed, self.rsp_prod), self.rsp_prod);
-        self.set(offset::RSP_PROD, new);
-        xen::shared::full_barrier();
-        new.wrapping_sub(self.field(offset::RSP_EVENT)) < new.wrapping_sub(old)
+        !self.bent && self.ring.push_responses_and_check_notify()
     }
 
-    /// `RING_FINAL_CHECK_FOR_REQUESTS`: asks for an event with the next request.
+    /// Asks for an event with the next request.
     pub fn ask(&self) {
-        self.set(offset::REQ_EVENT, self.req_cons.wrapping_add(1));
-        xen::shared::full_barrier();
+        self.ring.ask_for_event_at(self.ring.req_cons().wrapping_add(1));
     }
 
     pub fn field(&self, at: usize) -> u32 {
-        self.page.page().load(at, Ordering::Acquire)
+        self.page().page().load(at, Ordering::Acquire)
     }
 
     pub fn set(&self, at: usize, value: u32) {
-        self.page.page().store(at, value, Ordering::Release);
+        self.page().page().store(at, value, Ordering::Release);
     }
 }

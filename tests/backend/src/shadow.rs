@@ -1,4 +1,4 @@
-//! What may be in the pages that the guest has granted: every other byte is one that nobody sent.
+//! The bytes that granted pages may hold: any other byte is a leak.
 //!
 //! ```text
 //!   page of a frame:   what frames carried in it, at the offsets where they carried it, or zero where it was cleared
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The references that every guest has from birth: its console and its xenstore ring.
 const RESERVED: u32 = 2;
-/// So many references in a row that are not granted end the scan.
+/// The scan ends after this many references in a row that are not granted.
 const GAP: u32 = 600;
 
 /// A page's bytes as they were last sent, and which of them may be anything.
@@ -53,7 +53,7 @@ impl Shadow {
         }
     }
 
-    /// We write to that page in a way that nobody can follow.
+    /// A thread writes to that page, so its contents are not predictable.
     pub fn wild(&mut self, gref: u32) {
         self.page(gref).wild = true;
     }

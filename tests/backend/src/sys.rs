@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use xen::Shared;
+use xen::{Shared, SharedPage};
 
 pub const PAGE: usize = 4096;
 
@@ -180,9 +180,15 @@ impl Mapping {
     }
 }
 
+impl SharedPage for Mapping {
+    fn shared(&self) -> Shared<'_> {
+        self.page()
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping that `map` made; nobody has a reference to it longer than `self`.
+        // SAFETY: the mapping that `map` made; no reference to it outlives `self`.
         unsafe { libc::munmap(self.base.as_ptr().cast(), PAGE) };
         if let Err(error) = unmap(&self.file, self.index) {
             eprintln!("gref {}: {error}", self.gref);
@@ -240,7 +246,7 @@ impl Evtchn {
     }
 }
 
-/// Waits until one of the files can be read, at most so many milliseconds.
+/// Waits until one of the files can be read, for at most this many milliseconds.
 pub fn wait(files: &[RawFd], limit_ms: i32) {
     let mut all: Vec<libc::pollfd> =
         files.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();

@@ -106,8 +106,8 @@ impl Vif {
             let tx_local = evtchn.bind(self.domid, tx_port)?;
             let rx_local = if rx_port == tx_port { tx_local } else { evtchn.bind(self.domid, rx_port)? };
             self.queues.push(Queue {
-                tx: BackRing::attach(self.gntdev.map(tx, Access::Write)?, NETIF_TX_SLOT_BYTES),
-                rx: BackRing::attach(self.gntdev.map(rx, Access::Write)?, NETIF_RX_SLOT_BYTES),
+                tx: BackRing::attach(self.gntdev.map(tx, Access::Write)?, NETIF_TX_SLOT_BYTES)?,
+                rx: BackRing::attach(self.gntdev.map(rx, Access::Write)?, NETIF_RX_SLOT_BYTES)?,
                 ports: (tx_local, rx_local),
             });
         }
@@ -115,7 +115,7 @@ impl Vif {
         let offered = self.offers.iter().any(|(key, value)| key == "feature-ctrl-ring" && value == "1");
         if let (true, Some(ring), Some(port)) = (offered, node("ctrl-ring-ref"), node("event-channel-ctrl")) {
             let port = evtchn.bind(self.domid, port)?;
-            self.control = Some(Control::new(self.gntdev.map(ring, Access::Write)?, port));
+            self.control = Some(Control::new(self.gntdev.map(ring, Access::Write)?, port)?);
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Vif {
 
     /// The references of the rings' pages.
     pub fn rings(&self) -> Vec<u32> {
-        let queues = self.queues.iter().flat_map(|queue| [queue.tx.page.gref, queue.rx.page.gref]);
+        let queues = self.queues.iter().flat_map(|queue| [queue.tx.page().gref, queue.rx.page().gref]);
         queues.chain(self.control.iter().flat_map(Control::pages)).collect()
     }
 }

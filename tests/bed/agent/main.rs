@@ -2,11 +2,11 @@
 //!
 //! `bed-agent serve` serves one request per connection (see `wire`), each in a thread of its own, and keeps no state, so it
 //! neither notices nor minds when the machine is frozen in a snapshot and goes on elsewhere. It listens on dom0's
-//! own network card, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
+//! own NIC, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 #![allow(
-    clippy::arithmetic_side_effects,
-    clippy::std_instead_of_core,
     unreachable_pub,
     reason = "a program of the host's world: standard library, sizes far from overflow"
 )]
@@ -45,7 +45,7 @@ fn listen(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one connection; what fails is told to the host if it still listens.
+/// Serves one connection; sends the host an error if the request fails.
 fn serve(mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     if let Err(error) = answer(&mut stream) {

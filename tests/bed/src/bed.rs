@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::paths;
 use crate::progress::Progress;
 use crate::qemu::Network;
-use crate::vifs::Cards;
+use crate::vifs::Vifs;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Bed {
     /// As [`Bed::start`].
     pub fn start_with(options: &Options, progress: &mut Progress) -> Result<Self> {
         let (machine, image) = Machine::start(options, progress)?;
-        let inner = Inner { machine, image, cards: Cards::default(), uploads: Mutex::default() };
+        let inner = Inner { machine, image, vifs: Vifs::default(), uploads: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -63,7 +63,7 @@ impl Bed {
         self.inner.machine.qemu.folder()
     }
 
-    /// Creates a domain: uploads its kernel and ramdisk, gives its network cards addresses, runs `xl create`, and
+    /// Creates a domain: uploads its kernel and ramdisk, gives its vifs addresses, runs `xl create`, and
     /// follows its console from the first byte.
     ///
     /// # Errors
@@ -89,9 +89,9 @@ impl Bed {
                 config = config.set(key, Value::Text(self.upload(&file)?));
             }
         }
-        let (cards, own) = self.inner.cards.assign(&config.cards())?;
-        if !cards.is_empty() {
-            config = config.vif(cards.iter().map(String::as_str));
+        let (vifs, own) = self.inner.vifs.assign(&config.vifs())?;
+        if !vifs.is_empty() {
+            config = config.vif(vifs.iter().map(String::as_str));
         }
         let cfg = format!("/var/bed/{name}.cfg");
         self.inner.agent().put(&cfg, 0o644, config.render().as_bytes(), TRANSFER)?;
@@ -287,7 +287,7 @@ impl Drop for Bed {
 /// The domain's name, which becomes part of paths in dom0.
 fn domain_name(config: &DomainConfig) -> Result<String> {
     let name = config.text("name").unwrap_or_default();
-    let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fits = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
     if fits {
         return Ok(name.to_owned());
     }

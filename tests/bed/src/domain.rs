@@ -3,7 +3,7 @@
 use crate::console::{Console, Pattern};
 use crate::error::{Error, Kind, Result};
 use crate::inner::Inner;
-use crate::vifs::Card;
+use crate::vifs::MacLease;
 use crate::xl::{self, DomainState, DomainStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ pub struct Domain {
     name: String,
     domid: u32,
     console: Console,
-    cards: Vec<Card>,
+    vifs: Vec<MacLease>,
     /// Where [`Domain::wait_for_next`] goes on.
     cursor: AtomicUsize,
 }
@@ -34,9 +34,9 @@ impl Domain {
         name: String,
         domid: u32,
         console: Console,
-        cards: Vec<Card>,
+        vifs: Vec<MacLease>,
     ) -> Self {
-        Self { bed, name, domid, console, cards, cursor: AtomicUsize::new(0) }
+        Self { bed, name, domid, console, vifs, cursor: AtomicUsize::new(0) }
     }
 
     /// Its name.
@@ -51,10 +51,10 @@ impl Domain {
         self.domid
     }
 
-    /// The addresses that the bed gave to its network cards.
+    /// The addresses that the bed gave to its vifs.
     #[must_use]
     pub fn macs(&self) -> Vec<String> {
-        self.cards.iter().map(Card::mac).collect()
+        self.vifs.iter().map(MacLease::mac).collect()
     }
 
     /// Everything it printed on its serial console so far.

@@ -41,7 +41,7 @@ pub struct DomainConfig {
 }
 
 impl DomainConfig {
-    /// A PVH guest with a name, a kernel, 64 MiB, one processor and one network card on dom0's bridge; what it does
+    /// A PVH guest with a name, a kernel, 64 MiB, one processor and one vif on dom0's bridge; what it does
     /// when it ends is kept for the test to look at (`on_crash="preserve"`).
     #[must_use]
     pub fn pvh(name: &str, kernel: impl AsRef<Path>) -> Self {
@@ -120,11 +120,11 @@ impl DomainConfig {
         self.without("maxmem").set("memory", Value::Number(mib.to_string()))
     }
 
-    /// Sets the network cards, each as xl has it (`bridge=xenbr0,mac=…`); none for an empty list. A card without an
+    /// Sets the vifs, each as xl has it (`bridge=xenbr0,mac=…`); none for an empty list. A vif without an
     /// address gets one from the bed.
     #[must_use]
-    pub fn vif<'a>(self, cards: impl IntoIterator<Item = &'a str>) -> Self {
-        self.set("vif", Value::List(cards.into_iter().map(|card| Value::Text(card.to_owned())).collect()))
+    pub fn vif<'a>(self, vifs: impl IntoIterator<Item = &'a str>) -> Self {
+        self.set("vif", Value::List(vifs.into_iter().map(|vif| Value::Text(vif.to_owned())).collect()))
     }
 
     /// Sets what xl does when the guest crashes: `preserve` keeps it for `xl list`.
@@ -154,8 +154,8 @@ impl DomainConfig {
         self.text(key).map(|name| self.folder.join(name))
     }
 
-    /// The network cards.
-    pub(crate) fn cards(&self) -> Vec<String> {
+    /// The vifs.
+    pub(crate) fn vifs(&self) -> Vec<String> {
         let Some(Value::List(items)) = self.value("vif") else { return Vec::new() };
         let text = |item: &Value| if let Value::Text(text) = item { Some(text.clone()) } else { None };
         items.iter().filter_map(text).collect()
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(config.text("name"), Some("web"));
         assert_eq!(config.file("kernel"), Some("/repo/build/web.elf".into()));
         assert_eq!(config.value("memory"), Some(&Value::Number("32".into())));
-        assert_eq!(config.cards(), ["bridge=xenbr0", "mac=00:16:3e:00:00:01"]);
+        assert_eq!(config.vifs(), ["bridge=xenbr0", "mac=00:16:3e:00:00:01"]);
     }
 
     #[test]

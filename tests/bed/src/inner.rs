@@ -6,7 +6,7 @@ use crate::image::Image;
 use crate::machine::Machine;
 use crate::paths;
 use crate::qemu;
-use crate::vifs::Cards;
+use crate::vifs::Vifs;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(crate) struct Inner {
     pub(crate) machine: Machine,
     pub(crate) image: Image,
-    pub(crate) cards: Cards,
+    pub(crate) vifs: Vifs,
     /// Files already in dom0: from a key of the host's file to the path in dom0.
     pub(crate) uploads: Mutex<HashMap<String, String>>,
 }

@@ -1,4 +1,4 @@
-//! The bed: real Xen on any Debian machine, for tests and for people.
+//! The test bed: real Xen on any Debian machine, for tests and for people.
 //!
 //! Xen, its toolstack and a Linux dom0 run in QEMU, emulated if need be. Everything comes from Debian's packages by
 //! name, is built once, kept under `build/bed/` and frozen in a snapshot, so that a test on real Xen costs seconds:
@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> bed::Result<()> {
 //! let bed = Bed::start(Options::default())?;
-//! let guest = bed.create(&DomainConfig::from_file("xen.cfg")?.cmdline("host=pond"))?;
+//! let guest = bed.create(&DomainConfig::from_file("xen.cfg")?.cmdline("host=millpond"))?;
 //! let line = guest.wait_for("address", Duration::from_secs(20))?;
 //! println!("{line}");
 //! # Ok(()) }
@@ -17,7 +17,7 @@
 //!
 //! ```text
 //!  host                         QEMU ┌──────────────────────────────────────────┐
-//!  test ── Bed ── QMP on stdio ───── │ Xen 4.17                                 │
+//!  test ── Bed ── QMP on stdio ───── │ Xen                                      │
 //!           │                        │ dom0: agent, xl, xenstored, xenconsoled, │
 //!           ├─ TCP on 127.0.0.1 ──── │   10.0.3.15   netback ── xenbr0          │
 //!           │  (the agent)           │                            │  10.0.2.100 │
@@ -29,17 +29,13 @@
 //! it starts a bed, and when the test fails it collects all logs. Nothing here touches the host beyond `build/bed/`,
 //! ports on 127.0.0.1 and processes of its own.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    clippy::redundant_pub_crate,
-    reason = "a host program: standard library, sizes far from overflow"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
+#![allow(clippy::redundant_pub_crate, reason = "a host program: standard library, sizes far from overflow")]
 
 mod accel;
 mod agent;
+mod apt;
 mod cfgparse;
 mod console;
 mod cpio;
@@ -51,6 +47,7 @@ mod hash;
 mod image;
 mod inner;
 mod kernel;
+mod lane;
 pub mod linux_domu;
 mod logs;
 mod machine;
@@ -61,8 +58,8 @@ mod paths;
 mod progress;
 mod qemu;
 mod qmp;
+mod release;
 mod testbed;
-mod turn;
 mod vifs;
 #[path = "../agent/wire.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the agent, which uses the other half")]
@@ -81,11 +78,12 @@ pub use domain::Domain;
 pub use domcfg::{DomainConfig, Value};
 pub use error::{Error, Kind, Result};
 pub use image::Image;
+pub use lane::lanes;
 pub use options::Options;
 pub use paths::{bed_dir, repository};
 pub use progress::Progress;
 /// The regular expressions of [`Pattern`], so that tests need no crate of their own for them.
 pub use regex::Regex;
+pub use release::Release;
 pub use testbed::{SharedBed, run_test, run_test_with};
-pub use turn::lanes;
 pub use xl::{DomainState, DomainStatus};

@@ -1,10 +1,7 @@
 //! The command `bed`: looks at the host, builds, runs a guest, runs a command in dom0.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::std_instead_of_core,
-    reason = "a host program: standard library, sizes far from overflow"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod run;
 

@@ -1,9 +1,16 @@
 //! What a machine should be like, and the QEMU command line that makes it so.
 
 use crate::accel::Accel;
+use crate::error::Result;
 use crate::image::Image;
 use crate::qemu::escape;
+use crate::release::Release;
 use std::path::Path;
+
+/// QEMU's user networks: of the guests, and of dom0 alone. `restrict=on` keeps everything inside: no connection and no
+/// datagram reaches the host or its network. DHCP, DNS's address, ping to 10.0.2.2 and forwarded ports still work.
+const USER_LAN: &str = "user,id=lan,restrict=on";
+const USER_CONTROL: &str = "user,id=control,net=10.0.3.0/24,restrict=on";
 
 /// Options of [`Bed::start`](crate::Bed::start). The default is right for most tests.
 ///
@@ -14,6 +21,8 @@ use std::path::Path;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
+    release: Option<Release>,
+    oxenstored: bool,
     memory_mib: u32,
     dom0_memory_mib: u32,
     vcpus: u32,
@@ -29,6 +38,8 @@ impl Default for Options {
     fn default() -> Self {
         let host = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            release: None,
+            oxenstored: false,
             memory_mib: 2048,
             dom0_memory_mib: 512,
             vcpus: if host > 1 { 2 } else { 1 },
@@ -43,6 +54,20 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Xen's release (default: what `BED_XEN` names, or 4.17).
+    #[must_use]
+    pub const fn release(mut self, release: Release) -> Self {
+        self.release = Some(release);
+        self
+    }
+
+    /// Runs oxenstored, written in OCaml, in place of the xenstored written in C.
+    #[must_use]
+    pub const fn oxenstored(mut self) -> Self {
+        self.oxenstored = true;
+        self
+    }
+
     /// The machine's memory, for Xen, dom0 and all guests (default 2048 MiB).
     #[must_use]
     pub const fn memory_mib(mut self, mib: u32) -> Self {
@@ -112,6 +137,11 @@ impl Options {
         &self.packages
     }
 
+    /// The release that was asked for, here or in the environment.
+    pub(crate) fn chosen_release(&self) -> Result<Release> {
+        self.release.map_or_else(Release::from_env, Ok)
+    }
+
     pub(crate) const fn wants_snapshot(&self) -> bool {
         self.snapshot
     }
@@ -138,12 +168,12 @@ impl Options {
         add("-kernel", Image::XEN.into());
         add("-append", self.xen_command_line());
         // `rdinit` because dom0's root is the initramfs and stays it.
-        add("-initrd", format!("{} console=hvc0 quiet rdinit=/init,{}", Image::KERNEL, Image::DOM0));
+        let store = if self.oxenstored { " bed.xenstored=oxenstored" } else { "" };
+        add("-initrd", format!("{} console=hvc0 quiet rdinit=/init{store},{}", Image::KERNEL, Image::DOM0));
         let tap = |script| format!("tap,id=lan,script={script},downscript=no");
-        add("-netdev", self.lan_tap.as_ref().map_or_else(|| "user,id=lan".into(), tap));
+        add("-netdev", self.lan_tap.as_ref().map_or_else(|| USER_LAN.into(), tap));
         add("-device", "virtio-net-pci,netdev=lan,mac=52:54:00:be:d0:00,romfile=".into());
-        // Nothing gets out of this one, and only what the host opens gets in.
-        add("-netdev", "user,id=control,net=10.0.3.0/24,restrict=on".into());
+        add("-netdev", USER_CONTROL.into());
         add("-device", "virtio-net-pci,netdev=control,mac=52:54:00:be:d0:01,romfile=".into());
         list.extend(self.qemu_args.iter().cloned());
         list
@@ -172,6 +202,14 @@ mod tests {
         let arguments = Options::default().icount("shift=1,sleep=off").arguments(Accel::Tcg).join(" ");
         assert!(arguments.contains("-smp 1 ") && arguments.contains("-icount shift=1,sleep=off"));
         assert!(arguments.contains("tcg,thread=single"));
+    }
+
+    #[test]
+    fn every_user_network_is_restricted() {
+        let arguments = Options::default().arguments(Accel::Tcg);
+        let user: Vec<&String> = arguments.iter().filter(|argument| argument.starts_with("user,")).collect();
+        assert_eq!(user.len(), 2);
+        assert!(user.iter().all(|argument| argument.contains(",restrict=on")), "{user:?}");
     }
 
     #[test]

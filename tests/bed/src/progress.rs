@@ -13,7 +13,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress of work in so many steps, on standard error.
+    /// Progress of work in this many steps, on standard error.
     #[must_use]
     pub fn new(steps: u32) -> Self {
         let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);

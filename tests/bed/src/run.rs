@@ -11,12 +11,18 @@ use std::time::Duration;
 /// The address that the first guest gets by DHCP.
 const FIRST_LEASE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
+/// A guest that listens on this port is asked for a page.
+const HTTP: u16 = 80;
+
 /// Arguments of `bed run`.
 #[derive(clap::Args)]
 pub(crate) struct Run {
     /// The guest's configuration, as xl takes it
     #[arg(long)]
     cfg: PathBuf,
+    /// Another name than the configuration's
+    #[arg(long)]
+    name: Option<String>,
     /// Another kernel than the configuration's
     #[arg(long)]
     kernel: Option<PathBuf>,
@@ -59,7 +65,9 @@ impl Run {
         say(&format!("{} is domain {}; its console follows (Ctrl-C ends)", domain.name(), domain.domid()));
         for (address, port) in addresses {
             say(&format!("{address} leads to {guest_ip}:{port}"));
-            std::thread::spawn(move || report_http(address));
+            if port == HTTP {
+                std::thread::spawn(move || report_http(address));
+            }
         }
         type_lines(&domain);
         show_console(&domain)
@@ -67,6 +75,9 @@ impl Run {
 
     fn config(&self) -> Result<DomainConfig> {
         let mut config = DomainConfig::from_file(&self.cfg)?;
+        if let Some(name) = &self.name {
+            config = config.name(name);
+        }
         if let Some(kernel) = &self.kernel {
             let kernel =
                 std::path::absolute(kernel).map_err(|error| Error::host("--kernel").because(error))?;

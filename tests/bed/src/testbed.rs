@@ -2,10 +2,10 @@
 
 use crate::bed::Bed;
 use crate::error::Result;
+use crate::lane::Lane;
 use crate::options::Options;
 use crate::paths::bed_dir;
 use crate::progress::Progress;
-use crate::turn::Turn;
 use std::any::Any;
 use std::fmt::Display;
 use std::ops::Deref;
@@ -47,7 +47,7 @@ pub fn run_test_with<E: Display>(
 #[derive(Debug)]
 pub struct SharedBed {
     bed: Bed,
-    _turn: Turn,
+    _lane: Lane,
 }
 
 impl SharedBed {
@@ -56,8 +56,8 @@ impl SharedBed {
     /// # Errors
     /// As [`Bed::start`].
     pub fn start(options: &Options) -> Result<Self> {
-        let turn = Turn::wait()?;
-        Ok(Self { bed: start(options)?, _turn: turn })
+        let lane = Lane::wait()?;
+        Ok(Self { bed: start(options)?, _lane: lane })
     }
 
     /// Collects all logs into `build/bed/logs/NAME/`, and says so.
@@ -81,7 +81,7 @@ fn attempt<E: Display>(
     options: &Options,
     body: impl FnOnce(&Bed) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), Payload> {
-    let _turn = Turn::wait().map_err(|error| failed(name, &error))?;
+    let _lane = Lane::wait().map_err(|error| failed(name, &error))?;
     let begun = Instant::now();
     let bed = start(options).map_err(|error| failed(name, &error))?;
     let started = begun.elapsed().as_secs_f64();

@@ -1,10 +1,4 @@
 //! The bed itself on real Xen, with Linux as the guest: each test restores the machine and ends it.
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test of the host"
-)]
 
 use bed::linux_domu::Linux;
 use bed::{Bed, DomainConfig, DomainState, Error, Kind, Options, run_test, run_test_with};
@@ -53,7 +47,7 @@ fn xenstore_is_read_and_written() {
         assert_eq!(bed.xenstore_ls("/tool/bed")?.trim(), "/tool/bed/key = \"it's a value\"");
         assert!(bed.xenstore_exists("/tool/bed")? && !bed.xenstore_exists("/tool/absent")?);
         assert!(bed.xenstore_read("/tool/absent").unwrap_err().to_string().contains("absent"));
-        assert!(bed.hypervisor_log()?.contains("Xen version 4.17"));
+        assert!(bed.hypervisor_log()?.contains("Xen version 4."));
         Ok(())
     });
 }

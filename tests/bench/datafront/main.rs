@@ -11,10 +11,7 @@
 //! not measured is paused. Kept in `build/bench/datafront.tsv`.
 #![forbid(unsafe_code)]
 #![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
     clippy::cast_precision_loss,
-    clippy::std_instead_of_core,
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]
 
@@ -62,7 +59,7 @@ enum Way {
 
 const WAYS: [Way; 4] = [Way::Datafront, Way::Proxy, Way::Http, Way::C];
 
-struct Pond {
+struct Rig {
     profile: Option<Profile>,
     bed: Bed,
     sink: Domain,
@@ -86,7 +83,7 @@ fn run() -> Outcome {
     std::fs::create_dir_all(&folder)?;
     let profiled = std::env::args().any(|word| word == "--profile");
     let plugin = profiled.then(|| Plugin::build(&folder)).transpose()?;
-    let pond = Pond::start(plugin, !std::env::args().any(|word| word == "--ours-only"))?;
+    let rig = Rig::start(plugin, !std::env::args().any(|word| word == "--ours-only"))?;
     let mut table = String::from(
         "size\tway\tinstructions/block\tinstructions/byte\tlatency, instructions\tevents/block\thypercalls/block\tHTTP ÷ this\tlatency ÷ HTTP\n",
     );
@@ -95,9 +92,9 @@ fn run() -> Outcome {
     let wanted = |name: &str| only.as_ref().is_none_or(|only| name.replace(' ', "") == *only);
     for (name, size, one, many) in SIZES.into_iter().filter(|size| wanted(size.0)) {
         let mut lines = Vec::new();
-        for way in WAYS.into_iter().filter(|way| *way != Way::C || pond.linux.is_some()) {
-            let latency = pond.profiled(way, name, size, one, "one")?;
-            let (cost, calls) = pond.counted(way, name, size, many)?;
+        for way in WAYS.into_iter().filter(|way| *way != Way::C || rig.linux.is_some()) {
+            let latency = rig.profiled(way, name, size, one, "one")?;
+            let (cost, calls) = rig.counted(way, name, size, many)?;
             lines.push((way, cost, latency, calls));
         }
         let http = lines
@@ -121,7 +118,7 @@ fn run() -> Outcome {
     Ok(())
 }
 
-impl Pond {
+impl Rig {
     fn start(plugin: Option<Plugin>, with_linux: bool) -> Outcome<Self> {
         let mut progress = Progress::new(4);
         let options = plugin.iter().fold(Options::default().icount(ICOUNT), |options, plugin| {

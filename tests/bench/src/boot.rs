@@ -21,19 +21,19 @@ use bed::{Bed, DomainConfig, Progress};
 use serde_json::Value;
 use std::fs;
 
-/// Addresses of the two guests, and of their network cards.
+/// Addresses of the two guests, and of their vifs.
 const OURS: (&str, &str) = ("10.0.2.31", "00:16:3e:be:d1:01");
 const LINUX: (&str, &str) = ("10.0.2.32", "00:16:3e:be:d1:02");
 /// Seconds of the machine's time in which a guest must answer: many times what it takes.
-const OUR_PATIENCE: u32 = 10;
-const LINUX_PATIENCE: u32 = 90;
+const OUR_TIMEOUT: u32 = 10;
+const LINUX_TIMEOUT: u32 = 90;
 
 /// A guest that is started again and again.
 struct Candidate {
     side: Side,
     config: DomainConfig,
     address: &'static str,
-    patience: u32,
+    timeout: u32,
 }
 
 /// What one start took.
@@ -87,12 +87,12 @@ fn keep(rows: &[&Row], profile: &[Function]) -> Outcome {
 
 fn ours() -> Outcome<Candidate> {
     let config = guests::ours_config("web", OURS.0)?;
-    Candidate::new(Side::Ours, config, OURS, OUR_PATIENCE)
+    Candidate::new(Side::Ours, config, OURS, OUR_TIMEOUT)
 }
 
 fn linux(bed: &Bed) -> Outcome<Candidate> {
     let config = guests::linux_config(bed, LINUX.0)?;
-    Candidate::new(Side::Linux, config, LINUX, LINUX_PATIENCE)
+    Candidate::new(Side::Linux, config, LINUX, LINUX_TIMEOUT)
 }
 
 impl Candidate {
@@ -100,12 +100,12 @@ impl Candidate {
         side: Side,
         config: DomainConfig,
         (address, mac): (&'static str, &str),
-        patience: u32,
+        timeout: u32,
     ) -> Outcome<Self> {
         // dom0 learns the address from the guest's own announcement. A fixed entry would send what is asked too early past
         // the bridge to QEMU's user network, which connects to such an address outside of the machine.
         let config = config.vif([format!("bridge=xenbr0,mac={mac}").as_str()]).on_crash("destroy");
-        Ok(Self { side, config, address, patience })
+        Ok(Self { side, config, address, timeout })
     }
 
     /// Files: kernel, and ramdisk if there is one.
@@ -133,7 +133,7 @@ impl Candidate {
         let file = format!("/var/bed/{name}.cfg");
         bed.dom0_with_input(&format!("cat > {file}"), config.render().as_bytes(), guests::LONG)?;
         let before = plugin.read_to_begin()?;
-        let said = guests::run(bed, &format!("bench-load boot {}:80 {file} {}", self.address, self.patience));
+        let said = guests::run(bed, &format!("bench-load boot {}:80 {file} {}", self.address, self.timeout));
         let after = plugin.read()?;
         let counts = bed.dom0(&format!("wget -q -O - http://{}/status.json", self.address));
         bed.dom0(&format!("xl destroy {name} 2>/dev/null; true"))?;
@@ -173,7 +173,7 @@ impl Start {
             .iter()
             .find(|(name, _)| *name == "VM exits")
             .map_or(0, |(_, count)| *count);
-        let store = count("/xenstore/notifications")? + count("/xenstore/turns")?;
+        let store = count("/xenstore/notifications")? + count("/xenstore/iterations")?;
         row.add(Side::Ours, "requests to xenstore", count("/xenstore/requests")?);
         row.add(Side::Ours, "VM exits for xenstore", store);
         row.add(Side::Ours, "VM exits elsewhere", all as f64 - store);

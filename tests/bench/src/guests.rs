@@ -67,7 +67,7 @@ struct Guest {
 }
 
 /// The machine with all guests.
-pub(crate) struct Pond {
+pub(crate) struct Rig {
     bed: Bed,
     web: Guest,
     echo: Guest,
@@ -76,7 +76,7 @@ pub(crate) struct Pond {
     plugin: Option<Plugin>,
 }
 
-impl Pond {
+impl Rig {
     /// Starts the machine and every guest, and leaves the guests paused.
     ///
     /// `refuse`: the features that our guests do without, as on their command line.

@@ -13,13 +13,6 @@
 //! What each column means, and what was seen, is in `docs/measuring.md`. It is a command of its own: no test waits for
 //! a figure.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod boot;
 mod copies;
@@ -89,11 +82,11 @@ fn run(arguments: &Arguments) -> Outcome {
     }
     let folder = report::folder()?;
     let plugin = if arguments.plugin { Some(plugin::Plugin::build(&folder)?) } else { None };
-    let pond = guests::Pond::start(plugin, arguments.ours_only, &arguments.refuse)?;
+    let rig = guests::Rig::start(plugin, arguments.ours_only, &arguments.refuse)?;
     let mut rows = Vec::new();
     for (number, workload) in workloads.iter().enumerate() {
         eprintln!("[bench] {}/{} {}", number + 1, workloads.len(), workload.name);
-        let row = work::measure(&pond, workload, arguments.repeats)?;
+        let row = work::measure(&rig, workload, arguments.repeats)?;
         // Each line as soon as it is known: a whole run takes minutes.
         row.lines().iter().for_each(|line| println!("{line}"));
         rows.push(row);

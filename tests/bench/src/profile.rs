@@ -1,7 +1,7 @@
 //! Where the guest's instructions go, by function: the plugin's blocks, named by the symbols of the image.
 //!
 //! The image that runs is stripped; the symbols are in the one that cargo left. If that is another build, its names
-//! would be lies, so the two are compared first.
+//! would be wrong, so the two are compared first.
 
 use crate::Outcome;
 use crate::plugin::{IN_IMAGE, Reading};

@@ -1,7 +1,7 @@
 //! What is printed and kept: `name<TAB>ours<TAB>linux<TAB>ratio`, a line a figure.
 //!
 //! A figure is the median of its repeats; the ratio is Linux's divided by ours, so more than 1 means that ours needs
-//! less. `spread` lines say how far the repeats lie apart, as a part of the median.
+//! less. `spread` lines say how far the repeats lie apart, as a fraction of the median.
 
 use crate::guests::Side;
 use crate::plugin::Reading;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_four_columns_and_the_ratio_is_above_one_when_ours_needs_less() {
+    fn a_line_has_four_columns_and_a_ratio_above_one_for_less() {
         let mut row = Row::new("x", "unit");
         row.add(Side::Ours, MAIN, 100.0);
         row.add(Side::Linux, MAIN, 150.0);

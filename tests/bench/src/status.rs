@@ -1,7 +1,7 @@
 //! What our guest itself counts: differences of `/status.json`, a unit.
 
 use crate::Outcome;
-use crate::guests::Pond;
+use crate::guests::Rig;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -31,8 +31,8 @@ const COUNTERS: &[(&str, &str)] = &[
 ];
 
 /// Reads the counters now.
-pub(crate) fn read(pond: &Pond, address: &str) -> Outcome<Counts> {
-    let text = pond.run(&format!("wget -q -O - http://{address}/status.json"))?;
+pub(crate) fn read(rig: &Rig, address: &str) -> Outcome<Counts> {
+    let text = rig.run(&format!("wget -q -O - http://{address}/status.json"))?;
     let status: Value = serde_json::from_str(&text)?;
     let number = |place: &str| status.pointer(place).and_then(Value::as_f64);
     let found = COUNTERS.iter().filter_map(|(name, place)| Some(((*name).to_owned(), number(place)?)));

@@ -1,6 +1,6 @@
 //! The workloads: what dom0 does to a guest, and how many instructions of the machine a unit of it took.
 
-use crate::guests::{PER_SECOND, Pond, Service, Side};
+use crate::guests::{PER_SECOND, Rig, Service, Side};
 use crate::plugin::{Plugin, Reading};
 use crate::profile::Function;
 use crate::report::{self, Row};
@@ -17,15 +17,15 @@ pub(crate) struct Workload {
 }
 
 enum Kind {
-    /// wrk with so many connections for so many seconds.
+    /// wrk with this many connections, for this many seconds.
     Http { connections: u32, seconds: u32 },
-    /// Datagrams of so many bytes there and back, so many at a time.
+    /// Datagrams of this many bytes there and back, this many at a time.
     Datagrams { size: u32, count: u32, window: u32 },
-    /// So many bytes of a stream there and back.
+    /// This many bytes of a stream there and back.
     Stream { bytes: u32 },
     /// iperf3 with these options; a unit is a byte of a stream, or a datagram that arrived.
     Iperf { options: String, datagrams: bool },
-    /// So many pings, each when the one before was answered.
+    /// This many pings, each after the reply to the one before.
     Ping { count: u32 },
 }
 
@@ -93,17 +93,17 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
 }
 
 /// Runs a workload on both sides in turn, so that what drifts hits both.
-pub(crate) fn measure(pond: &Pond, workload: &Workload, repeats: u32) -> Outcome<Row> {
+pub(crate) fn measure(rig: &Rig, workload: &Workload, repeats: u32) -> Outcome<Row> {
     let mut row = Row::new(&workload.name, workload.unit);
     for _ in 0..repeats {
-        for side in pond.sides() {
-            let sample = pond.with(side, workload.service, || workload.run(pond, side))?;
+        for side in rig.sides() {
+            let sample = rig.with(side, workload.service, || workload.run(rig, side))?;
             row.add(side, "instructions", sample.instructions);
             for (name, value) in &sample.counts {
                 row.add(side, name, *value);
             }
             if let (Side::Ours, Some((reading, units))) = (side, &sample.reading) {
-                row.profile = profile(pond, workload.service, reading, *units);
+                row.profile = profile(rig, workload.service, reading, *units);
                 report::keep_blocks(&workload.name, reading, *units)?;
             }
         }
@@ -112,8 +112,8 @@ pub(crate) fn measure(pond: &Pond, workload: &Workload, repeats: u32) -> Outcome
 }
 
 /// The functions that took most; without symbols of the image that runs, none, and a note that says why.
-fn profile(pond: &Pond, service: Service, reading: &Reading, units: f64) -> Vec<Function> {
-    match pond.symbols(service) {
+fn profile(rig: &Rig, service: Service, reading: &Reading, units: f64) -> Vec<Function> {
+    match rig.symbols(service) {
         Ok(symbols) => symbols.top(reading, units),
         Err(error) => {
             eprintln!("[bench] no profile: {error}");
@@ -123,16 +123,16 @@ fn profile(pond: &Pond, service: Service, reading: &Reading, units: f64) -> Vec<
 }
 
 impl Workload {
-    fn run(&self, pond: &Pond, side: Side) -> Outcome<Sample> {
-        let address = pond.address(side, self.service);
+    fn run(&self, rig: &Rig, side: Side) -> Outcome<Sample> {
+        let address = rig.address(side, self.service);
         // Neighbours are known and the connection's caches are warm before anything is counted.
-        pond.run(&format!("ping -c 2 -A -q {address}"))?;
+        rig.run(&format!("ping -c 2 -A -q {address}"))?;
         let has_status = side == Side::Ours && self.service == Service::Web;
-        let status = || if has_status { status::read(pond, &address) } else { Ok(Counts::new()) };
-        let plugin = || pond.plugin().map(Plugin::read).transpose();
+        let status = || if has_status { status::read(rig, &address) } else { Ok(Counts::new()) };
+        let plugin = || rig.plugin().map(Plugin::read).transpose();
         // The plugin is read next to the work: what a reading of the status costs is no part of it.
         let (status_before, plugin_before) = (status()?, plugin()?);
-        let said = pond.run(&self.command(&address))?;
+        let said = rig.run(&self.command(&address))?;
         let (plugin_after, status_after) = (plugin()?, status()?);
         let (units, seconds) =
             self.understand(&said).ok_or_else(|| format!("{}: not understood: {said}", self.name))?;

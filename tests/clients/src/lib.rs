@@ -1,13 +1,12 @@
-//! A network of its own for the machine: a TAP device in a network namespace, where the host's clients run.
+//! A separate network for the machine: a TAP device in a network namespace, in which the host's clients run.
 //!
 //! ```text
-//!   namespace pond-PID                          │ QEMU
+//!   namespace mill-PID                          │ QEMU
 //!     iperf3, nmap, scapy, … 10.0.2.2 ── TAP ═══╪══ virtio-net ── dom0's bridge ── vif ── our domU
 //! ```
 //!
 //! Nothing of it is reachable from outside, and nothing in it reaches out. It needs root, `ip` and `/dev/net/tun`.
 #![forbid(unsafe_code)]
-#![allow(clippy::std_instead_of_core, reason = "a program of the host")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,7 +29,7 @@ impl Namespace {
     /// # Errors
     /// Who may not make namespaces.
     pub fn new() -> Outcome<Self> {
-        let name = format!("pond-{}", std::process::id());
+        let name = format!("mill-{}", std::process::id());
         let script = std::env::temp_dir().join(format!("{name}-up"));
         call("ip", &["netns", "add", &name]).map_err(|error| format!("{error}; run as root"))?;
         let namespace = Self { name: name.clone(), script };

@@ -11,19 +11,6 @@
 //! **Grant per packet** is the same driver with its pools trimmed after each turn, so that every packet's page is
 //! allocated, granted, ended and freed; the allocator is then the cheapest that can be thought of, a list (`machine.rs`).
 
-#![allow(
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a benchmark of the host stops where something is not as expected"
-)]
-
 mod allocations;
 mod callgrind;
 mod cases;

@@ -1,12 +1,4 @@
 //! Several channels of one guest, each with a sender of its own, at once, on real Xen.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::std_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod support;
 

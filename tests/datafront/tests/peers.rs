@@ -1,11 +1,6 @@
 //! The channel on real Xen, in both roles, against programs over libxenvchan that know nothing of us: `peer/peer.c`, and
 //! Debian's `vchan-socket-proxy` in both of its roles.
 #![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::std_instead_of_core,
     clippy::too_many_lines,
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]

@@ -1,11 +1,4 @@
 //! A sender that was written from `docs/datafront.md` alone, in another language: what the document says is enough.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod support;
 

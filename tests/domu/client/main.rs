@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   client tcp-echo ADDRESS:PORT BYTES
-//!   client udp-echo ADDRESS:PORT BYTES           every size from none to so many
+//!   client udp-echo ADDRESS:PORT BYTES           every size from 0 to BYTES
 //!   client udp-echo-same ADDRESS:PORT BYTES COUNT    none of them sent twice
 //!   client http ADDRESS:PORT PATH BATCHES REQUESTS-OF-A-BATCH PADDING BODY-BYTES
 //!   client keep ADDRESS:PORT PATH FILE           one connection; FILE has the number of replies, FILE.end ends it
@@ -79,7 +79,7 @@ const AWAY: Duration = Duration::from_secs(300);
 
 fn keep(to: &str, path: &str, file: &str) -> Outcome {
     let mut connection = http::Connection::open(to.parse()?)?;
-    connection.patience(AWAY)?;
+    connection.timeout(AWAY)?;
     let end = format!("{file}.end");
     for replies in 1..=REQUESTS {
         let status = connection.get(path)?.status;
@@ -95,5 +95,5 @@ fn keep(to: &str, path: &str, file: &str) -> Outcome {
         }
         std::thread::sleep(PAUSE);
     }
-    Err("nobody ended it".into())
+    Err("the end was never asked for".into())
 }

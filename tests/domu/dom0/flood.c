@@ -4,7 +4,7 @@
  *   flood connections ADDRESS PORT COUNT SECONDS   that many at once; half a request on each that is made, and silence
  *   flood syns ADDRESS PORT COUNT                  that many requests from addresses that nobody has
  *
- * Prints how many connections were made, or requests sent. The first holds what it has for so many seconds.
+ * Prints how many connections were made, or requests sent. The first holds its connections for SECONDS.
  */
 
 #include <arpa/inet.h>

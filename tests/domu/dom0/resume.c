@@ -1,5 +1,5 @@
 /*
- * Suspends a domain and resumes it where it is: "resume DOMID cancel" or "resume DOMID anew".
+ * Suspends a domain and resumes it where it is: "resume DOMID cancel" or "resume DOMID resume".
  *
  * xl resumes a domain after a failed save or migration, and for "save -c", by making the guest's hypercall return 1:
  * the suspend was cancelled. A toolstack may also let it return 0, as in a new domain: then the guest finds itself in
@@ -18,8 +18,8 @@ int main(int argc, char **argv)
     xentoollog_logger_stdiostream *logger;
     int rc, cancel;
 
-    if (argc != 3 || (strcmp(argv[2], "cancel") && strcmp(argv[2], "anew"))) {
-        fprintf(stderr, "usage: resume DOMID cancel|anew\n");
+    if (argc != 3 || (strcmp(argv[2], "cancel") && strcmp(argv[2], "resume"))) {
+        fprintf(stderr, "usage: resume DOMID cancel|resume\n");
         return 2;
     }
     cancel = !strcmp(argv[2], "cancel");

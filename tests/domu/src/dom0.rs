@@ -14,6 +14,9 @@ pub const RESUME: &str = concat!(env!("OUT_DIR"), "/resume");
 /// The program that floods a guest with connections, for dom0; see `dom0/flood.c`.
 pub const FLOOD: &str = concat!(env!("OUT_DIR"), "/flood");
 
+/// The hostile clients, for dom0; see `dom0/attack.c`.
+pub const ATTACK: &str = concat!(env!("OUT_DIR"), "/attack");
+
 /// Gives dom0 an address in the network of IPv6 whose prefix the bed's router advertises, and one in `fd00:6d69::/64`.
 ///
 /// # Errors
@@ -86,7 +89,7 @@ impl<'a> Client<'a> {
         Ok(self.run(&format!("udp-echo {to} {most}"), limit)?.trim().parse()?)
     }
 
-    /// So many datagrams of `bytes` to an echo service and back, one after the other, compared.
+    /// This many datagrams of `bytes` to an echo service and back, one after the other, compared.
     ///
     /// # Errors
     /// When one does not come back as it went.

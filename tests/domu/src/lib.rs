@@ -13,13 +13,6 @@
 //! an end. The images are those that `make image guests` leaves in `build/`.
 
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 pub mod capture;
 pub mod dom0;

@@ -57,27 +57,27 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whatever the map says, each page of RAM is in one stretch at most, nothing reserved is in any, and the hole for Xen's
+/// Whatever the map says, each page of RAM is in one range at most, nothing reserved is in any, and the hole for Xen's
 /// frames touches neither.
 fn usable(info: &BootInfo) {
     const LIMIT: u64 = 1 << 47;
     let free = FreeRegions::new(info, LIMIT, &[]);
-    let mut stretches: Vec<_> = free.iter().collect();
-    stretches.sort_by_key(|stretch| stretch.start);
-    assert!(stretches.windows(2).all(|pair| pair[0].end <= pair[1].start), "{stretches:x?}");
+    let mut ranges: Vec<_> = free.iter().collect();
+    ranges.sort_by_key(|range| range.start);
+    assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "{ranges:x?}");
     // A region without a byte touches nothing, wherever it is.
     let touch = |a: u64, b: u64, region: &boot::MemoryRegion| {
         region.start < region.end && region.start < b && a < region.end
     };
-    for stretch in &stretches {
-        assert!(stretch.start % PAGE == 0 && stretch.end % PAGE == 0 && stretch.end <= LIMIT, "{stretch:x?}");
+    for range in &ranges {
+        assert!(range.start % PAGE == 0 && range.end % PAGE == 0 && range.end <= LIMIT, "{range:x?}");
         let mut regions = info.regions().iter();
         assert!(
             regions
-                .all(|region| region.kind == RegionKind::Ram || !touch(stretch.start, stretch.end, region))
+                .all(|region| region.kind == RegionKind::Ram || !touch(range.start, range.end, region))
         );
         let mut ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
-        assert!(ram.any(|region| touch(stretch.start, stretch.end, region)), "{stretch:x?} is no RAM");
+        assert!(ram.any(|region| touch(range.start, range.end, region)), "{range:x?} is no RAM");
     }
     if let Some(hole) = find_hole(info, 33 * PAGE, LIMIT) {
         assert_eq!(hole.len(), 33 * PAGE);

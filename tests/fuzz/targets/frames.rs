@@ -1,4 +1,4 @@
-//! Frames of blocks, from a sender and from a receiver that say anything: nobody panics, the application is called in the
+//! Frames of blocks, from a sender and from a receiver with arbitrary bytes: no panic, the application is called in the
 //! promised order, and each stream's blocks come once and in order.
 //!
 //! ```text
@@ -19,7 +19,7 @@ const MOST: usize = 200;
 
 /// Checks the order of calls and the order of blocks.
 #[derive(Default)]
-struct Judge {
+struct Checker {
     current: Option<(u64, u64, u64)>,
     last: BTreeMap<u64, u64>,
     welcomes: usize,
@@ -29,7 +29,7 @@ struct Judge {
 /// then taken at its word.
 const REMEMBERED: usize = 16;
 
-impl Judge {
+impl Checker {
     /// Each stream that was entered was answered. What may be forgotten is not expected any more.
     fn streams_entered(&mut self, answers: &[u8]) {
         for head in answers.as_chunks::<HEADER_BYTES>().0 {
@@ -42,7 +42,7 @@ impl Judge {
     }
 }
 
-impl Application for Judge {
+impl Application for Checker {
     fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status> {
         assert!(self.current.is_none(), "begin within a block");
         if head.name.starts_with('r') {
@@ -101,7 +101,7 @@ fn any_frame(input: &mut Input<'_>) -> Vec<u8> {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let (mut receiver, mut judge, mut answers) = (Receiver::new(1), Judge::default(), Vec::new());
+    let (mut receiver, mut checker, mut answers) = (Receiver::new(1), Checker::default(), Vec::new());
     let mut ledger: Ledger<u8> = Ledger::new(3);
     ledger.hello();
     (0..20).for_each(|block| ledger.enqueue(block));
@@ -121,8 +121,8 @@ fuzz_target!(|data: &[u8]| {
             2 => block(&mut input),
             3 => any_frame(&mut input),
             4 => {
-                receiver.reset(&mut judge);
-                assert!(judge.current.is_none(), "given up at the end");
+                receiver.reset(&mut checker);
+                assert!(checker.current.is_none(), "given up at the end");
                 ledger.hello();
                 continue;
             }
@@ -135,7 +135,7 @@ fuzz_target!(|data: &[u8]| {
         };
         let cut = usize::from(input.byte()) % (bytes.len() + 1);
         for piece in [&bytes[..cut], &bytes[cut..]] {
-            let _ = receiver.feed(piece, &mut judge, &mut answers);
+            let _ = receiver.feed(piece, &mut checker, &mut answers);
         }
         if let Some(Ok(frame)) = bytes.first_chunk::<HEADER_BYTES>().map(|head| Frame::parse(head, b"")) {
             let before = ledger.len();
@@ -143,7 +143,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(ledger.len() == before || ledger.len() + 1 == before, "one block leaves at a time");
         }
         assert!(answers.len() <= 64 * 1024, "answers are bounded by what was asked");
-        judge.streams_entered(&answers);
+        checker.streams_entered(&answers);
         answers.clear();
     }
 });

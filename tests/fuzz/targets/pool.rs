@@ -1,4 +1,4 @@
-//! Any operations on a pool, in any order, with backends that keep pages mapped: the books balance after each, and no
+//! Any operations on a pool, in any order, with backends that keep pages mapped: the accounting balances after each, and no
 //! page is in two places.
 //!
 //! ```text
@@ -70,7 +70,7 @@ impl World {
     }
 
     fn check(&self) {
-        let counts = self.pool.account(self.out.len(), 0).expect("the books balance");
+        let counts = self.pool.account(self.out.len(), 0).expect("the accounting balances");
         assert!(counts.total - counts.quarantined <= LIMITS.max);
         assert_eq!(self.memory - self.xen.machine.free_pages(), counts.total);
         let granted = self.xen.machine.granted();

@@ -67,7 +67,7 @@ fn record(input: &mut Input<'_>, netback: &Netback, guests: &mut [Os<Network>; 1
         }
         _ => {
             sim.run();
-            // Checks the books.
+            // Checks the accounting.
             guests[0].turn();
         }
     }

@@ -47,7 +47,7 @@ fn step(rig: &mut Rig, input: &mut Input<'_>) {
             rig.netback.notify_guest();
         }
         (4, Some(ring)) => ring.set_index(Index::ReqEvent, input.word()),
-        // Checks the books.
+        // Checks the accounting.
         _ => rig.round(),
     }
 }

@@ -5,13 +5,6 @@
 //!   8 bits:  the same modulo 256
 //! ```
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "plain integers far from their limits; taking the low byte is the point"
-)]
-
 use xen::ring::arith::{index8, index32};
 
 const SIZES: [u32; 5] = [1, 2, 4, 8, 16];
@@ -58,7 +51,7 @@ fn outstanding_requests_never_share_a_slot() {
 }
 
 #[test]
-fn responses_are_believed_from_what_was_seen_up_to_what_was_pushed_and_nowhere_else() {
+fn responses_are_believed_from_seen_to_pushed_only() {
     everywhere(|size, cons| {
         for pushed in cons..=cons + size {
             for seen in cons..=pushed {
@@ -74,7 +67,23 @@ fn responses_are_believed_from_what_was_seen_up_to_what_was_pushed_and_nowhere_e
 }
 
 #[test]
-fn a_notification_is_due_if_the_event_lies_among_what_was_pushed() {
+fn requests_are_believed_within_a_ring_of_the_last_response() {
+    // In plain integers: answered ≤ taken ≤ seen ≤ answered + size.
+    everywhere(|size, answered| {
+        for taken in answered..=answered + size {
+            for seen in taken..=answered + size {
+                for req_prod in 0..=u8::MAX {
+                    let found = index8::requests(low(size), low(taken), low(seen), low(answered), req_prod);
+                    let honest = (seen..=answered + size).find(|claim| low(*claim) == req_prod);
+                    assert_eq!(found.map(u32::from), honest.map(|claim| claim - taken));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_notification_is_due_if_the_event_was_just_pushed() {
     everywhere(|size, old| {
         for new in old..=old + size {
             for req_event in 0..=u8::MAX {
@@ -132,6 +141,10 @@ fn both_widths_are_the_same_arithmetic() {
                 assert_eq!(
                     index32::wants_notification(cons32, written32, event32),
                     index8::wants_notification(cons8, written8, event8)
+                );
+                assert_eq!(
+                    index32::requests(16, written32, written32, cons32, event32),
+                    index8::requests(16, written8, written8, cons8, event8).map(u32::from)
                 );
                 assert_eq!(
                     index32::responses(cons32, cons32, written32, event32),

@@ -9,11 +9,9 @@
 //!   event among the new ones? notify        prod != cons? go on, else sleep
 //! ```
 //!
-//! The producer is `FrontRing::push_requests_and_check_notify`, the consumer `FrontRing::final_check_for_responses`; the
-//! other side of each is Xen's `ring.h`, `RING_FINAL_CHECK_FOR_REQUESTS` and
-//! `RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`, which are these two again. So both directions are this one model.
-
-#![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "loom runs on the host")]
+//! The producer is `FrontRing::push_requests_and_check_notify` or `BackRing::push_responses_and_check_notify`, the
+//! consumer `BackRing::final_check_for_requests` or `FrontRing::final_check_for_responses`: the same order of accesses
+//! with the names exchanged. So both directions are this one model.
 
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};

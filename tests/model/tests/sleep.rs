@@ -10,8 +10,6 @@
 //! Interrupts are off everywhere but in `sti; hlt`, so the upcall's handler, which clears `upcall_pending`, runs when the
 //! sleep ends and at no other time. Two events come, so that the second meets what the first has left.
 
-#![allow(clippy::std_instead_of_core, clippy::alloc_instead_of_core, reason = "loom runs on the host")]
-
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU8;
 use loom::sync::atomic::Ordering::SeqCst;

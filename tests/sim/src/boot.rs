@@ -26,7 +26,7 @@ impl Sim {
         boot(self.guest())
     }
 
-    /// The same, with so many frames of the grant table instead of four.
+    /// The same, with this many frames of the grant table instead of four.
     #[must_use]
     pub fn xen_with_grant_frames(&self, nr_frames: u32) -> Rc<Xen<Guest>> {
         boot_with(self.guest(), nr_frames)

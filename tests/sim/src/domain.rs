@@ -12,7 +12,7 @@ use xen::hypervisor::{HvmParam, ShutdownReason};
 use xen::ids::PAGE_SIZE;
 use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared};
 
-/// A domain of the machine: a guest with memory, or one of the other side (dom0, a driver domain), whose code is this
+/// A domain of the machine: a guest with memory, or a backend domain (dom0, a driver domain), whose code is this
 /// crate's and which needs no shared pages of its own.
 #[derive(Debug)]
 pub(crate) struct Domain {
@@ -49,7 +49,7 @@ impl Domain {
         Self::new(id, true, memory, max_grant_frames)
     }
 
-    /// A domain of the other side.
+    /// A backend domain.
     pub(crate) fn service(id: DomId) -> Self {
         Self::new(id, false, GuestMemory::new(0, 2), 1)
     }
@@ -78,7 +78,7 @@ impl Domain {
         self.number.get()
     }
 
-    /// Begins anew in a new domain, of which nothing was used yet: memory is as it was, and what lies in Xen is gone.
+    /// Moves the guest into a new domain: its memory is kept, and everything that Xen held for it is gone.
     pub(crate) fn begin_anew(&self, id: DomId) {
         let others: Vec<u32> = self.active_grants.borrow().keys().copied().filter(|gref| *gref > 0).collect();
         assert!(others.is_empty(), "grants of domain {} are in use: {others:?}", self.id());

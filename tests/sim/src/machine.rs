@@ -20,7 +20,7 @@ pub struct Sim {
     console: Console,
 }
 
-/// Bytes that a domain can read and nobody sent to it.
+/// Bytes that a domain can read although no guest sent them to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
     /// Whose page it is.
@@ -84,7 +84,7 @@ impl Sim {
         Netback::attach(&self.world, guest, config)
     }
 
-    /// A domain of the other side, for a test that plays an application in it; made if it is missing.
+    /// A backend domain, for a test that plays an application in it; made if it is missing.
     #[must_use]
     pub fn peer(&self, id: DomId) -> Peer {
         if self.world.domain(id).is_none() {

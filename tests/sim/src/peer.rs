@@ -1,4 +1,4 @@
-//! What a domain of the other side may do: events, and pages that a guest granted to it.
+//! What a backend domain may do: events, and pages that a guest granted to it.
 //!
 //! Backends of this crate are written on it, and so is a test that plays an application in dom0.
 
@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use xen::abi::grant_table::GrantStatus;
 use xen::ids::PAGE_SIZE;
 use xen::shared::Word;
-use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared};
+use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Shared, SharedPage};
 
-/// A domain of the other side: dom0 or a driver domain.
+/// A backend domain: dom0 or a driver domain.
 #[derive(Clone, Debug)]
 pub struct Peer {
     world: Weak<World>,
@@ -220,6 +220,13 @@ impl MappedPage {
     /// Keeps only these bits; the word before.
     pub fn fetch_and<W: Word>(&self, offset: usize, bits: W) -> W {
         self.writable_view().fetch_and(offset, bits)
+    }
+}
+
+/// For what writes, such as a ring: the page must be mapped writable.
+impl SharedPage for MappedPage {
+    fn shared(&self) -> Shared<'_> {
+        self.writable_view()
     }
 }
 

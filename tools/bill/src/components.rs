@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn web_is_linked_with_smoltcp_and_not_with_what_runs_in_the_compiler() {
+    fn an_image_has_linked_crates_and_no_macros() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../appliances/web");
         let image = Image::of(&folder).unwrap();
         let find = |name: &str| image.components.iter().find(|component| component.name == name);

@@ -1,11 +1,11 @@
 //! The bill of materials of an image, as CycloneDX 1.5 JSON.
 //!
-//! Without the serial number and the time that the format permits: they would differ from build to build.
+//! It has no serial number and no time, which the format permits: they would differ from build to build.
 
 use crate::components::{Component, Image};
 use serde_json::{Value, json};
 
-/// The document for an image whose file has this SHA-256, in hexadecimal, built from this commit.
+/// The document for an image. `sha256` is the hash of its file in hexadecimal, `commit` the commit it is built from.
 #[must_use]
 pub fn cyclonedx(image: &Image, sha256: &str, commit: &str) -> Value {
     let mut root = component(&image.root, "firmware");
@@ -24,7 +24,7 @@ pub fn cyclonedx(image: &Image, sha256: &str, commit: &str) -> Value {
     })
 }
 
-/// The package URL, which is also the component's name within the document.
+/// The package URL, which is also the reference within the document.
 fn purl(name: &str, version: &str) -> String {
     format!("pkg:cargo/{name}@{version}")
 }
@@ -40,7 +40,7 @@ fn component(component: &Component, kind: &str) -> Value {
     });
     if let Value::Object(fields) = &mut value {
         if let Some(license) = license {
-            // What cargo writes with a slash is an "or".
+            // Cargo permits a slash for "OR".
             let expression = license.replace('/', " OR ");
             fields.insert("licenses".into(), json!([{ "expression": expression }]));
         }
@@ -62,7 +62,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn every_reference_leads_to_a_component_and_licences_are_expressions() {
+    fn references_resolve_and_licences_are_expressions() {
         let image = Image::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../appliances/web")).unwrap();
         let bill = cyclonedx(&image, "00", "abc");
         let components = bill["components"].as_array().unwrap();

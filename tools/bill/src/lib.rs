@@ -1,18 +1,15 @@
-//! What an image is made of, from `cargo tree` and `Cargo.lock`.
+//! The bill of materials of an image, from `cargo tree` and `Cargo.lock`.
 //!
 //! ```text
 //!   appliances/*/build.rs ──► write_note ──► note of the image: readelf -n, /status.json
 //!   make dist ──► bill ──► cyclonedx ──► NAME.cdx.json
 //! ```
 //!
-//! Nothing in it depends on the machine or the time of a build: the same sources give the same bytes.
+//! It does not depend on the machine or the time of the build: the same sources give the same bytes.
 
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod components;
 mod cyclonedx;

@@ -1,7 +1,8 @@
 //! Prints the bill of materials of an image: `bill FOLDER-OF-ITS-CRATE SHA256 COMMIT`.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::std_instead_of_core, reason = "a program of the host: the standard library")]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -4,7 +4,7 @@
 //!   "FDO\0", type 0xcafe1a7e │ {"type":"millpond","name":"web","version":"0.1.0","commit":"…","dependencies":["log 0.4.35",…]}
 //! ```
 //!
-//! (The Package Metadata Specification of the UAPI group; binutils 2.39 and newer know it.)
+//! The format is the UAPI group's Package Metadata Specification; binutils 2.39 and newer print it.
 
 use crate::components::Image;
 use serde_json::json;
@@ -14,10 +14,10 @@ use std::process::Command;
 
 /// `NT_FDO_PACKAGING_METADATA`.
 const PACKAGE: u32 = 0xcafe_1a7e;
-/// Where a build outside of a repository, or one that is to be repeated elsewhere, is told its commit.
+/// The variable with the commit, for a build outside of a repository or a reproduction of another build.
 const COMMIT: &str = "MILLPOND_COMMIT";
 
-/// The note's bytes: header, owner, JSON with an end marker, padding.
+/// The bytes of the note: header, owner, JSON with a terminating zero, padding.
 #[must_use]
 pub fn note(image: &Image, commit: &str) -> Vec<u8> {
     let names: Vec<String> = image
@@ -43,16 +43,16 @@ pub fn note(image: &Image, commit: &str) -> Vec<u8> {
     note
 }
 
-/// For the build script of an image: writes its note into cargo's output folder and tells the compiler where it is,
-/// as `MILLPOND_NOTE`; `kernel::note!` puts it into the image.
+/// For the build script of an image: writes the note into cargo's output folder, and its path into `MILLPOND_NOTE` for the
+/// compiler. `kernel::note!` puts it into the image.
 ///
 /// # Errors
-/// When cargo or git does not answer.
+/// When cargo or git fails, or the folder cannot be written.
 pub fn write_note() -> Result<(), String> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).ok_or(format!("{name} is not set"));
     let root = folder("CARGO_MANIFEST_DIR")?;
     println!("cargo::rerun-if-changed={}", root.join("../../Cargo.lock").display());
-    // The linker's script is no source to cargo.
+    // Cargo does not track the linker script.
     println!("cargo::rerun-if-changed={}", root.join("../../linker.ld").display());
     println!("cargo::rerun-if-env-changed={COMMIT}");
     let image = Image::of(&root)?;
@@ -66,8 +66,8 @@ pub fn write_note() -> Result<(), String> {
     Ok(())
 }
 
-/// The commit that is checked out, as git names it, with `-dirty` behind it if files were changed; `unknown` without
-/// git. Looked at again when another one is checked out.
+/// The commit that is checked out, with `-dirty` appended if files were modified; `unknown` without git. Cargo runs the
+/// build script again when another commit is checked out.
 fn head(root: &Path) -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").arg("-C").arg(root).args(arguments).output().ok()?;

@@ -28,7 +28,7 @@ pub enum News {
 /// A connection to the guest.
 pub struct Connection {
     way: Box<dyn Way>,
-    /// Not in here: whoever drives a connection moves it about.
+    /// Boxed: the owner of a connection moves it.
     bytes: Box<[u8]>,
     filled: usize,
     /// Why nothing can be written any more. What the guest said before is still heard.
@@ -48,7 +48,7 @@ impl Connection {
         Self { way, bytes: vec![0; BUFFER].into_boxed_slice(), filled: 0, broken: None }
     }
 
-    /// Writes what there is room for; how many bytes that were.
+    /// Writes as many bytes as there is room for; their number.
     pub fn write(&mut self, from: &[u8]) -> usize {
         if self.broken.is_some() {
             return 0;

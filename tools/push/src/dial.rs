@@ -17,7 +17,7 @@ pub trait Way {
     /// The way is broken; as good as an end.
     fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>>;
 
-    /// Writes what there is room for: 0 if there is none.
+    /// Writes as many bytes as there is room for: 0 if there is none.
     ///
     /// # Errors
     /// The guest has gone.
@@ -130,7 +130,7 @@ impl Way for Proxied {
     }
 }
 
-/// Keeps the last words of a child.
+/// Keeps the last lines of a child's standard error.
 fn listen(mut stderr: File, said: &Mutex<String>) {
     let mut buffer = [0; 512];
     while let Ok(len @ 1..) = stderr.read(&mut buffer) {

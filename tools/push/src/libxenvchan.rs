@@ -7,7 +7,7 @@
 //!                                                                                       └─► libxenvchan_wait
 //! ```
 //!
-//! Who lets the guest run and then finds its answer has slept neither, nor been woken, and the guest has sent no event
+//! A sender that yields to the guest and then finds its answer has not slept, and the guest has sent no event
 //! (`linger.rs`; figures in docs/measuring.md). Where `/dev/xen/privcmd` is not to be had, it sleeps at once.
 //!
 //! Headers `libxenvchan.h`, `xencall.h` and `sched.h`, Xen 4.17; linked statically (Debian's `libxen-dev`), as `push` is.

@@ -1,11 +1,7 @@
 //! `push`: files from dom0 into a guest. See `push --help` and docs/datafront.md.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::alloc_instead_of_core,
-    clippy::std_instead_of_core,
-    reason = "a host program: standard library, sizes far from overflow"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod screen;
 mod watch;

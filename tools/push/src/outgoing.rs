@@ -1,7 +1,7 @@
 //! What is on its way out: small blocks together in one buffer, and large ones from where they lie.
 //!
 //! ```text
-//!   buffer: trailer │ header, name, bytes, trailer │ header, name      then  lent: bytes of a source in memory
+//!   buffer: trailer │ header, name, bytes, trailer │ header, name      then  borrowed: bytes of a source in memory
 //!           written ─►                       filled ─►
 //! ```
 //!
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) const CHUNK: usize = 64 * 1024;
 /// Room behind them for what belongs together: a header, its name, a trailer.
 const SPARE: usize = 512;
-/// From so many bytes on they are lent: a write more costs less than copying them.
+/// Sources of at least this many bytes are written from their own memory: one more write costs less than a copy.
 const WORTH: usize = 4096;
 
 /// Bytes to be written.
@@ -23,12 +23,12 @@ pub(crate) struct Outgoing {
     filled: usize,
     written: usize,
     /// Comes after what is in the buffer.
-    lent: Option<(Arc<[u8]>, Range<usize>)>,
+    borrowed: Option<(Arc<[u8]>, Range<usize>)>,
 }
 
 impl Default for Outgoing {
     fn default() -> Self {
-        Self { buffer: vec![0; CHUNK + SPARE].into_boxed_slice(), filled: 0, written: 0, lent: None }
+        Self { buffer: vec![0; CHUNK + SPARE].into_boxed_slice(), filled: 0, written: 0, borrowed: None }
     }
 }
 
@@ -36,7 +36,7 @@ impl Outgoing {
     /// What is to be written next; nothing if all is written.
     pub(crate) fn next(&self) -> &[u8] {
         let gathered = self.buffer.get(self.written..self.filled).unwrap_or_default();
-        match &self.lent {
+        match &self.borrowed {
             Some((bytes, range)) if gathered.is_empty() => bytes.get(range.clone()).unwrap_or_default(),
             _ => gathered,
         }
@@ -46,7 +46,7 @@ impl Outgoing {
     pub(crate) fn advance(&mut self, len: usize) {
         if self.written < self.filled {
             self.written += len;
-        } else if let Some((_, range)) = &mut self.lent {
+        } else if let Some((_, range)) = &mut self.borrowed {
             range.start += len;
         }
         if self.next().is_empty() {
@@ -56,12 +56,12 @@ impl Outgoing {
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        (self.filled, self.written, self.lent) = (0, 0, None);
+        (self.filled, self.written, self.borrowed) = (0, 0, None);
     }
 
     /// Whether more can be gathered.
     pub(crate) const fn takes_more(&self) -> bool {
-        self.filled < CHUNK && self.lent.is_none()
+        self.filled < CHUNK && self.borrowed.is_none()
     }
 
     /// Adds a header, a name or a trailer: less than there is spare room for.
@@ -81,7 +81,7 @@ impl Outgoing {
     }
 
     /// Adds bytes of a source in memory: copies few, and lends many. How many that were.
-    pub(crate) fn lend(&mut self, bytes: &Arc<[u8]>, from: usize) -> usize {
+    pub(crate) fn borrow_from(&mut self, bytes: &Arc<[u8]>, from: usize) -> usize {
         let left = bytes.len().saturating_sub(from);
         if left < WORTH {
             let room = self.room(u64::try_from(left).unwrap_or(0));
@@ -90,7 +90,7 @@ impl Outgoing {
             return len;
         }
         let len = left.min(CHUNK);
-        self.lent = Some((Arc::clone(bytes), from..from + len));
+        self.borrowed = Some((Arc::clone(bytes), from..from + len));
         len
     }
 }

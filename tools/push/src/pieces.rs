@@ -51,7 +51,7 @@ fn cut(
             (false, true) => Part::Last,
         };
         let source = Source::bytes(Arc::clone(name), piece)?.as_part(part);
-        // Whoever does not listen any more has said why.
+        // The receiver has ended, and has reported why.
         if sender.send(Ok(source)).is_err() || after.is_empty() {
             return Ok(());
         }

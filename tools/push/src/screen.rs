@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// Between two events of progress in JSON.
 const EVENT: Duration = Duration::from_secs(1);
-/// Between two lines of progress where nothing can be drawn anew.
+/// Between two lines of progress where the output is no terminal.
 const LINE: Duration = Duration::from_secs(5);
 /// The bar, and behind it the same words as on a line.
 const BAR: &str = "[{bar:20}] {percent:>3} %, {msg}";

@@ -41,7 +41,7 @@ impl Sending {
             return None;
         }
         let moved = if let Body::Memory(bytes, at) = &mut self.body {
-            let len = outgoing.lend(bytes, *at);
+            let len = outgoing.borrow_from(bytes, *at);
             self.sum.add(bytes.get(*at..*at + len).unwrap_or_default());
             *at += len;
             len

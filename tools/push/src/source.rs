@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// A block to be pushed.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its name in the guest. Shared: whoever pushes the same name again and again makes it once.
+    /// Its name in the guest. Shared: repeated pushes of one name allocate it once.
     pub name: Arc<str>,
     /// What its bytes are.
     pub form: Form,

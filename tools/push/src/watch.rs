@@ -15,7 +15,7 @@ pub(crate) fn stamp(path: &Path) -> u64 {
     sum
 }
 
-/// Waits for another stamp than `before`, and until it stands still: who writes is mostly not done with the first file.
+/// Waits for another stamp than `before`, and until it stays the same: the first changed file is rarely the last.
 pub(crate) fn wait_for_change(path: &Path, before: u64) {
     let mut last = before;
     loop {

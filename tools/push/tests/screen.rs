@@ -1,14 +1,5 @@
 //! What `push` shows: the program itself, on a terminal and elsewhere, against a guest that this test plays behind a
 //! `vchan-socket-proxy` of its own.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::alloc_instead_of_core,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "tests stop where something is wrong, and their numbers are small"
-)]
 
 use datafront::block::{Application, BlockHead, Receiver, Status};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -115,7 +106,7 @@ fn on_a_terminal(name: &str, more: &[&str], both: bool) -> String {
 }
 
 #[test]
-fn a_terminal_has_a_bar_with_rate_and_rest_that_goes_when_all_is_done() {
+fn a_terminal_has_a_bar_with_rate_and_remaining_time() {
     let shown = on_a_terminal("bar", &[], false);
     println!("{shown:?}");
     let drawn: Vec<&str> =

@@ -1,12 +1,10 @@
-//! Every file says what it is in its head, and holds one idea.
+//! Every file says in its head what it is.
 
 use crate::Finding;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Lines above which a file has more than one idea, tests not counted.
-const MOST_LINES: usize = 400;
-/// Folders that hold no source of ours.
+/// Folders without sources of this repository.
 const NOT_OURS: [&str; 4] = ["target", "build", ".git", "fuzz"];
 
 /// Every Rust file below `folder`.
@@ -33,30 +31,43 @@ pub(crate) fn is_test(place: &str) -> bool {
     place.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "examples"))
 }
 
-/// Lines before the tests at the end of a file.
-fn lines_without_tests(text: &str) -> usize {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count()
-}
-
-/// Checks heads and sizes.
+/// Checks the heads.
 pub(crate) fn check(root: &Path) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for path in sources(root)? {
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        if !text.trim_start().starts_with("//!") {
-            findings.push(Finding {
-                place: place.clone(),
-                what: "begins without a head: add //! lines that say what it is".into(),
-            });
-        }
-        let lines = lines_without_tests(&text);
-        if lines > MOST_LINES && !is_test(&place) {
+        if !has_head(&text) {
+            let place = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             findings.push(Finding {
                 place,
-                what: format!("has {lines} lines, at most {MOST_LINES}: split it by ideas"),
+                what: "has no head: begin it with //! lines that say what it is".into(),
             });
         }
     }
     Ok(findings)
+}
+
+/// Whether a file begins with a doc comment about itself.
+fn has_head(text: &str) -> bool {
+    text.trim_start().starts_with("//!")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_head, is_test};
+
+    #[test]
+    fn a_head_comes_before_everything_else() {
+        assert!(has_head("\n//! What it is.\n"));
+        assert!(!has_head("use a;\n//! Too late.\n"));
+        assert!(!has_head("// No doc comment.\n"));
+    }
+
+    #[test]
+    fn tests_are_known_by_their_path() {
+        for place in ["tests/sim/src/lib.rs", "net/tests/a.rs", "config/tests.rs", "push/examples/a.rs"] {
+            assert!(is_test(place), "{place}");
+        }
+        assert!(!is_test("kernel/src/run/mod.rs"));
+    }
 }

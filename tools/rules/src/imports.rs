@@ -1,4 +1,4 @@
-//! Who may import whom, from `cargo metadata`. The picture is in ARCHITECTURE.md.
+//! Which crate may import which, from `cargo metadata`. The picture is in ARCHITECTURE.md.
 
 use crate::Finding;
 use cargo_metadata::{DependencyKind, MetadataCommand};
@@ -9,11 +9,13 @@ use std::path::Path;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xen", &[]),
     ("boot", &["xen"]),
+    ("cmdline", &[]),
+    ("ledger", &[]),
     ("netfront", &["xen"]),
-    ("tcp", &[]),
-    ("net", &["netfront", "tcp", "xen"]),
-    ("datafront", &["xen"]),
-    ("kernel", &["boot", "xen", "netfront", "net", "datafront"]),
+    ("tcp", &["ledger"]),
+    ("net", &["ledger", "netfront", "tcp", "xen"]),
+    ("datafront", &["ledger", "xen"]),
+    ("kernel", &["boot", "cmdline", "ledger", "xen", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
     ("abi-tests", &["xen", "push"]),
     ("bed", &[]),
@@ -24,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "web", "datafront", "bill"],
+        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
         _ => &["xen", "xen-sim", "bed", "netfront", "net", "tcp", "boot", "domu-tests"],
     }

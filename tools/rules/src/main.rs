@@ -1,17 +1,21 @@
-//! Checks what the compiler cannot: who imports whom, the unsafe budget, module heads, file sizes.
+//! Checks what the compiler cannot: which crate imports which, the order of groups inside a crate, the budget of `unsafe`,
+//! and that each file says what it is.
 //!
-//! Every rule names the file that breaks it and the next step. Run by `make check`.
+//! Each finding names a file and the next step. Run by `make check`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod budget;
 mod files;
+mod groups;
 mod imports;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-/// A rule that is broken: where, and what to do.
+/// A broken rule: the file, and what to do.
 #[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) place: String,
@@ -24,8 +28,12 @@ type Check = fn(&Path) -> Result<Vec<Finding>, String>;
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut findings = Vec::new();
-    let checks: [(&str, Check); 3] =
-        [("imports", imports::check), ("budget", budget::check), ("files", files::check)];
+    let checks: [(&str, Check); 4] = [
+        ("imports", imports::check),
+        ("groups", groups::check),
+        ("budget", budget::check),
+        ("files", files::check),
+    ];
     for (name, check) in checks {
         match check(&root) {
             Ok(found) => {

@@ -1,4 +1,4 @@
-//! The images: which one a report is of, and what is at its addresses.
+//! The images: finding the one with a build id, and naming its addresses.
 
 use crate::report::Address;
 use addr2line::Loader;
@@ -6,10 +6,10 @@ use object::{File, Object};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// The folder of unstripped images.
+/// The folder of unstripped images, below cargo's target folder.
 const TARGET: &str = "x86_64-unknown-none/release";
 
-/// Everything that was built here.
+/// The images that were built here.
 pub(crate) fn built() -> Result<Vec<PathBuf>, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let folder = target.join(TARGET);
@@ -21,13 +21,11 @@ pub(crate) fn built() -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// The image of a build.
+/// The image with a build id.
 pub(crate) fn with_build_id(candidates: &[PathBuf], build: &str) -> Result<PathBuf, String> {
     let found = candidates.iter().find(|path| build_id(path).as_deref() == Some(build));
     found.cloned().ok_or_else(|| {
-        format!(
-            "no image has build id {build}: check out and build the revision that crashed, or name its image"
-        )
+        format!("no image has build id {build}; build the revision that crashed, or name its image")
     })
 }
 
@@ -41,7 +39,7 @@ fn build_id(path: &Path) -> Option<String> {
     }))
 }
 
-/// One line an address, and one more for each call that was inlined there.
+/// One line for each address, and one for each inlined call.
 pub(crate) fn symbolize(image: &Path, addresses: &[Address]) -> Result<String, String> {
     let problem = |error: &dyn std::fmt::Display| format!("{}: {error}", image.display());
     let loader = Loader::new(image).map_err(|error| problem(&error))?;

@@ -1,18 +1,15 @@
-//! Turns the addresses of a crash report into functions, files and lines.
+//! Names functions, files and lines for the addresses in a crash report.
 //!
 //! ```text
-//!   symbolize LOG [IMAGE…]      LOG: a console log, or what was in data/crash; - is standard input
-//!                               IMAGE: unstripped, by default all in target/x86_64-unknown-none/release
+//!   symbolize LOG [IMAGE…]      LOG: a console log, or the contents of data/crash; - is standard input
+//!                               IMAGE: unstripped; by default all in target/x86_64-unknown-none/release
 //! ```
 //!
-//! The report names its build; only the image with that build id is used: names from another one would be wrong and
-//! look right.
+//! A report contains the build id of its image. Only the image with that build id is used, since another would give
+//! plausible but wrong names.
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    reason = "a program of the host: the standard library"
-)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod images;
 mod report;
@@ -50,7 +47,7 @@ fn run() -> Result<String, String> {
     let text = String::from_utf8_lossy(&bytes);
     let reports = Report::all(&text);
     if reports.is_empty() {
-        return Err("there is no report in the log: one begins with '=== millpond '".into());
+        return Err("the log has no report; a report begins with '=== millpond '".into());
     }
     let mut out = String::new();
     for report in reports {

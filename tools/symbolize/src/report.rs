@@ -1,37 +1,37 @@
-//! Finds the reports in a console log.
+//! Parser of the crash reports in a console log.
 
-/// What a report says of the place where it happened.
+/// A report: what happened, and where.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     /// Kind and reason.
     pub(crate) title: String,
     /// The build id, in hexadecimal digits.
     pub(crate) build: String,
-    /// Where it happened first, then the return addresses, the innermost first.
+    /// The address of the fault, if there was one, then the return addresses, the innermost first.
     pub(crate) addresses: Vec<Address>,
 }
 
-/// An address of the image's text.
+/// An address in the code of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// Of the instruction itself.
+    /// The address of an instruction.
     At(u64),
-    /// Where a call returns to: the call is what stands before.
+    /// A return address: the instruction before it is the call.
     Return(u64),
 }
 
 impl Address {
-    /// The address as the report has it.
+    /// The address in the report.
     pub(crate) const fn shown(self) -> u64 {
         match self {
             Self::At(address) | Self::Return(address) => address,
         }
     }
 
-    /// An address within the instruction that is meant, as it is in the file.
+    /// An address inside of the instruction, in the image file.
     ///
-    /// At each start the image moves by another multiple of 4 MiB, and lies in the first 4 MiB of the file's addresses
-    /// (`linker.ld`): the low 22 bits are the same.
+    /// Each start displaces the image by another multiple of 4 MiB, and all addresses in the file are below 4 MiB
+    /// (`linker.ld`), so that the low 22 bits are the same.
     pub(crate) const fn inside(self) -> u64 {
         const IN_FILE: u64 = (4 << 20) - 1;
         match self {
@@ -42,10 +42,10 @@ impl Address {
 }
 
 impl Report {
-    /// Every report of a log that is whole as far as it matters here.
+    /// The reports of a log that have a build id.
     pub(crate) fn all(log: &str) -> Vec<Self> {
         let mut parts = log.split("=== millpond ");
-        // What stands before the first is no report.
+        // The text before the first marker is no report.
         parts.next();
         parts.filter_map(Self::one).collect()
     }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_found_in_the_file_however_far_the_image_has_moved() {
+    fn a_displaced_address_is_found_in_the_file() {
         for moved in [0, 0xffff_8040_0000_0000, 0xffff_d2f5_7740_0000] {
             assert_eq!(Address::At(moved + 0x10_1234).inside(), 0x10_1234);
             assert_eq!(Address::Return(moved + 0x1f_5555).inside(), 0x1f_5554);

@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes of each of the two rings.
 pub const XENSTORE_RING_SIZE: usize = 1024;
-/// Bytes of payload in a message at most; the daemon cuts off who sends more.
+/// Bytes of payload in a message at most; the daemon ends the connection of a client that sends more.
 pub const XENSTORE_PAYLOAD_MAX: usize = 4096;
 /// Bytes of an absolute path at most.
 pub const XENSTORE_ABS_PATH_MAX: usize = 3072;

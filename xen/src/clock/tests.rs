@@ -4,8 +4,8 @@
 use super::{NS_PER_S, PvClock, TimeInfo, elapsed};
 use crate::hypervisor::Clock;
 use crate::ids::SystemTime;
-use crate::shared::Shared;
-use crate::xenstore::tests::machine::{Random, page};
+use crate::memory::shared::Shared;
+use crate::test_machine::{Random, page};
 use core::cell::Cell;
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -156,7 +156,7 @@ fn a_record_that_is_being_written_is_read_again() {
 }
 
 #[test]
-fn a_record_that_is_always_being_written_stops_the_clock_and_not_the_guest() {
+fn a_record_always_being_written_stops_only_the_clock() {
     let vcpu_info = page();
     set(vcpu_info, TWO_GHZ);
     let clock = PvClock::new(vcpu_info, page(), || 1_000_000);
@@ -180,7 +180,7 @@ fn a_record_that_is_always_being_written_stops_the_clock_and_not_the_guest() {
 }
 
 #[test]
-fn after_a_restore_time_goes_on_where_it_was_and_deadlines_are_xens() {
+fn after_a_restore_time_continues_and_deadlines_are_xens() {
     let vcpu_info = page();
     set(vcpu_info, TWO_GHZ);
     let tsc = Cell::new(3_000_000);

@@ -1,6 +1,6 @@
 //! Bytes from the console to lines: bounded in length and in number, fit to be shown or parsed.
 //!
-//! Whoever may write to a domain's console is not the domain's friend: control characters (escape sequences among
+//! Input to a domain's console is not trusted: control characters (escape sequences among
 //! them) are dropped, what is not UTF-8 is dropped, a line that is too long is cut, and lines that nobody takes are
 //! refused. A line ends with `\n`, `\r`, or `\r\n`.
 

@@ -6,8 +6,8 @@
 //!   read_line ◄── Lines: up to 16 ◄──pump── in[1024] ◄────── xenconsoled
 //! ```
 //!
-//! Nobody may be reading at the other end, or read slowly, or write nonsense into the indexes; the guest goes on all the
-//! same. What a domain without output cannot say is lost, and counted.
+//! The other end may not read, read slowly, or write impossible indexes; the guest goes on in each case. Lines that find no
+//! room are lost and counted.
 //!
 //! Neighbours: `output` and `input` know nothing of rings; `byte_ring` knows nothing of lines.
 
@@ -17,10 +17,10 @@ mod output;
 mod tests;
 
 use crate::abi::io_console::{IN_BYTES, OUT_BYTES, offset};
-use crate::byte_ring::{Incoming, Layout, Outgoing};
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
+use crate::ring::byte_ring::{Incoming, Layout, Outgoing};
 use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -141,8 +141,8 @@ impl Console {
         .await
     }
 
-    /// Last words: prints what is queued and then `text`, for as long as the other end takes it, and yields at most
-    /// `max_spins` times to let it. May be called at any moment, also while the console is in use. Whether all of
+    /// For a crash report: prints what is queued and then `text` while the other end reads, and yields at most
+    /// `max_spins` times. May be called at any moment, also while the console is in use. Whether all of
     /// `text` is in the ring.
     pub fn write_sync_best_effort(&self, h: &impl Hypervisor, text: &[u8], max_spins: u32) -> bool {
         let Ok(mut state) = self.state.try_borrow_mut() else {
@@ -161,7 +161,7 @@ impl Console {
         self.drain(h, outgoing, output, max_spins.saturating_sub(max_spins / 2))
     }
 
-    /// Sends and yields until `output` is empty, or the patience is at its end.
+    /// Sends and yields until `output` is empty, at most `max_spins` times.
     fn drain(
         &self,
         h: &impl Hypervisor,
@@ -181,14 +181,14 @@ impl Console {
             }
             h.sched_yield();
         }
-        // Without patience, what fits is still sent.
+        // What fits is sent also with `max_spins` 0.
         if output.send(|bytes| outgoing.write(bytes)).is_ok_and(|sent| sent != 0) {
             self.ring_once(h);
         }
         output.is_empty()
     }
 
-    /// Notifies without counting: the counters may be borrowed, and last words have no use for an error.
+    /// Notifies without counting: the counters may be borrowed.
     fn ring_once(&self, h: &impl Hypervisor) {
         let _ = h.evtchn_send(self.port.get());
     }

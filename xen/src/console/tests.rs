@@ -11,8 +11,8 @@ use super::input::{LINE_MAX, LINES_MAX, Lines};
 use super::output::{Output, QUEUE_BYTES};
 use super::{Console, ConsoleStats};
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
-use crate::xenstore::tests::machine::{Random, STARTS, TestXen, context, page};
+use crate::memory::shared::Shared;
+use crate::test_machine::{Random, STARTS, TestXen, context, page};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -84,7 +84,7 @@ fn drain(console: &Console, xen: &TestXen, terminal: Terminal) -> String {
 }
 
 #[test]
-fn text_comes_out_with_carriage_returns_and_one_notification_a_pump() {
+fn text_has_carriage_returns_and_one_notification_a_pump() {
     for start in STARTS {
         let (console, xen, terminal) = console_at(start);
         write!(&console, "hello\nworld\r\nno end").unwrap();
@@ -110,7 +110,7 @@ fn text_longer_than_the_ring_goes_out_in_pieces() {
 }
 
 #[test]
-fn h62_a_ring_that_nobody_drains_costs_whole_lines_the_oldest_first() {
+fn h62_a_full_ring_loses_whole_lines_the_oldest_first() {
     for start in STARTS {
         let (console, xen, terminal) = console_at(start);
         for i in 0..10_000 {
@@ -185,7 +185,7 @@ fn a_ring_that_takes_a_byte_at_a_time_gets_every_byte() {
 }
 
 #[test]
-fn h62_garbage_in_the_indexes_is_counted_and_the_console_goes_on() {
+fn h62_bad_indexes_are_counted_and_the_console_goes_on() {
     for start in STARTS {
         for garbage in [2049, 0x8000_0000, u32::MAX] {
             let (console, xen, terminal) = console_at(start);
@@ -206,7 +206,7 @@ fn h62_garbage_in_the_indexes_is_counted_and_the_console_goes_on() {
 }
 
 #[test]
-fn h62_indexes_that_are_random_at_every_look_neither_panic_nor_hang() {
+fn h62_random_indexes_neither_panic_nor_hang() {
     let mut random = Random(62);
     let (console, xen, terminal) = console_at(0);
     for _ in 0..20_000 {

@@ -2,8 +2,8 @@
 
 use super::EventChannels;
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
-use crate::xenstore::tests::machine::page;
+use crate::memory::shared::Shared;
+use crate::test_machine::page;
 use core::sync::atomic::Ordering::SeqCst;
 
 /// Offsets as `xen.h` has them: in `shared_info`, and in `vcpu_info`.
@@ -49,7 +49,7 @@ fn after_a_suspend_every_port_is_masked_and_nobody_listens() {
 }
 
 #[test]
-fn a_port_that_is_listened_to_again_rings_also_for_what_came_before() {
+fn a_port_that_is_bound_again_keeps_its_pending_event() {
     let (shared_info, vcpu_info) = (page(), page());
     let events = EventChannels::new(shared_info, vcpu_info);
     let old = events.listen(EvtchnPort(3));

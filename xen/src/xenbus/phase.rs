@@ -92,8 +92,8 @@ impl Phase {
             (_, B::Vanished) => Step::Detach,
             (Self::Initialising, B::Ready) => Step::Publish,
             (Self::Published, B::Connected) => Step::Up,
-            // A backend that starts anew while our state says 4 takes up the rings that it finds there: it is made to let
-            // go of them before they are taken back.
+            // A backend that restarts while our state says 4 maps the rings that it finds there: it has to unmap them before
+            // their grants end.
             (Self::Published | Self::Connected, B::Closing | B::Closed)
             | (Self::Connected, B::NotReady | B::Ready) => Step::Close,
             (Self::Closed, B::Closed) => match online {

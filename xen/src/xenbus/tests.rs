@@ -5,8 +5,8 @@
 use super::{Backend, BackendChange, BackendWatch, Frontend, Online, Phase, Step, XenbusError};
 use crate::abi::io_xenbus::XenbusState;
 use crate::ids::DomId;
+use crate::test_machine::context;
 use crate::xenstore::XsError;
-use crate::xenstore::tests::machine::context;
 use crate::xenstore::tests::stub::World;
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -140,7 +140,7 @@ fn our_state_is_written_as_a_number() {
 }
 
 #[test]
-fn waiting_ends_at_a_state_that_is_there_and_at_one_that_comes_late() {
+fn waiting_ends_at_a_state_that_is_there_or_comes_late() {
     let (mut w, frontend) = device("1", "2");
     assert_eq!(w.run(frontend.wait_backend(&[XenbusState::InitWait])), Ok(XenbusState::InitWait));
     let mut wait = pin!(frontend.wait_backend(&[XenbusState::Connected, XenbusState::Closed]));
@@ -170,7 +170,7 @@ fn h51_a_backend_that_jumps_is_told_as_it_stands() {
 }
 
 #[test]
-fn h54_a_backend_that_vanishes_is_told_also_where_xenstored_does_not_admit_it() {
+fn h54_a_backend_that_vanishes_behind_eacces_is_noticed() {
     for error in [None, Some("EACCES"), Some("ENOENT")] {
         let (mut w, frontend) = device("4", "4");
         let watch = w.run(frontend.watch()).unwrap();
@@ -239,7 +239,7 @@ fn a_fresh_device_needs_no_reset() {
 }
 
 #[test]
-fn h52_a_device_in_any_state_is_reset_from_where_the_backend_stands() {
+fn h52_a_device_is_reset_from_any_state() {
     let cases: [(&str, &str, &[u8]); 10] = [
         ("4", "4", &[5, 6, 1]),
         ("6", "4", &[5, 6, 1]),

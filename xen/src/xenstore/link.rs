@@ -3,7 +3,7 @@
 //! ```text
 //!   Attaching ──indexes read, no reset under way──► Up ──the daemon breaks a rule──► Broken
 //!       ▲                                            │                                 │
-//!       └───────────── reconnect (new page), recover (same page) ◄─────────────────────┘
+//!       └───────────── another page, or a reset of this one ◄──────────────────────────┘
 //! ```
 //!
 //! Newer daemons offer a reset of the ring (`server_features`, `connection`) and say when they have given a connection
@@ -12,10 +12,9 @@
 use crate::abi::io_xs_wire::{
     XENSTORE_RING_SIZE, XenstoreConnection, XenstoreServerFeatures as Features, offset,
 };
-use crate::byte_ring::{Incoming, Layout, Outgoing};
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
+use crate::ring::byte_ring::{Incoming, Layout, Outgoing};
 use crate::xenstore::error::Broken;
-use crate::xenstore::state::Outbound;
 use crate::xenstore::wire::{Assembler, Message};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -34,7 +33,7 @@ pub(super) enum Link {
     /// Not yet: nothing was read from the page, or the daemon is still resetting it.
     Attaching,
     /// Yes.
-    Up(Wires),
+    Up(Rings),
     /// No more.
     Broken(Broken),
 }
@@ -48,9 +47,17 @@ pub(super) struct Moved {
     pub(super) tell: bool,
 }
 
-/// The ring in use.
+/// A request of which some bytes are not in the ring yet.
 #[derive(Debug)]
-pub(super) struct Wires {
+pub(super) struct Outbound {
+    pub(super) id: u32,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+/// Both rings of the page, in use.
+#[derive(Debug)]
+pub(super) struct Rings {
     requests: Outgoing,
     replies: Incoming,
     assembler: Assembler,
@@ -74,7 +81,7 @@ impl Link {
     }
 }
 
-impl Wires {
+impl Rings {
     /// Takes the ring over, where its last user stopped; what was left in it for that user is discarded. Also says
     /// whether there was one. `None` while the daemon resets the ring.
     pub(super) fn attach(page: &Shared<'static>) -> Option<(Self, bool)> {
@@ -88,6 +95,11 @@ impl Wires {
         let leftover = replies.discard();
         let requests = Outgoing::attach(*page, REQUESTS);
         Some((Self { requests, replies, assembler: Assembler::default(), leftover }, used_before))
+    }
+
+    /// Whether a page holds this ring, as after a resume in the same domain: our indexes are in it, and the daemon's fit.
+    pub(super) fn are_those_of(&self, page: &Shared<'static>) -> bool {
+        !Link::is_resetting(page) && self.requests.is_at(page) && self.replies.is_at(page)
     }
 
     /// Bytes of replies that were in the ring when we came.

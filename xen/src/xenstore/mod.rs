@@ -9,38 +9,42 @@
 //!
 //! Futures only queue bytes and wait; [`XenStore::pump`] moves them, hands answers out by request id, and notifies the
 //! daemon at most once. It is called once a turn of the loop, and before the domain blocks. Nothing here waits by
-//! itself, so a daemon that does not answer leaves a future pending: time limits are the caller's.
+//! itself; a daemon that does not answer is noticed by [`XenStore::maintain`].
 //!
 //! | file | idea |
 //! |------|------|
 //! | `wire` | messages from and to bytes |
 //! | `link` | the page: attach, exchange, broken |
 //! | `state` | requests, answers, ids, clean-up |
+//! | `recovery` | when a connection is to be reset |
 //! | `connection` | the state, shared; wakers |
 //! | `stats` | what is counted |
 //! | `nodes` | what can be asked of a node |
 //! | `transaction` | several changes as one |
-//! | `watch` | being told of changes |
+//! | `watches` | watched paths and their waiting events |
+//! | `watch` | the handle of a watch |
 //! | `error` | what can go wrong, and what to do about it |
 //!
 //! The daemon is checked, not trusted: an impossible index or length breaks the connection with a named reason
 //! ([`Broken`]); an answer of the wrong kind fails its request only; one that nobody asked for is counted. Values come
-//! from whoever may write a node, and are only text.
+//! from every domain that may write the node, and are only text.
 
 mod connection;
 mod error;
 mod link;
 mod nodes;
+mod recovery;
 mod state;
 mod stats;
 mod transaction;
 mod watch;
+mod watches;
 mod wire;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use crate::byte_ring::Overrun;
+pub use crate::ring::byte_ring::Overrun;
 pub use error::{Broken, PathFault, ReplyFault, XsErrno, XsError};
 pub use nodes::{Permission, number};
 pub use stats::XsStats;
@@ -48,8 +52,8 @@ pub use transaction::Transaction;
 pub use watch::Watch;
 
 use crate::hypervisor::Hypervisor;
-use crate::ids::{DomId, EvtchnPort};
-use crate::shared::Shared;
+use crate::ids::{DomId, EvtchnPort, SystemTime};
+use crate::memory::shared::Shared;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -101,18 +105,25 @@ impl XenStore {
         self.connection.with(|state| state.broken())
     }
 
-    /// Goes on over another page and port, as after a restore. Requests and transactions under way fail with
-    /// [`XsError::Interrupted`] ([`XenStore::transaction`] then tries again by itself); every watch is registered
-    /// again, and fires.
+    /// Goes on over another page and port, as after a suspend.
+    ///
+    /// In another domain, requests and transactions under way fail with [`XsError::Interrupted`]
+    /// ([`XenStore::transaction`] then tries again by itself), and every watch is registered again. In the same domain
+    /// (its page has our indexes) the connection goes on where it was. Every watch has an event in both cases.
     pub fn reconnect(&self, ring: Shared<'static>, port: EvtchnPort) {
         self.connection.reconnect(ring, port);
     }
 
-    /// Asks the daemon to reset the ring, for use after it broke, and goes on as after [`XenStore::reconnect`] when
-    /// that is done. `false` if this daemon does not offer it, or could not be told.
-    #[must_use]
-    pub fn recover(&self, h: &impl Hypervisor) -> bool {
-        self.connection.recover(h)
+    /// Resets a connection that broke, or on which an answer has not come for 30 s; the time at which to call again, if
+    /// there is one. It is called after each [`XenStore::pump`], and costs a look where nothing waits.
+    ///
+    /// Where the daemon offers the reset of the ring (`XENSTORE_SERVER_FEATURE_RECONNECTION`), it is asked for it, and
+    /// everything starts over when that is done: watches are registered again and have an event, requests that change
+    /// nothing are repeated, others fail with [`XsError::Reset`]. Where it does not, a broken ring is taken up again as
+    /// it is, and requests without an answer fail with [`XsError::NoAnswer`]. Resets are at least 1 s apart, then twice
+    /// that, up to 60 s.
+    pub fn maintain(&self, h: &impl Hypervisor, now: SystemTime) -> Option<SystemTime> {
+        self.connection.maintain(h, now)
     }
 
     /// What the client has done and seen since boot.
@@ -200,7 +211,7 @@ impl XenStore {
         self.nodes().directory(path).await
     }
 
-    /// Last words: writes a node at any moment, also while the client is in use, and pumps until the daemon has
+    /// For a crash report: writes a node at any moment, also while the client is in use, and pumps until the daemon has
     /// answered, at most `max_spins` times. Whether it has; what it said is not looked at. It allocates.
     pub fn write_sync_best_effort(
         &self,
@@ -220,7 +231,7 @@ impl XenStore {
         self.nodes().exists(path).await
     }
 
-    /// Says who may do what with a node. The first entry names the owner, and what everybody not listed may do.
+    /// Sets the permissions of a node. The first entry names the owner, and what domains that are not listed may do.
     ///
     /// # Errors
     /// [`XsError::Refused`] with `EACCES` if the node is not ours.
@@ -237,7 +248,7 @@ impl XenStore {
     }
 
     /// Runs `body` in a transaction and commits it; again from the start while others change the same nodes, or if
-    /// the connection was set up anew. An error of `body` aborts the transaction.
+    /// the connection was replaced. An error of `body` aborts the transaction.
     ///
     /// # Errors
     /// The error of `body`; [`XsError::Conflicts`] after too many attempts; whatever start and end meet with.

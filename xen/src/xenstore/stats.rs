@@ -23,6 +23,8 @@ pub struct XsStats {
     pub notifications: u64,
     /// Notifications that Xen refused.
     pub notify_failures: u64,
-    /// How often the connection was set up anew.
+    /// Connections after the first: a restore, a reset by either side.
     pub reconnects: u64,
+    /// Times at which the requests that waited failed because the daemon did not answer.
+    pub given_up: u64,
 }

@@ -9,7 +9,7 @@
 //! none of them can panic, whatever the bytes.
 
 use crate::abi::io_xs_wire::{XENSTORE_PAYLOAD_MAX, XsdSockmsg, XsdSockmsgType};
-use crate::byte_ring::to_usize;
+use crate::ring::byte_ring::to_usize;
 use alloc::vec::Vec;
 use zerocopy::{FromBytes, IntoBytes};
 

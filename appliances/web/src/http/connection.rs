@@ -173,8 +173,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
             if answer.head_only { (reply.head(), [].as_slice()) } else { (reply.whole(), reply.tail()) };
         let len = bytes.len().saturating_add(tail.len());
         let Server { limits, counters, .. } = self.server;
-        counters.replied(reply.code());
-        counters.sent(len);
+        counters.replied(reply.code(), len);
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.patience.limit(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
         // Not the trait's own `write_all`, which panics when the stream takes no more.

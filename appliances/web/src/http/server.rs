@@ -32,6 +32,12 @@ impl Context<'_> {
     pub fn counts(&self) -> HttpCounts {
         self.counters.read()
     }
+
+    /// The number of open connections.
+    #[must_use]
+    pub const fn connections_open(&self) -> u64 {
+        self.counters.connections_open()
+    }
 }
 
 /// A server.
@@ -63,6 +69,11 @@ impl<S: Site> Server<S> {
     /// What was counted so far.
     pub fn counts(&self) -> HttpCounts {
         self.counters.read()
+    }
+
+    /// The number of open connections.
+    pub const fn connections_open(&self) -> u64 {
+        self.counters.connections_open()
     }
 
     /// Tells the time: to be called before a connection is served and once a second while there are any. `seconds` never

@@ -1,4 +1,4 @@
-//! Blocks to editions: a file replaces the one of its name, a tree everything below its name.
+//! Blocks to revisions: a file replaces the one of its name, a tree everything below its name.
 //!
 //! ```text
 //!   begin ─► Incoming ─ data … ─► finish ─ whole, or the last part ─► published
@@ -11,7 +11,7 @@
 
 use super::archive;
 use super::name;
-use super::shelf::{File, Shelf};
+use super::store::{File, Store};
 use crate::content::Content;
 use alloc::format;
 use alloc::rc::Rc;
@@ -24,10 +24,10 @@ use datafront::block::{Application, BlockHead, Form, Part, ReceiverStats, Status
 /// Streams that may be in the middle of something; the one that began first makes room for another.
 const MAX_KEPT: usize = 4;
 
-/// Takes blocks for a shelf.
+/// Takes blocks for a store.
 #[derive(Debug)]
 pub struct Inbox {
-    shelf: Rc<Shelf>,
+    store: Rc<Store>,
     stats: Rc<Cell<ReceiverStats>>,
     current: Option<Incoming>,
     /// Parts that are there, of what is not whole yet.
@@ -46,10 +46,10 @@ struct Incoming {
 }
 
 impl Inbox {
-    /// An inbox for this shelf, which keeps `stats` up to date.
+    /// An inbox for this store, which keeps `stats` up to date.
     #[must_use]
-    pub const fn new(shelf: Rc<Shelf>, stats: Rc<Cell<ReceiverStats>>) -> Self {
-        Self { shelf, stats, current: None, kept: Vec::new() }
+    pub const fn new(store: Rc<Store>, stats: Rc<Cell<ReceiverStats>>) -> Self {
+        Self { store, stats, current: None, kept: Vec::new() }
     }
 
     /// The parts that came before this one, out of what is kept; nothing for a beginning.
@@ -57,7 +57,7 @@ impl Inbox {
         let at = self.kept.iter().position(|kept| kept.stream == head.stream);
         let kept = at.map(|at| self.kept.remove(at));
         match kept {
-            _ if !head.part.continues() => Ok(Content::new(self.shelf.budget())),
+            _ if !head.part.continues() => Ok(Content::new(self.store.budget())),
             Some(kept) if kept.path == path && kept.form == head.form => Ok(kept.content),
             _ => Err(Status::NO_BEGINNING),
         }
@@ -84,12 +84,12 @@ impl Inbox {
             let etag = format!("\"{:08x}-{:x}\"", sum.value(), range.len());
             files.push((path, File { data: Rc::clone(&data), range, etag }));
         }
-        self.shelf.publish(|edition| {
+        self.store.publish(|revision| {
             if form == Form::Tree {
-                edition.remove_below(&format!("{path}/"));
+                revision.remove_below(&format!("{path}/"));
             }
             for (path, file) in files {
-                edition.insert(path, file);
+                revision.insert(path, file);
             }
         });
         Some(())

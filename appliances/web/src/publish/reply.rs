@@ -1,6 +1,6 @@
 //! A published file as a reply: type, entity tag, ranges (RFC 9110, 13 and 14).
 
-use super::shelf::File;
+use super::store::File;
 use crate::http::{Code, Moment, Reply, Request};
 use alloc::format;
 use core::ops::Range;
@@ -17,7 +17,7 @@ pub(super) fn make(path: &str, file: &File, request: &Request<'_>, now: &Moment)
         return Reply::shared(Code::NotModified, kind, &common, (&file.data, file.range.clone()), now);
     }
     let asked = request.header("Range").filter(|_| {
-        // Only a range of the very edition that the client knows.
+        // Only a range of the very revision that the client knows.
         request.header("If-Range").is_none_or(|tag| tag == file.etag.as_bytes())
     });
     match asked.map_or(Asked::Whole, |value| range(value, len)) {

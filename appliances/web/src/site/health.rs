@@ -34,9 +34,9 @@ fn reachable(interface: &InterfaceStatus) -> bool {
 /// Why not.
 pub fn ready(status: &Status) -> Result<(), &'static str> {
     alive(status)?;
-    let heap = &status.heap;
-    let whole = heap.used_bytes.saturating_add(heap.free_bytes);
-    if heap.free_bytes < whole / FREE_PART { Err("memory is short") } else { Ok(()) }
+    let (used, free) = (status.groups.value("heap.used_bytes"), status.groups.value("heap.free_bytes"));
+    let whole = used.saturating_add(free);
+    if free < whole / FREE_PART { Err("memory is short") } else { Ok(()) }
 }
 
 /// The reply: `ok`, or 503 and the reason.
@@ -54,7 +54,7 @@ pub fn reply(health: Result<(), &'static str>, now: &Moment) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::status::{Heap, InterfaceStatus};
+    use crate::site::status::{Group, Groups, InterfaceStatus};
     use alloc::vec;
 
     #[test]
@@ -78,9 +78,14 @@ mod tests {
             ..InterfaceStatus::default()
         };
         let mut status = Status { interfaces: vec![interface], ..Status::default() };
-        status.heap = Heap { used_bytes: 1500, free_bytes: 100 };
+        let heap = |used, free| {
+            Groups(vec![
+                Group::new("heap", "Heap").gauges([("used_bytes", "", used), ("free_bytes", "", free)]),
+            ])
+        };
+        status.groups = heap(1500, 100);
         assert_eq!(ready(&status), Ok(()));
-        status.heap = Heap { used_bytes: 1501, free_bytes: 99 };
+        status.groups = heap(1501, 99);
         assert_eq!(ready(&status), Err("memory is short"));
         assert_eq!(alive(&status), Ok(()));
         status.interfaces.clear();

@@ -1,9 +1,9 @@
-//! Building blocks of the page: escaped text, cells that the script finds again, tables, bars.
+//! Building blocks of the page: escaped text, numbers, tables, bars.
 //!
 //! A number on the page carries the path of its key in `/status.json` (`data-k`) and its unit (`data-f`). The script
-//! looks for those attributes and knows nothing else of the page; a test follows each path and compares.
+//! finds the numbers by these attributes and knows nothing else of the page. A test follows each path and compares.
 
-use crate::site::status::Counts;
+use crate::site::numbers::{Group, Kind, Number, Shape};
 use crate::site::units::{Shown, Unit};
 use alloc::string::String;
 use core::fmt::{self, Arguments, Display, Write as _};
@@ -29,40 +29,41 @@ impl Display for Text<'_> {
     }
 }
 
-/// A number of the status: where it is in the JSON, what it is, how it is shown.
-pub(crate) struct Live<'a>(pub(crate) Arguments<'a>, pub(crate) u64, pub(crate) Unit);
+/// The name of a number as words: blanks for underscores.
+struct Words<'a>(&'a str);
+
+impl Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| f.write_char(if character == '_' { ' ' } else { character }))
+    }
+}
+
+/// A number that the script keeps up to date: the path of its key in `/status.json`, its value and unit.
+pub(crate) struct Live<'a> {
+    path: &'a str,
+    key: &'a str,
+    name: &'a str,
+    value: u64,
+}
+
+impl<'a> Live<'a> {
+    /// A number of a group. `path` is that of the group's owner, with a dot at its end, or empty.
+    pub(crate) const fn of(path: &'a str, group: &Group, number: &Number) -> Self {
+        Self { path, key: group.key, name: number.name, value: number.value }
+    }
+}
 
 impl Display for Live<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(key, value, unit) = self;
-        write!(f, "<span data-k=\"{key}\" data-f=\"{}\">{}</span>", unit.name(), Shown(*value, *unit))
+        let Self { path, key, name, value } = self;
+        let (dot, unit) = (if key.is_empty() { "" } else { "." }, unit_of(name));
+        write!(
+            f,
+            "<span data-k=\"{path}{key}{dot}{name}\" data-f=\"{}\">{}</span>",
+            unit.name(),
+            Shown(*value, unit)
+        )
     }
-}
-
-/// What a counter that is not zero means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
-    /// Work was done.
-    Fine,
-    /// Somebody should look.
-    Alarm,
-}
-
-impl Mood {
-    const fn class(self) -> &'static str {
-        match self {
-            Self::Fine => "",
-            Self::Alarm => "alarm",
-        }
-    }
-}
-
-/// A part of a bar.
-pub(crate) struct Part<'a> {
-    pub(crate) class: &'static str,
-    pub(crate) label: &'a str,
-    pub(crate) key: &'static str,
-    pub(crate) value: u64,
 }
 
 impl Html {
@@ -77,41 +78,64 @@ impl Html {
         }
     }
 
-    /// A row of a table: one number.
-    pub(crate) fn row(&mut self, name: &str, live: Live<'_>, mood: Mood) {
-        let class = if live.1 == 0 { "zero" } else { mood.class() };
-        let zero = mood.class();
+    /// A card with the numbers of a group. `path` is that of the group's owner, with a dot at its end, or empty.
+    pub(crate) fn group(&mut self, path: &str, group: &Group) {
+        if group.shape == Shape::Hidden {
+            return;
+        }
+        self.add(format_args!("<section class=\"card\">\n<h2>{}</h2>\n", group.title));
+        self.table(path, group);
+        self.add(format_args!("</section>\n"));
+    }
+
+    /// A table of the numbers of a group that are no parts of a bar.
+    pub(crate) fn table(&mut self, path: &str, group: &Group) {
+        let quiet = group.shape == Shape::NonZero;
+        self.add(format_args!("<table{}>\n", if quiet { " class=\"quiet\"" } else { "" }));
+        for number in
+            group.numbers.iter().filter(|number| group.shape != Shape::Bar || number.kind != Kind::Part)
+        {
+            self.row(path, group, number);
+        }
+        self.add(format_args!("</table>\n{}", if quiet { "<p class=\"none\">None.</p>\n" } else { "" }));
+    }
+
+    fn row(&mut self, path: &str, group: &Group, number: &Number) {
+        let mood = if number.alarm { "alarm" } else { "" };
+        let class = if number.value == 0 { "zero" } else { mood };
+        let Number { name, help, .. } = number;
         self.add(format_args!(
-            "<tr class=\"{class}\" data-zero=\"{zero}\"><th>{name}</th><td>{live}</td></tr>\n"
+            "<tr class=\"{class}\" data-zero=\"{mood}\"><th title=\"{}\">{}</th><td>{}</td></tr>\n",
+            Text(help),
+            Words(name),
+            Live::of(path, group, number)
         ));
     }
 
-    /// A row for each counter of a group.
-    pub(crate) fn rows(&mut self, path: Arguments<'_>, counts: &Counts, mood: Mood) {
-        for (name, count) in &counts.0 {
-            let live = Live(format_args!("{path}.{name}"), *count, unit_of(name));
-            self.row(&name.replace('_', " "), live, mood);
-        }
-    }
-
-    /// A bar of parts, and under it what they are. `path` is that of the parts' keys.
-    pub(crate) fn bar(&mut self, title: &str, path: Arguments<'_>, parts: &[Part<'_>], unit: Unit) {
-        let whole = parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.value));
-        self.add(format_args!("<div class=\"label\">{title}</div>\n<div class=\"bar\">"));
-        for part in parts {
-            let Part { class, key, value, .. } = part;
-            let tenths = value.saturating_mul(1000).checked_div(whole).unwrap_or(0);
-            self.add(format_args!("<i class=\"{class}\" data-part=\"{path}.{key}\" data-of=\""));
-            for (number, part) in parts.iter().enumerate() {
+    /// A bar of the parts of a group, and a legend below it.
+    pub(crate) fn bar(&mut self, path: &str, group: &Group) {
+        let parts = || group.numbers.iter().filter(|number| number.kind == Kind::Part);
+        let whole = parts().fold(0, |sum: u64, part| sum.saturating_add(part.value));
+        self.add(format_args!("<div class=\"label\">{}</div>\n<div class=\"bar\">", group.title));
+        for part in parts() {
+            let tenths = part.value.saturating_mul(1000).checked_div(whole).unwrap_or(0);
+            let (name, key) = (part.name, group.key);
+            self.add(format_args!("<i class=\"{name}\" data-part=\"{path}{key}.{name}\" data-of=\""));
+            for (number, part) in parts().enumerate() {
                 let plus = if number == 0 { "" } else { "+" };
-                self.add(format_args!("{plus}{path}.{}", part.key));
+                self.add(format_args!("{plus}{path}{key}.{}", part.name));
             }
             self.add(format_args!("\" style=\"width:{}.{}%\"></i>", tenths / 10, tenths % 10));
         }
         self.add(format_args!("</div>\n<ul class=\"legend\">\n"));
-        for Part { class, label, key, value } in parts {
-            let live = Live(format_args!("{path}.{key}"), *value, unit);
-            self.add(format_args!("<li class=\"{class}\">{label} {live}</li>\n"));
+        for number in &group.numbers {
+            let class = if number.kind == Kind::Part { number.name } else { "plain" };
+            let live = Live::of(path, group, number);
+            self.add(format_args!(
+                "<li class=\"{class}\" title=\"{}\">{} {live}</li>\n",
+                Text(number.help),
+                Words(number.name)
+            ));
         }
         self.add(format_args!("</ul>\n"));
     }

@@ -1,21 +1,32 @@
 //! `/metrics`: the status as Prometheus reads it (text exposition format 0.0.4).
 //!
-//! Names begin with `millpond_`; counters end in `_total`; units are seconds and bytes. All samples of a name stand
-//! together under its `# TYPE`, as the format demands.
+//! Names begin with `millpond_`, then the group's key, then the number's name; counters end in `_total`. All samples of a
+//! name follow its `# TYPE`, as the format demands. Numbers of an interface have the label `interface`, those of a channel
+//! the label `channel`.
 
-use crate::site::status::{Channel, Counts, Datafront, InterfaceStatus, Pool, Status};
+use crate::site::numbers::{Group, Groups, Kind, Number, Shape};
+use crate::site::status::{InterfaceStatus, Status};
 use alloc::string::String;
-use core::fmt::{Arguments, Write as _};
+use alloc::vec::Vec;
+use core::fmt::{Arguments, Display, Formatter, Result, Write as _};
 
 /// Writes everything.
 #[must_use]
 pub fn text(status: &Status) -> String {
     let mut out = Out(String::with_capacity(16 * 1024));
     guest(&mut out, status);
-    xen(&mut out, status);
-    http(&mut out, status);
+    out.groups("", &[(None, &status.groups)]);
     if let Some(pushed) = &status.datafront {
-        datafront(&mut out, pushed);
+        let label = |name| Some(Label { name: "channel", value: name });
+        let channels: Vec<_> =
+            pushed.channels.iter().map(|channel| (label(channel.name.as_str()), &channel.groups)).collect();
+        out.name("datafront_connected", Kind::Gauge, "1 while a sender is connected.");
+        for channel in &pushed.channels {
+            let labels = Labels { owner: label(&channel.name), by: None };
+            out.sample("datafront_connected", Kind::Gauge, labels, u8::from(channel.connected));
+        }
+        out.groups("datafront_", &channels);
+        out.groups("datafront_", &[(None, &pushed.groups)]);
     }
     interfaces(&mut out, &status.interfaces);
     out.0
@@ -24,44 +35,37 @@ pub fn text(status: &Status) -> String {
 /// The text so far. Writing to a string does not fail.
 struct Out(String);
 
-impl Out {
-    fn name(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP millpond_{name} {help}\n# TYPE millpond_{name} {kind}\n");
-    }
+/// A label and its value.
+#[derive(Clone, Copy)]
+struct Label<'a> {
+    name: &'a str,
+    value: &'a str,
+}
 
-    fn sample(&mut self, name: &str, labels: Arguments<'_>, value: impl core::fmt::Display) {
-        let _ = writeln!(self.0, "millpond_{name}{labels} {value}");
-    }
+/// The labels of a sample: whose number it is, and which of its group.
+#[derive(Clone, Copy)]
+struct Labels<'a> {
+    owner: Option<Label<'a>>,
+    by: Option<Label<'a>>,
+}
 
-    /// A name with one sample.
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl core::fmt::Display) {
-        self.name(name, kind, help);
-        self.sample(name, format_args!(""), value);
-    }
-
-    /// Counters that differ by a label.
-    fn by(&mut self, name: &str, help: &str, label: &str, counts: &Counts) {
-        self.name(name, "counter", help);
-        for (value, count) in &counts.0 {
-            self.sample(name, format_args!("{{{label}=\"{value}\"}}"), count);
+impl Display for Labels<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let mut labels = self.owner.iter().chain(&self.by);
+        let Some(first) = labels.next() else { return Ok(()) };
+        write!(f, "{{{}={}", first.name, Quoted(first.value))?;
+        for Label { name, value } in labels {
+            write!(f, ",{name}={}", Quoted(value))?;
         }
+        f.write_char('}')
     }
 }
 
-/// Milliseconds in seconds.
-struct Seconds(u64);
-
-impl core::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
-    }
-}
-
-/// A label's value: quoted, with what the format wants escaped.
+/// A label's value: quoted and escaped.
 struct Quoted<'a>(&'a str);
 
-impl core::fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_char('"')?;
         for character in self.0.chars() {
             match character {
@@ -75,153 +79,120 @@ impl core::fmt::Display for Quoted<'_> {
     }
 }
 
+/// Milliseconds in seconds.
+struct Seconds(u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+/// A name without its `_total`: `GROUP_NAME`, or `NAME` for a group without a key.
+struct Name<'a>(&'a str, &'a str, &'a str);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self(prefix, key, name) = self;
+        let between = if key.is_empty() || name.is_empty() { "" } else { "_" };
+        write!(f, "{prefix}{key}{between}{name}")
+    }
+}
+
+/// A set of groups, and the label of what it belongs to.
+type Owned<'a> = (Option<Label<'a>>, &'a Groups);
+
+impl Out {
+    fn add(&mut self, text: Arguments<'_>) {
+        let _ = self.0.write_fmt(text);
+    }
+
+    fn name(&mut self, name: impl Display, kind: Kind, help: &str) {
+        let (end, kind) = type_of(kind);
+        self.add(format_args!("# HELP millpond_{name}{end} {help}\n# TYPE millpond_{name}{end} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: impl Display, kind: Kind, labels: Labels<'_>, value: impl Display) {
+        let (end, _) = type_of(kind);
+        self.add(format_args!("millpond_{name}{end}{labels} {value}\n"));
+    }
+
+    /// Each group of the first owner, with the samples of all owners. All have the same groups.
+    fn groups(&mut self, prefix: &str, owners: &[Owned<'_>]) {
+        let Some((_, first)) = owners.first() else { return };
+        // A sum over interfaces is left to Prometheus.
+        for group in first.0.iter().filter(|group| group.shape != Shape::Hidden) {
+            match group.label {
+                Some(label) => self.labelled(prefix, group, label, owners),
+                None => {
+                    for number in group.numbers.iter().filter(|number| number.kind != Kind::Sum) {
+                        self.series(prefix, group, number, owners);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A name for a number, with a sample of each owner.
+    fn series(&mut self, prefix: &str, group: &Group, number: &Number, owners: &[Owned<'_>]) {
+        let name = Name(prefix, group.key, number.name);
+        self.name(&name, number.kind, number.help);
+        for (owner, groups) in owners {
+            let value = groups.group(group.key).map_or(0, |group| group.value(number.name));
+            self.sample(&name, number.kind, Labels { owner: *owner, by: None }, value);
+        }
+    }
+
+    /// A name for a group, with a sample of each number and owner.
+    fn labelled(&mut self, prefix: &str, group: &Group, label: &'static str, owners: &[Owned<'_>]) {
+        let name = Name(prefix, group.key, "");
+        let kind = group.numbers.first().map_or(Kind::Counter, |number| number.kind);
+        self.name(&name, kind, group.title);
+        for (owner, groups) in owners {
+            for number in groups.group(group.key).iter().flat_map(|group| &group.numbers) {
+                let by = Some(Label { name: label, value: number.name });
+                self.sample(&name, kind, Labels { owner: *owner, by }, number.value);
+            }
+        }
+    }
+}
+
+/// The end of a name, and its type, as the format has them.
+const fn type_of(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Counter => ("_total", "counter"),
+        Kind::Gauge | Kind::Part | Kind::Sum => ("", "gauge"),
+    }
+}
+
 fn guest(out: &mut Out, status: &Status) {
     let Status { name, version, hostname, domid, .. } = status;
-    out.name("info", "gauge", "What this guest is; always 1.");
     let (name, version, hostname) = (Quoted(name), Quoted(version), Quoted(hostname));
     let domid = domid.map_or(-1, i32::from);
-    out.sample(
-        "info",
-        format_args!("{{name={name},version={version},hostname={hostname},domid=\"{domid}\"}}"),
-        1,
-    );
-    out.one("uptime_seconds", "gauge", "Time since the kernel started.", Seconds(status.uptime_ms));
-    out.one("memory_bytes", "gauge", "RAM that the guest was given.", status.memory_bytes);
-    out.one("heap_used_bytes", "gauge", "Heap in use.", status.heap.used_bytes);
-    out.one("heap_free_bytes", "gauge", "Heap that is free.", status.heap.free_bytes);
-    out.one("pages_taken", "gauge", "Pages in pools and rings.", status.pages.taken);
-    out.one("pages_free", "gauge", "Pages outside image and heap that are free.", status.pages.free);
-    out.one("tasks", "gauge", "Tasks that have not ended.", status.tasks);
-}
-
-fn xen(out: &mut Out, status: &Status) {
-    let grants = &status.grants;
-    out.one("grants_issued_total", "counter", "Grants issued since boot.", grants.issued);
-    out.one("grants_ended_total", "counter", "Grants ended since boot.", grants.ended);
-    out.one("grants_quarantined", "gauge", "Grants that cannot be ended.", grants.quarantined);
-    out.one("grants_free", "gauge", "Grant table entries that could be used.", grants.free_entries);
-    out.one("events_received_total", "counter", "Events taken since boot.", status.events.received);
-    out.one("events_stray_total", "counter", "Events that nobody listened to.", status.events.stray);
-    let notifications = &status.notifications;
-    out.one("notifications_sent_total", "counter", "Notifications to backends.", notifications.sent);
-    out.one(
-        "notifications_received_total",
-        "counter",
-        "Notifications from backends.",
-        notifications.received,
-    );
-    out.by("hypercalls_total", "Hypercalls since boot by kind.", "kind", &status.hypercalls);
-    out.by("xenstore_total", "Traffic with xenstore by kind.", "kind", &status.xenstore);
-    out.by("drops_total", "Frames and datagrams dropped by reason.", "reason", &status.drops);
-}
-
-fn http(out: &mut Out, status: &Status) {
-    let http = &status.http;
-    out.one("http_connections", "gauge", "HTTP connections that are open.", http.connections_open);
-    out.one("http_connections_total", "counter", "HTTP connections since boot.", http.connections);
-    out.one("http_sent_bytes_total", "counter", "Bytes of HTTP replies.", http.bytes_sent);
-    out.one("http_timeouts_total", "counter", "HTTP connections that took too long.", http.timeouts);
-    out.name("http_replies_total", "counter", "HTTP replies by class of their code.");
-    for (class, count) in [("2xx", http.replies_2xx), ("4xx", http.replies_4xx), ("5xx", http.replies_5xx)] {
-        out.sample("http_replies_total", format_args!("{{class=\"{class}\"}}"), count);
-    }
-}
-
-fn datafront(out: &mut Out, pushed: &Datafront) {
-    let all = &pushed.channels;
-    let mut gauge = |name: &str, help: &str, value: fn(&Channel) -> u64| {
-        out.name(name, "gauge", help);
-        for channel in all {
-            out.sample(name, format_args!("{{channel=\"{}\"}}", channel.name), value(channel));
-        }
-    };
-    gauge("datafront_connected", "1 while a sender is connected.", |channel| u64::from(channel.connected));
-    gauge("datafront_last_seq", "The last completed block's number.", |channel| channel.last_seq);
-    let failed = |channel: &Channel| u64::from(channel.last_error.is_some());
-    gauge("datafront_failed", "1 after the first error; /status.json has its words.", failed);
-    channels(out, all, "link", |channel| &channel.link);
-    channels(out, all, "blocks", |channel| &channel.blocks);
-    out.name("datafront_pages", "gauge", "Pages that dom0 may access for channels, by where they are.");
-    for state in ["free", "lent", "quarantined"] {
-        out.sample("datafront_pages", format_args!("{{state=\"{state}\"}}"), pushed.pages.count(state));
-    }
-    for (counter, count) in &pushed.published.0 {
-        out.one(&alloc::format!("published_{counter}"), "gauge", "See STATUS.md.", count);
-    }
-}
-
-/// A name for each counter of a group, with a sample for each channel.
-fn channels(out: &mut Out, all: &[Channel], group: &str, counts: impl Fn(&Channel) -> &Counts) {
-    let Some(first) = all.first() else { return };
-    for (counter, _) in &counts(first).0 {
-        let name = alloc::format!("datafront_{group}_{counter}_total");
-        out.name(&name, "counter", "See STATUS.md.");
-        for channel in all {
-            let labels = format_args!("{{channel=\"{}\"}}", channel.name);
-            out.sample(&name, labels, counts(channel).count(counter));
-        }
-    }
+    out.name("info", Kind::Gauge, "Names and numbers of the guest; always 1.");
+    out.add(format_args!(
+        "millpond_info{{name={name},version={version},hostname={hostname},domid=\"{domid}\"}} 1\n"
+    ));
+    out.name("uptime_seconds", Kind::Gauge, "Time since the kernel started.");
+    out.add(format_args!("millpond_uptime_seconds {}\n", Seconds(status.uptime_ms)));
 }
 
 fn interfaces(out: &mut Out, all: &[InterfaceStatus]) {
-    out.name("link_up", "gauge", "1 while frames can flow.");
-    for (number, interface) in all.iter().enumerate() {
-        out.sample("link_up", format_args!("{{interface=\"{number}\"}}"), u8::from(interface.link_up));
+    let numbers: Vec<_> = (0..all.len()).map(|number| alloc::format!("{number}")).collect();
+    let label = |value| Some(Label { name: "interface", value });
+    out.name("link_up", Kind::Gauge, "1 while frames can flow.");
+    for (number, interface) in numbers.iter().zip(all) {
+        let labels = Labels { owner: label(number.as_str()), by: None };
+        out.sample("link_up", Kind::Gauge, labels, u8::from(interface.link_up));
     }
-    out.name("address_info", "gauge", "Addresses in use; always 1.");
-    for (number, interface) in all.iter().enumerate() {
+    out.name("address_info", Kind::Gauge, "Addresses in use; always 1.");
+    for (number, interface) in numbers.iter().zip(all) {
         for address in interface.addresses() {
-            out.sample("address_info", format_args!("{{interface=\"{number}\",address=\"{address}\"}}"), 1);
+            let labels = Labels { owner: label(number), by: Some(Label { name: "address", value: address }) };
+            out.sample("address_info", Kind::Gauge, labels, 1);
         }
     }
-    out.name("pool_pages", "gauge", "Pages of the pools by direction and by where they are.");
-    for (number, interface) in all.iter().enumerate() {
-        pool(out, number, "rx", &interface.rx_pool);
-        pool(out, number, "tx", &interface.tx_pool);
-    }
-    sockets(out, all);
-    series(out, all, "rx", |interface| &interface.rx);
-    series(out, all, "tx", |interface| &interface.tx);
-    series(out, all, "rx_pool", |interface| &interface.rx_pool_changes);
-    series(out, all, "tx_pool", |interface| &interface.tx_pool_changes);
-    series(out, all, "device", |interface| &interface.device);
-    series(out, all, "misbehaviour", |interface| &interface.misbehaviour);
-    series(out, all, "stack", |interface| &interface.stack);
-}
-
-fn pool(out: &mut Out, number: usize, way: &str, pool: &Pool) {
-    let Pool { free, in_ring, lent, quarantined, .. } = pool;
-    for (state, pages) in [("free", free), ("in_ring", in_ring), ("lent", lent), ("quarantined", quarantined)]
-    {
-        let labels = format_args!("{{interface=\"{number}\",direction=\"{way}\",state=\"{state}\"}}");
-        out.sample("pool_pages", labels, pages);
-    }
-}
-
-fn sockets(out: &mut Out, all: &[InterfaceStatus]) {
-    out.name("sockets", "gauge", "Users of the stack by kind.");
-    for (number, interface) in all.iter().enumerate() {
-        let sockets = &interface.sockets;
-        for (kind, count) in [
-            ("tcp", sockets.connections),
-            ("tcp_half_open", sockets.half_open),
-            ("tcp_time_wait", sockets.time_wait),
-            ("tcp_listener", sockets.listeners),
-            ("udp", sockets.udp),
-        ] {
-            out.sample("sockets", format_args!("{{interface=\"{number}\",kind=\"{kind}\"}}"), count);
-        }
-    }
-}
-
-/// A name for each counter of a group, with a sample for each interface.
-fn series(out: &mut Out, all: &[InterfaceStatus], group: &str, counts: impl Fn(&InterfaceStatus) -> &Counts) {
-    let Some(first) = all.first() else { return };
-    for (counter, _) in &counts(first).0 {
-        let name = alloc::format!("{group}_{counter}_total");
-        out.name(&name, "counter", "See STATUS.md.");
-        for (number, interface) in all.iter().enumerate() {
-            out.sample(&name, format_args!("{{interface=\"{number}\"}}"), counts(interface).count(counter));
-        }
-    }
+    let owners: Vec<_> =
+        numbers.iter().zip(all).map(|(number, interface)| (label(number), &interface.groups)).collect();
+    out.groups("", &owners);
 }

@@ -11,25 +11,27 @@
 //!
 //! [`Source`] is the only thing that a guest must give.
 
-mod counts;
 pub mod health;
 mod markup;
 pub mod metrics;
+pub mod numbers;
 pub mod page;
+pub mod snapshot;
 pub mod status;
 mod tiles;
 mod units;
 
 use crate::http::server::Context;
 use crate::http::{Code, Fixed, Moment, Reply, Request, Site};
-use crate::publish::Shelf;
+use crate::publish::Store;
 use alloc::rc::Rc;
 use alloc::string::String;
+use numbers::Group;
 use status::Status;
 
 /// Where the counters come from.
 pub trait Source {
-    /// The guest now; [`Status::http`] is filled in by the site.
+    /// The guest now. The site adds the group `http`.
     fn status(&self) -> Status;
 }
 
@@ -38,7 +40,7 @@ pub trait Source {
 pub struct StatusSite<S> {
     source: S,
     kilobyte: Fixed,
-    shelf: Rc<Shelf>,
+    store: Rc<Store>,
 }
 
 /// 1024 bytes of text: 16 lines of 64.
@@ -61,18 +63,19 @@ impl<S: Source> StatusSite<S> {
     /// A site about what `source` tells.
     #[must_use]
     pub fn new(source: S) -> Self {
-        Self::with_shelf(source, Rc::new(Shelf::new(0)))
+        Self::with_store(source, Rc::new(Store::new(0)))
     }
 
-    /// The same, and what is on a shelf wherever a path is not the guest's own.
+    /// The same, and what is on a store wherever a path is not the guest's own.
     #[must_use]
-    pub const fn with_shelf(source: S, shelf: Rc<Shelf>) -> Self {
-        Self { shelf, source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
+    pub const fn with_store(source: S, store: Rc<Store>) -> Self {
+        Self { store, source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
     }
 
     fn status(&self, context: &Context<'_>) -> Status {
-        let mut status = self.source.status().summed();
-        status.http = context.counts();
+        let mut status = self.source.status();
+        let open = ("connections_open", "Open connections.", context.connections_open());
+        status.groups.0.push(Group::new("http", "HTTP").gauges([open]).counters(context.counts().iter()));
         status
     }
 }
@@ -89,7 +92,7 @@ impl<S: Source> Site for StatusSite<S> {
                 fresh("text/plain; version=0.0.4; charset=utf-8", &metrics::text(&self.status(context)), now)
             }
             b"/status" => page(&self.status(context), now),
-            _ => match (self.shelf.get(request, context), request.path) {
+            _ => match (self.store.get(request, context), request.path) {
                 (Some(published), _) => return Some(published),
                 (None, b"/" | b"/index.html") => page(&self.status(context), now),
                 (None, _) => return None,

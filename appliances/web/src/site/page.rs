@@ -1,10 +1,10 @@
-//! `/`: what this guest is and what it counts, on one page that needs nothing besides itself.
+//! `/`: the facts and the numbers of the guest on one page without external files.
 //!
-//! The numbers are those of the moment at which the page was asked for, so it can be read without JavaScript. With it,
-//! the page asks for `/status.json` once a second, follows, and draws graphs.
+//! The page shows the numbers of the moment of the request, so it can be read without JavaScript. With JavaScript the page
+//! fetches `/status.json` once a second, updates its numbers and draws graphs.
 
-use crate::site::markup::{Html, Live, Mood, Part, Text};
-use crate::site::status::{Counts, Datafront, InterfaceStatus, OwnIpv6, Pool, Status};
+use crate::site::markup::{Html, Text};
+use crate::site::status::{Datafront, Groups, InterfaceStatus, Ipv6Address, Shape, Status};
 use crate::site::tiles::tiles;
 use crate::site::units::{Shown, Unit};
 use alloc::format;
@@ -26,19 +26,21 @@ pub fn html(status: &Status) -> String {
     html.add(format_args!("<div class=\"grid\">\n"));
     tiles(&mut html, status);
     html.add(format_args!("</div>\n"));
-    for (number, interface) in status.interfaces.iter().enumerate() {
-        pools(&mut html, number, interface, status);
+    let interfaces = || {
+        let path = |number| format!("interfaces.{number}.");
+        status.interfaces.iter().enumerate().map(move |(number, interface)| (path(number), interface))
+    };
+    for (path, interface) in interfaces() {
+        pools(&mut html, &path, interface);
     }
     html.add(format_args!("<div class=\"columns\">\n"));
-    for (number, interface) in status.interfaces.iter().enumerate() {
-        traffic(&mut html, number, interface);
-        trouble(&mut html, number, interface);
-        stack(&mut html, number, interface);
+    for (path, interface) in interfaces() {
+        interface_groups(&mut html, &path, interface);
     }
     if let Some(pushed) = &status.datafront {
         datafront(&mut html, pushed);
     }
-    guest(&mut html, status);
+    groups(&mut html, "", &status.groups);
     html.add(format_args!("</div>\n"));
     bottom(&mut html, status);
     html.0
@@ -68,7 +70,7 @@ fn facts(html: &mut Html, status: &Status) {
     html.add(format_args!("<dl class=\"facts\">\n"));
     html.fact("Appliance", &format!("{} {}", status.name, status.version));
     html.fact("Domain", &status.domid.map(|domid| domid.to_string()).unwrap_or_default());
-    html.fact("Memory", &Shown(status.memory_bytes, Unit::Bytes).to_string());
+    html.fact("Memory", &Shown(status.groups.value(".memory_bytes"), Unit::Bytes).to_string());
     for interface in &status.interfaces {
         let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_string());
         let link = if interface.link_up { "up" } else { "down" };
@@ -88,7 +90,7 @@ fn facts(html: &mut Html, status: &Status) {
 }
 
 fn ipv6(interface: &InterfaceStatus) -> String {
-    let one = |own: &OwnIpv6| match own.state {
+    let one = |own: &Ipv6Address| match own.state {
         "valid" => own.address.clone(),
         state => format!("{} ({state})", own.address),
     };
@@ -110,79 +112,32 @@ fn backend(interface: &InterfaceStatus) -> String {
     }
 }
 
-fn pools(html: &mut Html, number: usize, interface: &InterfaceStatus, status: &Status) {
+fn pools(html: &mut Html, path: &str, interface: &InterfaceStatus) {
     html.add(format_args!(
         "<section class=\"card wide\">\n<h2>Page pools <small>granted once, never per packet; frames of {} bytes or \
-         more are lent in place</small></h2>\n",
+         more are received without a copy</small></h2>\n",
         interface.threshold_bytes
     ));
-    for (title, key, pool) in
-        [("To receive into", "rx_pool", &interface.rx_pool), ("To send from", "tx_pool", &interface.tx_pool)]
-    {
-        let title = format!("{title}: {} pages, up to {}", pool.total, pool.max);
-        html.bar(&title, format_args!("interfaces.{number}.{key}"), &pool_parts(pool), Unit::Count);
+    for group in interface.groups.0.iter().filter(|group| group.shape == Shape::Bar) {
+        html.bar(path, group);
     }
-    let grants = &status.grants;
-    html.add(format_args!("<table>\n"));
-    for (name, key, value, mood) in [
-        ("grants issued since boot", "issued", grants.issued, Mood::Fine),
-        ("grants ended since boot", "ended", grants.ended, Mood::Fine),
-        ("grants that the backend does not let go of", "quarantined", grants.quarantined, Mood::Alarm),
-        ("grant table entries left", "free_entries", grants.free_entries, Mood::Fine),
-    ] {
-        html.row(name, Live(format_args!("grants.{key}"), value, Unit::Count), mood);
-    }
-    html.add(format_args!("</table>\n</section>\n"));
+    html.add(format_args!("</section>\n"));
 }
 
-fn pool_parts(pool: &Pool) -> [Part<'static>; 4] {
-    [
-        Part { class: "ring", label: "in the ring", key: "in_ring", value: pool.in_ring },
-        Part { class: "lent", label: "lent", key: "lent", value: pool.lent },
-        Part { class: "lost", label: "quarantined", key: "quarantined", value: pool.quarantined },
-        Part { class: "free", label: "free", key: "free", value: pool.free },
-    ]
-}
-
-fn traffic(html: &mut Html, number: usize, interface: &InterfaceStatus) {
-    let InterfaceStatus { rx, tx, device, .. } = interface;
-    for (title, key, counts) in [("Received", "rx", rx), ("Sent", "tx", tx), ("Frontend", "device", device)] {
-        html.add(format_args!("<section class=\"card\">\n<h2>{title}</h2>\n<table>\n"));
-        html.rows(format_args!("interfaces.{number}.{key}"), counts, Mood::Fine);
-        html.add(format_args!("</table>\n</section>\n"));
+fn groups(html: &mut Html, path: &str, groups: &Groups) {
+    for group in groups.0.iter().filter(|group| group.shape != Shape::Bar) {
+        html.group(path, group);
     }
 }
 
-fn trouble(html: &mut Html, number: usize, interface: &InterfaceStatus) {
-    let InterfaceStatus { drops, misbehaviour, mismatch, .. } = interface;
-    html.add(format_args!("<section class=\"card\">\n<h2>Drops <small>by reason</small></h2>\n<table>\n"));
-    html.rows(format_args!("interfaces.{number}.drops"), drops, Mood::Fine);
-    html.add(format_args!("</table>\n</section>\n<section class=\"card\">\n"));
-    html.add(format_args!("<h2>Rules that the backend broke</h2>\n"));
-    if let Some(mismatch) = mismatch {
-        html.add(format_args!("<p class=\"alarm\">Pages do not add up: {}</p>\n", Text(mismatch)));
+fn interface_groups(html: &mut Html, path: &str, interface: &InterfaceStatus) {
+    if let Some(mismatch) = &interface.mismatch {
+        html.add(format_args!(
+            "<section class=\"card\">\n<p class=\"alarm\">An account of pages does not balance: {}</p>\n</section>\n",
+            Text(mismatch)
+        ));
     }
-    html.add(format_args!("<table class=\"quiet\">\n"));
-    html.rows(format_args!("interfaces.{number}.misbehaviour"), misbehaviour, Mood::Alarm);
-    html.add(format_args!("</table>\n<p class=\"none\">None.</p>\n</section>\n"));
-}
-
-fn stack(html: &mut Html, number: usize, interface: &InterfaceStatus) {
-    let InterfaceStatus { sockets, stack, .. } = interface;
-    html.add(format_args!("<section class=\"card\">\n<h2>Stack</h2>\n<table>\n"));
-    for (name, key, value) in [
-        ("TCP connections", "connections", sockets.connections),
-        ("… half open", "half_open", sockets.half_open),
-        ("… in TIME-WAIT", "time_wait", sockets.time_wait),
-        ("TCP ports listened on", "listeners", sockets.listeners),
-        ("UDP sockets", "udp", sockets.udp),
-        ("timers", "timers", sockets.timers),
-    ] {
-        let live = Live(format_args!("interfaces.{number}.sockets.{key}"), value, Unit::Count);
-        html.row(name, live, Mood::Fine);
-    }
-    html.rows(format_args!("interfaces.{number}.stack"), stack, Mood::Fine);
-    html.add(format_args!("</table>\n</section>\n"));
+    groups(html, path, &interface.groups);
 }
 
 fn datafront(html: &mut Html, pushed: &Datafront) {
@@ -192,50 +147,12 @@ fn datafront(html: &mut Html, pushed: &Datafront) {
         if let Some(error) = &channel.last_error {
             html.add(format_args!("<p class=\"alarm\">Last error: {}</p>\n", Text(error)));
         }
-        html.add(format_args!("<table>\n"));
-        let seq = Live(format_args!("datafront.channels.{number}.last_seq"), channel.last_seq, Unit::Count);
-        html.row("last block's number", seq, Mood::Fine);
-        html.rows(format_args!("datafront.channels.{number}.blocks"), &channel.blocks, Mood::Fine);
-        html.rows(format_args!("datafront.channels.{number}.link"), &channel.link, Mood::Fine);
-        html.add(format_args!("</table>\n</section>\n"));
+        for group in &channel.groups.0 {
+            html.table(&format!("datafront.channels.{number}."), group);
+        }
+        html.add(format_args!("</section>\n"));
     }
-    let mut group = |head: &str, key: &str, counts: &Counts| {
-        html.add(format_args!("<section class=\"card\">\n<h2>{head}</h2>\n<table>\n"));
-        html.rows(format_args!("datafront.{key}"), counts, Mood::Fine);
-        html.add(format_args!("</table>\n</section>\n"));
-    };
-    group("Pages of the channels", "pages", &pushed.pages);
-    group("Published", "published", &pushed.published);
-}
-
-fn guest(html: &mut Html, status: &Status) {
-    html.add(format_args!("<section class=\"card\">\n<h2>Hypercalls <small>by kind</small></h2>\n<table>\n"));
-    html.rows(format_args!("hypercalls"), &status.hypercalls, Mood::Fine);
-    html.rows(format_args!("xenstore"), &status.xenstore, Mood::Fine);
-    html.add(format_args!("</table>\n</section>\n<section class=\"card\">\n<h2>Guest</h2>\n<table>\n"));
-    for (name, key, value) in [
-        ("events received", "events.received", status.events.received),
-        ("events that nobody listened to", "events.stray", status.events.stray),
-        ("tasks", "tasks", status.tasks),
-        ("pages in pools and rings", "pages.taken", status.pages.taken),
-        ("pages free", "pages.free", status.pages.free),
-    ] {
-        html.row(name, Live(format_args!("{key}"), value, Unit::Count), Mood::Fine);
-    }
-    let http = &status.http;
-    html.add(format_args!("</table>\n</section>\n<section class=\"card\">\n<h2>HTTP</h2>\n<table>\n"));
-    for (name, key, value, unit) in [
-        ("connections open", "connections_open", http.connections_open, Unit::Count),
-        ("connections", "connections", http.connections, Unit::Count),
-        ("replies 2xx", "replies_2xx", http.replies_2xx, Unit::Count),
-        ("replies 4xx", "replies_4xx", http.replies_4xx, Unit::Count),
-        ("replies 5xx", "replies_5xx", http.replies_5xx, Unit::Count),
-        ("bytes sent", "bytes_sent", http.bytes_sent, Unit::Bytes),
-        ("timeouts", "timeouts", http.timeouts, Unit::Count),
-    ] {
-        html.row(name, Live(format_args!("http.{key}"), value, unit), Mood::Fine);
-    }
-    html.add(format_args!("</table>\n</section>\n"));
+    groups(html, "datafront.", &pushed.groups);
 }
 
 fn bottom(html: &mut Html, status: &Status) {

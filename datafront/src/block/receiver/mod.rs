@@ -16,6 +16,7 @@ mod frames;
 use super::application::Application;
 use super::check::Check;
 use super::fault::Fault;
+use super::stats::ReceiverStats;
 use super::status::Status;
 use super::streams::{MAX_KEPT, Streams};
 use super::wire::{Frame, HEADER_BYTES, Kind, MAX_HEAD_BYTES, TRAILER_BYTES};
@@ -25,28 +26,6 @@ use core::fmt;
 /// Blocks that a sender may have under way.
 pub const WINDOW: u32 = 16;
 const _: () = assert!(WINDOW < 32 && MAX_KEPT >= 32, "the status of every unacknowledged block is kept");
-
-/// What a receiver has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceiverStats {
-    /// Blocks that the application took.
-    pub accepted: u64,
-    /// Blocks that it refused, or that the sender gave up.
-    pub refused: u64,
-    /// Bytes of the blocks that it took.
-    pub bytes: u64,
-    /// Blocks that came again and were skipped.
-    pub duplicates: u64,
-    /// Blocks that a connection's end cut off.
-    pub cut_off: u64,
-    /// Connections that ended with a fault.
-    pub faults: u64,
-    /// The number of the last completed block, on whatever stream.
-    pub last_seq: u64,
-    /// A check over the numbers and checks of all accepted blocks in their order: equal to the sender's own reckoning if
-    /// every block came once, in order, byte for byte. See `docs/datafront.md`.
-    pub chain: u32,
-}
 
 /// The block under way.
 #[derive(Clone)]

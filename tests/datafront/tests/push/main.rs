@@ -6,11 +6,6 @@
 //!   sink      blocks larger than the guest, one at a time, over suspends ──► a guest that reckons and drops
 //! ```
 #![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::std_instead_of_core,
     clippy::too_many_lines,
     reason = "a program of the host: the standard library, and numbers far from overflow"
 )]

@@ -36,7 +36,7 @@ fn sink(bed: &Bed, name: &str) -> Outcome<Domain> {
 /// A block far larger than the guest goes through it; a sender that comes while its predecessor's connection is still
 /// there; and a transfer goes on over save and restore.
 #[test]
-fn a_guest_of_16_mib_takes_any_length_and_survives_save_and_restore() {
+fn a_guest_of_16_mib_takes_any_length_over_a_restore() {
     support::run("datafront_sink", |bed| {
         install_push(bed)?;
         let large = sink(bed, "large")?;

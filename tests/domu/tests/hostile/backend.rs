@@ -11,7 +11,7 @@ const DOM0: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
 const PORT: u16 = 7300;
 const PLACE: &str = "/var/bed/files/backend";
 /// Longer than the backend waits for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a vif's configuration says so that xl leaves the vif to us: a script that does nothing.
 pub(crate) const SCRIPT: &str = "script=vif-of-backend";
@@ -44,11 +44,11 @@ impl Backend {
         loop {
             // QEMU accepts at once; only an answer says that the backend is there.
             let mut backend = Self { line: BufReader::new(TcpStream::connect(port)?) };
-            backend.line.get_ref().set_read_timeout(Some(PATIENCE))?;
+            backend.line.get_ref().set_read_timeout(Some(TIMEOUT))?;
             backend.line.get_ref().set_nodelay(true)?;
             match backend.order("complaints") {
                 Ok(_) => return Ok(backend),
-                Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+                Err(error) if begun.elapsed() > TIMEOUT => return Err(error),
                 Err(_) => std::thread::sleep(Duration::from_millis(200)),
             }
         }

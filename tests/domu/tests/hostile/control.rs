@@ -1,7 +1,7 @@
 //! The control ring: pages that stay mapped, and H76 to H78, answers that make no sense.
 
-use crate::rig::Card::Plain;
 use crate::rig::End::Works;
+use crate::rig::VifKind::Plain;
 use crate::rig::{Rig, case, same};
 use domu_tests::Outcome;
 use domu_tests::http::number;
@@ -101,14 +101,14 @@ fn pages_do_not_stay_mapped_where_the_operator_refuses() {
 #[test]
 fn h76_answers_on_the_control_ring_that_make_no_sense() {
     case("h76_answers_on_the_control_ring_that_make_no_sense", Works, |rig| {
-        for (lie, kind) in [
+        for (fault, kind) in [
             ("id 1", "ctrl_id"),
             ("type 1", "ctrl_type"),
             ("status 4", "ctrl_status"),
             ("index 200", "ctrl_ring"),
             ("index 4294967287", "ctrl_ring"),
         ] {
-            rig.orders(&[&format!("ctrl {lie}"), "close", &format!("open {OFFER}"), "ping 3"])?;
+            rig.orders(&[&format!("ctrl {fault}"), "close", &format!("open {OFFER}"), "ping 3"])?;
             until(
                 rig,
                 &format!("misbehaviour/{kind}"),
@@ -132,9 +132,9 @@ fn h76_answers_on_the_control_ring_that_make_no_sense() {
             rig.forgive()?;
         }
         // One that never answers, and one that falls silent in the middle.
-        for lie in ["ctrl silent", "ctrl only 9"] {
+        for fault in ["ctrl silent", "ctrl only 9"] {
             let silent = of_card(rig, "device/ctrl_silent")?;
-            rig.orders(&[lie, "ctrl silent", "close", &format!("open {OFFER}"), "ping 3"])?;
+            rig.orders(&[fault, "ctrl silent", "close", &format!("open {OFFER}"), "ping 3"])?;
             until(rig, "device/ctrl_silent", silent + 1)?;
             rig.orders(&["ping 3", "ctrl honest"])?;
         }

@@ -2,7 +2,7 @@
 
 use crate::cases;
 use crate::rig::End::Works;
-use crate::rig::{Card, Rig, case, same};
+use crate::rig::{Rig, VifKind, case, same};
 use crate::xenbus::{come_back, move_away};
 use bed::Value;
 use domu_tests::Outcome;
@@ -77,7 +77,7 @@ fn h45_a_grant_table_of_one_frame() {
         rig.replace(|config| {
             config
                 .set("max_grant_frames", Value::Number("1".into()))
-                .cmdline(&Card::Plain.cmdline().replace("=64", "=512"))
+                .cmdline(&VifKind::Plain.cmdline().replace("=64", "=512"))
         })?;
         let status = rig.status()?;
         let pages = |pool: &str| number(&status, &format!("/interfaces/0/{pool}/total"));

@@ -1,4 +1,4 @@
-//! Ids and statuses that lie: H10 to H20.
+//! False ids and statuses: H10 to H20.
 
 use crate::cases;
 use crate::rig::End::{Broken, Counted, Works};

@@ -1,4 +1,4 @@
-//! Lengths, chains and extras that lie: H26 to H38.
+//! False lengths, chains and extras: H26 to H38.
 
 use crate::cases;
 use crate::rig::End::Counted;

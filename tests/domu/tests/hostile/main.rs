@@ -1,4 +1,4 @@
-//! A backend that lies, on real Xen: the cases H01 to H75 of docs/threat-model.md.
+//! A malicious backend on real Xen: the cases H01 to H75 of docs/threat-model.md.
 //!
 //! ```text
 //!   test ──orders──► tests/backend in dom0, in the place of netback ◄──rings──► the web appliance
@@ -7,13 +7,6 @@
 //!
 //! All cases share one boot. Each ends with the same look at the guest (`rig.rs`): it runs, nothing crashed, the pages
 //! add up, no byte can be read that was not sent, and frames go there and back.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::panic,
-    reason = "a program of the host: the standard library, numbers far from overflow, cases that fail"
-)]
 
 mod backend;
 mod control;

@@ -1,11 +1,11 @@
 //! Chains, descriptors and blank checksums for a guest that asked for all of them: H25, H30 to H38 once more.
 //!
-//! With a plain card they are refused for not having been asked for, before anybody looks at what they say (`lengths.rs`).
+//! With a plain vif they are refused for not having been asked for, before anybody looks at what they say (`lengths.rs`).
 
 use crate::cases;
 use crate::reads::flip;
-use crate::rig::Card::Whole;
 use crate::rig::End::{Counted, Works};
+use crate::rig::VifKind::Whole;
 
 cases! {
     with Whole;
@@ -32,5 +32,5 @@ cases! {
 #[test]
 fn h25_an_extra_whose_type_flips() {
     // Read once, it is the one, the other, or a piece of each: never one that is fine and still promises another.
-    flip(Whole, "h25_an_extra_whose_type_flips with a whole card", "flip extra 20", &["rx_extra"]);
+    flip(Whole, "h25_an_extra_whose_type_flips with a whole vif", "flip extra 20", &["rx_extra"]);
 }

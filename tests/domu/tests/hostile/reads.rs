@@ -3,7 +3,7 @@
 //! A thread in dom0 writes as fast as it can, the guest reads on another processor. Whatever value the guest happened to
 //! read, it has to stay with it.
 
-use crate::rig::{Card, End, Rig, case, case_with};
+use crate::rig::{End, Rig, VifKind, case, case_with};
 use domu_tests::Outcome;
 use domu_tests::http::number;
 use serde_json::Value;
@@ -11,11 +11,11 @@ use serde_json::Value;
 /// Bytes of the frames that fetch a page and are not all counted in it: acknowledgements.
 const FETCH: u64 = 1500;
 
-/// Lets something flip; then starts anew, since the rings hold what the thread left there. What the guest made of it,
+/// Lets something flip; then restarts, since the rings hold what the thread left there. What the guest made of it,
 /// it may have counted or called broken, by one of the names that fit. It cannot have received more than it was given:
 /// a length that was checked, and then read again, is another.
-pub(crate) fn flip(card: Card, name: &str, order: &str, fits: &'static [&'static str]) {
-    case_with(card, name, End::Works, |rig| {
+pub(crate) fn flip(vif: VifKind, name: &str, order: &str, fits: &'static [&'static str]) {
+    case_with(vif, name, End::Works, |rig| {
         let given: u64 = rig.order("given")?.parse()?;
         let answered = rig.order(order).or_else(|error| {
             // It broke in the middle: that is one of the ways in which it may end.
@@ -56,17 +56,17 @@ fn h06_rx_rsp_prod_changes_while_it_is_read() {
 #[test]
 fn h21_a_response_whose_status_flips() {
     // The other status is an error's, which a backend may answer with.
-    flip(Card::Plain, "h21_a_response_whose_status_flips", "flip status 20", &[]);
+    flip(VifKind::Plain, "h21_a_response_whose_status_flips", "flip status 20", &[]);
 }
 
 #[test]
 fn h22_a_response_whose_more_data_flips() {
-    flip(Card::Plain, "h22_a_response_whose_more_data_flips", "flip more 20", &["rx_incomplete"]);
+    flip(VifKind::Plain, "h22_a_response_whose_more_data_flips", "flip more 20", &["rx_incomplete"]);
 }
 
 #[test]
 fn h25_an_extra_whose_type_flips() {
-    flip(Card::Plain, "h25_an_extra_whose_type_flips", "flip extra 20", &["rx_extra", "rx_extra_unasked"]);
+    flip(VifKind::Plain, "h25_an_extra_whose_type_flips", "flip extra 20", &["rx_extra", "rx_extra_unasked"]);
 }
 
 /// That nothing was counted in this case but what fits.
@@ -85,8 +85,8 @@ fn trust(rig: &mut Rig, word: &str) -> Outcome {
 }
 
 #[test]
-fn h23_h24_a_payload_that_flips_under_a_backend_that_is_not_trusted() {
-    let name = "h23_h24_a_payload_that_flips_under_a_backend_that_is_not_trusted";
+fn h23_h24_a_payload_that_an_untrusted_backend_flips() {
+    let name = "h23_h24_a_payload_that_an_untrusted_backend_flips";
     case(name, End::Works, |rig| {
         trust(rig, "0")?;
         rig.guest.wait_for_next("backend not trusted", domu_tests::SOON)?;

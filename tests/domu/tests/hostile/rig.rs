@@ -15,7 +15,7 @@ pub(crate) struct Rig {
     bed: SharedBed,
     pub(crate) guest: Domain,
     backend: Backend,
-    card: Card,
+    vif: VifKind,
     before: Value,
     /// Pages that a case has made the guest give up.
     pub(crate) lost: u64,
@@ -36,14 +36,14 @@ pub(crate) enum End {
 
 /// What the guest tells its backend that it accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Card {
+pub(crate) enum VifKind {
     /// Whole frames in one page: what belongs to scatter-gather and offloads is an answer to nothing that it asked for.
     Plain,
     /// Everything: chains, descriptors and blank checksums are what it asked for.
     Whole,
 }
 
-impl Card {
+impl VifKind {
     /// The guest's command line.
     pub(crate) const fn cmdline(self) -> &'static str {
         match self {
@@ -55,13 +55,13 @@ impl Card {
     }
 }
 
-/// Runs a case with a plain card.
-pub(crate) fn case(name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) {
-    case_with(Card::Plain, name, end, lie);
+/// Runs a case with a plain vif.
+pub(crate) fn case(name: &str, end: End, attack: impl FnOnce(&mut Rig) -> Outcome) {
+    case_with(VifKind::Plain, name, end, attack);
 }
 
-/// Runs a case: on the boot of the one before, unless that failed, and with its guest, if that has such a card.
-pub(crate) fn case_with(card: Card, name: &str, end: End, lie: impl FnOnce(&mut Rig) -> Outcome) {
+/// Runs a case: on the boot of the one before, unless that failed, and with its guest, if that has such a vif.
+pub(crate) fn case_with(vif: VifKind, name: &str, end: End, attack: impl FnOnce(&mut Rig) -> Outcome) {
     let mut shared = RIG.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rig = match shared.take().map_or_else(Rig::start, Ok) {
         Ok(rig) => rig,
@@ -69,9 +69,9 @@ pub(crate) fn case_with(card: Card, name: &str, end: End, lie: impl FnOnce(&mut 
     };
     let begun = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        rig.has(card)?;
+        rig.has(vif)?;
         rig.begin()?;
-        lie(&mut rig)?;
+        attack(&mut rig)?;
         rig.end(end)
     }));
     eprintln!("  {name}: {:.1} s", begun.elapsed().as_secs_f64());
@@ -92,10 +92,10 @@ pub(crate) fn case_with(card: Card, name: &str, end: End, lie: impl FnOnce(&mut 
 fn victim(
     bed: &Bed,
     backend: &mut Backend,
-    card: Card,
+    vif: VifKind,
     change: impl FnOnce(DomainConfig) -> DomainConfig,
 ) -> Outcome<Domain> {
-    let guest = bed.create(&change(config("web", "victim", card.cmdline())?.vif([SCRIPT])))?;
+    let guest = bed.create(&change(config("web", "victim", vif.cmdline())?.vif([SCRIPT])))?;
     guest.wait_for("listening on ", BOOT)?;
     // A processor each, if there are two: what flips has to flip while the guest reads.
     bed.dom0(&format!("xl vcpu-pin 0 0 0; xl vcpu-pin {} 0 1", guest.domid()))?;
@@ -107,9 +107,9 @@ impl Rig {
     fn start() -> Outcome<Self> {
         let bed = SharedBed::start(&Options::default())?;
         let mut backend = Backend::start(&bed)?;
-        let card = Card::Plain;
-        let guest = victim(&bed, &mut backend, card, |config| config)?;
-        Ok(Self { bed, guest, backend, card, before: Value::Null, lost: 0 })
+        let vif = VifKind::Plain;
+        let guest = victim(&bed, &mut backend, vif, |config| config)?;
+        Ok(Self { bed, guest, backend, vif, before: Value::Null, lost: 0 })
     }
 
     /// Destroys the guest, and starts one whose configuration is changed.
@@ -118,14 +118,14 @@ impl Rig {
         if !destroyed.success() {
             return Err(format!("xl destroy: {}", destroyed.stderr).into());
         }
-        self.guest = victim(&self.bed, &mut self.backend, self.card, change)?;
+        self.guest = victim(&self.bed, &mut self.backend, self.vif, change)?;
         self.lost = 0;
         self.begin()
     }
 
-    /// Sees to it that the guest has such a card.
-    fn has(&mut self, card: Card) -> Outcome {
-        if std::mem::replace(&mut self.card, card) == card {
+    /// Sees to it that the guest has such a vif.
+    fn has(&mut self, vif: VifKind) -> Outcome {
+        if std::mem::replace(&mut self.vif, vif) == vif {
             return Ok(());
         }
         self.replace(|config| config)
@@ -184,7 +184,7 @@ impl Rig {
         Ok(())
     }
 
-    /// What was broken or counted in this case is fine: from here on it is judged anew.
+    /// What was broken or counted in this case is fine: from here on it is counted again.
     pub(crate) fn forgive(&mut self) -> Outcome {
         self.before = self.status()?;
         Ok(())
@@ -279,7 +279,7 @@ impl Rig {
         self.order(&format!("scan {push}"))?;
         match self.order("complaints")?.as_str() {
             "" => Ok(()),
-            complaints => Err(format!("the guest was not polite: {complaints}").into()),
+            complaints => Err(format!("the guest broke a rule of the ring protocol: {complaints}").into()),
         }
     }
 
@@ -301,13 +301,13 @@ pub(crate) fn same(what: &str, found: u64, expected: u64) -> Outcome {
 /// Declares cases that are orders alone: the name, how it ends, and the orders; `with CARD;` first, if it is not plain.
 #[macro_export]
 macro_rules! cases {
-    (with $card:expr; $($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {$(
+    (with $vif:expr; $($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {$(
         #[test]
         fn $name() {
-            $crate::rig::case_with($card, stringify!($name), $end, |rig| rig.orders(&[$($order),*]));
+            $crate::rig::case_with($vif, stringify!($name), $end, |rig| rig.orders(&[$($order),*]));
         }
     )*};
     ($($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {
-        $crate::cases! { with $crate::rig::Card::Plain; $($name: $end, [$($order),*];)* }
+        $crate::cases! { with $crate::rig::VifKind::Plain; $($name: $end, [$($order),*];)* }
     };
 }

@@ -112,7 +112,7 @@ impl Scale {
         })
     }
 
-    fn calm(&mut self) -> Outcome<Reading> {
+    fn without_events(&mut self) -> Outcome<Reading> {
         self.during(|_| {
             std::thread::sleep(Duration::from_secs(2));
             Ok(())
@@ -136,13 +136,14 @@ fn weigh() -> Outcome {
     let resting = scale.storm()?;
     show("a storm, asleep", resting);
     scale.ask("work")?;
-    let calm = scale.calm()?;
-    show("at work", calm);
+    let quiet = scale.without_events()?;
+    show("at work", quiet);
     let stormy = scale.storm()?;
     show("a storm, at work", stormy);
     scale.ask("rest")?;
     scale.backend.order("ping 3").map_err(|error| format!("it does not work on: {error}"))?;
-    let (piece, longer) = (per(calm.instructions(), calm.pieces), per(stormy.instructions(), stormy.pieces));
+    let (piece, longer) =
+        (per(quiet.instructions(), quiet.pieces), per(stormy.instructions(), stormy.pieces));
     let cost = per(stormy.xen, stormy.exits) + per(resting.guest, resting.events);
     eprintln!(
         "  a piece of work: {piece:.0} instructions, in {} events sent {longer:.0}: {:.0} % are work. \
@@ -160,7 +161,7 @@ fn weigh() -> Outcome {
         return Err("that was no work, or no storm".into());
     }
     // An event stops the guest at most once, and the end of its channel's pause once more; what Xen stops it for otherwise, it does without a storm too.
-    let others = per(calm.exits, calm.instructions()) * stormy.instructions() as f64;
+    let others = per(quiet.exits, quiet.instructions()) * stormy.instructions() as f64;
     if stormy.exits as f64 > 2.0 * stormy.events as f64 + 2.0 * others + 100.0 {
         return Err(format!("{} events cost {} exits", stormy.events, stormy.exits).into());
     }

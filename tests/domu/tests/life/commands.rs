@@ -174,7 +174,7 @@ fn core_is_dumped_to_its_end() {
 /// Whether the guest answers a new connection within a second.
 fn healthy(to: SocketAddr) -> Outcome {
     let mut connection = Connection::open(to)?;
-    connection.patience(Duration::from_secs(1))?;
+    connection.timeout(Duration::from_secs(1))?;
     assert_eq!(connection.get("/healthz")?.status, 200);
     Ok(())
 }
@@ -192,12 +192,12 @@ fn card_that_is_pulled_and_plugged_works_again() {
         domain.wait_for_next("is closing", SOON)?;
         xl(bed, "network-attach plug bridge=xenbr0")?;
         domain.wait_for_next("vif/0: connected", SOON)?;
-        // The new card has another address: QEMU's network learns it by the second announcement at the latest, two
+        // The new vif has another address: QEMU's network learns it by the second announcement at the latest, two
         // seconds after the first, which is lost if the bridge does not know the port yet. What goes to the old one until
         // then is lost.
         let began = Instant::now();
         while let Err(error) = healthy(to) {
-            assert!(began.elapsed() < SOON, "with the new card: {error}");
+            assert!(began.elapsed() < SOON, "with the new vif: {error}");
             sleep(Duration::from_millis(100));
         }
         Ok(())

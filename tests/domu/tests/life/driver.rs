@@ -1,4 +1,4 @@
-//! A driver domain: a Linux guest that serves as the backend of ours, is destroyed and made anew, with another number,
+//! A driver domain: a Linux guest that serves as the backend of ours, is destroyed and made again, with another number,
 //! while our guest runs.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //!
 //! Of the hotplug that `xl devd` would do, the driver domain's script does the half that is its own, the bridge; dom0
 //! writes `hotplug-status`. The toolstack rewrites nothing by itself when a driver domain comes back: the operator
-//! detaches the vif and attaches it anew.
+//! detaches the vif and attaches it again.
 
 use crate::save::Account;
 use crate::traffic::{Busy, SILENCE};
@@ -34,9 +34,9 @@ const SCRIPT: &str = "ip addr flush dev eth0
     ip link set xenbr0 up
     echo driver: ready
     while true; do
-        for card in /sys/class/net/vif*; do
-            [ -e $card ] && [ ! -e $card/master ] || continue
-            ip link set ${card##*/} master xenbr0 && ip link set ${card##*/} up && echo driver: has ${card##*/}
+        for vif in /sys/class/net/vif*; do
+            [ -e $vif ] && [ ! -e $vif/master ] || continue
+            ip link set ${vif##*/} master xenbr0 && ip link set ${vif##*/} up && echo driver: has ${vif##*/}
         done
         sleep 0.2
     done";
@@ -52,8 +52,8 @@ fn start(bed: &Bed) -> Outcome<Domain> {
         linux = linux.file(&format!("modules/9{at}-{name}"), 0o644, bed.get_file(path)?);
     }
     let config = linux.config(bed)?.set("driver_domain", Value::Number("1".to_owned()));
-    // A page of our guest that the driver has mapped cannot be granted on to dom0 by it. Without scatter-gather its card
-    // copies what it sends; a driver domain with a card of its own has no such trouble.
+    // A page of our guest that the driver has mapped cannot be granted on to dom0 by it. Without scatter-gather its vif
+    // copies what it sends; a driver domain with a vif of its own has no such trouble.
     let without = |domain: &Domain| -> Outcome {
         let back = format!("/local/domain/0/backend/vif/{}/0", domain.domid());
         for feature in ["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"] {
@@ -104,10 +104,10 @@ fn connections_go_on_when_a_driver_domain_is_made_anew() {
         let (lost, back) = (rings("quarantined_rings")?, rings("recovered_rings")?);
         eprintln!("  pages of rings given up: {lost}, and {back} of them back");
         assert_eq!(lost, back);
-        busy.goes_on("with the driver domain made anew")?;
+        busy.goes_on("with the driver domain made again")?;
         let status = connection.status()?;
         assert_eq!(number(&status, "/interfaces/0/backend")?, u64::from(driver.domid()));
-        Account::of(&status)?.check(&Account::of(&before)?, "with the driver domain made anew")?;
+        Account::of(&status)?.check(&Account::of(&before)?, "with the driver domain made again")?;
         // The second of two announcements comes two seconds after the first.
         let began = Instant::now();
         while capture.count(|frame| announces(frame, guest.address))? <= told {

@@ -1,12 +1,6 @@
-//! The guest as a citizen: what tools see of it, what it does for an operator, and what it leaves when it breaks.
+//! Lifecycle: what the toolstack sees of the guest, what the guest does for an operator, and what a crash leaves.
 //!
 //! A program of its own beside `xen`: these are the tests of the toolstack's side.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod clock;
 mod commands;
@@ -55,7 +49,7 @@ fn xl(bed: &Bed, command: &str) -> Outcome<String> {
     if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }
 }
 
-/// As [`xl`], with the patience that saving and migrating take.
+/// As [`xl`], with the timeout that saving and migrating take.
 fn xl_slowly(bed: &Bed, command: &str) -> Outcome<String> {
     let output = bed.dom0_within(&format!("xl {command}"), SLOWLY)?;
     if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }

@@ -46,8 +46,8 @@ fn keeps_what_it_has(bed: &Bed, guest: &Guest<'_>, connection: &mut Connection) 
 }
 
 #[test]
-fn maxmem_above_memory_is_given_back_and_mem_set_changes_nothing() {
-    run_test("maxmem_above_memory_is_given_back_and_mem_set_changes_nothing", |bed| -> Outcome {
+fn unused_maxmem_is_returned_and_mem_set_changes_nothing() {
+    run_test("unused_maxmem_is_returned_and_mem_set_changes_nothing", |bed| -> Outcome {
         uses_all_that_it_has(bed)?;
         let guest = Guest::create(bed, &promised("web", "full", "")?)?;
         let mut connection = Connection::open(guest.tcp(80)?)?;

@@ -1,4 +1,4 @@
-//! A suspend after which the guest finds itself in the same domain: cancelled, and anew.
+//! Suspend and resume in the same domain: cancelled, and resumed.
 //!
 //! Of the second the guest cannot tell at first that the domain is not a new one: event channels, grants and watches
 //! are still there, and a backend that works on rings of which the guest knows nothing any more.
@@ -38,7 +38,7 @@ fn connections_go_on_after_a_resume_in_the_same_domain() {
         let mut bound = 0;
         for round in 1..=ROUNDS {
             for (way, said) in
-                [("anew", "resumed in the same domain"), ("cancel", "the suspend was cancelled")]
+                [("resume", "resumed in the same domain"), ("cancel", "the suspend was cancelled")]
             {
                 let output = bed.dom0_within(&format!("/var/resume {id} {way}"), SLOWLY)?;
                 assert!(output.success(), "{way}, round {round}: {output:?}");

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// What XCP-ng's test of its guest agent asserts, wherever the guest has come from: the version of the tools, the system,
-/// memory within 90 s, no balloon that is not there, and the address among those of the first card. And Xen Orchestra's
+/// memory within 90 s, no balloon that is not there, and the address among those of the first vif. And Xen Orchestra's
 /// conditions: a version that is not 0, `Installed`, and a list of addresses without gaps.
 pub(crate) fn agent(bed: &Bed, domid: u32, address: Ipv4Addr) -> Outcome {
     let is_number = |value: &str| value.parse::<u32>().is_ok();
@@ -72,7 +72,7 @@ fn tools_see_addresses_system_and_memory() {
             assert!(value.as_deref().unwrap_or_default() != "1", "{feature}: {value:?}");
         }
 
-        // An address that changes is shown, and no other any more: another card, to which DHCP gives another lease.
+        // An address that changes is shown, and no other any more: another vif, to which DHCP gives another lease.
         xl(bed, "network-detach seen 0")?;
         guest.domain.wait_for_next("is closing", SOON)?;
         xl(bed, "network-attach seen bridge=xenbr0 mac=00:16:3e:00:00:99")?;
@@ -84,23 +84,23 @@ fn tools_see_addresses_system_and_memory() {
     });
 }
 
-/// Started anew by xl, as `on_reboot=` says where nothing is said, the guest is seen again; then it goes in order.
+/// restarted by xl, as `on_reboot=` says where nothing is said, the guest is seen again; then it goes in order.
 fn reboots(bed: &Bed, guest: &Guest<'_>, address: Ipv4Addr) -> Outcome {
     xl(bed, "reboot seen")?;
     guest.domain.wait_gone(BOOT)?;
     let began = Instant::now();
-    let anew = loop {
+    let restarted = loop {
         let output = bed.dom0("xl domid seen")?;
-        if let Ok(anew) = output.stdout.trim().parse::<u32>() {
-            break anew;
+        if let Ok(restarted) = output.stdout.trim().parse::<u32>() {
+            break restarted;
         }
         assert!(began.elapsed() < BOOT, "no new domain: {output:?}");
         sleep(Duration::from_millis(200));
     };
-    assert_ne!(anew, guest.domain.domid());
-    let told = node(bed, anew, "attr/vif/0/ipv4/0", |value| !value.is_empty(), BOOT)?;
-    assert_eq!(told, address.to_string(), "the address that the card had");
-    agent(bed, anew, address)?;
+    assert_ne!(restarted, guest.domain.domid());
+    let told = node(bed, restarted, "attr/vif/0/ipv4/0", |value| !value.is_empty(), BOOT)?;
+    assert_eq!(told, address.to_string(), "the address that the vif had");
+    agent(bed, restarted, address)?;
     xl(bed, "shutdown -w seen")?;
     assert!(!bed.dom0("xl domid seen")?.success(), "it is still there");
     Ok(())
@@ -143,7 +143,7 @@ fn a_day_s_events_leave_nothing_behind_in_xenstore() {
                 guest.domain.wait_for_next("is closing", SOON)?;
                 xl(bed, "network-attach asked bridge=xenbr0 mac=00:16:3e:00:00:98")?;
                 guest.domain.wait_for_next("vif/0: connected", BOOT)?;
-                // What is told of the new card is told once it has its addresses: the router's prefix makes the last one.
+                // What is told of the new vif is told once it has its addresses: the router's prefix makes the last one.
                 node(bed, id, "attr/vif/0/mac/0", |value| value == "00:16:3e:00:00:98", SOON)?;
                 node(bed, id, "attr/vif/0/ipv4/0", |value| !value.is_empty(), SOON)?;
                 node(bed, id, "attr/vif/0/ipv6/1", |value| value.starts_with("fec0:"), SOON)?;
@@ -160,7 +160,7 @@ fn a_day_s_events_leave_nothing_behind_in_xenstore() {
         round(1, true)?;
         let mut after = quota(bed, id)?;
         for _ in 0..40 {
-            // While the card has no address, less is told of it.
+            // While the vif has no address, less is told of it.
             if after.get("nodes") == before.get("nodes") {
                 break;
             }

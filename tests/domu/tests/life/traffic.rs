@@ -19,7 +19,7 @@ const LEN: usize = 2 << 20;
 /// For the guest's command line: connections may be silent for as long as anything here takes on a busy host.
 pub(crate) const SILENCE: &str = "app.idle=900";
 /// The longest that a download stands still: a migration of a busy guest under emulation.
-const PATIENCE: Duration = Duration::from_secs(150);
+const TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Has dom0 push what is downloaded into the guest.
 pub(crate) fn publish(bed: &Bed, name: &str) -> Outcome {
@@ -69,7 +69,7 @@ impl Download {
     pub(crate) fn goes_on(&self, when: &str) -> Outcome {
         let (from, began) = (self.bytes(), Instant::now());
         while self.bytes() < from + 2 * LEN as u64 {
-            if self.thread.is_finished() || began.elapsed() > PATIENCE {
+            if self.thread.is_finished() || began.elapsed() > TIMEOUT {
                 return Err(format!("{when}: the download stands at {}", self.bytes()).into());
             }
             sleep(Duration::from_millis(50));
@@ -87,7 +87,7 @@ impl Download {
 
 fn run(to: SocketAddr, progress: &Progress) -> Outcome<u64> {
     let stream = TcpStream::connect(to)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut stream = BufReader::new(stream);
     let (expected, mut piece) = (pattern::bytes(1, LEN), vec![0; 16 << 10]);
     let mut replies = 0;

@@ -127,8 +127,8 @@ fn line_typed_on_the_console_is_read() {
     run_test("line_typed_on_the_console_is_read", |bed| -> Outcome {
         let probe = bed.create(&config("probe", "typist", "app.do=console")?)?;
         probe.wait_for("type a line", BOOT)?;
-        probe.send_line("a pond of pages")?;
-        probe.wait_for("typed: A POND OF PAGES", SOON)?;
+        probe.send_line("a pool of pages")?;
+        probe.wait_for("typed: A POOL OF PAGES", SOON)?;
         verdict(&probe)
     });
 }

@@ -123,7 +123,7 @@ fn frames_of_nine_thousand_bytes_go_both_ways() {
     });
 }
 
-/// What a card with a rate sends: some of it at once, on credit; the rest at 100,000 bytes a second.
+/// What a vif with a rate sends: some of it at once, on credit; the rest at 100,000 bytes a second.
 const RATED: u64 = 768 << 10;
 const CREDIT: u64 = 128 << 10;
 const RATE: u64 = 100_000;
@@ -206,7 +206,7 @@ fn every_card_is_an_interface_of_its_own() {
         let client = Client::new(bed)?;
         let two = ["bridge=xenbr0", "bridge=xenbr0"];
         let cmdline = "ip=dhcp ip.1=10.0.2.81/24 ip.2=10.0.2.82/24 ip.3=10.0.2.83/24";
-        let guest = Guest::create(bed, &config("echo", "cards", cmdline)?.vif(two))?;
+        let guest = Guest::create(bed, &config("echo", "vifs", cmdline)?.vif(two))?;
         let id = guest.domain.domid();
         guest.domain.wait_for("vif/1: connected", SOON)?;
         let echo =

@@ -1,14 +1,6 @@
 //! The images on real Xen: each test restores a machine with dom0, starts guests on it, and ends it.
 //!
 //! One program rather than one a theme: linking each costs more than the tests themselves need to start.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::std_instead_of_core,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests on the host: the standard library, numbers far from overflow, and a panic is how a test fails"
-)]
 
 mod boot;
 mod echo;
@@ -19,6 +11,7 @@ mod flood;
 mod grub;
 mod hash;
 mod ipv6;
+mod isolation;
 mod memory;
 mod multicast;
 mod nmap;

@@ -45,7 +45,7 @@ fn streams_get_through_a_narrow_path() {
         let guest = bed.create(&config("echo", "near", line)?)?;
         guest.wait_for("IPv6 address fd00:6d69::31/64", BOOT)?;
         let far = Linux::new("far").address("10.0.2.32").script(SCRIPT).config(bed)?;
-        // Its own card has 1500 all the same, and so has what it tells its peers to send.
+        // Its own vif has 1500 all the same, and so has what it tells its peers to send.
         let narrow = |far: &Domain| -> Outcome {
             let narrow = format!("ip link set vif{}.0 mtu 1300 && ip link set xenbr1 mtu 1300", far.domid());
             let narrow = bed.dom0(&narrow)?;

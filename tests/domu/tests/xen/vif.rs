@@ -1,4 +1,4 @@
-//! The network card: late backends, missing cards.
+//! The vif: backends that come late, guests without one.
 
 use bed::run_test;
 use domu_tests::guest::{Guest, config, leased};

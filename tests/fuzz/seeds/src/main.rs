@@ -104,7 +104,7 @@ fn boot() -> Seeds {
     multiboot.extend(words(&[0, 0, 0x200_0000, 0, 1, 0, 0xfeff_8000, 0, 0x8000, 0, 2, 0]));
     multiboot.extend(words(&[0, 8]));
     let line =
-        b"\x02ip=10.0.0.1/24 gw=10.0.0.2 dns=10.0.0.3,10.0.0.4 host=pond log=debug pool.threshold=0 app.x=1";
+        b"\x02ip=10.0.0.1/24 gw=10.0.0.2 dns=10.0.0.3,10.0.0.4 host=mill log=debug pool.threshold=0 app.x=1";
     vec![
         ("pvh", [&[0][..], &pvh].concat()),
         ("multiboot2", [&[1][..], &multiboot].concat()),

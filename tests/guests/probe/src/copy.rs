@@ -7,13 +7,6 @@
 //! paths neither save nor touch them, and no other code of the image uses them.
 
 #![allow(unsafe_code, reason = "measures instructions that the compiler does not give to a soft-float image")]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    reason = "sizes of its own; a test guest that panics has failed"
-)]
 
 use alloc::format;
 use alloc::string::String;

@@ -3,7 +3,7 @@
 //! What is sent comes back, so the pattern goes in both directions, and is compared on its return byte for byte. One
 //! future writes while another reads: with one after the other the buffers on the way would fill up for good.
 
-use crate::PATIENCE_NS;
+use crate::TIMEOUT_NS;
 use crate::pattern::Pattern;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -27,7 +27,7 @@ pub(crate) async fn talk(system: &System) -> Result<(), String> {
     let bytes = argument::<u64>(system, "bytes", "a number, like app.bytes=1048576")?;
     let peer = IpEndpoint::from(core::net::SocketAddr::V4(peer));
     let net = system.net().await;
-    let configured = system.timeout(PATIENCE_NS, net.configured()).await;
+    let configured = system.timeout(TIMEOUT_NS, net.configured()).await;
     configured.ok_or("no address within a minute")?;
     stream(system, &net, peer, bytes).await?;
     datagrams(system, &net, peer).await
@@ -49,7 +49,7 @@ async fn stream(system: &System, net: &Net, peer: IpEndpoint, bytes: u64) -> Res
     let seed = system.random_u64();
     let (reader, writer) = stream.split();
     let both = try_join(send(writer, Pattern::new(seed), bytes), receive(reader, Pattern::new(seed), bytes));
-    system.timeout(PATIENCE_NS, both).await.ok_or("TCP took longer than a minute")??;
+    system.timeout(TIMEOUT_NS, both).await.ok_or("TCP took longer than a minute")??;
     let micros = system.now().since(begun) / 1000;
     kernel::log::info!("{bytes} bytes to {peer} and back by TCP: equal, in {micros} us");
     Ok(())

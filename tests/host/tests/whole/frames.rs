@@ -35,7 +35,7 @@ fn frames_of_every_size_come_and_go_byte_for_byte() {
 }
 
 #[test]
-fn a_hundred_thousand_packets_move_no_grant_and_notify_once_a_turn() {
+fn many_packets_move_no_grant_and_notify_once_an_iteration() {
     let (sim, netback, mut guests) = connected(VifConfig { poison: false, ..VifConfig::default() });
     let packets = if cfg!(miri) { 300 } else { 100_000 };
     let (grants, before) = (guests[0].xen.grants.stats(), netback.stats());

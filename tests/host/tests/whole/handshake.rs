@@ -67,7 +67,7 @@ fn with_transactions_that_conflict_again_and_again() {
 }
 
 #[test]
-fn with_a_xenstore_ring_that_started_elsewhere_and_gives_three_bytes_at_a_time() {
+fn with_a_xenstore_ring_that_starts_elsewhere_in_three_bytes() {
     let sim = Sim::builder().memory_pages(2048).ring_start(u32::MAX - 500).build();
     let netback = sim.add_vif(VifConfig::default());
     sim.store().set_delivery(GUEST, Delivery::Pieces(3));

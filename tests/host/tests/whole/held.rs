@@ -43,12 +43,12 @@ fn send(pair: &mut Pair, lens: impl IntoIterator<Item = usize> + 'static) {
     pair.until("all are sent", |guests| join.is_done() && guests[1].device().stats().tx_pool.in_ring == 0);
 }
 
-fn lent(os: &Os<Network>) -> usize {
+fn retained(os: &Os<Network>) -> usize {
     os.device().stats().rx_pool.lent
 }
 
 #[test]
-fn a_datagram_is_kept_in_the_page_in_which_it_came_and_the_page_comes_back() {
+fn a_datagram_is_retained_in_its_page_and_the_page_returns() {
     for trusted in ["1", "0"] {
         let mut pair = Pair::with(VifConfig::default().trusted(Some(trusted)));
         let kept = keep(&mut pair);
@@ -57,7 +57,7 @@ fn a_datagram_is_kept_in_the_page_in_which_it_came_and_the_page_comes_back() {
         pair.until("they are kept", |_| kept.borrow().len() == lens.len());
         // 42 bytes of headers, and the threshold is 64 bytes of a frame.
         let in_place = lens.iter().filter(|len| trusted == "1" && **len + 42 >= 64).count();
-        assert_eq!(lent(&pair.guests[0]), in_place);
+        assert_eq!(retained(&pair.guests[0]), in_place);
         for (datagram, len) in kept.borrow().iter().zip(lens) {
             assert_eq!(datagram.payload(), payload(len), "{len}");
             assert_eq!(datagram.is_in_place(), trusted == "1" && len + 42 >= 64, "{len}");
@@ -69,7 +69,7 @@ fn a_datagram_is_kept_in_the_page_in_which_it_came_and_the_page_comes_back() {
         // Other traffic makes turns; nothing else has to happen.
         let join = pair.start_echo(10_000);
         pair.finish_echo(&join, 10_000);
-        assert_eq!(lent(&pair.guests[0]), 0);
+        assert_eq!(retained(&pair.guests[0]), 0);
         assert_eq!(pair.guests[0].device().stats().rx_pool.total, 512);
     }
 }
@@ -93,7 +93,7 @@ fn who_hoards_packets_starves_himself_and_not_the_ring() {
     kept.borrow_mut().clear();
     send(&mut pair, [1000]);
     pair.until("he gets more", |_| kept.borrow().len() == 1);
-    assert_eq!(lent(&pair.guests[0]), 1);
+    assert_eq!(retained(&pair.guests[0]), 1);
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn copies_that_are_hoarded_have_a_cap_too() {
         let stats = guests[0].device().stats().rx;
         stats.held_packets + stats.held_refused == 50
     });
-    assert_eq!((kept.borrow().len(), lent(&pair.guests[0])), (10, 0));
+    assert_eq!((kept.borrow().len(), retained(&pair.guests[0])), (10, 0));
 }
 
 #[test]
-fn what_is_kept_outlives_its_backend_and_goes_to_the_next_one_cleared() {
+fn retained_pages_outlive_the_backend_and_return_cleared() {
     for clear in [false, true] {
         let mut pair = Pair::with(VifConfig { backend: DomId(3), ..VifConfig::default() });
         let kept = keep(&mut pair);
@@ -127,19 +127,19 @@ fn what_is_kept_outlives_its_backend_and_goes_to_the_next_one_cleared() {
         }
         netback.return_as(DomId(7));
         pair.until("the link is up", |guests| guests[0].device().link_up());
-        assert_eq!(lent(&pair.guests[0]), if clear { 1 } else { 2 });
+        assert_eq!(retained(&pair.guests[0]), if clear { 1 } else { 2 });
         assert_eq!(kept.borrow()[0].payload(), secret);
         kept.borrow_mut().clear();
         let join = pair.start_echo(10_000);
         pair.finish_echo(&join, 10_000);
-        assert_eq!(lent(&pair.guests[0]), 0);
+        assert_eq!(retained(&pair.guests[0]), 0);
         assert_eq!(pair.sim.leaks_to(DomId(7)), [], "a byte that this backend never had");
         assert!(pair.guests[0].xen.machine.granted().iter().all(|entry| entry.to == DomId(7)));
     }
 }
 
 #[test]
-fn frames_of_a_protocol_that_the_stack_does_not_speak_have_a_tap() {
+fn frames_of_an_unknown_protocol_have_a_tap() {
     let mut pair = Pair::new();
     let net = pair.net(0);
     assert!(net.tap(0x0800, 4).is_err() && net.tap(0x0806, 4).is_err() && net.tap(100, 4).is_err());
@@ -159,10 +159,10 @@ fn frames_of_a_protocol_that_the_stack_does_not_speak_have_a_tap() {
     pair.sim.run();
     pair.until("it came", |_| join.is_done());
     let (kept, tap) = join.take();
-    assert_eq!((&kept[..], kept.is_in_place(), lent(&pair.guests[0])), (&sent[..], true, 1));
+    assert_eq!((&kept[..], kept.is_in_place(), retained(&pair.guests[0])), (&sent[..], true, 1));
     let net = pair.net(1);
     // The other guest is on the same wire, and has another address.
-    pair.until("it went back", |_| net.status().counters.dropped(DropReason::NotForUs) > 0);
+    pair.until("it went back", |_| net.status().drops.get(DropReason::NotForUs) > 0);
     drop((kept, tap));
     assert!(pair.net(0).tap(0x88b5, 4).is_ok(), "the tap is free again");
 }

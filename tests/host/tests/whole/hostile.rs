@@ -68,7 +68,7 @@ impl Stream {
         self.finish();
     }
 
-    /// Frames are dropped by this rule, so many; the device lives on.
+    /// This rule drops this many frames; the device keeps working.
     fn drops(mut self, rule: &str, count: u64) {
         self.pair.until(rule, |guests| guests[0].misbehaved(rule) >= count);
         assert_eq!(self.pair.guests[0].misbehaved(rule), count);

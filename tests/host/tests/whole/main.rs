@@ -3,19 +3,6 @@
 //! The kernel's loop is `guest.rs`, in small. A guest here truly sleeps: when it has nothing to do it blocks in Xen, and
 //! only an event or its timer wakes it, so that a wake-up or a notification that gets lost ends a test with a dump.
 
-#![allow(
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test stops where something is not as expected"
-)]
-
 mod frames;
 mod guest;
 mod handshake;

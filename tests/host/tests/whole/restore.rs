@@ -50,7 +50,7 @@ fn h71_a_stream_goes_on_over_fifty_restores() {
 }
 
 #[test]
-fn h72_a_stream_goes_on_with_a_backend_in_another_domain_each_time() {
+fn h72_a_stream_continues_with_a_new_backend_each_time() {
     for trusted in ["1", "0"] {
         let mut pair = Pair::with(VifConfig::default().trusted(Some(trusted)));
         let join = pair.start_echo(LEN / 8);

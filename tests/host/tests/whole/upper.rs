@@ -43,8 +43,9 @@ pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> 
         let config = Config {
             addressing: Addressing::Static { address, gateway: None, dns: vec![] },
             ipv6: net::Ipv6Addressing::Off,
-            hostname: "pond".to_owned(),
+            hostname: "millpond".to_owned(),
             seed: [7 + last; 32],
+            probing: net::Probing::Off,
             limits: Limits::default(),
         };
         Stack::new(device, config, now)

@@ -7,7 +7,7 @@ use xen::DomId;
 pub enum Hotplug {
     /// Before the guest starts.
     Done,
-    /// So many nanoseconds after the vif was attached.
+    /// This many nanoseconds after the vif was attached.
     After(u64),
     /// When the test calls [`super::Netback::hotplug`].
     Manual,
@@ -131,7 +131,7 @@ impl VifConfig {
         self
     }
 
-    /// With room for so many pages of each queue that stay mapped.
+    /// With room for this many pages of each queue that stay mapped.
     #[must_use]
     pub const fn gref_mapping(mut self, size: u32) -> Self {
         self.gref_mapping = Some(size);

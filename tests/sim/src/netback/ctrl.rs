@@ -3,14 +3,13 @@
 //! After `connect_ctrl_ring` of Linux 6.1, `xenbus.c`, and what `hash.c` there accepts; this crate's own code.
 
 use super::ring::BackRing;
-use super::rules::PolitenessError as Rule;
+use super::rules::Violation as Rule;
 use super::{Inner, Packet};
 use crate::netback::packet::headers;
 use crate::peer::Peer;
 use crate::store::Xenstored;
 use xen::abi::io_netif::{NetifCtrlRequest, NetifCtrlResponse};
 use xen::{DomId, EvtchnPort, Gref};
-use zerocopy::IntoBytes;
 
 /// `XEN_NETBK_MAX_HASH_KEY_SIZE`, `XEN_NETBK_MAX_HASH_MAPPING_SIZE`.
 const MOST_KEY: usize = 40;
@@ -123,7 +122,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Answers what there is; whether there was anything.
+    /// Answers pending requests; returns whether there were any.
     pub(super) fn run_ctrl(&mut self) -> bool {
         let Some(mut ctrl) = self.ctrl.take() else { return false };
         let event = self.peer.take_event(ctrl.port);
@@ -132,8 +131,7 @@ impl Inner {
                 if ready == 0 {
                     if ctrl.ring.final_check() { continue } else { break }
                 }
-                let request: NetifCtrlRequest = ctrl.ring.copy_request(ctrl.ring.req_cons);
-                ctrl.ring.req_cons = ctrl.ring.req_cons.wrapping_add(1);
+                let Some(request) = ctrl.ring.get_request::<NetifCtrlRequest>() else { break };
                 self.stats.ctrl_requests += 1;
                 if self.faults.ctrl_silent || self.faults.ctrl_deaf_to == Some(request.kind) {
                     continue;
@@ -144,7 +142,7 @@ impl Inner {
                     fault(&mut response);
                 }
                 ctrl.ring.acknowledge(1);
-                ctrl.ring.put_response(response.as_bytes());
+                ctrl.ring.put_response(&response);
                 let bend = &mut self.faults.ctrl_rsp_prod;
                 if ctrl.ring.push(|index| bend.as_mut().map_or(index, |bend| bend(index))) {
                     let _ = self.peer.evtchn_send(ctrl.port);

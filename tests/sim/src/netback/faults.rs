@@ -1,4 +1,4 @@
-//! A backend that misbehaves, as far as a test asks.
+//! Fault injection into the backend: what a test makes it do wrong.
 
 use std::fmt;
 use xen::abi::io_netif::{NetifCtrlResponse, NetifRxResponse, NetifTxResponse};

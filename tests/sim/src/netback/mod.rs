@@ -1,4 +1,4 @@
-//! A simulated netback: Linux 6.1's, as far as a frontend can tell, and stricter.
+//! A simulated netback: to a frontend it looks like Linux 6.1's, but it is stricter.
 //!
 //! ```text
 //!   xenstore nodes ─► xenbus.rs: states, connect ─► queue.rs ┬─ tx.rs: requests ─► rules ─► packets ─► recv()
@@ -29,7 +29,7 @@ pub use faults::{Faults, Notify, Order, RxSlot};
 pub(crate) use link::wire;
 pub use packet::{Gso, Packet};
 pub use raw::{Index, RawRing, Side};
-pub use rules::{Penalty, PolitenessError};
+pub use rules::{Penalty, Violation};
 pub use rx::Posted;
 
 use crate::peer::{MappedPage, Peer};
@@ -122,11 +122,11 @@ struct Inner {
     waits_for_hotplug: bool,
     /// xenstore as it was at the last look.
     store_version: u64,
-    /// When the frontend's state was last changed, as far as was looked.
+    /// The change number of the frontend's state that was last seen.
     frontend_generation: Option<u64>,
     /// The module is loaded and its domain alive.
     present: bool,
-    /// A fatal error: nothing works until the frontend connects anew.
+    /// A fatal error: nothing works until the frontend connects again.
     disabled: bool,
     queues: Vec<Queue>,
     flags: FrontendFlags,
@@ -141,7 +141,7 @@ struct Inner {
     statics: Statics,
     stats: Stats,
     faults: Faults,
-    violations: Vec<PolitenessError>,
+    violations: Vec<Violation>,
     /// Ring pages that are kept beyond their time.
     kept: Vec<MappedPage>,
     /// The test gave frames or changed faults.
@@ -221,7 +221,7 @@ impl Netback {
         work(&mut self.device.0.borrow_mut())
     }
 
-    /// A frame for the guest, as it is: it gets it when the machine runs. Frames for a guest that is not connected wait.
+    /// Queues a frame for the guest, unchanged. The guest gets it when the machine runs; before it is connected, frames wait.
     pub fn send(&self, packet: impl Into<Packet>) {
         let packet = packet.into();
         let queue = self.inner(|inner| inner.hashing.queue(&packet, inner.queues.len()));
@@ -304,7 +304,7 @@ impl Netback {
 
     /// Rules that the frontend broke, for a lenient vif.
     #[must_use]
-    pub fn violations(&self) -> Vec<PolitenessError> {
+    pub fn violations(&self) -> Vec<Violation> {
         self.inner(|inner| inner.violations.clone())
     }
 

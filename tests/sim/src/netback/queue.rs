@@ -3,7 +3,7 @@
 use super::faults::{Faults, Notify};
 use super::packet::Packet;
 use super::ring::BackRing;
-use super::rules::PolitenessError;
+use super::rules::Violation;
 use super::rx::Posted;
 use super::tx::Answer;
 use super::{Stats, VifConfig};
@@ -24,8 +24,6 @@ pub(crate) struct Queue {
     pub(crate) answers: Vec<Answer>,
     /// Receive requests that were seen and not used yet.
     pub(crate) posted: VecDeque<Posted>,
-    /// The index of the first receive request that was not seen yet.
-    pub(crate) rx_seen: u32,
     pub(crate) to_guest: VecDeque<Packet>,
     /// Pages that are kept although they were answered.
     pub(crate) kept: Vec<MappedPage>,
@@ -40,7 +38,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a VifConfig,
     pub(crate) stats: &'a mut Stats,
     pub(crate) faults: &'a mut Faults,
-    pub(crate) violations: &'a mut Vec<PolitenessError>,
+    pub(crate) violations: &'a mut Vec<Violation>,
     pub(crate) flags: &'a super::FrontendFlags,
     pub(crate) from_guest: &'a mut VecDeque<Packet>,
     pub(crate) groups: &'a mut BTreeSet<[u8; 6]>,
@@ -50,7 +48,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     /// The frontend broke a rule: the end of a strict test.
-    pub(crate) fn broken(&mut self, rule: PolitenessError, detail: &str) -> PolitenessError {
+    pub(crate) fn broken(&mut self, rule: Violation, detail: &str) -> Violation {
         assert!(!self.config.strict, "{rule}: vif {} of domain {}: {detail}", self.config.handle, self.guest);
         self.violations.push(rule);
         rule
@@ -76,18 +74,16 @@ impl Queue {
         guest: DomId,
         refs: (Gref, Gref),
         ports: (EvtchnPort, EvtchnPort),
-    ) -> Result<Self, PolitenessError> {
+    ) -> Result<Self, Violation> {
         let ring = |gref: Gref, slot_bytes: usize| {
-            let page = peer.map(guest, gref, true).map_err(|_| PolitenessError::RingUnusable)?;
+            let page = peer.map(guest, gref, true).map_err(|_| Violation::RingUnusable)?;
             BackRing::attach(page, slot_bytes)
         };
-        let bind =
-            |port: EvtchnPort| peer.evtchn_bind(guest, port).map_err(|_| PolitenessError::RingUnusable);
+        let bind = |port: EvtchnPort| peer.evtchn_bind(guest, port).map_err(|_| Violation::RingUnusable);
         let tx = ring(refs.0, xen::abi::io_netif::NETIF_TX_SLOT_BYTES)?;
         let rx = ring(refs.1, xen::abi::io_netif::NETIF_RX_SLOT_BYTES)?;
         let tx_port = bind(ports.0)?;
         let rx_port = if ports.0 == ports.1 { tx_port } else { bind(ports.1)? };
-        let rx_seen = rx.req_cons;
         Ok(Self {
             tx,
             rx,
@@ -96,7 +92,6 @@ impl Queue {
             tx_in_flight: BTreeSet::new(),
             answers: Vec::new(),
             posted: VecDeque::new(),
-            rx_seen,
             to_guest: VecDeque::new(),
             kept: Vec::new(),
             rx_waits: false,
@@ -121,7 +116,7 @@ impl Queue {
     /// For the dump of a test that hangs.
     pub(crate) fn describe(&self) -> String {
         let ring =
-            |ring: &BackRing| format!("req {}/{} rsp {}", ring.req_cons, ring.req_prod(), ring.rsp_prod_pvt);
+            |ring: &BackRing| format!("req {}/{} rsp {}", ring.req_cons(), ring.req_prod(), ring.rsp_prod());
         let (posted, waiting) = (self.posted.len(), self.to_guest.len());
         format!("tx [{}] rx [{}] posted {posted}, frames waiting {waiting}", ring(&self.tx), ring(&self.rx))
     }

@@ -150,7 +150,7 @@ impl Netback {
         self.inner(|inner| inner.config = inner.config.clone().feature(key, value));
     }
 
-    /// Netback is loaded again: it probes, and looks at the frontend's state anew.
+    /// Netback is loaded again: it probes, and looks at the frontend's state again.
     pub fn load(&self) {
         let world = self.world();
         self.inner(|inner| {

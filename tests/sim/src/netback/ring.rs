@@ -1,111 +1,108 @@
-//! The backend's half of a shared ring, after Xen's `ring.h`; this crate's own, so that it shares no mistake.
+//! The backend's half of a shared ring: [`xen::ring::BackRing`], and what a backend with faults does to it.
 //!
 //! ```text
 //!   req_prod (the guest's) ─ checked ─► req_cons ─ copied once ─► work ─► rsp_prod_pvt ─ push ─► rsp_prod ─ event?
 //! ```
 
-use super::rules::PolitenessError;
+use super::rules::Violation;
 use crate::peer::MappedPage;
-use xen::abi::io_ring::{const_ring_size, offset};
-use xen::ids::PAGE_SIZE;
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use xen::abi::io_ring::offset;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A ring on which we are the backend.
 #[derive(Debug)]
 pub(crate) struct BackRing {
-    page: MappedPage,
-    slot_bytes: usize,
-    /// Slots.
-    size: u32,
-    pub(crate) req_cons: u32,
-    pub(crate) rsp_prod_pvt: u32,
-    /// One past the last request that got an answer, were we honest. Faults part it from `rsp_prod_pvt`.
+    ring: xen::ring::BackRing<MappedPage>,
+    /// One past the last request that an honest backend would have answered. Faults in responses part it from what was
+    /// written.
     answered: u32,
-    /// What was pushed last: the page may have been written by a test.
-    pushed: u32,
 }
 
 impl BackRing {
-    /// `BACK_RING_ATTACH`: goes on where the page says that responses are.
-    pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, PolitenessError> {
-        let size = const_ring_size(PAGE_SIZE, slot_bytes);
-        let start = page.load::<u32>(offset::RSP_PROD);
-        let requests = page.load::<u32>(offset::REQ_PROD).wrapping_sub(start);
-        if requests > size {
-            return Err(PolitenessError::RingUnusable);
-        }
-        Ok(Self {
-            page,
-            slot_bytes,
-            size,
-            req_cons: start,
-            rsp_prod_pvt: start,
-            answered: start,
-            pushed: start,
-        })
+    /// Goes on where the page says that responses are.
+    pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, Violation> {
+        let ring = xen::ring::BackRing::attach(page, slot_bytes).map_err(|_| Violation::RingUnusable)?;
+        Ok(Self { answered: ring.rsp_prod(), ring })
     }
 
-    pub(crate) fn page(&self) -> &MappedPage {
-        &self.page
+    pub(crate) const fn page(&self) -> &MappedPage {
+        self.ring.page()
     }
 
     pub(crate) fn into_page(self) -> MappedPage {
-        self.page
+        self.ring.into_page()
     }
 
-    pub(crate) fn slot_offset(&self, index: u32) -> usize {
-        offset::RING + (index % self.size) as usize * self.slot_bytes
+    pub(crate) const fn slot_offset(&self, index: u32) -> usize {
+        self.ring.slot_offset(index)
     }
 
+    pub(crate) const fn req_cons(&self) -> u32 {
+        self.ring.req_cons()
+    }
+
+    pub(crate) const fn rsp_prod(&self) -> u32 {
+        self.ring.rsp_prod()
+    }
+
+    /// What the guest has written, whatever it is.
     pub(crate) fn req_prod(&self) -> u32 {
-        self.page.load(offset::REQ_PROD)
+        self.page().load(offset::REQ_PROD)
     }
 
-    /// `RING_HAS_UNCONSUMED_REQUESTS`, with the check that no honest frontend can fail: never is more than a ring of
-    /// requests without a response. (If we lied about responses, only that of Linux is left.)
-    pub(crate) fn unconsumed(&self) -> Option<u32> {
-        let req_prod = self.req_prod();
-        let ready = req_prod.wrapping_sub(self.req_cons);
-        let honest = self.answered == self.rsp_prod_pvt;
-        let unanswered = if honest { req_prod.wrapping_sub(self.answered) } else { ready };
-        (ready <= self.size && unanswered <= self.size).then_some(ready)
+    /// Requests that can be taken; `None` if the guest broke the ring. After a fault in the number of responses it is
+    /// the backend's own doing when the indexes do not fit together: then nothing is taken.
+    pub(crate) fn unconsumed(&mut self) -> Option<u32> {
+        match self.ring.unconsumed_requests() {
+            Ok(ready) => Some(ready),
+            Err(_) if self.is_honest() => None,
+            Err(overrun) => (overrun.req_prod.wrapping_sub(overrun.req_cons) <= overrun.size).then_some(0),
+        }
     }
 
-    /// So many requests are answered, whatever is written as responses.
+    /// Each request so far has one response.
+    const fn is_honest(&self) -> bool {
+        self.answered == self.ring.rsp_prod()
+    }
+
+    /// Counts this many requests as answered, whatever is written as responses.
     pub(crate) const fn acknowledge(&mut self, requests: usize) {
         self.answered = self.answered.wrapping_add(requests as u32);
     }
 
-    /// `RING_COPY_REQUEST` of any index: what stands at the start of its slot, read once.
-    pub(crate) fn copy_request<T: FromZeros + FromBytes + IntoBytes>(&self, index: u32) -> T {
-        let mut request = T::new_zeroed();
-        self.page.read(self.slot_offset(index), request.as_mut_bytes());
-        request
+    /// Takes the next request of those that were seen.
+    pub(crate) fn get_request<T: FromBytes + IntoBytes>(&mut self) -> Option<T> {
+        self.ring.get_request()
+    }
+
+    /// What stands at the start of the slot of any index, read once.
+    pub(crate) fn copy_request<T: FromBytes + IntoBytes>(&self, index: u32) -> T {
+        self.ring.copy_request(index)
     }
 
     /// Writes the next response.
-    pub(crate) fn put_response(&mut self, bytes: &[u8]) {
-        self.page.write(self.slot_offset(self.rsp_prod_pvt), bytes);
-        self.rsp_prod_pvt = self.rsp_prod_pvt.wrapping_add(1);
+    pub(crate) fn put_response<T: IntoBytes + Immutable + ?Sized>(&mut self, response: &T) {
+        self.ring.put_response(response);
     }
 
-    /// `RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`; `bend` may falsify the index.
+    /// Shows the guest the responses; `bend` may falsify the index. Whether the guest asked for an event.
     pub(crate) fn push(&mut self, bend: impl FnOnce(u32) -> u32) -> bool {
-        let (old, new) = (self.pushed, self.rsp_prod_pvt);
-        self.pushed = new;
-        self.page.store(offset::RSP_PROD, bend(new));
-        let rsp_event = self.page.load::<u32>(offset::RSP_EVENT);
-        new.wrapping_sub(rsp_event) < new.wrapping_sub(old)
+        let wanted = self.ring.push_responses_and_check_notify();
+        let (honest, bent) = (self.rsp_prod(), bend(self.rsp_prod()));
+        if bent != honest {
+            self.page().store(offset::RSP_PROD, bent);
+        }
+        wanted
     }
 
-    /// `RING_FINAL_CHECK_FOR_REQUESTS`: asks for an event with the next request; whether one is there already.
-    pub(crate) fn final_check(&self) -> bool {
-        self.page.store(offset::REQ_EVENT, self.req_cons.wrapping_add(1));
-        self.req_prod() != self.req_cons
+    /// Asks for an event with the next request; whether one is there already. One that breaks the ring is found by
+    /// [`BackRing::unconsumed`].
+    pub(crate) fn final_check(&mut self) -> bool {
+        self.ring.final_check_for_requests().unwrap_or_else(|_| self.is_honest())
     }
 
     /// Asks for an event with the request after the last, as netback does when it is short of receive slots.
     pub(crate) fn ask_for_more(&self) {
-        self.page.store(offset::REQ_EVENT, self.req_prod().wrapping_add(1));
+        self.ring.ask_for_event_at(self.req_prod().wrapping_add(1));
     }
 }

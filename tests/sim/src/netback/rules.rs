@@ -1,11 +1,11 @@
-//! What netback asks of a polite frontend, each rule with a name.
+//! What netback requires of a frontend, each rule with a name.
 
 use std::fmt;
 
 /// What Linux's netback does to a frontend that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Penalty {
-    /// "fatal error; disabling device": no queue works until the frontend connects anew.
+    /// "fatal error; disabling device": no queue works until the frontend connects again.
     Fatal,
     /// The packet is dropped and answered with `NETIF_RSP_ERROR`.
     Drop,
@@ -17,11 +17,11 @@ macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident => $penalty:ident,)+) => {
         /// A rule that the frontend broke.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum PolitenessError {
+        pub enum Violation {
             $($(#[$doc])* $name,)+
         }
 
-        impl PolitenessError {
+        impl Violation {
             /// What Linux 6.1's netback does about it.
             #[must_use]
             pub const fn penalty(self) -> Penalty {
@@ -102,8 +102,8 @@ rules! {
     FrontendState => Fatal,
 }
 
-impl fmt::Display for PolitenessError {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PolitenessError::{self:?} ({:?} in Linux)", self.penalty())
+        write!(f, "Violation::{self:?} ({:?} in Linux)", self.penalty())
     }
 }

@@ -12,11 +12,10 @@ use super::POISON;
 use super::faults::RxSlot;
 use super::packet::Packet;
 use super::queue::{Context, Queue};
-use super::rules::PolitenessError as Rule;
+use super::rules::Violation as Rule;
 use xen::Gref;
 use xen::abi::io_netif::{NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::ids::PAGE_SIZE;
-use zerocopy::IntoBytes;
 
 /// A page that the guest has posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +30,11 @@ impl Queue {
     /// Looks at the requests that are new since the last look, and poisons their pages.
     pub(crate) fn see_rx_requests(&mut self, cx: &mut Context<'_>) -> bool {
         if self.rx.unconsumed().is_none() {
-            let detail = format!("req_prod {}, rsp_prod {}", self.rx.req_prod(), self.rx.rsp_prod_pvt);
+            let detail = format!("req_prod {}, rsp_prod {}", self.rx.req_prod(), self.rx.rsp_prod());
             cx.broken(Rule::RxRingOverrun, &detail);
             return false;
         }
-        let req_prod = self.rx.req_prod();
-        while self.rx_seen != req_prod {
-            let request: NetifRxRequest = self.rx.copy_request(self.rx_seen);
-            self.rx_seen = self.rx_seen.wrapping_add(1);
+        while let Some(request) = self.rx.get_request::<NetifRxRequest>() {
             cx.stats.rx_requests += 1;
             self.check_posted(cx, &request);
             self.posted.push_back(Posted { id: request.id, gref: Gref(request.gref) });
@@ -142,7 +138,7 @@ impl Queue {
         for slot in &slots {
             cx.stats.rx_responses += 1;
             match slot {
-                RxSlot::Response(response) => self.rx.put_response(response.as_bytes()),
+                RxSlot::Response(response) => self.rx.put_response(response),
                 RxSlot::Extra(bytes) => self.rx.put_response(bytes),
             }
         }
@@ -151,7 +147,6 @@ impl Queue {
     /// Takes the next posted page and copies into it; the id of its request.
     fn fill_page(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> u16 {
         let posted = self.posted.pop_front().expect("slots were counted");
-        self.rx.req_cons = self.rx.req_cons.wrapping_add(1);
         let (peer, guest, gref) = (cx.peer, cx.guest, posted.gref);
         if cx.config.poison {
             let before = peer.copy_from(guest, gref, 0, PAGE_SIZE).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   headers | payload of many MSS   ─►   headers' | MSS,  headers' | MSS,  …  headers' | rest
-//!                                        sequence number, length, id and checksums made anew; FIN and PSH on the last
+//!                                        sequence number, length, id and checksums made again; FIN and PSH on the last
 //! ```
 
 use super::packet::{Packet, headers, internet_checksum};

@@ -9,12 +9,11 @@
 
 use super::packet::{Gso, Packet, headers};
 use super::queue::{Context, Queue};
-use super::rules::{Penalty, PolitenessError as Rule};
+use super::rules::{Penalty, Violation as Rule};
 use crate::peer::MappedPage;
 use xen::Gref;
 use xen::abi::io_netif::{NETIF_NR_SLOTS_MIN, NetTxFlags, NetifRsp, NetifTxRequest, NetifTxResponse};
 use xen::ids::PAGE_SIZE;
-use zerocopy::IntoBytes;
 
 /// Bytes of a packet that netback copies; the rest it maps. `XEN_NETBACK_TX_COPY_LEN`.
 const COPY_LEN: usize = 128;
@@ -45,7 +44,7 @@ impl Queue {
     pub(crate) fn run_tx(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
             let Some(ready) = self.tx.unconsumed() else {
-                let detail = format!("req_prod {}, rsp_prod {}", self.tx.req_prod(), self.tx.rsp_prod_pvt);
+                let detail = format!("req_prod {}, rsp_prod {}", self.tx.req_prod(), self.tx.rsp_prod());
                 cx.broken(Rule::TxRingOverrun, &detail);
                 return false;
             };
@@ -74,16 +73,14 @@ impl Queue {
 
     /// Takes the slots of the next packet off the ring.
     fn take_chain(&mut self, cx: &mut Context<'_>, chain: &mut Chain, ready: u32) -> Result<(), Rule> {
-        let end = self.tx.req_cons.wrapping_add(ready);
+        let end = self.tx.req_cons().wrapping_add(ready);
         let first = self.take_request(cx, chain);
         let flags = NetTxFlags::from_bits_retain(first.flags);
         if flags.contains(NetTxFlags::EXTRA_INFO) {
             loop {
-                if self.tx.req_cons == end {
+                let Some(bytes) = self.tx.get_request::<[u8; 8]>() else {
                     return Err(cx.broken(Rule::MissingExtra, &format!("{first:?}")));
-                }
-                let bytes: [u8; 8] = self.tx.copy_request(self.tx.req_cons);
-                self.tx.req_cons = self.tx.req_cons.wrapping_add(1);
+                };
                 chain.extras.push(bytes);
                 if !(1..=4).contains(&bytes[0]) {
                     return Err(cx.broken(Rule::ExtraType, &format!("extra {bytes:?}")));
@@ -95,7 +92,7 @@ impl Queue {
         }
         let mut more = flags.contains(NetTxFlags::MORE_DATA);
         while more {
-            if self.tx.req_cons == end {
+            if self.tx.req_cons() == end {
                 return Err(cx.broken(Rule::MoreDataWithoutSlot, &format!("{:?}", chain.requests.last())));
             }
             if chain.requests.len() > FATAL_SLOTS {
@@ -135,8 +132,7 @@ impl Queue {
     }
 
     fn take_request(&mut self, cx: &mut Context<'_>, chain: &mut Chain) -> NetifTxRequest {
-        let request: NetifTxRequest = self.tx.copy_request(self.tx.req_cons);
-        self.tx.req_cons = self.tx.req_cons.wrapping_add(1);
+        let request: NetifTxRequest = self.tx.get_request().expect("counted by the caller");
         cx.stats.tx_requests += 1;
         chain.requests.push(request);
         if !self.tx_in_flight.insert(request.id) {
@@ -212,7 +208,7 @@ impl Queue {
             fault(&mut responses);
         }
         for response in &responses {
-            self.tx.put_response(response.as_bytes());
+            self.tx.put_response(response);
             cx.stats.tx_responses += 1;
         }
         self.push_tx(cx);

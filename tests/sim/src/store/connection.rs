@@ -22,7 +22,7 @@ pub enum Delivery {
     /// As much as the ring holds.
     #[default]
     Whole,
-    /// So many bytes each time that the guest has emptied the ring.
+    /// This many bytes each time that the guest has emptied the ring.
     Pieces(usize),
     /// Nothing at all: a xenstored that does not answer.
     Silent,

@@ -103,7 +103,7 @@ impl Xenstored {
         drop(gone);
     }
 
-    /// Works on the tree as a domain of the other side.
+    /// Works on the tree as a backend domain.
     fn directly<T>(&self, who: DomId, work: impl FnOnce(&mut ops::View<'_>) -> T) -> T {
         let mut inner = self.0.borrow_mut();
         let (result, fired) = inner.directly(who, work);
@@ -304,7 +304,7 @@ impl Store {
         });
     }
 
-    /// xenstored starts anew and has forgotten watches and transactions of a guest, and the rings are empty.
+    /// Restarts xenstored: the watches and transactions of a guest are lost, and its ring is empty.
     pub fn restart(&self, guest: DomId) {
         self.inner(|inner| {
             let conn = inner.connection(guest);

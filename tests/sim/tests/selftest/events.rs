@@ -34,7 +34,7 @@ fn what_is_not_bound_cannot_be_used() {
 }
 
 #[test]
-fn an_unbound_port_is_for_one_domain_and_drops_events_in_silence() {
+fn an_unbound_port_is_for_one_domain_and_drops_events() {
     let machine = machine();
     let guest = machine.guest();
     let port = guest.evtchn_alloc_unbound(DomId(5)).unwrap();
@@ -136,7 +136,7 @@ fn blocking_moves_virtual_time_to_the_timer() {
 }
 
 #[test]
-fn a_deadline_in_the_past_fires_at_once_and_a_new_one_replaces_the_old() {
+fn a_past_deadline_fires_at_once_and_a_new_one_replaces_it() {
     let machine = machine();
     let xen = machine.xen();
     let guest = machine.guest();

@@ -115,7 +115,7 @@ fn a_gso_packet_takes_pages_and_a_slot_for_its_extra_both_ways() {
 }
 
 #[test]
-fn a_frame_waits_for_requests_and_for_the_event_that_was_asked_for() {
+fn a_frame_waits_for_requests_and_for_the_requested_event() {
     let mut front = Front::connect(VifConfig::default(), 2);
     for _ in 0..3 {
         front.netback.send(frame(100));

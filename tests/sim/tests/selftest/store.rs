@@ -210,7 +210,7 @@ fn any_message_can_be_refused_by_any_name() {
 }
 
 #[test]
-fn answers_can_come_byte_by_byte_and_the_ring_can_start_anywhere() {
+fn answers_come_byte_by_byte_and_the_ring_starts_anywhere() {
     for (start, delivery) in
         [(0, Delivery::Pieces(1)), (u32::MAX - 40, Delivery::Pieces(7)), (1000, Delivery::Whole)]
     {
@@ -261,10 +261,10 @@ fn what_nobody_asked_for_reaches_the_guest_too() {
 #[test]
 fn answers_can_be_falsified() {
     let (_machine, xen, store) = booted();
-    let lies = Cell::new(0);
+    let falsified = Cell::new(0);
     store.mangle(GUEST, move |header, payload| {
-        lies.set(lies.get() + 1);
-        match lies.get() {
+        falsified.set(falsified.get() + 1);
+        match falsified.get() {
             1 => header.kind = 99,
             2 => header.tx_id = 77,
             3 => *payload = b"another".to_vec(),

@@ -1,7 +1,7 @@
 //! One direction of a byte ring, at every start of its indexes.
 
-use super::machine::{Random, STARTS, page};
-use crate::byte_ring::{Incoming, Layout, Outgoing, Overrun};
+use crate::ring::byte_ring::{Incoming, Layout, Outgoing, Overrun};
+use crate::test_machine::{Random, STARTS, page};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -83,7 +83,7 @@ fn nothing_around_the_ring_is_written() {
 }
 
 #[test]
-fn an_index_of_the_peer_is_believed_up_to_the_size_of_the_ring_and_no_further() {
+fn an_index_of_the_peer_is_used_up_to_the_size_of_the_ring() {
     for start in STARTS {
         let page = page();
         page.store(RING.cons, start, SeqCst);

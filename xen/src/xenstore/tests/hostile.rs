@@ -1,9 +1,9 @@
 //! A daemon, or whoever writes nodes, that breaks the rules.
 
-use super::machine::{Random, STARTS, context, page};
 use super::stub::{Msg, Stub, World};
 use crate::Errno;
 use crate::ids::{DomId, EvtchnPort};
+use crate::test_machine::{Random, STARTS, context, page};
 use crate::xenstore::{Broken, Overrun, ReplyFault, XenStore, XsErrno, XsError};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -36,7 +36,7 @@ fn works_on(w: &mut World) {
 }
 
 #[test]
-fn h56_numbers_that_are_none_are_errors_that_name_path_and_value() {
+fn h56_bad_numbers_are_errors_that_name_path_and_value() {
     let mut w = World::new();
     let store = w.store.clone();
     for (value, expected) in [("1500", Some(1500)), (" 0\n", Some(0)), ("65535", Some(65535))] {
@@ -105,7 +105,7 @@ fn h59_a_second_answer_to_the_same_request_reaches_nobody() {
 }
 
 #[test]
-fn h59_an_answer_with_a_wrong_transaction_fails_its_request_only() {
+fn h59_a_wrong_transaction_fails_its_request_only() {
     let mut w = tampered(|_, reply| vec![Msg { tx_id: 7, ..reply }]);
     let store = w.store.clone();
     assert_eq!(fault(w.run(store.read("a"))), ReplyFault::Transaction(7));
@@ -114,7 +114,7 @@ fn h59_an_answer_with_a_wrong_transaction_fails_its_request_only() {
 }
 
 #[test]
-fn h59_an_answer_of_an_unknown_or_another_type_fails_its_request_only() {
+fn h59_an_answer_of_a_wrong_type_fails_its_request_only() {
     for kind in [20, 11, 0xffff, 12_345] {
         let mut w = tampered(move |_, reply| vec![Msg { kind, ..reply }]);
         let store = w.store.clone();
@@ -143,7 +143,7 @@ fn h59_payloads_that_are_not_what_was_asked_for_are_refused() {
 }
 
 #[test]
-fn h59_a_length_that_no_message_has_breaks_the_connection_by_name() {
+fn h59_an_impossible_length_breaks_the_connection_by_name() {
     for start in STARTS {
         let mut w = World::starting_at(start);
         let store = w.store.clone();
@@ -207,7 +207,7 @@ fn h59_a_stream_byte_by_byte_is_understood() {
 }
 
 #[test]
-fn h59_a_daemon_that_gives_the_connection_up_is_believed_if_it_has_the_field() {
+fn h59_a_daemon_that_reports_an_error_has_given_up() {
     let mut w = World::new();
     w.stub.store(2072, 3);
     w.turn();
@@ -223,7 +223,7 @@ fn h59_a_daemon_that_gives_the_connection_up_is_believed_if_it_has_the_field() {
 fn h59_random_replies_neither_panic_nor_confuse_the_client() {
     let mut random = Random(0xfee1_dead);
     let page = page();
-    let xen = super::machine::TestXen::default();
+    let xen = crate::test_machine::TestXen::default();
     let mut stub = Stub::new(page);
     stub.silent = true;
     let store = XenStore::new(page, EvtchnPort(1));
@@ -272,7 +272,7 @@ fn h59_random_replies_neither_panic_nor_confuse_the_client() {
 }
 
 #[test]
-fn h60_every_named_error_and_an_unknown_one_come_back_with_their_path() {
+fn h60_each_error_comes_back_with_its_path() {
     let names = ["EINVAL", "EACCES", "ENOSPC", "ENOENT", "EPERM", "EIO", "E2BIG", "EAGAIN"];
     for name in names {
         let mut w = World::new();

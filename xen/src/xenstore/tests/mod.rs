@@ -9,7 +9,6 @@
 
 mod byte_ring;
 mod hostile;
-pub(crate) mod machine;
 mod nodes;
 mod reconnect;
 pub(crate) mod stub;

@@ -58,7 +58,7 @@ fn removing_what_is_not_there_is_no_error() {
 }
 
 #[test]
-fn a_request_longer_than_the_ring_goes_out_in_pieces_and_comes_back_whole() {
+fn a_request_longer_than_the_ring_goes_out_in_pieces() {
     World::each(|mut w| {
         let value: String = (0..4000).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
         let store = w.store.clone();
@@ -87,7 +87,7 @@ fn many_requests_at_once_each_get_their_own_answer() {
 }
 
 #[test]
-fn a_batch_costs_one_notification_and_each_node_has_its_own_outcome() {
+fn a_batch_costs_one_notification_and_has_one_result_a_node() {
     World::each(|mut w| {
         let store = w.store.clone();
         // The first request of a connection is told apart from what follows.
@@ -158,7 +158,7 @@ fn at_most_one_notification_a_pump_and_none_for_nothing() {
     let mut w = World::new();
     let store = w.store.clone();
     let mut both = pin!(futures_util::future::join(store.write("a", "1"), store.write("b", "2")));
-    assert!(both.as_mut().poll(&mut super::machine::context()).is_pending());
+    assert!(both.as_mut().poll(&mut crate::test_machine::context()).is_pending());
     assert!(w.store.pump(&w.xen));
     assert_eq!(w.xen.notifications.get(), 1);
     assert!(!w.store.pump(&w.xen));
@@ -166,7 +166,7 @@ fn at_most_one_notification_a_pump_and_none_for_nothing() {
     w.stub.step();
     assert!(w.store.pump(&w.xen));
     assert_eq!(w.xen.notifications.get(), 1, "the daemon had room");
-    assert!(both.as_mut().poll(&mut super::machine::context()).is_ready());
+    assert!(both.as_mut().poll(&mut crate::test_machine::context()).is_ready());
     assert_eq!(w.store.stats().notifications, 1);
 }
 
@@ -190,7 +190,7 @@ fn a_dropped_request_that_was_not_sent_is_taken_back() {
 }
 
 #[test]
-fn a_dropped_request_that_was_sent_keeps_its_id_until_it_is_answered() {
+fn a_dropped_request_that_was_sent_keeps_its_id() {
     World::each(|mut w| {
         w.stub.set("a", "A");
         w.stub.set("b", "B");
@@ -248,7 +248,7 @@ fn too_many_requests_are_refused_and_memory_stays_bounded() {
     let mut waiting = Vec::new();
     for path in &paths {
         let mut read = alloc::boxed::Box::pin(store.read(path));
-        match read.as_mut().poll(&mut super::machine::context()) {
+        match read.as_mut().poll(&mut crate::test_machine::context()) {
             core::task::Poll::Ready(Err(XsError::Busy)) => refused += 1,
             core::task::Poll::Ready(other) => panic!("{other:?}"),
             core::task::Poll::Pending => waiting.push(read),

@@ -1,8 +1,8 @@
 //! A xenstored for tests: own code for ring and messages, so that it does not share the client's mistakes.
 
-use super::machine::{STARTS, TestXen, context, page};
 use crate::ids::EvtchnPort;
-use crate::shared::Shared;
+use crate::memory::shared::Shared;
+use crate::test_machine::{STARTS, TestXen, context, page};
 use crate::xenstore::XenStore;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

@@ -1,9 +1,9 @@
 //! Transactions: committed once, tried again, always ended.
 
-use super::machine::context;
 use super::stub::{Msg, World};
 use crate::Errno;
 use crate::ids::EvtchnPort;
+use crate::test_machine::context;
 use crate::xenstore::transaction::ATTEMPTS;
 use crate::xenstore::{ReplyFault, XsError};
 use alloc::boxed::Box;
@@ -63,7 +63,7 @@ fn h60_conflicts_without_end_are_an_error_after_a_while() {
 }
 
 #[test]
-fn h60_refused_writes_abort_the_transaction_and_come_back_as_they_are() {
+fn h60_refused_writes_abort_the_transaction() {
     for name in ["EACCES", "ENOSPC", "EQUOTA"] {
         let mut w = World::new();
         w.stub.refuse.insert(11, name);
@@ -161,7 +161,7 @@ fn a_new_connection_voids_the_transaction_and_it_runs_again() {
             break;
         }
         // As after a restore: another page, and a daemon that knows nothing.
-        let page = super::machine::page();
+        let page = crate::test_machine::page();
         w.stub = super::stub::Stub::new(page);
         w.store.reconnect(page, EvtchnPort(2));
         assert_eq!(w.run(transaction), Ok(()), "after {turns} turns");
@@ -174,7 +174,7 @@ fn a_new_connection_voids_the_transaction_and_it_runs_again() {
 }
 
 #[test]
-fn a_transaction_of_an_old_connection_is_not_ended_on_the_new_one() {
+fn an_old_transaction_is_not_ended_on_the_new_connection() {
     let mut w = World::new();
     let store = w.store.clone();
     {
@@ -184,7 +184,7 @@ fn a_transaction_of_an_old_connection_is_not_ended_on_the_new_one() {
             assert!(transaction.as_mut().poll(&mut context()).is_pending());
             w.turn();
         }
-        let page = super::machine::page();
+        let page = crate::test_machine::page();
         w.stub = super::stub::Stub::new(page);
         w.store.reconnect(page, EvtchnPort(2));
         assert!(w.store.idle());

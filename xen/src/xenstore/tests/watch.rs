@@ -1,8 +1,8 @@
 //! Watches: told of changes, bounded, never leaked.
 
-use super::machine::context;
 use super::stub::{Msg, World};
 use crate::Errno;
+use crate::test_machine::context;
 use crate::xenstore::XsError;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -39,7 +39,7 @@ fn a_watch_fires_at_once_and_at_each_change() {
 }
 
 #[test]
-fn an_event_that_comes_while_nobody_waits_is_kept_and_wakes_who_waits() {
+fn an_event_that_nobody_waits_for_is_kept() {
     let mut w = World::new();
     let store = w.store.clone();
     let watch = w.run(store.watch("a")).unwrap();
@@ -77,7 +77,7 @@ fn the_same_path_waits_once() {
 }
 
 #[test]
-fn h58_a_storm_of_events_takes_bounded_memory_and_ends_in_one_for_the_watched_path() {
+fn h58_many_events_take_bounded_memory() {
     World::each(|mut w| {
         let store = w.store.clone();
         let watch = w.run(store.watch("a")).unwrap();
@@ -232,7 +232,7 @@ fn a_watch_whose_answer_makes_no_sense_is_ended_to_be_sure() {
 }
 
 #[test]
-fn a_watch_dropped_at_any_point_of_its_registration_does_not_leak() {
+fn a_watch_dropped_during_its_registration_does_not_leak() {
     for turns in 0..6 {
         for pace in [7, usize::MAX] {
             let mut w = World::new();

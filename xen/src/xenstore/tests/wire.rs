@@ -1,8 +1,8 @@
 //! Messages from and to bytes.
 
-use super::machine::Random;
 use super::stub::Msg;
 use crate::abi::io_xs_wire::XsdSockmsgType;
+use crate::test_machine::Random;
 use crate::xenstore::wire::{Assembler, Message, encode, string, strings, watch_event};
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,0 +1,58 @@
+//! What the channels and the store count, as groups of numbers.
+
+use super::StoreStatus;
+use crate::site::numbers::{Group, Groups};
+use alloc::vec::Vec;
+use datafront::block::ReceiverStats;
+use datafront::vchan::Stats;
+use kernel::netfront::pool::PoolCounts;
+
+/// The numbers of a channel.
+#[must_use]
+pub fn channel(blocks: &ReceiverStats, link: &Stats) -> Groups {
+    Groups(Vec::from([
+        Group::new("", "Channel").gauges([(
+            "last_seq",
+            "The number of the last completed block in its stream.",
+            blocks.last_seq,
+        )]),
+        Group::new("blocks", "Blocks").counters([
+            ("accepted", "Accepted blocks.", blocks.accepted),
+            ("refused", "Refused blocks.", blocks.refused),
+            ("bytes", "Bytes of the accepted blocks.", blocks.bytes),
+            ("duplicates", "Blocks that came again and were skipped.", blocks.duplicates),
+            ("cut_off", "Blocks that the end of a connection interrupted.", blocks.cut_off),
+            ("faults", "Connections that ended because the sender broke a rule of blocks.", blocks.faults),
+        ]),
+        Group::new("link", "Link").counters([
+            ("clients", "Senders that have connected.", link.clients),
+            ("read_bytes", "Bytes read from senders.", link.read_bytes),
+            ("written_bytes", "Bytes written to senders.", link.written_bytes),
+            ("events", "Events sent to senders.", link.events),
+            ("broken", "Senders that broke a rule of the channel.", link.broken),
+        ]),
+    ]))
+}
+
+/// The numbers of all channels together: the pages of their rings, and what is published.
+#[must_use]
+pub fn all(pages: &PoolCounts, store: &StoreStatus) -> Groups {
+    Groups(Vec::from([
+                Group::new("pages", "Pages of the channels").parts([
+                    ("lent", "Pages in use by channels.", wide(pages.lent)),
+                    ("quarantined", "Pages that a former sender still has mapped.", wide(pages.quarantined)),
+                    ("free", "Free pages.", wide(pages.free)),
+                ]).sum(("total", "Pages of the pool: the sum of those above.", wide(pages.total)))
+                .gauges([("max", "The size at which the pool stops growing.", wide(pages.max))]),
+                Group::new("published", "Published content").gauges([
+                    ("revision", "How often the published content has changed.", store.revision),
+                    ("files", "Published files.", wide(store.files)),
+                    ("bytes", "Bytes of published content, of pushes in progress, and of former revisions that clients still read.", wide(store.bytes)),
+                    ("budget_bytes", "The limit on `bytes`.", wide(store.budget_bytes)),
+                ]),
+            ]))
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

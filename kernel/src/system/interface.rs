@@ -1,0 +1,64 @@
+//! A network interface as the loop, the status page and the shell see it.
+
+use crate::domain::domu::DomU;
+use net::{Net, Stack, Turn};
+use xen::SystemTime;
+
+/// A network interface with its stack.
+pub(crate) trait Interface {
+    /// Receives frames, within the stack's budget. Returns whether more are waiting.
+    fn receive(&mut self, now: SystemTime) -> bool;
+    /// Sends what connections have to send. Returns whether more is waiting, and the next deadline.
+    fn send(&mut self, now: SystemTime) -> Turn;
+    /// The stack's handle for sockets and status.
+    fn net(&self) -> Net;
+    /// The counters of the frontend.
+    fn stats(&self) -> netfront::Stats;
+    /// The N of `device/vif/N`.
+    fn handle(&self) -> u32;
+    /// Renews all secrets from a seed that nobody else has.
+    fn renew_secrets(&mut self, seed: [u8; 32]);
+}
+
+/// A stack over a vif.
+pub(crate) struct Vif {
+    handle: u32,
+    stack: Stack<netfront::NetDevice<DomU>>,
+}
+
+impl Vif {
+    /// The interface of `device/vif/<handle>`.
+    pub(crate) const fn new(handle: u32, stack: Stack<netfront::NetDevice<DomU>>) -> Self {
+        Self { handle, stack }
+    }
+}
+
+impl Interface for Vif {
+    fn receive(&mut self, now: SystemTime) -> bool {
+        self.stack.receive(now)
+    }
+    fn send(&mut self, now: SystemTime) -> Turn {
+        let Turn { next, more } = self.stack.send();
+        Turn { next: earliest(next, self.stack.nic_mut().tend(now)), more }
+    }
+    fn net(&self) -> Net {
+        self.stack.net()
+    }
+    fn stats(&self) -> netfront::Stats {
+        self.stack.nic().stats()
+    }
+    fn handle(&self) -> u32 {
+        self.handle
+    }
+    fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.stack.renew_secrets(seed);
+    }
+}
+
+/// The earlier of two deadlines.
+pub(crate) fn earliest(a: Option<SystemTime>, b: Option<SystemTime>) -> Option<SystemTime> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

@@ -1,0 +1,27 @@
+//! What connects the guest to the toolstack and its operator.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `control` | requests: `control/shutdown`, `control/sysrq`, `memory/target` |
+//! | `vifs` | the network interfaces in `device/vif` |
+//! | `agent`, `facts` | the guest agent: addresses, system and memory, as tools show them |
+//! | `console_shell` | commands on `xl console` |
+//!
+//! Each is a task that waits for xenstore, the console or time; none is on the path of a packet. Values in xenstore are
+//! untrusted input. A refused write is logged at debug and is no error.
+
+#[cfg(target_os = "none")]
+mod agent;
+#[cfg(target_os = "none")]
+mod console_shell;
+#[cfg(target_os = "none")]
+mod control;
+#[cfg(any(test, target_os = "none"))]
+mod facts;
+#[cfg(target_os = "none")]
+mod startup;
+#[cfg(target_os = "none")]
+mod vifs;
+
+#[cfg(target_os = "none")]
+pub(crate) use startup::{prepare, resumed};

@@ -1,0 +1,6 @@
+//! What the kernel and applications hold: the stack, and sockets of each kind.
+
+pub(crate) mod net;
+pub(crate) mod stack;
+pub(crate) mod tap;
+pub(crate) mod udp_socket;

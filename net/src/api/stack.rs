@@ -1,0 +1,97 @@
+//! The kernel's side: one iteration of the loop, which this crate calls a turn.
+//!
+//! ```text
+//!   reap ─► link changed? ─► receive ≤ budget ─► deadlines ─► (tasks) ─► egress of dirty ≤ budget ─► flush ─► final check
+//!   └──────────────── receive ──────────────────────────┘             └───────────────── send ──────────────────────┘
+//! ```
+//!
+//! Every step is bounded, so a flood of frames delays deadlines by one budget and no more.
+
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use core::fmt;
+
+use netfront::Nic;
+use xen::SystemTime;
+
+use crate::api::net::Net;
+use crate::base::config::Config;
+use crate::base::time;
+use crate::turn::state::{Shared, State};
+
+/// The stack over one network interface, driven by the kernel's loop.
+pub struct Stack<N: Nic> {
+    nic: N,
+    state: Shared,
+}
+
+/// What a turn leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// When the next turn is due at the latest; `None`: only when something happens.
+    pub next: Option<SystemTime>,
+    /// Another turn is due at once, without sleep.
+    pub more: bool,
+}
+
+impl<N: Nic> Stack<N> {
+    /// A stack over `nic`. Nothing is sent before the first turn.
+    pub fn new(mut nic: N, config: Config, now: SystemTime) -> Self {
+        let state = State::new(&mut nic, config, time::instant(now));
+        Self { nic, state: Rc::new(RefCell::new(state)) }
+    }
+
+    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies, keys
+    /// of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has them too.
+    /// Handshakes that are under way are forgotten; connections go on.
+    pub fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.state.borrow_mut().renew_secrets(seed);
+    }
+
+    /// What applications hold.
+    #[must_use]
+    pub fn net(&self) -> Net {
+        Net::new(Rc::clone(&self.state))
+    }
+
+    /// The first half of a turn: takes received frames and marks what is due. It wakes tasks and runs none.
+    ///
+    /// Call it when the interface has an event, when [`Turn::next`] is reached, when tasks have run, and again while
+    /// [`Turn::more`]. `true`: there is more to take.
+    ///
+    /// Tasks run between the halves. So a task's answer leaves in the same turn as the acknowledgement of the request.
+    pub fn receive(&mut self, now: SystemTime) -> bool {
+        self.state.borrow_mut().run_receive(&mut self.nic, time::instant(now))
+    }
+
+    /// The second half of a turn: sends what is due. It wakes tasks and runs none.
+    pub fn send(&mut self) -> Turn {
+        let (due, sending) = self.state.borrow_mut().run_send(&mut self.nic);
+        let next = due.map(time::system_time);
+        // To ask for an event costs the backend one, so it is not done when another iteration follows anyway.
+        Turn { next, more: sending || self.nic.final_check() }
+    }
+
+    /// Both halves, for callers that have no tasks to run in between.
+    pub fn turn(&mut self, now: SystemTime) -> Turn {
+        let more = self.receive(now);
+        let turn = self.send();
+        Turn { more: turn.more || more, ..turn }
+    }
+
+    /// The interface.
+    pub const fn nic(&self) -> &N {
+        &self.nic
+    }
+
+    /// The interface, for changes.
+    pub const fn nic_mut(&mut self) -> &mut N {
+        &mut self.nic
+    }
+}
+
+impl<N: Nic> fmt::Debug for Stack<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").finish_non_exhaustive()
+    }
+}

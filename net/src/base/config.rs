@@ -1,0 +1,108 @@
+//! How the stack is set up: addresses, name, limits. Read once, when the [`crate::Stack`] is made.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use smoltcp::wire::{Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
+
+/// What a [`crate::Stack`] is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the interface's address comes from.
+    pub addressing: Addressing,
+    /// Where its IPv6 addresses come from.
+    pub ipv6: Ipv6Addressing,
+    /// The name of this host, sent to the DHCP server; empty: none is sent.
+    pub hostname: String,
+    /// Seeds ports, identifiers, the demultiplexer's hash and smoltcp's generator. A different one at each boot.
+    pub seed: [u8; 32],
+    /// Whether an IPv4 address is probed before it is used.
+    pub probing: Probing,
+    /// What a peer may make us spend.
+    pub limits: Limits,
+}
+
+/// Whether an IPv4 address is probed before it is used. RFC 5227.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probing {
+    /// It is probed for about half a second, and not used if another host has it.
+    #[default]
+    On,
+    /// It is used at once. Another host that has it is noticed later.
+    Off,
+}
+
+/// Where the interface's address comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Addressing {
+    /// Ask a DHCPv4 server, and keep asking.
+    Dhcp,
+    /// A fixed IPv4 address.
+    Static {
+        /// Our address and the length of our network's prefix.
+        address: Ipv4Cidr,
+        /// The way to everybody else; without one, only our own network is reached.
+        gateway: Option<Ipv4Address>,
+        /// Name servers; shown in the status, not used by the stack.
+        dns: Vec<Ipv4Address>,
+    },
+}
+
+/// Where the interface's IPv6 addresses come from. Unless it is off there is a link-local one, `fe80::` and the modified
+/// EUI-64 of the hardware address. No address is used before nobody objected to it for a second (RFC 4862, 5.4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ipv6Addressing {
+    /// IPv6 is not spoken.
+    Off,
+    /// From what routers advertise: the way out, and an address for each of up to two prefixes, with the same EUI-64.
+    #[default]
+    Auto,
+    /// One more fixed address. Routers' advertisements are not heeded.
+    Static {
+        /// Our address and the length of our network's prefix.
+        address: Ipv6Cidr,
+        /// The way to everybody else; without one, only our own network is reached.
+        gateway: Option<Ipv6Address>,
+    },
+}
+
+/// Caps on what the network can make us spend; each one that is hit is counted in [`crate::Counters`].
+///
+/// Memory that connections may take: `connections × (rx_buffer + tx_buffer + about 2 KiB)`, see
+/// [`crate::TcpOptions`]. With the defaults that is at most 34 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// TCP connections in all states together.
+    pub connections: usize,
+    /// Bytes that their buffers may take together: a connection for which there is no room is not made.
+    pub buffer_bytes: usize,
+    /// Those of them whose handshake is not finished.
+    pub half_open: usize,
+    /// Those of them in TIME-WAIT; the oldest makes room for the next, and for a SYN when `connections` is reached.
+    pub time_wait: usize,
+    /// Neighbours whose hardware addresses are kept.
+    pub neighbours: usize,
+    /// Bytes of fragments that wait for the rest of their packets.
+    pub fragment_bytes: usize,
+    /// Received frames handled in one turn.
+    pub rx_budget: usize,
+    /// Frames sent in one turn.
+    pub tx_budget: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            buffer_bytes: 64 << 20,
+            half_open: 256,
+            time_wait: 128,
+            neighbours: 2048,
+            fragment_bytes: 256 << 10,
+            rx_budget: 64,
+            tx_budget: 256,
+        }
+    }
+}

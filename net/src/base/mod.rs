@@ -1,0 +1,11 @@
+//! Plain types that everything above uses: configuration, errors, counters, status, time, random numbers, schedule.
+
+pub(crate) mod bucket;
+pub(crate) mod config;
+pub(crate) mod counters;
+pub(crate) mod error;
+pub(crate) mod options;
+pub(crate) mod rng;
+pub(crate) mod sched;
+pub(crate) mod status;
+pub(crate) mod time;

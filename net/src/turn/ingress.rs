@@ -1,0 +1,134 @@
+//! The receiving half of a turn: each frame to whom it belongs, within a budget.
+
+use netfront::{Checksum, Nic};
+
+use crate::base::counters::{DropReason, FrameKind};
+use crate::frame::classify::{Class, classify};
+use crate::frame::reassembly::Fragment;
+use crate::turn::icmp::Trouble;
+use crate::turn::state::State;
+
+/// Headers within headers that are followed: a tag, extension headers, fragments.
+const DEPTH: u8 = 4;
+
+/// A frame that is being handled.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Frame<'a> {
+    /// The one that the interface shows next.
+    InPlace,
+    /// One that was rebuilt; the interface has given the frame that it came from.
+    Rebuilt(&'a [u8]),
+}
+
+impl<'a> Frame<'a> {
+    /// The whole frame.
+    pub(super) fn bytes<'b, N: Nic>(self, nic: &'b mut N) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::InPlace => nic.peek().map(|received| received.frame),
+            Self::Rebuilt(bytes) => Some(bytes),
+        }
+    }
+
+    /// The frame has been dealt with.
+    pub(super) fn discard<N: Nic>(self, nic: &mut N) {
+        if matches!(self, Self::InPlace) {
+            nic.discard();
+        }
+    }
+}
+
+impl State {
+    /// Handles received frames up to the budget. `true`: there are more.
+    pub(super) fn receive<N: Nic>(&mut self, nic: &mut N) -> bool {
+        for _ in 0..self.limits.rx_budget.max(1) {
+            let Some(received) = nic.peek() else { return false };
+            let verify = received.checksum == Checksum::Unknown;
+            match classify(received.frame, &self.me, verify) {
+                // Nearly all, as a rule: it goes a short way.
+                Class::Tcp(segment) => self.tcp_frame(nic, Frame::InPlace, &segment),
+                other => self.frame(nic, Frame::InPlace, other, 0),
+            }
+        }
+        let more = nic.peek().is_some();
+        if more {
+            self.counters.rx_budget_hits.bump();
+        }
+        more
+    }
+
+    /// Handles a frame that was classified. A function of its own, so that what the rare ones need is not made ready for
+    /// each turn.
+    #[inline(never)]
+    fn frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, class: Class, depth: u8) {
+        match class {
+            Class::Drop(DropReason::EtherType) if matches!(frame, Frame::InPlace) && self.feed_tap(nic) => {}
+            Class::Drop(reason) => {
+                self.drops.bump(reason);
+                frame.discard(nic);
+            }
+            Class::Arp(message) => {
+                frame.discard(nic);
+                self.arp_frame(nic, &message);
+            }
+            Class::Udp(datagram) => self.udp_frame(nic, frame, &datagram),
+            Class::Echo(message) => self.echo(nic, frame, &message),
+            Class::Neighbour(what) => {
+                self.counters.received(FrameKind::Neighbour);
+                self.neighbour_frame(nic, frame, what);
+            }
+            Class::Tcp(segment) => self.tcp_frame(nic, frame, &segment),
+            Class::TooBig(big) => {
+                self.counters.received(FrameKind::Icmp);
+                frame.discard(nic);
+                self.too_big(&big);
+            }
+            Class::Fragment(fragment) => {
+                self.counters.received(FrameKind::Fragment);
+                let whole = self.reassemble(nic, frame, &fragment);
+                frame.discard(nic);
+                self.again(nic, whole, depth);
+            }
+            Class::Rebuilt(bytes) => {
+                frame.discard(nic);
+                self.again(nic, Some(bytes), depth);
+            }
+            Class::Unknown(_) => {
+                self.counters.received(FrameKind::Other);
+                self.refuse(nic, frame, Trouble::Protocol, true);
+            }
+        }
+    }
+
+    fn reassemble<N: Nic>(
+        &mut self,
+        nic: &mut N,
+        frame: Frame<'_>,
+        fragment: &Fragment,
+    ) -> Option<alloc::vec::Vec<u8>> {
+        match self.reassembly.add(fragment, frame.bytes(nic)?, self.now) {
+            Ok(Some(whole)) => {
+                self.counters.reassembled.bump();
+                Some(whole)
+            }
+            Ok(None) => None,
+            Err(reason) => {
+                self.drops.bump(reason);
+                None
+            }
+        }
+    }
+
+    /// Handles a frame that was rebuilt.
+    fn again<N: Nic>(&mut self, nic: &mut N, bytes: Option<alloc::vec::Vec<u8>>, depth: u8) {
+        let Some(bytes) = bytes else { return };
+        if depth >= DEPTH {
+            self.drops.bump(DropReason::Nested);
+            return;
+        }
+        let class = classify(&bytes, &self.me, true);
+        self.frame(nic, Frame::Rebuilt(&bytes), class, depth.saturating_add(1));
+    }
+}

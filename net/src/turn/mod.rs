@@ -1,0 +1,14 @@
+//! One iteration of the loop: the shared state, and every step that changes it. `impl State` is here and nowhere else.
+
+pub(crate) mod addresses;
+pub(crate) mod egress;
+pub(crate) mod icmp;
+pub(crate) mod ingress;
+pub(crate) mod link;
+pub(crate) mod neighbours;
+pub(crate) mod path_mtu;
+pub(crate) mod report;
+pub(crate) mod state;
+pub(crate) mod tap;
+pub(crate) mod tcp_in;
+pub(crate) mod udp;

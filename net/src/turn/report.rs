@@ -1,0 +1,72 @@
+//! The state as plain data, and tasks that wait for an address.
+
+use alloc::vec::Vec;
+use core::task::{Context, Poll};
+
+use smoltcp::wire::EthernetAddress;
+
+use crate::base::status::{NetStatus, TcpStatus};
+use crate::base::time;
+use crate::tcp::conn::Conn;
+use crate::turn::state::State;
+
+impl State {
+    /// Hardware address and MTU in bytes.
+    pub(crate) const fn link(&self) -> (EthernetAddress, usize) {
+        (self.me.mac, self.mtu)
+    }
+
+    /// Ready when there is an address of either family, or with `both` one of each.
+    pub(crate) fn poll_configured(&mut self, cx: &Context<'_>, both: bool) -> Poll<()> {
+        let (v4, v6) = (self.me.address.is_some(), self.me.six.is_configured());
+        if (v4 && v6) || (!both && (v4 || v6)) {
+            return Poll::Ready(());
+        }
+        self.v4.register(cx.waker());
+        Poll::Pending
+    }
+
+    /// The state of the stack now.
+    pub(crate) fn status(&self) -> NetStatus {
+        NetStatus {
+            mac: self.me.mac,
+            hostname: self.v4.hostname.clone(),
+            link_up: self.link_up,
+            mtu: self.mtu,
+            address: self.me.address,
+            gateway: self.v4.routes.gateway(),
+            ipv6: self.ip6.status(),
+            ipv6_gateway: self.me.six.gateway(),
+            dns: self.v4.dns.clone(),
+            ntp: self.v4.ntp.clone(),
+            neighbours: self.neighbours.len(),
+            dhcp: self.v4.status(self.now),
+            connections: self.conns.len(),
+            half_open: self.conns.half_open,
+            time_wait: self.conns.time_wait.len(),
+            listeners: self.listeners.len(),
+            udp_sockets: self.udp.len(),
+            timers: self.sched.timers(),
+            counters: self.counters,
+            drops: self.drops,
+        }
+    }
+
+    /// The first `limit` TCP connections, in the order of their slots.
+    pub(crate) fn tcp_connections(&self, limit: usize) -> Vec<TcpStatus> {
+        let one = |conn: &Conn| TcpStatus {
+            local: conn.tuple.local,
+            remote: conn.tuple.remote,
+            state: conn.state_name(),
+            unread: conn.socket().recv_queue(),
+            unacknowledged: conn.socket().send_queue(),
+            silent_for: time::until(conn.heard, self.now),
+        };
+        self.conns.iter().take(limit).map(one).collect()
+    }
+
+    /// The ports on which somebody listens for TCP connections.
+    pub(crate) fn tcp_listeners(&self) -> Vec<u16> {
+        self.listeners.keys().copied().collect()
+    }
+}

@@ -1,0 +1,195 @@
+//! One cell of the matrix: a guest of one size with that much content, under one attack after the other.
+
+use crate::honest::Honest;
+use bed::{Bed, DomainState};
+use domu_tests::dom0::ATTACK;
+use domu_tests::guest::{Guest, config};
+use domu_tests::http::{Connection, number};
+use domu_tests::{BOOT, Outcome};
+use serde_json::Value;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long an attack goes on once its connections are there.
+const SECONDS: u32 = 5;
+/// Connections may be silent for this long, so that the guest gives up soon those whose clients vanish.
+const IDLE: &str = "app.idle=10";
+/// The limit for a guest to be as it was: TCP retransmits to clients that have vanished for minutes.
+const RECOVERY: Duration = Duration::from_secs(300);
+const COMMAND: Duration = Duration::from_secs(300);
+
+/// What an attack leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tcp {
+    /// Its connections end with RST.
+    Ends,
+    /// Its clients vanish.
+    Vanishes,
+}
+
+/// One kind of hostile client: a mode of `dom0/attack.c`, and how many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attack {
+    pub(crate) mode: &'static str,
+    count: u32,
+    ends: Tcp,
+}
+
+impl Attack {
+    pub(crate) const fn tcp(mode: &'static str, count: u32, ends: Tcp) -> Self {
+        Self { mode, count, ends }
+    }
+
+    /// Frames without connections.
+    pub(crate) const fn frames(mode: &'static str, count: u32) -> Self {
+        Self { mode, count, ends: Tcp::Ends }
+    }
+}
+
+/// A guest's size, and how much of its content budget is used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) memory_mib: u32,
+    pub(crate) content_percent: u64,
+}
+
+impl Cell {
+    /// Runs every attack; what went wrong is added to `faults`, a line each.
+    pub(crate) fn run(self, bed: &Bed, attacks: &[Attack], faults: &mut Vec<String>) -> Outcome {
+        bed.put_file(ATTACK, "/var/attack")?;
+        let mut victim: Option<Victim<'_>> = None;
+        for attack in attacks {
+            let guest = match victim.take() {
+                Some(guest) => guest,
+                None => Victim::start(bed, self)?,
+            };
+            let began = Instant::now();
+            let (verdict, alive) = match guest.suffer(attack) {
+                Ok(said) => (format!("ok: {said}"), true),
+                Err(error) => (format!("FAULT: {error}"), false),
+            };
+            let line = format!(
+                "memory={} content={}% {}: {verdict}",
+                self.memory_mib, self.content_percent, attack.mode
+            );
+            eprintln!("  {line} [{:.0} s]", began.elapsed().as_secs_f64());
+            if alive {
+                victim = Some(guest);
+            } else {
+                faults.push(line);
+                guest.guest.domain.destroy()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The guest, and what it was like before the first attack.
+struct Victim<'a> {
+    bed: &'a Bed,
+    guest: Guest<'a>,
+    path: &'static str,
+    base: Value,
+}
+
+impl<'a> Victim<'a> {
+    fn start(bed: &'a Bed, cell: Cell) -> Outcome<Self> {
+        let config = config("web", "victim", IDLE)?.memory_mib(cell.memory_mib).on_crash("preserve");
+        let guest = Guest::create(bed, &config)?;
+        let port = guest.tcp(80)?;
+        let mut connection = Connection::open(port)?;
+        let path = if cell.content_percent > 0 {
+            let budget = number(&connection.status()?, "/datafront/published/budget_bytes")?;
+            fill(bed, budget * cell.content_percent / 100)?;
+            "/fill.bin"
+        } else {
+            "/"
+        };
+        // Tables and buffers of ordinary requests are part of the base.
+        for path in ["/", "/1k", "/healthz", "/metrics"] {
+            connection.get(path)?;
+        }
+        drop(connection);
+        Honest::once(port)?;
+        let base = Connection::open(port)?.status()?;
+        Ok(Self { bed, guest, path, base })
+    }
+
+    /// One attack, with an honest client beside it. What the attack printed.
+    fn suffer(&self, attack: &Attack) -> Outcome<String> {
+        self.bed.dom0(&format!("ping -c 3 -W 5 {}", self.guest.address))?;
+        let honest = Honest::start(self.guest.tcp(80)?);
+        let command = format!(
+            "/var/attack {} {} 80 {} {SECONDS} {}",
+            attack.mode, self.guest.address, attack.count, self.path
+        );
+        let attacked = self.bed.dom0_within(&command, COMMAND);
+        let answered = honest.end();
+        self.runs()?;
+        let attacked = attacked?;
+        if !attacked.success() {
+            return Err(format!("the attack itself failed: {attacked:?}").into());
+        }
+        let answered = answered.map_err(|error| format!("an honest client was not answered: {error}"))?;
+        let recovered = self.recovers(attack)?;
+        let made = attacked.stdout.trim();
+        Ok(format!("made and refused {made}, {answered} honest replies, as before after {recovered:.0} s"))
+    }
+
+    /// The guest is there; else its last words.
+    fn runs(&self) -> Outcome {
+        let status = self.guest.domain.state()?;
+        if matches!(status.state, DomainState::Gone | DomainState::Crashed | DomainState::Shutdown) {
+            let console = self.guest.domain.console();
+            let early = self.guest.domain.early_output().unwrap_or_default();
+            let mut words = console.lines().chain(early.lines());
+            let why = words.find(|line| {
+                ["panic", "allocation", "failed", "FATAL"].iter().any(|word| line.contains(word))
+            });
+            return Err(format!("the guest is {status}: {}", why.unwrap_or("it says nothing")).into());
+        }
+        Ok(())
+    }
+
+    /// Waits until connections, tasks and heap are as they were; the seconds that took.
+    fn recovers(&self, attack: &Attack) -> Outcome<f64> {
+        let began = Instant::now();
+        let port = self.guest.tcp(80)?;
+        let limit = if attack.ends == Tcp::Vanishes { RECOVERY } else { BOOT };
+        loop {
+            let now = Connection::open(port).and_then(|mut connection| connection.status());
+            let left = match &now {
+                Ok(now) => self.more_than_before(now)?,
+                Err(error) => Some(error.to_string()),
+            };
+            let Some(left) = left else { return Ok(began.elapsed().as_secs_f64()) };
+            self.runs()?;
+            if began.elapsed() > limit {
+                return Err(format!("it does not recover: {left}").into());
+            }
+            sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// What the guest still has in use beyond its base; tables may stay as long as they became.
+    fn more_than_before(&self, now: &Value) -> Outcome<Option<String>> {
+        let memory = number(now, "/memory_bytes")?;
+        for (pointer, slack) in
+            [("/interfaces/0/sockets/connections", 0), ("/tasks", 0), ("/heap/used_bytes", memory / 128)]
+        {
+            let (was, is) = (number(&self.base, pointer)?, number(now, pointer)?);
+            if is > was + slack {
+                return Ok(Some(format!("{pointer} was {was} and is {is}")));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Publishes one file of that many bytes.
+fn fill(bed: &Bed, bytes: u64) -> Outcome {
+    bed.put_file(bed::repository().join("build/push"), "/usr/bin/push")?;
+    let script = format!("head -c {bytes} /dev/zero >/var/fill.bin && push /var/fill.bin --domain victim");
+    let output = bed.dom0_within(&script, COMMAND)?;
+    if output.success() { Ok(()) } else { Err(format!("{bytes} bytes are not accepted: {output:?}").into()) }
+}
