@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -149,6 +149,10 @@ test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen
 	@./setup.sh clients
 	@$(SAY) 'clients that nobody here wrote'
 	@$(CARGO) test --profile host -p client-tests -- --test-threads=1 --nocapture
+
+test-tap: setup ## the TCP engine against Linux's TCP over a TAP device, 100 MB a direction (its own command; needs root)
+	@$(SAY) "the engine against Linux's TCP"
+	@$(CARGO) test --profile host -p tap-tests -- --test-threads=1 --nocapture
 
 fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
 	@$(SAY) 'building the fuzz targets'
