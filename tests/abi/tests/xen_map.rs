@@ -51,7 +51,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if path.is_dir() && !["target", "tests", "examples", ".git", "build"].contains(&name.as_str()) {
             sources(&path, found);
-        } else if name.ends_with(".rs") && !["tests.rs", "test_machine.rs"].contains(&name.as_str()) {
+        } else if name.ends_with(".rs") && name != "tests.rs" {
             found.push(path);
         }
     }
@@ -81,7 +81,7 @@ fn found() -> Users {
         }
         let text = fs::read_to_string(&path).expect("a source file");
         // What stands in a test at the end of a file, or in a comment, is no use.
-        let code = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+        let code = text.lines().take_while(|line| !line.starts_with("mod tests {"));
         for line in code.filter(|line| !line.trim_start().starts_with("//")) {
             assert!(!line.contains("abi::{"), "{place}: name one module of xen::abi a line");
             for rest in line.split("abi::").skip(1) {
