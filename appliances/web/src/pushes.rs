@@ -12,6 +12,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
+use kernel::datafront::retry::Retry;
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
 use kernel::netfront::pool::Mismatch;
 use kernel::{DomU, System};
@@ -22,9 +23,6 @@ use web::site::status::{Channel, Datafront};
 const BUFFER_BYTES: usize = 16 * 1024;
 /// A guest that has less memory for each channel has smaller rings.
 const SMALL_BYTES: u64 = 24 << 20;
-/// After a failure to set a channel up.
-const PAUSE_NS: u64 = 1_000_000_000;
-
 /// What dom0 has pushed so far.
 #[derive(Debug)]
 pub(crate) struct Pushes {
@@ -93,6 +91,15 @@ impl Lane {
         *self.last_error.borrow_mut() = Some(error.to_string());
     }
 
+    /// Waits before the next attempt. An error that is the same as before is logged once.
+    async fn pause_after(&self, system: &System, error: &impl core::fmt::Display, retry: &mut Retry) {
+        let again = retry.failed(&error.to_string());
+        if again.is_news {
+            self.failed(error);
+        }
+        system.sleep(again.pause_ns).await;
+    }
+
     fn status(&self) -> Option<Channel> {
         let path = self.path.borrow().clone()?;
         let (blocks, link) = (self.blocks.get(), self.link.get());
@@ -113,17 +120,16 @@ async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes)
     let mut receiver = Receiver::new(system.random_u64());
     let mut inbox = Inbox::new(store, Rc::clone(&lane.blocks));
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut retry = Retry::default();
     loop {
         match system.data_channel(&lane.name, sizes).await {
             Ok(mut server) => {
+                retry.worked();
                 kernel::log::info!("dom0 pushes at {}", server.path().as_str());
                 *lane.path.borrow_mut() = Some(server.path().as_str().into());
                 serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
-            Err(error) => {
-                lane.failed(&error);
-                system.sleep(PAUSE_NS).await;
-            }
+            Err(error) => lane.pause_after(&system, &error, &mut retry).await,
         }
     }
 }
@@ -135,9 +141,11 @@ async fn serve_all(
     server: &mut Server<DomU>,
     (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
 ) {
+    let mut retry = Retry::default();
     loop {
         match server.accept().await {
             Ok(mut channel) => {
+                retry.worked();
                 lane.connected.set(true);
                 lane.link.set(channel.stats());
                 if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
@@ -145,10 +153,7 @@ async fn serve_all(
                 }
             }
             Err(ServerError::Moved) => return,
-            Err(error) => {
-                lane.failed(&error);
-                system.sleep(PAUSE_NS).await;
-            }
+            Err(error) => lane.pause_after(system, &error, &mut retry).await,
         }
         lane.connected.set(false);
         lane.blocks.set(receiver.stats());

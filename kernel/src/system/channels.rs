@@ -6,7 +6,7 @@
 
 use super::System;
 use crate::domain::domu::DomU;
-pub use ::datafront::{block, vchan};
+pub use ::datafront::{block, retry, vchan};
 use alloc::rc::Rc;
 use netfront::pool::{Mismatch, Pond, PoolCounts};
 use vchan::{Client, Path, PathError, Server, ServerError, Settings, Sizes};
