@@ -12,12 +12,11 @@
 //! |---|---|
 //! | [`vchan`] | two byte streams over shared pages, as Xen's libxenvchan has them |
 //! | [`block`] | named, numbered, checked blocks on any byte stream; exactly once and in order |
-//! | [`retry`] | when to try again what failed |
 //!
 //! Groups, side by side; neither imports the other:
 //!
 //! ```text
-//!   block, vchan, retry
+//!   block, vchan
 //! ```
 //!
 //! Blocks run over any stream, and the channel carries any bytes. Both check everything that the other side sends: a
@@ -34,5 +33,4 @@
 extern crate alloc;
 
 pub mod block;
-pub mod retry;
 pub mod vchan;

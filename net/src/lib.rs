@@ -9,7 +9,7 @@
 //!                                    │          │
 //!   Stack::turn:           reap ─► receive ─► deadlines ─► transmit ─► flush ─► final check
 //!                                    │          ▲
-//!   netfront::Nic                    ▼          │
+//!   nic::Nic                         ▼          │
 //! ```
 //!
 //! smoltcp looks at every socket of a set for every frame and in every poll. Given one set for each connection, and a
@@ -17,7 +17,7 @@
 //! idle connections.
 //!
 //! What it does not do: sending datagrams longer than the MTU or what their path takes, putting IPv6 fragments together, name resolution, more
-//! than one IPv4 address. Its neighbours: below it [`netfront`], above it the kernel's loop and the appliances.
+//! than one IPv4 address. Its neighbours: below it [`nic`], above it the kernel's loop and the appliances.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -38,22 +38,23 @@ mod tcp;
 mod turn;
 mod udp;
 
+pub use addr::routes::{GatewayError, check_gateway};
 pub use api::net::Net;
 pub use api::stack::{Stack, Turn};
 pub use api::tap::Tap;
 pub use api::udp_socket::UdpSocket;
-pub use base::config::{Addressing, Config, Ipv6Addressing, Limits};
+pub use base::config::{Addressing, Config, Ipv6Addressing, Limits, Probing};
 pub use base::counters::{Counters, DropReason, Drops};
 pub use base::error::NetError;
 pub use base::options::{TcpOptions, UdpOptions};
 pub use base::rng::Rng;
 pub use base::status::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
 pub use frame::local::is_unicast_v6 as is_ipv6_unicast;
-pub use netfront::Packet;
+pub use nic::Packet;
 pub use smoltcp::wire::{
     EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };
 pub use tcp::half::{TcpReader, TcpWriter};
 pub use tcp::listener::TcpListener;
 pub use tcp::stream::TcpStream;
-pub use udp::inbox::Datagram;
+pub use udp::datagram::Datagram;

@@ -204,7 +204,8 @@ fn a_new_link_keeps_the_address_until_the_lease_ends() {
     switches.generation.set(2);
     server.deaf = true;
     server.serve(&mut world, &raw, 3000 * SECOND);
-    assert!(server.count(DhcpMessageType::Discover) > 100);
+    // Five messages in the first minute, then one each 64 s.
+    assert!((45..60).contains(&server.count(DhcpMessageType::Discover)), "{}", server.seen.len());
     assert!(address(&net).is_some());
     // Twice for the new link; its first came before the second of the old one.
     assert_eq!(net.status().counters.announced.get(), 3);
@@ -280,13 +281,4 @@ fn the_first_of_several_routers_is_taken() {
     server.extra = [ROUTER.octets(), [10, 0, 2, 3]].concat();
     server.serve(&mut world, &raw, SECOND);
     assert_eq!(net.status().gateway, Some(ROUTER));
-}
-
-#[test]
-fn a_client_without_server_asks_every_two_seconds_and_no_more() {
-    let (mut world, net, raw, mut server) = client();
-    server.deaf = true;
-    server.serve(&mut world, &raw, 60 * SECOND);
-    assert!((29..=31).contains(&server.seen.len()), "{}", server.seen.len());
-    assert_eq!((US.is_unicast(), THEM != EthernetAddress::BROADCAST, address(&net)), (true, true, None));
 }

@@ -367,7 +367,7 @@ fn a_flood_of_false_neighbours_costs_no_connection() {
             raw.take().iter().filter_map(|frame| six::tcp_of(frame)).any(|(_, _, ack, _)| ack == Some(seq));
         assert!(acknowledged, "round {round}");
     }
-    assert!(net.status().drops.get(DropReason::NeighbourForOthers) >= 30_000);
+    assert!(net.status().drops.get(DropReason::NeighbourForOthers) >= 10_000);
 }
 
 #[test]
@@ -399,9 +399,9 @@ fn chains_of_extension_headers_and_wrong_lengths_do_no_harm() {
         }
     }
     world.run(100 * MS);
-    // A hop-by-hop header before TCP is the one chain that smoltcp reads.
+    // Chains of options, routing without segments left, and atomic fragments lead to the same SYN.
     assert_eq!(net.status().half_open, 1);
-    assert!(net.status().drops.get(DropReason::Ipv6Fragment) >= 3);
+    assert!(net.status().drops.get(DropReason::ExtensionHeader) >= 3);
 }
 
 #[test]

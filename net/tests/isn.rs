@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use net::TcpOptions;
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
@@ -66,7 +66,7 @@ fn number(frames: &[Vec<u8>]) -> Option<u32> {
 fn ours() -> Vec<u32> {
     let (mut world, net, raw) = World::single(|_| {});
     let _listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
-    raw.send(arp(ArpOperation::Reply, ip(9), ip(1)));
+    raw.send(arp(ArpOperation::Request, ip(9), ip(1)));
     world.run(MS);
     let mut numbers = vec![];
     for port in 0..SEEN {

@@ -14,7 +14,6 @@ use crate::scoreboard::Scoreboard;
 use crate::send_rope::SendRope;
 use crate::seq::Seq;
 use crate::time::{Micros, NEVER};
-use crate::window::Tuning;
 
 /// What the retransmission timer is set for (RFC 8985 §8: one timer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +75,9 @@ pub(crate) struct Active<P> {
     pub(crate) persist_due: bool,
     /// The congestion window held data back while this was not acknowledged.
     pub(crate) limited_until: Option<Seq>,
+    /// End of the segment that carried CWR: marks are echoed until it arrives, and mean the reduction that was made
+    /// (RFC 3168 §6.1.2).
+    pub(crate) reduced_until: Option<Seq>,
     pub(crate) undo: Option<Undo>,
     pub(crate) rack: Rack,
     pub(crate) dup_acks: u32,
@@ -86,7 +88,6 @@ pub(crate) struct Active<P> {
     /// First of the timeouts without progress since; what the user timeout counts from.
     pub(crate) silent_since: Micros,
     pub(crate) ack_timer: Micros,
-    pub(crate) tuning: Tuning,
     /// A range that came twice, to be reported (RFC 2883).
     pub(crate) duplicate: Option<(Seq, Seq)>,
 }
@@ -108,6 +109,7 @@ impl<P> Active<P> {
             probe_due: false,
             persist_due: false,
             limited_until: None,
+            reduced_until: None,
             undo: None,
             rack: Rack::new(),
             dup_acks: 0,
@@ -116,7 +118,6 @@ impl<P> Active<P> {
             rto_at: NEVER,
             silent_since: NEVER,
             ack_timer: NEVER,
-            tuning: Tuning::new(),
             duplicate: None,
         }
     }
@@ -134,6 +135,7 @@ impl<P> Active<P> {
         self.probe_due = false;
         self.persist_due = false;
         self.limited_until = None;
+        self.reduced_until = None;
         self.undo = None;
         self.rack = Rack::new();
         self.dup_acks = 0;
@@ -142,8 +144,17 @@ impl<P> Active<P> {
         self.rto_at = NEVER;
         self.silent_since = NEVER;
         self.ack_timer = NEVER;
-        self.tuning = Tuning::new();
         self.duplicate = None;
+    }
+
+    /// One burst is under way, sent once, and no rule about loss is at work.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.phase == Phase::Open
+            && self.undo.is_none()
+            && self.rack.probe.is_none()
+            && self.rack.wait_until == NEVER
+            && self.board.is_one_burst()
     }
 
     /// The congestion window in force.

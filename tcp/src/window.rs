@@ -9,76 +9,70 @@
 //! The buffer aims at twice what the application takes in a round trip: with less, the window would hold a sender back
 //! that a loss has just stopped for a round trip.
 
-use crate::active::Active;
 use crate::env::Env;
 use crate::payload::Payload;
 use crate::segment::Segment;
 use crate::tcb::{Bits, Tcb};
-use crate::time::{MS, Micros, micros32, millis32};
+use crate::time::{Micros, millis32};
 
-/// What the application took lately.
+/// What the application took lately: 16 bytes that an idle connection keeps too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
-    /// The measured round trip began.
-    at: Micros,
+    /// Milliseconds when the measured round trip began, modulo 2³².
+    since: u32,
     /// Octets that the application took since.
     taken: u32,
-    /// Octets that it took in the best round trip.
-    best: u32,
-    /// Round-trip time as the receiver sees it, microseconds; 0: not known.
-    rtt: u32,
-    /// TSecr that gave the last sample.
-    echo: u32,
+    /// The same in the round trip before.
+    before: u32,
+    /// Round-trip time as the receiver sees it, milliseconds; 0: not known.
+    rtt: u16,
 }
 
 impl Tuning {
     pub(crate) const fn new() -> Self {
-        Self { at: 0, taken: 0, best: 0, rtt: 0, echo: 0 }
+        Self { since: 0, taken: 0, before: 0, rtt: 0 }
     }
 
-    /// A segment with data carries `echo`: an octet of ours left so long ago (RFC 7323 §4.1). One sample for a TSecr:
-    /// later segments of a burst would add the time of the burst.
-    pub(crate) fn note_echo(&mut self, echo: u32, clock: u32) {
-        if echo == self.echo {
-            return;
-        }
-        self.echo = echo;
-        let Ok(milliseconds) = u32::try_from(clock.wrapping_sub(echo).cast_signed()) else { return };
-        let sample = milliseconds.max(1).saturating_mul(1_000);
-        self.rtt =
-            if self.rtt == 0 { sample } else { self.rtt.min(sample).saturating_add(sample.wrapping_shr(6)) };
+    /// A segment with data echoes a time `age` milliseconds ago (RFC 7323 §4.1). A sender that paused, and the later
+    /// segments of a burst, echo an older one: the estimate stays near the least.
+    #[inline]
+    fn note(&mut self, age: u16) {
+        let age = age.max(1);
+        self.rtt = match self.rtt {
+            0 => age,
+            rtt => rtt.saturating_add(age.saturating_sub(rtt).wrapping_shr(6)).min(age),
+        };
     }
 
-    /// The application took `len` octets; a new size of the buffer to aim at, once in a round trip.
-    fn take(&mut self, len: u32, now: Micros, rtt: u32) -> Option<u32> {
+    /// The application took `len` octets. Once in a round trip of `rtt` milliseconds: what it took in it, and how much
+    /// more that is than in the round trip before. A sender in slow start will have grown again when a window arrives.
+    #[inline]
+    fn take(&mut self, len: u32, now: u32, rtt: u32) -> Option<(u32, u32)> {
         self.taken = self.taken.saturating_add(len);
-        if self.at == 0 {
-            self.at = now;
-        }
-        if now.saturating_sub(self.at) < Micros::from(rtt) {
+        let elapsed = now.wrapping_sub(self.since);
+        if elapsed < rtt {
             return None;
         }
         let taken = core::mem::take(&mut self.taken);
-        self.at = now;
-        if taken <= self.best {
-            return None;
-        }
-        self.best = taken;
-        Some(taken.saturating_mul(2))
+        let growth = taken.saturating_sub(core::mem::replace(&mut self.before, taken));
+        self.since = now;
+        // The first octets after a pause began no round trip.
+        (elapsed < rtt.saturating_mul(4)).then_some((taken, growth))
     }
 }
 
 impl<P: Payload> Tcb<P> {
     /// Takes what was received, oldest first. `None`: nothing is there now; [`Tcb::at_end`] says whether more may come.
     pub fn recv(&mut self, now: smoltcp::time::Instant, env: &mut Env<P>) -> Option<P> {
-        let now = crate::time::micros(now);
+        let now = millis32(crate::time::micros(now));
         let rtt = self.receive_rtt();
         let active = self.active.as_mut()?;
         let payload = active.received.pop_front()?;
         let len = crate::seq::len32(payload.len());
         active.received_len = active.received_len.saturating_sub(len);
-        if let Some(wish) = active.tuning.take(len, now, rtt) {
-            let wish = wish.saturating_add(u32::from(self.receive_mss).saturating_mul(4));
+        if let Some((taken, growth)) = self.tuning.take(len, now, rtt) {
+            let slack = u32::from(self.receive_mss).saturating_mul(4);
+            let wish = taken.saturating_add(growth).saturating_mul(2).saturating_add(slack);
             let most = env.config.receive_window_max.min(env.receive_grant);
             self.receive_buffer = self.receive_buffer.max(wish.min(most));
         }
@@ -101,25 +95,31 @@ impl<P: Payload> Tcb<P> {
             return;
         }
         let (room, shown) = (self.receive_room(env), self.shown_window());
-        let step = self.window_step().max(self.receive_buffer.wrapping_shr(2));
-        if shown < self.receive_buffer.wrapping_shr(1) && room >= shown.saturating_add(step) {
+        let buffer = self.receive_limit(env);
+        let step = self.window_step(env).max(buffer.wrapping_shr(2));
+        if shown < buffer.wrapping_shr(1) && room >= shown.saturating_add(step) {
             self.bits.insert(Bits::ACK_NOW);
         }
     }
 }
 
 impl<P> Tcb<P> {
-    /// Round-trip time for tuning: the receiver's own view, or the sender's.
+    /// Round-trip time for tuning, milliseconds: the receiver's own view, or the sender's.
     fn receive_rtt(&self) -> u32 {
-        match self.active.as_ref().map_or(0, |active| active.tuning.rtt) {
-            0 => self.rto.srtt().unwrap_or(micros32(100 * MS)),
-            rtt => rtt,
+        match self.tuning.rtt {
+            0 => self.rto.srtt().map_or(100, |srtt| srtt.wrapping_div(1_000).max(1)),
+            rtt => u32::from(rtt),
         }
     }
 
     /// Octets that may be received beyond what is queued.
     fn receive_room(&self, env: &Env<P>) -> u32 {
-        self.receive_buffer.min(env.receive_grant).saturating_sub(self.receive_queued())
+        self.receive_limit(env).saturating_sub(self.receive_queued())
+    }
+
+    /// What the connection aims at, and the ledger grants.
+    fn receive_limit(&self, env: &Env<P>) -> u32 {
+        self.receive_buffer.min(env.receive_grant)
     }
 
     /// Octets that the peer may still send of what was promised.
@@ -129,8 +129,8 @@ impl<P> Tcb<P> {
     }
 
     /// An edge moves by no less: MUST-39, the lesser of half the buffer and a full segment.
-    fn window_step(&self) -> u32 {
-        self.receive_buffer.wrapping_shr(1).min(u32::from(self.receive_mss)).max(1)
+    fn window_step(&self, env: &Env<P>) -> u32 {
+        self.receive_limit(env).wrapping_shr(1).min(u32::from(self.receive_mss)).max(1)
     }
 
     /// The window for a segment that leaves now, as on the wire. Moves the promised edge.
@@ -140,7 +140,7 @@ impl<P> Tcb<P> {
         let edge = self.rcv_nxt.add(self.receive_room(env));
         let shown = self.shown_window();
         let promise =
-            if edge.past(self.rcv_adv) >= self.window_step() { edge.past(self.rcv_nxt) } else { shown };
+            if edge.past(self.rcv_adv) >= self.window_step(env) { edge.past(self.rcv_nxt) } else { shown };
         let mut wire = promise.wrapping_shr(scale);
         // What was promised is not taken back by rounding (RFC 7323 §2.4).
         if wire.wrapping_shl(scale) < shown {
@@ -163,16 +163,18 @@ impl<P> Tcb<P> {
 
     /// The window of a SYN or SYN-ACK is not scaled (RFC 7323 §2.2). Sets the promised edge.
     pub(crate) fn show_syn_window(&mut self, env: &Env<P>) -> u16 {
-        let window = self.receive_buffer.min(env.receive_grant).min(65_535);
+        let window = self.receive_limit(env).min(65_535);
         self.rcv_adv = self.rcv_nxt.add(window);
         u16::try_from(window).unwrap_or(u16::MAX)
     }
 
     /// Samples the receiver's round-trip time.
     #[inline]
-    pub(crate) fn note_echo(active: &mut Active<P>, segment: &Segment, now: Micros, offset: u32) {
-        if let Some(stamps) = segment.timestamps {
-            active.tuning.note_echo(stamps.echo, millis32(now).wrapping_add(offset));
+    pub(crate) fn note_echo(&mut self, segment: &Segment, now: Micros) {
+        if let Some(stamps) = segment.timestamps
+            && let Ok(age) = u16::try_from(self.timestamp(now).wrapping_sub(stamps.echo))
+        {
+            self.tuning.note(age);
         }
     }
 }

@@ -12,9 +12,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
-use kernel::datafront::retry::Retry;
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
-use kernel::netfront::pool::Mismatch;
+use kernel::pool::Mismatch;
+use kernel::xen::backoff::Backoff;
 use kernel::{DomU, System};
 use web::publish::{Inbox, Store, groups};
 use web::site::status::{Channel, Datafront};
@@ -45,13 +45,13 @@ struct Lane {
 impl Pushes {
     /// Nothing yet, on channels of these names. What is published may take a quarter of the guest's memory: half of that
     /// memory is heap.
-    pub(crate) fn new(system: &System, names: &[&str]) -> Self {
+    pub(crate) fn new(system: &System, names: &[String]) -> Self {
         let memory = system.stats().memory_bytes;
         let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
         let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
-        let lane = |name: &&str| {
+        let lane = |name: &String| {
             Rc::new(Lane {
-                name: String::from(*name),
+                name: name.clone(),
                 blocks: Rc::default(),
                 link: Cell::default(),
                 connected: Cell::default(),
@@ -92,12 +92,17 @@ impl Lane {
     }
 
     /// Waits before the next attempt. An error that is the same as before is logged once.
-    async fn pause_after(&self, system: &System, error: &impl core::fmt::Display, retry: &mut Retry) {
-        let again = retry.failed(&error.to_string());
-        if again.is_news {
+    async fn pause_after(
+        &self,
+        system: &System,
+        error: &impl core::fmt::Display,
+        backoff: &mut Backoff<String>,
+    ) {
+        let wait = backoff.failed(error.to_string());
+        if wait.is_news {
             self.failed(error);
         }
-        system.sleep(again.pause_ns).await;
+        system.sleep(wait.ns).await;
     }
 
     fn status(&self) -> Option<Channel> {
@@ -120,16 +125,16 @@ async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes)
     let mut receiver = Receiver::new(system.random_u64());
     let mut inbox = Inbox::new(store, Rc::clone(&lane.blocks));
     let mut buffer = vec![0; BUFFER_BYTES];
-    let mut retry = Retry::default();
+    let mut backoff = Backoff::new();
     loop {
         match system.data_channel(&lane.name, sizes).await {
             Ok(mut server) => {
-                retry.worked();
+                backoff.reset();
                 kernel::log::info!("dom0 pushes at {}", server.path().as_str());
                 *lane.path.borrow_mut() = Some(server.path().as_str().into());
                 serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
-            Err(error) => lane.pause_after(&system, &error, &mut retry).await,
+            Err(error) => lane.pause_after(&system, &error, &mut backoff).await,
         }
     }
 }
@@ -141,11 +146,11 @@ async fn serve_all(
     server: &mut Server<DomU>,
     (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
 ) {
-    let mut retry = Retry::default();
+    let mut backoff = Backoff::new();
     loop {
         match server.accept().await {
             Ok(mut channel) => {
-                retry.worked();
+                backoff.reset();
                 lane.connected.set(true);
                 lane.link.set(channel.stats());
                 if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
@@ -153,7 +158,7 @@ async fn serve_all(
                 }
             }
             Err(ServerError::Moved) => return,
-            Err(error) => lane.pause_after(system, &error, &mut retry).await,
+            Err(error) => lane.pause_after(system, &error, &mut backoff).await,
         }
         lane.connected.set(false);
         lane.blocks.set(receiver.stats());

@@ -1,237 +1,421 @@
-//! Where our address comes from: fixed, or from a DHCP server that is asked again and again.
+//! The DHCP client. RFC 2131; its messages go out and come in through the caller.
 //!
 //! ```text
-//!   Discovering ──ACK──► Bound ──ACK──► Bound (renewed)
-//!        ▲                 │ NAK, expired: address removed
-//!        └─────────────────┤
-//!        └──── new link ───┘ address kept until the old lease ends or another one comes
+//!   Waiting ─► Selecting ─offer─► Requesting ─ACK─► Checking (RFC 5227) ─free─► Bound ─T1─► Renewing ─T2─► Rebinding
+//!      ▲        DISCOVER          REQUEST │            │ taken: DECLINE          ▲ └────────── ACK ◄───────┘ │
+//!      └──────────────────────────── NAK ─┴────────────┘                         └───────────────── expired, NAK: lost
 //! ```
+//!
+//! Retransmission waits 4, 8, 16, 32 and 64 s, each ± 1 s (section 4.1); after a refusal the pause grows in the same way.
+//! What does not fit (another transaction, server or address than asked for, an address that cannot be) is ignored and
+//! counted. While there is no lease, the reason is told on the console after 10 s, and then at intervals that double.
+//!
+//! A new link starts the search again; the lease stays in use until it ends or another one comes.
 
-use alloc::boxed::Box;
+pub(crate) mod lease;
+pub(crate) mod message;
+
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
-use core::task::Waker;
 
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{DhcpOption, DhcpPacket, Ipv4Address, Ipv4Cidr};
+use smoltcp::wire::{DhcpMessageType, EthernetAddress, Ipv4Address, Ipv4Cidr};
 
-use crate::base::config::Addressing;
-use crate::base::status::DhcpStatus;
+use crate::base::rng::Rng;
 use crate::base::time;
-use crate::frame::local::is_unicast;
+use lease::Lease;
+use message::{Reply, Request, option};
 
-/// DHCP options by number (RFC 2132).
-const OPTION_ROUTER: u8 = 3;
-const OPTION_HOSTNAME: u8 = 12;
-const OPTION_LEASE_TIME: u8 = 51;
+/// The pause after the first message, and the longest. RFC 2131, section 4.1.
+const RETRY_FIRST: u64 = 4;
+const RETRY_LAST: u64 = 64;
 
-/// What smoltcp assumes when the server names no lease time.
-const DEFAULT_LEASE: Duration = Duration::from_secs(120);
+/// The least pause while a lease is renewed. Section 4.4.5.
+const RENEW_LEAST: Duration = Duration::from_secs(60);
 
-/// Bytes of the longest DHCP message that is looked at.
-const MESSAGE_LEN: usize = 1500;
+/// Requests for one offer.
+const REQUESTS: u32 = 4;
 
-/// The longest host name that DHCP carries, bytes.
-const HOSTNAME_LEN: usize = 255;
+/// After a DECLINE. Section 3.1, step 5.
+const DECLINE_PAUSE: Duration = Duration::from_secs(10);
 
-/// How the client asks: a guest should not wait ten seconds for a bridge that was not forwarding yet.
-const DISCOVER_TIMEOUT: Duration = Duration::from_secs(2);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Until a missing lease is told, and the longest time between two lines about it.
+const TELL_FIRST: Duration = Duration::from_secs(10);
+const TELL_LAST: Duration = Duration::from_secs(3600);
 
-/// Our address and its source.
-pub(crate) struct Address {
-    pub(crate) hostname: String,
-    pub(crate) gateway: Option<Ipv4Address>,
-    pub(crate) dns: Vec<Ipv4Address>,
-    /// Neighbours are to be told of us.
-    pub(crate) announce: bool,
-    /// When it is due once more: the first may be lost while a bridge learns the port.
-    pub(crate) announce_again: Option<Instant>,
-    pub(crate) dhcp: Option<SocketHandle>,
-    pub(crate) lease: Option<Lease>,
-    /// The client was sent to look again by us: that it lost its lease is not news.
-    pub(crate) looking_again: bool,
-    waiting: Vec<Waker>,
+/// An offer that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    address: Ipv4Address,
+    server: Ipv4Address,
 }
 
-/// What a server gave us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lease {
-    pub(crate) address: Ipv4Cidr,
-    pub(crate) server: Ipv4Address,
-    pub(crate) gateway: Option<Ipv4Address>,
-    pub(crate) dns: Vec<Ipv4Address>,
-    pub(crate) length: Duration,
-    pub(crate) expires: Instant,
+enum Phase {
+    Waiting,
+    Selecting,
+    Requesting(Offer),
+    /// An acknowledged lease; its address is being probed.
+    Checking(Lease),
+    Bound,
+    Renewing,
+    Rebinding,
 }
 
-impl Address {
-    /// The source, and the address that it has from the start.
-    pub(crate) fn new(
-        addressing: Addressing,
-        hostname: String,
-        common: &mut SocketSet<'static>,
-    ) -> (Self, Option<Ipv4Cidr>) {
-        let mut this = Self {
+/// A message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) from: Ipv4Address,
+    pub(crate) to: Ipv4Address,
+}
+
+/// What a message or the time has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The address of the lease that is coming has to be probed.
+    Check(Ipv4Address),
+    /// A lease is in use: a new one, or with `renewed` the one before.
+    Bound {
+        /// The same address as before.
+        renewed: bool,
+    },
+    /// The lease in use is gone.
+    Lost(Ipv4Cidr, &'static str),
+    /// The client goes on with another message.
+    Continues,
+    /// A message that does not fit was ignored.
+    Ignored,
+}
+
+/// Why there is no lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    Silence,
+    Refused(Ipv4Address, String),
+    Unusable(&'static str),
+    InUse(Ipv4Address, EthernetAddress),
+}
+
+/// The client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    mac: EthernetAddress,
+    hostname: String,
+    phase: Phase,
+    transaction: u32,
+    /// Since when there is something to be had.
+    began: Instant,
+    /// Messages of this phase.
+    sent: u32,
+    /// When the phase goes on.
+    due: Instant,
+    /// Refusals in a row.
+    refusals: u32,
+    lease: Option<Lease>,
+    /// A declined address: its message waits for a slot.
+    decline: Option<Offer>,
+    trouble: Trouble,
+    /// When a missing lease is told, and the pause after that.
+    tell: Option<(Instant, Duration)>,
+}
+
+impl Client {
+    pub(crate) fn new(mac: EthernetAddress, hostname: String, now: Instant) -> Self {
+        Self {
+            mac,
             hostname,
-            gateway: None,
-            dns: Vec::new(),
-            announce: false,
-            announce_again: None,
-            dhcp: None,
+            phase: Phase::Waiting,
+            transaction: 0,
+            began: now,
+            sent: 0,
+            due: now,
+            refusals: 0,
             lease: None,
-            looking_again: false,
-            waiting: Vec::new(),
+            decline: None,
+            trouble: Trouble::Silence,
+            tell: Some((time::after(now, TELL_FIRST), TELL_FIRST)),
+        }
+    }
+
+    /// The lease in use.
+    pub(crate) const fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// When something is due; without a link nothing can be sent.
+    pub(crate) fn next(&self, link_up: bool) -> Option<Instant> {
+        let checking = matches!(self.phase, Phase::Checking(_)) && self.decline.is_none();
+        let due = (link_up && !checking).then_some(self.due);
+        let ends = self.lease.as_ref().map(|lease| lease.expires);
+        due.into_iter().chain(ends).chain(self.tell.map(|(at, _)| at)).min()
+    }
+
+    /// Tells on the console why there is still no lease, when that is due.
+    pub(crate) fn tell(&mut self, link_up: bool, now: Instant) {
+        let Some((_, pause)) = self.tell.filter(|(at, _)| *at <= now) else { return };
+        let again = time::double(pause, TELL_LAST);
+        self.tell = Some((time::after(now, again), again));
+        let waited = Duration::from(time::until(self.began, now)).secs();
+        match &self.trouble {
+            _ if !link_up => log::warn!("net: no DHCP lease after {waited} s: the link is down"),
+            Trouble::Silence => {
+                log::warn!(
+                    "net: no DHCP lease after {waited} s: no server answers; is there one on this network?"
+                );
+            }
+            Trouble::Refused(server, why) => {
+                log::warn!("net: no DHCP lease after {waited} s: server {server} refuses{why}");
+            }
+            Trouble::Unusable(why) => {
+                log::warn!("net: no DHCP lease after {waited} s: a server answers, but {why}");
+            }
+            Trouble::InUse(address, mac) => {
+                log::warn!("net: no DHCP lease after {waited} s: {address} is in use by {mac}");
+            }
+        }
+    }
+
+    /// The end of the lease in use, if it is over.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<Event> {
+        let lease = self.lease.take_if(|lease| lease.expires <= now)?;
+        if matches!(self.phase, Phase::Bound | Phase::Renewing | Phase::Rebinding) {
+            self.restart(now);
+        }
+        Some(Event::Lost(lease.address, "expired"))
+    }
+
+    /// The message that is due. It counts as sent: a message that finds no slot is lost, as on the way.
+    pub(crate) fn poll(&mut self, now: Instant, rng: &mut Rng) -> Option<Outgoing> {
+        if let Some(Offer { address, server }) = self.decline.take() {
+            return Some(self.message(DhcpMessageType::Decline, (Some(address), Some(server)), now));
+        }
+        if self.due > now {
+            return None;
+        }
+        match self.phase.clone() {
+            Phase::Checking(_) => None,
+            Phase::Waiting => {
+                let bits = rng.next_u64() >> 32;
+                self.transaction = u32::try_from(bits).unwrap_or_default();
+                (self.phase, self.sent) = (Phase::Selecting, 0);
+                self.ask(DhcpMessageType::Discover, (None, None), now, rng)
+            }
+            Phase::Selecting => self.ask(DhcpMessageType::Discover, (None, None), now, rng),
+            Phase::Requesting(_) if self.sent >= REQUESTS => {
+                self.phase = Phase::Waiting;
+                self.poll(now, rng)
+            }
+            Phase::Requesting(Offer { address, server }) => {
+                self.ask(DhcpMessageType::Request, (Some(address), Some(server)), now, rng)
+            }
+            Phase::Bound | Phase::Renewing | Phase::Rebinding => self.renew(now, rng),
+        }
+    }
+
+    /// Sends a message and waits for its answer.
+    fn ask(
+        &mut self,
+        kind: DhcpMessageType,
+        about: (Option<Ipv4Address>, Option<Ipv4Address>),
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Option<Outgoing> {
+        self.due = time::after(now, backoff(self.sent, rng));
+        self.sent = self.sent.saturating_add(1);
+        Some(self.message(kind, about, now))
+    }
+
+    /// Asks the server for more time, and when half of what is left is over, once more; later, any server.
+    fn renew(&mut self, now: Instant, rng: &mut Rng) -> Option<Outgoing> {
+        let Some(lease) = &self.lease else {
+            self.restart(now);
+            return self.poll(now, rng);
         };
-        match addressing {
-            Addressing::Dhcp => {
-                this.dhcp = Some(common.add(client(&this.hostname)));
-                (this, None)
+        let (phase, until) = if lease.rebind <= now {
+            (Phase::Rebinding, lease.expires)
+        } else {
+            (Phase::Renewing, lease.rebind)
+        };
+        let left = Duration::from(time::until(now, until));
+        let half = Duration::from_micros(left.total_micros() / 2);
+        let (address, server) = (lease.address.address(), lease.server);
+        if self.phase == Phase::Bound {
+            self.began = now;
+        }
+        self.phase = phase;
+        self.due = time::after(now, half.max(RENEW_LEAST)).min(until.max(time::after(now, RENEW_LEAST)));
+        let request = Request {
+            kind: DhcpMessageType::Request,
+            transaction: self.transaction,
+            secs: self.secs(now),
+            mac: self.mac,
+            ours: Some(address),
+            wanted: None,
+            server: None,
+            hostname: &self.hostname,
+        };
+        let to = if self.phase == Phase::Renewing { server } else { Ipv4Address::BROADCAST };
+        Some(Outgoing { bytes: request.emit(), from: address, to })
+    }
+
+    fn message(
+        &self,
+        kind: DhcpMessageType,
+        (wanted, server): (Option<Ipv4Address>, Option<Ipv4Address>),
+        now: Instant,
+    ) -> Outgoing {
+        let (secs, mac, hostname) = (self.secs(now), self.mac, self.hostname.as_str());
+        let request =
+            Request { kind, transaction: self.transaction, secs, mac, ours: None, wanted, server, hostname };
+        Outgoing { bytes: request.emit(), from: Ipv4Address::UNSPECIFIED, to: Ipv4Address::BROADCAST }
+    }
+
+    fn secs(&self, now: Instant) -> u16 {
+        u16::try_from(time::until(self.began, now).as_secs()).unwrap_or(u16::MAX)
+    }
+
+    /// Takes a message of a server.
+    pub(crate) fn receive(&mut self, bytes: &[u8], now: Instant, rng: &mut Rng) -> Event {
+        let reply = Reply::parse(bytes, self.mac).filter(|reply| reply.transaction == self.transaction);
+        let Some(reply) = reply else { return Event::Ignored };
+        match (reply.kind, self.phase.clone()) {
+            (DhcpMessageType::Offer, Phase::Selecting) => self.offered(&reply, now),
+            (DhcpMessageType::Ack, Phase::Requesting(offer)) => self.acknowledged(&reply, offer, now),
+            (DhcpMessageType::Ack, Phase::Renewing | Phase::Rebinding) => self.renewed(&reply, now),
+            (DhcpMessageType::Nak, Phase::Requesting(offer)) if self.is_from(&reply, offer.server) => {
+                self.refused(&reply, offer.server, now, rng)
             }
-            Addressing::Static { address, gateway, dns } => {
-                this.gateway = gateway.filter(|gateway| usable_gateway(*gateway, address));
-                this.dns = dns;
-                let address = Some(address).filter(|address| usable(*address));
-                if address.is_none() {
-                    log::error!("net: the configured address cannot be a host's; the interface has none");
+            (DhcpMessageType::Nak, Phase::Renewing | Phase::Rebinding) => {
+                let server = self.lease.as_ref().map_or(Ipv4Address::UNSPECIFIED, |lease| lease.server);
+                if self.phase == Phase::Renewing && !self.is_from(&reply, server) {
+                    return Event::Ignored;
                 }
-                (this, address)
+                self.refused(&reply, server, now, rng)
+            }
+            _ => Event::Ignored,
+        }
+    }
+
+    fn is_from(&self, reply: &Reply<'_>, server: Ipv4Address) -> bool {
+        lease::server(reply) == Some(server)
+    }
+
+    fn offered(&mut self, reply: &Reply<'_>, now: Instant) -> Event {
+        let Some(server) = lease::server(reply) else {
+            self.trouble = Trouble::Unusable("its offer names no server");
+            return Event::Ignored;
+        };
+        if let Err(why) = Lease::read(reply, None, now) {
+            self.trouble = Trouble::Unusable(why);
+            return Event::Ignored;
+        }
+        self.phase = Phase::Requesting(Offer { address: reply.address, server });
+        (self.sent, self.due) = (0, now);
+        Event::Continues
+    }
+
+    fn acknowledged(&mut self, reply: &Reply<'_>, offer: Offer, now: Instant) -> Event {
+        let asked = self.is_from(reply, offer.server) && reply.address == offer.address;
+        if !asked {
+            self.trouble = Trouble::Unusable("it acknowledges what was not asked for");
+            return Event::Ignored;
+        }
+        match Lease::read(reply, None, now) {
+            Ok(lease) => {
+                let known = self.lease.as_ref().is_some_and(|old| old.address == lease.address);
+                if known {
+                    return self.bound(lease);
+                }
+                self.phase = Phase::Checking(lease);
+                Event::Check(offer.address)
+            }
+            Err(why) => {
+                self.trouble = Trouble::Unusable(why);
+                Event::Ignored
             }
         }
     }
 
-    /// Wakes the task when there is an address.
-    pub(crate) fn register(&mut self, waker: &Waker) {
-        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
-            self.waiting.push(waker.clone());
+    fn renewed(&mut self, reply: &Reply<'_>, now: Instant) -> Event {
+        let Some(old) = &self.lease else { return Event::Ignored };
+        let from = lease::server(reply);
+        let another = self.phase == Phase::Renewing && from.is_some_and(|server| server != old.server);
+        match Lease::read(reply, Some(old), now) {
+            Ok(lease) if !another && lease.address.address() == old.address.address() => self.bound(lease),
+            _ => Event::Ignored,
         }
     }
 
-    pub(crate) fn wake(&mut self) {
-        self.waiting.drain(..).for_each(Waker::wake);
+    fn bound(&mut self, lease: Lease) -> Event {
+        let renewed = self.lease.as_ref().is_some_and(|old| old.address == lease.address);
+        (self.phase, self.due, self.refusals) = (Phase::Bound, lease.renew, 0);
+        (self.tell, self.trouble) = (None, Trouble::Silence);
+        self.lease = Some(lease);
+        Event::Bound { renewed }
     }
 
-    pub(crate) fn status(&self, now: Instant) -> DhcpStatus {
-        match (&self.lease, self.dhcp) {
-            (_, None) => DhcpStatus::Off,
-            (None, Some(_)) => DhcpStatus::Discovering,
-            (Some(lease), Some(_)) => DhcpStatus::Bound {
-                server: lease.server,
-                lease: lease.length.into(),
-                expires_in: time::until(now, lease.expires),
-            },
+    fn refused(&mut self, reply: &Reply<'_>, server: Ipv4Address, now: Instant, rng: &mut Rng) -> Event {
+        let text = reply.option(option::MESSAGE).unwrap_or_default();
+        let plain = text.iter().take(80).map(|byte| char::from(*byte)).filter(|c| !c.is_control());
+        let why: String = if text.is_empty() { String::new() } else { ": ".chars().chain(plain).collect() };
+        let lost = self.lease.take_if(|_| matches!(self.phase, Phase::Renewing | Phase::Rebinding));
+        self.restart(now);
+        self.trouble = Trouble::Refused(server, why);
+        self.due = time::after(now, backoff(self.refusals, rng));
+        self.refusals = self.refusals.saturating_add(1);
+        match lost {
+            Some(lease) => Event::Lost(lease.address, "refused by the server"),
+            None => Event::Continues,
         }
     }
 
-    /// When the lease ends, should the client not see to it itself.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.lease.as_ref().map(|lease| lease.expires)
-    }
-}
-
-/// The client lives as long as the stack, and so does what it sends and where it receives: both are leaked, once.
-fn client(hostname: &str) -> dhcpv4::Socket<'static> {
-    let mut client = dhcpv4::Socket::new();
-    let mut retry = client.get_retry_config();
-    retry.discover_timeout = DISCOVER_TIMEOUT;
-    retry.initial_request_timeout = REQUEST_TIMEOUT;
-    client.set_retry_config(retry);
-    client.set_receive_packet_buffer(Box::leak(vec![0; MESSAGE_LEN].into_boxed_slice()));
-    if !hostname.is_empty() && hostname.len() <= HOSTNAME_LEN {
-        let name: &'static [u8] = Box::leak(Box::from(hostname.as_bytes()));
-        client.set_outgoing_options(Box::leak(Box::new([DhcpOption { kind: OPTION_HOSTNAME, data: name }])));
-    }
-    client
-}
-
-pub(crate) fn log_lease(lease: &Lease) {
-    let Lease { address, server, length, .. } = lease;
-    match lease.gateway {
-        Some(gateway) => {
-            log::info!("net: DHCP lease {address} from {server}, gateway {gateway}, {} s", length.secs());
+    /// Nobody has the address of the lease that was acknowledged: it is in use from now on.
+    pub(crate) fn checked(&mut self) -> Option<Event> {
+        match core::mem::replace(&mut self.phase, Phase::Waiting) {
+            Phase::Checking(lease) => Some(self.bound(lease)),
+            phase => {
+                self.phase = phase;
+                None
+            }
         }
-        None => log::info!("net: DHCP lease {address} from {server}, no gateway, {} s", length.secs()),
+    }
+
+    /// Another host has the address: it is declined. The lease in use that had it, if one had.
+    pub(crate) fn conflict(
+        &mut self,
+        address: Ipv4Address,
+        mac: EthernetAddress,
+        now: Instant,
+    ) -> Option<Lease> {
+        let server = match &self.phase {
+            Phase::Checking(lease) => Some(lease.server),
+            _ => self.lease.as_ref().map(|lease| lease.server),
+        };
+        self.decline = server.map(|server| Offer { address, server });
+        let lost = self.lease.take_if(|lease| lease.address.address() == address);
+        self.restart(now);
+        self.trouble = Trouble::InUse(address, mac);
+        self.due = time::after(now, DECLINE_PAUSE);
+        lost
+    }
+
+    /// The link is new and may lead elsewhere: searches again, and keeps the lease meanwhile.
+    pub(crate) fn new_link(&mut self, now: Instant) {
+        self.restart(now);
+        self.refusals = 0;
+    }
+
+    fn restart(&mut self, now: Instant) {
+        (self.phase, self.sent, self.due, self.began) = (Phase::Waiting, 0, now, now);
+        self.trouble = Trouble::Silence;
+        self.tell = Some((time::after(now, TELL_FIRST), TELL_FIRST));
     }
 }
 
-pub(crate) fn lease(config: &dhcpv4::Config<'_>, now: Instant) -> Lease {
-    let packet = config.packet.as_ref();
-    let length = packet
-        .and_then(|packet| number(packet, OPTION_LEASE_TIME))
-        .map_or(DEFAULT_LEASE, |seconds| Duration::from_secs(u64::from(seconds)));
-    // smoltcp takes a router only when exactly one is named; the first of several will do.
-    let gateway = config
-        .router
-        .or_else(|| packet.and_then(|packet| number(packet, OPTION_ROUTER)).map(Ipv4Address::from_bits));
-    if let Some(gateway) = gateway.filter(|gateway| !usable_gateway(*gateway, config.address)) {
-        log::warn!("net: DHCP server {} names gateway {gateway}, which is ignored", config.server.address);
-    }
-    Lease {
-        address: config.address,
-        server: config.server.address,
-        gateway: gateway.filter(|gateway| usable_gateway(*gateway, config.address)),
-        dns: config.dns_servers.iter().copied().collect(),
-        length,
-        expires: time::after(now, length),
-    }
-}
-
-/// The first four bytes of an option.
-fn number(packet: &DhcpPacket<&[u8]>, kind: u8) -> Option<u32> {
-    let option = packet.options().find(|option| option.kind == kind)?;
-    option.data.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
-}
-
-/// Whether a host can have this address: unicast, and neither the network's own nor its broadcast address.
-pub(crate) fn usable(address: Ipv4Cidr) -> bool {
-    let host = address.address();
-    let edge = address.prefix_len() < 31
-        && (Some(host) == address.broadcast() || host == address.network().address());
-    is_unicast(host) && !host.is_loopback() && address.prefix_len() != 0 && !edge
-}
-
-/// smoltcp panics when a route leads to an address that is not unicast, and never resolves one off our network.
-fn usable_gateway(gateway: Ipv4Address, address: Ipv4Cidr) -> bool {
-    is_unicast(gateway)
-        && gateway != address.address()
-        && address.contains_addr(&gateway)
-        && Some(gateway) != address.broadcast()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cidr(last: u8, prefix: u8) -> Ipv4Cidr {
-        Ipv4Cidr::new(Ipv4Address::new(10, 0, 2, last), prefix)
-    }
-
-    #[test]
-    fn addresses_that_no_host_can_have_are_refused() {
-        assert!(usable(cidr(15, 24)) && usable(cidr(15, 31)) && usable(cidr(15, 32)));
-        assert!(!usable(cidr(255, 24)) && !usable(cidr(0, 24)) && !usable(cidr(15, 0)));
-        assert!(!usable(Ipv4Cidr::new(Ipv4Address::new(127, 0, 0, 1), 8)));
-        assert!(!usable(Ipv4Cidr::new(Ipv4Address::UNSPECIFIED, 24)));
-    }
-
-    #[test]
-    fn gateways_that_smoltcp_would_panic_on_are_refused() {
-        let ours = cidr(15, 24);
-        assert!(usable_gateway(Ipv4Address::new(10, 0, 2, 2), ours));
-        for bad in [
-            [0, 0, 0, 0],
-            [255, 255, 255, 255],
-            [224, 0, 0, 1],
-            [10, 0, 3, 2],
-            [10, 0, 2, 15],
-            [10, 0, 2, 255],
-        ] {
-            assert!(!usable_gateway(Ipv4Address::from(bad), ours), "{bad:?}");
-        }
-        let half = Ipv4Cidr::new(Ipv4Address::new(200, 0, 0, 1), 1);
-        assert!(!usable_gateway(Ipv4Address::new(224, 0, 0, 1), half));
-    }
+/// The pause after the message with this number: 4 s, doubling to 64 s, each ± 1 s.
+fn backoff(sent: u32, rng: &mut Rng) -> Duration {
+    let seconds = RETRY_FIRST.checked_shl(sent.min(16)).unwrap_or(RETRY_LAST).min(RETRY_LAST);
+    let millis = seconds.saturating_mul(1000).saturating_sub(1000);
+    Duration::from_millis(millis.saturating_add(rng.between(0, 2000)))
 }

@@ -55,7 +55,7 @@ impl Net {
     /// # Errors
     /// [`NetError::PortInUse`], [`NetError::NoPorts`].
     pub fn udp_bind(&self, port: u16, options: UdpOptions) -> Result<UdpSocket, NetError> {
-        UdpSocket::new(&self.0, port, &options)
+        UdpSocket::new(&self.0, port, options)
     }
 
     /// Takes the frames of a protocol that the stack does not speak, by its EtherType. At most `frames` wait, each way.

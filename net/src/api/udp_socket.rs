@@ -10,8 +10,7 @@ use smoltcp::wire::IpEndpoint;
 use crate::base::error::NetError;
 use crate::base::options::UdpOptions;
 use crate::turn::state::Shared;
-use crate::turn::udp_entry::Next;
-use crate::udp::inbox::Datagram;
+use crate::udp::datagram::Datagram;
 
 /// Sends and receives UDP datagrams on one port. One task may receive and one may send at a time.
 ///
@@ -23,7 +22,7 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(crate) fn new(state: &Shared, port: u16, options: &UdpOptions) -> Result<Self, NetError> {
+    pub(crate) fn new(state: &Shared, port: u16, options: UdpOptions) -> Result<Self, NetError> {
         let (id, port) = state.borrow_mut().bind_udp(port, options)?;
         Ok(Self { state: Rc::clone(state), id, port })
     }
@@ -39,45 +38,37 @@ impl UdpSocket {
     /// # Errors
     /// [`NetError::Truncated`]: it was longer than `buffer`, and is lost.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, IpEndpoint), NetError> {
-        poll_fn(|cx| self.poll_recv(cx, buffer)).await
-    }
-
-    fn poll_recv(&self, cx: &Context<'_>, buffer: &mut [u8]) -> Poll<Result<(usize, IpEndpoint), NetError>> {
-        let mut copy = |payload: &[u8], from: IpEndpoint| {
-            let space = buffer.get_mut(..payload.len()).ok_or(NetError::Truncated)?;
-            space.copy_from_slice(payload);
-            Ok((payload.len(), from))
-        };
-        self.state.borrow_mut().poll_udp_recv(cx, self.id, |next| match next {
-            Next::InPlace(datagram) => copy(datagram.payload(), datagram.from()),
-            Next::Copied(payload, from) => copy(payload, from),
-        })
+        let datagram = self.recv_owned().await?;
+        let payload = datagram.payload();
+        let space = buffer.get_mut(..payload.len()).ok_or(NetError::Truncated)?;
+        space.copy_from_slice(payload);
+        Ok((payload.len(), datagram.from()))
     }
 
     /// Waits for a datagram that is the application's own, for as long as it likes: with [`UdpOptions::in_place`] in
-    /// the page in which it came, if the interface can do that. Drop it to give the page back; an application that keeps
-    /// too many gets no more of them, and the others lose nothing by that.
+    /// the page in which it came, if the interface can do that. Drop it to give the page back. An application that holds
+    /// too many gets no more of them; others lose nothing.
     ///
     /// # Errors
     /// [`NetError::Closed`].
     pub async fn recv_owned(&self) -> Result<Datagram, NetError> {
-        let own = |next: Next<'_>| match next {
-            Next::InPlace(datagram) => Ok(datagram),
-            Next::Copied(payload, from) => Ok(Datagram::copied(payload, from)),
-        };
-        poll_fn(|cx| self.state.borrow_mut().poll_udp_recv(cx, self.id, own)).await
+        poll_fn(|cx| self.state.borrow_mut().poll_udp_recv(cx, self.id)).await
     }
 
     /// Queues a datagram for the next turn; waits for room while others are being sent.
     ///
-    /// A peer that does not answer ARP does not block others: datagrams to it are dropped after a while.
+    /// A peer whose hardware address is not known does not delay others. Datagrams to it are dropped after 3 s.
     ///
     /// # Errors
     /// [`NetError::TooLong`] beyond the MTU less 28 bytes, with IPv6 48; [`NetError::NoAddress`], [`NetError::NoRoute`],
     /// [`NetError::Unaddressable`] when it has no way to go.
     pub async fn send_to(&self, data: &[u8], to: impl Into<IpEndpoint>) -> Result<(), NetError> {
         let to = to.into();
-        poll_fn(|cx| self.state.borrow_mut().poll_udp_send(cx, self.id, data, to)).await
+        poll_fn(|cx| self.poll_send(cx, data, to)).await
+    }
+
+    fn poll_send(&self, cx: &Context<'_>, data: &[u8], to: IpEndpoint) -> Poll<Result<(), NetError>> {
+        self.state.borrow_mut().poll_udp_send(cx, self.id, data, to)
     }
 }
 

@@ -16,8 +16,20 @@ pub struct Config {
     pub hostname: String,
     /// Seeds ports, identifiers, the demultiplexer's hash and smoltcp's generator. A different one at each boot.
     pub seed: [u8; 32],
+    /// Whether an IPv4 address is probed before it is used.
+    pub probing: Probing,
     /// What a peer may make us spend.
     pub limits: Limits,
+}
+
+/// Whether an IPv4 address is probed before it is used. RFC 5227.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probing {
+    /// It is probed for about half a second, and not used if another host has it.
+    #[default]
+    On,
+    /// It is used at once. Another host that has it is noticed later.
+    Off,
 }
 
 /// Where the interface's address comes from.
@@ -70,6 +82,10 @@ pub struct Limits {
     pub half_open: usize,
     /// Those of them in TIME-WAIT; the oldest makes room for the next, and for a SYN when `connections` is reached.
     pub time_wait: usize,
+    /// Neighbours whose hardware addresses are kept.
+    pub neighbours: usize,
+    /// Bytes of fragments that wait for the rest of their packets.
+    pub fragment_bytes: usize,
     /// Received frames handled in one turn.
     pub rx_budget: usize,
     /// Frames sent in one turn.
@@ -83,6 +99,8 @@ impl Default for Limits {
             buffer_bytes: 64 << 20,
             half_open: 256,
             time_wait: 128,
+            neighbours: 2048,
+            fragment_bytes: 256 << 10,
             rx_budget: 64,
             tx_budget: 256,
         }

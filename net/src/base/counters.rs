@@ -6,19 +6,19 @@ xen::counters! {
     pub struct Counters {
         /// Turns of the loop.
         turns,
-        /// ARP frames handed to the stack.
+        /// ARP messages.
         rx_arp,
         /// Messages of IPv6 neighbour discovery.
         rx_neighbour,
-        /// TCP segments handed to the stack.
+        /// TCP segments for us.
         rx_tcp,
-        /// UDP datagrams handed to the stack.
+        /// UDP datagrams for us.
         rx_udp,
-        /// ICMP messages handed to the stack.
+        /// ICMP and ICMPv6 messages for us that are used.
         rx_icmp,
-        /// Pieces of fragmented datagrams handed to the stack.
+        /// Fragments for us.
         rx_fragment,
-        /// Other IPv4 packets handed to the stack.
+        /// Other packets for us.
         rx_other,
         /// Turns that ended with the receive budget used up.
         rx_budget_hits,
@@ -54,11 +54,25 @@ xen::counters! {
         dhcp_renewed,
         /// Leases lost.
         dhcp_lost,
+        /// Messages of DHCP servers that did not fit what was asked.
+        dhcp_ignored,
+        /// ICMP and ICMPv6 errors sent.
+        icmp_errors,
+        /// ICMP and ICMPv6 errors not sent, because there were too many.
+        icmp_limited,
+        /// RST not sent to segments without a connection, because there were too many.
+        resets_limited,
+        /// Packets put together from fragments.
+        reassembled,
         /// Gratuitous ARP frames and unsolicited neighbour advertisements sent.
         announced,
-        /// ARP requests and neighbour solicitations sent beside smoltcp's.
+        /// ARP requests and neighbour solicitations sent.
         asked,
-        /// IPv6 addresses of ours that others were told not to take.
+        /// Neighbours that moved to another hardware address.
+        neighbours_moved,
+        /// Times that another host used, or was about to take, an address of ours.
+        conflicts,
+        /// Times that other hosts were told that an address is ours.
         defended,
         /// Router solicitations sent.
         routers_asked,
@@ -78,25 +92,33 @@ xen::counters! {
         NotForUs = "not_for_us",
         /// Shorter than its headers say, or inconsistent.
         Malformed = "malformed",
-        /// A protocol that we do not speak, VLAN tags included.
+        /// An EtherType that we do not speak; a VLAN other than 0.
         EtherType = "ether_type",
         /// IPv6, which is switched off.
         Ipv6 = "ipv6",
-        /// A piece of an IPv6 packet: they are not put together.
-        Ipv6Fragment = "ipv6_fragment",
-        /// IPv6 neighbour discovery or ICMP that cannot be meant seriously, or that we have no use for.
+        /// IPv6 neighbour discovery that is invalid or of no use.
         Neighbour = "neighbour",
-        /// IPv6 neighbour discovery about other hosts, or that nobody asked for.
+        /// ARP or IPv6 neighbour discovery about hosts that we do not talk to.
         NeighbourForOthers = "neighbour_for_others",
         /// A source address that nobody can have: broadcast, multicast, unspecified, loopback or our own.
         ForgedSource = "forged_source",
-        /// ARP about other hosts.
-        ArpForOthers = "arp_for_others",
         /// TCP to another address, or to a broadcast.
         TcpNotForUs = "tcp_not_for_us",
-        /// A fragment too small to hold the TCP header.
-        TinyFragment = "tiny_fragment",
-        /// TCP or UDP with a wrong checksum; counted where smoltcp does not see to it.
+        /// A fragment that overlaps others, is malformed, or finds no room.
+        Fragment = "fragment",
+        /// An IPv6 extension header that must not be ignored, or is cut short.
+        ExtensionHeader = "extension_header",
+        /// An IPv4 packet whose sender chose its route, or with options that cannot be read.
+        SourceRouted = "source_routed",
+        /// ICMP that we have no use for.
+        Icmp = "icmp",
+        /// A datagram to a port that no socket has.
+        NoSocket = "no_socket",
+        /// A protocol above IP that we do not speak.
+        Protocol = "protocol",
+        /// A packet in headers within headers.
+        Nested = "nested",
+        /// A wrong checksum of IPv4, ICMP, TCP or UDP.
         Checksum = "checksum",
         /// "Packet too big" about nothing that is on its way, or with an MTU that is not smaller than ours.
         TooBig = "too_big",
@@ -106,11 +128,11 @@ xen::counters! {
         HalfOpen = "half_open",
         /// A SYN beyond the limit of connections.
         Connections = "connections",
-        /// A datagram for a socket that has as many unread ones as it may; of those that take them in place.
+        /// A datagram for a socket whose receive queue is full.
         UnreadDatagrams = "unread_datagrams",
         /// A frame for an application that holds as many packets as it may.
         RetentionLimit = "retention_limit",
-        /// A datagram of ours whose peer has no known hardware address.
+        /// A datagram of ours whose next hop does not answer.
         Unreachable = "unreachable",
     }
 }

@@ -1,5 +1,6 @@
 //! Plain types that everything above uses: configuration, errors, counters, status, time, random numbers, schedule.
 
+pub(crate) mod bucket;
 pub(crate) mod config;
 pub(crate) mod counters;
 pub(crate) mod error;

@@ -36,6 +36,12 @@ impl Rng {
         self.0.fill_bytes(bytes);
     }
 
+    /// A number from `least` to `most`.
+    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
+        let count = most.saturating_sub(least).saturating_add(1);
+        least.saturating_add(self.next_u64().checked_rem(count).unwrap_or(0))
+    }
+
     /// All ephemeral ports (RFC 6335: 49152 to 65535) once, from a random one on.
     pub(crate) fn ephemeral_ports(&mut self) -> impl Iterator<Item = u16> + use<> {
         const FIRST: u16 = 49152;

@@ -22,9 +22,7 @@ use smoltcp::time::Instant;
 /// Something that smoltcp is to be polled for: a set of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Job {
-    /// The set of everything that has no set of its own.
-    Common,
-    /// A UDP socket's sending side, by its number.
+    /// The sending side of a UDP socket, by its number.
     Udp(usize),
     /// A connection, by its number.
     Tcp(usize),
@@ -88,12 +86,6 @@ impl Sched {
             self.timers.remove(&(armed, job));
         }
         self.timers.insert((at, job));
-    }
-
-    /// Sets the job's deadline to `at`, unless it has an earlier one.
-    pub(crate) fn hasten(&mut self, job: Job, slot: &mut Slot, at: Instant) {
-        let deadline = slot.deadline.map_or(at, |deadline| deadline.min(at));
-        self.arm(job, slot, Some(deadline));
     }
 
     /// Takes the earliest entry that is due; its slot must be asked with [`Sched::fired`].

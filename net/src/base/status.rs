@@ -13,7 +13,7 @@ use smoltcp::wire::{EthernetAddress, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Addr
 pub struct NetStatus {
     /// The interface's hardware address.
     pub mac: EthernetAddress,
-    /// The name given in [`crate::Config`].
+    /// The name given in [`crate::Config`], else the one that DHCP gave.
     pub hostname: String,
     /// Whether frames can flow.
     pub link_up: bool,
@@ -29,6 +29,10 @@ pub struct NetStatus {
     pub ipv6_gateway: Option<Ipv6Address>,
     /// Name servers that DHCP or the configuration named.
     pub dns: Vec<Ipv4Address>,
+    /// Time servers that DHCP named.
+    pub ntp: Vec<Ipv4Address>,
+    /// Neighbours in the table.
+    pub neighbours: usize,
     /// How the DHCP client stands.
     pub dhcp: DhcpStatus,
     /// TCP connections in all states, accepted or not.

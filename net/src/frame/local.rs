@@ -33,6 +33,11 @@ impl Me {
         self.address.is_some_and(|cidr| cidr.address() == address)
     }
 
+    /// Whether this IPv4 address means all hosts of our network.
+    pub(crate) fn is_broadcast(&self, address: Ipv4Address) -> bool {
+        address.is_broadcast() || self.address.and_then(|cidr| cidr.broadcast()) == Some(address)
+    }
+
     /// Whether this is an address of ours, of either family.
     pub(crate) fn has(&self, address: IpAddress) -> bool {
         match address {
@@ -46,6 +51,14 @@ impl Me {
         match peer {
             IpAddress::Ipv4(_) => self.address.is_some(),
             IpAddress::Ipv6(_) => self.six.valid().next().is_some(),
+        }
+    }
+
+    /// The address of ours from which `peer` is talked to.
+    pub(crate) fn source_for(&self, peer: IpAddress) -> Option<IpAddress> {
+        match peer {
+            IpAddress::Ipv4(_) => self.address.map(|cidr| cidr.address().into()),
+            IpAddress::Ipv6(peer) => self.six.source_for(peer).map(Into::into),
         }
     }
 
@@ -89,6 +102,16 @@ impl LocalV6 {
         self.own.iter().filter(|(_, state)| *state == Ipv6State::Valid).map(|(cidr, _)| *cidr)
     }
 
+    /// The address in use that fits `peer` best: of its scope, and with the longest prefix in common. RFC 6724, section 5.
+    pub(crate) fn source_for(&self, peer: Ipv6Address) -> Option<Ipv6Address> {
+        let [first, second, ..] = peer.octets();
+        // Groups of the link and the node have its scope too. RFC 4291, section 2.7.
+        let local = peer.is_unicast_link_local() || (first == 0xff && second & 0xf <= 2);
+        let common = |own: Ipv6Address| (own.to_bits() ^ peer.to_bits()).leading_zeros();
+        let addresses = self.valid().map(|cidr| cidr.address());
+        addresses.max_by_key(|own| (own.is_unicast_link_local() == local, common(*own)))
+    }
+
     /// Whether hosts beyond our neighbours can reach us.
     pub(crate) fn is_configured(&self) -> bool {
         self.valid().any(|cidr| !cidr.address().is_unicast_link_local())
@@ -96,10 +119,6 @@ impl LocalV6 {
 
     pub(crate) fn gateway(&self) -> Option<Ipv6Address> {
         self.routers.first().copied()
-    }
-
-    pub(crate) fn is_router(&self, address: Ipv6Address) -> bool {
-        self.routers.contains(&address)
     }
 
     /// Whether packets to the address go to its owner and not to a router.

@@ -1,18 +1,15 @@
 //! smoltcp interfaces: one for each set of capabilities that a connection may need.
 
 use alloc::boxed::Box;
+use alloc::vec;
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::iface::{Config, Interface};
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, RxToken, TxToken};
-use smoltcp::time::{Duration, Instant};
+use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
+use smoltcp::time::Instant;
 use smoltcp::wire::EthernetAddress;
 
 use crate::base::rng::Rng;
-
-/// How long the first fragments of a datagram wait for the others. With smoltcp's default of a minute, a few incomplete
-/// datagrams block its reassembly buffers.
-const REASSEMBLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the one real interface is told that its device can: not to cut TCP over IPv6, see [`crate::path`].
 pub(crate) fn abilities<N: Nic>(nic: &N) -> DeviceCapabilities {
@@ -31,21 +28,7 @@ pub(crate) fn interface(
 ) -> Box<Interface> {
     let mut config = Config::new((*mac).into());
     config.random_seed = rng.next_u64();
-    let mut iface = Box::new(Interface::new(config, &mut Abilities(abilities), now));
-    iface.set_reassembly_timeout(REASSEMBLY_TIMEOUT);
-    iface
-}
-
-/// An interface that verifies every checksum, if the device's own does not.
-pub(crate) fn strict<N: Nic>(nic: &N, rng: &mut Rng, now: Instant) -> Option<Box<Interface>> {
-    let mut abilities = abilities(nic);
-    if abilities.checksum.tcp.rx() {
-        return None;
-    }
-    for checksum in [&mut abilities.checksum.tcp, &mut abilities.checksum.udp] {
-        *checksum = if checksum.tx() { Checksum::Both } else { Checksum::Rx };
-    }
-    Some(interface(abilities, &nic.mac(), rng, now))
+    Box::new(Interface::new(config, &mut Abilities(abilities), now))
 }
 
 /// An interface for long packets of IPv6, if the device cuts them.
@@ -87,5 +70,79 @@ impl Device for Abilities {
 
     fn capabilities(&self) -> DeviceCapabilities {
         self.0.clone()
+    }
+}
+
+/// A device that gives one frame; answers go nowhere.
+pub(crate) struct Ear<'a> {
+    pub(crate) frame: Option<&'a [u8]>,
+    pub(crate) abilities: &'a DeviceCapabilities,
+}
+
+pub(crate) struct Heard<'a>(&'a [u8]);
+pub(crate) struct Unsaid;
+
+impl RxToken for Heard<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
+        read(self.0)
+    }
+}
+
+impl TxToken for Unsaid {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, build: F) -> R {
+        build(&mut vec![0; len])
+    }
+}
+
+impl Device for Ear<'_> {
+    type RxToken<'a>
+        = Heard<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Unsaid
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _: Instant) -> Option<(Heard<'_>, Unsaid)> {
+        self.frame.take().map(|frame| (Heard(frame), Unsaid))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Unsaid> {
+        Some(Unsaid)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.abilities.clone()
+    }
+}
+
+/// A device that gives one frame that was rebuilt; answers go out.
+pub(crate) struct Replay<'a, N> {
+    pub(crate) frame: Option<&'a [u8]>,
+    pub(crate) nic: &'a mut N,
+}
+
+impl<N: Nic> Device for Replay<'_, N> {
+    type RxToken<'a>
+        = Heard<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = N::TxToken<'a>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, now: Instant) -> Option<(Heard<'_>, N::TxToken<'_>)> {
+        let token = self.nic.transmit(now)?;
+        self.frame.take().map(|frame| (Heard(frame), token))
+    }
+
+    fn transmit(&mut self, now: Instant) -> Option<N::TxToken<'_>> {
+        self.nic.transmit(now)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.nic.capabilities()
     }
 }

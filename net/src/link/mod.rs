@@ -4,3 +4,4 @@ pub(crate) mod arp;
 pub(crate) mod interface;
 pub(crate) mod ndisc;
 pub(crate) mod neighbours;
+pub(crate) mod wire;

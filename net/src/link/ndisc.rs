@@ -10,17 +10,17 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
-use smoltcp::phy::TxToken as _;
-use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, Icmpv6Packet, Ipv6Address};
+use nic::Nic;
+use smoltcp::wire::{EthernetAddress, EthernetProtocol, Icmpv6Packet, Ipv6Address};
+
+use crate::link::wire::Wire;
 
 pub(crate) const ALL_NODES: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ALL_MLDV2_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 
-/// EtherType, and the first four bytes of a packet: version 6, no class, no label.
-const IPV6: [u8; 6] = [0x86, 0xdd, 0x60, 0, 0, 0];
+/// The first four bytes of a packet: version 6, no class, no label.
+const VERSION: [u8; 4] = [0x60, 0, 0, 0];
 
 /// Next header and hop limit of neighbour discovery, and of listener discovery, whose router alert comes first.
 const DISCOVERY: [u8; 2] = [58, 255];
@@ -38,6 +38,8 @@ const REPORT_V1: u8 = 131;
 
 /// An advertisement's flag: what was known is wrong.
 const OVERRIDE: u8 = 0x20;
+/// An advertisement's flag: it answers a solicitation.
+const SOLICITED: u8 = 0x40;
 
 /// Options: the sender's, or the target's hardware address, in one unit of 8 bytes.
 const SOURCE: [u8; 2] = [1, 1];
@@ -58,13 +60,6 @@ pub(crate) fn group_mac(group: Ipv6Address) -> EthernetAddress {
     EthernetAddress([0x33, 0x33, a, b, c, d])
 }
 
-/// The interface, for frames of ours. Each call is `None` when there is no slot.
-pub(crate) struct Wire<'a, N> {
-    pub(crate) nic: &'a mut N,
-    pub(crate) now: Instant,
-    pub(crate) mac: EthernetAddress,
-}
-
 impl<N: Nic> Wire<'_, N> {
     /// Asks who has `target`; without an address of our own (a probe), nobody learns ours.
     pub(crate) fn solicit(&mut self, from: Ipv6Address, target: Ipv6Address) -> Option<()> {
@@ -72,20 +67,43 @@ impl<N: Nic> Wire<'_, N> {
         if !from.is_unspecified() {
             message.extend([SOURCE.as_slice(), &self.mac.0].concat());
         }
-        self.send((from, solicited_node(target)), DISCOVERY, &mut message)
+        self.send_to(EthernetAddress::BROADCAST, (from, solicited_node(target)), DISCOVERY, &mut message)
+    }
+
+    /// Asks the host that had `target` whether it is still there. RFC 4861, section 7.3.3.
+    pub(crate) fn probe(
+        &mut self,
+        from: Ipv6Address,
+        target: Ipv6Address,
+        mac: EthernetAddress,
+    ) -> Option<()> {
+        let mut message =
+            [&[SOLICITATION, 0, 0, 0, 0, 0, 0, 0], &target.octets()[..], &SOURCE, &self.mac.0].concat();
+        self.send_to(mac, (from, target), DISCOVERY, &mut message)
+    }
+
+    /// Answers a host that asked for `address`. RFC 4861, section 7.2.4.
+    pub(crate) fn answer(
+        &mut self,
+        address: Ipv6Address,
+        (to, mac): (Ipv6Address, EthernetAddress),
+    ) -> Option<()> {
+        let head = [ADVERTISEMENT, 0, 0, 0, OVERRIDE | SOLICITED, 0, 0, 0];
+        let mut message = [head.as_slice(), &address.octets(), &TARGET, &self.mac.0].concat();
+        self.send_to(mac, (address, to), DISCOVERY, &mut message)
     }
 
     /// Tells all nodes that `address` is ours, and overrides what was known.
     pub(crate) fn advertise(&mut self, address: Ipv6Address) -> Option<()> {
         let head = [ADVERTISEMENT, 0, 0, 0, OVERRIDE, 0, 0, 0];
         let mut message = [head.as_slice(), &address.octets(), &TARGET, &self.mac.0].concat();
-        self.send((address, ALL_NODES), DISCOVERY, &mut message)
+        self.send_to(EthernetAddress::BROADCAST, (address, ALL_NODES), DISCOVERY, &mut message)
     }
 
     /// Asks routers for an advertisement.
     pub(crate) fn ask_routers(&mut self, from: Ipv6Address) -> Option<()> {
         let mut message = [&[ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0], &SOURCE[..], &self.mac.0].concat();
-        self.send((from, ALL_ROUTERS), DISCOVERY, &mut message)
+        self.send_to(EthernetAddress::BROADCAST, (from, ALL_ROUTERS), DISCOVERY, &mut message)
     }
 
     /// Reports our groups.
@@ -96,40 +114,29 @@ impl<N: Nic> Wire<'_, N> {
             message.extend([CHANGE_TO_EXCLUDE, 0, 0, 0]);
             message.extend(group.octets());
         }
-        self.send((from, ALL_MLDV2_ROUTERS), LISTENERS, &mut message)
+        self.send_to(EthernetAddress::BROADCAST, (from, ALL_MLDV2_ROUTERS), LISTENERS, &mut message)
     }
 
     /// Reports a group by MLDv1. RFC 2710, section 3: sent to the group itself.
     pub(crate) fn report_v1(&mut self, from: Ipv6Address, group: Ipv6Address) -> Option<()> {
         let mut message = [&[REPORT_V1, 0, 0, 0, 0, 0, 0, 0], &group.octets()[..]].concat();
-        self.send((from, group), LISTENERS, &mut message)
+        self.send_to(EthernetAddress::BROADCAST, (from, group), LISTENERS, &mut message)
     }
 
-    fn send(
+    /// To a group, or to the host with the address `mac`.
+    fn send_to(
         &mut self,
+        mac: EthernetAddress,
         (from, to): (Ipv6Address, Ipv6Address),
         headers: [u8; 2],
         message: &mut [u8],
     ) -> Option<()> {
-        let token = self.nic.transmit(self.now)?;
         Icmpv6Packet::new_unchecked(&mut *message).fill_checksum(&from, &to);
         let options: &[u8] = if headers == LISTENERS { &ROUTER_ALERT } else { &[] };
-        let len = u16::try_from(options.len().saturating_add(message.len())).ok()?;
-        let (group, mac) = (group_mac(to), self.mac);
-        let frame = [
-            &group.0,
-            &mac.0,
-            &IPV6,
-            &len.to_be_bytes()[..],
-            &headers,
-            &from.octets(),
-            &to.octets(),
-            options,
-            message,
-        ];
-        let frame = frame.concat();
-        token.consume(frame.len(), |buffer| buffer.copy_from_slice(&frame));
-        Some(())
+        let len = u16::try_from(options.len().saturating_add(message.len())).ok()?.to_be_bytes();
+        let packet = [&VERSION, &len[..], &headers, &from.octets(), &to.octets(), options, message].concat();
+        let mac = if to.is_multicast() { group_mac(to) } else { mac };
+        self.frame(mac, EthernetProtocol::Ipv6, packet.len(), |payload| payload.copy_from_slice(&packet))
     }
 }
 

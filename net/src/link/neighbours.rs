@@ -1,49 +1,280 @@
-//! Neighbours that frames wait for.
+//! The neighbour table: hardware addresses of hosts on this link, for IPv4 and IPv6 alike. RFC 826, RFC 4861 section 7.3.
 //!
-//! smoltcp sends one request in a second for all neighbours together, so one neighbour that does not answer delays all
-//! others. Each neighbour that a job waits for is therefore asked for from here, once in a second. smoltcp receives the
-//! answer.
+//! ```text
+//!   lookup ──no entry──► incomplete ──request each second, 3 times──► removed, who waits is told
+//!                            │ answer
+//!                            ▼
+//!   lookup ◄─address──── reachable ──30 s without a sign of life──► probed on the next use: 3 requests to the
+//!                            ▲                                      known address, 3 to all; the address stays
+//!                            └─ answer, or any ARP of that host ──┘ in use meanwhile
+//! ```
+//!
+//! The table has a limit. A new entry replaces one that was not used for long; one that a live connection uses
+//! ([`Neighbours::pin`]) is never replaced. Requests by others add an entry only while a quarter of the table is free, so
+//! that a flood of them displaces nothing.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use alloc::collections::{BTreeMap, BTreeSet};
 
+use slab::Slab;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::IpAddress;
+use smoltcp::wire::{EthernetAddress, IpAddress};
 
 use crate::base::time;
 
-/// Between two requests for one neighbour, and between two of smoltcp's for all.
+/// How long an address is used without a sign of life. RFC 4861, section 10, REACHABLE_TIME.
+const REACHABLE: Duration = Duration::from_secs(30);
+
+/// Between two requests for one neighbour. RFC 4861, section 10, RETRANS_TIMER.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Neighbours asked for in one interval. More wait for the next one.
-const MOST: usize = 32;
+/// Requests to all, and before that to a known address. RFC 4861, section 10, MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT.
+const TRIES: u8 = 3;
 
-/// Neighbours that jobs wait for.
-#[derive(Debug, Default)]
-pub(crate) struct Asks {
-    recent: VecDeque<(IpAddress, Instant)>,
-    pub(crate) due: Vec<IpAddress>,
-    /// When smoltcp asked for anybody.
-    smoltcp: Option<Instant>,
+/// Entries looked at to find one to replace, before all of them are.
+const SAMPLE: usize = 16;
+
+/// The result of a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// Frames go to this address.
+    Known(EthernetAddress),
+    /// A request is on its way.
+    Pending,
+    /// The table is full of neighbours that are in use.
+    Full,
 }
 
-impl Asks {
-    /// A job has just found out that it must wait for `neighbour`, if we know which. Whoever finds that out first in a
-    /// second has made smoltcp ask.
-    pub(crate) fn want(&mut self, neighbour: Option<IpAddress>, now: Instant) {
-        let over = |at: Instant| time::after(at, INTERVAL) <= now;
-        let smoltcp_asked = self.smoltcp.is_none_or(over);
-        if smoltcp_asked {
-            self.smoltcp = Some(now);
+/// What a message says about a neighbour's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The neighbour asked for us: it will want an answer.
+    Request,
+    /// It answered, or told everybody: known entries change.
+    Claim,
+    /// It answered, and what is known shall stay (RFC 4861, section 7.2.5: no Override flag).
+    WeakClaim,
+}
+
+/// A request to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) address: IpAddress,
+    /// To this host; `None`: to all.
+    pub(crate) to: Option<EthernetAddress>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: IpAddress,
+    mac: Option<EthernetAddress>,
+    /// The last sign of life.
+    confirmed: Instant,
+    used: Instant,
+    /// Requests without an answer.
+    tries: u8,
+    /// When the next one is due.
+    timer: Option<Instant>,
+    /// Live connections that use it.
+    pins: u32,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    index: BTreeMap<IpAddress, usize>,
+    entries: Slab<Entry>,
+    timers: BTreeSet<(Instant, usize)>,
+    limit: usize,
+    /// Where the search for an entry to replace goes on.
+    hand: usize,
+    /// An entry was learned or given up since [`Neighbours::take_news`].
+    news: bool,
+}
+
+impl Neighbours {
+    /// A table of at most `limit` entries.
+    pub(crate) fn new(limit: usize) -> Self {
+        let (index, timers) = (BTreeMap::new(), BTreeSet::new());
+        Self { index, entries: Slab::new(), timers, limit: limit.max(1), hand: 0, news: false }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The hardware address of a neighbour; starts a request for it if it is unknown or was silent for long.
+    pub(crate) fn lookup(&mut self, address: IpAddress, now: Instant) -> Lookup {
+        let id = match self.index.get(&address) {
+            Some(id) => *id,
+            None => match self.insert(address, now) {
+                Some(id) => id,
+                None => return Lookup::Full,
+            },
+        };
+        let Some(entry) = self.entries.get_mut(id) else { return Lookup::Full };
+        entry.used = now;
+        let silent = entry.mac.is_none() || time::after(entry.confirmed, REACHABLE) <= now;
+        let mac = entry.mac;
+        if silent && entry.timer.is_none() {
+            entry.tries = 0;
+            self.arm(id, Some(now));
         }
-        self.recent.retain(|(_, at)| !over(*at));
-        let Some(neighbour) = neighbour else { return };
-        if self.recent.len() >= MOST || self.recent.iter().any(|(known, _)| *known == neighbour) {
-            return;
+        mac.map_or(Lookup::Pending, Lookup::Known)
+    }
+
+    /// The hardware address that is known now; starts nothing.
+    pub(crate) fn known(&self, address: IpAddress) -> Option<EthernetAddress> {
+        self.entries.get(*self.index.get(&address)?)?.mac
+    }
+
+    /// A live connection uses the neighbour: its entry stays until [`Neighbours::unpin`].
+    pub(crate) fn pin(&mut self, address: IpAddress, now: Instant) {
+        let id = self.index.get(&address).copied().or_else(|| self.insert(address, now));
+        if let Some(entry) = id.and_then(|id| self.entries.get_mut(id)) {
+            entry.pins = entry.pins.saturating_add(1);
         }
-        self.recent.push_back((neighbour, now));
-        if !smoltcp_asked {
-            self.due.push(neighbour);
+    }
+
+    /// A connection that used the neighbour has ended.
+    pub(crate) fn unpin(&mut self, address: IpAddress) {
+        if let Some(entry) = self.index.get(&address).and_then(|id| self.entries.get_mut(*id)) {
+            entry.pins = entry.pins.saturating_sub(1);
+        }
+    }
+
+    /// Takes what a message says. `true`: a known neighbour has moved to another hardware address.
+    pub(crate) fn learn(
+        &mut self,
+        address: IpAddress,
+        mac: EthernetAddress,
+        source: Source,
+        now: Instant,
+    ) -> bool {
+        if !mac.is_unicast() {
+            return false;
+        }
+        let mut known = self.index.get(&address).copied();
+        if known.is_none() && source == Source::Request && self.has_spare() {
+            known = self.insert(address, now);
+        }
+        let Some((id, entry)) = known.and_then(|id| Some((id, self.entries.get_mut(id)?))) else {
+            return false;
+        };
+        let moved = entry.mac.is_some_and(|old| old != mac);
+        if moved && source == Source::WeakClaim {
+            // Which of the two is right, a request tells.
+            entry.tries = 0;
+            self.arm(id, Some(now));
+            return false;
+        }
+        (entry.mac, entry.confirmed, entry.tries) = (Some(mac), now, 0);
+        self.arm(id, None);
+        self.news = true;
+        moved
+    }
+
+    /// The request that is due, if any; [`Neighbours::asked`] takes note that it was sent. Gives up on neighbours that do
+    /// not answer.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Ask> {
+        loop {
+            let (at, id) = *self.timers.first()?;
+            if at > now {
+                return None;
+            }
+            let entry = self.entries.get(id)?;
+            let tries = if entry.mac.is_some() { TRIES.saturating_mul(2) } else { TRIES };
+            if entry.tries < tries {
+                let to = entry.mac.filter(|_| entry.tries < TRIES);
+                return Some(Ask { address: entry.address, to });
+            }
+            self.give_up(id);
+        }
+    }
+
+    /// The request for the address was sent.
+    pub(crate) fn asked(&mut self, address: IpAddress, now: Instant) {
+        let Some(id) = self.index.get(&address).copied() else { return };
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.tries = entry.tries.saturating_add(1);
+            self.arm(id, Some(time::after(now, INTERVAL)));
+        }
+    }
+
+    /// When the next request is due.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether an entry was learned or given up since the last call: who waits for one looks again.
+    pub(crate) fn take_news(&mut self) -> bool {
+        core::mem::take(&mut self.news)
+    }
+
+    /// The link may lead to another network: what is known counts no more.
+    pub(crate) fn new_link(&mut self) {
+        self.timers.clear();
+        self.entries.retain(|_, entry| {
+            (entry.mac, entry.timer, entry.tries) = (None, None, 0);
+            entry.pins > 0
+        });
+        let entries = &self.entries;
+        self.index.retain(|_, id| entries.contains(*id));
+        self.news = true;
+    }
+
+    fn has_spare(&self) -> bool {
+        self.entries.len() < self.limit.saturating_sub(self.limit.div_ceil(4)).max(1)
+    }
+
+    fn insert(&mut self, address: IpAddress, now: Instant) -> Option<usize> {
+        if self.entries.len() >= self.limit {
+            let old = self.replaceable()?;
+            self.remove(old);
+        }
+        let entry = Entry { address, mac: None, confirmed: now, used: now, tries: 0, timer: None, pins: 0 };
+        let id = self.entries.insert(entry);
+        self.index.insert(address, id);
+        Some(id)
+    }
+
+    /// The entry of a sample that was not used for longest, or of all if the whole sample is in use.
+    fn replaceable(&mut self) -> Option<usize> {
+        let end = self.hand.saturating_add(SAMPLE);
+        let free = |range: core::ops::Range<usize>| {
+            let entries = range.filter_map(|id| Some((id, self.entries.get(id)?)));
+            entries.filter(|(_, entry)| entry.pins == 0).min_by_key(|(_, entry)| entry.used).map(|(id, _)| id)
+        };
+        let found = free(self.hand..end).or_else(|| free(0..self.entries.capacity()));
+        self.hand = if end < self.entries.capacity() { end } else { 0 };
+        found
+    }
+
+    /// Nobody answers: the entry goes, unless a connection uses it.
+    fn give_up(&mut self, id: usize) {
+        self.news = true;
+        match self.entries.get_mut(id) {
+            Some(entry) if entry.pins > 0 => {
+                entry.mac = None;
+                self.arm(id, None);
+            }
+            _ => self.remove(id),
+        }
+    }
+
+    fn remove(&mut self, id: usize) {
+        self.arm(id, None);
+        if let Some(entry) = self.entries.try_remove(id) {
+            self.index.remove(&entry.address);
+        }
+    }
+
+    fn arm(&mut self, id: usize, at: Option<Instant>) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        if let Some(old) = core::mem::replace(&mut entry.timer, at) {
+            self.timers.remove(&(old, id));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, id));
         }
     }
 }
@@ -52,22 +283,104 @@ impl Asks {
 mod tests {
     use super::*;
 
+    fn at(seconds: i64) -> Instant {
+        Instant::from_secs(seconds)
+    }
+
+    fn ip(n: u16) -> IpAddress {
+        let [high, low] = n.to_be_bytes();
+        IpAddress::v4(10, 0, high, low)
+    }
+
+    fn mac(n: u8) -> EthernetAddress {
+        EthernetAddress([2, 0, 0, 0, 0, n])
+    }
+
+    /// Sends what is due; the requests.
+    fn asks(table: &mut Neighbours, now: Instant) -> Vec<Ask> {
+        let mut all = Vec::new();
+        while let Some(ask) = table.due(now) {
+            table.asked(ask.address, now);
+            all.push(ask);
+        }
+        all
+    }
+
+    use alloc::vec::Vec;
+
     #[test]
-    fn each_neighbour_is_asked_for_once_a_second() {
-        let (mut asks, mut now) = (Asks::default(), Instant::from_secs(5));
-        let neighbour = |last| Some(IpAddress::v4(10, 0, 0, last));
-        for last in [1, 2, 1, 2, 3] {
-            asks.want(neighbour(last), now);
+    fn a_neighbour_is_asked_for_three_times_and_given_up() {
+        let mut table = Neighbours::new(8);
+        assert_eq!(table.lookup(ip(1), at(0)), Lookup::Pending);
+        for second in 0..3 {
+            assert_eq!(table.lookup(ip(1), at(second)), Lookup::Pending);
+            assert_eq!(asks(&mut table, at(second)), [Ask { address: ip(1), to: None }]);
+            assert_eq!(asks(&mut table, at(second)), []);
         }
-        assert_eq!(asks.due.len(), 2, "2 and 3");
-        asks.due.clear();
-        now = time::after(now, INTERVAL);
-        asks.want(None, now);
-        asks.want(neighbour(1), now);
-        assert_eq!(asks.due.len(), 1, "smoltcp has asked for another one");
-        for last in 0..=255 {
-            asks.want(neighbour(last), now);
+        table.take_news();
+        assert_eq!((asks(&mut table, at(3)), table.len()), (Vec::new(), 0));
+        assert!(table.take_news(), "who waits is told");
+    }
+
+    #[test]
+    fn a_silent_neighbour_is_probed_while_its_address_is_in_use() {
+        let mut table = Neighbours::new(8);
+        table.lookup(ip(1), at(0));
+        table.learn(ip(1), mac(1), Source::Claim, at(0));
+        assert_eq!(
+            (table.lookup(ip(1), at(29)), asks(&mut table, at(29))),
+            (Lookup::Known(mac(1)), Vec::new())
+        );
+        let mut sent = Vec::new();
+        for second in 30..36 {
+            assert_eq!(table.lookup(ip(1), at(second)), Lookup::Known(mac(1)));
+            sent.extend(asks(&mut table, at(second)).into_iter().map(|ask| ask.to));
         }
-        assert_eq!(asks.due.len(), MOST);
+        assert_eq!(sent, [Some(mac(1)), Some(mac(1)), Some(mac(1)), None, None, None]);
+        assert_eq!((asks(&mut table, at(36)), table.len()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn known_neighbours_move_and_strangers_are_not_learned() {
+        let mut table = Neighbours::new(8);
+        assert!(!table.learn(ip(1), mac(1), Source::Claim, at(0)));
+        assert_eq!(table.len(), 0, "nobody asked for it");
+        table.learn(ip(1), mac(1), Source::Request, at(0));
+        assert!(table.learn(ip(1), mac(2), Source::Claim, at(1)));
+        assert!(!table.learn(ip(1), mac(3), Source::WeakClaim, at(2)));
+        assert_eq!(table.lookup(ip(1), at(2)), Lookup::Known(mac(2)));
+        assert_eq!(asks(&mut table, at(2)), [Ask { address: ip(1), to: Some(mac(2)) }]);
+        assert!(!table.learn(ip(1), EthernetAddress::BROADCAST, Source::Claim, at(2)));
+        assert_eq!(table.known(ip(1)), Some(mac(2)));
+    }
+
+    #[test]
+    fn what_a_connection_uses_is_not_replaced() {
+        let mut table = Neighbours::new(100);
+        for n in 0..90 {
+            table.pin(ip(n), at(0));
+            table.learn(ip(n), mac(1), Source::Claim, at(0));
+        }
+        for n in 1000..3000 {
+            assert_eq!(table.lookup(ip(n), at(1)), Lookup::Pending);
+        }
+        assert_eq!(table.len(), 100);
+        assert!((0..90).all(|n| table.known(ip(n)).is_some()));
+        for n in 90..100 {
+            table.pin(ip(n), at(2));
+        }
+        assert_eq!(table.lookup(ip(5000), at(3)), Lookup::Full);
+        table.unpin(ip(7));
+        assert_eq!(table.lookup(ip(5000), at(3)), Lookup::Pending);
+        assert_eq!(table.known(ip(7)), None);
+    }
+
+    #[test]
+    fn requests_of_others_leave_a_quarter_of_the_table() {
+        let mut table = Neighbours::new(100);
+        for n in 0..1000 {
+            table.learn(ip(n), mac(1), Source::Request, at(0));
+        }
+        assert_eq!(table.len(), 75);
     }
 }

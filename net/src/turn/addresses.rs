@@ -1,105 +1,222 @@
-//! Our addresses: follows DHCP and IPv6 autoconfiguration, and announces what has changed.
+//! Our addresses: follows DHCP, conflict detection and IPv6 autoconfiguration, and announces what has changed.
 
-use netfront::Nic;
-use smoltcp::socket::dhcpv4;
-use smoltcp::time::Duration;
-use smoltcp::wire::{IpAddress, Ipv4Cidr, Ipv6Address};
+use nic::Nic;
+use smoltcp::wire::{EthernetAddress, IpAddress, Ipv4Address, Ipv4Cidr, Ipv6Address};
 
-use crate::addr::dhcp::{Lease, lease, log_lease, usable};
+use crate::addr::conflict::{Heard, Step};
+use crate::addr::dhcp::lease::Lease;
+use crate::addr::dhcp::{Event, Outgoing};
 use crate::addr::ip6::Ip6;
-use crate::addr::ip6::advert::Heard;
+use crate::addr::ip6::advert::Heard as Advert;
 use crate::base::counters::DropReason;
-use crate::base::sched::Job;
-use crate::base::time;
-use crate::link::{arp, ndisc};
+use crate::frame::classify::Datagram;
+use crate::frame::emit::Ends;
+use crate::link::arp::Arp;
+use crate::link::neighbours::Lookup;
+use crate::link::wire::Wire;
+use crate::turn::ingress::Frame;
 use crate::turn::state::State;
 
-/// Between the two announcements of an address. RFC 5227, section 1.1, ANNOUNCE_INTERVAL and ANNOUNCE_NUM.
-const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// The ports of DHCP. RFC 2131, section 4.1.
+const CLIENT: u16 = 68;
+const SERVER: u16 = 67;
 
 impl State {
     /// Gives the interface this IPv4 address and no other, and applies the consequences.
-    pub(super) fn set_address(&mut self, address: Option<Ipv4Cidr>) {
+    fn set_address(&mut self, address: Option<Ipv4Cidr>) {
         self.me.address = address;
         self.configure_interface();
-        if address.is_some() {
-            self.address.announce = true;
-            self.address.wake();
+        match address {
+            Some(_) => {
+                self.v4.conflict.announce(self.now);
+                self.v4.wake();
+            }
+            None => self.v4.conflict.stop(),
         }
         self.look_at_lost();
     }
 
-    /// Follows the DHCP client and the lease's end; called when the common sockets were polled.
-    pub(crate) fn follow_dhcp(&mut self) {
-        let now = self.now;
-        let Some(handle) = self.address.dhcp else { return };
-        match self.common.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
-            Some(dhcpv4::Event::Configured(config)) => {
-                let lease = lease(&config, now);
-                self.bound(lease);
-            }
-            Some(dhcpv4::Event::Deconfigured) if !core::mem::take(&mut self.address.looking_again) => {
-                self.unbound("refused or expired");
-            }
-            Some(dhcpv4::Event::Deconfigured) | None => {}
+    /// Applies and sends what is due for our IPv4 address.
+    pub(super) fn run_v4<N: Nic>(&mut self, nic: &mut N) {
+        if let Some(client) = &mut self.v4.dhcp {
+            client.tell(self.link_up, self.now);
+            let over = client.expire(self.now);
+            over.into_iter().for_each(|event| self.dhcp_event(event));
         }
-        if self.address.deadline().is_some_and(|end| end <= now) {
-            self.unbound("expired");
+        if !self.link_up {
+            return;
+        }
+        self.take_fixed();
+        self.run_dhcp(nic);
+        while let Some(step) = self.v4.conflict.due(self.now) {
+            if self.conflict_step(nic, step).is_none() {
+                return;
+            }
+        }
+        if self.mtu != self.mtu_of(nic) {
+            self.rebuild_interface(nic);
         }
     }
 
-    fn bound(&mut self, lease: Lease) {
-        self.address.looking_again = false;
-        if !usable(lease.address) {
-            log::warn!("net: DHCP server {} offers {}, which no host can have", lease.server, lease.address);
-            return;
+    /// Takes the fixed address, after it was probed if that is asked for.
+    pub(super) fn take_fixed(&mut self) {
+        let Some(address) = self.v4.fixed_due(self.now) else { return };
+        if self.v4.probes() {
+            self.v4.conflict.probe(address.address(), self.now);
+        } else {
+            self.set_address(Some(address));
         }
-        if self.address.lease.as_ref().is_some_and(|old| old.address == lease.address) {
+    }
+
+    /// Does one step of conflict detection; `None`: there is no slot.
+    fn conflict_step<N: Nic>(&mut self, nic: &mut N, step: Step) -> Option<()> {
+        let (now, mac) = (self.now, self.me.mac);
+        let mut wire = Wire { nic, now, mac };
+        match step {
+            Step::Probe(candidate) => {
+                let probe = Arp::request(mac, Ipv4Address::UNSPECIFIED, candidate);
+                wire.arp(&probe, EthernetAddress::BROADCAST)?;
+                self.v4.conflict.probed(now, &mut self.rng);
+            }
+            Step::Free(_) => {
+                self.v4.conflict.taken();
+                match &mut self.v4.dhcp {
+                    Some(client) => client.checked().into_iter().for_each(|event| self.dhcp_event(event)),
+                    None => self.set_address(self.v4.fixed),
+                }
+            }
+            Step::Announce => {
+                if let Some(cidr) = self.me.address {
+                    let claim = Arp::request(mac, cidr.address(), cidr.address());
+                    wire.arp(&claim, EthernetAddress::BROADCAST)?;
+                    self.counters.announced.bump();
+                }
+                self.v4.conflict.announced(now);
+            }
+        }
+        Some(())
+    }
+
+    /// Another host has an address that we probe or use.
+    pub(super) fn conflict(&mut self, heard: Heard) {
+        self.counters.conflicts.bump();
+        match heard {
+            Heard::Nothing | Heard::Contested => {}
+            Heard::Taken(address, mac) => {
+                log::error!("net: IPv4 address {address} is in use by {mac}; it is not taken");
+                self.lose_to(address, mac);
+            }
+            Heard::Defend(mac) => {
+                self.counters.defended.bump();
+                log::warn!("net: {mac} uses our IPv4 address too, and is told that it is ours");
+            }
+            Heard::GiveUp(mac) => {
+                if let Some(address) = self.me.address.map(|cidr| cidr.address()) {
+                    log::error!("net: {mac} keeps using our IPv4 address {address}, which is given up");
+                    self.lose_to(address, mac);
+                }
+            }
+        }
+    }
+
+    fn lose_to(&mut self, address: Ipv4Address, mac: EthernetAddress) {
+        let Some(client) = &mut self.v4.dhcp else { return self.v4.try_later(self.now) };
+        if let Some(lease) = client.conflict(address, mac, self.now) {
+            self.unbound(lease.address, "in use by another host");
+        }
+    }
+
+    /// Sends what the DHCP client has to send.
+    fn run_dhcp<N: Nic>(&mut self, nic: &mut N) {
+        let Some(client) = &mut self.v4.dhcp else { return };
+        let message = client.poll(self.now, &mut self.rng);
+        if message.is_some() {
+            self.dhcp_pending = message;
+        }
+        if let Some(message) = self.dhcp_pending.take()
+            && !self.send_dhcp(nic, &message)
+        {
+            self.dhcp_pending = Some(message);
+        }
+    }
+
+    /// Sends a message; `false`: its neighbour or a slot is missing.
+    fn send_dhcp<N: Nic>(&mut self, nic: &mut N, message: &Outgoing) -> bool {
+        let to = IpAddress::from(message.to);
+        let mac = if message.to.is_broadcast() {
+            EthernetAddress::BROADCAST
+        } else {
+            let Some(hop) = self.next_hop(to) else { return true };
+            match self.neighbours.lookup(hop, self.now) {
+                Lookup::Known(mac) => mac,
+                Lookup::Pending => return false,
+                Lookup::Full => return true,
+            }
+        };
+        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        wire.udp(Ends { from: message.from.into(), to, mac }, (CLIENT, SERVER), &message.bytes).is_some()
+    }
+
+    /// Takes a datagram to the DHCP client's port.
+    pub(super) fn dhcp_frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, found: &Datagram) {
+        let bytes = frame.bytes(nic).and_then(|bytes| bytes.get(found.payload.clone())).map(<[u8]>::to_vec);
+        frame.discard(nic);
+        let (Some(client), Some(bytes)) = (&mut self.v4.dhcp, bytes) else { return };
+        let event = match found.from.port {
+            SERVER => client.receive(&bytes, self.now, &mut self.rng),
+            _ => Event::Ignored,
+        };
+        self.dhcp_event(event);
+    }
+
+    fn dhcp_event(&mut self, event: Event) {
+        match event {
+            Event::Continues => {}
+            Event::Ignored => self.counters.dhcp_ignored.bump(),
+            Event::Check(address) if self.v4.probes() => self.v4.conflict.probe(address, self.now),
+            Event::Check(_) => {
+                let event = self.v4.dhcp.as_mut().and_then(|client| client.checked());
+                if let Some(Event::Bound { renewed }) = event {
+                    self.bound(renewed);
+                }
+            }
+            Event::Bound { renewed } => self.bound(renewed),
+            Event::Lost(address, why) => self.unbound(address, why),
+        }
+    }
+
+    /// A lease is in use.
+    fn bound(&mut self, renewed: bool) {
+        let Some(lease) = self.v4.dhcp.as_ref().and_then(|client| client.lease()).cloned() else { return };
+        if renewed {
             self.counters.dhcp_renewed.bump();
             log::debug!("net: DHCP lease {} renewed for {} s", lease.address, lease.length.secs());
         } else {
             self.counters.dhcp_bound.bump();
             log_lease(&lease);
         }
-        let moved = self.me.address != Some(lease.address) || self.address.gateway != lease.gateway;
-        self.address.gateway = lease.gateway;
-        self.address.dns.clone_from(&lease.dns);
-        let address = lease.address;
-        self.address.lease = Some(lease);
+        let moved = self.me.address != Some(lease.address) || self.v4.routes != lease.routes;
+        self.v4.routes = lease.routes;
+        self.v4.dns = lease.dns;
+        self.v4.ntp = lease.ntp;
+        self.v4.mtu = lease.mtu.map(usize::from);
+        if self.v4.hostname.is_empty() {
+            self.v4.hostname = lease.hostname.unwrap_or_default();
+        }
         if moved {
-            self.set_address(Some(address));
+            self.set_address(Some(lease.address));
         }
     }
 
-    fn unbound(&mut self, why: &str) {
-        let Some(lease) = self.address.lease.take() else { return };
+    fn unbound(&mut self, address: Ipv4Cidr, why: &str) {
         self.counters.dhcp_lost.bump();
-        log::warn!("net: DHCP lease {} lost ({why}); the interface has no address", lease.address);
-        self.address.gateway = None;
-        self.address.dns.clear();
+        log::warn!("net: DHCP lease {address} lost ({why}); the interface has no address");
+        self.v4.routes = Default::default();
+        self.v4.dns.clear();
+        self.v4.ntp.clear();
+        self.v4.mtu = None;
+        self.dhcp_pending = None;
         self.set_address(None);
-    }
-
-    /// The link is new and may lead elsewhere: asks for an address again, and keeps the old one meanwhile.
-    pub(crate) fn look_again(&mut self) {
-        let Some(handle) = self.address.dhcp else { return };
-        // Only a client that holds a lease reports its loss.
-        self.address.looking_again = self.address.lease.is_some();
-        self.common.get_mut::<dhcpv4::Socket<'_>>(handle).reset();
-        self.mark(Job::Common);
-    }
-
-    /// Sends the announcement that is due, if any; stays due when there is no slot to send.
-    pub(crate) fn announce<N: Nic>(&mut self, nic: &mut N) {
-        let again = self.address.announce_again.is_some_and(|at| at <= self.now);
-        let due = (self.address.announce || again) && self.link_up;
-        let Some(address) = self.me.address.filter(|_| due) else { return };
-        if arp::request(nic, self.now, self.me.mac, address.address(), address.address()) {
-            let first = self.address.announce;
-            self.address.announce = false;
-            self.address.announce_again = first.then(|| time::after(self.now, ANNOUNCE_INTERVAL));
-            self.counters.announced.bump();
-        }
     }
 
     /// Changes our IPv6 addresses and keeps the copy in `me` current.
@@ -114,7 +231,7 @@ impl State {
         if !self.link_up || self.ip6.due.is_none_or(|at| at > self.now) {
             return;
         }
-        let mut wire = ndisc::Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
         let changed = self.ip6.run(&mut wire, &mut self.counters);
         self.me.six = self.ip6.local();
         self.join_groups(nic);
@@ -122,27 +239,32 @@ impl State {
             self.configure_interface();
             self.look_at_lost();
             if self.me.six.is_configured() {
-                self.address.wake();
+                self.v4.wake();
             }
         }
     }
 
-    /// The link is new: addresses are probed, announced and asked for again.
+    /// The link is new: addresses are announced and asked for again, and what is known of neighbours counts no more.
     pub(super) fn new_link_addresses(&mut self) {
         let now = self.now;
-        self.address.announce = self.me.address.is_some();
+        self.neighbours.new_link();
+        if self.me.address.is_some() {
+            self.v4.conflict.announce(now);
+        }
         self.with_ip6(|ip6| ip6.new_link(now));
-        self.look_again();
+        if let Some(client) = &mut self.v4.dhcp {
+            client.new_link(now);
+        }
     }
 
     /// Takes the router advertisement in a frame that was classified as one.
     pub(super) fn advertised(&mut self, frame: &[u8]) {
         let now = self.now;
         match self.with_ip6(|ip6| ip6.advertised(frame, now)) {
-            Heard::Ignored => self.drops.bump(DropReason::Neighbour),
+            Advert::Ignored => self.drops.bump(DropReason::Neighbour),
             heard => {
                 self.counters.routers_heard.bump();
-                if heard == Heard::Refused {
+                if heard == Advert::Refused {
                     self.counters.routers_refused.bump();
                 }
             }
@@ -152,24 +274,35 @@ impl State {
     /// Another host claims an address that we are probing.
     pub(super) fn contested(&mut self, address: Ipv6Address) {
         let now = self.now;
+        self.counters.conflicts.bump();
         self.with_ip6(|ip6| ip6.contested(address, now));
     }
 
     /// Tells all nodes that an address is ours: another host is probing it.
     pub(super) fn defend<N: Nic>(&mut self, nic: &mut N, address: Ipv6Address) {
-        let mut wire = ndisc::Wire { nic, now: self.now, mac: self.me.mac };
+        self.counters.conflicts.bump();
+        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
         if wire.advertise(address).is_some() {
             self.counters.defended.bump();
         }
     }
 
-    /// The neighbour that takes a packet to `peer`: `peer` itself on our network, else the gateway. `None`: no route.
+    /// The neighbour that takes a packet to `peer`: `peer` itself on this link, else a gateway. `None`: no route.
     pub(crate) fn next_hop(&self, peer: IpAddress) -> Option<IpAddress> {
         match peer {
-            IpAddress::Ipv4(v4) if self.me.address?.contains_addr(&v4) => Some(peer),
-            IpAddress::Ipv4(_) => self.address.gateway.map(Into::into),
+            IpAddress::Ipv4(v4) => self.v4.routes.next_hop(self.me.address?, v4).map(Into::into),
             IpAddress::Ipv6(v6) if self.me.six.on_link(v6) => Some(peer),
             IpAddress::Ipv6(_) => self.me.six.gateway().map(Into::into),
         }
+    }
+}
+
+fn log_lease(lease: &Lease) {
+    let Lease { address, server, length, .. } = lease;
+    match lease.routes.gateway() {
+        Some(gateway) => {
+            log::info!("net: DHCP lease {address} from {server}, gateway {gateway}, {} s", length.secs());
+        }
+        None => log::info!("net: DHCP lease {address} from {server}, no gateway, {} s", length.secs()),
     }
 }

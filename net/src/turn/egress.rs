@@ -4,9 +4,7 @@
 //! No job sends more than a burst before the next one has its turn. Without a free slot nothing is polled until one comes
 //! back: time alone frees none.
 
-use alloc::vec::Vec;
-
-use netfront::{Nic, earlier};
+use nic::Nic;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::time::{Duration, Instant};
 
@@ -47,9 +45,9 @@ impl Pumped {
     }
 
     /// Whether an ARP frame may be sooner than what smoltcp waits for; `again`: the last one was not the one.
-    fn stuck(&self, now: Instant, job: Job, again: bool) -> bool {
-        // A TCP socket that has sent something may have set its own timer to the same second.
-        let idle = self.sent == 0 || matches!(job, Job::Udp(_));
+    fn stuck(&self, now: Instant, again: bool) -> bool {
+        // A socket that has sent something may have set its own timer to the same second.
+        let idle = self.sent == 0;
         let soon = self.wish.is_some_and(|at| at > now && at <= time::after(now, NEIGHBOR_SILENCE));
         idle && (self.lacks_neighbour(now) || (again && soon))
     }
@@ -61,7 +59,6 @@ impl State {
         for _ in 0..TIMER_BUDGET {
             let Some(job) = self.sched.take_due(self.now) else { return false };
             let slot = match job {
-                Job::Common => Some(&mut self.common_slot),
                 Job::Udp(id) => self.udp.get_mut(id).map(|entry| &mut entry.slot),
                 Job::Tcp(id) => self.conns.get_mut(id).map(|conn| &mut conn.slot),
             };
@@ -87,7 +84,6 @@ impl State {
             }
             let Some(job) = self.sched.take() else { return false };
             let sent = match job {
-                Job::Common => self.transmit_common(nic),
                 Job::Udp(id) => self.transmit_udp(nic, id),
                 Job::Tcp(id) => self.transmit_tcp(nic, id),
             };
@@ -99,66 +95,6 @@ impl State {
             self.counters.tx_budget_hits.bump();
         }
         more
-    }
-
-    #[inline(never)]
-    fn transmit_common<N: Nic>(&mut self, nic: &mut N) -> usize {
-        nic.steer(0);
-        self.common_slot.taken();
-        let visits = &mut self.counters.socket_visits;
-        let pumped = pump(&mut self.iface, nic, self.now, &mut self.common, visits);
-        self.follow_dhcp();
-        let last = self.address.deadline();
-        plan(&mut self.sched, (Job::Common, &mut self.common_slot), pumped, self.now, last);
-        pumped.sent
-    }
-
-    fn transmit_udp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
-        let now = self.now;
-        let Some(entry) = self.udp.get_mut(id) else { return 0 };
-        // All datagrams of a socket go one way, so that those of a flow do.
-        nic.steer(u32::from(entry.port));
-        entry.slot.taken();
-        let mut all = Pumped { sent: 0, blocked: false, wish: None };
-        let mut wanted = Vec::new();
-        // Older datagrams first; newer ones only when nothing but a missing neighbour keeps the older ones back.
-        for lane in entry.lanes.iter_mut().rev() {
-            if lane.queued == 0 {
-                continue;
-            }
-            let visits = &mut self.counters.socket_visits;
-            let pumped = pump(&mut self.iface, nic, now, &mut lane.sockets, visits);
-            // A set without a wish is empty; and smoltcp drops what it has no source address for.
-            lane.queued = match pumped.wish {
-                None => 0,
-                Some(_) => lane.queued.saturating_sub(pumped.sent).max(1),
-            };
-            let waits = pumped.wish.is_some_and(|at| at > now);
-            lane.stuck = waits.then(|| lane.stuck.unwrap_or(now));
-            if pumped.sent > 0 {
-                lane.first = None;
-            }
-            if pumped.lacks_neighbour(now) {
-                wanted.push(lane.first);
-            }
-            all.wish = earlier(all.wish, pumped.wish);
-            all.sent = all.sent.saturating_add(pumped.sent);
-            all.blocked |= pumped.blocked;
-            if lane.queued > 0 && lane.stuck.is_none() {
-                break;
-            }
-        }
-        if let Some(sender) = entry.sender.take() {
-            sender.wake();
-        }
-        wanted.into_iter().for_each(|peer| self.want_neighbour(peer));
-        if self.settle_udp(id)
-            && let Some(entry) = self.udp.get_mut(id)
-        {
-            let last = entry.expires();
-            plan(&mut self.sched, (Job::Udp(id), &mut entry.slot), all, now, last);
-        }
-        all.sent
     }
 
     fn transmit_tcp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
@@ -182,13 +118,14 @@ impl State {
         let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
         let (iface, is_wide) = ways.of(conn, before, now);
         if is_wide {
-            nic.cut(Some(conn.mss));
+            nic.set_segment_size(Some(conn.mss));
         }
         let pumped = pump(iface, nic, now, &mut conn.sockets, visits);
         if is_wide {
-            nic.cut(None);
+            nic.set_segment_size(None);
         }
-        let lacks = (pumped.sent == 0 && pumped.lacks_neighbour(now)).then_some(conn.tuple.remote.addr);
+        let waits = pumped.sent == 0 && pumped.lacks_neighbour(now);
+        let peer = conn.tuple.remote.addr;
         let state = conn.note_polled(before, now);
         let conn = match conn.is_steady(state) {
             true => Some(conn),
@@ -196,11 +133,11 @@ impl State {
             false => None,
         };
         if let Some(conn) = conn {
-            let last = earlier(conn.expires, conn.gives_up(state));
+            let last = conn.expires.into_iter().chain(conn.gives_up(state)).min();
             plan(&mut self.sched, (Job::Tcp(id), &mut conn.slot), pumped, now, last);
         }
-        if lacks.is_some() {
-            self.want_neighbour(lacks);
+        if waits {
+            self.want_neighbour(peer);
         }
         pumped.sent
     }
@@ -223,7 +160,7 @@ fn plan(
         return;
     }
     let again = slot.retried();
-    if pumped.stuck(now, job, again) {
+    if pumped.stuck(now, again) {
         sched.stick(job, slot);
     }
     let wish = match pumped.wish {
@@ -234,7 +171,7 @@ fn plan(
         Some(at) if at <= now => Some(time::after(now, REST)),
         wish => wish,
     };
-    sched.arm(job, slot, earlier(wish, last));
+    sched.arm(job, slot, wish.into_iter().chain(last).min());
 }
 
 /// Sends up to a burst from one set.

@@ -1,6 +1,6 @@
 //! What the loop finds changed at the start of an iteration: time that was lost, another link, another backend.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::time::{Duration, Instant};
 
 use crate::base::time;
@@ -55,15 +55,15 @@ impl State {
     /// The second half of an iteration: when the next one is due, and whether there is more to send.
     pub(crate) fn run_send<N: Nic>(&mut self, nic: &mut N) -> (Option<Instant>, bool) {
         nic.steer(0);
-        self.announce(nic);
+        self.run_v4(nic);
         self.run_ip6(nic);
         let sending = self.transmit(nic);
         self.ask_neighbours(nic);
         self.drain_taps(nic);
         nic.flush();
-        let again = self.address.announce_again.filter(|_| self.link_up);
-        let ip6 = self.ip6.due.filter(|_| self.link_up);
-        let due = self.sched.next().into_iter().chain(again).chain(ip6).min();
+        let v4 = self.v4.next(self.link_up);
+        let others = [self.ip6.due, self.neighbours.next()].into_iter().flatten().filter(|_| self.link_up);
+        let due = self.sched.next().into_iter().chain(v4).chain(others).min();
         self.due = due.filter(|at| *at > self.now);
         (due, sending)
     }

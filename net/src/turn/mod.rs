@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod egress;
+pub(crate) mod icmp;
 pub(crate) mod ingress;
 pub(crate) mod link;
 pub(crate) mod neighbours;
@@ -9,5 +10,5 @@ pub(crate) mod path_mtu;
 pub(crate) mod report;
 pub(crate) mod state;
 pub(crate) mod tap;
-pub(crate) mod udp_entry;
-pub(crate) mod udp_in;
+pub(crate) mod tcp_in;
+pub(crate) mod udp;

@@ -17,25 +17,22 @@
 //! **Wide**: smoltcp 0.14 drops an IPv6 packet that is longer than the MTU before it asks whether the device cuts it, so
 //! an interface over which such packets may go has an MTU that is as long as they are. What is said of the MTU when a
 //! connection opens is the real interface's word. Nor does smoltcp say how such a packet is to be cut: the frontend is told
-//! what the peer takes, and knows what the link does ([`Nic::cut`]).
+//! what the peer takes, and knows what the link does (`Nic::cut`).
 //!
 //! A datagram that is too long for its path is lost, as on any host that asks for no fragments; its sender is not told.
 
 use alloc::boxed::Box;
-use alloc::vec;
 
-use netfront::Nic;
 use smoltcp::iface::Interface;
-use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
 use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::IpAddress;
+use smoltcp::wire::{EthernetAddress, Icmpv6Packet, IpAddress};
 
 use crate::base::counters::DropReason;
 use crate::base::sched::Job;
 use crate::base::time;
 use crate::frame::too_big::TooBig;
-use crate::link::interface::interface;
+use crate::link::interface::{Ear, interface};
 use crate::tcp::conn::Conn;
 use crate::turn::state::State;
 
@@ -129,62 +126,38 @@ impl State {
         }
     }
 
-    /// Shows the next frame, which is about neighbours, to the other interfaces too; and drops the narrow one if nobody
-    /// needs it any more.
-    pub(crate) fn overhear<N: Nic>(&mut self, nic: &mut N) {
+    /// Tells the interfaces where a neighbour is; without that, they would ask again.
+    pub(super) fn tell_interfaces(&mut self, address: IpAddress, mac: EthernetAddress) {
         if self.narrow.as_ref().is_some_and(|narrow| narrow.until <= self.now) {
             self.narrow = None;
         }
+        let Some(ours) = self.me.source_for(address) else { return };
+        let frame = news(address, mac, (ours, self.me.mac));
         let narrow = self.narrow.as_mut().map(|narrow| &mut narrow.iface);
-        for iface in narrow.into_iter().chain(&mut self.wide) {
-            if let Some(received) = nic.peek() {
-                let mut ear = Ear { frame: Some(received.frame), abilities: &self.abilities };
-                iface.poll_ingress_single(self.now, &mut ear, &mut self.nowhere);
-            }
+        for iface in narrow.into_iter().chain(&mut self.wide).chain(core::iter::once(&mut self.iface)) {
+            let mut ear = Ear { frame: Some(&frame), abilities: &self.abilities };
+            iface.poll_ingress_single(self.now, &mut ear, &mut self.nowhere);
         }
     }
 }
 
-/// A device that gives one frame; what would be answered, the real interface answers.
-struct Ear<'a> {
-    frame: Option<&'a [u8]>,
-    abilities: &'a DeviceCapabilities,
-}
-
-struct Heard<'a>(&'a [u8]);
-struct Unsaid;
-
-impl RxToken for Heard<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
-        read(self.0)
-    }
-}
-
-impl TxToken for Unsaid {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, build: F) -> R {
-        build(&mut vec![0; len])
-    }
-}
-
-impl Device for Ear<'_> {
-    type RxToken<'a>
-        = Heard<'a>
-    where
-        Self: 'a;
-    type TxToken<'a>
-        = Unsaid
-    where
-        Self: 'a;
-
-    fn receive(&mut self, _: Instant) -> Option<(Heard<'_>, Unsaid)> {
-        self.frame.take().map(|frame| (Heard(frame), Unsaid))
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<Unsaid> {
-        Some(Unsaid)
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        self.abilities.clone()
+/// A frame by which a neighbour tells where it is.
+fn news(
+    address: IpAddress,
+    mac: EthernetAddress,
+    (ours, our_mac): (IpAddress, EthernetAddress),
+) -> alloc::vec::Vec<u8> {
+    let v4 = [0, 1, 8, 0, 6, 4, 0, 2];
+    match (address, ours) {
+        (IpAddress::Ipv4(from), IpAddress::Ipv4(to)) => {
+            [&our_mac.0[..], &mac.0, &[8, 6], &v4, &mac.0, &from.octets(), &our_mac.0, &to.octets()].concat()
+        }
+        (IpAddress::Ipv6(from), IpAddress::Ipv6(to)) => {
+            let mut message = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &from.octets(), &[2, 1], &mac.0].concat();
+            Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&from, &to);
+            let head = [0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 58, 255];
+            [&our_mac.0[..], &mac.0, &head, &from.octets(), &to.octets(), &message].concat()
+        }
+        _ => alloc::vec::Vec::new(),
     }
 }

@@ -22,7 +22,7 @@ impl State {
         if (v4 && v6) || (!both && (v4 || v6)) {
             return Poll::Ready(());
         }
-        self.address.register(cx.waker());
+        self.v4.register(cx.waker());
         Poll::Pending
     }
 
@@ -30,15 +30,17 @@ impl State {
     pub(crate) fn status(&self) -> NetStatus {
         NetStatus {
             mac: self.me.mac,
-            hostname: self.address.hostname.clone(),
+            hostname: self.v4.hostname.clone(),
             link_up: self.link_up,
             mtu: self.mtu,
             address: self.me.address,
-            gateway: self.address.gateway,
+            gateway: self.v4.routes.gateway(),
             ipv6: self.ip6.status(),
             ipv6_gateway: self.me.six.gateway(),
-            dns: self.address.dns.clone(),
-            dhcp: self.address.status(self.now),
+            dns: self.v4.dns.clone(),
+            ntp: self.v4.ntp.clone(),
+            neighbours: self.neighbours.len(),
+            dhcp: self.v4.status(self.now),
             connections: self.conns.len(),
             half_open: self.conns.half_open,
             time_wait: self.conns.time_wait.len(),

@@ -11,29 +11,38 @@ use core::cell::RefCell;
 
 use litemap::LiteMap;
 
-use netfront::Nic;
+use nic::Nic;
 use slab::Slab;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::DeviceCapabilities;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
-use crate::addr::dhcp::Address;
+use crate::addr::dhcp::Outgoing;
 use crate::addr::ip6::Ip6;
+use crate::addr::v4::V4;
+use crate::base::bucket::Bucket;
 use crate::base::config::{Config, Limits};
 use crate::base::counters::{Counters, Drops};
 use crate::base::rng::Rng;
-use crate::base::sched::{Job, Sched, Slot};
-use crate::frame::fragments::Fragments;
+use crate::base::sched::{Job, Sched};
 use crate::frame::local::Me;
-use crate::link::interface::{abilities, interface, strict, wide};
-use crate::link::neighbours::Asks;
+use crate::frame::reassembly::Reassembly;
+use crate::link::interface::{abilities, interface, wide};
+use crate::link::neighbours::Neighbours;
 use crate::tcp::conn::Conns;
 use crate::tcp::isn::Isn;
 use crate::tcp::listener::Listener;
 use crate::turn::path_mtu::Narrow;
-use crate::udp::lanes::UdpEntry;
+use crate::udp::entry::UdpEntry;
 use crate::udp::tap_queue;
+
+/// ICMP errors in a second, and at once. RFC 4443, section 2.4 f, leaves the figures to the host.
+const ICMP_RATE: u64 = 100;
+const ICMP_BURST: u64 = 50;
+/// RST without a connection in a second, and at once.
+const RESET_RATE: u64 = 200;
+const RESET_BURST: u64 = 200;
 
 /// The state as its holders have it.
 pub(crate) type Shared = Rc<RefCell<State>>;
@@ -41,9 +50,6 @@ pub(crate) type Shared = Rc<RefCell<State>>;
 /// The shared part of the stack.
 pub(crate) struct State {
     pub(crate) iface: Box<Interface>,
-    /// What datagrams are put together with that come in pieces, while `iface` does not verify checksums of TCP and UDP.
-    /// It only receives: a segment that it would have to answer at once is answered when its peer sends it again.
-    pub(crate) strict: Option<Box<Interface>>,
     /// What connections over IPv6 are polled with if the device cuts their segments: see [`crate::path`].
     pub(crate) wide: Option<Box<Interface>>,
     /// What connections are polled with whose path takes less than our link.
@@ -69,14 +75,18 @@ pub(crate) struct State {
     pub(crate) sched: Sched,
     pub(crate) counters: Counters,
     pub(crate) drops: Drops,
-    /// DHCP and the receiving side of UDP; ICMP and ARP need no socket.
-    pub(crate) common: SocketSet<'static>,
-    pub(crate) common_slot: Slot,
     /// No socket: what is processed with it is answered by smoltcp alone.
     pub(crate) nowhere: SocketSet<'static>,
-    pub(crate) fragments: Fragments,
-    pub(crate) asks: Asks,
-    pub(crate) address: Address,
+    pub(super) reassembly: Reassembly,
+    pub(super) neighbours: Neighbours,
+    pub(super) v4: V4,
+    /// A message of the DHCP client that waits for its neighbour.
+    pub(super) dhcp_pending: Option<Outgoing>,
+    /// UDP sockets with datagrams that wait for a neighbour.
+    pub(super) waiting_udp: Vec<usize>,
+    /// How often ICMP errors, and RST without a connection, are sent.
+    pub(super) icmp_bucket: Bucket,
+    pub(super) reset_bucket: Bucket,
     pub(crate) conns: Conns,
     pub(crate) listeners: LiteMap<u16, Listener>,
     pub(crate) udp: Slab<UdpEntry>,
@@ -86,12 +96,10 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new<N: Nic>(nic: &mut N, config: Config, now: Instant) -> Self {
         let mut rng = Rng::new(config.seed);
-        let mut common = SocketSet::new(Vec::new());
         let ip6 = Ip6::new(&config.ipv6, nic.mac(), now);
-        let (address, fixed) = Address::new(config.addressing, config.hostname, &mut common);
+        let v4 = V4::new(&config, nic.mac(), now);
         let mut state = Self {
             iface: interface(abilities(nic), &nic.mac(), &mut rng, now),
-            strict: strict(nic, &mut rng, now),
             wide: wide(nic, &mut rng, now),
             narrow: None,
             me: Me { mac: nic.mac(), address: None, six: ip6.local() },
@@ -110,19 +118,20 @@ impl State {
             sched: Sched::default(),
             counters: Counters::default(),
             drops: Drops::default(),
-            common,
-            common_slot: Slot::default(),
             nowhere: SocketSet::new(Vec::new()),
-            fragments: Fragments::default(),
-            asks: Asks::default(),
-            address,
+            reassembly: Reassembly::new(config.limits.fragment_bytes),
+            neighbours: Neighbours::new(config.limits.neighbours),
+            v4,
+            dhcp_pending: None,
+            waiting_udp: Vec::new(),
+            icmp_bucket: Bucket::new(ICMP_RATE, ICMP_BURST, now),
+            reset_bucket: Bucket::new(RESET_RATE, RESET_BURST, now),
             listeners: LiteMap::new(),
             udp: Slab::new(),
             taps: Slab::new(),
         };
         state.conns.flow_key = nic.flow_key();
-        state.set_address(fixed);
-        state.mark(Job::Common);
+        state.take_fixed();
         state.join_groups(nic);
         state
     }
@@ -130,7 +139,6 @@ impl State {
     /// Puts a job on the list of those to be polled; nothing if it is gone.
     pub(crate) fn mark(&mut self, job: Job) {
         match job {
-            Job::Common => self.sched.mark(job, &mut self.common_slot),
             Job::Udp(id) => {
                 if let Some(entry) = self.udp.get_mut(id) {
                     self.sched.mark(job, &mut entry.slot);
@@ -153,15 +161,22 @@ impl State {
         }
     }
 
+    /// Other secrets, from a seed that nobody else has: sequence numbers, ports, identifiers.
+    pub(crate) fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.rng = Rng::new(seed);
+        self.isn = Isn::new([self.rng.next_u64(), self.rng.next_u64()]);
+    }
+
     /// Replaces the interfaces. smoltcp reads a device's capabilities (MTU, offloads) only once, and another backend may
     /// have others. Sockets do not belong to an interface and live on.
     pub(crate) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
-        self.iface = interface(abilities(nic), &nic.mac(), &mut self.rng, self.now);
-        self.strict = strict(nic, &mut self.rng, self.now);
         self.wide = wide(nic, &mut self.rng, self.now);
         self.me.mac = nic.mac();
         self.abilities = abilities(nic);
-        self.mtu = self.abilities.ip_mtu();
+        self.mtu = self.mtu_of(nic);
+        let header = self.abilities.max_transmission_unit.saturating_sub(self.abilities.ip_mtu());
+        self.abilities.max_transmission_unit = self.mtu.saturating_add(header);
+        self.iface = interface(self.abilities.clone(), &nic.mac(), &mut self.rng, self.now);
         self.configure_interface();
         self.rebuild_narrow();
         self.groups.clear();
@@ -183,7 +198,7 @@ impl State {
         let all: Vec<_> =
             address.map(IpCidr::Ipv4).into_iter().chain(six.valid().map(IpCidr::Ipv6)).collect();
         let narrow = self.narrow.as_mut().map(|narrow| &mut narrow.iface);
-        let others = self.strict.iter_mut().chain(&mut self.wide).chain(narrow);
+        let others = self.wide.iter_mut().chain(narrow);
         for iface in core::iter::once(&mut self.iface).chain(others).map(Box::as_mut) {
             // To change addresses forgets all neighbours.
             if all != iface.ip_addrs() {
@@ -197,7 +212,7 @@ impl State {
             routes.remove_default_ipv4_route();
             routes.remove_default_ipv6_route();
             // There is room for two routes at least.
-            if let (Some(_), Some(gateway)) = (address, self.address.gateway) {
+            if let (Some(_), Some(gateway)) = (address, self.v4.routes.gateway()) {
                 let _ = routes.add_default_ipv4_route(gateway);
             }
             if let Some(gateway) = six.gateway() {
@@ -206,8 +221,23 @@ impl State {
         }
     }
 
-    /// Whether checksums of received TCP and UDP are ours to verify, not smoltcp's.
-    pub(crate) const fn verifies(&self) -> bool {
-        self.strict.is_some()
+    /// Puts a job at the front of the list: it was interrupted.
+    pub(super) fn mark_first(&mut self, job: Job) {
+        if let Job::Udp(id) = job
+            && let Some(entry) = self.udp.get_mut(id)
+        {
+            self.sched.mark_first(job, &mut entry.slot);
+        }
+    }
+
+    /// The largest IP packet that we send, bytes: what the link carries, or less if the network says so.
+    pub(super) fn mtu_of<N: Nic>(&self, nic: &N) -> usize {
+        let link = nic.capabilities().ip_mtu();
+        self.v4.mtu.map_or(link, |mtu| mtu.min(link))
+    }
+
+    /// An identifier for the fragments of a packet.
+    pub(super) fn next_ident(&mut self) -> u32 {
+        u32::try_from(self.rng.next_u64() >> 32).unwrap_or_default()
     }
 }

@@ -1,5 +1,5 @@
 //! Queues of UDP sockets and of taps.
 
-pub(crate) mod inbox;
-pub(crate) mod lanes;
+pub(crate) mod datagram;
+pub(crate) mod entry;
 pub(crate) mod tap_queue;

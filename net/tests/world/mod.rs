@@ -32,7 +32,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use net::{
     Addressing, Config, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Limits,
-    Net, Stack,
+    Net, Probing, Stack,
 };
 use xen::SystemTime;
 
@@ -60,6 +60,7 @@ pub(crate) fn config(last: u8) -> Config {
         ipv6: Ipv6Addressing::Off,
         hostname: "pond".into(),
         seed: [42 + last; 32],
+        probing: Probing::Off,
         limits: Limits::default(),
     }
 }

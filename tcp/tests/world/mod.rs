@@ -109,7 +109,7 @@ const OVERHEAD: u64 = 34;
 
 impl Link {
     /// When packets of `len` bytes arrive that are sent now, and whether one is marked.
-    fn carry(&mut self, len: usize, now: u64, markable: bool, dice: &mut Dice) -> (Vec<u64>, bool) {
+    pub fn carry(&mut self, len: usize, now: u64, markable: bool, dice: &mut Dice) -> (Vec<u64>, bool) {
         let mut out = Vec::new();
         if len > self.mtu || dice.chance(self.loss) {
             self.dropped += 1;
@@ -231,8 +231,10 @@ pub struct World {
     pub steps: u64,
     /// Do not open host 1 on a SYN.
     pub mute: bool,
-    /// Most bytes that were in flight, by host.
+    /// Print every segment.
     pub trace: bool,
+    /// MSS that each host announces.
+    pub announced: [u16; 2],
 }
 
 impl World {
@@ -259,6 +261,7 @@ impl World {
             steps: 0,
             mute: false,
             trace: false,
+            announced: [1460; 2],
         }
     }
 
@@ -268,8 +271,9 @@ impl World {
 
     pub fn connect(&mut self) {
         let now = self.instant();
+        let open = Open { announced_mss: self.announced[0], ..open(self.iss[0]) };
         let host = &mut self.hosts[0];
-        host.tcb = Tcb::connect(&open(self.iss[0]), now, &mut host.env);
+        host.tcb = Tcb::connect(&open, now, &mut host.env);
         self.turn(0);
     }
 
@@ -330,9 +334,8 @@ impl World {
             println!("{:>10} {} <- {}", self.now, index, show(&segment));
         }
         let listening = index == 1 && host.tcb.state() == State::Closed && !self.mute;
-        if listening && segment.flags == Flags::SYN
-            || listening && segment.flags == Flags::SYN.union(Flags::ECE).union(Flags::CWR)
-        {
+        let asks = segment.flags.difference(Flags::ECE | Flags::CWR) == Flags::SYN;
+        if listening && asks {
             host.tcb = Tcb::passive(&open(self.iss[1]), &segment, now, &mut host.env);
             self.mute = true;
             return;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Address;
 
@@ -10,7 +10,7 @@ use super::{Ip6, PROBE_TIME, SOLICIT_LAST};
 use crate::base::counters::Counters;
 use crate::base::status::Ipv6State;
 use crate::base::time;
-use crate::link::ndisc::Wire;
+use crate::link::wire::Wire;
 
 /// Between two announcements of our addresses, and between two reports of our groups.
 const REPEAT: Duration = Duration::from_secs(2);

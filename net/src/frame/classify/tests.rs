@@ -21,12 +21,18 @@ fn frame(to: [u8; 6], from: [u8; 6], ethertype: u16, payload: &[u8]) -> Vec<u8> 
     [&to[..], &from[..], &ethertype.to_be_bytes(), payload].concat()
 }
 
-/// An IPv4 packet from 10.0.0.9 to 10.0.0.1; checksums are not looked at.
+/// The packet with the right checksum of its header.
+fn mended(mut packet: Vec<u8>) -> Vec<u8> {
+    Ipv4Packet::new_unchecked(&mut packet[..]).fill_checksum();
+    packet
+}
+
+/// An IPv4 packet from 10.0.0.9 to 10.0.0.1; the checksums of TCP and UDP are not looked at.
 fn ipv4_with(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
     let len = u16::try_from(20 + payload.len()).unwrap().to_be_bytes();
     let [high, low] = fragment.to_be_bytes();
     let header = [0x45, 0, len[0], len[1], 0, 7, high, low, 64, protocol, 0, 0, 10, 0, 0, 9, 10, 0, 0, 1];
-    [&header[..], payload].concat()
+    mended([&header[..], payload].concat())
 }
 
 fn ip(packet: &[u8]) -> Class {
@@ -60,15 +66,56 @@ fn a_segment_is_told_by_its_ports_and_flags() {
 
 #[test]
 fn protocols_go_their_ways() {
-    for (protocol, kind) in [(17, FrameKind::Udp), (1, FrameKind::Icmp), (200, FrameKind::Other)] {
-        assert_eq!(ip(&ipv4_with(protocol, 0, &[0; 30])), Class::Common(kind));
-        let piece =
-            if kind == FrameKind::Udp { Class::UdpFragment } else { Class::Common(FrameKind::Fragment) };
-        assert_eq!(ip(&ipv4_with(protocol, 0x2000, &[0; 32])), piece);
+    let udp = [0x0f, 0xa0, 0, 7, 0, 12, 0, 0, 1, 2, 3, 4];
+    let Class::Udp(datagram) = ip(&ipv4_with(17, 0, &udp)) else { panic!("no datagram") };
+    assert_eq!((datagram.payload, datagram.to.port, datagram.unicast), (42..46, 7, true));
+    assert!(matches!(ip(&ipv4_with(200, 0, &[0; 30])), Class::Unknown(_)));
+    for protocol in [17, 1, 6, 200] {
+        let Class::Fragment(fragment) = ip(&ipv4_with(protocol, 0x2003, &[0; 32])) else { panic!("whole") };
+        assert_eq!((fragment.offset, fragment.more, fragment.payload), (24, true, 34..66));
     }
-    for (ethertype, reason) in [(0x86dd, DropReason::Ipv6), (0x8100, DropReason::EtherType)] {
+    for (ethertype, reason) in [(0x86dd, DropReason::Ipv6), (0x88cc, DropReason::EtherType)] {
         assert_eq!(classify(&frame(US, THEM, ethertype, &[0; 60]), &me(), false), Class::Drop(reason));
     }
+}
+
+#[test]
+fn only_the_tag_of_vlan_0_is_taken_off() {
+    let packet = ipv4_with(6, 0, &tcp_with(0x02, &[]));
+    let tagged = |tag: [u8; 2]| [&tag, &[8, 0], &packet[..]].concat();
+    let Class::Rebuilt(plain) = classify(&frame(US, THEM, 0x8100, &tagged([0xe0, 0])), &me(), false) else {
+        panic!("priority 7")
+    };
+    assert_eq!(plain, frame(US, THEM, 0x0800, &packet));
+    let other = Class::Drop(DropReason::EtherType);
+    assert_eq!(classify(&frame(US, THEM, 0x8100, &tagged([0, 7])), &me(), false), other);
+    let cut = classify(&frame(US, THEM, 0x8100, &[0, 0, 8]), &me(), false);
+    assert_eq!(cut, Class::Drop(DropReason::Malformed));
+}
+
+#[test]
+fn packets_whose_sender_chose_the_route_are_dropped() {
+    let with = |options: [u8; 8]| {
+        let mut packet = ipv4_with(6, 0, &[&options[..], &tcp_with(0x02, &[])].concat());
+        packet[0] = 0x47;
+        ip(&mended(packet))
+    };
+    assert!(matches!(with([1, 7, 3, 0, 1, 0, 131, 0]), Class::Tcp(_)), "no-op, record route, end");
+    for bad in [
+        [131, 7, 4, 1, 2, 3, 4, 0],
+        [1, 137, 7, 4, 1, 2, 3, 4],
+        [68, 0, 0, 0, 0, 0, 0, 0],
+        [68, 9, 0, 0, 0, 0, 0, 0],
+    ] {
+        assert_eq!(with(bad), Class::Drop(DropReason::SourceRouted), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_header_with_a_wrong_checksum_is_dropped() {
+    let mut packet = ipv4_with(6, 0, &tcp_with(0x02, &[]));
+    packet[10] ^= 1;
+    assert_eq!(ip(&packet), Class::Drop(DropReason::Checksum));
 }
 
 #[test]
@@ -92,10 +139,12 @@ fn every_truncation_is_malformed_or_has_fewer_bytes_only() {
 #[test]
 fn sources_that_nobody_can_have_are_forged() {
     let forged = Class::Drop(DropReason::ForgedSource);
-    for source in [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1], [127, 0, 0, 1], [10, 0, 0, 1]] {
+    for source in
+        [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1], [127, 0, 0, 1], [10, 0, 0, 1], [10, 0, 0, 255]]
+    {
         let mut packet = ipv4_with(17, 0, &[0; 30]);
         packet[12..16].copy_from_slice(&source);
-        assert_eq!(ip(&packet), forged, "{source:?}");
+        assert_eq!(ip(&mended(packet)), forged, "{source:?}");
     }
     let multicast = [1, 0, 0, 0, 0, 0];
     assert_eq!(classify(&frame(US, multicast, 0x0800, &ipv4_with(17, 0, &[0; 30])), &me(), false), forged);
@@ -112,7 +161,7 @@ fn tcp_is_for_our_address_alone() {
     );
     let mut other = packet.clone();
     other[19] = 255;
-    assert_eq!(ip(&other), not_for_us, "to the network's broadcast address");
+    assert_eq!(ip(&mended(other)), not_for_us, "to the network's broadcast address");
     let nobody = Me { address: None, ..me() };
     assert_eq!(
         classify(&frame(US, THEM, 0x0800, &packet), &nobody, false),
@@ -124,32 +173,6 @@ fn tcp_is_for_our_address_alone() {
     assert_eq!(
         classify(&frame(elsewhere, THEM, 0x0800, &packet), &me(), false),
         Class::Drop(DropReason::NotForUs)
-    );
-}
-
-#[test]
-fn pieces_of_segments_are_told_apart() {
-    let first = ip(&ipv4_with(6, 0x2000, &tcp_with(0x18, &[0; 12])));
-    let Class::TcpFragment { key, head: Some(tuple) } = first else { panic!("{first:?}") };
-    assert_eq!((key.ident, tuple.remote.port), (7, 4000));
-    let later = ip(&ipv4_with(6, 0x2004, &[0; 32]));
-    assert_eq!(later, Class::TcpFragment { key, head: None });
-    let tiny = ip(&ipv4_with(6, 0x2000, &[0; 8]));
-    assert_eq!(tiny, Class::Drop(DropReason::TinyFragment));
-}
-
-#[test]
-fn arp_is_heard_when_it_is_about_us() {
-    let arp = |target: u8| {
-        let fixed = [0, 1, 8, 0, 6, 4, 0, 1];
-        let packet = [&fixed[..], &THEM, &[10, 0, 0, 9], &[0; 6], &[10, 0, 0, target]].concat();
-        classify(&frame([0xff; 6], THEM, 0x0806, &packet), &me(), false)
-    };
-    assert_eq!(arp(1), Class::Common(FrameKind::Arp));
-    assert_eq!(arp(2), Class::Drop(DropReason::ArpForOthers));
-    assert_eq!(
-        classify(&frame(US, THEM, 0x0806, &[0; 20]), &me(), false),
-        Class::Drop(DropReason::Malformed)
     );
 }
 

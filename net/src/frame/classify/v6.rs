@@ -1,45 +1,73 @@
-//! IPv6 packets, and the questions and claims of neighbour discovery.
+//! IPv6 packets and neighbour discovery.
 //!
 //! ```text
-//!   IPv6 ─ (hop-by-hop) ─┬─ TCP, UDP to an address of ours ─► as with IPv4
-//!                        ├─ echo request ──────────────────► Common
-//!                        ├─ who has our address? it is at … ► Common      smoltcp answers, and learns
-//!                        ├─ "too big" ─────────────────────► TooBig
-//!                        ├─ probe, claim, advertisement ────► Neighbour   ours: smoltcp does not know of them
-//!                        └─ fragment, anything else ────────► Drop, or smoltcp refuses it
+//!   IPv6 ─ (options, routing with nothing left, atomic fragment)* ─┬─ TCP, UDP, echo request ─► as with IPv4
+//!                                                                  ├─ fragment ──────────────► Fragment
+//!   IPv6 ─ hop-by-hop with a router alert ─ listener query ────────┼─────────────────────────► Neighbour::Query
+//!   IPv6 ─ solicitation, advertisement, router advertisement ──────┴─────────────────────────► Neighbour
 //! ```
 
+use core::ops::Range;
+
 use smoltcp::wire::{
-    Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Address, Ipv6ExtHeader, Ipv6Packet, NdiscNeighborFlags,
+    EthernetAddress, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv6Address, Ipv6Packet, NdiscNeighborFlags,
+    NdiscOption, NdiscOptionType,
 };
 
-use super::{Class, tcp, udp_is_whole};
-use crate::base::counters::{DropReason, FrameKind};
-use crate::frame::local::{Me, is_unicast_v6};
+use super::{Class, Context, Message, tcp, udp};
+use crate::base::counters::DropReason;
+use crate::frame::extension::{self, Chain};
+use crate::frame::local::is_unicast_v6;
+use crate::frame::reassembly::{Fragment, FragmentKey};
+use crate::frame::rebuild;
 use crate::frame::too_big;
 use crate::link::ndisc;
+use crate::link::neighbours::Source;
+use crate::link::wire::HEADER;
 
-/// What neighbour discovery says that smoltcp does not hear.
+/// A message of neighbour discovery or multicast listener discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Neighbour {
-    /// A router's advertisement.
-    Router,
-    /// Somebody wants to take an address that is ours.
+    /// A router's advertisement, from this address.
+    Router(Ipv6Address),
+    /// `from` asks for the hardware address of `target`, an address of ours.
+    Solicit {
+        /// The asker.
+        from: Ipv6Address,
+        /// The address that is asked for.
+        target: Ipv6Address,
+        /// The asker's hardware address, if it tells.
+        mac: Option<EthernetAddress>,
+    },
+    /// A host is at this hardware address.
+    At(Ipv6Address, EthernetAddress, Source),
+    /// Another host probes an address that is ours.
     Probe(Ipv6Address),
-    /// Somebody has, or wants at the same time, an address that we wanted to take.
+    /// Another host has, or probes at the same time, an address that we probe.
     Claim(Ipv6Address),
-    /// A router asks who listens to which group.
-    Query,
+    /// A router asks for our groups; `v1`: by MLDv1.
+    Query {
+        /// By the older protocol. RFC 3810, section 8.1.
+        v1: bool,
+    },
 }
 
 /// Hop limit of neighbour discovery: it has passed no router. RFC 4861, section 3.1.
 const NEIGHBOUR: u8 = 255;
 
-pub(super) fn ipv6(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class {
+/// Bytes of the IPv6 header, and of an MLDv1 query: an MLDv2 query is longer. RFC 3810, section 8.1.
+const IPV6: usize = 40;
+const QUERY_V1: usize = 24;
+
+/// Options of one message that are read.
+const OPTIONS: usize = 16;
+
+pub(super) fn ipv6(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {
+    let me = context.me;
     if !me.six.is_on() {
         return Class::Drop(DropReason::Ipv6);
     }
-    let Ok(packet) = Ipv6Packet::new_checked(packet) else { return Class::Drop(DropReason::Malformed) };
+    let Ok(packet) = Ipv6Packet::new_checked(bytes) else { return Class::Drop(DropReason::Malformed) };
     if packet.version() != 6 {
         return Class::Drop(DropReason::Malformed);
     }
@@ -48,58 +76,68 @@ pub(super) fn ipv6(packet: &[u8], me: &Me, unicast: bool, verify: bool) -> Class
     if !(nameless || is_unicast_v6(from)) || me.six.has(from) {
         return Class::Drop(DropReason::ForgedSource);
     }
-    let Some((next, payload)) = skip_options(packet.next_header(), packet.payload()) else {
-        return Class::Drop(DropReason::Malformed);
+    let (next, payload) = match extension::walk(packet.next_header(), packet.payload()) {
+        Chain::Payload(next, payload) => (next, payload),
+        Chain::Fragment { header, start, offset, more, ident } => {
+            if nameless || !(context.unicast && me.six.has(to)) {
+                return Class::Drop(DropReason::NotForUs);
+            }
+            let key = FragmentKey { from: from.into(), to: to.into(), protocol: header, ident };
+            let range = start..packet.payload().len();
+            return Class::Fragment(Fragment { key, offset, more, payload: shifted(range) });
+        }
+        Chain::Broken => return Class::Drop(DropReason::ExtensionHeader),
     };
+    let range = shifted(payload..packet.payload().len());
+    let plain = range.start == HEADER.saturating_add(IPV6);
+    let message = Message { from: from.into(), to: to.into(), payload: range.clone() };
     if next == IpProtocol::Icmpv6 {
-        return icmp(&packet, payload, me);
+        return icmp(frame, &packet, message, context);
     }
     if nameless {
         return Class::Drop(DropReason::ForgedSource);
     }
-    let ours = unicast && me.six.has(to);
+    let ours = context.unicast && me.six.has(to);
+    let ends = (from.into(), to.into());
     match next {
         IpProtocol::Tcp if !ours => Class::Drop(DropReason::TcpNotForUs),
         _ if !ours => Class::Drop(DropReason::NotForUs),
-        IpProtocol::Tcp => tcp((from.into(), to.into()), payload, verify),
-        IpProtocol::Udp if verify && !udp_is_whole((from.into(), to.into()), payload) => {
-            Class::Drop(DropReason::Checksum)
-        }
-        IpProtocol::Udp => Class::Common(FrameKind::Udp),
-        // smoltcp puts no IPv6 fragments together; nobody sends TCP in them.
-        IpProtocol::Ipv6Frag => Class::Drop(DropReason::Ipv6Fragment),
-        _ => Class::Common(FrameKind::Other),
+        IpProtocol::Tcp if !plain => Class::Rebuilt(rebuild::without_extensions(frame, next, range)),
+        IpProtocol::Tcp => tcp(ends, frame.get(range).unwrap_or_default(), context.verify),
+        IpProtocol::Udp => udp(frame, range, (ends, true), context),
+        _ => Class::Unknown(message),
     }
 }
 
-/// What follows the one hop-by-hop header that may come first, which is all that smoltcp knows of such headers.
-fn skip_options(next: IpProtocol, payload: &[u8]) -> Option<(IpProtocol, &[u8])> {
-    if next != IpProtocol::HopByHop {
-        return Some((next, payload));
-    }
-    let header = Ipv6ExtHeader::new_checked(payload).ok()?;
-    let len = usize::from(header.header_len()).checked_add(1)?.checked_mul(8)?;
-    Some((header.next_header(), payload.get(len..)?))
+/// From a place behind the IPv6 header to one in the frame.
+fn shifted(range: Range<usize>) -> Range<usize> {
+    let headers = HEADER.saturating_add(IPV6);
+    range.start.saturating_add(headers)..range.end.saturating_add(headers)
 }
 
-fn icmp(packet: &Ipv6Packet<&[u8]>, message: &[u8], me: &Me) -> Class {
+fn icmp(frame: &[u8], packet: &Ipv6Packet<&[u8]>, message: Message, context: Context<'_>) -> Class {
+    let me = context.me;
     let (from, to) = (packet.src_addr(), packet.dst_addr());
-    let Ok(icmp) = Icmpv6Packet::new_checked(message) else { return Class::Drop(DropReason::Malformed) };
+    let bytes = frame.get(message.payload.clone()).unwrap_or_default();
+    let Ok(icmp) = Icmpv6Packet::new_checked(bytes) else { return Class::Drop(DropReason::Malformed) };
     let kind = icmp.msg_type();
     let group = me.six.is_group(to);
-    if !(group || me.six.has(to)) {
+    let ours = me.six.has(to);
+    if !(group || ours) {
         return Class::Drop(DropReason::NotForUs);
+    }
+    if !(icmp.verify_checksum(&from, &to) || cfg!(fuzzing)) {
+        return Class::Drop(DropReason::Checksum);
     }
     match kind {
         Icmpv6Message::EchoRequest if from.is_unspecified() => Class::Drop(DropReason::ForgedSource),
-        Icmpv6Message::EchoRequest => Class::Common(FrameKind::Icmp),
-        _ if !icmp.verify_checksum(&from, &to) => Class::Drop(DropReason::Checksum),
-        Icmpv6Message::PktTooBig if !group => {
-            too_big::v6(&icmp, me).map_or(Class::Drop(DropReason::Neighbour), Class::TooBig)
+        Icmpv6Message::EchoRequest if ours && context.unicast => Class::Echo(message),
+        Icmpv6Message::PktTooBig if ours => {
+            too_big::v6(&icmp, me).map_or(Class::Drop(DropReason::Icmp), Class::TooBig)
         }
         // With a router alert in front, so not at once behind the IPv6 header. RFC 3810, section 5.1.14.
         Icmpv6Message::MldQuery if packet.hop_limit() == 1 && from.is_unicast_link_local() => {
-            Class::Neighbour(Neighbour::Query)
+            Class::Neighbour(Neighbour::Query { v1: bytes.len() == QUERY_V1 })
         }
         _ if packet.next_header() != IpProtocol::Icmpv6
             || packet.hop_limit() != NEIGHBOUR
@@ -107,24 +145,55 @@ fn icmp(packet: &Ipv6Packet<&[u8]>, message: &[u8], me: &Me) -> Class {
         {
             Class::Drop(DropReason::Neighbour)
         }
-        Icmpv6Message::RouterAdvert if from.is_unicast_link_local() => Class::Neighbour(Neighbour::Router),
-        Icmpv6Message::NeighborSolicit => solicitation(from, group, icmp.target_addr(), me),
-        Icmpv6Message::NeighborAdvert => {
-            let solicited = icmp.neighbor_flags().contains(NdiscNeighborFlags::SOLICITED);
-            advertisement(from, (to, solicited), icmp.target_addr(), me)
+        Icmpv6Message::RouterAdvert if from.is_unicast_link_local() => {
+            Class::Neighbour(Neighbour::Router(from))
         }
+        Icmpv6Message::NeighborSolicit => solicitation(from, group, &icmp, context),
+        Icmpv6Message::NeighborAdvert => advertisement((from, to), &icmp, context),
         _ => Class::Drop(DropReason::Neighbour),
     }
 }
 
+/// A hardware address in the options of the router advertisement in a frame.
+pub(crate) fn link_address_of(frame: &[u8], kind: NdiscOptionType) -> Option<EthernetAddress> {
+    let message = frame.get(HEADER.saturating_add(IPV6)..)?;
+    link_address(&Icmpv6Packet::new_checked(message).ok()?, kind)
+}
+
+/// A hardware address in the options of a message; `None`: there is none, or an option has no length.
+fn link_address(icmp: &Icmpv6Packet<&[u8]>, kind: NdiscOptionType) -> Option<EthernetAddress> {
+    let mut options = icmp.payload();
+    for _ in 0..OPTIONS {
+        let option = NdiscOption::new_checked(options).ok()?;
+        let len = usize::from(option.data_len()).checked_mul(8).filter(|len| *len > 0)?;
+        if option.option_type() == kind {
+            return option.link_layer_addr().parse(smoltcp::phy::Medium::Ethernet).ok().and_then(ethernet);
+        }
+        options = options.get(len..)?;
+    }
+    None
+}
+
+fn ethernet(address: smoltcp::wire::HardwareAddress) -> Option<EthernetAddress> {
+    match address {
+        smoltcp::wire::HardwareAddress::Ethernet(mac) => Some(mac).filter(EthernetAddress::is_unicast),
+        #[allow(unreachable_patterns, reason = "other media are features of smoltcp")]
+        _ => None,
+    }
+}
+
 /// "Who has `target`?"
-fn solicitation(from: Ipv6Address, group: bool, target: Ipv6Address, me: &Me) -> Class {
+fn solicitation(from: Ipv6Address, group: bool, icmp: &Icmpv6Packet<&[u8]>, context: Context<'_>) -> Class {
+    let (me, target) = (context.me, icmp.target_addr());
     if me.six.find(target).is_none() {
         // Others whose addresses end as ours does.
         return Class::Drop(DropReason::NeighbourForOthers);
     }
     match (me.six.has(target), from.is_unspecified()) {
-        (true, false) => Class::Common(FrameKind::Neighbour),
+        (true, false) => {
+            let mac = link_address(icmp, NdiscOptionType::SourceLinkLayerAddr);
+            Class::Neighbour(Neighbour::Solicit { from, target, mac })
+        }
         (true, true) if group => Class::Neighbour(Neighbour::Probe(target)),
         (false, true) if group => Class::Neighbour(Neighbour::Claim(target)),
         // An address that is not ours yet is not answered for.
@@ -132,22 +201,25 @@ fn solicitation(from: Ipv6Address, group: bool, target: Ipv6Address, me: &Me) ->
     }
 }
 
-/// "`target` is at this hardware address."
+/// "`target` is at this hardware address." Without one, `target` is where it was.
 fn advertisement(
-    from: Ipv6Address,
-    (to, solicited): (Ipv6Address, bool),
-    target: Ipv6Address,
-    me: &Me,
+    (from, to): (Ipv6Address, Ipv6Address),
+    icmp: &Icmpv6Packet<&[u8]>,
+    context: Context<'_>,
 ) -> Class {
+    let (me, target, flags) = (context.me, icmp.target_addr(), icmp.neighbor_flags());
     if me.six.find(target).is_some() {
         return Class::Neighbour(Neighbour::Claim(target));
     }
-    // smoltcp learns the address of the sender, whatever the target. And it learns what it has not asked for: of news to
-    // all, only a router's that moved is of use, since who talks to us is asked for once a minute.
-    let answer = solicited && to != ndisc::ALL_NODES && !to.is_multicast();
-    if from == target && (answer || me.six.is_router(from)) {
-        Class::Common(FrameKind::Neighbour)
-    } else {
-        Class::Drop(DropReason::NeighbourForOthers)
+    // RFC 4861, section 7.1.2: an answer to all nodes is not one.
+    let solicited = flags.contains(NdiscNeighborFlags::SOLICITED);
+    let Some(mac) = link_address(icmp, NdiscOptionType::TargetLinkLayerAddr) else {
+        return Class::Drop(DropReason::NeighbourForOthers);
+    };
+    if from.is_unspecified() || (solicited && (to.is_multicast() || to == ndisc::ALL_NODES)) {
+        return Class::Drop(DropReason::NeighbourForOthers);
     }
+    let overrides = flags.contains(NdiscNeighborFlags::OVERRIDE);
+    let source = if overrides { Source::Claim } else { Source::WeakClaim };
+    Class::Neighbour(Neighbour::At(target, mac, source))
 }

@@ -1,0 +1,199 @@
+//! Packets that this host sends: IP headers, fragments of long packets, UDP, ICMP.
+
+use alloc::vec::Vec;
+
+use nic::Nic;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    EthernetAddress, EthernetProtocol, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
+    Ipv6Repr, UdpPacket, UdpRepr, checksum,
+};
+
+use crate::link::wire::Wire;
+
+/// Hop limit of what we send. RFC 1700.
+const HOP_LIMIT: u8 = 64;
+
+/// Bytes of the IP headers, and of the header of an IPv6 fragment.
+const V4: usize = 20;
+const V6: usize = 40;
+const FRAGMENT: usize = 8;
+
+/// Bytes of an IP packet with an ICMP error in it at most. RFC 1812, section 4.3.2.3; RFC 4443, section 2.4 c.
+const ERROR_V4: usize = 576;
+const ERROR_V6: usize = 1280;
+
+/// A packet's ends; both of one family.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) from: IpAddress,
+    pub(crate) to: IpAddress,
+    /// Where the frame goes.
+    pub(crate) mac: EthernetAddress,
+}
+
+impl Ends {
+    /// Bytes of the IP header.
+    pub(crate) const fn header_len(&self) -> usize {
+        match self.from {
+            IpAddress::Ipv4(_) => V4,
+            IpAddress::Ipv6(_) => V6,
+        }
+    }
+
+    const fn ethertype(&self) -> EthernetProtocol {
+        match self.from {
+            IpAddress::Ipv4(_) => EthernetProtocol::Ipv4,
+            IpAddress::Ipv6(_) => EthernetProtocol::Ipv6,
+        }
+    }
+
+    /// Writes the header of a packet with so much payload.
+    fn emit(&self, next_header: IpProtocol, payload_len: usize, bytes: &mut [u8]) {
+        match (self.from, self.to) {
+            (IpAddress::Ipv4(src_addr), IpAddress::Ipv4(dst_addr)) => {
+                Ipv4Repr { src_addr, dst_addr, next_header, payload_len, hop_limit: HOP_LIMIT }
+                    .emit(&mut Ipv4Packet::new_unchecked(bytes), &ChecksumCapabilities::default());
+            }
+            (IpAddress::Ipv6(src_addr), IpAddress::Ipv6(dst_addr)) => {
+                Ipv6Repr { src_addr, dst_addr, next_header, payload_len, hop_limit: HOP_LIMIT }
+                    .emit(&mut Ipv6Packet::new_unchecked(bytes));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<N: Nic> Wire<'_, N> {
+    /// Sends a UDP datagram that fits into one frame. `None`: there is no slot.
+    pub(crate) fn udp(&mut self, ends: Ends, ports: (u16, u16), data: &[u8]) -> Option<()> {
+        let checksums = self.nic.capabilities().checksum;
+        let repr = UdpRepr { src_port: ports.0, dst_port: ports.1 };
+        let len = data.len().saturating_add(8);
+        let header = ends.header_len();
+        self.frame(ends.mac, ends.ethertype(), header.saturating_add(len), |bytes| {
+            ends.emit(IpProtocol::Udp, len, bytes);
+            let Some(datagram) = bytes.get_mut(header..) else { return };
+            let mut datagram = UdpPacket::new_unchecked(datagram);
+            let copy = |space: &mut [u8]| space.copy_from_slice(data);
+            repr.emit(&mut datagram, &ends.from, &ends.to, data.len(), copy, &checksums);
+        })
+    }
+
+    /// Sends a packet, in fragments if it is longer than `mtu`. `None`: there is no slot for some of it.
+    pub(crate) fn packet(
+        &mut self,
+        ends: Ends,
+        protocol: IpProtocol,
+        payload: &[u8],
+        (mtu, ident): (usize, u32),
+    ) -> Option<()> {
+        let header = ends.header_len();
+        if header.saturating_add(payload.len()) <= mtu {
+            return self.frame(ends.mac, ends.ethertype(), header.saturating_add(payload.len()), |bytes| {
+                ends.emit(protocol, payload.len(), bytes);
+                bytes.get_mut(header..).into_iter().for_each(|space| space.copy_from_slice(payload));
+            });
+        }
+        let extra = if header == V4 { 0 } else { FRAGMENT };
+        let room = mtu.saturating_sub(header).saturating_sub(extra) & !7;
+        if room == 0 {
+            return Some(());
+        }
+        for (number, piece) in payload.chunks(room).enumerate() {
+            let offset = number.saturating_mul(room);
+            let more = offset.saturating_add(piece.len()) < payload.len();
+            let place = (u16::try_from(offset).ok()?, more, ident);
+            let len = header.saturating_add(extra).saturating_add(piece.len());
+            self.frame(ends.mac, ends.ethertype(), len, |bytes| match ends.from {
+                IpAddress::Ipv4(_) => fragment_v4(ends, protocol, piece, place, bytes),
+                IpAddress::Ipv6(_) => fragment_v6(ends, protocol, piece, place, bytes),
+            })?;
+        }
+        Some(())
+    }
+}
+
+fn fragment_v4(
+    ends: Ends,
+    protocol: IpProtocol,
+    piece: &[u8],
+    (offset, more, ident): (u16, bool, u32),
+    bytes: &mut [u8],
+) {
+    ends.emit(protocol, piece.len(), bytes);
+    let mut packet = Ipv4Packet::new_unchecked(bytes);
+    packet.set_ident(u16::try_from(ident & 0xffff).unwrap_or(0));
+    packet.set_dont_frag(false);
+    packet.set_more_frags(more);
+    packet.set_frag_offset(offset);
+    packet.fill_checksum();
+    packet.payload_mut().copy_from_slice(piece);
+}
+
+fn fragment_v6(
+    ends: Ends,
+    protocol: IpProtocol,
+    piece: &[u8],
+    (offset, more, ident): (u16, bool, u32),
+    bytes: &mut [u8],
+) {
+    ends.emit(IpProtocol::Ipv6Frag, piece.len().saturating_add(FRAGMENT), bytes);
+    let Some(rest) = bytes.get_mut(V6..) else { return };
+    let place = (offset | u16::from(more)).to_be_bytes();
+    let head = [&[u8::from(protocol), 0][..], &place, &ident.to_be_bytes(), piece].concat();
+    rest.copy_from_slice(&head);
+}
+
+/// The answer to an echo request: the same bytes with another type, and the checksum adjusted to it.
+pub(crate) fn echo_reply(request: &[u8], ends: Ends) -> Vec<u8> {
+    /// Type of an echo reply. RFC 792; RFC 4443, section 4.2.
+    const REPLY: [u8; 2] = [0, 129];
+    let [v4, v6] = REPLY;
+    let mut reply = request.to_vec();
+    let v6_ends = match (ends.from, ends.to) {
+        (IpAddress::Ipv6(from), IpAddress::Ipv6(to)) => Some((from, to)),
+        _ => None,
+    };
+    if let Some(kind) = reply.first_mut() {
+        *kind = if v6_ends.is_some() { v6 } else { v4 };
+    }
+    fill_checksum(&mut reply, ends);
+    reply
+}
+
+/// An ICMP error of this type and code about a packet that is quoted as far as it fits.
+pub(crate) fn error(kind: (u8, u8), pointer: u32, packet: &[u8], ends: Ends) -> Vec<u8> {
+    let most = if ends.header_len() == V4 { ERROR_V4 } else { ERROR_V6 };
+    let room = most.saturating_sub(ends.header_len()).saturating_sub(8);
+    let quoted = packet.get(..room).unwrap_or(packet);
+    let mut message = [&[kind.0, kind.1, 0, 0][..], &pointer.to_be_bytes(), quoted].concat();
+    fill_checksum(&mut message, ends);
+    message
+}
+
+fn fill_checksum(message: &mut [u8], ends: Ends) {
+    if let (IpAddress::Ipv6(from), IpAddress::Ipv6(to)) = (ends.from, ends.to) {
+        if message.len() >= 4 {
+            Icmpv6Packet::new_unchecked(message).fill_checksum(&from, &to);
+        }
+        return;
+    }
+    message.get_mut(2..4).into_iter().for_each(|sum| sum.fill(0));
+    let sum = !checksum::data(message);
+    message.get_mut(2..4).into_iter().for_each(|field| field.copy_from_slice(&sum.to_be_bytes()));
+}
+
+/// The hardware address of a group or of everybody, if the address is one's.
+pub(crate) fn group_mac(to: IpAddress, is_broadcast: bool) -> Option<EthernetAddress> {
+    match to {
+        IpAddress::Ipv4(_) if is_broadcast => Some(EthernetAddress::BROADCAST),
+        IpAddress::Ipv4(v4) if v4.is_multicast() => {
+            // RFC 1112, section 6.4: the low 23 bits.
+            let [_, b, c, d] = v4.octets();
+            Some(EthernetAddress([0x01, 0x00, 0x5e, b & 0x7f, c, d]))
+        }
+        IpAddress::Ipv6(v6) if v6.is_multicast() => Some(crate::link::ndisc::group_mac(v6)),
+        _ => None,
+    }
+}

@@ -1,0 +1,238 @@
+//! UDP: binding, receiving, sending.
+
+use core::task::{Context, Poll};
+
+use nic::{Nic, Packet};
+use smoltcp::time::Duration;
+use smoltcp::wire::{IpAddress, IpEndpoint};
+
+use crate::base::counters::{DropReason, FrameKind};
+use crate::base::error::NetError;
+use crate::base::options::UdpOptions;
+use crate::base::sched::Job;
+use crate::base::time;
+use crate::frame::classify::{DHCP_CLIENT, Datagram as Found};
+use crate::frame::emit::{Ends, group_mac};
+use crate::frame::local::is_unicast_v6;
+use crate::link::neighbours::Lookup;
+use crate::link::wire::Wire;
+use crate::turn::icmp::Trouble;
+use crate::turn::ingress::Frame;
+use crate::turn::state::State;
+use crate::udp::datagram::Datagram;
+use crate::udp::entry::{Outgoing, UdpEntry};
+
+/// Datagrams that a socket may send before the next one has its turn.
+const BURST: usize = 8;
+
+/// How long an application waits for room while the oldest datagram waits for its neighbour: longer than a living one
+/// takes to answer.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Bytes of the UDP header and of IP's, by family.
+const fn headers(to: IpAddress) -> usize {
+    match to {
+        IpAddress::Ipv4(_) => 20 + 8,
+        IpAddress::Ipv6(_) => 40 + 8,
+    }
+}
+
+impl State {
+    /// Binds a socket; its number and its port.
+    pub(crate) fn bind_udp(&mut self, port: u16, options: UdpOptions) -> Result<(usize, u16), NetError> {
+        let taken = |port: u16| self.udp.iter().any(|(_, entry)| entry.port == port && !entry.closing);
+        let port = match port {
+            0 => self.rng.ephemeral_ports().find(|port| !taken(*port)).ok_or(NetError::NoPorts)?,
+            port if taken(port) => return Err(NetError::PortInUse),
+            port => port,
+        };
+        Ok((self.udp.insert(UdpEntry::new(port, options)), port))
+    }
+
+    /// Closes the port. What was queued is still sent.
+    pub(crate) fn close_udp(&mut self, id: usize) {
+        if let Some(entry) = self.udp.get_mut(id) {
+            entry.close();
+            self.mark(Job::Udp(id));
+        }
+    }
+
+    pub(crate) fn poll_udp_recv(&mut self, cx: &Context<'_>, id: usize) -> Poll<Result<Datagram, NetError>> {
+        let Some(entry) = self.udp.get_mut(id) else { return Poll::Ready(Err(NetError::Closed)) };
+        entry.pop(cx.waker()).map_or(Poll::Pending, |datagram| Poll::Ready(Ok(datagram)))
+    }
+
+    /// Queues a datagram.
+    pub(crate) fn poll_udp_send(
+        &mut self,
+        cx: &Context<'_>,
+        id: usize,
+        data: &[u8],
+        to: IpEndpoint,
+    ) -> Poll<Result<(), NetError>> {
+        if let Err(error) = self.is_sendable(data, to) {
+            return Poll::Ready(Err(error));
+        }
+        let Some(entry) = self.udp.get_mut(id) else { return Poll::Ready(Err(NetError::Closed)) };
+        if entry.is_too_long(data.len()) {
+            return Poll::Ready(Err(NetError::TooLong));
+        }
+        // An answer comes from the address that was asked.
+        let from = entry.last.filter(|(peer, _)| *peer == to).map(|(_, local)| local);
+        let datagram = Outgoing { to, from, data: data.to_vec(), since: self.now };
+        let queued = entry.queue(datagram, cx.waker());
+        self.mark(Job::Udp(id));
+        if queued { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn is_sendable(&self, data: &[u8], to: IpEndpoint) -> Result<(), NetError> {
+        if data.len() > self.mtu.saturating_sub(headers(to.addr)) {
+            return Err(NetError::TooLong);
+        }
+        if !self.me.speaks(to.addr) {
+            return Err(NetError::NoAddress);
+        }
+        match to.addr {
+            peer if to.port == 0 || peer.is_unspecified() || self.me.has(peer) => {
+                Err(NetError::Unaddressable)
+            }
+            peer if peer.is_broadcast() || peer.is_multicast() => Ok(()),
+            IpAddress::Ipv6(peer) if !is_unicast_v6(peer) => Err(NetError::Unaddressable),
+            peer => self.next_hop(peer).map(|_| ()).ok_or(NetError::NoRoute),
+        }
+    }
+
+    /// Takes a datagram. One to a port that nobody has is answered with an error, if it was sent to us alone.
+    pub(super) fn udp_frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, found: &Found) {
+        self.counters.received(FrameKind::Udp);
+        if found.to.port == DHCP_CLIENT && self.v4.dhcp.is_some() {
+            return self.dhcp_frame(nic, frame, found);
+        }
+        let local = found.to.addr;
+        let socket = self.udp.iter_mut().find(|(_, entry)| entry.port == found.to.port && !entry.closing);
+        let Some((_, entry)) = socket else { return self.refuse(nic, frame, Trouble::Port, found.unicast) };
+        if !(found.unicast
+            || local.is_multicast()
+            || matches!(local, IpAddress::Ipv4(v4) if self.me.is_broadcast(v4)))
+        {
+            // What is for the DHCP client of another address is nobody else's.
+            self.drops.bump(DropReason::NotForUs);
+            return frame.discard(nic);
+        }
+        if entry.is_full(found.payload.len()) {
+            self.drops.bump(DropReason::UnreadDatagrams);
+            return frame.discard(nic);
+        }
+        // In place if the socket wants that and the frame is still in its page.
+        let held = match frame {
+            Frame::InPlace if entry.in_place() => match nic.retain() {
+                Some(packet) => Some((packet, found.payload.clone())),
+                None => {
+                    self.drops.bump(DropReason::RetentionLimit);
+                    return frame.discard(nic);
+                }
+            },
+            _ => None,
+        };
+        let (packet, range) = match held {
+            Some(held) => held,
+            None => {
+                let bytes = frame.bytes(nic).and_then(|bytes| bytes.get(found.payload.clone()));
+                let packet = Packet::from_bytes(bytes.unwrap_or_default());
+                frame.discard(nic);
+                (packet, 0..found.payload.len())
+            }
+        };
+        entry.push(Datagram::new(packet, range, found.from), local);
+    }
+
+    /// Sends what a socket has queued, up to a burst; the number of frames.
+    pub(super) fn transmit_udp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
+        let Some(entry) = self.udp.get_mut(id) else { return 0 };
+        entry.slot.taken();
+        // All datagrams of a socket leave by one queue, so that those of a flow do.
+        nic.steer(u32::from(entry.port));
+        let (mut place, mut sent, mut waits) = (0, 0_usize, false);
+        while let Some((ends, fate)) = self.fate(id, place) {
+            let Some(entry) = self.udp.get_mut(id) else { return sent };
+            match (ends, fate) {
+                (_, Fate::Wait) => {
+                    (place, waits) = (place.saturating_add(1), true);
+                    continue;
+                }
+                (Some(ends), Fate::Send) if sent < BURST => {
+                    let Some(datagram) = entry.outgoing(place) else { return sent };
+                    let ports = (entry.port, datagram.to.port);
+                    let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+                    if wire.udp(ends, ports, &datagram.data).is_none() {
+                        self.mark_first(Job::Udp(id));
+                        return sent;
+                    }
+                    sent = sent.saturating_add(1);
+                }
+                (_, Fate::Send) => {
+                    self.mark(Job::Udp(id));
+                    return sent;
+                }
+                (_, Fate::Drop) => self.drops.bump(DropReason::Unreachable),
+            }
+            entry.remove(place);
+        }
+        if waits {
+            self.wait_for_neighbours(id);
+        } else if self.udp.get(id).is_some_and(UdpEntry::is_done) {
+            let mut entry = self.udp.remove(id);
+            self.sched.forget(Job::Udp(id), &mut entry.slot);
+        }
+        sent
+    }
+
+    /// Datagrams of the socket wait for a neighbour. While the application waits for room, the oldest goes after a while.
+    fn wait_for_neighbours(&mut self, id: usize) {
+        if !self.waiting_udp.contains(&id) {
+            self.waiting_udp.push(id);
+        }
+        let Some(entry) = self.udp.get_mut(id) else { return };
+        let Some(since) = entry.outgoing(0).map(|oldest| oldest.since).filter(|_| entry.is_waited_for())
+        else {
+            return;
+        };
+        let until = time::after(since, PATIENCE);
+        if until > self.now {
+            self.sched.arm(Job::Udp(id), &mut entry.slot, Some(until));
+        } else {
+            entry.remove(0);
+            self.drops.bump(DropReason::Unreachable);
+        }
+    }
+
+    /// What is to be done with a datagram of a queue; `None`: the queue is at its end.
+    fn fate(&mut self, id: usize, place: usize) -> Option<(Option<Ends>, Fate)> {
+        let datagram = self.udp.get(id)?.outgoing(place)?;
+        let (to, wish, old) = (datagram.to.addr, datagram.from, UdpEntry::is_old(datagram, self.now));
+        let from = wish.filter(|wish| self.me.has(*wish)).or_else(|| self.me.source_for(to));
+        let Some(from) = from else { return Some((None, Fate::Drop)) };
+        let broadcast = matches!(to, IpAddress::Ipv4(v4) if self.me.is_broadcast(v4));
+        if let Some(mac) = group_mac(to, broadcast) {
+            return Some((Some(Ends { from, to, mac }), Fate::Send));
+        }
+        let Some(hop) = self.next_hop(to) else { return Some((None, Fate::Drop)) };
+        if old && self.neighbours.known(hop).is_none() {
+            return Some((None, Fate::Drop));
+        }
+        Some(match self.neighbours.lookup(hop, self.now) {
+            Lookup::Known(mac) => (Some(Ends { from, to, mac }), Fate::Send),
+            Lookup::Pending => (None, Fate::Wait),
+            Lookup::Full => (None, Fate::Drop),
+        })
+    }
+}
+
+/// What becomes of a queued datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Send,
+    /// Its neighbour's hardware address is asked for.
+    Wait,
+    Drop,
+}
