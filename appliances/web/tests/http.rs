@@ -1,16 +1,5 @@
 //! What the server answers, and what becomes of the connection.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
-
 mod support;
 
 use core::future::Future;

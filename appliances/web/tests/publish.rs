@@ -1,17 +1,5 @@
 //! What is pushed is published: whole, in one step, within its budget.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::std_instead_of_core,
-    reason = "a test"
-)]
-
 mod support;
 
 use core::convert::Infallible;
