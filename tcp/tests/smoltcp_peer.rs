@@ -84,6 +84,9 @@ impl Device for Wire {
     }
 }
 
+/// A packet on its way: when it arrives, its serial number, whether it goes to the engine, its bytes.
+type Arrival = Reverse<(u64, u64, usize, Vec<u8>)>;
+
 /// Which side opens.
 #[derive(Clone, Copy, PartialEq)]
 enum Opens {
@@ -96,7 +99,7 @@ struct Pair {
     dice: Dice,
     /// To the peer, to the engine.
     links: [Link; 2],
-    events: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    events: BinaryHeap<Arrival>,
     serial: u64,
     tcb: Option<Tcb<Bytes>>,
     env: Env<Bytes>,
