@@ -254,7 +254,8 @@ scripts! {
         > . 1:1000
         # The original was late; then what was sent again comes, too.
         < . 1:0 ack 10001 win 20000
-        cwnd 7000
+        # 7 tenths, and what Reno would add for a window that is acknowledged (RFC 9438 §4.3).
+        cwnd 7529
         > . 10001:1000
         > P. 11001:1000
         < . 1:0 ack 10001 win 20000 sack 1-1001
