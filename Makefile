@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p ledger -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests -p document-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -116,7 +116,7 @@ test-host: setup ## unit tests, and the guest over the simulated Xen
 test-model: setup ## models that try every state and every order; what must not compile does not
 	@$(SAY) 'models, and examples that must not compile'
 	@$(CARGO) test --quiet -p model-tests
-	@$(CARGO) test --quiet --doc -p xen -p netfront
+	@$(CARGO) test --quiet --doc -p xen -p pool
 
 test-abi: setup ## layouts compared with C compiled against Xen's public headers
 	@$(SAY) 'layouts against Xen'\''s headers'
@@ -136,6 +136,14 @@ test-life-long: guests push ## save and restore fifty times, pause for a minute,
 
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
+
+test-battery: guests push ## hostile clients x memory x content on real Xen; BATTERY=4:50:readers for a part (its own command)
+	@$(SAY) 'hostile clients against guests of every size'
+	@$(CARGO) test --profile host -p domu-tests --test battery -- --include-ignored --test-threads=$${BED_LANES:-2} --nocapture
+
+test-versions: guests push backend ## every release of Xen that Debian has; RELEASES='4.14 4.20', PROGRAMS=versions for a part (its own command)
+	@$(SAY) 'releases of Xen'
+	@CARGO='$(CARGO)' tests/versions.sh $(RELEASES)
 
 test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen through a TAP device (its own command; needs root)
 	@./setup.sh clients
@@ -188,12 +196,12 @@ sanitize: setup ## the hostile cases under AddressSanitizer, and those of rings 
 	@$(SAY) 'under AddressSanitizer: xen, netfront, the whole guest'
 	@ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS='-Zsanitizer=address' CARGO_TARGET_DIR=$(TARGET_DIR)/asan \
 	    $(CARGO) +nightly test --quiet --no-fail-fast \
-	    --target x86_64-unknown-linux-gnu -p xen -p netfront -p host-tests --lib --tests
+	    --target x86_64-unknown-linux-gnu -p xen -p pool -p netfront -p host-tests --lib --tests
 	@$(SAY) 'under Miri: shared memory, pages, rings, grants, the pool'
 	@rustup component add --toolchain nightly miri rust-src
 	@MIRIFLAGS='-Zmiri-disable-weak-memory-emulation -Zmiri-disable-isolation -Zmiri-ignore-leaks' CARGO_TARGET_DIR=$(TARGET_DIR)/miri \
 	    sh -c '$(CARGO) +nightly miri test --quiet -p xen --lib -- $(MIRI) && \
-	        $(CARGO) +nightly miri test --quiet -p netfront --lib --test pool'
+	        $(CARGO) +nightly miri test --quiet -p pool -p nic -p netfront --lib --test pool'
 
 bench-host: setup ## count instructions a packet in the frontend with callgrind: build/bench/host.tsv (its own command)
 	@./setup.sh valgrind

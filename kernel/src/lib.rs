@@ -50,7 +50,7 @@ mod toolstack;
 mod start;
 
 pub use mem::{heap_reserve, holes, regions};
-pub use {cmdline, ledger, log, net, netfront, xen};
+pub use {cmdline, ledger, log, net, netfront, nic, pool, xen};
 #[cfg(target_os = "none")]
 pub use {
     domain::domu::DomU,

@@ -9,7 +9,7 @@
 //!                                    │          │
 //!   Stack::turn:           reap ─► receive ─► deadlines ─► transmit ─► flush ─► final check
 //!                                    │          ▲
-//!   netfront::Nic                    ▼          │
+//!   nic::Nic                         ▼          │
 //! ```
 //!
 //! smoltcp looks at every socket of a set for every frame and in every poll. Given one set for each connection, and a
@@ -17,7 +17,7 @@
 //! idle connections.
 //!
 //! What it does not do: sending datagrams longer than the MTU or what their path takes, putting IPv6 fragments together, name resolution, more
-//! than one IPv4 address. Its neighbours: below it [`netfront`], above it the kernel's loop and the appliances.
+//! than one IPv4 address. Its neighbours: below it [`nic`], above it the kernel's loop and the appliances.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -50,7 +50,7 @@ pub use base::options::{TcpOptions, UdpOptions};
 pub use base::rng::Rng;
 pub use base::status::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
 pub use frame::local::is_unicast_v6 as is_ipv6_unicast;
-pub use netfront::Packet;
+pub use nic::Packet;
 pub use smoltcp::wire::{
     EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };

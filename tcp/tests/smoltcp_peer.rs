@@ -84,9 +84,6 @@ impl Device for Wire {
     }
 }
 
-/// A packet on its way: when it arrives, its serial number, whether it goes to the engine, its bytes.
-type Arrival = Reverse<(u64, u64, usize, Vec<u8>)>;
-
 /// Which side opens.
 #[derive(Clone, Copy, PartialEq)]
 enum Opens {
@@ -94,12 +91,15 @@ enum Opens {
     Peer,
 }
 
+/// Time, serial number, host and bytes of packets under way.
+type Arrivals = BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>;
+
 struct Pair {
     now: u64,
     dice: Dice,
     /// To the peer, to the engine.
     links: [Link; 2],
-    events: BinaryHeap<Arrival>,
+    events: Arrivals,
     serial: u64,
     tcb: Option<Tcb<Bytes>>,
     env: Env<Bytes>,

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
-use kernel::netfront::pool::Mismatch;
+use kernel::pool::Mismatch;
 use kernel::{DomU, System};
 use web::publish::{Inbox, Store, groups};
 use web::site::status::{Channel, Datafront};

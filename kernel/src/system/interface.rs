@@ -39,7 +39,7 @@ impl Interface for Vif {
     }
     fn send(&mut self, now: SystemTime) -> Turn {
         let Turn { next, more } = self.stack.send();
-        Turn { next: earliest(next, self.stack.nic_mut().tend(now)), more }
+        Turn { next: earliest(next, self.stack.nic_mut().maintain(now)), more }
     }
     fn net(&self) -> Net {
         self.stack.net()

@@ -33,7 +33,7 @@ use interface::Interface;
 use ledger::Ledger;
 use loop_signals::LoopSignals;
 use net::{Net, Rng};
-use netfront::pool::Pond;
+use pool::SharedPagePool;
 use xen::console::Console;
 use xen::hypervisor::ShutdownReason;
 use xen::signal::Signal;
@@ -75,7 +75,7 @@ struct Inner {
     watchdog: Watchdog,
     domid: Cell<Option<u16>>,
     /// Pages granted to dom0 for data channels.
-    shared_pages: Rc<Pond<DomU>>,
+    shared_pages: Rc<SharedPagePool<DomU>>,
     resumes: Cell<u32>,
     memory_bytes: u64,
     ledger: Ledger,
@@ -239,7 +239,7 @@ impl System {
 impl System {
     /// The guest made of `parts`. It has no interface yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let shared_pages = Rc::new(Pond::new(&parts.xen, channels::DOM0));
+        let shared_pages = Rc::new(SharedPagePool::new(&parts.xen, channels::DOM0));
         Self(Rc::new(Inner {
             name: parts.name,
             xen: parts.xen,
@@ -288,7 +288,7 @@ impl System {
     }
 
     /// The pages granted to dom0 for data channels.
-    pub(crate) fn shared_pages(&self) -> &Rc<Pond<DomU>> {
+    pub(crate) fn shared_pages(&self) -> &Rc<SharedPagePool<DomU>> {
         &self.0.shared_pages
     }
 

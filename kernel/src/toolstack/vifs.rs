@@ -96,7 +96,7 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
         hash_key,
         ..choices
     };
-    let (device, life) = netfront::open(Rc::clone(system.xen()), handle, config).await?;
+    let (device, connection) = netfront::open(Rc::clone(system.xen()), handle, config).await?;
     let first = system.interfaces().is_empty();
     let addressing = match system.config().addresses.of(handle, first) {
         Ip::Dhcp => Addressing::Dhcp,
@@ -125,11 +125,12 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
     system.add_interface(Box::new(Vif::new(handle, stack)));
     let sleeper = system.clone();
     system.spawn(async move {
-        life.run(move |ns| {
-            let sleeper = sleeper.clone();
-            async move { sleeper.sleep(ns).await }
-        })
-        .await;
+        connection
+            .run(move |ns| {
+                let sleeper = sleeper.clone();
+                async move { sleeper.sleep(ns).await }
+            })
+            .await;
     });
     Ok(())
 }

@@ -11,7 +11,7 @@ use alloc::rc::Rc;
 use core::cell::RefCell;
 use core::fmt;
 
-use netfront::Nic;
+use nic::Nic;
 use xen::SystemTime;
 
 use crate::api::net::Net;

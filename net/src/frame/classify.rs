@@ -280,7 +280,7 @@ fn datagram_is_whole(ends: (IpAddress, IpAddress), udp: &UdpPacket<&[u8]>, paylo
 fn sums_up((from, to): (IpAddress, IpAddress), protocol: IpProtocol, segment: &[u8]) -> bool {
     let len = u32::try_from(segment.len()).unwrap_or(u32::MAX);
     let pseudo = checksum::pseudo_header(&from, &to, protocol, len);
-    cfg!(fuzzing) || checksum::combine(&[pseudo, netfront::sum(segment)]) == !0
+    cfg!(fuzzing) || checksum::combine(&[pseudo, nic::checksum::sum(segment)]) == !0
 }
 
 fn tcp((from, to): (IpAddress, IpAddress), payload: &[u8], verify: bool) -> Class {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, EthernetProtocol, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,

@@ -4,7 +4,7 @@
 //! No job sends more than a burst before the next one has its turn. Without a free slot nothing is polled until one comes
 //! back: time alone frees none.
 
-use netfront::{Nic, earlier};
+use nic::Nic;
 use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::time::{Duration, Instant};
 
@@ -118,11 +118,11 @@ impl State {
         let ways = Ways { real: &mut self.iface, wide: self.wide.as_deref_mut(), narrow: &mut self.narrow };
         let (iface, is_wide) = ways.of(conn, before, now);
         if is_wide {
-            nic.cut(Some(conn.mss));
+            nic.set_segment_size(Some(conn.mss));
         }
         let pumped = pump(iface, nic, now, &mut conn.sockets, visits);
         if is_wide {
-            nic.cut(None);
+            nic.set_segment_size(None);
         }
         let waits = pumped.sent == 0 && pumped.lacks_neighbour(now);
         let peer = conn.tuple.remote.addr;
@@ -133,7 +133,7 @@ impl State {
             false => None,
         };
         if let Some(conn) = conn {
-            let last = earlier(conn.expires, conn.gives_up(state));
+            let last = conn.expires.into_iter().chain(conn.gives_up(state)).min();
             plan(&mut self.sched, (Job::Tcp(id), &mut conn.slot), pumped, now, last);
         }
         if waits {
@@ -171,7 +171,7 @@ fn plan(
         Some(at) if at <= now => Some(time::after(now, REST)),
         wish => wish,
     };
-    sched.arm(job, slot, earlier(wish, last));
+    sched.arm(job, slot, wish.into_iter().chain(last).min());
 }
 
 /// Sends up to a burst from one set.

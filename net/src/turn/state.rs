@@ -11,7 +11,7 @@ use core::cell::RefCell;
 
 use litemap::LiteMap;
 
-use netfront::Nic;
+use nic::Nic;
 use slab::Slab;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::DeviceCapabilities;

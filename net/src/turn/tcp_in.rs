@@ -1,6 +1,6 @@
 //! TCP segments: each to its connection, by 4-tuple.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;

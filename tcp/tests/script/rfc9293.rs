@@ -531,4 +531,16 @@ scripts! {
         < . 1:0 ack 1 win 10000
         > none
     ";
+    receive_window_waits_for_a_full_segment, "RFC 9293 §3.8.6.2.2, MUST-39", "
+        set receive_window 4000
+        open shown 4000
+        < . 1:500 ack 1 win 10000
+        < . 501:500 ack 1 win 10000
+        take 500
+        send 10
+        > P. 1:10 ack 1001 win 3000
+        take 500
+        send 10
+        > P. 11:10 ack 1001 win 4000
+    ";
 }

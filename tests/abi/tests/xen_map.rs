@@ -51,7 +51,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         if path.is_dir() && !["target", "tests", "examples", ".git", "build"].contains(&name.as_str()) {
             sources(&path, found);
-        } else if name.ends_with(".rs") && !["tests.rs", "test_machine.rs"].contains(&name.as_str()) {
+        } else if name.ends_with(".rs") && name != "tests.rs" {
             found.push(path);
         }
     }

@@ -11,11 +11,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("boot", &["xen"]),
     ("cmdline", &[]),
     ("ledger", &[]),
-    ("netfront", &["xen"]),
+    ("pool", &["xen"]),
+    ("nic", &["pool"]),
+    ("netfront", &["nic", "pool", "xen"]),
     ("tcp", &["ledger"]),
-    ("net", &["ledger", "netfront", "tcp", "xen"]),
+    ("net", &["ledger", "nic", "tcp", "xen"]),
     ("datafront", &["ledger", "xen"]),
-    ("kernel", &["boot", "cmdline", "ledger", "xen", "netfront", "net", "datafront"]),
+    ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
     ("abi-tests", &["xen", "push"]),
     ("bed", &[]),
@@ -28,7 +30,7 @@ fn others(folder: &str) -> &'static [&'static str] {
     match folder {
         "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "netfront", "net", "tcp", "boot", "domu-tests"],
+        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "boot", "domu-tests"],
     }
 }
 

@@ -179,7 +179,7 @@ fn stand_still(client: &Client<'_>, guest: &Guest<'_>, least: u64) -> Outcome {
         eprintln!("  {pointer}: {was} before, {is} after");
         assert_eq!(was, is, "{pointer} moved");
     }
-    for pointer in ["/interfaces/0/rx/copied_packets", "/interfaces/0/rx/lent_packets"] {
+    for pointer in ["/interfaces/0/rx/copied_packets", "/interfaces/0/rx/zero_copy_packets"] {
         let count = number(&after, pointer)? - number(&before, pointer)?;
         eprintln!("  {pointer}: {count}");
         assert!(count > least / 100, "{pointer}: {count}, too few to mean anything");
