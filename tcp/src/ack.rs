@@ -139,7 +139,7 @@ impl<P> Tcb<P> {
             _ => self.echo_age(segment, now),
         };
         if let Some(sample) = sample {
-            let segments = news.flight_before.wrapping_div(u32::from(self.mss.max(1)));
+            let segments = news.flight_before.checked_div(u32::from(self.mss)).unwrap_or(0);
             self.rto.sample_one_of(sample, segments.wrapping_add(1).wrapping_shr(1));
         }
     }

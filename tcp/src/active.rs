@@ -14,7 +14,6 @@ use crate::scoreboard::Scoreboard;
 use crate::send_rope::SendRope;
 use crate::seq::Seq;
 use crate::time::{Micros, NEVER};
-use crate::window::Tuning;
 
 /// What the retransmission timer is set for (RFC 8985 §8: one timer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,6 @@ pub(crate) struct Active<P> {
     /// First of the timeouts without progress since; what the user timeout counts from.
     pub(crate) silent_since: Micros,
     pub(crate) ack_timer: Micros,
-    pub(crate) tuning: Tuning,
     /// A range that came twice, to be reported (RFC 2883).
     pub(crate) duplicate: Option<(Seq, Seq)>,
 }
@@ -116,7 +114,6 @@ impl<P> Active<P> {
             rto_at: NEVER,
             silent_since: NEVER,
             ack_timer: NEVER,
-            tuning: Tuning::new(),
             duplicate: None,
         }
     }
@@ -142,7 +139,6 @@ impl<P> Active<P> {
         self.rto_at = NEVER;
         self.silent_since = NEVER;
         self.ack_timer = NEVER;
-        self.tuning = Tuning::new();
         self.duplicate = None;
     }
 

@@ -43,7 +43,8 @@ pub struct Config {
     pub fin_wait_2_ms: u32,
     /// Challenge ACKs of one connection in a second (RFC 5961 §7).
     pub challenge_acks: u8,
-    /// Pieces that one connection keeps received but not read, in order or out of order.
+    /// Pieces of payload that one connection keeps in order, and the same number out of order; fewer while its window
+    /// is small: one for every 512 octets of it, and at least 64.
     pub max_pieces: u16,
     /// Records of sent ranges that one connection keeps.
     pub max_records: u16,
@@ -65,7 +66,7 @@ impl Default for Config {
             time_wait_ms: 60_000,
             fin_wait_2_ms: 60_000,
             challenge_acks: 5,
-            max_pieces: 1024,
+            max_pieces: 4096,
             max_records: 1024,
         }
     }

@@ -147,7 +147,7 @@ impl<P: Payload> Tcb<P> {
         self.state == State::SynReceived
             && !self.bits.contains(Bits::PASSIVE)
             && segment.flags.contains(Flags::SYN.union(Flags::ACK))
-            && segment.seq == self.irs
+            && segment.seq == self.rcv_nxt.sub(1)
             && segment.ack == self.snd_nxt
     }
 
@@ -258,7 +258,9 @@ impl<P: Payload> Tcb<P> {
     /// RFC 5961 §4.2 (RFC 9293 §3.10.7.4, fourth): a challenge ACK, and the segment is dropped. A peer that restarted
     /// answers it with RST. In SYN-RECEIVED a SYN that was sent again is answered by our SYN-ACK once more.
     fn on_unexpected_syn(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) {
-        if self.state == State::SynReceived && segment.seq == self.irs && !segment.flags.contains(Flags::ACK)
+        if self.state == State::SynReceived
+            && segment.seq == self.rcv_nxt.sub(1)
+            && !segment.flags.contains(Flags::ACK)
         {
             self.resend_syn(now);
             return;
@@ -367,7 +369,7 @@ impl<P: Payload> Tcb<P> {
         env.counters.out_of_order = env.counters.out_of_order.wrapping_add(1);
         // RFC 5681 §4.2: an immediate duplicate acknowledgment.
         self.bits.insert(Bits::ACK_NOW);
-        let max = usize::from(env.config.max_pieces);
+        let max = self.max_pieces(env);
         let active = self.activate(env);
         if segment.payload_len == 0 {
             return;
@@ -398,10 +400,9 @@ impl<P: Payload> Tcb<P> {
     #[inline]
     fn accept(&mut self, payload: P, segment: &Segment, now: Micros, env: &mut Env<P>) {
         let len = segment.payload_len;
-        let max = usize::from(env.config.max_pieces);
-        let offset = self.ts_offset;
+        let max = self.max_pieces(env);
+        self.note_echo(segment, now);
         let active = self.activate(env);
-        Self::note_echo(active, segment, now, offset);
         if active.received.len() >= max {
             // Pieces of a few octets that the application does not read: they are not acknowledged.
             env.counters.pieces_refused = env.counters.pieces_refused.wrapping_add(1);
@@ -410,6 +411,13 @@ impl<P: Payload> Tcb<P> {
         self.rcv_nxt = self.rcv_nxt.add(len);
         self.queue(payload, env);
         self.schedule_ack(len, now, env);
+    }
+
+    /// A peer that sends in crumbs gets no more than its share of pieces.
+    #[inline]
+    fn max_pieces(&self, env: &Env<P>) -> usize {
+        let share = self.receive_buffer.wrapping_shr(9).max(64);
+        len_usize(share.min(u32::from(env.config.max_pieces)))
     }
 
     /// Appends to what the application reads.

@@ -50,7 +50,7 @@ impl<P> Tcb<P> {
         self.receive_scale = env.config.window_scale();
         let timeout = Micros::from(env.config.connect_timeout_ms).saturating_mul(MS);
         self.slow_timer = now.saturating_add(timeout);
-        let first = self.iss.add(1);
+        let first = self.snd_nxt.add(1);
         let active = self.activate(env);
         active.rope.begin(first);
         active.forced = 1;
@@ -58,7 +58,6 @@ impl<P> Tcb<P> {
 
     /// Takes the peer's numbers and options from its SYN or SYN-ACK.
     fn take_syn(&mut self, syn: &Segment, now: Micros, config: &Config) {
-        self.irs = syn.seq;
         self.rcv_nxt = syn.seq.add(1);
         self.last_ack_sent = self.rcv_nxt;
         // The window of a SYN was promised for the octets after it.
@@ -112,7 +111,7 @@ impl<P> Tcb<P> {
         };
         let echo = if answer { self.ts_recent } else { 0 };
         Segment {
-            seq: self.iss,
+            seq: self.snd_una,
             ack: if answer { self.rcv_nxt } else { crate::Seq(0) },
             flags,
             window,
@@ -165,7 +164,7 @@ impl<P: Payload> Tcb<P> {
     pub(crate) fn on_segment_syn_sent(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) -> Reply {
         let acked = segment.flags.contains(Flags::ACK);
         // First, check the ACK bit.
-        if acked && (segment.ack.le(self.iss) || segment.ack.gt(self.snd_nxt)) {
+        if acked && (segment.ack.le(self.snd_una) || segment.ack.gt(self.snd_nxt)) {
             return if segment.flags.contains(Flags::RST) { Reply::None } else { Reply::Reset };
         }
         // Second, check the RST bit.

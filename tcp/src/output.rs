@@ -11,6 +11,7 @@ use smoltcp::time::Instant;
 
 use crate::active::Phase;
 use crate::env::Env;
+use crate::scoreboard;
 use crate::segment::{Flags, SackBlocks, Segment, Timestamps};
 use crate::send_rope::Slices;
 use crate::seq::{Seq, len32};
@@ -115,8 +116,8 @@ impl<P> Tcb<P> {
                 return None;
             }
             self.bits.remove(Bits::RST_DUE);
-            let ack = if self.rcv_nxt == Seq(0) && self.irs == Seq(0) { Flags::empty() } else { Flags::ACK };
-            Segment { seq: self.snd_nxt, ack: self.rcv_nxt, flags: Flags::RST | ack, ..Segment::default() }
+            let flags = Flags::RST | Flags::ACK;
+            Segment { seq: self.snd_nxt, ack: self.rcv_nxt, flags, ..Segment::default() }
         } else {
             let first = self.active.as_ref().is_some_and(|active| active.board.is_empty());
             let lost = self.active.as_ref().is_some_and(|active| active.board.lost() > 0);
@@ -133,12 +134,13 @@ impl<P> Tcb<P> {
     }
 
     fn note_syn(&mut self, first: bool, now: Micros, env: &mut Env<P>) {
-        let (start, end) = (self.iss, self.iss.add(1));
+        let (start, end) = (self.snd_una, self.snd_una.add(1));
         let max = usize::from(env.config.max_records);
+        let limits = self.record_limits(env);
         let Some(active) = &mut self.active else { return };
         active.forced = 0;
         if first {
-            active.board.push(start, end, now, max);
+            active.board.push(start, end, now, limits);
             self.snd_nxt = end;
         } else {
             active.board.retransmitted(start, end, now, max);
@@ -352,9 +354,16 @@ impl<P> Tcb<P> {
         Transmit { header, payload, segment_size, ecn_capable }
     }
 
+    /// A 64th of a round trip is fine enough: RACK's reordering window is a quarter.
+    #[inline]
+    fn record_limits(&self, env: &Env<P>) -> scoreboard::Limits {
+        let span = self.rto.srtt().unwrap_or(0).wrapping_shr(6);
+        scoreboard::Limits { records: usize::from(env.config.max_records), span }
+    }
+
     #[inline]
     fn note_sent(&mut self, plan: &Plan, stamp: u32, now: Micros, env: &Env<P>) {
-        let max = usize::from(env.config.max_records);
+        let limits = self.record_limits(env);
         let end = if plan.fin { plan.to.add(1) } else { plan.to };
         let len = end.since(plan.from);
         let Some(active) = &mut self.active else { return };
@@ -362,11 +371,11 @@ impl<P> Tcb<P> {
             active.prr.on_sent(len);
         }
         if plan.kind == Kind::New {
-            active.board.push(plan.from, end, now, max);
+            active.board.push(plan.from, end, now, limits);
             self.snd_nxt = end;
             self.sent_at = millis32(now);
         } else {
-            active.board.retransmitted(plan.from, end, now, max);
+            active.board.retransmitted(plan.from, end, now, limits.records);
             if let Some(undo) = &mut active.undo {
                 if !undo.sent && plan.from == undo.first {
                     undo.stamp = Some(stamp);

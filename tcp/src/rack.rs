@@ -133,7 +133,7 @@ impl<P> Tcb<P> {
         let behind = active.board.first().is_some_and(|first| {
             first.mark == crate::scoreboard::Mark::Sacked
                 || first.mark == crate::scoreboard::Mark::Lost
-                || later(rack.at, rack.end, first.sent_at, first.end)
+                || later(rack.at, rack.end, first.last_sent(), first.end)
         });
         if !behind {
             return;
@@ -164,7 +164,7 @@ impl<P> Tcb<P> {
             timeout = timeout.saturating_add(Self::WORST_DELAYED_ACK);
         }
         // From the last transmission, or from the acknowledgment that arms the timer.
-        last.sent_at.max(now).saturating_add(timeout)
+        last.last_sent().max(now).saturating_add(timeout)
     }
 
     /// RFC 8985 §7.4: did a tail loss probe repair a loss?

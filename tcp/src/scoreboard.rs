@@ -5,22 +5,24 @@
 //!   │ retransmitted │ SACKED │ LOST │ SACKED │ in flight (a burst is one record) │
 //! ```
 //!
-//! A record is a range with one time of transmission. Neighbours with the same story become one record, so their
-//! number goes by the holes, not by the segments. It never exceeds a maximum: a SACK block that would need one more
-//! is not taken (RFC 2018 §8: a block is advice), and a burst is added to the record before it.
+//! A record is a range that was transmitted in a short span of time. Neighbours with the same story become one record,
+//! so their number goes by the holes, not by the segments. It never exceeds a maximum: a SACK block that would need one
+//! more is not taken (RFC 2018 §8: a block is advice), and a burst is added to the record before it. Where a record
+//! spans time, each rule takes the end of the span that keeps it from seeing a loss where there is none.
 
 use alloc::collections::VecDeque;
 
 use crate::seq::Seq;
-use crate::time::Micros;
+use crate::time::{Micros, micros32};
 use crate::work;
 
-/// A range with one time of transmission.
+/// A range that was transmitted from `sent_at` to `sent_at + span`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) start: Seq,
     pub(crate) end: Seq,
     pub(crate) sent_at: Micros,
+    pub(crate) span: u32,
     pub(crate) mark: Mark,
     /// It was transmitted more than once.
     pub(crate) again: bool,
@@ -38,6 +40,24 @@ impl Record {
     #[inline]
     const fn len(&self) -> u32 {
         self.end.since(self.start)
+    }
+
+    /// When the last of its octets was sent.
+    #[inline]
+    pub(crate) fn last_sent(&self) -> Micros {
+        self.sent_at.saturating_add(Micros::from(self.span))
+    }
+
+    /// Takes octets that follow and are sent now, if all is then sent within `span`.
+    #[inline]
+    fn extend(&mut self, end: Seq, now: Micros, span: u32) -> bool {
+        let total = micros32(now.saturating_sub(self.sent_at));
+        if total > span {
+            return false;
+        }
+        self.end = end;
+        self.span = total;
+        true
     }
 }
 
@@ -75,6 +95,15 @@ impl Delivered {
 #[inline]
 pub(crate) const fn later(at: Micros, end: Seq, than_at: Micros, than_end: Seq) -> bool {
     at > than_at || (at == than_at && end.gt(than_end))
+}
+
+/// How finely transmissions are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Records at most.
+    pub(crate) records: usize,
+    /// What is sent within this many microseconds is one record.
+    pub(crate) span: u32,
 }
 
 #[derive(Debug)]
@@ -142,23 +171,31 @@ impl Scoreboard {
         self.records.back()
     }
 
-    /// Notes a first transmission of `start..end`, which follows the last record.
+    /// Notes a first transmission of `start..end`, which follows the last record. What is sent within `span` is one
+    /// record.
     #[inline]
-    pub(crate) fn push(&mut self, start: Seq, end: Seq, now: Micros, max: usize) {
+    pub(crate) fn push(&mut self, start: Seq, end: Seq, now: Micros, limits: Limits) {
         if self.records.is_empty() {
             self.fack = start;
         }
         self.outstanding = self.outstanding.wrapping_add(end.since(start));
-        let full = self.records.len() >= max;
-        if let Some(last) = self.records.back_mut() {
-            let same = last.sent_at == now && !last.again && last.mark == Mark::InFlight;
-            if same || (full && last.mark == Mark::InFlight) {
-                last.end = end;
-                last.sent_at = now;
-                return;
-            }
+        let full = self.records.len() >= limits.records;
+        let span = if full { u32::MAX } else { limits.span };
+        if let Some(last) = self.records.back_mut()
+            && last.mark == Mark::InFlight
+            && (!last.again || full)
+            && last.extend(end, now, span)
+        {
+            return;
         }
-        self.records.push_back(Record { start, end, sent_at: now, mark: Mark::InFlight, again: false });
+        self.records.push_back(Record {
+            start,
+            end,
+            sent_at: now,
+            span: 0,
+            mark: Mark::InFlight,
+            again: false,
+        });
     }
 
     /// Drops what lies before `ack` and adds what is news to `delivered`.
@@ -272,7 +309,7 @@ impl Scoreboard {
         let (mut timeout, mut found) = (0, false);
         for record in &mut self.records {
             work::step();
-            let before = later(at, end, record.sent_at, record.end);
+            let before = later(at, end, record.last_sent(), record.end);
             if !before && !record.again && record.mark == Mark::InFlight {
                 // Later records were first sent later still, and sent again even later.
                 break;
@@ -280,7 +317,7 @@ impl Scoreboard {
             if !before || record.mark != Mark::InFlight {
                 continue;
             }
-            let due = record.sent_at.saturating_add(wait);
+            let due = record.last_sent().saturating_add(wait);
             if due <= now {
                 record.mark = Mark::Lost;
                 self.lost = self.lost.wrapping_add(record.len());
@@ -365,6 +402,7 @@ impl Scoreboard {
         record.mark = Mark::InFlight;
         record.again = true;
         record.sent_at = now;
+        record.span = 0;
         self.lost_from = self.lost_from.max(record.end);
         let record = *record;
         let Some(before) = index.checked_sub(1) else { return };
@@ -403,8 +441,9 @@ mod tests {
 
     fn board(segments: u32, max: usize) -> Scoreboard {
         let mut board = Scoreboard::new();
+        let limits = Limits { records: max, span: 0 };
         for n in 0..segments {
-            board.push(BASE.add(n * 100), BASE.add(n * 100 + 100), u64::from(n), max);
+            board.push(BASE.add(n * 100), BASE.add(n * 100 + 100), u64::from(n), limits);
         }
         board.check(max);
         board
@@ -414,10 +453,25 @@ mod tests {
     fn a_burst_is_one_record() {
         let mut board = Scoreboard::new();
         for n in 0..5 {
-            board.push(BASE.add(n * 100), BASE.add(n * 100 + 100), 7, 16);
+            board.push(BASE.add(n * 100), BASE.add(n * 100 + 100), 7, Limits { records: 16, span: 0 });
         }
         assert_eq!(board.records.len(), 1);
         assert_eq!(board.in_flight(), 500);
+    }
+
+    #[test]
+    fn a_span_of_time_never_makes_a_loss() {
+        let limits = Limits { records: 16, span: 10 };
+        let mut board = Scoreboard::new();
+        for (n, at) in [(0, 100), (1, 105), (2, 110), (3, 111)] {
+            board.push(BASE.add(n * 100), BASE.add(n * 100 + 100), at, limits);
+        }
+        assert_eq!(board.records.len(), 2, "111 is beyond the span of 100");
+        let mut news = Delivered::default();
+        board.sack(BASE, BASE.add(100), 16, &mut news);
+        assert_eq!(news.newest_once, Some((100, BASE.add(100))), "the earliest time it may have left");
+        assert!(!board.detect_lost(109, BASE.add(1000), 0, 500).1, "its last octets left later");
+        assert!(board.detect_lost(110, BASE.add(1000), 0, 500).1);
     }
 
     #[test]
@@ -495,7 +549,7 @@ mod tests {
     #[test]
     fn without_sack_the_first_octets_are_lost() {
         let mut board = Scoreboard::new();
-        board.push(BASE, BASE.add(1000), 1, 16);
+        board.push(BASE, BASE.add(1000), 1, Limits { records: 16, span: 0 });
         assert!(board.lose_first(100, 16));
         assert!(!board.lose_first(100, 16), "it is lost already");
         board.check(16);

@@ -19,6 +19,7 @@ use crate::env::Env;
 use crate::rto::Rto;
 use crate::seq::Seq;
 use crate::time::{MS, Micros, NEVER, micros};
+use crate::window::Tuning;
 
 /// State of a connection (RFC 9293 §3.3.2). LISTEN is the caller's: it has no connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,8 +153,7 @@ pub struct Tcb<P> {
     pub(crate) active: Option<Box<Active<P>>>,
     /// Receive window that is aimed at.
     pub(crate) receive_buffer: u32,
-    pub(crate) iss: Seq,
-    pub(crate) irs: Seq,
+    pub(crate) tuning: Tuning,
     pub(crate) ts_offset: u32,
     pub(crate) rto: Rto,
     pub(crate) min_rtt: u32,
@@ -189,7 +189,7 @@ pub struct Tcb<P> {
 }
 
 // A connection's part in its table and the timer wheel come to this: see Config and docs.
-const _: () = assert!(size_of::<Tcb<()>>() <= 176);
+const _: () = assert!(size_of::<Tcb<()>>() <= 160);
 
 /// What TIME-WAIT needs (RFC 9293 §3.10.7.4, RFC 6191): a table of it is smaller than one of connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -229,8 +229,7 @@ impl<P> Tcb<P> {
             rcv_adv: Seq(0),
             active: None,
             receive_buffer: config.receive_window.min(65_535),
-            iss: open.iss,
-            irs: Seq(0),
+            tuning: Tuning::new(),
             ts_offset: open.timestamp_offset,
             rto: Rto::new(),
             min_rtt: u32::MAX,
@@ -264,7 +263,6 @@ impl<P> Tcb<P> {
         tcb.bits.insert(Bits::PASSIVE);
         tcb.snd_nxt = open.iss.add(1);
         tcb.snd_una = tcb.snd_nxt;
-        tcb.irs = agreed.irs;
         tcb.rcv_nxt = agreed.irs.add(1);
         tcb.last_ack_sent = tcb.rcv_nxt;
         tcb.rcv_adv = tcb.rcv_nxt.add(u32::from(agreed.shown_window));

@@ -9,76 +9,70 @@
 //! The buffer aims at twice what the application takes in a round trip: with less, the window would hold a sender back
 //! that a loss has just stopped for a round trip.
 
-use crate::active::Active;
 use crate::env::Env;
 use crate::payload::Payload;
 use crate::segment::Segment;
 use crate::tcb::{Bits, Tcb};
-use crate::time::{MS, Micros, micros32, millis32};
+use crate::time::{Micros, millis32};
 
-/// What the application took lately.
+/// What the application took lately: 16 bytes that an idle connection keeps too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
-    /// The measured round trip began.
-    at: Micros,
+    /// Milliseconds when the measured round trip began, modulo 2³².
+    since: u32,
     /// Octets that the application took since.
     taken: u32,
-    /// Octets that it took in the best round trip.
-    best: u32,
-    /// Round-trip time as the receiver sees it, microseconds; 0: not known.
-    rtt: u32,
-    /// TSecr that gave the last sample.
-    echo: u32,
+    /// The same in the round trip before.
+    before: u32,
+    /// Round-trip time as the receiver sees it, milliseconds; 0: not known.
+    rtt: u16,
 }
 
 impl Tuning {
     pub(crate) const fn new() -> Self {
-        Self { at: 0, taken: 0, best: 0, rtt: 0, echo: 0 }
+        Self { since: 0, taken: 0, before: 0, rtt: 0 }
     }
 
-    /// A segment with data carries `echo`: an octet of ours left so long ago (RFC 7323 §4.1). One sample for a TSecr:
-    /// later segments of a burst would add the time of the burst.
-    pub(crate) fn note_echo(&mut self, echo: u32, clock: u32) {
-        if echo == self.echo {
-            return;
-        }
-        self.echo = echo;
-        let Ok(milliseconds) = u32::try_from(clock.wrapping_sub(echo).cast_signed()) else { return };
-        let sample = milliseconds.max(1).saturating_mul(1_000);
-        self.rtt =
-            if self.rtt == 0 { sample } else { self.rtt.min(sample).saturating_add(sample.wrapping_shr(6)) };
+    /// A segment with data echoes a time `age` milliseconds ago (RFC 7323 §4.1). A sender that paused, and the later
+    /// segments of a burst, echo an older one: the estimate stays near the least.
+    #[inline]
+    fn note(&mut self, age: u16) {
+        let age = age.max(1);
+        self.rtt = match self.rtt {
+            0 => age,
+            rtt => rtt.saturating_add(age.saturating_sub(rtt).wrapping_shr(6)).min(age),
+        };
     }
 
-    /// The application took `len` octets; a new size of the buffer to aim at, once in a round trip.
-    fn take(&mut self, len: u32, now: Micros, rtt: u32) -> Option<u32> {
+    /// The application took `len` octets. Once in a round trip of `rtt` milliseconds: what it took in it, and how much
+    /// more that is than in the round trip before. A sender in slow start will have grown again when a window arrives.
+    #[inline]
+    fn take(&mut self, len: u32, now: u32, rtt: u32) -> Option<(u32, u32)> {
         self.taken = self.taken.saturating_add(len);
-        if self.at == 0 {
-            self.at = now;
-        }
-        if now.saturating_sub(self.at) < Micros::from(rtt) {
+        let elapsed = now.wrapping_sub(self.since);
+        if elapsed < rtt {
             return None;
         }
         let taken = core::mem::take(&mut self.taken);
-        self.at = now;
-        if taken <= self.best {
-            return None;
-        }
-        self.best = taken;
-        Some(taken.saturating_mul(2))
+        let growth = taken.saturating_sub(core::mem::replace(&mut self.before, taken));
+        self.since = now;
+        // The first octets after a pause began no round trip.
+        (elapsed < rtt.saturating_mul(4)).then_some((taken, growth))
     }
 }
 
 impl<P: Payload> Tcb<P> {
     /// Takes what was received, oldest first. `None`: nothing is there now; [`Tcb::at_end`] says whether more may come.
     pub fn recv(&mut self, now: smoltcp::time::Instant, env: &mut Env<P>) -> Option<P> {
-        let now = crate::time::micros(now);
+        let now = millis32(crate::time::micros(now));
         let rtt = self.receive_rtt();
         let active = self.active.as_mut()?;
         let payload = active.received.pop_front()?;
         let len = crate::seq::len32(payload.len());
         active.received_len = active.received_len.saturating_sub(len);
-        if let Some(wish) = active.tuning.take(len, now, rtt) {
-            let wish = wish.saturating_add(u32::from(self.receive_mss).saturating_mul(4));
+        if let Some((taken, growth)) = self.tuning.take(len, now, rtt) {
+            let slack = u32::from(self.receive_mss).saturating_mul(4);
+            let wish = taken.saturating_add(growth).saturating_mul(2).saturating_add(slack);
             let most = env.config.receive_window_max.min(env.receive_grant);
             self.receive_buffer = self.receive_buffer.max(wish.min(most));
         }
@@ -109,11 +103,11 @@ impl<P: Payload> Tcb<P> {
 }
 
 impl<P> Tcb<P> {
-    /// Round-trip time for tuning: the receiver's own view, or the sender's.
+    /// Round-trip time for tuning, milliseconds: the receiver's own view, or the sender's.
     fn receive_rtt(&self) -> u32 {
-        match self.active.as_ref().map_or(0, |active| active.tuning.rtt) {
-            0 => self.rto.srtt().unwrap_or(micros32(100 * MS)),
-            rtt => rtt,
+        match self.tuning.rtt {
+            0 => self.rto.srtt().map_or(100, |srtt| srtt.wrapping_div(1_000).max(1)),
+            rtt => u32::from(rtt),
         }
     }
 
@@ -170,9 +164,11 @@ impl<P> Tcb<P> {
 
     /// Samples the receiver's round-trip time.
     #[inline]
-    pub(crate) fn note_echo(active: &mut Active<P>, segment: &Segment, now: Micros, offset: u32) {
-        if let Some(stamps) = segment.timestamps {
-            active.tuning.note_echo(stamps.echo, millis32(now).wrapping_add(offset));
+    pub(crate) fn note_echo(&mut self, segment: &Segment, now: Micros) {
+        if let Some(stamps) = segment.timestamps
+            && let Ok(age) = u16::try_from(self.timestamp(now).wrapping_sub(stamps.echo))
+        {
+            self.tuning.note(age);
         }
     }
 }
