@@ -72,6 +72,13 @@ impl<N: Nic> Stack<N> {
         Turn { more: turn.more || more, ..turn }
     }
 
+    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies, keys
+    /// of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has them too.
+    /// Handshakes that are under way are forgotten; connections go on.
+    pub fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.state.borrow_mut().renew_secrets(seed);
+    }
+
     /// The interface.
     pub const fn nic(&self) -> &N {
         &self.nic
