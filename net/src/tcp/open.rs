@@ -248,6 +248,8 @@ impl Shard {
         let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
         conn.flow = flow(&tuple);
         let id = self.conns.insert(&tuple, conn).map_err(|_| NetError::TooManyConnections)?;
+        let end = self.get(id).map(|conn| crate::base::time::duration(conn.options.connect_timeout));
+        self.connecting.extend(end.map(|end| (id, crate::base::time::after(self.at, end))));
         self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
     }

@@ -38,6 +38,9 @@ const LEAST_GRANT: usize = 4096;
 /// Of the memory that is left, a connection is granted at most this part.
 const GRANT_PART: usize = 8;
 
+/// The first window of a connection is this part of all memory for connections, and at most 64 KiB: it is a promise.
+const WINDOW_PART: usize = 64;
+
 /// How long a connection that nobody holds may take to close when its peer does not answer.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
 
@@ -66,6 +69,8 @@ pub(crate) struct Shard {
     pub(super) at: Instant,
     /// Entries of neighbours that connections which are gone have held.
     released: Vec<u32>,
+    /// When connections that we open are given up. The engine counts from the first SYN, which waits for its neighbour.
+    pub(super) connecting: BTreeMap<u32, Instant>,
 }
 
 fn key(rng: &mut Rng) -> Key {
@@ -82,7 +87,7 @@ impl Shard {
         let share = u16::try_from(half_open.div_ceil(4)).unwrap_or(u16::MAX);
         Self {
             conns: Connections::new(key(rng), count(limits.connections_per_source), millis(now)),
-            env: Env::new(config(), Limiter::noisy(CHALLENGES, key(rng))),
+            env: Env::new(config(limits.buffer_bytes), Limiter::noisy(CHALLENGES, key(rng))),
             listeners: BTreeMap::new(),
             half_open: SynCache::new(key(rng), half_open, share).ok(),
             cookies: Cookies::new(key(rng)),
@@ -95,6 +100,7 @@ impl Shard {
             lost: Duration::ZERO,
             at: now,
             released: Vec::new(),
+            connecting: BTreeMap::new(),
         }
     }
 
@@ -168,12 +174,12 @@ impl Shard {
         let conn = self.conns.get_mut(id)?;
         grant(&mut self.env, conn, self.limits.buffer_bytes.saturating_sub(self.used));
         let result = change(conn, at, &mut self.env);
-        self.settle(id, counters);
+        self.settle(id, true, counters);
         Some(result)
     }
 
-    /// Draws the consequences of what the engine did with a connection.
-    pub(crate) fn settle(&mut self, id: u32, counters: &mut Counters) {
+    /// Draws the consequences of what the engine did with a connection. With `ask` it may have something to send.
+    pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let events = conn.tcb.take_events();
         let held = conn.tcb.receive_queued().saturating_add(conn.tcb.send_queued());
@@ -183,7 +189,8 @@ impl Shard {
         if !events.is_empty() {
             notify(conn, events, counters);
         }
-        let sends = conn.tcb.wants_transmit();
+        let opening = conn.tcb.state() == State::SynSent;
+        let sends = ask && conn.tcb.wants_transmit();
         if sends && !conn.queued {
             conn.queued = true;
             self.dirty.push_back(id);
@@ -191,6 +198,9 @@ impl Shard {
         let timer = conn.tcb.next_timer().map(millis_up);
         let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
         self.conns.set_timer(id, timer);
+        if !opening {
+            self.connecting.remove(&id);
+        }
         if owner == Owner::Parked && self.get(id).is_some_and(Conn::is_readable) {
             self.offer(id);
         }
@@ -233,6 +243,7 @@ impl Shard {
 
     /// Forgets a connection.
     fn remove(&mut self, id: u32) {
+        self.connecting.remove(&id);
         if let Some(conn) = self.conns.remove(id) {
             self.used = self.used.saturating_sub(bytes(conn.charged));
             self.released.extend(conn.pin);
@@ -242,6 +253,16 @@ impl Shard {
     /// Handles deadlines that are over. `true`: there are more.
     pub(crate) fn fire_timers(&mut self, counters: &mut Counters) -> bool {
         self.time_waits.expire(self.at);
+        let at = self.at;
+        let late: Vec<u32> =
+            self.connecting.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).collect();
+        for id in late {
+            self.update(id, counters, |conn, _, env| {
+                conn.fault = Some(NetError::TimedOut);
+                conn.tcb.abort(env);
+            });
+            counters.timed_out.bump();
+        }
         for _ in 0..TIMER_BUDGET {
             let Some(id) = self.conns.pop_expired(millis(self.at)) else { return false };
             counters.timers_fired.bump();
@@ -305,6 +326,14 @@ impl Shard {
         let lowered =
             self.update(id, counters, |conn, at, env| conn.tcb.on_packet_too_big(seq, mss, at, env));
         lowered.unwrap_or(false)
+    }
+
+    /// There is no way to the peer of a connection: the reset of one that is closed is lost.
+    pub(crate) fn forget_reset(&mut self, id: u32, counters: &mut Counters) {
+        if self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed) {
+            self.poll_transmit(id, &Frames { max_payload: 0 });
+            self.settle(id, false, counters);
+        }
     }
 
     /// Lets a connection go: it closes in the background, with FIN or at once with RST.
@@ -381,8 +410,10 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize) {
 }
 
 /// What is the same for all connections.
-fn config() -> Config {
-    Config { time_wait_ms: TIME_WAIT_MS, ..Config::default() }
+fn config(memory: usize) -> Config {
+    let window = (memory / WINDOW_PART).clamp(LEAST_GRANT, 65_535);
+    let receive_window = u32::try_from(window).unwrap_or(65_535);
+    Config { time_wait_ms: TIME_WAIT_MS, receive_window, ..Config::default() }
 }
 
 fn bytes(count: u32) -> usize {

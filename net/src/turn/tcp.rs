@@ -105,7 +105,10 @@ impl State {
     /// Sends what a connection has to send, up to a burst; the number of frames.
     pub(super) fn transmit_tcp<N: Nic>(&mut self, nic: &mut N, id: u32) -> usize {
         let Some(tuple) = self.tcp.tuple(id) else { return 0 };
-        let Some(mac) = self.way(id, &tuple) else { return 0 };
+        let Some(mac) = self.way(id, &tuple) else {
+            self.tcp.forget_reset(id, &mut self.counters);
+            return 0;
+        };
         let ends = Ends { from: tuple.local, to: tuple.remote, mac };
         let (v6, ours) = (matches!(tuple.local, IpAddress::Ipv6(_)), self.me.mac);
         let most = if v6 { self.longest_v6 } else { self.longest_v4 };
@@ -119,10 +122,13 @@ impl State {
             nic.cut(Some(size));
         }
         let sums = nic.capabilities().checksum.tcp.tx();
-        let mut sent = 0;
+        let (mut sent, mut more) = (0, true);
         while sent < BURST && self.tcp.get(id).is_some_and(|conn| conn.tcb.wants_transmit()) {
             let Some(mut token) = nic.transmit(self.now) else { break };
-            let Some(out) = self.tcp.poll_transmit(id, &frames) else { break };
+            let Some(out) = self.tcp.poll_transmit(id, &frames) else {
+                more = false;
+                break;
+            };
             let header = Header { src_port: tuple.local_port, dst_port: tuple.remote_port, ..out.header };
             let mut meta = PacketMeta::default();
             meta.segmentation_offload_size =
@@ -142,7 +148,7 @@ impl State {
             nic.cut(None);
         }
         let blocked = nic.tx_exhausted() && sent < BURST;
-        self.tcp.settle(id, &mut self.counters);
+        self.tcp.settle(id, more, &mut self.counters);
         if blocked && sent == 0 {
             self.tcp.to_front(id);
         }
