@@ -15,6 +15,7 @@ use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
 use crate::tcp::chunk::Chunk;
 use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::listener::Listener;
 use crate::tcp::shard::Shard;
 
 /// What a peer takes that names no MSS. RFC 9293, section 3.7.1.
@@ -158,6 +159,11 @@ impl Shard {
             return Answer::None;
         }
         if half.is_finished_by(segment, &self.env.config) {
+            if self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full) {
+                // Our SYN-ACK is sent again, and with it comes another chance.
+                tally.drops.bump(DropReason::Backlog);
+                return Answer::None;
+            }
             let rtt = self.take_half_open(tuple).and_then(|taken| taken.rtt);
             return self.finish_handshake(arrival, half, rtt, payload, tally);
         }

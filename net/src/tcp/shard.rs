@@ -44,6 +44,9 @@ const WINDOW_PART: usize = 64;
 /// How long a connection that nobody holds may take to close when its peer does not answer.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
 
+/// How long a path is taken to be narrow. RFC 1191, section 6.3.
+const NARROW_FOR: Duration = Duration::from_secs(600);
+
 /// TIME-WAIT, milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
 
@@ -71,6 +74,8 @@ pub(crate) struct Shard {
     released: Vec<u32>,
     /// When connections that we open are given up. The engine counts from the first SYN, which waits for its neighbour.
     pub(super) connecting: BTreeMap<u32, Instant>,
+    /// When connections whose path was found to be narrow try whether it is wider again.
+    narrowed: BTreeMap<u32, Instant>,
 }
 
 fn key(rng: &mut Rng) -> Key {
@@ -101,6 +106,7 @@ impl Shard {
             at: now,
             released: Vec::new(),
             connecting: BTreeMap::new(),
+            narrowed: BTreeMap::new(),
         }
     }
 
@@ -244,6 +250,7 @@ impl Shard {
     /// Forgets a connection.
     fn remove(&mut self, id: u32) {
         self.connecting.remove(&id);
+        self.narrowed.remove(&id);
         if let Some(conn) = self.conns.remove(id) {
             self.used = self.used.saturating_sub(bytes(conn.charged));
             self.released.extend(conn.pin);
@@ -254,9 +261,12 @@ impl Shard {
     pub(crate) fn fire_timers(&mut self, counters: &mut Counters) -> bool {
         self.time_waits.expire(self.at);
         let at = self.at;
-        let late: Vec<u32> =
-            self.connecting.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).collect();
-        for id in late {
+        for id in due(&self.narrowed, at) {
+            self.narrowed.remove(&id);
+            // The least of path, peer and link counts.
+            self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
+        }
+        for id in due(&self.connecting, at) {
             self.update(id, counters, |conn, _, env| {
                 conn.fault = Some(NetError::TimedOut);
                 conn.tcb.abort(env);
@@ -274,8 +284,10 @@ impl Shard {
     /// When [`Shard::fire_timers`] or [`Shard::poll_half_open`] has something to do.
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadline = self.conns.next_deadline().map(from_millis);
+        let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
+        let earliest = |ends: &BTreeMap<u32, Instant>| ends.values().min().copied();
         let others =
-            [self.half_open.as_ref().and_then(|half| half.next(self.at)), self.time_waits.next(self.at)];
+            [half_open, self.time_waits.next(self.at), earliest(&self.connecting), earliest(&self.narrowed)];
         let next = deadline.into_iter().chain(others.into_iter().flatten()).min()?;
         Some(time::after(next, self.lost))
     }
@@ -325,7 +337,11 @@ impl Shard {
         let Some(id) = self.conns.find(tuple) else { return false };
         let lowered =
             self.update(id, counters, |conn, at, env| conn.tcb.on_packet_too_big(seq, mss, at, env));
-        lowered.unwrap_or(false)
+        let lowered = lowered.unwrap_or(false);
+        if lowered {
+            self.narrowed.insert(id, time::after(self.at, NARROW_FOR));
+        }
+        lowered
     }
 
     /// There is no way to the peer of a connection: the reset of one that is closed is lost.
@@ -407,6 +423,11 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize) {
     let millis = |duration: core::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     env.config.delayed_ack_ms = options.ack_delay.map_or(0, millis);
     env.config.connect_timeout_ms = millis(options.connect_timeout);
+}
+
+/// The connections whose time is over.
+fn due(ends: &BTreeMap<u32, Instant>, at: Instant) -> Vec<u32> {
+    ends.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).collect()
 }
 
 /// What is the same for all connections.

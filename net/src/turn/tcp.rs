@@ -73,7 +73,14 @@ impl State {
                 header
             }
         };
-        let known = self.next_hop(tuple.remote).and_then(|hop| self.neighbours.known(hop));
+        let opens = header.flags.contains(tcp::Flags::SYN);
+        let known = self.next_hop(tuple.remote).and_then(|hop| {
+            if opens {
+                // It will be needed: asked for while the handshake goes on.
+                self.neighbours.lookup(hop, self.now);
+            }
+            self.neighbours.known(hop)
+        });
         if let Some(mac) = known.or(from) {
             let ends = Ends { from: tuple.local, to: tuple.remote, mac };
             self.send_header(nic, tuple, ends, header);
