@@ -325,7 +325,7 @@ impl Shard {
     }
 
     /// A connection in the list was interrupted before it sent anything: it is the next.
-    pub(crate) fn to_front(&mut self, id: u32) {
+    pub(crate) fn bring_forward(&mut self, id: u32) {
         if let Some(place) = self.dirty.iter().rposition(|other| *other == id) {
             self.dirty.remove(place);
             self.dirty.push_front(id);

@@ -157,7 +157,7 @@ impl State {
         let blocked = nic.tx_exhausted() && sent < BURST;
         self.tcp.settle(id, more, &mut self.counters);
         if blocked && sent == 0 {
-            self.tcp.to_front(id);
+            self.tcp.bring_forward(id);
         }
         sent
     }
