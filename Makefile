@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p xen -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests -p document-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -19,7 +19,7 @@ SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
 BUILD_PUSH = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool frames vchan
+FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # As cargo-fuzz has it: AddressSanitizer, a counter at every edge, comparisons shown to the fuzzer; where, rustc.sh says.
@@ -96,6 +96,11 @@ run-guest:
 	@$(SAY) 'starting Xen in QEMU with $(CFG) $(GUEST); Ctrl-C ends it'
 	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg $(CFG) $(GUEST) $(addprefix --forward ,$(FORWARD))
 
+screenshot: image ## take docs/status.png from a guest on real Xen, with headless Chromium
+	@./setup.sh chromium curl pngquant
+	@$(SAY) 'taking a picture of the status page'
+	@tools/screenshot.sh docs/status.png 18080 $(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg xen.cfg --forward 18080:80
+
 new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=../hello
 	@tools/new/new.sh '$(NAME)' '$(DIR)' '$(GIT)'
 
@@ -111,7 +116,7 @@ test-host: setup ## unit tests, and the guest over the simulated Xen
 test-model: setup ## models that try every state and every order; what must not compile does not
 	@$(SAY) 'models, and examples that must not compile'
 	@$(CARGO) test --quiet -p model-tests
-	@$(CARGO) test --quiet --doc -p xen -p netfront
+	@$(CARGO) test --quiet --doc -p xen -p pool
 
 test-abi: setup ## layouts compared with C compiled against Xen's public headers
 	@$(SAY) 'layouts against Xen'\''s headers'
@@ -179,12 +184,12 @@ sanitize: setup ## the hostile cases under AddressSanitizer, and those of rings 
 	@$(SAY) 'under AddressSanitizer: xen, netfront, the whole guest'
 	@ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS='-Zsanitizer=address' CARGO_TARGET_DIR=$(TARGET_DIR)/asan \
 	    $(CARGO) +nightly test --quiet --no-fail-fast \
-	    --target x86_64-unknown-linux-gnu -p xen -p netfront -p host-tests --lib --tests
+	    --target x86_64-unknown-linux-gnu -p xen -p pool -p netfront -p host-tests --lib --tests
 	@$(SAY) 'under Miri: shared memory, pages, rings, grants, the pool'
 	@rustup component add --toolchain nightly miri rust-src
 	@MIRIFLAGS='-Zmiri-disable-weak-memory-emulation -Zmiri-disable-isolation -Zmiri-ignore-leaks' CARGO_TARGET_DIR=$(TARGET_DIR)/miri \
 	    sh -c '$(CARGO) +nightly miri test --quiet -p xen --lib -- $(MIRI) && \
-	        $(CARGO) +nightly miri test --quiet -p netfront --lib --test pool'
+	        $(CARGO) +nightly miri test --quiet -p pool -p nic -p netfront --lib --test pool'
 
 bench-host: setup ## count instructions a packet in the frontend with callgrind: build/bench/host.tsv (its own command)
 	@./setup.sh valgrind

@@ -23,7 +23,7 @@ use datafront::vchan::{
     ChannelError, MAX_PATH_BYTES, Misbehaviour, Order, Path, PathError, Server, ServerError, Sizes,
 };
 use embedded_io_async::{Read, Write};
-use netfront::pool::SPARE;
+use pool::shared_pages::SPARE;
 use support::client::{CLI_LIVE, CLI_NOTIFY, Client, LEFT_CONS, LEFT_PROD, RIGHT_CONS, SRV_NOTIFY};
 use support::{Bench, Dice, pattern};
 use xen::DomId;
@@ -94,7 +94,7 @@ fn every_size_carries_every_byte_across_the_wrap() {
             bench.alone(server.close()).unwrap();
             let after = bench.pond.account().unwrap();
             assert_eq!(
-                (after.lent, after.free, after.quarantined),
+                (after.in_use, after.free, after.quarantined),
                 (0, pages.total, 0),
                 "orders {left} {right}"
             );
@@ -364,12 +364,12 @@ fn d06_pages_kept_mapped_stop_the_server_until_unmapped() {
     // As many as there ever were at once, two rings' pages and the control page, and eight.
     assert_eq!(refused, ServerError::StillMapped(3 + SPARE));
     let pages = bench.pond.account().unwrap();
-    assert_eq!((pages.lent, pages.quarantined, pages.total), (2, 3 + SPARE, 5 + SPARE));
+    assert_eq!((pages.in_use, pages.quarantined, pages.total), (2, 3 + SPARE, 5 + SPARE));
     held.clear();
     heals(&bench, &mut server);
     let pages = bench.pond.account().unwrap();
     assert_eq!(
-        (pages.lent, pages.free, pages.quarantined),
+        (pages.in_use, pages.free, pages.quarantined),
         (2, 1, 0),
         "and no more are kept than are needed"
     );
@@ -425,7 +425,7 @@ fn d09_too_little_memory_is_said_and_everything_given_back() {
     let refused = Server::open(&bench.xen, &bench.pages(), settings);
     assert_eq!(refused.err(), Some(ServerError::OutOfPages));
     let pages = bench.pond.account().unwrap();
-    assert_eq!((pages.lent, pages.quarantined), (0, 0));
+    assert_eq!((pages.in_use, pages.quarantined), (0, 0));
     assert_eq!(xen::Memory::free_pages(&bench.sim.guest()) + pages.total, free);
     assert_eq!(bench.sim.guest().granted().len(), pages.free);
 }

@@ -21,7 +21,7 @@ mod support;
 
 use datafront::vchan::{ChannelError, Client, ClientError, Connection, Misbehaviour, Path, Settings, Sizes};
 use embedded_io_async::{Read, Write};
-use netfront::pool::Pond;
+use pool::SharedPagePool;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::SeqCst;
 use support::client::{CLI_NOTIFY, LEFT_CONS, LEFT_PROD, RIGHT_PROD, SRV_LIVE};
@@ -110,7 +110,7 @@ fn our_client_and_our_server_understand_each_other() {
     let bench = Bench::new();
     let host = Host::new(&bench);
     let settings = Settings { sizes: Sizes::PUSH, ..Settings::new(Path::new(PATH).unwrap(), SERVER) };
-    let pages: Rc<dyn GrantedPages> = Rc::new(Pond::new(&host.xen, bench.sim.guest().id()));
+    let pages: Rc<dyn GrantedPages> = Rc::new(SharedPagePool::new(&host.xen, bench.sim.guest().id()));
     let mut server = datafront::vchan::Server::open(&host.xen, &pages, settings).unwrap();
     let bytes = pattern(3, 300_000);
     let both = async {
@@ -322,7 +322,7 @@ fn d34_a_suspend_ends_both_roles_with_a_name() {
     assert_eq!(end, Err(datafront::vchan::ServerError::Moved));
     drop(server);
     let pages = bench.pond.account().unwrap();
-    assert_eq!((pages.free, pages.lent, pages.quarantined), (pages.total, 0, 0));
+    assert_eq!((pages.free, pages.in_use, pages.quarantined), (pages.total, 0, 0));
     // And the next one, at its new path, takes the same.
     let issued = bench.xen.grants.stats().issued;
     let _next = bench.server(Sizes::PUSH, 0);

@@ -311,7 +311,7 @@ fn transfer(sender_dies: Option<Crash>, guest_dies: Option<(usize, bool)>) -> (u
     assert_eq!(sender.acknowledged, (1..=contents.len() as u64).collect::<Vec<_>>(), "{what}");
     if guest_dies.is_none() {
         let pages = bench.pond.account().unwrap();
-        assert_eq!((pages.lent, pages.quarantined), (0, 0), "{what}: everything is given back");
+        assert_eq!((pages.in_use, pages.quarantined), (0, 0), "{what}: everything is given back");
         assert_eq!(bench.sim.guest().granted().len(), pages.free, "{what}");
     }
     (sender.steps, calls.get())

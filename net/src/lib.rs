@@ -51,7 +51,7 @@ pub use base::rng::Rng;
 pub use base::status::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
 pub use bytes::Bytes;
 pub use frame::local::is_unicast_v6 as is_ipv6_unicast;
-pub use netfront::Packet;
+pub use nic::Packet;
 pub use smoltcp::wire::{
     EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };

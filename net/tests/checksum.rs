@@ -13,7 +13,7 @@
 mod world;
 
 use net::{DropReason, Net, TcpOptions, UdpOptions};
-use netfront::Checksum;
+use nic::Checksum;
 use smoltcp::wire::{ArpOperation, IpProtocol};
 use world::frames::{arp, fragments, syn, udp, udp_datagram};
 use world::{Dice, MS, Raw, World, at, ip};

@@ -15,7 +15,7 @@ mod world;
 
 use embedded_io_async::{Read, Write};
 use net::{Addressing, DropReason, IpEndpoint, Net, TcpOptions, UdpOptions};
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     ArpOperation, EthernetProtocol, Icmpv4Packet, Icmpv4Repr, IpProtocol, Ipv4Packet, TcpControl, TcpPacket,

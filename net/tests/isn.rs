@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use net::TcpOptions;
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant;

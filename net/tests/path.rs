@@ -13,7 +13,7 @@ mod world;
 
 use embedded_io_async::{Read as _, Write as _};
 use net::{DropReason, IpEndpoint, Net, TcpOptions, TcpStream};
-use netfront::Checksum;
+use nic::Checksum;
 use smoltcp::wire::{ArpOperation, IpProtocol, TcpControl};
 use world::frames::{Tcp, arp, big, parse_arp, parse_ipv4, parse_tcp};
 use world::{Dice, MS, Raw, SECOND, Wire, World, at, fixed, global};

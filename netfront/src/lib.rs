@@ -1,15 +1,23 @@
 //! Xen's network frontend over a pool of pages that are granted once.
 //!
 //! ```text
-//!   xenstore ◄──handshake── Life (a task)              NetDevice (in the loop) ──tokens──► smoltcp
+//!   xenstore ◄──handshake── ConnectionTask (a task)    NetDevice (in the loop) ──tokens──► smoltcp
 //!                              └──────── Mailbox ─────────►│
 //!                                                        Queue ─┬─ RxQueue: ring, slots, Pool<ReadWrite>
 //!                                                               └─ TxQueue: ring, slots, Pool<ReadOnly>
 //! ```
 //!
-//! No allocation, no grant and no hypercall per packet: pages go round between pool, ring and stack. Every number that
-//! the backend writes is read once into a private copy, checked, and then used; it never indexes. What it does wrong has
-//! a name ([`misbehaviour`]) and a consequence, and none of them is a panic.
+//! No packet costs an allocation, a grant or a hypercall: pages circulate between pool, ring and stack. Every number that
+//! the backend writes is read once into a private copy, validated, and then used. Each rule that it can break has a name
+//! and a consequence ([`misbehaviour`]); none is a panic.
+//!
+//! Four groups of files, each of which imports only those to its right:
+//!
+//! ```text
+//!   connect ──► device ──► queue ──► wire          over the crates pool (pages) and nic (the stack's interface)
+//!   xenstore    Nic,       rings     the protocol
+//!               commands
+//! ```
 //!
 //! Begin with [`open`]. `rx` is backend → us and `tx` is us → backend, everywhere.
 
@@ -25,61 +33,20 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod attach;
-mod books;
-mod carrier;
-mod chain;
-pub mod config;
-mod ctrl;
-pub mod device;
-pub mod feature;
-mod handshake;
-mod hash;
-mod held;
-pub mod judge;
-mod large;
-pub mod life;
-mod lost;
-mod mailbox;
-mod mapping;
-pub mod misbehaviour;
-mod multicast;
-pub mod nic;
-pub mod offload;
-mod parting;
-mod patience;
-pub mod polite;
-pub mod pool;
+mod connect;
+mod device;
 mod queue;
-mod refill;
-mod report;
-pub mod rx;
-pub mod sent;
-mod settle;
-pub mod slots;
-mod statics;
-pub mod stats;
-mod steering;
-mod storm;
-mod strip;
-mod sum;
-pub mod toeplitz;
-mod token;
-pub mod tx;
-mod upkeep;
-pub mod vif;
-mod wiring;
+mod wire;
 
-pub use config::{Clearing, Config};
+pub use connect::store::{ConnectError, LIST, changes_list, list};
+pub use connect::{ConnectionTask, open};
 pub use device::NetDevice;
-pub use feature::Feature;
-pub use held::Packet;
-pub use life::{Life, open};
-pub use misbehaviour::{Consequence, Misbehaviour};
-pub use nic::{Checksum, Nic, Received};
-pub use patience::earlier;
-pub use stats::Stats;
-pub use sum::sum;
-pub use toeplitz::HashKey;
-pub use token::{RxToken, TxToken};
-pub use vif::{ConnectError, LIST, Rate, changes_list, list};
+pub use device::config::{self, Clearing, Config, Trust};
+pub use device::stats::{self, Stats};
+pub use nic::{Checksum, HashKey, Nic, Packet, Received};
+pub use queue::counters::{RxStats, TxStats};
+pub use queue::token::{RxToken, TxToken};
+pub use wire::feature::Feature;
+pub use wire::misbehaviour::{self, Consequence, Misbehaviour};
+pub use wire::rate::Rate;
+pub use wire::{check_rx, check_tx, offload};

@@ -2,20 +2,6 @@
 //! meant, extras that change under our eyes, and endings at the wrong moment. The numbers are those of
 //! `docs/threat-model.md`.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::drop_non_drop,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test stops when something is not as it should be"
-)]
-
 mod common;
 
 use common::{Rig, frame};
@@ -77,7 +63,10 @@ fn h42_what_we_send_is_granted_to_read_and_what_we_receive_to_write() {
         *(if writable { &mut to_write } else { &mut to_read }) += 1;
     }
     // Both rings are written by both sides, the control ring and its table too.
-    assert_eq!((to_read, to_write), (stats.tx_pool.total + stats.tx_strip.total, stats.rx_pool.total + 4));
+    assert_eq!(
+        (to_read, to_write),
+        (stats.tx_pool.total + stats.tx_contiguous.total, stats.rx_pool.total + 4)
+    );
 }
 
 #[test]
@@ -101,7 +90,8 @@ fn h45_a_grant_table_that_ends_half_way_and_channels_that_are_refused() {
     rig.xen.machine.refuse_nothing();
     rig.until_up();
     let stats = rig.device.stats();
-    let used = u32::try_from(stats.rx_pool.total + stats.tx_pool.total + stats.tx_strip.total + 4).unwrap();
+    let used =
+        u32::try_from(stats.rx_pool.total + stats.tx_pool.total + stats.tx_contiguous.total + 4).unwrap();
     assert_eq!(rig.xen.grants.stats().free, free - used, "attempts that failed gave everything back");
     rig.works();
 }
@@ -197,7 +187,8 @@ fn h57_a_number_of_queues_that_makes_no_sense() {
             rig.works();
         }
         let stats = rig.device.stats();
-        let pages = u32::try_from(stats.rx_pool.total + stats.tx_pool.total + stats.tx_strip.total).unwrap();
+        let pages =
+            u32::try_from(stats.rx_pool.total + stats.tx_pool.total + stats.tx_contiguous.total).unwrap();
         assert!(
             free - rig.xen.grants.stats().free <= pages + 4,
             "{queues}: two rings at most, and the control ring with its table"
@@ -236,7 +227,7 @@ fn h75_a_backend_that_goes_at_every_step_of_the_handshake_and_twice() {
         rig.rounds(10);
         let stats = rig.device.stats();
         let used =
-            u32::try_from(stats.rx_pool.total + stats.tx_pool.total + stats.tx_strip.total + 4).unwrap();
+            u32::try_from(stats.rx_pool.total + stats.tx_pool.total + stats.tx_contiguous.total + 4).unwrap();
         assert_eq!(rig.xen.grants.stats().free, free - used, "after {steps} steps");
         assert_eq!(rig.xen.store.nr_watches(), 3, "after {steps} steps");
     }

@@ -1,19 +1,5 @@
 //! Several queues: as many as both ends want, each with its share of the pages, each flow on one of them.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::drop_non_drop,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::alloc_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test stops when something is not as it should be"
-)]
-
 mod common;
 
 use common::{NOW, Rig, frame};
@@ -27,7 +13,7 @@ fn rig(offered: &str, queues: usize) -> Rig {
 }
 
 fn sent_by_each(rig: &Rig) -> Vec<u64> {
-    rig.device.queue_packets().map(|queue| queue.tx_packets).collect()
+    rig.device.queue_packets().map(|queue| queue.tx_packets.get()).collect()
 }
 
 #[test]

@@ -75,6 +75,9 @@ pub(crate) struct Active<P> {
     pub(crate) persist_due: bool,
     /// The congestion window held data back while this was not acknowledged.
     pub(crate) limited_until: Option<Seq>,
+    /// End of the segment that carried CWR: marks are echoed until it arrives, and mean the reduction that was made
+    /// (RFC 3168 §6.1.2).
+    pub(crate) reduced_until: Option<Seq>,
     pub(crate) undo: Option<Undo>,
     pub(crate) rack: Rack,
     pub(crate) dup_acks: u32,
@@ -106,6 +109,7 @@ impl<P> Active<P> {
             probe_due: false,
             persist_due: false,
             limited_until: None,
+            reduced_until: None,
             undo: None,
             rack: Rack::new(),
             dup_acks: 0,
@@ -131,6 +135,7 @@ impl<P> Active<P> {
         self.probe_due = false;
         self.persist_due = false;
         self.limited_until = None;
+        self.reduced_until = None;
         self.undo = None;
         self.rack = Rack::new();
         self.dup_acks = 0;
@@ -140,6 +145,16 @@ impl<P> Active<P> {
         self.silent_since = NEVER;
         self.ack_timer = NEVER;
         self.duplicate = None;
+    }
+
+    /// One burst is under way, sent once, and no rule about loss is at work.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.phase == Phase::Open
+            && self.undo.is_none()
+            && self.rack.probe.is_none()
+            && self.rack.wait_until == NEVER
+            && self.board.is_one_burst()
     }
 
     /// The congestion window in force.

@@ -52,6 +52,9 @@ mod timers;
 mod window;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub mod connections;
 pub mod cookie;
 pub mod cubic;

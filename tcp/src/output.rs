@@ -313,6 +313,9 @@ impl<P> Tcb<P> {
         if ecn_capable && self.bits.contains(Bits::ECN_REDUCED) {
             self.bits.remove(Bits::ECN_REDUCED);
             flags |= Flags::CWR;
+            if let Some(active) = &mut self.active {
+                active.reduced_until = Some(plan.to);
+            }
         }
         if let Some(active) = &self.active
             && len > 0

@@ -33,8 +33,8 @@ pub struct Prr {
 const _: () = assert!(size_of::<Prr>() <= 16);
 
 impl Prr {
-    /// A recovery begins. `flight` is SND.NXT − SND.UNA; the part of it that was acknowledged selectively before counts
-    /// too (RFC 9937 §5). `ssthresh` is what congestion control has just set.
+    /// A recovery begins. `flight` is `RecoverFS` of RFC 9937 §6.1: SND.NXT − SND.UNA before the acknowledgment that began
+    /// it, without what was acknowledged selectively before. `ssthresh` is what congestion control has just set.
     #[must_use]
     pub const fn new(flight: u32, ssthresh: u32) -> Self {
         Self { delivered: 0, sent: 0, flight, ssthresh }

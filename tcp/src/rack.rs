@@ -22,7 +22,7 @@ pub(crate) struct Rack {
     end: Seq,
     /// `RACK.rtt`.
     rtt: u32,
-    reordering_seen: bool,
+    pub(crate) reordering_seen: bool,
     /// `RACK.reo_wnd_mult` and `RACK.reo_wnd_persist`.
     multiplier: u8,
     persist: u8,
@@ -51,7 +51,7 @@ impl Rack {
 
     /// RFC 8985 §6.2 step 2.
     #[inline]
-    fn note(&mut self, at: Micros, end: Seq, now: Micros) {
+    pub(crate) fn note(&mut self, at: Micros, end: Seq, now: Micros) {
         self.rtt = micros32(now.saturating_sub(at));
         if later(at, end, self.at, self.end) {
             (self.at, self.end) = (at, end);
@@ -131,7 +131,9 @@ impl<P> Tcb<P> {
         let rack = &mut active.rack;
         rack.wait_until = NEVER;
         let behind = active.board.first().is_some_and(|first| {
-            first.mark == crate::scoreboard::Mark::Sacked
+            // What was sent again is newer than what follows it.
+            first.again
+                || first.mark == crate::scoreboard::Mark::Sacked
                 || first.mark == crate::scoreboard::Mark::Lost
                 || later(rack.at, rack.end, first.last_sent(), first.end)
         });
@@ -181,7 +183,7 @@ impl<P> Tcb<P> {
         } else if una.gt(end) {
             active.rack.probe = None;
             if active.phase == Phase::Open {
-                self.begin_reducing(news.delivered.octets, now, env);
+                self.begin_reducing(news.delivered.octets, news.advanced, now, env);
             }
         }
     }

@@ -15,14 +15,18 @@ use crate::tcb::{Bits, Tcb};
 use crate::time::Micros;
 
 impl<P> Tcb<P> {
-    /// Loss was found without a timeout, or the path marked congestion. `delivered`: octets that the acknowledgment
-    /// which told so delivered.
-    pub(crate) fn begin_reducing(&mut self, delivered: u32, now: Micros, env: &mut Env<P>) {
+    /// Loss was found without a timeout, or the path marked congestion. The acknowledgment that told so delivered
+    /// `delivered` octets, `advanced` of them in order: the flight is what it was before it (RFC 9937 §6.1).
+    pub(crate) fn begin_reducing(&mut self, delivered: u32, advanced: u32, now: Micros, env: &mut Env<P>) {
         let (mss, una, nxt) = (u32::from(self.mss), self.snd_una, self.snd_nxt);
         let Some(active) = &mut self.active else { return };
         env.counters.recoveries = env.counters.recoveries.wrapping_add(1);
-        let flight = nxt.since(una);
-        active.cubic.on_congestion(now, flight);
+        // RFC 3168 §6.1.2: CWR tells of every reduction.
+        self.bits.set(Bits::ECN_REDUCED, self.bits.contains(Bits::ECN));
+        active.cubic.on_congestion(now, nxt.since(una).saturating_add(advanced));
+        // What was sacked before is no part of it: it will not be delivered during the recovery.
+        let flight =
+            active.board.outstanding().saturating_sub(active.board.sacked()).saturating_add(delivered);
         active.prr = Prr::new(flight.max(1), active.cubic.ssthresh());
         active.phase = Phase::Reducing;
         active.phase_end = nxt;

@@ -25,16 +25,19 @@ impl Counter {
     }
 
     /// Counts one more.
+    #[inline]
     pub const fn bump(&mut self) {
         self.add(1);
     }
 
     /// Counts `n` more.
+    #[inline]
     pub const fn add(&mut self, n: u64) {
         self.0 = self.0.wrapping_add(n);
     }
 
     /// Counts the `len` bytes, frames or pages of something that lies in memory.
+    #[inline]
     pub const fn add_len(&mut self, len: usize) {
         #[expect(
             clippy::as_conversions,
@@ -44,6 +47,7 @@ impl Counter {
     }
 
     /// The value.
+    #[inline]
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0

@@ -46,6 +46,7 @@
 extern crate alloc;
 
 pub mod abi;
+pub mod backoff;
 pub mod clock;
 pub mod console;
 pub mod context;

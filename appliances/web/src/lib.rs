@@ -32,8 +32,11 @@
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod content;
 pub mod http;
+pub mod options;
 pub mod publish;
 pub mod site;

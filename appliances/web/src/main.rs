@@ -27,9 +27,8 @@ mod guest {
     use alloc::vec::Vec;
     use kernel::System;
     use kernel::net::{Ipv6State, Net, TcpOptions, TcpStream};
-    use kernel::xen::hypervisor::ShutdownReason;
     use web::http::{Limits, Server};
-    use web::publish::channels;
+    use web::options::{KEYS, Options};
     use web::site::StatusSite;
 
     const PORT: u16 = 80;
@@ -38,18 +37,9 @@ mod guest {
     type WebServer = Server<StatusSite<Machine>>;
 
     async fn run(system: System) {
-        let config = system.config();
-        let limits = Limits::default().with_idle(config.app("idle"));
-        let (channels, limits) = match (channels(config.app("push")), limits) {
-            (Ok(channels), Ok(limits)) => (channels, limits),
-            // As with any other word of the command line.
-            (channels, limits) => {
-                for error in channels.err().into_iter().chain(limits.err()) {
-                    kernel::log::error!("{error}");
-                }
-                return system.shut_down(ShutdownReason::Poweroff);
-            }
-        };
+        let options: Options = system.options(KEYS);
+        let idle_seconds = u64::try_from(options.idle_seconds).unwrap_or(u64::MAX);
+        let limits = Limits { idle_seconds, ..Limits::default() };
         let net = system.net().await;
         let listener = match net.tcp_listen(PORT, TcpOptions::default()) {
             Ok(listener) => listener,
@@ -58,7 +48,7 @@ mod guest {
                 return;
             }
         };
-        let pushes = Rc::new(Pushes::new(&system, &channels));
+        let pushes = Rc::new(Pushes::new(&system, &options.channels));
         let site = StatusSite::with_store(Machine::new(&system, &pushes), pushes.store());
         let server = Rc::new(Server::new(site, limits));
         pushes.serve(&system);

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
-use kernel::netfront::pool::Mismatch;
+use kernel::pool::Mismatch;
 use kernel::{DomU, System};
 use web::publish::{Inbox, Store, groups};
 use web::site::status::{Channel, Datafront};
@@ -47,13 +47,13 @@ struct Lane {
 impl Pushes {
     /// Nothing yet, on channels of these names. What is published may take a quarter of the guest's memory: half of that
     /// memory is heap.
-    pub(crate) fn new(system: &System, names: &[&str]) -> Self {
+    pub(crate) fn new(system: &System, names: &[String]) -> Self {
         let memory = system.stats().memory_bytes;
         let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
         let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
-        let lane = |name: &&str| {
+        let lane = |name: &String| {
             Rc::new(Lane {
-                name: String::from(*name),
+                name: name.clone(),
                 blocks: Rc::default(),
                 link: Cell::default(),
                 connected: Cell::default(),

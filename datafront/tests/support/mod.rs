@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use datafront::vchan::{Path, Server, Settings, Sizes};
-use netfront::pool::Pond;
+use pool::SharedPagePool;
 use xen::{DomId, GrantedPages, Xen};
 use xen_sim::{Guest, Sim};
 
@@ -25,7 +25,7 @@ pub struct Bench {
     pub sim: Sim,
     pub xen: Rc<Xen<Guest>>,
     /// What dom0 may access.
-    pub pond: Rc<Pond<Guest>>,
+    pub pond: Rc<SharedPagePool<Guest>>,
 }
 
 impl Bench {
@@ -37,12 +37,12 @@ impl Bench {
     pub fn with_memory(pages: usize) -> Self {
         let sim = Sim::builder().memory_pages(pages).build();
         let xen = sim.xen();
-        let pond = Rc::new(Pond::new(&xen, DOM0));
+        let pond = Rc::new(SharedPagePool::new(&xen, DOM0));
         Self { sim, xen, pond }
     }
 
     pub fn pages(&self) -> Rc<dyn GrantedPages> {
-        Rc::<Pond<Guest>>::clone(&self.pond)
+        Rc::<SharedPagePool<Guest>>::clone(&self.pond)
     }
 
     pub fn settings(&self, port: &str) -> Settings {

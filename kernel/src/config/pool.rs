@@ -6,7 +6,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use cmdline::{Key, Value};
 use core::ops::RangeInclusive;
-use netfront::config::{Clearing, HELD, QUARANTINE, THRESHOLD, Trust};
+use netfront::config::{Clearing, QUARANTINE, RETAINED, THRESHOLD, Trust};
 
 /// Pages that a pool may have at the start.
 pub const PAGES: RangeInclusive<usize> = 32..=4096;
@@ -86,7 +86,7 @@ pub const KEYS: &[Key<Config>] = &[
     },
     Key {
         name: "pool.held",
-        value: number("packets", &HELD, |config, packets| config.pool.held = Some(packets)),
+        value: number("packets", &RETAINED, |config, packets| config.pool.held = Some(packets)),
         default: "half of `pool.rx=`",
         help: "packets that applications may retain",
         example: "256",
@@ -158,11 +158,11 @@ impl PoolKeys {
             pool_tx,
             pool_tx_max,
             // For frames of up to 64 KiB: room for at least four.
-            strip: pool_tx.saturating_mul(2).min(128),
+            contiguous: pool_tx.saturating_mul(2).min(128),
             threshold: self.threshold.unwrap_or(default_config.threshold),
             clearing: self.clearing.unwrap_or(default_config.clearing),
             quarantine_max: self.quarantine.unwrap_or(default_config.quarantine_max),
-            held_max: self.held.unwrap_or(pool_rx / 2),
+            retained_max: self.held.unwrap_or(pool_rx / 2),
             trust: self.trust.unwrap_or(default_config.trust),
             ..default_config
         }
@@ -203,7 +203,7 @@ mod tests {
             threshold: 4096,
             clearing: Clearing::Off,
             quarantine_max: 1,
-            held_max: 0,
+            retained_max: 0,
             trust: Trust::Never,
             ..netfront::Config::default()
         };

@@ -8,7 +8,7 @@ use super::System;
 use crate::domain::domu::DomU;
 pub use ::datafront::{block, vchan};
 use alloc::rc::Rc;
-use netfront::pool::{Mismatch, Pond, PoolCounts};
+use pool::{Mismatch, PoolCounts, SharedPagePool};
 use vchan::{Client, Path, PathError, Server, ServerError, Settings, Sizes};
 use xen::xenstore::XsError;
 use xen::{DomId, GrantedPages};
@@ -51,7 +51,7 @@ impl System {
         let own = self.own_domid().await?;
         let path = Path::usual(DomId(own), DOM0, port).map_err(OpenError::Path)?;
         let settings = Settings { sizes, ..Settings::new(path, DomId(own)) };
-        let pages: Rc<dyn GrantedPages> = Rc::<Pond<_>>::clone(self.shared_pages());
+        let pages: Rc<dyn GrantedPages> = Rc::<SharedPagePool<_>>::clone(self.shared_pages());
         Server::open(self.xen(), &pages, settings).map_err(OpenError::Server)
     }
 

@@ -16,6 +16,8 @@ pub(crate) trait Interface {
     fn stats(&self) -> netfront::Stats;
     /// The N of `device/vif/N`.
     fn handle(&self) -> u32;
+    /// Renews all secrets from a seed that nobody else has.
+    fn renew_secrets(&mut self, seed: [u8; 32]);
 }
 
 /// A stack over a vif.
@@ -37,7 +39,7 @@ impl Interface for Vif {
     }
     fn send(&mut self, now: SystemTime) -> Turn {
         let Turn { next, more } = self.stack.send();
-        Turn { next: earliest(next, self.stack.nic_mut().tend(now)), more }
+        Turn { next: earliest(next, self.stack.nic_mut().maintain(now)), more }
     }
     fn net(&self) -> Net {
         self.stack.net()
@@ -47,6 +49,9 @@ impl Interface for Vif {
     }
     fn handle(&self) -> u32 {
         self.handle
+    }
+    fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.stack.renew_secrets(seed);
     }
 }
 

@@ -26,12 +26,14 @@ const TRIES: u32 = 10;
 pub(crate) struct Entropy {
     state: [u8; 32],
     sufficient: bool,
+    /// A digest of the last seed from xenstore, to know whether another one is fresh.
+    last_seed: [u8; 32],
 }
 
 impl Entropy {
     /// With entropy from the processor.
     pub(crate) fn new() -> Self {
-        let mut entropy = Self { state: [0; 32], sufficient: false };
+        let mut entropy = Self { state: [0; 32], sufficient: false, last_seed: [0; 32] };
         entropy.refresh();
         entropy
     }
@@ -46,6 +48,26 @@ impl Entropy {
             words.into_iter().flatten().for_each(|word| self.absorb(&word.to_le_bytes()));
         }
         self.absorb(&jitter().to_le_bytes());
+    }
+
+    /// Begins again after a resume in another domain: there may be a second domain with the same state. What was collected
+    /// stays mixed in, but counts no more.
+    pub(crate) fn renew(&mut self) {
+        self.sufficient = false;
+        self.refresh();
+    }
+
+    /// Mixes in the seed from xenstore. It counts only if it differs from the one before: after a resume, the old one may
+    /// be known to a second domain.
+    pub(crate) fn add_store_seed(&mut self, seed: &[u8]) {
+        let mut digest = Self { state: [0; 32], sufficient: false, last_seed: [0; 32] };
+        digest.absorb(seed);
+        if digest.state == self.last_seed {
+            self.absorb(seed);
+        } else {
+            self.last_seed = digest.state;
+            self.add_seed(seed);
+        }
     }
 
     /// Mixes in a secret from outside. A secret of fewer than [`LEAST_SEED`] characters is mixed in too, but does not make

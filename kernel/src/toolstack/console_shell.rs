@@ -147,18 +147,18 @@ fn pool(text: &mut String, all: &Snapshot) -> core::fmt::Result {
         for (name, pool) in [("rx", &front.rx_pool), ("tx", &front.tx_pool)] {
             writeln!(
                 text,
-                "{number} {name}: {} pages of at most {}: {} free, {} in the ring, {} lent, {} quarantined",
-                pool.total, pool.max, pool.free, pool.in_ring, pool.lent, pool.quarantined
+                "{number} {name}: {} pages of at most {}: {} free, {} in the ring, {} in use, {} quarantined",
+                pool.total, pool.max, pool.free, pool.in_ring, pool.in_use, pool.quarantined
             )?;
         }
         let stats = &front.rx;
         writeln!(
             text,
-            "{number}: received {} in place, {} copied, {} given to applications, {} refused to them; mismatches {}",
-            stats.lent_packets,
+            "{number}: received {} in place, {} copied, {} retained by applications, {} refused to them; mismatches {}",
+            stats.zero_copy_packets,
             stats.copied_packets,
-            stats.held_packets,
-            stats.held_refused,
+            stats.retained_packets,
+            stats.retained_refused,
             front.device.mismatches
         )?;
     }

@@ -11,7 +11,7 @@ use alloc::rc::Rc;
 use core::cell::RefCell;
 use core::fmt;
 
-use netfront::Nic;
+use nic::Nic;
 use xen::SystemTime;
 
 use crate::api::net::Net;
@@ -39,6 +39,13 @@ impl<N: Nic> Stack<N> {
     pub fn new(mut nic: N, config: Config, now: SystemTime) -> Self {
         let state = State::new(&mut nic, config, time::instant(now));
         Self { nic, state: Rc::new(RefCell::new(state)) }
+    }
+
+    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies, keys
+    /// of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has them too.
+    /// Handshakes that are under way are forgotten; connections go on.
+    pub fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.state.borrow_mut().renew_secrets(seed);
     }
 
     /// What applications hold.
@@ -70,13 +77,6 @@ impl<N: Nic> Stack<N> {
         let more = self.receive(now);
         let turn = self.send();
         Turn { more: turn.more || more, ..turn }
-    }
-
-    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies, keys
-    /// of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has them too.
-    /// Handshakes that are under way are forgotten; connections go on.
-    pub fn renew_secrets(&mut self, seed: [u8; 32]) {
-        self.state.borrow_mut().renew_secrets(seed);
     }
 
     /// The interface.

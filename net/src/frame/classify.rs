@@ -274,7 +274,7 @@ fn datagram_is_whole(ends: (IpAddress, IpAddress), udp: &UdpPacket<&[u8]>, paylo
 fn sums_up((from, to): (IpAddress, IpAddress), protocol: IpProtocol, segment: &[u8]) -> bool {
     let len = u32::try_from(segment.len()).unwrap_or(u32::MAX);
     let pseudo = checksum::pseudo_header(&from, &to, protocol, len);
-    cfg!(fuzzing) || checksum::combine(&[pseudo, netfront::sum(segment)]) == !0
+    cfg!(fuzzing) || checksum::combine(&[pseudo, nic::checksum::sum(segment)]) == !0
 }
 
 /// A segment at `range`; `marked`: a router on the way has told of congestion (RFC 3168, section 5).

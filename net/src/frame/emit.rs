@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::phy::{ChecksumCapabilities, TxToken};
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Packet, IpAddress, IpProtocol,

@@ -1,6 +1,6 @@
 //! ARP: what a frame says, and the frames that this host sends. RFC 826, RFC 5227.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetProtocol, Ipv4Address};
 
 use crate::link::wire::Wire;

@@ -10,7 +10,7 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, Icmpv6Packet, Ipv6Address};
 
 use crate::link::wire::Wire;

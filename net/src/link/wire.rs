@@ -1,6 +1,6 @@
 //! The way out for frames that this crate builds itself.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::phy::TxToken as _;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr};

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::{Deref, Range};
 
-use netfront::Packet;
+use nic::Packet;
 use tcp::Payload;
 
 /// Copies are put together up to this size, bytes: many small segments must not cost an allocation each.

@@ -1,6 +1,6 @@
 //! Our addresses: follows DHCP, conflict detection and IPv6 autoconfiguration, and announces what has changed.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::wire::{EthernetAddress, IpAddress, Ipv4Address, Ipv4Cidr, Ipv6Address};
 
 use crate::addr::conflict::{Heard, Step};

@@ -4,7 +4,7 @@
 //! None sends more than a burst before the next one has its turn. Without a free slot nobody is asked until one comes
 //! back: time alone frees none.
 
-use netfront::Nic;
+use nic::Nic;
 
 use crate::turn::state::State;
 

@@ -1,6 +1,6 @@
 //! ICMP: echo replies, and errors within a rate limit. RFC 792, RFC 1122 section 3.2.2, RFC 4443.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::wire::{IpAddress, IpProtocol};
 
 use crate::base::counters::{DropReason, FrameKind};

@@ -1,6 +1,6 @@
 //! The receiving half of a turn: each frame to whom it belongs, within a budget.
 
-use netfront::{Checksum, Nic};
+use nic::{Checksum, Nic};
 
 use crate::base::counters::{DropReason, FrameKind};
 use crate::frame::classify::{Class, classify};

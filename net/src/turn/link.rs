@@ -1,6 +1,6 @@
 //! What the loop finds changed at the start of an iteration: time that was lost, another link, another backend.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::time::{Duration, Instant};
 
 use crate::base::time;

@@ -1,6 +1,6 @@
 //! Neighbours: what ARP and neighbour discovery say, and requests for hardware addresses.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::wire::{ArpOperation, EthernetAddress, IpAddress, NdiscOptionType};
 
 use crate::addr::conflict::Heard;

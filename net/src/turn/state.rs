@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use netfront::{HashKey, Nic};
+use nic::{HashKey, Nic};
 use slab::Slab;
 use smoltcp::time::Instant;
 use smoltcp::wire::EthernetAddress;

@@ -1,6 +1,6 @@
 //! Taps: frames of a protocol that the stack does not speak go to their application and come from it.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::phy::TxToken as _;
 use smoltcp::wire::EthernetFrame;
 
@@ -40,7 +40,7 @@ impl State {
             return false;
         };
         let full = entry.is_full();
-        match if full { None } else { nic.hold() } {
+        match if full { None } else { nic.retain() } {
             Some(packet) => entry.push(packet),
             None => {
                 self.drops.bump(if full { DropReason::UnreadDatagrams } else { DropReason::RetentionLimit });

@@ -1,6 +1,6 @@
 //! TCP: segments in to the engine, segments out from it, straight into the device's page.
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::phy::{PacketMeta, TxToken as _};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 use tcp::tuple::FourTuple;
@@ -48,7 +48,7 @@ impl State {
             }
             if payload.len() >= THRESHOLD
                 && matches!(frame, Frame::InPlace)
-                && let Some(packet) = nic.hold()
+                && let Some(packet) = nic.retain()
             {
                 return Chunk::page(packet, payload.clone());
             }
@@ -126,7 +126,7 @@ impl State {
         nic.steer(flow);
         let cuts = v6 && most > 0;
         if cuts {
-            nic.cut(Some(size));
+            nic.set_segment_size(Some(size));
         }
         let sums = nic.capabilities().checksum.tcp.tx();
         let (mut sent, mut more) = (0, true);
@@ -152,7 +152,7 @@ impl State {
             sent = sent.saturating_add(1);
         }
         if cuts {
-            nic.cut(None);
+            nic.set_segment_size(None);
         }
         let blocked = nic.tx_exhausted() && sent < BURST;
         self.tcp.settle(id, more, &mut self.counters);

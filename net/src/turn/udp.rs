@@ -2,7 +2,7 @@
 
 use core::task::{Context, Poll};
 
-use netfront::{Nic, Packet};
+use nic::{Nic, Packet};
 use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
@@ -124,7 +124,7 @@ impl State {
         }
         // In place if the socket wants that and the frame is still in its page.
         let held = match frame {
-            Frame::InPlace if entry.in_place() => match nic.hold() {
+            Frame::InPlace if entry.in_place() => match nic.retain() {
                 Some(packet) => Some((packet, found.payload.clone())),
                 None => {
                     self.drops.bump(DropReason::RetentionLimit);

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use netfront::Packet;
+use nic::Packet;
 use smoltcp::wire::IpEndpoint;
 
 /// A received datagram that belongs to its holder. Dropping it gives the page back.

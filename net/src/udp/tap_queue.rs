@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::Waker;
 
-use netfront::Packet;
+use nic::Packet;
 
 /// A tap on the stack's side.
 #[derive(Debug)]

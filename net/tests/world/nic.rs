@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::rc::Rc;
 
 use net::EthernetAddress;
-use netfront::{Checksum, Nic, Packet, Received};
+use nic::{Checksum, Nic, Packet, Received};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -216,7 +216,7 @@ impl Nic for MemNic {
         self.held = None;
     }
 
-    fn hold(&mut self) -> Option<Packet> {
+    fn retain(&mut self) -> Option<Packet> {
         self.held.take().map(|frame| Packet::from_bytes(&frame))
     }
 
@@ -224,7 +224,7 @@ impl Nic for MemNic {
         *self.switches.groups.borrow_mut() = groups.to_vec();
     }
 
-    fn cut(&mut self, payload: Option<u16>) {
+    fn set_segment_size(&mut self, payload: Option<u16>) {
         self.output.borrow_mut().cut = payload;
     }
 

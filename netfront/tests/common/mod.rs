@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use netfront::{Config, Life, NetDevice, Nic as _};
+use netfront::{Config, ConnectionTask, NetDevice, Nic as _};
 use smoltcp::phy::{Device as _, RxToken as _, TxToken as _};
 use smoltcp::time::Instant;
 use std::future::{Future, poll_fn};
@@ -97,8 +97,7 @@ impl Rig {
         turn(&self.xen);
         self.device.reap();
         while let Some(shown) = self.device.peek().map(|shown| shown.frame.to_vec()) {
-            let (rx, tx) = self.device.receive(NOW).expect("the frame that was shown");
-            drop(tx);
+            let (rx, _tx) = self.device.receive(NOW).expect("the frame that was shown");
             rx.consume(|bytes| assert_eq!(bytes, shown, "peek and receive show the same frame"));
             self.received.push(shown);
         }
@@ -115,7 +114,7 @@ impl Rig {
     pub(crate) fn end_turn(&mut self) {
         self.device.flush();
         self.device.final_check();
-        self.device.tend(self.xen.machine.now());
+        self.device.maintain(self.xen.machine.now());
         let mut context = Context::from_waker(Waker::noop());
         assert!(self.life.as_mut().poll(&mut context).is_pending(), "a life has no end");
         turn(&self.xen);
@@ -181,14 +180,14 @@ impl Rig {
 
     pub(crate) fn misbehaved(&self, name: &str) -> u64 {
         let stats = self.device.stats();
-        let found = stats.misbehaviour.iter().find(|(known, _)| *known == name);
-        found.unwrap_or_else(|| panic!("no such kind: {name}")).1
+        let found = stats.misbehaviour.iter().find(|(known, ..)| *known == name);
+        found.unwrap_or_else(|| panic!("no such kind: {name}")).2
     }
 }
 
-fn start(xen: &Rc<Xen<Guest>>, life: Life<Guest>) -> Pin<Box<dyn Future<Output = ()>>> {
+fn start(xen: &Rc<Xen<Guest>>, connection: ConnectionTask<Guest>) -> Pin<Box<dyn Future<Output = ()>>> {
     let clock = Rc::clone(xen);
-    Box::pin(life.run(move |ns| {
+    Box::pin(connection.run(move |ns| {
         let clock = Rc::clone(&clock);
         async move {
             let end = clock.machine.now().after(ns);

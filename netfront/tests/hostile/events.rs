@@ -30,7 +30,7 @@ fn h46_a_storm_is_masked_and_frames_go_on() {
     }
     let after = rig.device.stats().device;
     let (idle, masks) =
-        (after.idle_events - before.idle_events, (after.event_masks - before.event_masks) as usize);
+        (after.idle_events.since(before.idle_events), after.event_masks.since(before.event_masks) as usize);
     // Two channels: 32 events each until they are masked, and two for each time that they are unmasked again.
     assert!((2 * 1000 / 32..=2 * (5 + 1000 / 32)).contains(&masks), "{masks} times masked");
     assert!(idle <= 2 * 32 + 2 * masks as u64, "{idle} events of {} were taken", 2 * turns);
@@ -61,9 +61,9 @@ fn h46_a_frame_that_comes_while_its_channel_is_masked_is_found_when_the_time_is_
     rig.netback.send(bytes.clone());
     rig.sim.run();
     // Nothing wakes the guest but its own deadline; then it must not sleep before it has looked.
-    let deadline = rig.device.tend(rig.xen.machine.now()).expect("the end of the pause");
+    let deadline = rig.device.maintain(rig.xen.machine.now()).expect("the end of the pause");
     rig.sim.advance(deadline.since(rig.xen.machine.now()));
-    let again = rig.device.tend(rig.xen.machine.now());
+    let again = rig.device.maintain(rig.xen.machine.now());
     assert_eq!(again, Some(rig.xen.machine.now()), "another turn at once");
     rig.received.clear();
     rig.turn();

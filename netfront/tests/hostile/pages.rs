@@ -45,7 +45,7 @@ fn h41_ring_pages_that_are_let_go_of_later_come_back_by_time() {
     rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
     let rings = |rig: &Rig| {
         let device = rig.device.stats().device;
-        (device.quarantined_rings, device.recovered_rings, rig.xen.grants.stats().quarantined)
+        (device.quarantined_rings.get(), device.recovered_rings.get(), rig.xen.grants.stats().quarantined)
     };
     assert_eq!(rings(&rig), (4, 0, 4));
     // As long as they are in use, trying again changes nothing.
@@ -55,12 +55,12 @@ fn h41_ring_pages_that_are_let_go_of_later_come_back_by_time() {
     }
     assert_eq!(rings(&rig), (4, 0, 4));
     rig.netback.faults(|faults| faults.keep_mapped = false);
-    let next = rig.device.tend(rig.xen.machine.now()).expect("a time to try again");
+    let next = rig.device.maintain(rig.xen.machine.now()).expect("a time to try again");
     assert!(next.since(rig.xen.machine.now()) <= 64_000_000_000, "and not too late");
     rig.sim.advance(next.since(rig.xen.machine.now()));
     rig.idle_turn();
     assert_eq!(rings(&rig), (4, 4, 0));
-    assert_eq!(rig.device.tend(rig.xen.machine.now()), None, "nobody is woken for nothing");
+    assert_eq!(rig.device.maintain(rig.xen.machine.now()), None, "nobody is woken for nothing");
     // The control ring and its table came back at once.
     assert_eq!(rig.xen.machine.free_pages(), free + 4 + 2);
     restarted_from_nothing(&mut rig);
@@ -90,7 +90,7 @@ fn h41_driver_domains_that_let_go_late_never_reach_the_cap() {
         rig.works();
     }
     let device = rig.device.stats().device;
-    assert_eq!((device.quarantined_rings, device.recovered_rings), (40, 40));
+    assert_eq!((device.quarantined_rings.get(), device.recovered_rings.get()), (40, 40));
 }
 
 /// A backend comes to a vif that has none.

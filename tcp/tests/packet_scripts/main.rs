@@ -12,8 +12,12 @@
     reason = "a test runs on the host, may fail by panic, and its numbers are small"
 )]
 
+mod closing;
+mod loss;
 mod opening;
+mod receiving;
 mod script;
+mod sending;
 mod states;
 
 use script::run_all;
@@ -26,4 +30,24 @@ fn opening_a_connection() {
 #[test]
 fn every_state_answers_every_segment() {
     states::run();
+}
+
+#[test]
+fn receiving() {
+    run_all(receiving::SCRIPTS);
+}
+
+#[test]
+fn sending() {
+    run_all(sending::SCRIPTS);
+}
+
+#[test]
+fn loss() {
+    run_all(loss::SCRIPTS);
+}
+
+#[test]
+fn closing() {
+    run_all(closing::SCRIPTS);
 }

@@ -127,7 +127,11 @@ impl Run {
         }
         self.advance(self.now + wait * MS);
         if let Some(out) = self.out.front() {
-            return Err(format!("{} ms before this was sent {}", (self.now - out.at) / MS, show(&out.segment)));
+            return Err(format!(
+                "{} ms before this was sent {}",
+                (self.now - out.at) / MS,
+                show(&out.segment)
+            ));
         }
         self.operation(op, rest)?;
         self.poll();
@@ -150,7 +154,11 @@ impl Run {
                 let ms: u64 = rest.parse().map_err(|_| "for how many ms?")?;
                 self.advance(self.now + ms * MS);
                 self.out.front().map_or(Ok(()), |out| {
-                    Err(format!("{} ms before its end was sent {}", (self.now - out.at) / MS, show(&out.segment)))
+                    Err(format!(
+                        "{} ms before its end was sent {}",
+                        (self.now - out.at) / MS,
+                        show(&out.segment)
+                    ))
                 })
             }
             _ => self.check(op, rest),
@@ -315,7 +323,8 @@ impl Run {
             "rtt" => tcb.round_trip_time().map_or("none".into(), |rtt| rtt.total_millis().to_string()),
             "count" => {
                 let (name, _) = rest.split_once(' ').ok_or("count NAME N")?;
-                let value = self.env.counters.iter().find(|(known, _)| *known == name).ok_or("no such counter")?;
+                let value =
+                    self.env.counters.iter().find(|(known, _)| *known == name).ok_or("no such counter")?;
                 format!("{name} {}", value.1)
             }
             _ => return Err("no such line".into()),
@@ -333,7 +342,9 @@ impl Run {
         }
         let segment = wanted.segment;
         let now = instant(self.now);
-        if self.tcb.is_none() && segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN {
+        if self.tcb.is_none()
+            && segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN
+        {
             self.tcb = Some(Tcb::passive(&self.open, &segment, now, &mut self.env));
             return Ok(());
         }
@@ -425,7 +436,10 @@ impl Run {
             let mut payload = vec![0; transmit.payload.len()];
             assert_eq!(transmit.payload.copy_to(&mut payload), segment.payload_len as usize);
             let offset = segment.seq.since(Seq(ISS)).wrapping_sub(1) as usize;
-            assert!(payload.is_empty() || octets(offset, payload.len()) == payload, "other octets than written");
+            assert!(
+                payload.is_empty() || octets(offset, payload.len()) == payload,
+                "other octets than written"
+            );
             let relative = segment.end().since(Seq(ISS));
             if !segment.flags.contains(Flags::RST) && relative > self.nxt && relative < 1 << 31 {
                 self.nxt = relative;
@@ -528,7 +542,10 @@ impl Run {
             "sack" => {
                 for block in values {
                     let (from, to) = block.split_once(':').ok_or("sack a:b")?;
-                    parsed.segment.sack.push(Seq(self.number(from, sack_base)?), Seq(self.number(to, sack_base)?));
+                    parsed
+                        .segment
+                        .sack
+                        .push(Seq(self.number(from, sack_base)?), Seq(self.number(to, sack_base)?));
                 }
             }
             _ => return Err(format!("no option {name}")),
@@ -552,10 +569,9 @@ struct Parsed {
 
 /// What is compared if a script names options.
 fn options_of(segment: &Segment, wanted: &Parsed) -> (Option<u16>, Option<u8>, bool, Option<Timestamps>) {
-    let stamps = segment.timestamps.map(|stamps| Timestamps {
-        value: if wanted.any_stamp { 0 } else { stamps.value },
-        ..stamps
-    });
+    let stamps = segment
+        .timestamps
+        .map(|stamps| Timestamps { value: if wanted.any_stamp { 0 } else { stamps.value }, ..stamps });
     (segment.mss, segment.window_scale, segment.sack_permitted, stamps)
 }
 

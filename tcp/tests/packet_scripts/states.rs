@@ -11,10 +11,7 @@ const STATES: [(&str, &str); 8] = [
     ("CloseWait", "< F. 101:101 ack 101 win 9000\n > . 101:101 ack 102"),
     ("Closing", "shutdown\n > F. 101:101 ack 101\n < F. 101:101 ack 101 win 9000\n > . 102:102 ack 102"),
     ("LastAck", "< F. 101:101 ack 101 win 9000\n > . 101:101 ack 102\n shutdown\n > F. 101:101 ack 102"),
-    (
-        "TimeWait",
-        "shutdown\n > F. 101:101 ack 101\n < F. 101:101 ack 102 win 9000\n > . 102:102 ack 102",
-    ),
+    ("TimeWait", "shutdown\n > F. 101:101 ack 101\n < F. 101:101 ack 102 win 9000\n > . 102:102 ack 102"),
 ];
 
 const BEFORE: &str = "established mss 1000 win 9000
@@ -40,7 +37,12 @@ const SEGMENTS: [(&str, &str, &str, &str); 14] = [
     ("RFC 9293 §3.10.7.4, fifth", "an ACK of what was not sent", "< . rcv:rcv ack nxt+1 win 9000", "unsent"),
     ("RFC 5961 §5.2", "an ACK older than the window", "< . rcv:rcv ack nxt-20000 win 9000", "unsent"),
     ("RFC 9293 §3.10.7.4, first", "octets before the window", "< . rcv-50:rcv-40 ack nxt win 9000", "ack"),
-    ("RFC 9293 §3.10.7.4, first", "octets behind the window", "< . rcv+80000:rcv+80010 ack nxt win 9000", "ack"),
+    (
+        "RFC 9293 §3.10.7.4, first",
+        "octets behind the window",
+        "< . rcv+80000:rcv+80010 ack nxt win 9000",
+        "ack",
+    ),
 ];
 
 /// The lines that check `effect` in `state`.
@@ -63,12 +65,14 @@ pub fn run() {
             let before = if state == "SynReceived" { "" } else { BEFORE };
             let ack = if name.contains("older") { "nxt-20000" } else { "nxt+1" };
             let outcome = outcome(state, effect).replace("ACK", ack);
-            texts.push((section, format!("{name} in {state}"), format!("{before}\n{way}\n{segment}\n{outcome}")));
+            texts.push((
+                section,
+                format!("{name} in {state}"),
+                format!("{before}\n{way}\n{segment}\n{outcome}"),
+            ));
         }
     }
-    let scripts: Vec<_> = texts
-        .into_iter()
-        .map(|(section, name, text)| (section, &*name.leak(), &*text.leak()))
-        .collect();
+    let scripts: Vec<_> =
+        texts.into_iter().map(|(section, name, text)| (section, &*name.leak(), &*text.leak())).collect();
     run_all(&scripts);
 }

@@ -109,7 +109,7 @@ const OVERHEAD: u64 = 34;
 
 impl Link {
     /// When packets of `len` bytes arrive that are sent now, and whether one is marked.
-    fn carry(&mut self, len: usize, now: u64, markable: bool, dice: &mut Dice) -> (Vec<u64>, bool) {
+    pub fn carry(&mut self, len: usize, now: u64, markable: bool, dice: &mut Dice) -> (Vec<u64>, bool) {
         let mut out = Vec::new();
         if len > self.mtu || dice.chance(self.loss) {
             self.dropped += 1;
@@ -330,9 +330,8 @@ impl World {
             println!("{:>10} {} <- {}", self.now, index, show(&segment));
         }
         let listening = index == 1 && host.tcb.state() == State::Closed && !self.mute;
-        if listening && segment.flags == Flags::SYN
-            || listening && segment.flags == Flags::SYN.union(Flags::ECE).union(Flags::CWR)
-        {
+        let asks = segment.flags.difference(Flags::ECE | Flags::CWR) == Flags::SYN;
+        if listening && asks {
             host.tcb = Tcb::passive(&open(self.iss[1]), &segment, now, &mut host.env);
             self.mute = true;
             return;

@@ -135,7 +135,7 @@ impl Statics {
     }
 }
 
-/// Answers what there is.
+/// Answers pending requests.
 pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
     let Some(mut control) = vif.control.take() else { return };
     while let Some(request) = control.ring.take::<NetifCtrlRequest>() {

@@ -8,10 +8,10 @@
 //! | `ping N [BYTES]` | echo requests one after the other; every one must be answered as it went |
 //! | `provoke N [BYTES]` | echo requests at once, nothing is waited for |
 //! | `get PATH` | fetches a page of the guest's web server: its body |
-//! | `scan [GREF …]` | looks at every page that the guest has granted, but for those, for bytes that nobody sent |
+//! | `scan [GREF …]` | looks at every page that the guest has granted, but for those, for bytes that the guest did not send |
 //! | `state N` | writes the backend's state, whatever follows |
 //! | `passive` | states are not answered until the next `open` |
-//! | `late` | the next `open` maps rings and binds channels, and leaves the state as it is |
+//! | `late` | the next `open` maps rings and binds channels, and does not change the state |
 //! | `leave` | lets go of rings and channels, without a word |
 //! | `front N` | waits for the frontend's state |
 //! | `replies N` | waits for N echo replies since the last `provoke` or `ping` |
@@ -174,5 +174,5 @@ fn scan(backend: &mut Backend, others: &[&str]) -> Outcome<String> {
         return Ok(format!("{} {}", found.granted, found.used));
     }
     found.foreign.truncate(4);
-    Err(format!("bytes that nobody sent: {}", found.foreign.join("; ")).into())
+    Err(format!("bytes that the guest did not send: {}", found.foreign.join("; ")).into())
 }

@@ -1,4 +1,4 @@
-//! What may be in the pages that the guest has granted: every other byte is one that nobody sent.
+//! The bytes that granted pages may hold: any other byte is a leak.
 //!
 //! ```text
 //!   page of a frame:   what frames carried in it, at the offsets where they carried it, or zero where it was cleared
@@ -53,7 +53,7 @@ impl Shadow {
         }
     }
 
-    /// We write to that page in a way that nobody can follow.
+    /// A thread writes to that page, so its contents are not predictable.
     pub fn wild(&mut self, gref: u32) {
         self.page(gref).wild = true;
     }

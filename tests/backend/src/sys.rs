@@ -188,7 +188,7 @@ impl SharedPage for Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping that `map` made; nobody has a reference to it longer than `self`.
+        // SAFETY: the mapping that `map` made; no reference to it outlives `self`.
         unsafe { libc::munmap(self.base.as_ptr().cast(), PAGE) };
         if let Err(error) = unmap(&self.file, self.index) {
             eprintln!("gref {}: {error}", self.gref);

@@ -45,7 +45,7 @@ fn listen(address: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one connection; what fails is told to the host if it still listens.
+/// Serves one connection; sends the host an error if the request fails.
 fn serve(mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     if let Err(error) = answer(&mut stream) {

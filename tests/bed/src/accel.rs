@@ -74,7 +74,7 @@ fn module_allows_nesting() -> bool {
         .any(|value| matches!(value.trim(), "Y" | "1"))
 }
 
-/// The file that says that KVM was tried in vain, for this QEMU, kernel and processor.
+/// The file that records that KVM failed, for this QEMU, kernel and processor.
 fn verdict() -> Result<PathBuf> {
     let mut key = Key::default();
     key.add(qemu::version()?);

@@ -1,4 +1,4 @@
-//! Speaks with the agent in dom0: a connection a request, over a port that leads to dom0's own vif.
+//! The connection to the agent in dom0: one for each request, over a port that leads to dom0's own vif.
 
 use crate::error::{Error, Kind, Result};
 use crate::wire::{self, CHUNK, Tag};
@@ -104,7 +104,7 @@ impl Agent {
     pub(crate) fn wait(&self, limit: Duration, alive: impl Fn() -> bool) -> Result<()> {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline {
-            // A connection made before dom0 listens is taken by QEMU and answered by nobody: so a short limit.
+            // QEMU accepts a connection before dom0 listens, and no answer comes: so a short limit.
             if self.ping(Duration::from_millis(500)) {
                 return Ok(());
             }

@@ -287,7 +287,7 @@ impl Drop for Bed {
 /// The domain's name, which becomes part of paths in dom0.
 fn domain_name(config: &DomainConfig) -> Result<String> {
     let name = config.text("name").unwrap_or_default();
-    let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fits = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
     if fits {
         return Ok(name.to_owned());
     }

@@ -49,7 +49,7 @@ impl Archive {
         self.insert(path, Node::Device { major, minor });
     }
 
-    /// Adds a file or a symbolic link of the host as it is.
+    /// Adds a file or a symbolic link of the host, unchanged.
     ///
     /// # Errors
     /// When the host's file cannot be read.

@@ -1,9 +1,10 @@
-//! Looks at the host: is there what the bed needs, and what installs it?
+//! Checks the host: what the test bed needs, what is missing, and what installs it.
 
 use crate::accel::Accel;
-use crate::packages::XEN;
+use crate::apt::Apt;
 use crate::paths::{bed_dir, create_dir};
 use crate::qemu;
+use crate::release::Release;
 use std::fmt;
 use std::process::{Command, Stdio};
 
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 pub struct Finding {
     /// What was looked at.
     pub what: String,
-    /// What is wrong with it and how to mend it; nothing if it is well.
+    /// What is wrong and how to repair it; `None` if it is all right.
     pub trouble: Option<String>,
 }
 
@@ -73,13 +74,16 @@ fn machine() -> Finding {
     Finding { what: "an x86_64 host".to_owned(), trouble }
 }
 
-/// Whether apt's lists have Xen: they have not in a fresh container, nor on another release.
+/// Whether apt's lists have the default release of Xen: they have not in a fresh container.
 fn packages() -> Finding {
-    let package = format!("xen-hypervisor-{XEN}-amd64");
-    let output = Command::new("apt-cache").args(["show", &package]).stdin(Stdio::null()).output();
-    let known = output.is_ok_and(|output| output.status.success() && !output.stdout.is_empty());
-    let next = "run: sudo apt-get update (the package is in Debian 12, in the suite bookworm)";
-    Finding { what: format!("{package} in apt's lists"), trouble: (!known).then(|| next.to_owned()) }
+    let release = Release::default();
+    let known = Apt::of(release).and_then(|apt| apt.run("apt-cache", &["pkgnames", "xen-hypervisor-4"]));
+    let trouble = match known {
+        Ok(names) if names.lines().any(|name| name.ends_with("-amd64")) => None,
+        Ok(_) => Some("run: sudo apt-get update".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    Finding { what: format!("the packages of Xen {release} in apt's lists"), trouble }
 }
 
 fn folder() -> Finding {

@@ -7,9 +7,8 @@ use crate::cpio::Archive;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
 use crate::modules;
-use crate::packages::XEN;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The script with which dom0 takes addresses of IPv6: one in the network whose prefix QEMU's router advertises, and
 /// `fd00:6d69::1/64`. They are there at once, without a probe of its own first.
@@ -25,6 +24,7 @@ const VIF_BRIDGE: &str = include_str!("../dom0/vif-bridge");
 /// Xen's programs that go into dom0; `xl` looks for its helpers beside itself.
 const XEN_PROGRAMS: &[&str] = &[
     "libxl-save-helper",
+    OXENSTORED,
     "vchan-socket-proxy",
     "xen-init-dom0",
     "xenconsole",
@@ -54,12 +54,17 @@ const MODULES: &[&str] = &[
     "virtio_blk",
 ];
 
+/// The xenstored written in OCaml.
+const OXENSTORED: &str = "oxenstored";
+/// What oxenstored has to be told: where Linux shows dom0's own xenstore page and event channel.
+const OXENSTORED_CONF: &str = "xenstored-kva = /proc/xen/xsd_kva\nxenstored-port = /proc/xen/xsd_port\n";
+
 /// `autoballoon`: dom0's memory is fixed by Xen's command line.
 const XL_CONF: &str = "autoballoon=\"off\"\n";
 
 /// Adds what dom0 is made of, besides packages, to the image's key.
 pub(crate) fn add_inputs(key: &mut Key) {
-    for part in [INIT, VIF_BRIDGE, XL_CONF, TERMINAL] {
+    for part in [INIT, VIF_BRIDGE, XL_CONF, OXENSTORED_CONF, TERMINAL] {
         key.add(part);
     }
     key.add(AGENT);
@@ -68,8 +73,8 @@ pub(crate) fn add_inputs(key: &mut Key) {
     }
 }
 
-/// dom0's tree, from the unpacked packages and those that were asked for by name.
-pub(crate) fn tree(root: &Path, extra: &Path) -> Result<Archive> {
+/// dom0's tree, from the unpacked packages and those that were asked for by name; `xen` is Xen's release.
+pub(crate) fn tree(xen: &str, root: &Path, extra: &Path) -> Result<Archive> {
     let mut tree = Archive::default();
     for folder in ["bin", "sbin", "lib", "lib64"] {
         tree.link(folder, &format!("usr/{folder}"));
@@ -80,17 +85,22 @@ pub(crate) fn tree(root: &Path, extra: &Path) -> Result<Archive> {
     tree.device("dev/console", 5, 1);
     merge(&mut tree, extra, Path::new(""))?;
     tree.link("usr/bin/sh", "busybox");
-    tree.host_file("usr/bin/busybox", &root.join("bin/busybox"))?;
+    tree.host_file("usr/bin/busybox", &busybox(root))?;
     for name in XEN_PROGRAMS {
-        let path = format!("usr/lib/xen-{XEN}/bin/{name}");
-        tree.host_file(&path, &root.join(&path))?;
+        let path = format!("usr/lib/xen-{xen}/bin/{name}");
+        // Not every suite is built with OCaml.
+        if *name != OXENSTORED || root.join(&path).exists() {
+            tree.host_file(&path, &root.join(&path))?;
+        }
     }
     for name in XENSTORE_PROGRAMS {
         let path = format!("usr/bin/xenstore-{name}");
         tree.host_file(&path, &root.join(&path))?;
     }
     // A description of a terminal, for xentop.
-    tree.host_file(&format!("usr/{TERMINAL}"), &root.join(TERMINAL))?;
+    let terminal =
+        [root.join(TERMINAL), root.join("usr").join(TERMINAL)].into_iter().find(|file| file.exists());
+    tree.host_file(&format!("usr/{TERMINAL}"), &terminal.unwrap_or_else(|| root.join(TERMINAL)))?;
     libraries(&mut tree, root)?;
     modules(&mut tree, root)?;
     tree.link("init", "usr/sbin/bed-init");
@@ -98,18 +108,24 @@ pub(crate) fn tree(root: &Path, extra: &Path) -> Result<Archive> {
     tree.file("usr/bin/bed-agent", 0o755, AGENT);
     tree.file("etc/xen/scripts/vif-bridge", 0o755, VIF_BRIDGE);
     tree.file("etc/xen/xl.conf", 0o644, XL_CONF);
+    tree.file("etc/xen/oxenstored.conf", 0o644, OXENSTORED_CONF);
     tree.file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
     tree.file("etc/group", 0o644, "root:x:0:\n");
     Ok(tree)
+}
+
+/// busybox in the unpacked packages: newer ones have everything in `/usr`.
+pub(crate) fn busybox(root: &Path) -> PathBuf {
+    let old = root.join("bin/busybox");
+    if old.is_file() { old } else { root.join("usr/bin/busybox") }
 }
 
 /// The shared libraries of all packages, and the loader.
 fn libraries(tree: &mut Archive, root: &Path) -> Result<()> {
     for folder in ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"] {
         let folder = root.join(folder);
-        for entry in
-            fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()
-        {
+        // Newer packages have nothing in `/lib`.
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.contains(".so") {
                 tree.host_file(&format!("usr/lib/x86_64-linux-gnu/{name}"), &entry.path())?;
@@ -122,9 +138,9 @@ fn libraries(tree: &mut Archive, root: &Path) -> Result<()> {
 
 fn modules(tree: &mut Archive, root: &Path) -> Result<()> {
     let mut list = String::new();
-    for module in modules::closure(&root.join("lib/modules"), MODULES)? {
+    for module in modules::closure(&modules::folder(root), MODULES)? {
         let path = format!("usr/lib/modules/{}.ko", module.name);
-        tree.host_file(&path, &module.file)?;
+        tree.file(&path, 0o644, module.bytes);
         list.push_str(&format!("/{path}\n"));
     }
     tree.file("etc/bed/modules", 0o644, list);

@@ -7,9 +7,10 @@
 use crate::dom0;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
-use crate::packages::{self, Package, XEN};
+use crate::packages::{self, Package, Resolved};
 use crate::paths::{self, Lock, bed_dir};
 use crate::progress::Progress;
+use crate::release::Release;
 use crate::{kernel, modules};
 use std::fs;
 use std::io::Read;
@@ -20,13 +21,15 @@ use std::time::{Duration, SystemTime};
 const GUEST_MODULES: &[&str] = &["xen-netfront"];
 
 /// Raised when the way the image is built changes.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// What a machine boots from.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// The hash of everything it was made of.
     pub(crate) key: String,
+    /// Xen's release.
+    pub(crate) release: Release,
     folder: PathBuf,
 }
 
@@ -65,10 +68,10 @@ impl Image {
     ///
     /// # Errors
     /// When packages cannot be fetched or unpacked, or the disk is full.
-    pub fn ensure(extra: &[String], progress: &mut Progress) -> Result<Self> {
-        let packages = packages::resolve(extra)?;
-        let key = key_of(&packages);
-        let image = Self { folder: bed_dir().join(format!("image-{key}")), key };
+    pub fn ensure(release: Release, extra: &[String], progress: &mut Progress) -> Result<Self> {
+        let resolved = packages::resolve(release, extra)?;
+        let key = key_of(&resolved.packages);
+        let image = Self { folder: bed_dir().join(format!("image-{key}")), release, key };
         if image.complete() {
             used(&image.folder.join(Self::SUMS));
             return Ok(image);
@@ -76,14 +79,15 @@ impl Image {
         let waiting = || progress.note("another process builds the image; waiting for it");
         let _lock = Lock::wait("image", waiting)?;
         if !image.complete() {
-            image.build(&packages, extra, progress)?;
+            image.build(&resolved, extra, progress)?;
         }
         Ok(image)
     }
 
-    fn build(&self, packages: &[Package], extra: &[String], progress: &mut Progress) -> Result<()> {
-        progress.step(&format!("downloading {} Debian packages (Xen {XEN}, Linux, tools)", packages.len()));
-        packages::download(packages, progress)?;
+    fn build(&self, resolved: &Resolved, extra: &[String], progress: &mut Progress) -> Result<()> {
+        let Resolved { xen, packages } = resolved;
+        progress.step(&format!("downloading {} Debian packages (Xen {xen}, Linux, tools)", packages.len()));
+        packages::download(self.release, packages, progress)?;
         progress.step("unpacking the packages, Xen and the kernel");
         let work = bed_dir().join("image-partial");
         let _ = fs::remove_dir_all(&work);
@@ -92,11 +96,11 @@ impl Image {
         packages::unpack(&base, &root)?;
         let extra_root = work.join("extra");
         packages::unpack(&added, &extra_root)?;
-        paths::write(&work.join(Self::XEN), gunzip(&root.join(format!("boot/xen-{XEN}-amd64.gz")))?)?;
-        let kernel = kernel::unpack(&paths::read(&find(&root.join("boot"), "vmlinuz-")?)?)?;
+        paths::write(&work.join(Self::XEN), gunzip(&root.join(format!("boot/xen-{xen}-amd64.gz")))?)?;
+        let kernel = kernel::unpack(&paths::read(&vmlinuz(&root)?)?)?;
         paths::write(&work.join(Self::KERNEL), kernel)?;
         progress.step("packing dom0");
-        paths::write(&work.join(Self::DOM0), dom0::tree(&root, &extra_root)?.pack())?;
+        paths::write(&work.join(Self::DOM0), dom0::tree(xen, &root, &extra_root)?.pack())?;
         guest(&root, &work.join(Self::GUEST))?;
         for unpacked in [root, extra_root] {
             fs::remove_dir_all(&unpacked).doing(|| format!("removing {}", unpacked.display()))?;
@@ -109,7 +113,7 @@ impl Image {
     }
 }
 
-/// How long what nobody used is kept.
+/// How long an unused image or snapshot is kept.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Marks an image or a snapshot as used.
@@ -118,7 +122,7 @@ pub(crate) fn used(mark: &Path) {
     let _ = fs::File::options().write(true).open(mark).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-/// Removes the folders with that prefix that nobody used for long; `mark` is the file that [`used`] touches.
+/// Removes the folders with that prefix that were not used for long; `mark` is the file that [`used`] touches.
 pub(crate) fn prune(prefix: &str, mark: &str) {
     let Ok(entries) = fs::read_dir(bed_dir()) else { return };
     let old = |path: &Path| {
@@ -173,12 +177,19 @@ fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {
     found.ok_or(prefix).doing(|| format!("looking in {} for a file that begins with", folder.display()))
 }
 
+/// The kernel's file: beside its modules in newer packages.
+fn vmlinuz(root: &Path) -> Result<PathBuf> {
+    let versions = fs::read_dir(modules::folder(root)).into_iter().flatten().flatten();
+    let beside = versions.map(|version| version.path().join("vmlinuz")).find(|file| file.is_file());
+    beside.map_or_else(|| find(&root.join("boot"), "vmlinuz-"), Ok)
+}
+
 /// Keeps what a Linux guest is made of: busybox, and its modules in the order in which they are loaded.
 fn guest(root: &Path, to: &Path) -> Result<()> {
     paths::create_dir(to)?;
-    paths::write(&to.join("busybox"), paths::read(&root.join("bin/busybox"))?)?;
-    for (number, module) in modules::closure(&root.join("lib/modules"), GUEST_MODULES)?.iter().enumerate() {
-        paths::write(&to.join(format!("{number:02}-{}.ko", module.name)), paths::read(&module.file)?)?;
+    paths::write(&to.join("busybox"), paths::read(&dom0::busybox(root))?)?;
+    for (number, module) in modules::closure(&modules::folder(root), GUEST_MODULES)?.iter().enumerate() {
+        paths::write(&to.join(format!("{number:02}-{}.ko", module.name)), &module.bytes)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Takes the kernel out of Debian's `vmlinuz`.
+//! Takes the kernel out of Debian's `vmlinuz`, and unpacks what kernels and modules are packed with.
 //!
 //! Neither Xen (for dom0) nor `xl` in dom0 (for a guest) then has to unpack it, which takes seconds in emulation.
 
@@ -14,20 +14,25 @@ const PAYLOAD_LENGTH: usize = 0x24c;
 /// Returns the kernel as an ELF file.
 pub(crate) fn unpack(bzimage: &[u8]) -> Result<Vec<u8>> {
     let payload = payload(bzimage).ok_or_else(|| Error::host("the kernel is not a bzImage"))?;
-    let mut elf = Vec::new();
-    if payload.starts_with(b"\xfd7zXZ\0") {
-        // The payload ends with its unpacked length, which is no part of the stream.
-        let mut reader = lzma_rust2::XzReader::new(payload, false);
-        reader.read_to_end(&mut elf).doing(|| "unpacking the kernel (xz)".into())?;
-    } else if payload.starts_with(b"\x1f\x8b") {
-        let mut reader = flate2::read::GzDecoder::new(payload);
-        reader.read_to_end(&mut elf).doing(|| "unpacking the kernel (gzip)".into())?;
-    } else {
-        return Err(Error::host(
-            "the kernel is packed in a way that the bed cannot unpack (not xz, not gzip)",
-        ));
-    }
+    let elf = unpack_stream(payload).doing(|| "unpacking the kernel".into())?;
     if elf.starts_with(b"\x7fELF") { Ok(elf) } else { Err(Error::host("the unpacked kernel is no ELF file")) }
+}
+
+/// Unpacks xz, gzip or zstd; what is none of them is returned as it is. What follows the stream is not looked at: the
+/// payload of a bzImage ends with its unpacked length.
+pub(crate) fn unpack_stream(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if packed.starts_with(b"\xfd7zXZ\0") {
+        lzma_rust2::XzReader::new(packed, false).read_to_end(&mut bytes)?;
+    } else if packed.starts_with(b"\x1f\x8b") {
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut bytes)?;
+    } else if packed.starts_with(b"\x28\xb5\x2f\xfd") {
+        let mut reader = ruzstd::decoding::StreamingDecoder::new(packed).map_err(std::io::Error::other)?;
+        reader.read_to_end(&mut bytes)?;
+    } else {
+        bytes.extend_from_slice(packed);
+    }
+    Ok(bytes)
 }
 
 /// The packed kernel inside a bzImage.

@@ -1,4 +1,4 @@
-//! The bed: real Xen on any Debian machine, for tests and for people.
+//! The test bed: real Xen on any Debian machine, for tests and for people.
 //!
 //! Xen, its toolstack and a Linux dom0 run in QEMU, emulated if need be. Everything comes from Debian's packages by
 //! name, is built once, kept under `build/bed/` and frozen in a snapshot, so that a test on real Xen costs seconds:
@@ -17,7 +17,7 @@
 //!
 //! ```text
 //!  host                         QEMU ┌──────────────────────────────────────────┐
-//!  test ── Bed ── QMP on stdio ───── │ Xen 4.17                                 │
+//!  test ── Bed ── QMP on stdio ───── │ Xen                                      │
 //!           │                        │ dom0: agent, xl, xenstored, xenconsoled, │
 //!           ├─ TCP on 127.0.0.1 ──── │   10.0.3.15   netback ── xenbr0          │
 //!           │  (the agent)           │                            │  10.0.2.100 │
@@ -35,6 +35,7 @@
 
 mod accel;
 mod agent;
+mod apt;
 mod cfgparse;
 mod console;
 mod cpio;
@@ -57,6 +58,7 @@ mod paths;
 mod progress;
 mod qemu;
 mod qmp;
+mod release;
 mod testbed;
 mod vifs;
 #[path = "../agent/wire.rs"]
@@ -82,5 +84,6 @@ pub use paths::{bed_dir, repository};
 pub use progress::Progress;
 /// The regular expressions of [`Pattern`], so that tests need no crate of their own for them.
 pub use regex::Regex;
+pub use release::Release;
 pub use testbed::{SharedBed, run_test, run_test_with};
 pub use xl::{DomainState, DomainStatus};

@@ -10,6 +10,7 @@ use crate::error::{Doing, Result};
 use crate::hash::Key;
 use crate::paths::{self, Lock, bed_dir};
 use crate::progress::Progress;
+use crate::release::Release;
 use crate::{image, packages};
 use std::fs;
 use std::path::Path;
@@ -112,7 +113,7 @@ impl Linux {
             tree.folder(folder);
         }
         tree.device("dev/console", 5, 1);
-        self.unpack_packages(&mut tree)?;
+        self.unpack_packages(bed.image().release, &mut tree)?;
         let guest = bed.image().guest();
         for entry in
             fs::read_dir(&guest).doing(|| format!("reading the folder {}", guest.display()))?.flatten()
@@ -135,13 +136,13 @@ impl Linux {
     }
 
     /// Adds the packages that were asked for by name. Debian's `/lib` and so on are below `/usr` in a tree of ours.
-    fn unpack_packages(&self, tree: &mut Archive) -> Result<()> {
+    fn unpack_packages(&self, release: Release, tree: &mut Archive) -> Result<()> {
         if self.packages.is_empty() {
             return Ok(());
         }
         let _lock = Lock::wait("linux", || {})?;
-        let (_, asked) = image::split(&packages::resolve(&self.packages)?, &self.packages);
-        packages::download(&asked, &Progress::new(1))?;
+        let (_, asked) = image::split(&packages::resolve(release, &self.packages)?.packages, &self.packages);
+        packages::download(release, &asked, &Progress::new(1))?;
         let work = bed_dir().join("linux-partial");
         let _ = fs::remove_dir_all(&work);
         packages::unpack(&asked, &work)?;

@@ -38,7 +38,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Brings up a machine as the options say, and builds whatever that needs.
     pub(crate) fn start(options: &Options, progress: &mut Progress) -> Result<(Self, Image)> {
-        let image = Image::ensure(options.packages(), progress)?;
+        let image = Image::ensure(options.chosen_release()?, options.packages(), progress)?;
         let accel = if options.counts_instructions() { Accel::Tcg } else { Accel::choose()? };
         match Self::start_on(accel, options, &image, progress) {
             Err(error) if accel == Accel::Kvm => {

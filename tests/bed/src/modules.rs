@@ -4,16 +4,22 @@
 //! `modprobe` in dom0 is needed: dom0's init loads a list from top to bottom.
 
 use crate::error::{Doing, Error, Result};
-use crate::paths;
+use crate::{kernel, paths};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module: its name as the kernel has it, and its file on the host.
+/// A module: its name as the kernel has it, and its bytes, unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Module {
     pub(crate) name: String,
-    pub(crate) file: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The folder of modules in an unpacked kernel package: newer ones have it in `/usr`.
+pub(crate) fn folder(root: &Path) -> PathBuf {
+    let old = root.join("lib/modules");
+    if old.is_dir() { old } else { root.join("usr/lib/modules") }
 }
 
 /// The modules in `wanted` and all that they need, each after what it needs.
@@ -33,23 +39,25 @@ fn visit(name: &str, files: &BTreeMap<String, PathBuf>, order: &mut Vec<Module>)
         return Ok(());
     }
     let file = files.get(&name).ok_or_else(|| Error::host(format!("the kernel has no module {name}")))?;
-    for needed in depends(&paths::read(file)?) {
+    let bytes =
+        kernel::unpack_stream(&paths::read(file)?).doing(|| format!("unpacking {}", file.display()))?;
+    for needed in depends(&bytes) {
         visit(&needed, files, order)?;
     }
-    order.push(Module { name, file: file.clone() });
+    order.push(Module { name, bytes });
     Ok(())
 }
 
-/// Finds every `.ko` below a folder.
+/// Finds every `.ko` below a folder, packed (`.ko.xz`, `.ko.zst`) or not.
 fn index(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).doing(|| format!("reading the folder {}", folder.display()))? {
         let path = entry.doing(|| format!("reading the folder {}", folder.display()))?.path();
         if path.is_dir() && !path.is_symlink() {
             index(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "ko")
-            && let Some(name) = path.file_stem()
+        } else if let Some((name, "" | ".xz" | ".zst")) =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once(".ko"))
         {
-            files.insert(name.to_string_lossy().replace('-', "_"), path);
+            files.insert(name.replace('-', "_"), path);
         }
     }
     Ok(())
@@ -68,6 +76,7 @@ fn depends(module: &[u8]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn depends_is_read_from_modinfo() {
@@ -81,7 +90,9 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("bed-modules-{}", std::process::id()));
         fs::create_dir_all(folder.join("net")).unwrap();
         fs::write(folder.join("net/bridge.ko"), b"\0depends=llc,stp\0").unwrap();
-        fs::write(folder.join("stp.ko"), b"\0depends=llc\0").unwrap();
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(b"\0depends=llc\0").unwrap();
+        fs::write(folder.join("stp.ko.xz"), packer.finish().unwrap()).unwrap();
         fs::write(folder.join("llc.ko"), b"\0depends=\0").unwrap();
         let order = closure(&folder, &["bridge", "llc"]).unwrap();
         let missing = closure(&folder, &["absent-one"]).unwrap_err();

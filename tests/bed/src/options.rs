@@ -1,8 +1,10 @@
 //! What a machine should be like, and the QEMU command line that makes it so.
 
 use crate::accel::Accel;
+use crate::error::Result;
 use crate::image::Image;
 use crate::qemu::escape;
+use crate::release::Release;
 use std::path::Path;
 
 /// QEMU's user networks: of the guests, and of dom0 alone. `restrict=on` keeps everything inside: no connection and no
@@ -19,6 +21,8 @@ const USER_CONTROL: &str = "user,id=control,net=10.0.3.0/24,restrict=on";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
+    release: Option<Release>,
+    oxenstored: bool,
     memory_mib: u32,
     dom0_memory_mib: u32,
     vcpus: u32,
@@ -34,6 +38,8 @@ impl Default for Options {
     fn default() -> Self {
         let host = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            release: None,
+            oxenstored: false,
             memory_mib: 2048,
             dom0_memory_mib: 512,
             vcpus: if host > 1 { 2 } else { 1 },
@@ -48,6 +54,20 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Xen's release (default: what `BED_XEN` names, or 4.17).
+    #[must_use]
+    pub const fn release(mut self, release: Release) -> Self {
+        self.release = Some(release);
+        self
+    }
+
+    /// Runs oxenstored, written in OCaml, in place of the xenstored written in C.
+    #[must_use]
+    pub const fn oxenstored(mut self) -> Self {
+        self.oxenstored = true;
+        self
+    }
+
     /// The machine's memory, for Xen, dom0 and all guests (default 2048 MiB).
     #[must_use]
     pub const fn memory_mib(mut self, mib: u32) -> Self {
@@ -117,6 +137,11 @@ impl Options {
         &self.packages
     }
 
+    /// The release that was asked for, here or in the environment.
+    pub(crate) fn chosen_release(&self) -> Result<Release> {
+        self.release.map_or_else(Release::from_env, Ok)
+    }
+
     pub(crate) const fn wants_snapshot(&self) -> bool {
         self.snapshot
     }
@@ -143,7 +168,8 @@ impl Options {
         add("-kernel", Image::XEN.into());
         add("-append", self.xen_command_line());
         // `rdinit` because dom0's root is the initramfs and stays it.
-        add("-initrd", format!("{} console=hvc0 quiet rdinit=/init,{}", Image::KERNEL, Image::DOM0));
+        let store = if self.oxenstored { " bed.xenstored=oxenstored" } else { "" };
+        add("-initrd", format!("{} console=hvc0 quiet rdinit=/init{store},{}", Image::KERNEL, Image::DOM0));
         let tap = |script| format!("tap,id=lan,script={script},downscript=no");
         add("-netdev", self.lan_tap.as_ref().map_or_else(|| USER_LAN.into(), tap));
         add("-device", "virtio-net-pci,netdev=lan,mac=52:54:00:be:d0:00,romfile=".into());

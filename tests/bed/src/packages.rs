@@ -1,27 +1,27 @@
-//! Debian packages by name: resolved by the host's apt, downloaded, verified and unpacked, never installed.
+//! Debian packages by name: resolved by apt, downloaded, verified and unpacked, never installed.
 //!
 //! apt knows the versions and the hashes from its signed lists; nothing about them is written down here. So the bed
 //! follows security updates by itself: a new version changes the key of the image, and the image is built again.
 
+use crate::apt::Apt;
 use crate::error::{Doing, Error, Result};
 use crate::hash;
 use crate::paths::{self, bed_dir};
 use crate::progress::Progress;
+use crate::release::Release;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
-
-/// Xen's release on the bed; it is part of the names of Debian's packages.
-pub(crate) const XEN: &str = "4.17";
 
 /// The package that depends on the current kernel.
 const KERNEL_META: &str = "linux-image-amd64";
 
-/// What dom0 needs besides Xen, its tools and the kernel: the libraries that the tools are linked with.
-const LIBRARIES: &[&str] = &[
+/// What dom0 needs besides Xen, its tools, their own libraries and the kernel.
+const PACKAGES: &[&str] = &[
+    "busybox-static",
     "libc6",
     "libfdt1",
     // Else xl aborts in pthread_cancel when its console child ends.
@@ -33,17 +33,10 @@ const LIBRARIES: &[&str] = &[
     // Descriptions of terminals.
     "ncurses-base",
     "libuuid1",
-    "libxencall1",
-    "libxendevicemodel1",
-    "libxenevtchn1",
-    "libxenforeignmemory1",
-    "libxengnttab1",
-    "libxenhypfs1",
-    "libxenstore4",
-    "libxentoolcore1",
-    "libxentoollog1",
     "libyajl2",
     "libzstd1",
+    "xen-utils-common",
+    "xenstore-utils",
     "zlib1g",
 ];
 
@@ -71,14 +64,13 @@ impl Package {
     }
 }
 
-/// The answer of apt, kept until its lists change: asking takes a second.
-#[derive(Serialize, Deserialize)]
-struct Resolved {
-    lists: Option<SystemTime>,
-    /// What was asked for besides what depends on releases.
-    libraries: Vec<String>,
-    extra: Vec<String>,
-    packages: Vec<Package>,
+/// Everything that dom0 is made of, as apt resolved it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Resolved {
+    /// Xen's release, like 4.17: it is part of the names of packages and folders.
+    pub(crate) xen: String,
+    /// The packages, those that were asked for by name among them.
+    pub(crate) packages: Vec<Package>,
 }
 
 impl Resolved {
@@ -88,79 +80,89 @@ impl Resolved {
     }
 }
 
+/// The answer of apt, kept until its lists change: asking takes a second.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    lists: Option<SystemTime>,
+    /// What was asked for besides what depends on releases.
+    asked: Vec<String>,
+    resolved: Resolved,
+}
+
 /// Resolves everything that dom0 is made of, and the `extra` packages.
 ///
 /// # Errors
-/// When apt is missing or does not know a package.
-pub(crate) fn resolve(extra: &[String]) -> Result<Vec<Package>> {
-    let cache = bed_dir().join(format!("resolved-{}.json", hash::short(&extra.join(" "))));
-    let known: Option<Resolved> = fs::read(&cache).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let lists = lists_changed();
-    if let Some(known) = &known
-        && known.lists == lists
-        && known.libraries == LIBRARIES
-        && known.extra == extra
-    {
-        return Ok(known.packages.clone());
-    }
-    let packages = match ask_apt(extra) {
-        Ok(packages) => packages,
-        // A machine whose lists were cleared away still has what it once downloaded.
-        Err(_) if known.as_ref().is_some_and(|known| known.libraries == LIBRARIES && known.present()) => {
-            return Ok(known.map(|known| known.packages).unwrap_or_default());
+/// When apt is missing or does not know a package, or the suite cannot be reached.
+pub(crate) fn resolve(release: Release, extra: &[String]) -> Result<Resolved> {
+    let cache = format!("resolved-{}-{}.json", release.name(), hash::short(&extra.join(" ")));
+    let cache = bed_dir().join(cache);
+    let asked: Vec<String> =
+        PACKAGES.iter().map(|name| (*name).to_owned()).chain(extra.iter().cloned()).collect();
+    let known: Option<Answer> = fs::read(&cache).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let known = known.filter(|known| known.asked == asked);
+    let answer = Apt::of(release).and_then(|apt| {
+        let lists = apt.lists_changed();
+        if let Some(known) = &known
+            && known.lists == lists
+        {
+            return Ok(None);
         }
-        Err(error) => return Err(error),
-    };
-    let libraries = LIBRARIES.iter().map(|name| (*name).to_owned()).collect();
-    let resolved = Resolved { lists, libraries, extra: extra.to_vec(), packages };
-    paths::create_dir(&bed_dir())?;
-    paths::write(&cache, serde_json::to_vec(&resolved).doing(|| "keeping apt's answer".into())?)?;
-    Ok(resolved.packages)
+        Ok(Some(Answer { lists, asked, resolved: ask(&apt, extra)? }))
+    });
+    match (answer, known) {
+        (Ok(Some(answer)), _) => {
+            paths::create_dir(&bed_dir())?;
+            paths::write(&cache, serde_json::to_vec(&answer).doing(|| "keeping apt's answer".into())?)?;
+            Ok(answer.resolved)
+        }
+        (Ok(None), Some(known)) => Ok(known.resolved),
+        // A machine whose lists were cleared away still has what it once downloaded.
+        (Err(_), Some(known)) if known.resolved.present() => Ok(known.resolved),
+        (Err(error), _) => Err(error),
+        (Ok(None), None) => Err(Error::host("apt's answer is not there")),
+    }
 }
 
-/// When apt's lists changed last.
-fn lists_changed() -> Option<SystemTime> {
-    fs::metadata("/var/lib/apt/lists").and_then(|meta| meta.modified()).ok()
-}
-
-fn ask_apt(extra: &[String]) -> Result<Vec<Package>> {
-    let kernel = kernel_of(&apt("apt-cache", &["depends", KERNEL_META])?)?;
-    let mut names: BTreeSet<String> = LIBRARIES.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(["busybox-static", "xen-utils-common", "xenstore-utils"].map(str::to_owned));
-    names.extend([format!("xen-hypervisor-{XEN}-amd64"), format!("xen-utils-{XEN}"), kernel]);
-    names.insert(format!("libxenmisc{XEN}"));
+fn ask(apt: &Apt, extra: &[String]) -> Result<Resolved> {
+    let xen = newest_xen(&apt.run("apt-cache", &["pkgnames", "xen-hypervisor-4"])?)
+        .ok_or_else(|| Error::host("the suite has no package xen-hypervisor-4.*-amd64").next(apt.remedy()))?;
+    let kernel = dependencies(&apt.run("apt-cache", &["depends", KERNEL_META])?, &["linux-image-"]);
+    let kernel = kernel.into_iter().next();
+    let kernel =
+        kernel.ok_or_else(|| Error::host(format!("{KERNEL_META} names no kernel")).next(apt.remedy()))?;
+    // Newer kernels come in parts.
+    let parts =
+        dependencies(&apt.run("apt-cache", &["depends", &kernel])?, &["linux-binary-", "linux-modules-"]);
+    let (tools, misc) = (format!("xen-utils-{xen}"), format!("libxenmisc{xen}"));
+    let linked = apt.run("apt-cache", &["depends", &tools, &misc, "xenstore-utils"])?;
+    let mut names: BTreeSet<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
+    names.extend(dependencies(&linked, &["lib"]));
+    names.extend(parts);
+    names.extend([format!("xen-hypervisor-{xen}-amd64"), tools, misc, kernel]);
     names.extend(extra.iter().cloned());
     let mut arguments = vec!["download", "--print-uris"];
     arguments.extend(names.iter().map(String::as_str));
-    let packages = parse_uris(&apt("apt-get", &arguments)?);
+    let packages = parse_uris(&apt.run("apt-get", &arguments)?);
     if packages.len() < names.len() {
-        return Err(Error::host(format!("apt resolved {} of {} packages", packages.len(), names.len()))
-            .next("run: apt-get update"));
+        let what = format!("apt resolved {} of {} packages", packages.len(), names.len());
+        return Err(Error::host(what).next(apt.remedy()));
     }
-    Ok(packages)
+    Ok(Resolved { xen, packages })
 }
 
-/// Runs one of apt's programs and returns what it printed.
-fn apt(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).output();
-    let output = output.map_err(|error| {
-        Error::host(format!("running {program}")).because(error).next("the bed needs a Debian host with apt")
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(Error::host(format!("{program} {}", arguments.join(" ")))
-        .because(String::from_utf8_lossy(&output.stderr))
-        .next(format!("run: apt-get update (the bed needs the packages of Debian 12, which has Xen {XEN})")))
+/// The newest release among the hypervisor's packages: `4.17` of `xen-hypervisor-4.17-amd64`.
+fn newest_xen(names: &str) -> Option<String> {
+    let release = |name: &str| {
+        let minor = name.strip_prefix("xen-hypervisor-4.")?.strip_suffix("-amd64")?;
+        minor.parse::<u32>().ok()
+    };
+    names.lines().filter_map(release).max().map(|minor| format!("4.{minor}"))
 }
 
-/// The kernel's package among the dependencies of the meta package.
-fn kernel_of(depends: &str) -> Result<String> {
-    let names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-    let kernel = names.map(str::trim).find(|name| name.starts_with("linux-image-"));
-    kernel
-        .map(str::to_owned)
-        .ok_or_else(|| Error::host(format!("{KERNEL_META} names no kernel")).next("run: apt-get update"))
+/// The packages that `apt-cache depends` lists as dependencies and whose names begin so.
+fn dependencies(text: &str, prefixes: &[&str]) -> BTreeSet<String> {
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).map(str::trim);
+    names.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix))).map(str::to_owned).collect()
 }
 
 /// Reads `apt-get download --print-uris`: `'uri' file size SHA256:hash` a line.
@@ -178,7 +180,7 @@ fn parse_uris(text: &str) -> Vec<Package> {
 ///
 /// # Errors
 /// When apt cannot download, or a file is not what apt's lists say.
-pub(crate) fn download(packages: &[Package], progress: &Progress) -> Result<()> {
+pub(crate) fn download(release: Release, packages: &[Package], progress: &Progress) -> Result<()> {
     let missing: Vec<&Package> = packages.iter().filter(|package| !package.present()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -186,13 +188,15 @@ pub(crate) fn download(packages: &[Package], progress: &Progress) -> Result<()> 
     let folder = bed_dir().join("debs-partial");
     let _ = fs::remove_dir_all(&folder);
     paths::create_dir(&folder)?;
-    fetch(&missing, &folder, progress)?;
+    let apt = Apt::of(release)?;
+    fetch(&apt, &missing, &folder, progress)?;
     paths::create_dir(&bed_dir().join("debs"))?;
     for package in missing {
         let file = folder.join(&package.file);
         if hash::of_file(&file)? != package.sha256 {
-            return Err(Error::host(format!("{} is not what apt's lists say", package.file))
-                .next("run apt-get update, then try again"));
+            return Err(
+                Error::host(format!("{} is not what apt's lists say", package.file)).next(apt.remedy())
+            );
         }
         fs::rename(&file, package.path()).doing(|| format!("keeping {}", package.file))?;
     }
@@ -201,17 +205,16 @@ pub(crate) fn download(packages: &[Package], progress: &Progress) -> Result<()> 
 }
 
 /// Lets apt download into `folder`, and shows how far it is.
-fn fetch(missing: &[&Package], folder: &Path, progress: &Progress) -> Result<()> {
+fn fetch(apt: &Apt, missing: &[&Package], folder: &Path, progress: &Progress) -> Result<()> {
     let total = missing.iter().map(|package| package.size).sum();
     let log = folder.join("apt.log");
     let output = fs::File::create(&log).doing(|| format!("creating {}", log.display()))?;
     let errors = output.try_clone().doing(|| "sharing apt's log".into())?;
-    let mut child = Command::new("apt-get")
+    let mut child = apt
+        .command("apt-get")
         .args(["-q", "-o", "APT::Sandbox::User=root", "download"])
         .args(missing.iter().filter_map(|package| request(&package.file)))
         .current_dir(folder)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
         .spawn()
@@ -228,8 +231,9 @@ fn fetch(missing: &[&Package], folder: &Path, progress: &Progress) -> Result<()>
         return Ok(());
     }
     let said = fs::read_to_string(&log).unwrap_or_default();
-    let next = "check the network, run apt-get update, then try again";
-    Err(Error::host("apt-get download failed").because(said).next(next))
+    Err(Error::host("apt-get download failed")
+        .because(said)
+        .next(format!("check the network; {}", apt.remedy())))
 }
 
 /// `name=version`, as apt wants it, from `name_version_arch.deb`.
@@ -281,8 +285,16 @@ mod tests {
 
     #[test]
     fn kernel_is_found_among_dependencies() {
-        let text = "linux-image-amd64\n  Depends: linux-image-6.1.0-99-amd64\n";
-        assert_eq!(kernel_of(text).unwrap(), "linux-image-6.1.0-99-amd64");
-        assert!(kernel_of("linux-image-amd64\n").is_err());
+        let text = "linux-image-amd64\n  Depends: linux-base\n  Depends: linux-image-6.1.0-99-amd64\n";
+        let found = dependencies(text, &["linux-image-"]);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["linux-image-6.1.0-99-amd64"]);
+        assert!(dependencies("linux-image-amd64\n", &["linux-image-"]).is_empty());
+    }
+
+    #[test]
+    fn newest_release_of_xen_is_chosen() {
+        let names = "xen-hypervisor-4.9-amd64\nxen-hypervisor-4.20-amd64\nxen-hypervisor-4.20-amd64-dbg\n";
+        assert_eq!(newest_xen(names).as_deref(), Some("4.20"));
+        assert_eq!(newest_xen("xen-hypervisor-common\n"), None);
     }
 }

@@ -89,7 +89,7 @@ impl RunDir {
     pub(crate) fn new() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let runs = bed_dir().join("run");
-        // Between making its folder and taking its lock, nobody may take it for that of one who is gone.
+        // Between making the folder and taking its lock, a sweep of another process must not remove it.
         let _alone = Lock::wait("run", || {})?;
         sweep(&runs);
         let path = runs.join(format!("{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));

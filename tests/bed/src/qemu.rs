@@ -104,7 +104,7 @@ impl Qemu {
 
     /// Ends the process, at once, and waits until it has ended.
     pub(crate) fn end(&self) {
-        // Nobody listens if it has ended already.
+        // The receiver is gone if it has ended already.
         let _ = self.stop.send(());
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
@@ -206,7 +206,7 @@ impl Drop for Qemu {
 
 type Pipes = std::io::Result<(ChildStdin, ChildStdout)>;
 
-/// The life of the process, in a thread of its own.
+/// Starts the process and waits for its end, in a thread.
 ///
 /// The kernel kills QEMU when the *thread* that started it ends (`setpriv --pdeathsig`), so that thread must live as
 /// long as QEMU may: not a test's thread, but not longer than this process either, however this process ends.

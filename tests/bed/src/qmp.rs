@@ -42,7 +42,7 @@ impl Qmp {
         line.push('\n');
         let sent = self.to.write_all(line.as_bytes()).and_then(|()| self.to.flush());
         sent.map_err(|error| Error::new(Kind::Machine, format!("telling QEMU {order}")).because(error))?;
-        // Events come in between; nobody here waits for one.
+        // Events come in between; they are not used.
         let is_answer = |message: &Value| message.get("return").is_some() || message.get("error").is_some();
         let mut answer = self.receive(order, is_answer)?;
         if let Some(error) = answer.get("error") {

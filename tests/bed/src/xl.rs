@@ -17,7 +17,7 @@ pub enum DomainState {
     Crashed,
     /// Ending; something still holds its memory (`d`).
     Dying,
-    /// Not listed any more.
+    /// Not in the list: it has ended.
     Gone,
 }
 

@@ -47,7 +47,7 @@ fn xenstore_is_read_and_written() {
         assert_eq!(bed.xenstore_ls("/tool/bed")?.trim(), "/tool/bed/key = \"it's a value\"");
         assert!(bed.xenstore_exists("/tool/bed")? && !bed.xenstore_exists("/tool/absent")?);
         assert!(bed.xenstore_read("/tool/absent").unwrap_err().to_string().contains("absent"));
-        assert!(bed.hypervisor_log()?.contains("Xen version 4.17"));
+        assert!(bed.hypervisor_log()?.contains("Xen version 4."));
         Ok(())
     });
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// How long an answer may take: a lost datagram ends the run, rather than be counted as slow.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Bytes that the stream may be ahead of its echo; less than what the two ends can hold, so that nobody waits for ever.
+/// Bytes that the stream may be ahead of its echo; less than what the two ends can hold, so that neither waits for ever.
 const AHEAD: usize = 64 << 10;
 /// Bytes a write.
 const PIECE: usize = 32 << 10;

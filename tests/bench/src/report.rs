@@ -1,7 +1,7 @@
 //! What is printed and kept: `name<TAB>ours<TAB>linux<TAB>ratio`, a line a figure.
 //!
 //! A figure is the median of its repeats; the ratio is Linux's divided by ours, so more than 1 means that ours needs
-//! less. `spread` lines say how far the repeats lie apart, as a part of the median.
+//! less. `spread` lines say how far the repeats lie apart, as a fraction of the median.
 
 use crate::guests::Side;
 use crate::plugin::Reading;

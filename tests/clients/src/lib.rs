@@ -1,4 +1,4 @@
-//! A network of its own for the machine: a TAP device in a network namespace, where the host's clients run.
+//! A separate network for the machine: a TAP device in a network namespace, in which the host's clients run.
 //!
 //! ```text
 //!   namespace mill-PID                          │ QEMU

@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote, against our images on real Xen: from the host through a TAP device, and from dom0.
+//! Third-party clients against our images on real Xen: from the host through a TAP device, and from dom0.
 //!
 //! One machine for all of them; each check says its name and what it saw.
 
@@ -110,7 +110,7 @@ const CHECKS: &[(&str, Check)] = &[
         let back = iperf3(&dom0(bed, &format!("iperf3 -c {IPERF} -J -R -n 16M"))?)?;
         Ok(format!("{there}; {back}"))
     }),
-    ("iperf3 is told what there is not", |_, host| {
+    ("iperf3 gets an error for what is not supported", |_, host| {
         let said = host.run(60, &format!("iperf3 -c {IPERF} -J --bidir -n 1M; true"))?;
         expect(&said, "\"error\":")?;
         iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -n 4M"))?)

@@ -95,5 +95,5 @@ fn keep(to: &str, path: &str, file: &str) -> Outcome {
         }
         std::thread::sleep(PAUSE);
     }
-    Err("nobody ended it".into())
+    Err("the end was never asked for".into())
 }

@@ -1,4 +1,4 @@
-//! Frames that left the guests' network for the host, as QEMU wrote them down.
+//! Frames between the guests' network and the host, from QEMU's capture.
 //!
 //! ```text
 //!   file:  24 bytes of header │ record │ record │ …
@@ -60,7 +60,7 @@ pub fn is_for(frame: &[u8], mac: [u8; 6]) -> bool {
     frame.starts_with(&mac)
 }
 
-/// Whether a frame tells everybody which vif has this address: a broadcast request for the sender's own address
+/// Whether a frame announces this address to all: a broadcast ARP request for the sender's own address
 /// (RFC 5227, section 3).
 #[must_use]
 pub fn announces(frame: &[u8], address: Ipv4Addr) -> bool {
@@ -69,8 +69,8 @@ pub fn announces(frame: &[u8], address: Ipv4Addr) -> bool {
     field(0, 6) == [0xff; 6] && field(12, 2) == [8, 6] && field(28, 4) == own && field(38, 4) == own
 }
 
-/// Whether a frame tells everybody which vif has this IPv6 address: a neighbour advertisement to all nodes that nobody
-/// asked for, and that overrides what they know (RFC 4861, section 7.2.6).
+/// Whether a frame announces this IPv6 address to all: an unsolicited neighbour advertisement to all nodes with the
+/// override flag (RFC 4861, section 7.2.6).
 ///
 /// ```text
 ///   14 Ethernet │ 40 IPv6: next header at 6 │ type 136, code, checksum │ R S O and reserved u32 │ target
@@ -120,7 +120,7 @@ mod tests {
         frame[62..78].copy_from_slice(&ours.octets());
         assert!(advertises(&frame, ours));
         assert!(!advertises(&frame, Ipv6Addr::LOCALHOST));
-        // Solicited: an answer to somebody.
+        // Solicited: an answer to one node.
         frame[58] = 0x60;
         assert!(!advertises(&frame, ours));
         assert!(!advertises(&frame[..70], ours));

@@ -1,4 +1,4 @@
-//! Linux guests beside ours: started, and once more if Linux itself does not survive its start.
+//! Linux guests beside ours; Linux is started again if it dies while it boots.
 //!
 //! On a processor that is emulated it does not always (docs/xen-map.md). What ends later is a test's matter.
 

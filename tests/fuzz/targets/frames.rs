@@ -1,4 +1,4 @@
-//! Frames of blocks, from a sender and from a receiver that say anything: nobody panics, the application is called in the
+//! Frames of blocks, from a sender and from a receiver with arbitrary bytes: no panic, the application is called in the
 //! promised order, and each stream's blocks come once and in order.
 //!
 //! ```text

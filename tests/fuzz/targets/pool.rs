@@ -10,7 +10,7 @@
 
 use fuzz::Input;
 use libfuzzer_sys::fuzz_target;
-use netfront::pool::{Limits, Pool};
+use pool::{Limits, Pool};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use xen::{DomId, Granted, Memory as _, Page, ReadOnly, Xen};

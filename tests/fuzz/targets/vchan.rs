@@ -120,7 +120,7 @@ fn abuse(input: &mut Input<'_>, peer: &mut impl Peer, mut honest: bool, run: &mu
                 let bytes = vec![7; usize::from(input.byte())];
                 peer.put(&bytes);
             }
-            4 if honest => assert!(peer.take().iter().all(|byte| *byte == 7), "a byte that nobody sent"),
+            4 if honest => assert!(peer.take().iter().all(|byte| *byte == 7), "a byte that was not sent"),
             5 => return,
             _ => run.turn(),
         }

@@ -25,7 +25,7 @@ pub struct GuestConfig {
     pub memory_pages: usize,
     /// `max_grant_frames`.
     pub max_grant_frames: u32,
-    /// Where the indexes of the xenstore and console rings stand: a guest must not take them to be 0.
+    /// Start values of the xenstore and console ring indexes: a guest must not assume 0.
     pub ring_start: u32,
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn furnish(world: &World, domain: &Rc<Domain>, ring_start: u32, name:
     console_port
 }
 
-/// Somebody used the rings before, as GRUB does: the indexes are equal, and not 0.
+/// A loader such as GRUB used the rings before: the indexes are equal, and not 0.
 fn start_rings_at(domain: &Domain, index: u32) {
     let order = std::sync::atomic::Ordering::SeqCst;
     let page = domain.memory.view(XENSTORE).expect("a special frame");

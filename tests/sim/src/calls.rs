@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use xen::Errno;
 
-/// A hypercall, as far as it can be refused.
+/// A hypercall that a test can make Xen refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Call {
     /// `EVTCHNOP_send`.

@@ -17,7 +17,7 @@ struct Daemon {
     port: EvtchnPort,
     output: RefCell<Vec<u8>>,
     input: RefCell<VecDeque<u8>>,
-    /// Nobody reads the ring: xenconsoled is stopped.
+    /// xenconsoled is stopped: the ring is not read.
     stopped: Cell<bool>,
     /// Work was asked for by other means than an event.
     kicked: Cell<bool>,

@@ -78,7 +78,7 @@ impl Domain {
         self.number.get()
     }
 
-    /// Starts again in a new domain, of which nothing was used yet: memory is as it was, and what lies in Xen is gone.
+    /// Moves the guest into a new domain: its memory is kept, and everything that Xen held for it is gone.
     pub(crate) fn begin_anew(&self, id: DomId) {
         let others: Vec<u32> = self.active_grants.borrow().keys().copied().filter(|gref| *gref > 0).collect();
         assert!(others.is_empty(), "grants of domain {} are in use: {others:?}", self.id());

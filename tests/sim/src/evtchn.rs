@@ -25,12 +25,12 @@ pub(crate) enum Channel {
     Reserved,
     /// Waits for `remote` to bind.
     Unbound {
-        /// Who may bind.
+        /// The domain that may bind.
         remote: DomId,
     },
     /// One end of a pair.
     Interdomain {
-        /// Who has the other end.
+        /// The domain at the other end.
         remote: DomId,
         /// Its port.
         port: EvtchnPort,
@@ -108,7 +108,7 @@ impl World {
                 }
                 Ok(())
             }
-            // Nobody at the other end yet: Xen drops the event in silence.
+            // The other end is not bound yet: Xen drops the event.
             Some(Channel::Unbound { .. }) => Ok(()),
             _ => Err(Errno::EINVAL),
         }

@@ -62,7 +62,7 @@ impl Domain {
         }
     }
 
-    /// `XENMEM_add_to_physmap` of a grant frame: the table grows as far as asked.
+    /// `XENMEM_add_to_physmap` of a grant frame: the table grows to that frame.
     pub(crate) fn place_grant_frame(&self, index: u64, gfn: Gfn) -> Result<(), Errno> {
         let index = u32::try_from(index).map_err(|_| Errno::EINVAL)?;
         if index >= self.max_grant_frames {

@@ -17,9 +17,9 @@
 //! blocks or yields, or when the test calls [`Sim::run`], and then only on what an event told them, so that a
 //! notification that the guest forgot is a test that hangs and says so. The same inputs give the same run.
 //!
-//! It is stricter than Xen. A free of a granted page, a request that the real netback would punish, a byte written to a
-//! page that the backend holds: each stops the test with the name of the rule. It knows nothing of the drivers that it
-//! tests and shares none of their code: of the `xen` crate it uses the traits, the identifiers, [`xen::Shared`] and the
+//! The simulator is stricter than Xen. A free of a granted page, a request that the real netback would punish, a byte written to a
+//! page that the backend holds: each stops the test with the name of the rule. It shares
+//! no code with the drivers under test: of the `xen` crate it uses the traits, the identifiers, [`xen::Shared`] and the
 //! layouts.
 //!
 //! ```

@@ -20,7 +20,7 @@ pub struct Sim {
     console: Console,
 }
 
-/// Bytes that a domain can read and nobody sent to it.
+/// Bytes that a domain can read although no guest sent them to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leak {
     /// Whose page it is.

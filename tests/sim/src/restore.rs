@@ -6,7 +6,7 @@
 //!   the guest ─► `resume`, as the kernel does it ─► its vifs find that their rings are void
 //! ```
 //!
-//! Nobody is behind the console's new port.
+//! The console's new port has no other end.
 
 use crate::boot::listen_to_store;
 use crate::builder::furnish;

@@ -19,7 +19,7 @@ use xen::abi::xen::offset::vcpu_info;
 
 /// A domain's worth of backend code. It acts on events, and when it is told to by a test.
 pub(crate) trait Service: fmt::Debug {
-    /// Does what there is to do; whether it did anything.
+    /// Does the pending work; returns whether there was any.
     fn run(&self, world: &World) -> bool;
     /// One line for the dump of a test that hangs.
     fn describe(&self) -> String;

@@ -10,11 +10,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xen", &[]),
     ("boot", &["xen"]),
     ("cmdline", &[]),
-    ("netfront", &["xen"]),
-    ("tcp", &[]),
-    ("net", &["netfront", "tcp", "xen"]),
-    ("datafront", &["xen"]),
-    ("kernel", &["boot", "cmdline", "xen", "netfront", "net", "datafront"]),
+    ("ledger", &[]),
+    ("pool", &["xen"]),
+    ("nic", &["pool"]),
+    ("netfront", &["nic", "pool", "xen"]),
+    ("tcp", &["ledger"]),
+    ("net", &["ledger", "nic", "tcp", "xen"]),
+    ("datafront", &["ledger", "xen"]),
+    ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
     ("abi-tests", &["xen", "push"]),
     ("bed", &[]),
@@ -25,9 +28,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "cmdline", "web", "datafront", "bill"],
+        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "netfront", "net", "boot", "domu-tests"],
+        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "boot", "domu-tests"],
     }
 }
 

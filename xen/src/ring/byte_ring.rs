@@ -102,6 +102,12 @@ impl Outgoing {
         self.layout.used(self.prod, self.page.load(self.layout.cons, Acquire))
     }
 
+    /// Whether a page holds this ring: our index is in it, and the peer's fits.
+    pub(crate) fn is_at(&self, page: &Shared<'static>) -> bool {
+        let (prod, cons) = (page.load(self.layout.prod, Relaxed), page.load(self.layout.cons, Relaxed));
+        prod == self.prod && self.layout.used(prod, cons).is_ok()
+    }
+
     /// Takes the peer's `cons`, whatever it is, for the end of what we have written: an empty ring.
     pub(crate) fn resynchronise(&mut self) {
         self.prod = self.page.load(self.layout.cons, Acquire);
@@ -158,6 +164,12 @@ impl Incoming {
         full_barrier();
         let prod: u32 = self.page.load(self.layout.prod, Acquire);
         prod.wrapping_sub(self.cons.wrapping_sub(to_u32(taken))) >= self.layout.size
+    }
+
+    /// Whether a page holds this ring: our index is in it, and the peer's fits.
+    pub(crate) fn is_at(&self, page: &Shared<'static>) -> bool {
+        let (prod, cons) = (page.load(self.layout.prod, Relaxed), page.load(self.layout.cons, Relaxed));
+        cons == self.cons && self.layout.used(prod, cons).is_ok()
     }
 
     /// Takes everything up to the peer's `prod`, whatever it is, as read; by how much `cons` moved.

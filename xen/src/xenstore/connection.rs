@@ -5,10 +5,11 @@
 
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::hypervisor::Hypervisor;
-use crate::ids::EvtchnPort;
+use crate::ids::{EvtchnPort, SystemTime};
 use crate::memory::shared::Shared;
-use crate::xenstore::link::{Link, Moved};
-use crate::xenstore::state::{Reply, State};
+use crate::xenstore::link::Moved;
+use crate::xenstore::recovery::ANSWER_LIMIT_NS;
+use crate::xenstore::state::{Recovered, Reply, State};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::mem::ManuallyDrop;
@@ -59,28 +60,32 @@ impl Connection {
     /// See [`XenStore::reconnect`](crate::xenstore::XenStore::reconnect).
     pub(super) fn reconnect(&self, page: Shared<'static>, port: EvtchnPort) {
         let mut wakers = Vec::new();
-        self.with(|state| {
-            state.page = page;
-            state.port = port;
-            state.start_over(&mut wakers);
-        });
+        self.with(|state| state.reconnect(page, port, &mut wakers));
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// See [`XenStore::recover`](crate::xenstore::XenStore::recover).
-    pub(super) fn recover(&self, h: &impl Hypervisor) -> bool {
+    /// See [`XenStore::maintain`](crate::xenstore::XenStore::maintain).
+    pub(super) fn maintain(&self, h: &impl Hypervisor, now: SystemTime) -> Option<SystemTime> {
         let mut wakers = Vec::new();
-        let port = self.with(|state| {
-            let asked = Link::ask_for_reset(&state.page);
-            if asked {
-                state.start_over(&mut wakers);
-            }
-            asked.then_some(state.port)
+        let (recovered, next, port) = self.with(|state| {
+            let (recovered, next) = state.recover_when_due(now, &mut wakers);
+            (recovered, next, state.port)
         });
-        // A notification that Xen refuses here shows as a connection that never comes up: the caller's time limit.
-        let told = port.is_some_and(|port| h.evtchn_send(port).is_ok());
+        let limit_s = ANSWER_LIMIT_NS / 1_000_000_000;
+        let Some(recovered) = recovered else { return next };
+        match recovered {
+            Recovered::Reset => log::warn!("xenstore: xenstored is asked to reset the connection"),
+            Recovered::AttachedAgain => {
+                log::warn!("xenstore: xenstored offers no reset; the ring is taken up again as it is");
+            }
+            Recovered::GaveUp => {
+                log::warn!("xenstore: no answer for {limit_s} s; the requests that waited have failed");
+            }
+        }
+        // An event that was lost costs no more than this wait. One that Xen refuses shows as the next time limit.
+        let _ = h.evtchn_send(port);
         wakers.into_iter().for_each(Waker::wake);
-        told
+        next
     }
 
     /// See [`XenStore::write_sync_best_effort`](crate::xenstore::XenStore::write_sync_best_effort). Calls no waker, and

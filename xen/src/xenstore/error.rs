@@ -64,9 +64,16 @@ pub enum XsError {
         /// How often it was tried.
         attempts: u32,
     },
-    /// The connection was replaced before the answer came: by a restore, or by a reset of the ring. The daemon may have
-    /// carried out the request or not.
+    /// The domain was restored before the answer came. The daemon may have carried out the request or not.
     Interrupted,
+    /// The ring was reset before the answer came. The daemon may have carried out the request or not; requests that
+    /// change nothing are repeated and never fail with this.
+    Reset,
+    /// The daemon has not answered for this long, and cannot reset the ring.
+    NoAnswer {
+        /// The time limit, in seconds.
+        after_s: u64,
+    },
     /// Too many requests wait for an answer. Nothing was sent.
     Busy,
     /// The connection cannot be used any more.
@@ -195,8 +202,12 @@ impl fmt::Display for XsError {
                 f,
                 "the transaction conflicted {attempts} times; somebody else keeps writing the same nodes"
             ),
-            Self::Interrupted => {
-                write!(f, "the connection to xenstore was replaced before the answer came; ask again")
+            Self::Interrupted => write!(f, "the domain was restored before xenstored answered; ask again"),
+            Self::Reset => {
+                write!(f, "the connection to xenstore was reset before the answer came; ask again")
+            }
+            Self::NoAnswer { after_s } => {
+                write!(f, "xenstored has not answered for {after_s} s; see whether it runs in dom0")
             }
             Self::Busy => write!(f, "too many requests wait for xenstored; ask again when some are answered"),
             Self::Broken(broken) => write!(f, "the connection to xenstore is broken: {broken}"),

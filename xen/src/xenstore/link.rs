@@ -3,7 +3,7 @@
 //! ```text
 //!   Attaching ──indexes read, no reset under way──► Up ──the daemon breaks a rule──► Broken
 //!       ▲                                            │                                 │
-//!       └───────────── reconnect (new page), recover (same page) ◄─────────────────────┘
+//!       └───────────── another page, or a reset of this one ◄──────────────────────────┘
 //! ```
 //!
 //! Newer daemons offer a reset of the ring (`server_features`, `connection`) and say when they have given a connection
@@ -95,6 +95,11 @@ impl Rings {
         let leftover = replies.discard();
         let requests = Outgoing::attach(*page, REQUESTS);
         Some((Self { requests, replies, assembler: Assembler::default(), leftover }, used_before))
+    }
+
+    /// Whether a page holds this ring, as after a resume in the same domain: our indexes are in it, and the daemon's fit.
+    pub(super) fn are_those_of(&self, page: &Shared<'static>) -> bool {
+        !Link::is_resetting(page) && self.requests.is_at(page) && self.replies.is_at(page)
     }
 
     /// Bytes of replies that were in the ring when we came.

@@ -9,13 +9,14 @@
 //!
 //! Futures only queue bytes and wait; [`XenStore::pump`] moves them, hands answers out by request id, and notifies the
 //! daemon at most once. It is called once a turn of the loop, and before the domain blocks. Nothing here waits by
-//! itself; a daemon that does not answer is noticed by [`XenStore::check`].
+//! itself; a daemon that does not answer is noticed by [`XenStore::maintain`].
 //!
 //! | file | idea |
 //! |------|------|
 //! | `wire` | messages from and to bytes |
 //! | `link` | the page: attach, exchange, broken |
 //! | `state` | requests, answers, ids, clean-up |
+//! | `recovery` | when a connection is to be reset |
 //! | `connection` | the state, shared; wakers |
 //! | `stats` | what is counted |
 //! | `nodes` | what can be asked of a node |
@@ -32,6 +33,7 @@ mod connection;
 mod error;
 mod link;
 mod nodes;
+mod recovery;
 mod state;
 mod stats;
 mod transaction;
@@ -50,7 +52,7 @@ pub use transaction::Transaction;
 pub use watch::Watch;
 
 use crate::hypervisor::Hypervisor;
-use crate::ids::{DomId, EvtchnPort};
+use crate::ids::{DomId, EvtchnPort, SystemTime};
 use crate::memory::shared::Shared;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -103,18 +105,25 @@ impl XenStore {
         self.connection.with(|state| state.broken())
     }
 
-    /// Goes on over another page and port, as after a restore. Requests and transactions under way fail with
-    /// [`XsError::Interrupted`] ([`XenStore::transaction`] then tries again by itself); every watch is registered
-    /// again, and fires.
+    /// Goes on over another page and port, as after a suspend.
+    ///
+    /// In another domain, requests and transactions under way fail with [`XsError::Interrupted`]
+    /// ([`XenStore::transaction`] then tries again by itself), and every watch is registered again. In the same domain
+    /// (its page has our indexes) the connection goes on where it was. Every watch has an event in both cases.
     pub fn reconnect(&self, ring: Shared<'static>, port: EvtchnPort) {
         self.connection.reconnect(ring, port);
     }
 
-    /// Asks the daemon to reset the ring, for use after it broke, and goes on as after [`XenStore::reconnect`] when
-    /// that is done. `false` if this daemon does not offer it, or could not be told.
-    #[must_use]
-    pub fn recover(&self, h: &impl Hypervisor) -> bool {
-        self.connection.recover(h)
+    /// Resets a connection that broke, or on which an answer has not come for 30 s; the time at which to call again, if
+    /// there is one. It is called after each [`XenStore::pump`], and costs a look where nothing waits.
+    ///
+    /// Where the daemon offers the reset of the ring (`XENSTORE_SERVER_FEATURE_RECONNECTION`), it is asked for it, and
+    /// everything starts over when that is done: watches are registered again and have an event, requests that change
+    /// nothing are repeated, others fail with [`XsError::Reset`]. Where it does not, a broken ring is taken up again as
+    /// it is, and requests without an answer fail with [`XsError::NoAnswer`]. Resets are at least 1 s apart, then twice
+    /// that, up to 60 s.
+    pub fn maintain(&self, h: &impl Hypervisor, now: SystemTime) -> Option<SystemTime> {
+        self.connection.maintain(h, now)
     }
 
     /// What the client has done and seen since boot.

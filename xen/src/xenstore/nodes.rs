@@ -7,6 +7,7 @@ use crate::abi::io_xs_wire::{XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX, XsdSo
 use crate::ids::DomId;
 use crate::xenstore::connection::Connection;
 use crate::xenstore::error::{PathFault, ReplyFault, XsError, printable};
+use crate::xenstore::recovery::ANSWER_LIMIT_NS;
 use crate::xenstore::state::{Failure, RequestError};
 use crate::xenstore::wire;
 use alloc::format;
@@ -16,6 +17,9 @@ use core::fmt;
 use core::pin::Pin;
 use core::str::FromStr;
 use core::task::{Context, Poll};
+
+/// How often a request that changes nothing is repeated when the connection is reset before its answer.
+const REPEATS: u32 = 4;
 
 /// What one domain may do with a node. `docs/misc/xenstore.txt`, `SET_PERMS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +100,30 @@ impl<'a> Nodes<'a> {
         Ok(Answer { connection: self.connection, id })
     }
 
-    async fn ask(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<Vec<u8>, XsError> {
-        answered(self.send(kind, path, rest), kind, path).await
+    pub(super) async fn ask(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<Vec<u8>, XsError> {
+        let first = answered(self.send(kind, path, rest), kind, path).await;
+        self.repeated(first, kind, path, rest).await
+    }
+
+    /// The outcome of a request, repeated if the connection was reset before its answer came and it changes nothing that
+    /// another domain could have changed meanwhile.
+    async fn repeated(
+        &self,
+        mut outcome: Result<Vec<u8>, XsError>,
+        kind: Kind,
+        path: &str,
+        rest: &[&[u8]],
+    ) -> Result<Vec<u8>, XsError> {
+        let safe = matches!(
+            kind,
+            Kind::Read | Kind::Directory | Kind::GetDomainPath | Kind::Mkdir | Kind::SetPerms | Kind::Watch
+        );
+        let mut left = if safe && self.transaction.is_none() { REPEATS } else { 0 };
+        while left > 0 && matches!(outcome, Err(XsError::Reset | XsError::Broken(_))) {
+            left = left.saturating_sub(1);
+            outcome = answered(self.send(kind, path, rest), kind, path).await;
+        }
+        outcome
     }
 
     async fn order(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<(), XsError> {
@@ -131,6 +157,7 @@ impl<'a> Nodes<'a> {
         let mut values = [const { Ok(None) }; N];
         for ((value, path), answer) in values.iter_mut().zip(paths).zip(answers) {
             let payload = answered(answer, Kind::Read, path).await;
+            let payload = self.repeated(payload, Kind::Read, path, &[]).await;
             *value = absent_is_none(payload.and_then(|payload| text(path, payload)));
         }
         values
@@ -215,6 +242,8 @@ pub(super) fn name(failure: Failure, request: Kind, path: &str) -> XsError {
         Failure::Refused(errno) => XsError::Refused { request, path: path.into(), errno },
         Failure::Fault(fault) => XsError::BadReply { request, path: path.into(), fault },
         Failure::Interrupted => XsError::Interrupted,
+        Failure::Reset => XsError::Reset,
+        Failure::NoAnswer => XsError::NoAnswer { after_s: ANSWER_LIMIT_NS / 1_000_000_000 },
         Failure::Broken(broken) => XsError::Broken(broken),
     }
 }

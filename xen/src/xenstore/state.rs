@@ -15,10 +15,11 @@
 
 use crate::Errno;
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
-use crate::ids::EvtchnPort;
+use crate::ids::{EvtchnPort, SystemTime};
 use crate::memory::shared::Shared;
 use crate::xenstore::error::{Broken, ReplyFault, XsErrno};
 use crate::xenstore::link::{Link, Moved, Outbound, Rings};
+use crate::xenstore::recovery::{Observed, Recovery, Step};
 use crate::xenstore::stats::XsStats;
 use crate::xenstore::watches::Watches;
 use crate::xenstore::wire::{self, Message};
@@ -36,6 +37,8 @@ pub(super) enum Failure {
     Refused(XsErrno),
     Fault(ReplyFault),
     Interrupted,
+    Reset,
+    NoAnswer,
     Broken(Broken),
 }
 
@@ -46,8 +49,21 @@ pub(super) type Reply = Result<Vec<u8>, Failure>;
 pub(super) enum Owner {
     /// A task, once it has come by.
     Task(Option<Waker>),
+    /// A task, which is told that no answer came in time. The answer is then nobody's.
+    GaveUp,
     /// Nobody: the answer is only looked at for what has to be cleaned up.
     Nobody,
+}
+
+/// What was done about a connection that does not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovered {
+    /// The daemon was asked to reset the ring.
+    Reset,
+    /// The ring was taken up again as it is.
+    AttachedAgain,
+    /// The requests that waited have failed.
+    GaveUp,
 }
 
 /// A request without an answer, or with one that the task has not taken yet.
@@ -72,6 +88,9 @@ pub(super) struct State {
     open_transactions: usize,
     pub(super) watches: Watches,
     pub(super) stats: XsStats,
+    /// Changes whenever bytes move either way.
+    activity: u64,
+    recovery: Recovery,
 }
 
 impl State {
@@ -87,6 +106,8 @@ impl State {
             open_transactions: 0,
             watches: Watches::default(),
             stats: XsStats::default(),
+            activity: 0,
+            recovery: Recovery::new(),
         }
     }
 
@@ -96,6 +117,10 @@ impl State {
             return (Poll::Ready(Err(Failure::Interrupted)), None);
         };
         let Some(reply) = pending.reply.take() else {
+            if matches!(pending.owner, Owner::GaveUp) {
+                pending.owner = Owner::Nobody;
+                return (Poll::Ready(Err(Failure::NoAnswer)), None);
+            }
             let before = core::mem::replace(&mut pending.owner, Owner::Task(Some(waker)));
             return (Poll::Pending, Some(before));
         };
@@ -184,7 +209,8 @@ impl State {
     pub(super) fn pump(&mut self, wakers: &mut Vec<Waker>) -> Result<Moved, Broken> {
         match self.link {
             Link::Attaching => self.attach(),
-            Link::Up(_) if Link::is_resetting(&self.page) => self.start_over(wakers),
+            // The daemon resets the ring by itself: what it had not answered it has forgotten.
+            Link::Up(_) if Link::is_resetting(&self.page) => self.start_over(&Failure::Reset, wakers),
             _ => {}
         }
         let moved = match &mut self.link {
@@ -198,7 +224,11 @@ impl State {
             }
             Link::Attaching | Link::Broken(_) => Ok(Moved::default()),
         };
-        moved.inspect_err(|broken| self.break_down(*broken, wakers))
+        let moved = moved.inspect_err(|broken| self.break_down(*broken, wakers));
+        if moved.is_ok_and(|moved| moved.any) {
+            self.activity = self.activity.wrapping_add(1);
+        }
+        moved
     }
 
     fn attach(&mut self) {
@@ -208,9 +238,10 @@ impl State {
         if used_before {
             // Somebody before us (a boot loader, another kernel) may have left watches and transactions.
             self.request_unattended(Kind::ResetWatches, 0, &[b"\0"]);
-            // Before everything else that was queued meanwhile.
+            // Before everything that was queued meanwhile, and behind a request that is half in the ring.
+            let begun = self.queue.iter().take_while(|out| out.sent > 0).count();
             if let Some(reset) = self.queue.pop_back() {
-                self.queue.push_front(reset);
+                self.queue.insert(begun, reset);
             }
         }
     }
@@ -245,6 +276,7 @@ impl State {
         pending.reply = Some(reply);
         match &mut pending.owner {
             Owner::Task(waker) => wakers.extend(waker.take()),
+            Owner::GaveUp => {}
             Owner::Nobody => {
                 // Answered before its last byte was taken: a daemon may refuse by the header alone. The rest of the
                 // request still has to go out, so only the bookkeeping ends here.
@@ -256,28 +288,102 @@ impl State {
     /// Ends the connection: nothing in the ring can be used any more. Every request that waits fails.
     fn break_down(&mut self, broken: Broken, wakers: &mut Vec<Waker>) {
         self.link = Link::Broken(broken);
+        // A request that is half in the ring may have to be written to its end.
+        self.queue.retain(|out| out.sent > 0);
         self.fail_all(&Failure::Broken(broken), wakers);
         // A task that waits for a watch reads again, and gets the error.
         self.watches.fire_all(wakers);
     }
 
-    /// A new connection: old requests and transactions are void, watches are asked for again.
-    pub(super) fn start_over(&mut self, wakers: &mut Vec<Waker>) {
+    /// Goes on over another page and port, as after a suspend.
+    ///
+    /// In a new domain the ring is another one, and everything starts over. In the same domain, resumed the slow way, the
+    /// ring is as we left it: our indexes are in it, and half a message may be. Then the connection goes on.
+    pub(super) fn reconnect(&mut self, page: Shared<'static>, port: EvtchnPort, wakers: &mut Vec<Waker>) {
+        let goes_on = matches!(&self.link, Link::Up(rings) if rings.are_those_of(&page));
+        (self.page, self.port) = (page, port);
+        if goes_on {
+            // What the domain had in Xen is new all the same: everybody looks again.
+            self.watches.fire_all(wakers);
+        } else {
+            self.start_over(&Failure::Interrupted, wakers);
+        }
+    }
+
+    /// A new connection: old requests and transactions are void and fail as given, watches are asked for again.
+    pub(super) fn start_over(&mut self, failure: &Failure, wakers: &mut Vec<Waker>) {
+        self.queue.clear();
         self.link = Link::Attaching;
+        self.begin_epoch(failure, wakers);
+    }
+
+    /// Takes the ring up again after it broke, where the daemon does not offer a reset: replies are read from where the
+    /// daemon is now, and a request that is half in the ring is written to its end.
+    fn attach_again(&mut self, wakers: &mut Vec<Waker>) {
+        self.queue.retain(|out| out.sent > 0);
+        self.link = Link::Attaching;
+        self.begin_epoch(&Failure::Reset, wakers);
+    }
+
+    fn begin_epoch(&mut self, failure: &Failure, wakers: &mut Vec<Waker>) {
         self.epoch = self.epoch.wrapping_add(1);
         self.open_transactions = 0;
         self.stats.reconnects = self.stats.reconnects.wrapping_add(1);
-        self.fail_all(&Failure::Interrupted, wakers);
+        self.fail_all(failure, wakers);
         for (path, token) in self.watches.renew() {
             self.request_unattended(Kind::Watch, 0, &[path.as_bytes(), b"\0", token.as_bytes(), b"\0"]);
         }
-        // What fired between the two connections is not known: everybody looks again.
+        // Events between the two connections are lost: every watch has one.
         self.watches.fire_all(wakers);
     }
 
+    /// Looks whether the connection is to be reset, and does so: whether the daemon must be notified, and when to look
+    /// again.
+    pub(super) fn recover_when_due(
+        &mut self,
+        now: SystemTime,
+        wakers: &mut Vec<Waker>,
+    ) -> (Option<Recovered>, Option<SystemTime>) {
+        let waiting = self.requests.values().any(|pending| pending.reply.is_none());
+        let observed = Observed { waiting, broken: self.broken().is_some(), activity: self.activity };
+        let (step, next) = self.recovery.look(now, observed);
+        let recovered = match step {
+            Step::Nothing => return (None, next),
+            Step::Broken | Step::NoAnswer if self.ask_for_reset(wakers) => Recovered::Reset,
+            Step::Broken => {
+                self.attach_again(wakers);
+                Recovered::AttachedAgain
+            }
+            Step::NoAnswer => {
+                self.give_up_waiting(wakers);
+                Recovered::GaveUp
+            }
+        };
+        (Some(recovered), next)
+    }
+
+    /// Asks the daemon to reset the ring, if it offers that, and starts over.
+    pub(super) fn ask_for_reset(&mut self, wakers: &mut Vec<Waker>) -> bool {
+        let asked = Link::ask_for_reset(&self.page);
+        if asked {
+            self.start_over(&Failure::Reset, wakers);
+        }
+        asked
+    }
+
+    /// Fails the requests that wait. Their answers may still come, and end what they began.
+    fn give_up_waiting(&mut self, wakers: &mut Vec<Waker>) {
+        self.stats.given_up = self.stats.given_up.wrapping_add(1);
+        for (_, pending) in self.requests.iter_mut().filter(|(_, pending)| pending.reply.is_none()) {
+            if let Owner::Task(waker) = &mut pending.owner {
+                wakers.extend(waker.take());
+                pending.owner = Owner::GaveUp;
+            }
+        }
+    }
+
     fn fail_all(&mut self, failure: &Failure, wakers: &mut Vec<Waker>) {
-        self.queue.clear();
-        self.requests.retain(|_, pending| matches!(pending.owner, Owner::Task(_)));
+        self.requests.retain(|_, pending| !matches!(pending.owner, Owner::Nobody));
         for (_, pending) in self.requests.iter_mut() {
             // An answer that came is an answer, but not one that starts a transaction which is void now.
             if pending.reply.is_none() || pending.kind == Kind::TransactionStart {
@@ -291,11 +397,11 @@ impl State {
 
     /// See [`XenStore::idle`](crate::xenstore::XenStore::idle).
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.requests.is_empty() && self.open_transactions == 0
+        !self.has_unsent() && self.requests.is_empty() && self.open_transactions == 0
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        !self.queue.is_empty()
+        self.broken().is_none() && !self.queue.is_empty()
     }
 
     pub(super) const fn broken(&self) -> Option<Broken> {

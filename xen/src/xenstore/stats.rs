@@ -25,4 +25,6 @@ pub struct XsStats {
     pub notify_failures: u64,
     /// Connections after the first: a restore, a reset by either side.
     pub reconnects: u64,
+    /// Times at which the requests that waited failed because the daemon did not answer.
+    pub given_up: u64,
 }

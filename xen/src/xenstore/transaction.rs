@@ -145,7 +145,8 @@ pub(super) async fn run<T>(
 ) -> Result<T, XsError> {
     for _ in 0..ATTEMPTS {
         match attempt(connection, &body).await {
-            Err(error) if error == XsError::Interrupted || error.errno() == Some(Errno::EAGAIN) => {}
+            Err(XsError::Interrupted | XsError::Reset) => {}
+            Err(error) if error.errno() == Some(Errno::EAGAIN) => {}
             result => return result,
         }
     }

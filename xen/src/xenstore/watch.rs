@@ -8,7 +8,7 @@
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::xenstore::connection::Connection;
 use crate::xenstore::error::XsError;
-use crate::xenstore::nodes::{Nodes, acknowledged, name};
+use crate::xenstore::nodes::{Nodes, acknowledged};
 use crate::xenstore::watches::{AtDaemon, token};
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -29,16 +29,21 @@ impl Watch {
         let number = connection.with(|state| state.watches.add(path));
         let watch = Self { connection: Rc::clone(connection), number };
         let nodes = Nodes { connection, transaction: None };
-        let answer = nodes.send(Kind::Watch, path, &[token(number).as_bytes(), b"\0"])?;
         watch.set(AtDaemon::Asked);
-        match answer.await.map_err(|failure| name(failure, Kind::Watch, path)) {
+        match nodes.ask(Kind::Watch, path, &[token(number).as_bytes(), b"\0"]).await {
             Ok(payload) => {
                 acknowledged(&payload, Kind::Watch, path)?;
                 watch.set(AtDaemon::Confirmed);
                 Ok(watch)
             }
             Err(error) => {
-                if matches!(error, XsError::Refused { .. }) {
+                if matches!(
+                    error,
+                    XsError::Refused { .. }
+                        | XsError::BadPath { .. }
+                        | XsError::TooLong { .. }
+                        | XsError::Busy
+                ) {
                     watch.set(AtDaemon::Unknown);
                 }
                 Err(error)

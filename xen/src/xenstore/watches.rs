@@ -103,17 +103,11 @@ impl Watches {
         }
     }
 
-    /// Path and token of every watch that a new connection must be asked for.
-    pub(super) fn renew(&mut self) -> Vec<(String, String)> {
-        let mut all = Vec::new();
-        for (number, watched) in self.by_number.iter_mut() {
-            match watched.at_daemon {
-                AtDaemon::Confirmed => all.push((watched.path.clone(), token(*number))),
-                // Its request fails with the old connection.
-                AtDaemon::Asked | AtDaemon::Unknown => watched.at_daemon = AtDaemon::Unknown,
-            }
-        }
-        all
+    /// Path and token of every watch that a new connection must be asked for. Those whose request is not answered are
+    /// asked for by their own tasks, or ended by their drop.
+    pub(super) fn renew(&self) -> Vec<(String, String)> {
+        let confirmed = self.by_number.iter().filter(|(_, watched)| watched.at_daemon == AtDaemon::Confirmed);
+        confirmed.map(|(number, watched)| (watched.path.clone(), token(*number))).collect()
     }
 
     /// Watches that exist.

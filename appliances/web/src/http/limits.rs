@@ -1,11 +1,5 @@
 //! What a client may make us spend.
 
-use alloc::format;
-use alloc::string::String;
-
-/// Seconds between two requests at most: a day.
-const LONGEST_IDLE: u64 = 86_400;
-
 /// Header lines of a request; they are parsed on the stack.
 pub const MAX_HEADERS: usize = 64;
 
@@ -38,38 +32,6 @@ impl Default for Limits {
             idle_seconds: 60,
             reply_bytes_a_second: 4 * 1024,
             unsent_bytes: 2 * 1024 * 1024,
-        }
-    }
-}
-
-impl Limits {
-    /// With the operator's `app.idle=SECONDS`, if he has one.
-    ///
-    /// # Errors
-    /// What is wrong, and what would be right.
-    pub fn with_idle(self, value: Option<&str>) -> Result<Self, String> {
-        let Some(value) = value else { return Ok(self) };
-        match value.parse() {
-            Ok(idle_seconds @ 1..=LONGEST_IDLE) => Ok(Self { idle_seconds, ..self }),
-            _ => Err(format!(
-                "command line: app.idle={value} is wrong: the seconds that a connection may be silent between two requests, \
-                 1 to {LONGEST_IDLE}, like app.idle={}",
-                self.idle_seconds
-            )),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Limits;
-
-    #[test]
-    fn idle_is_a_number_of_seconds_up_to_a_day() {
-        let idle = |value| Limits::default().with_idle(value).map(|limits| limits.idle_seconds);
-        assert_eq!((idle(None), idle(Some("1")), idle(Some("86400"))), (Ok(60), Ok(1), Ok(86_400)));
-        for bad in ["", "0", "-1", "86401", "1m", "99999999999999999999"] {
-            assert!(idle(Some(bad)).unwrap_err().contains("like app.idle=60"), "{bad:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::site::numbers::{Group, Groups};
 use alloc::vec::Vec;
 use datafront::block::ReceiverStats;
 use datafront::vchan::Stats;
-use kernel::netfront::pool::PoolCounts;
+use kernel::pool::PoolCounts;
 
 /// The numbers of a channel.
 #[must_use]
@@ -39,7 +39,7 @@ pub fn channel(blocks: &ReceiverStats, link: &Stats) -> Groups {
 pub fn all(pages: &PoolCounts, store: &StoreStatus) -> Groups {
     Groups(Vec::from([
                 Group::new("pages", "Pages of the channels").parts([
-                    ("lent", "Pages in use by channels.", wide(pages.lent)),
+                    ("lent", "Pages in use by channels.", wide(pages.in_use)),
                     ("quarantined", "Pages that a former sender still has mapped.", wide(pages.quarantined)),
                     ("free", "Free pages.", wide(pages.free)),
                 ]).sum(("total", "Pages of the pool: the sum of those above.", wide(pages.total)))

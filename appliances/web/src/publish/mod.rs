@@ -7,7 +7,7 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `channels` | by which names dom0 finds the guest |
+//! | `groups` | the numbers of channels and store |
 //! | `store` | the revision that is published, and its budget |
 //! | `inbox` | blocks to revisions: a file, or a whole tree |
 //! | `archive` | a ustar archive to its files |
@@ -15,13 +15,11 @@
 //! | `reply` | types, entity tags, ranges |
 
 mod archive;
-mod channels;
 pub mod groups;
 mod inbox;
 mod name;
 mod reply;
 mod store;
 
-pub use channels::channels;
 pub use inbox::Inbox;
 pub use store::{Store, StoreStatus};

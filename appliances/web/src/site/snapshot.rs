@@ -3,7 +3,7 @@
 //! Sets of counters come with names and help texts of their own. Every other number is named here, once: a new one is one
 //! line in this file.
 
-use crate::site::numbers::{Group, Groups, Named, Shape};
+use crate::site::numbers::{Group, Groups, Shape};
 use crate::site::status::{
     Build, Dhcp, FORMAT, Features, InterfaceStatus, Ipv6Address, Policy, QueueFrames, Rate, Status,
 };
@@ -11,7 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use kernel::net::{DhcpStatus, Ipv6Status, NetStatus};
 use kernel::netfront;
-use kernel::netfront::pool::PoolCounts;
+use kernel::pool::PoolCounts;
 use kernel::stats::{InterfaceStats, Snapshot};
 
 /// The guest as `now` shows it.
@@ -66,23 +66,23 @@ fn sums(now: &Snapshot, interfaces: &[InterfaceStatus]) -> [Group; 5] {
         all.rx_pool.add(&frontend.tx_pool);
     }
     let netfront::Stats { rx, tx, device, rx_pool: pool, .. } = all;
-    let notified = rx.notifications.wrapping_add(tx.notifications);
+    let notified = rx.notifications.get().wrapping_add(tx.notifications.get());
     let mut drops = Group::new("drops", "Drops on all interfaces").by("reason").shaped(Shape::Hidden);
     for interface in interfaces.iter().filter_map(|interface| interface.groups.group("drops")) {
         drops.add(interface);
     }
     [
         Group::new("packets", "Packets of all interfaces").shaped(Shape::Hidden).counters([
-            ("received", "Frames passed to the network stack.", rx.packets),
-            ("sent", "Frames queued to a backend.", tx.packets),
+            ("received", "Frames passed to the network stack.", rx.packets.get()),
+            ("sent", "Frames queued to a backend.", tx.packets.get()),
         ]),
         Group::new("bytes", "Bytes of all interfaces").shaped(Shape::Hidden).counters([
-            ("received", "Bytes of the received frames.", rx.bytes),
-            ("sent", "Bytes of the sent frames.", tx.bytes),
+            ("received", "Bytes of the received frames.", rx.bytes.get()),
+            ("sent", "Bytes of the sent frames.", tx.bytes.get()),
         ]),
         Group::new("notifications", "Notifications").counters([
             ("sent", "Notifications to backends.", notified),
-            ("received", "Events from backends.", device.events),
+            ("received", "Events from backends.", device.events.get()),
         ]),
         pages(Group::new("pool", "Pages of all rx and tx pools").shaped(Shape::Hidden), &pool),
         drops,
@@ -120,7 +120,7 @@ fn pages(group: Group, counts: &PoolCounts) -> Group {
     group
         .parts([
             ("in_ring", "Pages that are posted, queued or in flight.", wide(counts.in_ring)),
-            ("lent", "Pages in use by the network stack or the application.", wide(counts.lent)),
+            ("lent", "Pages in use by the network stack or the application.", wide(counts.in_use)),
             ("quarantined", "Pages that a backend does not release.", wide(counts.quarantined)),
             ("free", "Free pages.", wide(counts.free)),
         ])
@@ -160,18 +160,18 @@ fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
     Vec::from([
         pages(bar("rx_pool", "Pages to receive into"), &frontend.rx_pool),
         pages(bar("tx_pool", "Pages to send from"), &frontend.tx_pool),
-        pages(bar("tx_strip", "Contiguous buffer for frames of more than a page"), &frontend.tx_strip),
+        pages(bar("tx_contiguous", "Contiguous buffer for frames of more than a page"), &frontend.tx_contiguous),
         Group::new("rx_pool_changes", "Changes of the rx pools")
-            .counters(pool_changes(&frontend.rx_pool_stats)),
+            .counters(frontend.rx_pool_stats.iter()),
         Group::new("tx_pool_changes", "Changes of the tx pools")
-            .counters(pool_changes(&frontend.tx_pool_stats)),
-        Group::new("rx", "Received").counters(rx_counters(&frontend.rx)),
-        Group::new("tx", "Sent").counters(tx_counters(&frontend.tx)),
-        Group::new("device", "Frontend").counters(device_counters(&frontend.device)),
+            .counters(frontend.tx_pool_stats.iter()),
+        Group::new("rx", "Received").counters(frontend.rx.iter()),
+        Group::new("tx", "Sent").counters(frontend.tx.iter()),
+        Group::new("device", "Frontend").counters(frontend.device.iter()),
         drops(frontend, net),
         Group::new("misbehaviour", "Rules that the backend broke")
             .shaped(Shape::NonZero)
-            .faults(frontend.misbehaviour.iter().map(|(rule, count)| (rule, "", count))),
+            .faults(frontend.misbehaviour.iter()),
         sockets(net),
         Group::new("stack", "Network stack").counters(net.counters.iter()),
     ])
@@ -181,15 +181,15 @@ fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
 fn drops(frontend: &netfront::Stats, net: &NetStatus) -> Group {
     let netfront::Stats { rx, tx, .. } = frontend;
     Group::new("drops", "Drops").by("reason").counters(net.drops.iter()).counters([
-        ("rx_frontend", "Frames that the frontend dropped (`rx.dropped`).", rx.dropped),
-        ("rx_backend_error", "Frames that the backend could not deliver.", rx.backend_errors),
-        ("tx_refused", "Frames that are too short or too long to send.", tx.refused),
-        ("tx_backend_dropped", "Frames that the backend dropped.", tx.backend_dropped),
-        ("tx_backend_error", "Frames that the backend failed to send.", tx.backend_errors),
+        ("rx_frontend", "Frames that the frontend dropped (`rx.dropped`).", rx.dropped.get()),
+        ("rx_backend_error", "Frames that the backend could not deliver.", rx.backend_errors.get()),
+        ("tx_refused", "Frames that are too short or too long to send.", tx.refused.get()),
+        ("tx_backend_dropped", "Frames that the backend dropped.", tx.backend_dropped.get()),
+        ("tx_backend_error", "Frames that the backend failed to send.", tx.backend_errors.get()),
         (
             "tx_backend_gone",
             "Frames lost when the backend went away.",
-            tx.lost_queued.wrapping_add(tx.lost_in_flight),
+            tx.lost_queued.get().wrapping_add(tx.lost_in_flight.get()),
         ),
     ])
 }
@@ -208,8 +208,8 @@ fn sockets(net: &NetStatus) -> Group {
 fn queues(frontend: &netfront::Stats) -> Vec<QueueFrames> {
     let count = usize::try_from(frontend.features.queues).unwrap_or(0);
     let frames = |queue: &netfront::stats::QueueStats| QueueFrames {
-        received: queue.rx_packets,
-        sent: queue.tx_packets,
+        received: queue.rx_packets.get(),
+        sent: queue.tx_packets.get(),
     };
     frontend.queues.iter().take(count).map(frames).collect()
 }
@@ -240,7 +240,7 @@ fn policy(config: &netfront::Config) -> Policy {
         threshold_bytes: wide(config.threshold),
         clearing: config.clearing.to_string(),
         quarantine_max_pages: wide(config.quarantine_max),
-        held_max_packets: wide(config.held_max),
+        retained_max_packets: wide(config.retained_max),
         trust: config.trust.to_string(),
     }
 }
@@ -260,24 +260,4 @@ fn dhcp(status: DhcpStatus) -> Dhcp {
 
 fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-/// Counters by the names of their fields.
-macro_rules! named {
-    ($($function:ident($type:ty): $($field:ident)*;)*) => {
-        $(fn $function(stats: &$type) -> impl IntoIterator<Item = Named> + use<> {
-            [$((stringify!($field), "", stats.$field)),*]
-        })*
-    };
-}
-
-named! {
-    rx_counters(netfront::stats::RxStats): packets bytes copied_packets copied_bytes lent_packets lent_bytes held_packets
-        held_refused chains gso_packets checksum_blank hashed hash_elsewhere hash_checked hash_wrong cleared_bytes dropped
-        backend_errors responses requests notifications starved;
-    tx_counters(netfront::stats::TxStats): packets bytes responses backend_dropped backend_errors refused chains gso_packets
-        checksum_blank group_requests groups_refused lost_queued lost_in_flight notifications exhausted;
-    device_counters(netfront::stats::DeviceStats): turns events idle_events event_masks connects breaks notify_errors
-        quarantined_rings recovered_rings ctrl_answered ctrl_refused ctrl_silent mismatches;
-    pool_changes(netfront::pool::PoolStats): grows shrinks grow_failures regranted;
 }

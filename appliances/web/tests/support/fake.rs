@@ -2,7 +2,7 @@
 
 use kernel::net::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus};
 use kernel::netfront;
-use kernel::netfront::pool::PoolCounts;
+use kernel::pool::PoolCounts;
 use kernel::stats::{HeapStats, InterfaceStats, Kind as Hypercall, PageStats, Snapshot, XenstoreStats};
 use web::publish::{StoreStatus, groups};
 use web::site::numbers::{Groups, Kind};
@@ -46,7 +46,7 @@ impl Fake {
                 groups,
             }
         };
-        let pages = PoolCounts { free: 11, in_ring: 0, lent: 37, quarantined: 2, total: 50, max: 128 };
+        let pages = PoolCounts { free: 11, in_ring: 0, in_use: 37, quarantined: 2, total: 50, max: 128 };
         let store = StoreStatus { revision: 9, files: 31, bytes: 1 << 20, budget_bytes: 8 << 20 };
         Datafront {
             channels: vec![channel("push", 0), channel("logs", 11)],
@@ -66,13 +66,13 @@ impl Fake {
             rx_pool: PoolCounts {
                 free: 256 - lent,
                 in_ring: 255,
-                lent,
+                in_use: lent,
                 quarantined: 1,
                 total: 512,
                 max: 1024,
             },
-            tx_pool: PoolCounts { free: 490, in_ring: 22, lent: 0, quarantined: 0, total: 512, max: 1024 },
-            tx_strip: PoolCounts { free: 96, in_ring: 32, lent: 0, quarantined: 0, total: 128, max: 128 },
+            tx_pool: PoolCounts { free: 490, in_ring: 22, in_use: 0, quarantined: 0, total: 512, max: 1024 },
+            tx_contiguous: PoolCounts { free: 96, in_ring: 32, in_use: 0, quarantined: 0, total: 128, max: 128 },
             features: netfront::stats::Features { queues: 1, rx_copy: true, ..Default::default() },
             ..netfront::Stats::default()
         };
@@ -91,6 +91,8 @@ impl Fake {
             ],
             ipv6_gateway: Some("fe80::2".parse().unwrap()),
             dns: vec!["10.0.2.3".parse().unwrap()],
+            ntp: vec![],
+            neighbours: 3,
             dhcp: DhcpStatus::Bound {
                 server: "10.0.2.2".parse().unwrap(),
                 lease: 86_400 * second,
@@ -123,6 +125,8 @@ impl Fake {
             events_stray: 0,
             hypercalls: Hypercall::ALL.map(|kind| (kind.name(), kind.help(), 0)),
             xenstore: XenstoreStats::default(),
+            iterations: Default::default(),
+            ledger: kernel::ledger::Ledger::new(32 << 20).usage(),
             tasks: 23,
             interfaces: vec![self.interface()],
         }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use netfront::Nic;
+use nic::Nic;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::Ipv6Address;
 

@@ -1,11 +1,11 @@
-//! An HTTP/1.1 client that believes little: it reads what a status line and a content length say, no more, no less.
+//! A strict HTTP/1.1 client: it reads a status line, headers, and exactly as many bytes as `content-length` says.
 
 use crate::{Outcome, SOON};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Lines of a head that are believed.
+/// The most header lines that are accepted.
 const MAX_LINES: usize = 64;
 
 /// A reply.
@@ -43,7 +43,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody listens.
+    /// When the connection is refused.
     pub fn open(to: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
@@ -52,7 +52,7 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Waits so long for a reply from now on.
+    /// Sets the limit for replies from now on.
     ///
     /// # Errors
     /// When the socket refuses.
@@ -146,7 +146,7 @@ impl Connection {
     }
 }
 
-/// A request for a page, made `padding` bytes longer than it need be.
+/// A request for a page, with `padding` bytes of a header that means nothing.
 #[must_use]
 pub fn request(path: &str, padding: usize) -> String {
     let pad = if padding > 0 { format!("X-Padding: {}\r\n", "x".repeat(padding)) } else { String::new() };

@@ -20,7 +20,7 @@ use bed::{Options, run_test_with};
 use cell::{Attack, Cell, Tcp};
 use domu_tests::Outcome;
 
-/// Memory sizes in MiB, and content in percent of what the web appliance may publish.
+/// Content, in percent of what the web appliance may publish.
 const CONTENT: [u64; 3] = [0, 50, 100];
 
 /// Every attack. The numbers are beyond what 32 MiB have room for.

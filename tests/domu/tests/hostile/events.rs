@@ -26,7 +26,7 @@ fn h46_a_storm_of_events_without_work() {
         let delta = |pointer: &str| -> Outcome<u64> { Ok(number(&status, pointer)? - rig.before(pointer)?) };
         let idle = delta("/interfaces/0/device/idle_events")?;
         let masks = delta("/interfaces/0/device/event_masks")?;
-        let turns = delta("/interfaces/0/device/turns")?;
+        let turns = delta("/interfaces/0/device/iterations")?;
         let hypercalls: u64 = status
             .get("hypercalls")
             .and_then(Value::as_object)

@@ -26,7 +26,7 @@ pub(crate) fn flip(vif: VifKind, name: &str, order: &str, fits: &'static [&'stat
         let after = rig.status()?;
         only(rig, fits)?;
         let received = |rig: &Rig, status: &Value| -> Outcome<u64> {
-            let keys = ["/interfaces/0/rx/lent_bytes", "/interfaces/0/rx/copied_bytes"];
+            let keys = ["/interfaces/0/rx/zero_copy_bytes", "/interfaces/0/rx/copied_bytes"];
             keys.iter().map(|key| Ok(number(status, key)? - rig.before(key)?)).sum()
         };
         let (given, received) = (rig.order("given")?.parse::<u64>()? - given, received(rig, &after)?);

@@ -1,4 +1,4 @@
-//! The guest as a citizen: what tools see of it, what it does for an operator, and what it leaves when it breaks.
+//! Lifecycle: what the toolstack sees of the guest, what the guest does for an operator, and what a crash leaves.
 //!
 //! A program of its own beside `xen`: these are the tests of the toolstack's side.
 

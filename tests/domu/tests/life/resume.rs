@@ -1,4 +1,4 @@
-//! A suspend after which the guest finds itself in the same domain: cancelled, and resumed.
+//! Suspend and resume in the same domain: cancelled, and resumed.
 //!
 //! Of the second the guest cannot tell at first that the domain is not a new one: event channels, grants and watches
 //! are still there, and a backend that works on rings of which the guest knows nothing any more.

@@ -1,4 +1,4 @@
-//! A second vif that is attached and detached while the first is busy.
+//! A second vif is attached and detached while the first one carries traffic.
 
 use crate::save::Account;
 use crate::traffic::{Busy, SILENCE};

@@ -42,7 +42,7 @@ fn datagrams_of_every_size_come_back() {
         assert!(held.is_some_and(|held| held >= 1473), "{counts}");
         let console = guest.domain.console();
         let pool = console.lines().rfind(|line| line.contains("0 rx: ")).unwrap_or_default();
-        assert!(pool.contains(" 0 lent, 0 quarantined"), "{pool}");
+        assert!(pool.contains(" 0 in use, 0 quarantined"), "{pool}");
         Ok(())
     });
 }

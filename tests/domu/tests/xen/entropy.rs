@@ -1,4 +1,4 @@
-//! Where secrets come from: without a source that nobody can guess the guest does not start.
+//! Sources of entropy: without an unpredictable one the guest does not start.
 
 use bed::{Bed, Domain, DomainConfig, Value, run_test};
 use domu_tests::guest::config;

@@ -1,5 +1,5 @@
-//! Thousands of connections against a small guest: it keeps those that it has room for, and whoever is there already
-//! is served.
+//! Thousands of connections against a small guest: it keeps as many as it has room for, and still serves connections that
+//! were there before.
 
 use bed::{Bed, run_test};
 use domu_tests::dom0::FLOOD;

@@ -44,7 +44,7 @@ fn netback_chooses_queues_by_our_hash() {
         }
         // netback's hash is the one that we compute, and its queue the one that the hash says.
         assert!(count("rx/hashed")? > 100 && count("rx/hash_checked")? > 5, "{interface}");
-        assert_eq!((count("rx/hash_wrong")?, count("rx/hash_elsewhere")?), (0, 0), "{interface}");
+        assert_eq!((count("rx/hash_mismatch")?, count("rx/hash_wrong_queue")?), (0, 0), "{interface}");
         assert_eq!(count("rx/dropped")?, 0);
 
         let (status, control) = busy(bed, &client, "plain", "vif.refuse=hash,gref")?;

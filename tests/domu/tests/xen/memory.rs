@@ -1,4 +1,4 @@
-//! How much memory a guest is given, and where it lies: the least, and more than 4 GiB.
+//! Sizes of memory: the least that is possible, and more than 4 GiB.
 
 use bed::{Bed, DomainState, Options, run_test_with};
 use domu_tests::guest::{Guest, config, verdict};

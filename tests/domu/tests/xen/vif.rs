@@ -1,4 +1,4 @@
-//! The vif: late backends, missing vifs.
+//! The vif: backends that come late, guests without one.
 
 use bed::run_test;
 use domu_tests::guest::{Guest, config, leased};

@@ -132,7 +132,7 @@ fn thousand_requests_over_fifty_connections_are_answered() {
 /// Packets of a segment each, and packets that dom0's stack has merged from up to forty.
 const PACKETS: u64 = 100_000;
 const MERGED: u64 = 4000;
-/// Bytes that make a request four full segments: large packets, lent to the stack in their page. The client's
+/// Bytes that make a request four full segments: large packets, passed to the stack in their page, without a copy. The client's
 /// acknowledgements are small ones, copied out of it.
 const PADDING: usize = 5700;
 /// Batches between two looks at the counters.
@@ -179,7 +179,7 @@ fn stand_still(client: &Client<'_>, guest: &Guest<'_>, least: u64) -> Outcome {
         eprintln!("  {pointer}: {was} before, {is} after");
         assert_eq!(was, is, "{pointer} moved");
     }
-    for pointer in ["/interfaces/0/rx/copied_packets", "/interfaces/0/rx/lent_packets"] {
+    for pointer in ["/interfaces/0/rx/copied_packets", "/interfaces/0/rx/zero_copy_packets"] {
         let count = number(&after, pointer)? - number(&before, pointer)?;
         eprintln!("  {pointer}: {count}");
         assert!(count > least / 100, "{pointer}: {count}, too few to mean anything");

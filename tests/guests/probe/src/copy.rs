@@ -30,7 +30,7 @@ pub(crate) fn measure(system: &System) -> Result<(), String> {
     let copies: [(&str, Copy); 4] =
         [("compiler", by_compiler), ("movsb", by_movsb), ("movsq", by_movsq), ("sse2", by_sse2)];
     let sums: [(&str, Sum); 3] =
-        [("smoltcp", checksum::data), ("words", kernel::netfront::sum), ("sse2", sum_by_sse2)];
+        [("smoltcp", checksum::data), ("words", kernel::nic::checksum::sum), ("sse2", sum_by_sse2)];
     for size in SIZES {
         // Neither aligned to the other, as headers make it.
         let (from, mut to) = (vec![0xa5_u8; size + 64], vec![0_u8; size + 64]);

@@ -75,7 +75,7 @@ pub(crate) async fn sink(system: &System) -> Result<(), String> {
                 }
             };
             let (stats, events) = (receiver.stats(), server.stats().events);
-            let hypercalls: u64 = system.stats().hypercalls.iter().map(|(_, count)| count).sum();
+            let hypercalls: u64 = system.stats().hypercalls.iter().map(|(_, _, count)| count).sum();
             let pages = system.data_pages().map_err(failed)?;
             log::info!(
                 "sink: accepted {} bytes {} chain {} duplicates {} cut {} events {events} end {result:?} pages {} mapped {} hypercalls {hypercalls}",

@@ -105,7 +105,7 @@ async fn act(system: &System) -> Result<(), String> {
 async fn console(system: &System) -> Result<(), String> {
     system.console().write(b"type a line\n");
     let line = system.timeout(TIMEOUT_NS, system.console().read_line()).await;
-    let line = line.ok_or("nobody typed a line")?;
+    let line = line.ok_or("no line was typed")?;
     system.console().write(format!("typed: {}\n", line.to_ascii_uppercase()).as_bytes());
     Ok(())
 }
@@ -119,7 +119,7 @@ async fn chatter(system: &System) -> Result<(), String> {
             if stopped.get() {
                 return;
             }
-            kernel::log::info!("chatter {line}: a line that nobody asked for");
+            kernel::log::info!("chatter {line}: one more line");
             // To the end of the queue, behind everything else that wants a turn.
             yield_now().await;
         }

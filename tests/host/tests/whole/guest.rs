@@ -130,14 +130,14 @@ impl<U: Upper> Os<U> {
         let received = self.upper.receive(self.xen.machine.now());
         let ran = self.run_tasks();
         let Turn { next, more } = self.upper.send();
-        let upkeep = self.upper.device_mut().tend(self.xen.machine.now());
+        let maintenance = self.upper.device_mut().maintain(self.xen.machine.now());
         let moved = turn(&self.xen);
         self.last_turn = self.xen.machine.counters().since(&before);
         if let Err(mismatch) = self.upper.device().accounting() {
             panic!("pages do not add up: {mismatch}");
         }
         assert_eq!(self.device().stats().device.mismatches, 0, "what the guest counts of itself");
-        let times = [next, upkeep].into_iter().flatten().map(|time| time.0);
+        let times = [next, maintenance].into_iter().flatten().map(|time| time.0);
         let next = times.chain(self.naps.next()).min();
         if let Some(next) = next {
             self.xen.machine.set_singleshot_timer(SystemTime(next)).unwrap();
@@ -153,8 +153,8 @@ impl<U: Upper> Os<U> {
     /// How often a rule of the protocol was broken by the backend.
     pub(crate) fn misbehaved(&self, rule: &str) -> u64 {
         let stats = self.device().stats();
-        let found = stats.misbehaviour.iter().find(|(name, _)| *name == rule);
-        found.unwrap_or_else(|| panic!("no such rule: {rule}")).1
+        let found = stats.misbehaviour.iter().find(|(name, ..)| *name == rule);
+        found.unwrap_or_else(|| panic!("no such rule: {rule}")).2
     }
 }
 

@@ -44,7 +44,7 @@ fn send(pair: &mut Pair, lens: impl IntoIterator<Item = usize> + 'static) {
 }
 
 fn retained(os: &Os<Network>) -> usize {
-    os.device().stats().rx_pool.lent
+    os.device().stats().rx_pool.in_use
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_datagram_is_retained_in_its_page_and_the_page_returns() {
             assert_eq!(datagram.from().addr, at(2, 0).addr);
         }
         let stats = pair.guests[0].device().stats();
-        assert_eq!(stats.rx.held_packets, lens.len() as u64);
+        assert_eq!(stats.rx.retained_packets, lens.len() as u64);
         kept.borrow_mut().clear();
         // Other traffic makes turns; nothing else has to happen.
         let join = pair.start_echo(10_000);
@@ -76,16 +76,16 @@ fn a_datagram_is_retained_in_its_page_and_the_page_returns() {
 
 #[test]
 fn who_hoards_packets_starves_himself_and_not_the_ring() {
-    let config = Config { pool_rx: 64, pool_rx_max: 300, held_max: 8192, ..Config::default() };
+    let config = Config { pool_rx: 64, pool_rx_max: 300, retained_max: 8192, ..Config::default() };
     let mut pair = Pair::with_config(VifConfig::default(), config);
     let kept = keep(&mut pair);
     send(&mut pair, std::iter::repeat_n(1000, 1000));
-    pair.until("some are refused", |guests| guests[0].device().stats().rx.held_refused > 100);
+    pair.until("some are refused", |guests| guests[0].device().stats().rx.retained_refused > 100);
     let stats = pair.guests[0].device().stats();
-    assert!(stats.rx.held_refused > 0 && stats.rx_pool.lent > 100, "{stats:?}");
+    assert!(stats.rx.retained_refused > 0 && stats.rx_pool.in_use > 100, "{stats:?}");
     assert!(stats.rx_pool.in_ring >= 19, "{:?}", stats.rx_pool);
     let held = kept.borrow().len();
-    assert_eq!(stats.rx_pool.lent, held);
+    assert_eq!(stats.rx_pool.in_use, held);
     let join = pair.start_echo(200_000);
     pair.finish_echo(&join, 200_000);
     assert_eq!(kept.borrow().len(), held, "nothing was taken from him");
@@ -98,13 +98,13 @@ fn who_hoards_packets_starves_himself_and_not_the_ring() {
 
 #[test]
 fn copies_that_are_hoarded_have_a_cap_too() {
-    let config = Config { held_max: 10, ..Config::default() };
+    let config = Config { retained_max: 10, ..Config::default() };
     let mut pair = Pair::with_config(VifConfig::default().trusted(Some("0")), config);
     let kept = keep(&mut pair);
     send(&mut pair, std::iter::repeat_n(700, 50));
     pair.until("all were seen", |guests| {
         let stats = guests[0].device().stats().rx;
-        stats.held_packets + stats.held_refused == 50
+        stats.retained_packets.get() + stats.retained_refused.get() == 50
     });
     assert_eq!((kept.borrow().len(), retained(&pair.guests[0])), (10, 0));
 }

@@ -282,7 +282,7 @@ fn h18_statuses_that_are_no_okay() {
         let mut stream = tx(move |responses| responses[0].status = status);
         stream.pair.until("the status was seen", |guests| {
             let stats = guests[0].device().stats().tx;
-            stats.backend_errors + stats.backend_dropped == 1
+            stats.backend_errors.get() + stats.backend_dropped.get() == 1
         });
         stream.finish();
         rx(move |response| response.status = status).finish();

@@ -122,7 +122,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Answers what there is; whether there was anything.
+    /// Answers pending requests; returns whether there were any.
     pub(super) fn run_ctrl(&mut self) -> bool {
         let Some(mut ctrl) = self.ctrl.take() else { return false };
         let event = self.peer.take_event(ctrl.port);

@@ -1,4 +1,4 @@
-//! A simulated netback: Linux 6.1's, as far as a frontend can tell, and stricter.
+//! A simulated netback: to a frontend it looks like Linux 6.1's, but it is stricter.
 //!
 //! ```text
 //!   xenstore nodes ─► xenbus.rs: states, connect ─► queue.rs ┬─ tx.rs: requests ─► rules ─► packets ─► recv()
@@ -122,7 +122,7 @@ struct Inner {
     waits_for_hotplug: bool,
     /// xenstore as it was at the last look.
     store_version: u64,
-    /// When the frontend's state was last changed, as far as was looked.
+    /// The change number of the frontend's state that was last seen.
     frontend_generation: Option<u64>,
     /// The module is loaded and its domain alive.
     present: bool,
@@ -221,7 +221,7 @@ impl Netback {
         work(&mut self.device.0.borrow_mut())
     }
 
-    /// A frame for the guest, as it is: it gets it when the machine runs. Frames for a guest that is not connected wait.
+    /// Queues a frame for the guest, unchanged. The guest gets it when the machine runs; before it is connected, frames wait.
     pub fn send(&self, packet: impl Into<Packet>) {
         let packet = packet.into();
         let queue = self.inner(|inner| inner.hashing.queue(&packet, inner.queues.len()));

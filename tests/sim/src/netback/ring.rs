@@ -21,8 +21,7 @@ pub(crate) struct BackRing {
 impl BackRing {
     /// Goes on where the page says that responses are.
     pub(crate) fn attach(page: MappedPage, slot_bytes: usize) -> Result<Self, Violation> {
-        let ring =
-            xen::ring::BackRing::attach(page, slot_bytes).map_err(|_| Violation::RingUnusable)?;
+        let ring = xen::ring::BackRing::attach(page, slot_bytes).map_err(|_| Violation::RingUnusable)?;
         Ok(Self { answered: ring.rsp_prod(), ring })
     }
 

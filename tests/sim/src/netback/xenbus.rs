@@ -150,7 +150,7 @@ impl Inner {
             queues.push(queue.map_err(|rule| self.with_context(|_, cx| cx.broken(rule, &detail)))?);
         }
         self.connect_ctrl(store)?;
-        // Frames that came while nobody was connected are the first queue's.
+        // Frames that came before the connection go to the first queue's.
         queues[0].to_guest.append(&mut self.waiting);
         self.queues = queues;
         self.stats.connects += 1;

@@ -304,7 +304,7 @@ impl Store {
         });
     }
 
-    /// xenstored restarts and has forgotten watches and transactions of a guest, and the rings are empty.
+    /// Restarts xenstored: the watches and transactions of a guest are lost, and its ring is empty.
     pub fn restart(&self, guest: DomId) {
         self.inner(|inner| {
             let conn = inner.connection(guest);

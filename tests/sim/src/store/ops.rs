@@ -163,7 +163,7 @@ impl View<'_> {
 }
 
 impl Fired {
-    /// Whether a watch on `watched` that `who` holds is told. Only of nodes that it may read, or of whose parent it may.
+    /// Whether a watch of domain `who` on `watched` fires: only for nodes that the domain may read, or whose parent it may read.
     pub(crate) fn reaches(&self, watched: &str, who: DomId, tree: &Tree) -> bool {
         let matches = if self.exact { self.path == watched } else { is_within(&self.path, watched) };
         let readable = |perms: Option<&Perms>| perms.is_some_and(|perms| perms.allow(who, Want::Read));

@@ -129,7 +129,7 @@ impl Front {
     }
 }
 
-/// A frame of `len` bytes that says nothing of IP, with every byte other than the ones beside it.
+/// A frame of `len` bytes that is not IP; neighbouring bytes differ.
 pub(crate) fn frame(len: usize) -> Vec<u8> {
     let mut frame: Vec<u8> = (0..len).map(|index| (index * 7 + index / 256) as u8).collect();
     frame[12..14].copy_from_slice(&[0x88, 0xb5]);

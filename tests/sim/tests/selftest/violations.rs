@@ -1,4 +1,4 @@
-//! Every rule that netback asks of a frontend, broken once.
+//! Each rule for frontends, broken once.
 
 use crate::common::{Front, frame};
 use xen::abi::io_netif::{NetifRsp, NetifRxRequest, NetifTxRequest};
@@ -13,7 +13,7 @@ fn front() -> Front {
     front
 }
 
-/// Sends requests, and says which rules they broke. A fatal rule must stop the vif, another one must not.
+/// Sends requests and returns the rules that they broke. A fatal violation must stop the vif, others must not.
 fn broken(requests: impl FnOnce(&Front) -> Vec<NetifTxRequest>) -> Vec<Rule> {
     let mut front = front();
     let requests = requests(&front);
@@ -178,7 +178,7 @@ fn a_strict_vif_stops_the_test_with_the_name_of_the_rule() {
     front.transmit(&[request]);
 }
 
-/// Connects with these nodes, and says which rule that broke.
+/// Connects with these nodes and returns the rules that they broke.
 fn nodes(nodes: &[(&str, &str)]) -> Vec<Rule> {
     let machine = Sim::builder().memory_pages(16).build();
     let netback = machine.add_vif(VifConfig::default().lenient());

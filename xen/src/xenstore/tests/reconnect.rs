@@ -1,12 +1,16 @@
 //! Another connection: at boot after somebody else, after a restore, after a reset.
 
 use super::stub::{Msg, Stub, World};
-use crate::ids::EvtchnPort;
+use crate::ids::{EvtchnPort, SystemTime};
 use crate::test_machine::{STARTS, context, page};
 use crate::xenstore::{Broken, XenStore, XsError};
+use alloc::vec::Vec;
 use core::pin::pin;
 use core::sync::atomic::Ordering::SeqCst;
 use core::task::Poll;
+
+/// Nanoseconds of a second.
+const S: u64 = 1_000_000_000;
 
 #[test]
 fn a_former_users_bytes_and_watches_are_dropped() {
@@ -182,10 +186,9 @@ fn h59_a_broken_connection_is_reset_where_the_daemon_can() {
         w.turn();
         assert!(matches!(w.store.broken(), Some(Broken::ReplyIndex(_))));
         assert_eq!(watch.poll_changed(&context()), Poll::Ready("a".into()), "who waits is told");
-        assert!(!store.recover(&w.xen), "this daemon cannot");
         w.stub.store(2064, 1);
-        assert!(store.recover(&w.xen));
-        assert_eq!(w.stub.load(2068), 1);
+        assert_eq!(w.store.maintain(&w.xen, SystemTime(5)), Some(SystemTime(5 + S)));
+        assert_eq!(w.stub.load(2068), 1, "XENSTORE_RECONNECT");
         let mut read = pin!(store.read("a"));
         assert!(read.as_mut().poll(&mut context()).is_pending());
         assert!(!w.store.pump(&w.xen));
@@ -216,12 +219,185 @@ fn h59_a_daemon_that_resets_the_ring_by_itself_is_followed() {
     let mut read = pin!(store.read("a"));
     assert!(read.as_mut().poll(&mut context()).is_pending());
     w.turn();
-    assert_eq!(read.as_mut().poll(&mut context()), Poll::Ready(Err(XsError::Interrupted)));
+    let mut write = pin!(store.write("a", "1"));
+    assert!(write.as_mut().poll(&mut context()).is_pending());
+    w.turn();
     w.stub = Stub::new(w.stub.page);
+    w.stub.set("a", "A");
     for index in [2048, 2052, 2056, 2060, 2068] {
         w.stub.store(index, 0);
     }
+    assert_eq!(w.run(read), Ok("1".into()), "a read is repeated, behind the write");
     w.settle();
     assert_eq!(w.stub.watches.len(), 1);
     drop(watch);
+}
+
+/// The daemon does what it was asked for: it empties the ring and forgets watches and transactions.
+fn reset_by_daemon(w: &mut World) {
+    assert_eq!(w.stub.load(2068), 1, "the client asks for a reset");
+    let nodes = core::mem::take(&mut w.stub.nodes);
+    w.stub = Stub::new(w.stub.page);
+    w.stub.nodes = nodes;
+    for index in [2048, 2052, 2056, 2060, 2068] {
+        w.stub.store(index, 0);
+    }
+}
+
+#[test]
+fn h59_a_request_under_way_at_a_reset_is_repeated_or_named() {
+    World::each(|mut w| {
+        w.stub.set("a", "A");
+        w.stub.store(2064, 1);
+        let store = w.store.clone();
+        let watch = w.run(store.watch("b")).unwrap();
+        w.settle();
+        w.stub.silent = true;
+        let mut read = pin!(store.read("a"));
+        let mut list = pin!(store.directory("c"));
+        let mut write = pin!(store.write("d", "D"));
+        let mut second = pin!(store.watch("e"));
+        let both = ["a".into(), "none".into()];
+        let mut several = pin!(store.read_all(&both));
+        let mut commit = pin!(store.transaction(async |t| t.write("f", "F").await));
+        assert!(read.as_mut().poll(&mut context()).is_pending());
+        assert!(list.as_mut().poll(&mut context()).is_pending());
+        assert!(write.as_mut().poll(&mut context()).is_pending());
+        assert!(second.as_mut().poll(&mut context()).is_pending());
+        assert!(several.as_mut().poll(&mut context()).is_pending());
+        assert!(commit.as_mut().poll(&mut context()).is_pending());
+        w.turn();
+        // The daemon is silent: after 30 s without a byte the client asks for a reset.
+        let first = w.store.maintain(&w.xen, SystemTime(7)).expect("a time limit");
+        assert_eq!(first, SystemTime(7 + 30 * S));
+        assert_eq!(w.store.maintain(&w.xen, SystemTime(first.0 - 1)), Some(first));
+        assert_eq!(w.stub.load(2068), 0);
+        w.store.maintain(&w.xen, first);
+        reset_by_daemon(&mut w);
+        w.stub.set("c/x", "");
+        assert_eq!(w.run(write), Err(XsError::Reset), "a write is not repeated, and says so");
+        assert_eq!(w.run(read), Ok("A".into()));
+        assert_eq!(w.run(list), Ok(["x".into()].into()));
+        assert_eq!(w.run(several), [Ok(Some("A".into())), Ok(None)]);
+        assert_eq!(w.run(commit), Ok(()));
+        let second = w.run(second).expect("the watch is asked for again");
+        w.settle();
+        assert_eq!(w.stub.watches.len(), 2);
+        assert_eq!(w.store.maintain(&w.xen, SystemTime(first.0 + S)), None, "nothing waits any more");
+        while second.poll_changed(&context()).is_ready() {}
+        w.stub.set("e", "1");
+        assert_eq!(w.run(second.changed()), "e");
+        drop((watch, second));
+        w.settle();
+        assert!(w.stub.watches.is_empty() && w.store.idle());
+    });
+}
+
+#[test]
+fn h59_without_a_reset_a_broken_ring_is_taken_up_again() {
+    World::each(|mut w| {
+        let store = w.store.clone();
+        let watch = w.run(store.watch("a")).unwrap();
+        w.settle();
+        while watch.poll_changed(&context()).is_ready() {}
+        // A request that is half in the ring when the connection breaks.
+        w.stub.pace = 0;
+        let long = "x".repeat(2000);
+        let mut write = pin!(store.write("b", &long));
+        assert!(write.as_mut().poll(&mut context()).is_pending());
+        w.store.pump(&w.xen);
+        let honest = w.stub.load(2060);
+        w.stub.store(2060, honest.wrapping_add(0x1234_5678));
+        w.store.pump(&w.xen);
+        assert!(matches!(w.store.broken(), Some(Broken::ReplyIndex(_))));
+        assert!(matches!(write.as_mut().poll(&mut context()), Poll::Ready(Err(XsError::Broken(_)))));
+        w.stub.store(2060, honest);
+        w.stub.pace = usize::MAX;
+        assert!(w.store.maintain(&w.xen, SystemTime(0)).is_some());
+        // The daemon sees the whole of it, and then what comes after it.
+        w.settle();
+        assert_eq!(w.store.broken(), None);
+        assert_eq!(w.stub.nodes.get("b").map(Vec::len), Some(2000));
+        assert_eq!(w.run(store.write("c", "1")), Ok(()));
+        w.settle();
+        assert_eq!(w.stub.watches.len(), 1);
+        while watch.poll_changed(&context()).is_ready() {}
+        w.stub.set("a", "2");
+        assert_eq!(w.run(watch.changed()), "a");
+        assert!(w.store.idle());
+    });
+}
+
+#[test]
+fn h59_without_a_reset_silence_ends_in_a_named_error() {
+    let mut w = World::new();
+    let store = w.store.clone();
+    w.stub.silent = true;
+    let mut write = pin!(store.write("a", "1"));
+    let mut start = pin!(store.transaction(async |t| t.write("f", "F").await));
+    assert!(write.as_mut().poll(&mut context()).is_pending());
+    assert!(start.as_mut().poll(&mut context()).is_pending());
+    w.turn();
+    let requests = w.stub.seen.clone();
+    w.store.maintain(&w.xen, SystemTime(0));
+    let before = w.xen.notifications.get();
+    w.store.maintain(&w.xen, SystemTime(30 * S));
+    assert_eq!(w.xen.notifications.get(), before + 1, "in case that an event was lost");
+    let no_answer = XsError::NoAnswer { after_s: 30 };
+    assert_eq!(write.as_mut().poll(&mut context()), Poll::Ready(Err(no_answer.clone())));
+    assert_eq!(start.as_mut().poll(&mut context()), Poll::Ready(Err(no_answer)));
+    assert!(!w.store.idle(), "the answers may still come");
+    // They come late: the transaction that was started is ended.
+    w.stub.silent = false;
+    w.stub.transactions.insert(9, <_>::default());
+    for request in &requests {
+        let payload: &[u8] = if request.kind == 6 { b"9\0" } else { b"OK\0" };
+        w.stub.send(&Msg::new(request.kind, request.req_id, 0, payload));
+    }
+    w.settle();
+    assert!(w.stub.transactions.is_empty());
+    assert!(w.store.idle());
+    assert_eq!(w.run(store.write("a", "2")), Ok(()));
+}
+
+#[test]
+fn h59_a_resume_in_the_same_domain_goes_on_in_half_a_message() {
+    World::each(|mut w| {
+        let store = w.store.clone();
+        let watch = w.run(store.watch("a")).unwrap();
+        w.settle();
+        while watch.poll_changed(&context()).is_ready() {}
+        for pace in 1..60 {
+            // The daemon writes what fits, and the rest a moment later.
+            w.stub.pace = pace;
+            w.stub.set("a", "1");
+            w.stub.step();
+            w.store.pump(&w.xen);
+            assert!(w.store.idle(), "nothing is under way: a suspend may begin");
+            w.store.reconnect(w.stub.page, EvtchnPort(1));
+            assert_eq!(watch.poll_changed(&context()), Poll::Ready("a".into()), "every watch has an event");
+            w.stub.pace = usize::MAX;
+            w.settle();
+            assert_eq!(w.store.broken(), None);
+            assert_eq!(w.run(store.read("a")), Ok("1".into()));
+            while watch.poll_changed(&context()).is_ready() {}
+        }
+        assert_eq!((w.stub.watches.len(), w.store.stats().reconnects), (1, 0));
+    });
+}
+
+#[test]
+fn h59_a_resume_in_the_same_domain_ends_a_request_half_sent() {
+    World::each(|mut w| {
+        let store = w.store.clone();
+        w.stub.pace = 100;
+        let long = "x".repeat(3000);
+        let mut write = pin!(store.write("b", &long));
+        assert!(write.as_mut().poll(&mut context()).is_pending());
+        w.turn();
+        w.store.reconnect(w.stub.page, EvtchnPort(1));
+        w.stub.pace = usize::MAX;
+        assert_eq!(w.run(write), Ok(()));
+        assert_eq!(w.stub.nodes.get("b").map(Vec::len), Some(3000));
+    });
 }

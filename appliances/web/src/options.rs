@@ -1,0 +1,121 @@
+//! The command line of the appliance: the keys `app.NAME=`.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use kernel::cmdline::{Key, Value};
+
+/// The values of the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The channels on which dom0 may push at the same time.
+    pub channels: Vec<String>,
+    /// Seconds that a connection may be silent between two requests.
+    pub idle_seconds: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { channels: Vec::from([String::from("push")]), idle_seconds: 60 }
+    }
+}
+
+/// Channels at most: each has rings and a buffer of its own.
+const MOST_CHANNELS: usize = 8;
+/// Characters of a channel's name: libxenvchan takes paths of up to 49 characters.
+const LONGEST_NAME: usize = 16;
+
+/// The keys.
+pub const KEYS: &[Key<Options>] = &[
+    Key {
+        name: "push",
+        value: Value::Text {
+            syntax: "1 to 8 different names, separated by commas, each of 1 to 16 letters, digits, - and _",
+            set: |options, value| {
+                options.channels = channels(value)?;
+                Some(())
+            },
+        },
+        default: "push",
+        help: "the channels on which dom0 may push at the same time, see [datafront.md](datafront.md)",
+        example: "site,logs",
+    },
+    Key {
+        name: "idle",
+        value: Value::Number {
+            unit: "seconds",
+            least: 1,
+            most: 86_400,
+            set: |options, value| options.idle_seconds = value,
+        },
+        default: "60",
+        help: "how long a connection may be silent between two requests before it is closed",
+        example: "30",
+    },
+];
+
+fn channels(value: &str) -> Option<Vec<String>> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let mut names: Vec<String> = Vec::new();
+    for name in value.split(',') {
+        let is_name = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(legal);
+        if !is_name || names.iter().any(|known| known == name) || names.len() >= MOST_CHANNELS {
+            return None;
+        }
+        names.push(name.into());
+    }
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS, Options};
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+    use kernel::config::Config;
+
+    fn parsed(line: &str) -> Result<Options, Vec<alloc::string::String>> {
+        let options = Config::parse(line.as_bytes()).unwrap().app_options(KEYS);
+        options.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn names_of_channels_are_few_short_and_different() {
+        let channels = |line: &str| parsed(line).map(|options| options.channels);
+        assert_eq!(channels("").unwrap(), ["push"]);
+        assert_eq!(channels("app.push=site,log_1,a-b").unwrap(), ["site", "log_1", "a-b"]);
+        assert_eq!(channels("app.push=1,2,3,4,5,6,7,8").unwrap().len(), 8);
+        for bad in ["", "a,", "a,a", "a/b", "seventeen-letters", "1,2,3,4,5,6,7,8,9"] {
+            let errors = channels(&alloc::format!("app.push={bad}")).unwrap_err();
+            assert!(errors[0].ends_with("like app.push=site,logs"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn idle_is_a_number_of_seconds_up_to_a_day() {
+        let idle = |line: &str| parsed(line).map(|options| options.idle_seconds);
+        assert_eq!((idle(""), idle("app.idle=1"), idle("app.idle=86400")), (Ok(60), Ok(1), Ok(86_400)));
+        for bad in ["", "0", "-1", "86401", "1m", "99999999999999999999"] {
+            let errors = idle(&alloc::format!("app.idle={bad}")).unwrap_err();
+            assert!(errors[0].ends_with("like app.idle=30"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        assert!(parsed("app.idel=5").unwrap_err()[0].contains("push"));
+    }
+
+    #[test]
+    fn docs_configuration_is_made_from_the_table() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let document = std::fs::read_to_string(&path).unwrap();
+        let updated =
+            kernel::cmdline::replace_section(&document, "web", &kernel::cmdline::table(KEYS, "app."))
+                .unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &updated).unwrap();
+        } else {
+            assert!(document == updated, "docs/configuration.md is out of date: run make docs");
+        }
+    }
+}
