@@ -85,9 +85,9 @@ FORWARD_web   := 8080:80
 FORWARD_echo  := 8007:7
 FORWARD_iperf := 5201:5201 5001:5001
 IMAGE         ?= web
+$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 
 run: image ## boot real Xen in QEMU and start an image: the web appliance, or IMAGE=echo, IMAGE=iperf
-	@$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 	@$(MAKE) --no-print-directory run-guest CFG=xen.cfg FORWARD='$(FORWARD_$(IMAGE))' \
 	    GUEST='--name $(IMAGE) --kernel build/$(IMAGE).elf'
 
