@@ -105,7 +105,8 @@ mod tests {
             .filter_map(|(end, kind)| {
                 let essence = kind.split(';').next().unwrap();
                 let registered = mime_guess::from_ext(end);
-                let agrees = NEWER.contains(end) || registered.iter().any(|mime| mime.essence_str() == essence);
+                let agrees =
+                    NEWER.contains(end) || registered.iter().any(|mime| mime.essence_str() == essence);
                 (!agrees)
                     .then(|| format!("{end}: {essence}, not {:?}", registered.iter_raw().collect::<Vec<_>>()))
             })
