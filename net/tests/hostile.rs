@@ -1,16 +1,5 @@
 //! What the network may send: garbage, floods, fragments, half-finished handshakes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use embedded_io_async::{Read, Write};

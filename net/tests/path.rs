@@ -1,14 +1,5 @@
 //! Paths that take less than our link: streams get through, and nobody who has not seen a packet makes ours smaller.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use embedded_io_async::{Read as _, Write as _};

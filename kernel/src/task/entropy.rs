@@ -136,3 +136,54 @@ fn jitter() -> u64 {
         folded.rotate_left(16) ^ rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ before
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As on a processor without RDRAND and RDSEED.
+    fn without_processor() -> Entropy {
+        Entropy { state: [0; 32], sufficient: false, last_seed: [0; 32] }
+    }
+
+    const SEED: &[u8] = &[b'a'; LEAST_SEED];
+    const OTHER: &[u8] = &[b'b'; LEAST_SEED];
+
+    #[test]
+    fn a_seed_counts_if_it_is_long_enough() {
+        let mut entropy = without_processor();
+        entropy.add_seed(&SEED[1..]);
+        assert!(!entropy.is_sufficient());
+        entropy.add_seed(SEED);
+        assert!(entropy.is_sufficient());
+    }
+
+    #[test]
+    fn every_input_changes_the_generator() {
+        let word = |entropy: &Entropy| entropy.generator().next_u64();
+        let mut entropy = Entropy::new();
+        let mut words = std::vec![word(&entropy)];
+        for seed in [SEED, OTHER, SEED, b"x"] {
+            entropy.add_store_seed(seed);
+            words.push(word(&entropy));
+        }
+        entropy.renew();
+        words.push(word(&entropy));
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), 6);
+    }
+
+    #[test]
+    fn after_a_resume_only_another_seed_counts() {
+        let mut entropy = without_processor();
+        entropy.add_store_seed(SEED);
+        assert!(entropy.is_sufficient());
+        // What `renew` does on such a processor.
+        entropy.sufficient = false;
+        for (seed, sufficient) in [(SEED, false), (&OTHER[1..], false), (OTHER, true)] {
+            entropy.add_store_seed(seed);
+            assert_eq!(entropy.is_sufficient(), sufficient);
+        }
+    }
+}
