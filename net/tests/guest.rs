@@ -133,7 +133,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
     let (mut world, net, raw) = World::single(|config| {
         config.addressing =
             Addressing::Static { address: Ipv4Cidr::new(ip(1), 8), gateway: None, dns: vec![] };
-        config.limits.neighbours = 1100;
+        config.limits.neighbours = 1400;
     });
     let listener = net.tcp_listen(80, TcpOptions { backlog: 2000, ..TcpOptions::default() }).unwrap();
     let peer = |n: u16| Ipv4Address::new(10, 1, (n >> 8) as u8, n as u8);
@@ -147,6 +147,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
         let ack = Some(seq.wrapping_add(1));
         raw.send(Tcp { from, to, control: TcpControl::Psh, seq: 8, ack, data: b"hello" }.frame());
         world.run(50 * MS);
+        raw.take();
     }
     assert_eq!(net.status().connections, 1000);
     // Strangers in great number want our table.
@@ -161,10 +162,6 @@ fn a_thousand_neighbours_with_connections_stay_known() {
     world.run(SECOND);
     raw.take();
     // Every connection sends at once, and asks nobody.
-    for _ in 0..1000 {
-        let listener = &listener;
-        let _ = listener;
-    }
     let listener = Rc::new(listener);
     for _ in 0..1000 {
         let listener = Rc::clone(&listener);
@@ -179,7 +176,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
     let answers =
         sent.iter().filter(|frame| parse_tcp(frame).is_some_and(|(_, _, _, data)| data == b"answer"));
     assert_eq!(answers.count(), 1000);
-    assert!(net.status().neighbours <= 1100);
+    assert!(net.status().neighbours <= 1400);
 }
 
 #[test]
