@@ -358,7 +358,11 @@ fn a_trusted_backend_that_is_not_to_be_trusted_has_every_frame_copied() {
         let mut rig = Rig::connected_with(vif, Config { trust, ..Config::default() });
         assert_eq!(rig.give(frame(1500, 3)), Some(frame(1500, 3)));
         let stats = rig.device.stats();
-        assert_eq!((stats.rx.zero_copy_packets.get(), stats.rx.copied_packets.get()), (lent, 1 - lent), "{trust}");
+        assert_eq!(
+            (stats.rx.zero_copy_packets.get(), stats.rx.copied_packets.get()),
+            (lent, 1 - lent),
+            "{trust}"
+        );
         assert_eq!((stats.trusted, stats.config.trust), (lent == 1, trust));
     }
 }

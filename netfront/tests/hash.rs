@@ -55,7 +55,10 @@ fn the_backend_gets_key_and_table_and_flows_stay_on_their_queue() {
     assert_eq!(hashing.mapping.len(), 128);
     let stats = rig.device.stats();
     assert!(stats.features.hash);
-    assert_eq!((stats.device.ctrl_answered.get(), stats.device.ctrl_refused.get(), stats.device.ctrl_silent.get()), (7, 0, 0));
+    assert_eq!(
+        (stats.device.ctrl_answered.get(), stats.device.ctrl_refused.get(), stats.device.ctrl_silent.get()),
+        (7, 0, 0)
+    );
     let mut used = [false; QUEUES];
     for port in 1000..1100 {
         let before: Vec<_> = rig.device.queue_packets().collect();
@@ -70,7 +73,8 @@ fn the_backend_gets_key_and_table_and_flows_stay_on_their_queue() {
             .queue_packets()
             .zip(before)
             .map(|(now, then)| {
-                let (in_, out) = (now.rx_packets.since(then.rx_packets), now.tx_packets.since(then.tx_packets));
+                let (in_, out) =
+                    (now.rx_packets.since(then.rx_packets), now.tx_packets.since(then.tx_packets));
                 assert_eq!(in_, out, "a flow comes and goes by the same queue");
                 in_ == 1
             })

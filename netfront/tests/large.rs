@@ -69,7 +69,10 @@ fn merged_frames_go_out_whole() {
         assert_eq!(packet.gso, Some(Gso { size: SIZE, kind: if version == 4 { 1 } else { 2 } }));
     }
     let stats = rig.device.stats();
-    assert_eq!((stats.tx.gso_packets.get(), stats.tx.packets.get(), stats.tx.checksum_blank.get()), (40, 40, 40));
+    assert_eq!(
+        (stats.tx.gso_packets.get(), stats.tx.packets.get(), stats.tx.checksum_blank.get()),
+        (40, 40, 40)
+    );
     assert_eq!((stats.tx_contiguous.in_ring, stats.tx_contiguous.total, stats.tx_pool.in_ring), (0, 128, 0));
     rig.works();
 }

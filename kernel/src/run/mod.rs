@@ -68,6 +68,8 @@ fn iterate(system: &System, now: SystemTime, due: SystemTime) -> (bool, Option<S
     if rings.console {
         system.console().pump(&xen.machine);
     }
+    // Before the tasks run: one whose request was cut off then makes it again on the new connection.
+    let mut store_due = xen.store.maintain(&xen.machine, now);
     let mut more = false;
     for interface in system.interfaces_mut().iter_mut() {
         more |= interface.receive(now);
@@ -83,11 +85,12 @@ fn iterate(system: &System, now: SystemTime, due: SystemTime) -> (bool, Option<S
     // What the tasks have requested of xenstore and written to the console goes out before the vCPU sleeps.
     if xen.store.has_unsent() {
         xen.store.pump(&xen.machine);
+        store_due = xen.store.maintain(&xen.machine, now);
     }
     if !system.console().is_flushed() {
         system.console().pump(&xen.machine);
     }
-    (more || system.executor().has_work(), next)
+    (more || system.executor().has_work(), earliest(next, store_due))
 }
 
 /// Counts an iteration.

@@ -134,7 +134,8 @@ fn h18_tx_statuses_are_counted_and_the_page_comes_back() {
         let stats = rig.device.stats();
         assert!(stats.link_up);
         assert_eq!(stats.tx_pool.in_ring, 1);
-        let found = (stats.tx.backend_errors.get(), stats.tx.backend_dropped.get(), rig.misbehaved("tx_status"));
+        let found =
+            (stats.tx.backend_errors.get(), stats.tx.backend_dropped.get(), rig.misbehaved("tx_status"));
         let expected = match counted {
             "errors" => (1, 0, 0),
             "dropped" => (0, 1, 0),
