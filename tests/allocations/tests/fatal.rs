@@ -153,7 +153,7 @@ fn serving_pages_has_no_new_infallible_allocations() {
     let _one = ONE.lock();
     let get = |path: &str| Does::Sends(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes());
     let found = fatal(
-        "serving_pages_never_ends_the_process",
+        "serving_pages_has_no_new_infallible_allocations",
         LEAST,
         || (),
         |()| {
