@@ -153,7 +153,8 @@ impl GrantTable {
             let gref = Gref(u32::try_from(index).unwrap_or(u32::MAX));
             let at = Self::entry(gref).wrapping_add(offset::FLAGS);
             let is_dom0 = |record: &Record| record.to == DomId(0);
-            if let Some(record) = record.filter(is_dom0).filter(|_| self.entries.load::<u16>(at, SeqCst) == 0) {
+            if let Some(record) = record.filter(is_dom0).filter(|_| self.entries.load::<u16>(at, SeqCst) == 0)
+            {
                 self.write(gref, record);
             }
         }
