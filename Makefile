@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p xen -p pool -p nic -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p abi-tests -p document-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -19,7 +19,7 @@ SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
 BUILD_PUSH = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool frames vchan
+FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # As cargo-fuzz has it: AddressSanitizer, a counter at every edge, comparisons shown to the fuzzer; where, rustc.sh says.
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -85,9 +85,9 @@ FORWARD_web   := 8080:80
 FORWARD_echo  := 8007:7
 FORWARD_iperf := 5201:5201 5001:5001
 IMAGE         ?= web
+$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 
 run: image ## boot real Xen in QEMU and start an image: the web appliance, or IMAGE=echo, IMAGE=iperf
-	@$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 	@$(MAKE) --no-print-directory run-guest CFG=xen.cfg FORWARD='$(FORWARD_$(IMAGE))' \
 	    GUEST='--name $(IMAGE) --kernel build/$(IMAGE).elf'
 
@@ -137,10 +137,22 @@ test-life-long: guests push ## save and restore fifty times, pause for a minute,
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
 
+test-battery: guests push ## hostile clients x memory x content on real Xen; BATTERY=4:50:readers for a part (its own command)
+	@$(SAY) 'hostile clients against guests of every size'
+	@$(CARGO) test --profile host -p domu-tests --test battery -- --include-ignored --test-threads=$${BED_LANES:-2} --nocapture
+
+test-versions: guests push backend ## every release of Xen that Debian has; RELEASES='4.14 4.20', PROGRAMS=versions for a part (its own command)
+	@$(SAY) 'releases of Xen'
+	@CARGO='$(CARGO)' tests/versions.sh $(RELEASES)
+
 test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen through a TAP device (its own command; needs root)
 	@./setup.sh clients
 	@$(SAY) 'clients that nobody here wrote'
 	@$(CARGO) test --profile host -p client-tests -- --test-threads=1 --nocapture
+
+test-tap: setup ## the TCP engine against Linux's TCP over a TAP device, 100 MB a direction (its own command; needs root)
+	@$(SAY) "the engine against Linux's TCP"
+	@$(CARGO) test --profile host -p tap-tests -- --test-threads=1 --nocapture
 
 fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
 	@$(SAY) 'building the fuzz targets'

@@ -49,8 +49,8 @@ mod toolstack;
 #[cfg(target_os = "none")]
 mod start;
 
-pub use mem::{holes, regions};
-pub use {cmdline, log, net, netfront, nic, pool, xen};
+pub use mem::{heap_reserve, holes, regions};
+pub use {cmdline, ledger, log, net, netfront, nic, pool, xen};
 #[cfg(target_os = "none")]
 pub use {
     domain::domu::DomU,

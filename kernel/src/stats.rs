@@ -38,6 +38,16 @@ xen::counters! {
     }
 }
 
+xen::counters! {
+    /// Iterations of the loop.
+    pub struct LoopStats {
+        /// Iterations of the loop.
+        iterations,
+        /// Iterations without work: no deadline had passed, and no event but the timer's came.
+        without_work,
+    }
+}
+
 /// Name, help text and value of a counter.
 pub type Named = (&'static str, &'static str, u64);
 
@@ -70,6 +80,10 @@ pub struct Snapshot {
     pub hypercalls: [Named; Kind::ALL.len()],
     /// Traffic with xenstore since the start.
     pub xenstore: XenstoreStats,
+    /// Iterations of the loop since the start.
+    pub iterations: LoopStats,
+    /// Memory whose size somebody outside decides, by consumer.
+    pub ledger: [ledger::Usage; ledger::SHARES.len()],
     /// Tasks that have not ended.
     pub tasks: usize,
     /// The interfaces.

@@ -70,6 +70,10 @@ impl<P> Tcb<P> {
             }
             return;
         }
+        let plain = segment.sack.is_empty() && !segment.flags.contains(Flags::ECE);
+        if ack == self.snd_nxt && plain && active.is_quiet() {
+            return self.acknowledge_all(ack, now, env);
+        }
         let mut news = News {
             delivered: Delivered::default(),
             advanced,
@@ -86,9 +90,6 @@ impl<P> Tcb<P> {
             active.silent_since = NEVER;
             active.dup_acks = 0;
             self.snd_una = ack;
-        } else if self.snd_wnd == 0 {
-            // The peer lives and has no room: it is probed as long as it answers (RFC 9293 §3.8.6.1, MUST-37).
-            active.silent_since = NEVER;
         }
         if !segment.sack.is_empty() && self.bits.contains(Bits::SACK) {
             self.take_sack(segment, &mut news, env);
@@ -104,6 +105,57 @@ impl<P> Tcb<P> {
         self.after_ack(advanced, window_before, now, env);
     }
 
+    /// One burst was under way, nothing is amiss, and all of it is acknowledged: a response on a kept connection.
+    #[inline]
+    fn acknowledge_all(&mut self, ack: Seq, now: Micros, env: &mut Env<P>) {
+        let srtt = self.rto.srtt().unwrap_or(0);
+        let Some(active) = &mut self.active else { return };
+        let Some(record) = active.board.take_only(ack) else { return };
+        let flight = record.end.since(record.start);
+        active.rope.acknowledge(ack);
+        active.rack.note(record.sent_at, record.end, now);
+        active.silent_since = NEVER;
+        active.dup_acks = 0;
+        active.rtx_timer = NEVER;
+        active.rto_at = NEVER;
+        self.snd_una = ack;
+        let rtt = micros32(now.saturating_sub(record.sent_at)).max(1);
+        let held = active.limited_until.take().is_some();
+        let used = active.cubic.in_slow_start() && active.cubic.cwnd() < flight.saturating_mul(2);
+        active.cubic.on_ack(&Ack {
+            acked: flight,
+            now_us: now,
+            rtt_us: Some(rtt),
+            srtt_us: srtt,
+            in_flight: 0,
+            limit: if held || used { Limit::Cwnd } else { Limit::Application },
+        });
+        let more = active.rope.len() > 0;
+        self.note_min_rtt(rtt, now);
+        self.rto.sample(rtt);
+        if more {
+            self.arm_timer(now, true);
+        }
+        self.tell_room(env);
+    }
+
+    /// `WRITABLE` for an application that was refused.
+    #[inline]
+    fn tell_room(&mut self, env: &Env<P>) {
+        if self.bits.contains(Bits::WANTS_ROOM) && self.send_room(env) > 0 {
+            self.bits.remove(Bits::WANTS_ROOM);
+            self.events.insert(Events::WRITABLE);
+        }
+    }
+
+    #[inline]
+    fn note_min_rtt(&mut self, rtt: u32, now: Micros) {
+        let now = millis32(now);
+        if rtt <= self.min_rtt || now.wrapping_sub(self.min_rtt_at) > MIN_RTT_LIFE_MS {
+            (self.min_rtt, self.min_rtt_at) = (rtt, now);
+        }
+    }
+
     /// Timers and events once the acknowledgment is worked in.
     #[inline]
     fn after_ack(&mut self, advanced: u32, window_before: u32, now: Micros, env: &Env<P>) {
@@ -114,9 +166,8 @@ impl<P> Tcb<P> {
             active.forced = 1;
         }
         self.arm_timer(now, advanced > 0);
-        if advanced > 0 && self.bits.contains(Bits::WANTS_ROOM) && self.send_room(env) > 0 {
-            self.bits.remove(Bits::WANTS_ROOM);
-            self.events.insert(Events::WRITABLE);
+        if advanced > 0 {
+            self.tell_room(env);
         }
     }
 
@@ -126,10 +177,7 @@ impl<P> Tcb<P> {
         if let Some((at, _)) = news.delivered.newest_once {
             let rtt = micros32(now.saturating_sub(at)).max(1);
             news.rtt = Some(rtt);
-            let aged = millis32(now).wrapping_sub(self.min_rtt_at) > MIN_RTT_LIFE_MS;
-            if rtt <= self.min_rtt || aged {
-                (self.min_rtt, self.min_rtt_at) = (rtt, millis32(now));
-            }
+            self.note_min_rtt(rtt, now);
         }
         if news.advanced == 0 {
             return;
@@ -159,6 +207,7 @@ impl<P> Tcb<P> {
         let plain = segment.payload_len == 0
             && !segment.flags.intersects(Flags::SYN.union(Flags::FIN))
             && self.snd_wnd == window_before
+            && self.snd_wnd > 0
             && segment.ack == self.snd_una;
         if let Some(active) = &mut self.active
             && plain
@@ -197,12 +246,16 @@ impl<P> Tcb<P> {
         let srtt = self.rto.srtt().unwrap_or(0);
         // In a SYN-ACK the bit answers our wish for ECN (RFC 3168 §6.1.1).
         let echo = segment.flags.intersection(Flags::ECE.union(Flags::SYN)) == Flags::ECE;
-        let recent = self.bits.contains(Bits::ECN_REDUCED)
-            || self.active.as_ref().is_some_and(|active| active.reduced_until.is_some_and(|cwr| una.lt(cwr)));
-        let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         let Some(active) = &mut self.active else { return };
+        if active.reduced_until.is_some_and(|cwr| una.ge(cwr)) {
+            active.reduced_until = None;
+        }
+        let recent = self.bits.contains(Bits::ECN_REDUCED) || active.reduced_until.is_some();
+        let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         if active.phase != Phase::Open && una.ge(active.phase_end) {
             self.end_phase(env);
+        } else {
+            self.undo_duplicated(env);
         }
         let Some(active) = &mut self.active else { return };
         match active.phase {
@@ -223,12 +276,12 @@ impl<P> Tcb<P> {
             }
             Phase::Open if marked => {
                 env.counters.congestion_marks = env.counters.congestion_marks.wrapping_add(1);
-                self.bits.insert(Bits::ECN_REDUCED);
                 return self.begin_reducing(news.delivered.octets, news.advanced, now, env);
             }
             Phase::Open | Phase::Timeout => {}
         }
-        if news.delivered.octets == 0 {
+        // Without reordering, out of order means that something may be lost: the window waits (RFC 5681 §3.2).
+        if news.delivered.octets == 0 || (news.advanced == 0 && !active.rack.reordering_seen) {
             return;
         }
         let held = match active.limited_until {

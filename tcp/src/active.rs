@@ -50,6 +50,8 @@ pub(crate) struct Undo {
     pub(crate) octets: u32,
     /// Something was sent again.
     pub(crate) sent: bool,
+    /// SND.NXT when the phase ended: reports of duplicates may come until more is acknowledged. `None`: it goes on.
+    pub(crate) until: Option<Seq>,
 }
 
 #[derive(Debug)]
@@ -145,6 +147,16 @@ impl<P> Active<P> {
         self.silent_since = NEVER;
         self.ack_timer = NEVER;
         self.duplicate = None;
+    }
+
+    /// One burst is under way, sent once, and no rule about loss is at work.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.phase == Phase::Open
+            && self.undo.is_none()
+            && self.rack.probe.is_none()
+            && self.rack.wait_until == NEVER
+            && self.board.is_one_burst()
     }
 
     /// The congestion window in force.

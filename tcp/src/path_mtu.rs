@@ -15,6 +15,8 @@ use crate::time::{MS, micros};
 
 /// The size that is tried when full segments vanish: below what any usual tunnel leaves (RFC 4821 §7.2).
 const BASE_MSS: u16 = 1024;
+/// What every host takes (RFC 9293 §3.7.1).
+const LEAST_MSS: u16 = 536;
 
 impl<P> Tcb<P> {
     /// The least of what path, peer and ourselves take.
@@ -45,6 +47,7 @@ impl<P> Tcb<P> {
     /// The path takes `path_mss` now, as the caller knows from elsewhere; larger sizes are taken too.
     pub fn set_path_mss(&mut self, path_mss: u16, env: &Env<P>) {
         self.path_mss = path_mss.min(self.announced_mss).max(env.config.min_mss);
+        self.bits.remove(Bits::MTU_REDUCED);
         self.update_mss(&env.config);
     }
 
@@ -64,7 +67,7 @@ impl<P> Tcb<P> {
     }
 
     fn shrink(&mut self, path_mss: u16, config: &Config) {
-        self.path_mss = path_mss.max(config.min_mss);
+        self.path_mss = path_mss;
         self.update_mss(config);
     }
 
@@ -78,17 +81,23 @@ impl<P> Tcb<P> {
         self.arm_timer(now.saturating_add(MS), true);
     }
 
-    /// Two timeouts in a row for a full segment: its size may be the reason (RFC 4821 §7.7).
+    /// Three timeouts in a row for a full segment: its size may be the reason (RFC 4821 §7.7). Two more for the smaller
+    /// one: it was not, and the size comes back.
     pub(crate) fn suspect_black_hole(&mut self, config: &Config, counters: &mut Counters) {
         let size = self.payload_size();
         let Some(active) = &self.active else { return };
         let full = active.board.first().is_some_and(|first| first.end.since(first.start) >= size);
-        if !full || self.rto.backoff() < 2 || self.mss <= 536 {
-            return;
+        let expiries = self.rto.backoff();
+        if self.bits.contains(Bits::MTU_REDUCED) {
+            if expiries >= 5 {
+                self.bits.remove(Bits::MTU_REDUCED);
+                self.path_mss = self.announced_mss;
+                self.update_mss(config);
+            }
+        } else if full && expiries >= 3 && self.mss > LEAST_MSS {
+            counters.black_holes = counters.black_holes.wrapping_add(1);
+            self.bits.insert(Bits::MTU_REDUCED);
+            self.shrink(if self.mss > BASE_MSS { BASE_MSS } else { LEAST_MSS }, config);
         }
-        counters.black_holes = counters.black_holes.wrapping_add(1);
-        self.bits.insert(Bits::MTU_REDUCED);
-        let smaller = if self.mss > BASE_MSS { BASE_MSS } else { 536 };
-        self.shrink(smaller, config);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Rack {
     end: Seq,
     /// `RACK.rtt`.
     rtt: u32,
-    reordering_seen: bool,
+    pub(crate) reordering_seen: bool,
     /// `RACK.reo_wnd_mult` and `RACK.reo_wnd_persist`.
     multiplier: u8,
     persist: u8,
@@ -51,7 +51,7 @@ impl Rack {
 
     /// RFC 8985 §6.2 step 2.
     #[inline]
-    fn note(&mut self, at: Micros, end: Seq, now: Micros) {
+    pub(crate) fn note(&mut self, at: Micros, end: Seq, now: Micros) {
         self.rtt = micros32(now.saturating_sub(at));
         if later(at, end, self.at, self.end) {
             (self.at, self.end) = (at, end);

@@ -138,6 +138,20 @@ impl Scoreboard {
         self.records.is_empty()
     }
 
+    /// There is one record, of octets that were sent once and are in flight.
+    #[inline]
+    pub(crate) fn is_one_burst(&self) -> bool {
+        self.records.len() == 1
+            && self.records.front().is_some_and(|record| record.mark == Mark::InFlight && !record.again)
+    }
+
+    /// Takes the only record, all of which `ack` acknowledges.
+    #[inline]
+    pub(crate) fn take_only(&mut self, ack: Seq) -> Option<Record> {
+        (self.outstanding, self.fack) = (0, ack);
+        self.records.pop_front()
+    }
+
     /// Octets sent and neither acknowledged, nor sacked, nor deemed lost: the pipe of RFC 6675 §4.
     #[inline]
     pub(crate) const fn in_flight(&self) -> u32 {
@@ -435,6 +449,7 @@ impl Scoreboard {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "tests compute with numbers of their own")]
     use super::*;
 
     const BASE: Seq = Seq(u32::MAX - 2000);

@@ -10,7 +10,7 @@
 //! pseudo-header and what the device computes.
 
 use bitflags::bitflags;
-use smoltcp::wire::{TcpOption, TcpPacket, TcpSeqNumber};
+use smoltcp::wire::{TcpOption, TcpPacket};
 
 use crate::seq::{Seq, len32};
 
@@ -257,19 +257,13 @@ impl Segment {
         }
         let header = buffer.get_mut(..len)?;
         let words = u8::try_from(len.wrapping_shr(2)).ok()?;
-        let mut packet = TcpPacket::new_unchecked(&mut *header);
-        packet.set_src_port(self.src_port);
-        packet.set_dst_port(self.dst_port);
-        packet.set_seq_number(TcpSeqNumber(self.seq.0.cast_signed()));
-        packet.set_ack_number(TcpSeqNumber(self.ack.0.cast_signed()));
-        packet.set_window_len(self.window);
-        packet.set_checksum(0);
-        packet.set_urgent_at(self.urgent);
-        if let Some([offset, flags]) = header.get_mut(12..14) {
-            *offset = words.wrapping_shl(4);
-            *flags = self.flags.bits();
-        }
-        self.emit_options(header.get_mut(Self::MIN_HEADER_LEN..)?);
+        let (fixed, options) = header.split_first_chunk_mut::<20>()?;
+        let ([s0, s1], [d0, d1]) = (self.src_port.to_be_bytes(), self.dst_port.to_be_bytes());
+        let ([q0, q1, q2, q3], [a0, a1, a2, a3]) = (self.seq.0.to_be_bytes(), self.ack.0.to_be_bytes());
+        let ([w0, w1], [u0, u1]) = (self.window.to_be_bytes(), self.urgent.to_be_bytes());
+        let (offset, flags) = (words.wrapping_shl(4), self.flags.bits());
+        *fixed = [s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, flags, w0, w1, 0, 0, u0, u1];
+        self.emit_options(options);
         Some(len)
     }
 

@@ -398,11 +398,15 @@ impl<P> Tcb<P> {
     #[inline]
     pub(crate) fn settle(&mut self, env: &mut Env<P>) {
         let Some(active) = &self.active else { return };
-        let sending = self.snd_una != self.snd_nxt || active.rope.len() > 0 || self.fin_due();
-        let receiving = active.ack_timer != NEVER || !active.reassembly.is_empty();
-        let open = self.state != State::Closed;
-        if active.received_len > 0 || (open && (sending || receiving)) {
+        if active.received_len > 0 {
             return;
+        }
+        if self.state != State::Closed {
+            let sending = self.snd_una != self.snd_nxt || active.rope.len() > 0 || self.fin_due();
+            let receiving = active.ack_timer != NEVER || !active.reassembly.is_empty();
+            if sending || receiving || self.bits.contains(Bits::ACK_NOW) {
+                return;
+            }
         }
         self.release(env);
     }

@@ -66,7 +66,10 @@ impl<P> Tcb<P> {
         let opening = matches!(self.state, State::SynSent | State::SynReceived);
         let Some(active) = &mut self.active else { return };
         let Some(first) = active.board.first().copied() else { return };
-        active.silent_since = active.silent_since.min(first.sent_at);
+        // A closed window that is answered is no silence (RFC 9293 §3.8.6.1, MUST-37): it begins with the probe that
+        // leaves now.
+        let answered = self.snd_wnd == 0 && self.heard_at >= first.last_sent();
+        active.silent_since = if answered { now } else { active.silent_since.min(first.sent_at) };
         let patience = Micros::from(self.user_timeout_ms).saturating_mul(MS);
         if patience > 0 && !opening && now.saturating_sub(active.silent_since) >= patience {
             self.time_out(env);
@@ -80,8 +83,8 @@ impl<P> Tcb<P> {
             active.board.lose_all();
             active.forced = 1;
         } else {
-            self.begin_timeout(now);
             self.suspect_black_hole(&env.config, &mut env.counters);
+            self.begin_timeout(now);
         }
         // If nothing can be sent now, the timer goes on.
         self.arm_timer(now, true);

@@ -95,8 +95,9 @@ impl<P: Payload> Tcb<P> {
             return;
         }
         let (room, shown) = (self.receive_room(env), self.shown_window());
-        let step = self.window_step().max(self.receive_buffer.wrapping_shr(2));
-        if shown < self.receive_buffer.wrapping_shr(1) && room >= shown.saturating_add(step) {
+        let buffer = self.receive_limit(env);
+        let step = self.window_step(env).max(buffer.wrapping_shr(2));
+        if shown < buffer.wrapping_shr(1) && room >= shown.saturating_add(step) {
             self.bits.insert(Bits::ACK_NOW);
         }
     }
@@ -113,7 +114,12 @@ impl<P> Tcb<P> {
 
     /// Octets that may be received beyond what is queued.
     fn receive_room(&self, env: &Env<P>) -> u32 {
-        self.receive_buffer.min(env.receive_grant).saturating_sub(self.receive_queued())
+        self.receive_limit(env).saturating_sub(self.receive_queued())
+    }
+
+    /// What the connection aims at, and the ledger grants.
+    fn receive_limit(&self, env: &Env<P>) -> u32 {
+        self.receive_buffer.min(env.receive_grant)
     }
 
     /// Octets that the peer may still send of what was promised.
@@ -123,8 +129,8 @@ impl<P> Tcb<P> {
     }
 
     /// An edge moves by no less: MUST-39, the lesser of half the buffer and a full segment.
-    fn window_step(&self) -> u32 {
-        self.receive_buffer.wrapping_shr(1).min(u32::from(self.receive_mss)).max(1)
+    fn window_step(&self, env: &Env<P>) -> u32 {
+        self.receive_limit(env).wrapping_shr(1).min(u32::from(self.receive_mss)).max(1)
     }
 
     /// The window for a segment that leaves now, as on the wire. Moves the promised edge.
@@ -134,7 +140,7 @@ impl<P> Tcb<P> {
         let edge = self.rcv_nxt.add(self.receive_room(env));
         let shown = self.shown_window();
         let promise =
-            if edge.past(self.rcv_adv) >= self.window_step() { edge.past(self.rcv_nxt) } else { shown };
+            if edge.past(self.rcv_adv) >= self.window_step(env) { edge.past(self.rcv_nxt) } else { shown };
         let mut wire = promise.wrapping_shr(scale);
         // What was promised is not taken back by rounding (RFC 7323 §2.4).
         if wire.wrapping_shl(scale) < shown {
@@ -157,7 +163,10 @@ impl<P> Tcb<P> {
 
     /// The window of a SYN or SYN-ACK is not scaled (RFC 7323 §2.2). Sets the promised edge.
     pub(crate) fn show_syn_window(&mut self, env: &Env<P>) -> u16 {
-        let window = self.receive_buffer.min(env.receive_grant).min(65_535);
+        let limit = self.receive_limit(env);
+        // What an earlier one promised stays (RFC 9293 §3.8.6, SHLD-14).
+        let promised = if self.bits.contains(Bits::SYN_LOST) { self.shown_window() } else { 0 };
+        let window = limit.max(promised).min(65_535);
         self.rcv_adv = self.rcv_nxt.add(window);
         u16::try_from(window).unwrap_or(u16::MAX)
     }

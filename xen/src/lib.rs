@@ -17,7 +17,7 @@
 //! Groups, top to bottom; a file imports its own group and those below:
 //!
 //! ```text
-//!   context, xenbus > xenstore, console, gnttab, evtchn, clock > ring > hypervisor > memory > abi > ids, signal, crc32c
+//!   context, xenbus > xenstore, console, gnttab, evtchn, clock > ring > hypervisor > memory > abi > ids, signal, crc32c, counter
 //! ```
 //!
 //! | group | idea |
@@ -30,7 +30,7 @@
 //! | [`hypervisor`] | the trait behind which Xen is |
 //! | [`memory`] | pages, foreign pages, shared memory |
 //! | [`abi`] | layouts and numbers, one file a public header |
-//! | [`ids`], [`signal`], [`crc32c`] | small types without Xen |
+//! | [`ids`], [`signal`], [`crc32c`], [`counter`] | small types without Xen |
 //!
 //! The crate issues no hypercall itself, has no address of the machine and no thread; it runs unchanged on the host.
 //! `unsafe` is confined to the modules that `docs/soundness.md` lists.
@@ -46,6 +46,7 @@
 extern crate alloc;
 
 pub mod abi;
+pub mod backoff;
 pub mod clock;
 pub mod console;
 pub mod context;
@@ -74,4 +75,4 @@ pub use memory::shared::{self, Shared, SharedPage};
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
-mod test_machine;
+mod tests;

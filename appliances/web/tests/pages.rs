@@ -1,16 +1,5 @@
 //! What is published: the JSON, the metrics and the page tell the same, and are what they claim to be.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
-
 mod support;
 
 use serde_json::Value;
@@ -59,11 +48,11 @@ fn the_json_has_the_numbers_of_the_status() {
 #[test]
 fn sums_are_sums_over_the_interfaces() {
     let mut now = Fake(42).snapshot();
-    now.interfaces[0].frontend.rx.packets = 3;
-    now.interfaces[0].frontend.rx.notifications = 1;
-    now.interfaces[0].frontend.rx.dropped = 7;
+    now.interfaces[0].frontend.rx.packets = 3.into();
+    now.interfaces[0].frontend.rx.notifications = 1.into();
+    now.interfaces[0].frontend.rx.dropped = 7.into();
     let mut second = now.interfaces[0].clone();
-    second.frontend.tx.notifications = 5;
+    second.frontend.tx.notifications = 5.into();
     second.frontend.rx_pool.free += 1;
     second.net.address = None;
     now.interfaces.push(second);

@@ -13,7 +13,7 @@ pub(crate) mod hypercall_kind;
 pub(crate) mod idt;
 #[cfg(target_os = "none")]
 pub(crate) mod on_cpu;
-#[cfg(target_os = "none")]
+#[cfg(any(test, target_os = "none"))]
 pub(crate) mod tsc;
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod vendor;

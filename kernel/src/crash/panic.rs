@@ -16,6 +16,7 @@ use crate::cpu::hypercall::{Instruction, runs_on_xen};
 use crate::domain::domu;
 use crate::image::build::BuildId;
 use crate::mem::boot_memory::{frame_pointer, read_frame};
+use crate::mem::heap;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use xen::Hypervisor;
@@ -46,11 +47,15 @@ pub(crate) fn write_error(args: fmt::Arguments<'_>) {
 }
 
 /// Writes a report with the build and the last lines of the log to the debug port, the console and xenstore.
+///
+/// Nothing is allocated on the heap: what console and xenstore allocate comes from memory that is kept for a report.
+/// An allocation that failed is reported like any other panic.
 pub(crate) fn report(kind: &str, what: fmt::Arguments<'_>) {
     // A fault during a report ends the domain: part of the report is out.
     if REPORTING.swap(true, Relaxed) {
         crash();
     }
+    heap::enter_crash();
     let mut report = FixedText::<REPORT_BYTES>::new();
     let _ = writeln!(report, "\n=== millpond {kind} ===\n{what}\nbuild: {BuildId}\nlog:");
     super::logger::recent(LOG_LINES, |line| {

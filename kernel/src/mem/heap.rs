@@ -1,33 +1,86 @@
-//! The heap: `linked_list_allocator` over a region of RAM.
+//! The heap: `linked_list_allocator` over a region of RAM, with a reserve for small allocations (see
+//! [`heap_reserve`](super::heap_reserve)).
+//!
+//! ```text
+//!   alloc ─► heap                              fails: Vec::try_reserve gives an error; anything else panics, see `crash`
+//!   alloc during a crash report ─► arena       memory of its own, never freed: the heap may be full or damaged
+//! ```
 
 #![allow(unsafe_code, reason = "gives memory to the allocator; see docs/soundness.md")]
 
+use super::heap_reserve::{CRASH_BYTES, permits};
 use super::heap_stats::HeapStats;
 use super::regions::Region;
 use crate::cpu::on_cpu::OnCpu;
 use core::alloc::{GlobalAlloc, Layout};
-use core::cell::RefCell;
+use core::cell::{RefCell, UnsafeCell};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use linked_list_allocator::Heap;
 
 /// The global allocator. It has no lock: there is one vCPU, and no interrupt stub allocates.
 struct Allocator {
     heap: OnCpu<RefCell<Heap>>,
+    /// Set while a crash report is made.
+    crashing: AtomicBool,
+    arena: Arena,
+    /// Bytes of the arena that are in use.
+    arena_used: AtomicUsize,
 }
 
-#[global_allocator]
-static ALLOCATOR: Allocator = Allocator { heap: OnCpu::new() };
+/// Memory for the allocations of a crash report.
+#[repr(align(64))]
+struct Arena(UnsafeCell<[u8; CRASH_BYTES]>);
 
-// SAFETY: `Heap` gives disjoint blocks of the requested layout. While the heap is borrowed, `alloc` gives null.
+// SAFETY: each byte is given out once, by `Allocator::from_arena`.
+unsafe impl Sync for Arena {}
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator {
+    heap: OnCpu::new(),
+    crashing: AtomicBool::new(false),
+    arena: Arena(UnsafeCell::new([0; CRASH_BYTES])),
+    arena_used: AtomicUsize::new(0),
+};
+
+impl Allocator {
+    /// A block of the arena; null if it is used up.
+    fn from_arena(&self, layout: Layout) -> *mut u8 {
+        let base = self.arena.0.get().cast::<u8>();
+        let start = self.arena_used.load(Relaxed).checked_next_multiple_of(layout.align());
+        let block = start.and_then(|start| Some((start, start.checked_add(layout.size())?)));
+        // The arena is aligned to 64 bytes, more than any layout here asks for.
+        match block.filter(|(_, end)| *end <= CRASH_BYTES && layout.align() <= align_of::<Arena>()) {
+            Some((start, end)) => {
+                self.arena_used.store(end, Relaxed);
+                base.wrapping_add(start)
+            }
+            None => core::ptr::null_mut(),
+        }
+    }
+}
+
+// SAFETY: `Heap` gives disjoint blocks of the requested layout, and so does the arena. While the heap is borrowed, `alloc`
+// gives null.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if self.crashing.load(Relaxed) {
+            return self.from_arena(layout);
+        }
         let Some(mut heap) = self.heap.get().and_then(|heap| heap.try_borrow_mut().ok()) else {
             return core::ptr::null_mut();
         };
+        if !permits(heap.size(), heap.free(), layout.size()) {
+            return core::ptr::null_mut();
+        }
         heap.allocate_first_fit(layout).map_or(core::ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // The domain is about to end, and the heap may be damaged.
+        if self.crashing.load(Relaxed) {
+            return;
+        }
         let heap = self.heap.get().and_then(|heap| heap.try_borrow_mut().ok());
         if let (Some(mut heap), Some(pointer)) = (heap, NonNull::new(pointer)) {
             // SAFETY: the block came from `alloc` with this layout, hence from this heap.
@@ -44,6 +97,11 @@ pub(crate) fn init(region: Region) {
     // SAFETY: the region was taken from the free regions, is mapped, and has no other use.
     let heap = unsafe { Heap::new(start, size) };
     ALLOCATOR.heap.set(RefCell::new(heap));
+}
+
+/// From now on allocations come from memory that is kept for a crash report.
+pub(crate) fn enter_crash() {
+    ALLOCATOR.crashing.store(true, Relaxed);
 }
 
 /// How full the heap is.

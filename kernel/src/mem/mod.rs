@@ -14,6 +14,7 @@ pub(crate) mod foreign_frames;
 pub(crate) mod frames;
 #[cfg(target_os = "none")]
 pub(crate) mod heap;
+pub mod heap_reserve;
 pub(crate) mod heap_stats;
 pub mod holes;
 #[cfg(target_os = "none")]

@@ -15,49 +15,61 @@ mod suspend;
 use crate::system::System;
 use crate::system::interface::earliest;
 use suspend::Outcome;
+pub(crate) use suspend::Resumed;
 use xen::{Clock, Hypervisor, SystemTime};
 
 /// The longest sleep: the loop runs an iteration at least this often.
 const LONGEST_SLEEP_NS: u64 = 60_000_000_000;
 
-/// Runs the guest until it ends. After each resume in another domain, or in the same one with new rings, `resumed` is
-/// called.
-pub(crate) fn run(system: &System, resumed: fn(&System)) -> ! {
+/// Runs the guest until it ends. After each resume `resumed` is called, before any task runs.
+pub(crate) fn run(system: &System, resumed: fn(&System, Resumed)) -> ! {
     let mut armed = SystemTime(u64::MAX);
+    // When the loop meant to wake up.
+    let mut due = SystemTime(0);
     loop {
         // The clock is read once an iteration. A deadline that passes meanwhile makes the timer fire at once.
         let now = system.xen().machine.now();
-        let (more, next) = iterate(system, now);
+        let (more, next) = iterate(system, now, due);
         if let Some(reason) = system.ending() {
             system.end(reason);
         }
         match suspend::when_due(system) {
             Outcome::NotDue => {}
             outcome => {
-                if outcome == Outcome::Resumed {
-                    resumed(system);
+                if let Outcome::Resumed(domain) = outcome {
+                    resumed(system, domain);
                 }
                 // Xen's timer is not set any more.
                 armed = SystemTime(u64::MAX);
                 continue;
             }
         }
+        due = now;
         if !more {
-            idle(system, now, earliest(next, suspend::deadline(system)), &mut armed);
+            let next = earliest(next, suspend::deadline(system)).unwrap_or(SystemTime(u64::MAX));
+            due = next.min(now.after(LONGEST_SLEEP_NS));
+            idle(system, now, due, &mut armed);
         }
     }
 }
 
 /// One iteration. Returns whether there is more work at once, and otherwise the next deadline.
-fn iterate(system: &System, now: SystemTime) -> (bool, Option<SystemTime>) {
+///
+/// An iteration has work if it was due, or if an event other than the timer's began it. One without work is counted: it
+/// costs processor time for nothing.
+fn iterate(system: &System, now: SystemTime, due: SystemTime) -> (bool, Option<SystemTime>) {
     let xen = system.xen();
-    let due = system.loop_signals().take_due(xen.events.dispatch());
-    if due.store {
+    let events = xen.events.dispatch();
+    let rings = system.loop_signals().take_due(events);
+    count(system, now >= due || events > u32::from(rings.timer));
+    if rings.store {
         xen.store.pump(&xen.machine);
     }
-    if due.console {
+    if rings.console {
         system.console().pump(&xen.machine);
     }
+    // Before the tasks run: one whose request was cut off then makes it again on the new connection.
+    let mut store_due = xen.store.maintain(&xen.machine, now);
     let mut more = false;
     for interface in system.interfaces_mut().iter_mut() {
         more |= interface.receive(now);
@@ -73,18 +85,29 @@ fn iterate(system: &System, now: SystemTime) -> (bool, Option<SystemTime>) {
     // What the tasks have requested of xenstore and written to the console goes out before the vCPU sleeps.
     if xen.store.has_unsent() {
         xen.store.pump(&xen.machine);
+        store_due = xen.store.maintain(&xen.machine, now);
     }
     if !system.console().is_flushed() {
         system.console().pump(&xen.machine);
     }
-    (more || system.executor().has_work(), next)
+    (more || system.executor().has_work(), earliest(next, store_due))
 }
 
-/// Sleeps until an event, or until `next`.
+/// Counts an iteration.
+fn count(system: &System, has_work: bool) {
+    let mut stats = system.loop_stats();
+    stats.iterations.bump();
+    if !has_work {
+        stats.without_work.bump();
+    }
+    system.set_loop_stats(stats);
+}
+
+/// Sleeps until an event, or until `deadline`.
 ///
 /// The timer is set only if it would fire too late. A timer that fires too early costs an iteration without work; setting
 /// it costs a hypercall each time.
-fn idle(system: &System, now: SystemTime, next: Option<SystemTime>, armed: &mut SystemTime) {
+fn idle(system: &System, now: SystemTime, deadline: SystemTime, armed: &mut SystemTime) {
     let xen = system.xen();
     if xen.events.has_pending() {
         return;
@@ -94,7 +117,6 @@ fn idle(system: &System, now: SystemTime, next: Option<SystemTime>, armed: &mut 
         // which Xen's timer fired.
         *armed = SystemTime(0);
     }
-    let deadline = next.unwrap_or(SystemTime(u64::MAX)).min(now.after(LONGEST_SLEEP_NS));
     if deadline <= now {
         return;
     }

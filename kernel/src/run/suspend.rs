@@ -29,6 +29,15 @@ const STORE_TIMEOUT_NS: u64 = 5_000_000_000;
 /// How long the console may take to read what it still holds.
 const CONSOLE_TIMEOUT_NS: u64 = 200_000_000;
 
+/// Where the guest was resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resumed {
+    /// In the same domain, with new rings.
+    Same,
+    /// In another domain. There may be a second one with the same memory.
+    Another,
+}
+
 /// What a look at the suspend request led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -36,8 +45,8 @@ pub(super) enum Outcome {
     NotDue,
     /// The suspend was cancelled or refused: the domain goes on as it was.
     Cancelled,
-    /// The guest was resumed: it has to introduce itself to the toolstack again.
-    Resumed,
+    /// The guest was resumed.
+    Resumed(Resumed),
 }
 
 /// Suspends if that was requested and can be done now.
@@ -71,14 +80,13 @@ fn suspend(system: &System) -> Outcome {
             Err(errno) => fail("HVM_PARAM_CALLBACK_IRQ", errno),
         },
         Ok(false) => match resume(system) {
-            Ok(domain) => {
+            Ok(resumed) => {
                 system.count_resume();
-                // Two domains may be restored from one file, and must not share their secrets.
-                let mut entropy = system.entropy();
-                entropy.refresh();
-                system.set_entropy(entropy);
-                log::info!("resumed in {domain}");
-                Outcome::Resumed
+                log::info!(
+                    "resumed in {}",
+                    if resumed == Resumed::Same { "the same domain" } else { "a new domain" }
+                );
+                Outcome::Resumed(resumed)
             }
             Err((what, errno)) => fail(what, errno),
         },
@@ -99,8 +107,8 @@ fn set_callback(system: &System) -> Result<(), Errno> {
     system.xen().machine.hvm_set_param(HvmParam::CallbackIrq, callback_vector(idt::UPCALL_VECTOR))
 }
 
-/// Connects everything that lies in Xen. Returns a name for the domain, and on failure what Xen refused.
-fn resume(system: &System) -> Result<&'static str, (&'static str, Errno)> {
+/// Connects everything that lies in Xen. On failure returns what Xen refused.
+fn resume(system: &System) -> Result<Resumed, (&'static str, Errno)> {
     let refused = |what| move |errno| (what, errno);
     let (xen, pages) = (system.xen(), system.xen_pages());
     let machine = &xen.machine;
@@ -131,7 +139,7 @@ fn resume(system: &System) -> Result<&'static str, (&'static str, Errno)> {
     system.set_loop_signals(LoopSignals::bind(&xen.events, pages.timer(), [store, console]));
     system.console().reconnect(pages.console().1, console);
     xen.store.reconnect(pages.store().1, store);
-    Ok(if same { "the same domain" } else { "a new domain" })
+    Ok(if same { Resumed::Same } else { Resumed::Another })
 }
 
 /// The port of a ring. Its page must be at the frame where it was.

@@ -18,20 +18,24 @@ use crate::crash::{self, exceptions, panic};
 use crate::domain::domu::{DomU, add_to_physmap, register_vcpu_info};
 use crate::mem::foreign_frames::ForeignFrames;
 use crate::mem::frames::Frames;
-use crate::mem::paging;
+use crate::mem::heap_reserve::ledger_bytes;
 use crate::mem::regions::PAGE;
+use crate::mem::{heap, paging};
 use crate::run;
 use crate::system::loop_signals::LoopSignals;
 use crate::system::xen_pages::XenPages;
 use crate::system::{Parts, System};
 use crate::task::entropy::Entropy;
 use crate::toolstack;
+use alloc::format;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::vec::Vec;
 use boot::{Loader, MAX_CMDLINE};
 use core::future::Future;
 use core::ptr::NonNull;
 use error::StartError;
+use ledger::Ledger;
 use memory::{GuestMemory, MAX_GRANT_FRAMES, Ring};
 use xen::abi::hvm_params::callback_vector;
 use xen::clock::PvClock;
@@ -112,6 +116,7 @@ fn bring_up(loader: (u32, u32), name: &'static str) -> Result<System, StartError
         entropy,
         started,
         memory_bytes: memory.ram_bytes,
+        ledger: Ledger::new(ledger_bytes(heap::usage().free)),
     });
     introduce(&system, &memory);
     refuse_bad_config(&system, &errors, memory.info.cmdline_cut);
@@ -170,6 +175,10 @@ fn introduce(system: &System, memory: &GuestMemory) {
         rights.both >> 10,
         rights.windows >> 10
     );
+    let ledger = system.ledger();
+    let limits: Vec<String> =
+        ledger.usage().iter().map(|usage| format!("{} {} KiB", usage.name, usage.limit >> 10)).collect();
+    log::info!("memory: {} KiB for clients, at most: {}", ledger.bytes() >> 10, limits.join(", "));
     if !paging::has_no_execute() {
         log::warn!(
             "memory: the processor, or cpuid= in the domain's configuration, has no NX bit: data is executable"

@@ -16,6 +16,8 @@ pub(crate) trait Interface {
     fn stats(&self) -> netfront::Stats;
     /// The N of `device/vif/N`.
     fn handle(&self) -> u32;
+    /// Renews all secrets from a seed that nobody else has.
+    fn renew_secrets(&mut self, seed: [u8; 32]);
 }
 
 /// A stack over a vif.
@@ -47,6 +49,9 @@ impl Interface for Vif {
     }
     fn handle(&self) -> u32 {
         self.handle
+    }
+    fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.stack.renew_secrets(seed);
     }
 }
 

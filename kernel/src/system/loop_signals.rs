@@ -6,9 +6,11 @@ use xen::EvtchnPort;
 use xen::evtchn::EventChannels;
 use xen::signal::Signal;
 
-/// What the loop has to look at besides the interfaces.
+/// What began an iteration, and which rings it has to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
+    /// The timer has fired since the loop last slept.
+    pub(crate) timer: bool,
     /// The ring of xenstore.
     pub(crate) store: bool,
     /// The ring of the console.
@@ -44,11 +46,12 @@ impl LoopSignals {
     /// An iteration that began without an event, or with the timer, looks at both rings: a lost event then costs a wait,
     /// and not the guest.
     pub(crate) fn take_due(&self, events: u32) -> Due {
-        let everything = events == 0 || self.timer.is_set();
+        let timer = self.timer.is_set();
+        let everything = events == 0 || timer;
         if events == 1 && self.store.is_set() {
             self.store_iterations.set(self.store_iterations.get().saturating_add(1));
         }
-        Due { store: self.store.take() || everything, console: self.console.take() || everything }
+        Due { timer, store: self.store.take() || everything, console: self.console.take() || everything }
     }
 
     /// Whether the timer has fired since the last call.

@@ -18,6 +18,7 @@ pub(crate) mod xen_pages;
 use crate::config::Config;
 use crate::domain::domu::DomU;
 use crate::domain::watchdog::Watchdog;
+use crate::stats::LoopStats;
 use crate::task::entropy::Entropy;
 use crate::task::executor::Executor;
 use crate::task::timer_queue::Timers;
@@ -29,6 +30,7 @@ use cmdline::Key;
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::future::Future;
 use interface::Interface;
+use ledger::Ledger;
 use loop_signals::LoopSignals;
 use net::{Net, Rng};
 use pool::SharedPagePool;
@@ -76,6 +78,8 @@ struct Inner {
     shared_pages: Rc<SharedPagePool<DomU>>,
     resumes: Cell<u32>,
     memory_bytes: u64,
+    ledger: Ledger,
+    loop_stats: Cell<LoopStats>,
 }
 
 impl core::fmt::Debug for Inner {
@@ -104,6 +108,8 @@ pub(crate) struct Parts {
     pub(crate) started: SystemTime,
     /// RAM of the guest in bytes.
     pub(crate) memory_bytes: u64,
+    /// The ledger over the heap.
+    pub(crate) ledger: Ledger,
 }
 
 /// For appliances.
@@ -155,6 +161,12 @@ impl System {
     #[must_use]
     pub fn xen(&self) -> &Rc<Xen<DomU>> {
         &self.0.xen
+    }
+
+    /// The ledger over the heap: memory whose size somebody outside decides is reserved there.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
     }
 
     /// The console.
@@ -249,6 +261,8 @@ impl System {
             shared_pages,
             resumes: Cell::new(0),
             memory_bytes: parts.memory_bytes,
+            ledger: parts.ledger,
+            loop_stats: Cell::new(LoopStats::default()),
             config: parts.config,
         }))
     }
@@ -334,6 +348,16 @@ impl System {
         self.0.suspend_requested.set(None);
     }
 
+    /// What the loop has counted.
+    pub(crate) fn loop_stats(&self) -> LoopStats {
+        self.0.loop_stats.get()
+    }
+
+    /// Sets what the loop has counted.
+    pub(crate) fn set_loop_stats(&self, stats: LoopStats) {
+        self.0.loop_stats.set(stats);
+    }
+
     /// How often the guest was resumed.
     pub(crate) fn resumes(&self) -> u32 {
         self.0.resumes.get()
@@ -354,10 +378,13 @@ impl System {
         self.0.entropy.borrow().clone()
     }
 
-    /// Seeds the random number generator again.
+    /// Seeds the random number generator again, and with it the secrets of each interface.
     pub(crate) fn set_entropy(&self, entropy: Entropy) {
         *self.0.random.borrow_mut() = entropy.generator();
         self.0.entropy.replace(entropy);
+        for interface in self.0.interfaces.borrow_mut().iter_mut() {
+            interface.renew_secrets(self.random_bytes());
+        }
     }
 
     /// Writes the console's remaining output, for a limited time, and ends the domain.

@@ -1,11 +1,14 @@
-//! Time for tasks: sleeping, and timeouts.
+//! Time for tasks: sleeping, timeouts, and watches of xenstore that are tried again.
 
 use super::System;
 use crate::task::timer_queue::{Key, Timers};
+use alloc::string::ToString;
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::Poll;
 use xen::SystemTime;
+use xen::backoff::Backoff;
+use xen::xenstore::Watch;
 
 /// An entry of the timer queue, removed when the sleeping future is dropped.
 struct Entry<'a> {
@@ -42,6 +45,25 @@ impl System {
     /// Sleeps for `ns` nanoseconds.
     pub async fn sleep(&self, ns: u64) {
         self.sleep_until(self.now().after(ns)).await;
+    }
+
+    /// Watches a node of xenstore. If that fails, it is tried again with growing pauses; a log line says which `command` of
+    /// the toolstack has no effect meanwhile.
+    pub(crate) async fn watch(&self, node: &str, command: &str) -> Watch {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.xen().store.watch(node).await {
+                Ok(watch) => return watch,
+                Err(error) => {
+                    let text = error.to_string();
+                    let wait = backoff.failed(error);
+                    if wait.is_news {
+                        log::warn!("{node} cannot be watched, so {command} has no effect: {text}");
+                    }
+                    self.sleep(wait.ns).await;
+                }
+            }
+        }
     }
 
     /// Runs a future for at most `ns` nanoseconds; `None` if it has not finished by then.

@@ -46,6 +46,8 @@ impl System {
                 notifications: store.notifications.into(),
                 iterations: self.loop_signals().store_iterations().into(),
             },
+            iterations: self.loop_stats(),
+            ledger: self.ledger().usage(),
             tasks: self.executor().nr_tasks(),
             interfaces,
         }

@@ -26,12 +26,14 @@ const TRIES: u32 = 10;
 pub(crate) struct Entropy {
     state: [u8; 32],
     sufficient: bool,
+    /// A digest of the last seed from xenstore, to know whether another one is fresh.
+    last_seed: [u8; 32],
 }
 
 impl Entropy {
     /// With entropy from the processor.
     pub(crate) fn new() -> Self {
-        let mut entropy = Self { state: [0; 32], sufficient: false };
+        let mut entropy = Self { state: [0; 32], sufficient: false, last_seed: [0; 32] };
         entropy.refresh();
         entropy
     }
@@ -46,6 +48,26 @@ impl Entropy {
             words.into_iter().flatten().for_each(|word| self.absorb(&word.to_le_bytes()));
         }
         self.absorb(&jitter().to_le_bytes());
+    }
+
+    /// Begins again after a resume in another domain: there may be a second domain with the same state. What was collected
+    /// stays mixed in, but counts no more.
+    pub(crate) fn renew(&mut self) {
+        self.sufficient = false;
+        self.refresh();
+    }
+
+    /// Mixes in the seed from xenstore. It counts only if it differs from the one before: after a resume, the old one may
+    /// be known to a second domain.
+    pub(crate) fn add_store_seed(&mut self, seed: &[u8]) {
+        let mut digest = Self { state: [0; 32], sufficient: false, last_seed: [0; 32] };
+        digest.absorb(seed);
+        if digest.state == self.last_seed {
+            self.absorb(seed);
+        } else {
+            self.last_seed = digest.state;
+            self.add_seed(seed);
+        }
     }
 
     /// Mixes in a secret from outside. A secret of fewer than [`LEAST_SEED`] characters is mixed in too, but does not make
@@ -113,4 +135,55 @@ fn jitter() -> u64 {
         core::arch::x86_64::__cpuid(0);
         folded.rotate_left(16) ^ rdtsc().wrapping_sub(before).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ before
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As on a processor without RDRAND and RDSEED.
+    fn without_processor() -> Entropy {
+        Entropy { state: [0; 32], sufficient: false, last_seed: [0; 32] }
+    }
+
+    const SEED: &[u8] = &[b'a'; LEAST_SEED];
+    const OTHER: &[u8] = &[b'b'; LEAST_SEED];
+
+    #[test]
+    fn a_seed_counts_if_it_is_long_enough() {
+        let mut entropy = without_processor();
+        entropy.add_seed(&SEED[1..]);
+        assert!(!entropy.is_sufficient());
+        entropy.add_seed(SEED);
+        assert!(entropy.is_sufficient());
+    }
+
+    #[test]
+    fn every_input_changes_the_generator() {
+        let word = |entropy: &Entropy| entropy.generator().next_u64();
+        let mut entropy = Entropy::new();
+        let mut words = std::vec![word(&entropy)];
+        for seed in [SEED, OTHER, SEED, b"x"] {
+            entropy.add_store_seed(seed);
+            words.push(word(&entropy));
+        }
+        entropy.renew();
+        words.push(word(&entropy));
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), 6);
+    }
+
+    #[test]
+    fn after_a_resume_only_another_seed_counts() {
+        let mut entropy = without_processor();
+        entropy.add_store_seed(SEED);
+        assert!(entropy.is_sufficient());
+        // What `renew` does on such a processor.
+        entropy.sufficient = false;
+        for (seed, sufficient) in [(SEED, false), (&OTHER[1..], false), (OTHER, true)] {
+            entropy.add_store_seed(seed);
+            assert_eq!(entropy.is_sufficient(), sufficient);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What tasks run on: the executor, the timer queue, and the entropy of the random number generator.
 
-#[cfg(target_os = "none")]
+#[cfg(any(test, target_os = "none"))]
 pub(crate) mod entropy;
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod executor;

@@ -43,13 +43,7 @@ impl Request {
 /// Obeys the requests in a node, for ever.
 pub(super) async fn obey(system: &System, request: Request) {
     let (store, node) = (&system.xen().store, request.node());
-    let watch = match store.watch(node).await {
-        Ok(watch) => watch,
-        Err(error) => {
-            log::warn!("{node} cannot be watched, so {} have no effect: {error}", request.command());
-            return;
-        }
-    };
+    let watch = system.watch(node, request.command()).await;
     loop {
         watch.changed().await;
         let value = store.read_opt(node).await.ok().flatten().unwrap_or_default();
@@ -93,7 +87,7 @@ fn obey_sysrq(system: &System, value: &str) {
 /// Xen then permits no more than the target, and takes nothing away.
 pub(super) async fn keep_memory(system: &System) {
     let store = &system.xen().store;
-    let Ok(watch) = store.watch("memory/target").await else { return };
+    let watch = system.watch("memory/target", "xl mem-set").await;
     let mut known = None;
     loop {
         watch.changed().await;

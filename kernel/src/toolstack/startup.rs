@@ -2,6 +2,7 @@
 
 use super::{agent, console_shell, control, vifs};
 use crate::config::LEAST_SEED;
+use crate::run::Resumed;
 use crate::system::System;
 use xen::hypervisor::ShutdownReason;
 
@@ -28,11 +29,12 @@ pub(crate) async fn prepare(system: &System) {
 const SEED: &str = "vm-data/random-seed";
 
 /// Adds the seed in xenstore to the entropy. Without any source of entropy the guest powers off: with predictable
-/// sequence numbers, ports and keys it would be unsafe. To be called before anything that needs a random number.
+/// sequence numbers, ports and keys it would be unsafe. To be called before anything that needs a random number, and in
+/// each new domain.
 async fn seed(system: &System) {
     let mut entropy = system.entropy();
     match system.xen().store.read_opt(SEED).await {
-        Ok(given) => entropy.add_seed(given.unwrap_or_default().as_bytes()),
+        Ok(given) => entropy.add_store_seed(given.unwrap_or_default().as_bytes()),
         Err(error) => log::warn!("{SEED}: {error}"),
     }
     if !entropy.is_sufficient() {
@@ -49,10 +51,23 @@ async fn seed(system: &System) {
     system.set_entropy(entropy);
 }
 
-/// What follows a resume: another domain has another number, and an empty directory in xenstore.
-pub(crate) fn resumed(system: &System) {
+/// What follows a resume: another domain has another number and an empty directory in xenstore.
+///
+/// Two domains may be restored from one file, and must not share their secrets. All secrets are renewed at once from the
+/// processor's entropy, and again with the seed of the new domain. Without either the guest powers off, as at the start.
+pub(crate) fn resumed(system: &System, domain: Resumed) {
+    if domain == Resumed::Another {
+        let mut entropy = system.entropy();
+        entropy.renew();
+        system.set_entropy(entropy);
+    }
     let again = system.clone();
-    system.spawn(async move { introduce(&again).await });
+    system.spawn(async move {
+        introduce(&again).await;
+        if domain == Resumed::Another {
+            seed(&again).await;
+        }
+    });
 }
 
 /// Reads the domain's number, and writes which requests the guest obeys.

@@ -8,56 +8,73 @@ use crate::mem::heap;
 use crate::system::System;
 use crate::system::interface::Vif;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use net::{Addressing, Ipv6Addressing, Limits, Stack};
-use xen::xenstore::XsError;
+use xen::backoff::Backoff;
 
 /// Starts the interfaces that exist, and a task that starts those that are attached later.
 pub(super) async fn start(system: &System) {
-    let started = look(system, Vec::new()).await;
-    if started.is_empty() {
+    let mut vifs = Vifs { started: Vec::new(), backoff: Backoff::new() };
+    let retry = vifs.look(system).await;
+    if vifs.started.is_empty() && retry.is_none() {
         log::warn!("no network interface: add vif = [ 'bridge=...' ] to the domain's configuration");
     }
     let system = system.clone();
-    system.clone().spawn(async move {
-        if let Err(error) = follow(&system, started).await {
-            log::error!("device/vif cannot be watched, so `xl network-attach` has no effect: {error}");
-        }
-    });
+    system.clone().spawn(async move { vifs.follow(&system, retry).await });
 }
 
-/// Starts interfaces that are attached later.
-async fn follow(system: &System, mut started: Vec<u32>) -> Result<(), XsError> {
-    let watch = system.xen().store.watch(netfront::LIST).await?;
-    loop {
-        // The first event comes at once, so that an interface attached meanwhile is found.
-        if netfront::changes_list(&watch.changed().await, &started) {
-            started = look(system, started).await;
+/// The interfaces that were started.
+struct Vifs {
+    /// N of `device/vif/N`. A detached interface stays in the list: its connection task waits until it is attached again.
+    started: Vec<u32>,
+    /// The pauses between attempts to start those that fail.
+    backoff: Backoff<Vec<String>>,
+}
+
+impl Vifs {
+    /// Starts interfaces that are attached later. `retry` is the pause until a failed start is tried again.
+    async fn follow(&mut self, system: &System, mut retry: Option<u64>) {
+        let watch = system.watch(netfront::LIST, "xl network-attach").await;
+        loop {
+            // The first event comes at once, so that an interface attached meanwhile is found.
+            let changed = match retry {
+                None => Some(watch.changed().await),
+                Some(pause) => system.timeout(pause, watch.changed()).await,
+            };
+            if changed.is_none_or(|path| netfront::changes_list(&path, &self.started)) {
+                retry = self.look(system).await;
+            }
         }
     }
-}
 
-/// Starts the interfaces that are not in `started`, and returns all that are started now. A detached interface stays in
-/// the list: its connection task waits until it is attached again.
-async fn look(system: &System, mut started: Vec<u32>) -> Vec<u32> {
-    let handles = match netfront::list(&system.xen().store).await {
-        Ok(handles) => handles,
-        Err(error) => {
-            log::debug!("device/vif: {error}");
+    /// Starts the interfaces that are not started yet. Returns the pause after which a failed start is tried again.
+    async fn look(&mut self, system: &System) -> Option<u64> {
+        let mut errors = Vec::new();
+        let handles = netfront::list(&system.xen().store).await.unwrap_or_else(|error| {
+            errors.push(format!("device/vif: {error}"));
             Vec::new()
+        });
+        let new: Vec<u32> = handles.into_iter().filter(|handle| !self.started.contains(handle)).collect();
+        for handle in &new {
+            // Interfaces that start together share the memory for pools. A later one gets what is free.
+            match start_interface(system, *handle, new.len()).await {
+                Ok(()) => self.started.push(*handle),
+                Err(error) => errors.push(format!("vif {handle}: {error}")),
+            }
         }
-    };
-    let new: Vec<u32> = handles.into_iter().filter(|handle| !started.contains(handle)).collect();
-    for handle in &new {
-        // Interfaces that start together share the memory for pools. A later one gets what is free.
-        match start_interface(system, *handle, new.len()).await {
-            Ok(()) => started.push(*handle),
-            Err(error) => log::error!("vif {handle}: {error}"),
+        if errors.is_empty() {
+            self.backoff.reset();
+            return None;
         }
+        let wait = self.backoff.failed(errors.clone());
+        if wait.is_news {
+            errors.iter().for_each(|error| log::error!("{error}; it is tried again"));
+        }
+        Some(wait.ns)
     }
-    started
 }
 
 /// Buffers of connections may take half of the free heap, shared among the interfaces, so that a client with many

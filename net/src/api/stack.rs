@@ -41,6 +41,13 @@ impl<N: Nic> Stack<N> {
         Self { nic, state: Rc::new(RefCell::new(state)) }
     }
 
+    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies, keys
+    /// of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has them too.
+    /// Handshakes that are under way are forgotten; connections go on.
+    pub fn renew_secrets(&mut self, seed: [u8; 32]) {
+        self.state.borrow_mut().renew_secrets(seed);
+    }
+
     /// What applications hold.
     #[must_use]
     pub fn net(&self) -> Net {

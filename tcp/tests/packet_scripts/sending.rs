@@ -474,9 +474,10 @@ pub const SCRIPTS: &[Script] = &[
          write 1460
          > P. 1:1461 ack 1
          +210 > P. 1:1461 ack 1
-         +420 > . 1:1025 ack 1
+         +420 > P. 1:1461 ack 1
+         +840 > . 1:1025 ack 1
+         +10 < . 1:1 ack 1025 win 9000
          > P. 1025:1461 ack 1
-         +10 < . 1:1 ack 1461 win 9000
          count black_holes 1",
     ),
     (

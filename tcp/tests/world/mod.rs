@@ -9,13 +9,6 @@
 
 #![allow(
     dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
     clippy::missing_docs_in_private_items,
     missing_docs,
     unreachable_pub,
@@ -231,8 +224,10 @@ pub struct World {
     pub steps: u64,
     /// Do not open host 1 on a SYN.
     pub mute: bool,
-    /// Most bytes that were in flight, by host.
+    /// Print every segment.
     pub trace: bool,
+    /// MSS that each host announces.
+    pub announced: [u16; 2],
 }
 
 impl World {
@@ -259,6 +254,7 @@ impl World {
             steps: 0,
             mute: false,
             trace: false,
+            announced: [1460; 2],
         }
     }
 
@@ -268,8 +264,9 @@ impl World {
 
     pub fn connect(&mut self) {
         let now = self.instant();
+        let open = Open { announced_mss: self.announced[0], ..open(self.iss[0]) };
         let host = &mut self.hosts[0];
-        host.tcb = Tcb::connect(&open(self.iss[0]), now, &mut host.env);
+        host.tcb = Tcb::connect(&open, now, &mut host.env);
         self.turn(0);
     }
 
@@ -330,9 +327,8 @@ impl World {
             println!("{:>10} {} <- {}", self.now, index, show(&segment));
         }
         let listening = index == 1 && host.tcb.state() == State::Closed && !self.mute;
-        if listening && segment.flags == Flags::SYN
-            || listening && segment.flags == Flags::SYN.union(Flags::ECE).union(Flags::CWR)
-        {
+        let asks = segment.flags.difference(Flags::ECE | Flags::CWR) == Flags::SYN;
+        if listening && asks {
             host.tcb = Tcb::passive(&open(self.iss[1]), &segment, now, &mut host.env);
             self.mute = true;
             return;

@@ -134,9 +134,18 @@ fn ask(apt: &Apt, extra: &[String]) -> Result<Resolved> {
     let parts =
         dependencies(&apt.run("apt-cache", &["depends", &kernel])?, &["linux-binary-", "linux-modules-"]);
     let (tools, misc) = (format!("xen-utils-{xen}"), format!("libxenmisc{xen}"));
-    let linked = apt.run("apt-cache", &["depends", &tools, &misc, "xenstore-utils"])?;
+    let mut libraries = BTreeSet::new();
+    let mut new = BTreeSet::from([tools.clone(), misc.clone(), "xenstore-utils".to_owned()]);
+    while !new.is_empty() {
+        let mut arguments = vec!["depends"];
+        arguments.extend(new.iter().map(String::as_str));
+        let found = dependencies(&apt.run("apt-cache", &arguments)?, &["lib"]);
+        // Only Xen's own libraries need more that `PACKAGES` does not name.
+        new = found.difference(&libraries).filter(|name| name.starts_with("libxen")).cloned().collect();
+        libraries.extend(found);
+    }
     let mut names: BTreeSet<String> = PACKAGES.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(dependencies(&linked, &["lib"]));
+    names.extend(libraries);
     names.extend(parts);
     names.extend([format!("xen-hypervisor-{xen}-amd64"), tools, misc, kernel]);
     names.extend(extra.iter().cloned());

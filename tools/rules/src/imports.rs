@@ -10,13 +10,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("xen", &[]),
     ("boot", &["xen"]),
     ("cmdline", &[]),
+    ("ledger", &[]),
     ("pool", &["xen"]),
     ("nic", &["pool"]),
     ("netfront", &["nic", "pool", "xen"]),
-    ("tcp", &[]),
-    ("net", &["nic", "tcp", "xen"]),
-    ("datafront", &["xen"]),
-    ("kernel", &["boot", "cmdline", "xen", "pool", "nic", "netfront", "net", "datafront"]),
+    ("tcp", &["ledger"]),
+    ("net", &["ledger", "nic", "tcp", "xen"]),
+    ("datafront", &["ledger", "xen"]),
+    ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
     ("abi-tests", &["xen", "push"]),
     ("bed", &[]),
@@ -27,9 +28,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "cmdline", "web", "datafront", "bill"],
+        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "boot", "domu-tests"],
+        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "boot", "domu-tests"],
     }
 }
 

@@ -11,6 +11,7 @@ mod budget;
 mod files;
 mod groups;
 mod imports;
+mod lints;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,11 +29,12 @@ type Check = fn(&Path) -> Result<Vec<Finding>, String>;
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut findings = Vec::new();
-    let checks: [(&str, Check); 4] = [
+    let checks: [(&str, Check); 5] = [
         ("imports", imports::check),
         ("groups", groups::check),
         ("budget", budget::check),
         ("files", files::check),
+        ("lints", lints::check),
     ];
     for (name, check) in checks {
         match check(&root) {

@@ -11,6 +11,10 @@ pub const IN_BYTES: usize = 1024;
 /// Bytes of the ring from us to the console.
 pub const OUT_BYTES: usize = 2048;
 
+/// Value of the byte at [`offset::CONNECTION`] while no console reads the ring: `XENCONSOLE_DISCONNECTED`, Xen 4.21.
+#[doc(alias = "XENCONSOLE_DISCONNECTED")]
+pub const DISCONNECTED: u8 = 1;
+
 /// The console's ring page, as far as it is defined; 3088 bytes.
 ///
 /// | offset | size | field    | written by | meaning |
@@ -63,4 +67,7 @@ pub mod offset {
     pub const OUT_CONS: usize = offset_of!(XenconsInterface, out_cons);
     /// Of `out_prod`, written by us.
     pub const OUT_PROD: usize = offset_of!(XenconsInterface, out_prod);
+    /// Of `connection`, a byte behind the layout of Xen 4.17: [`DISCONNECTED`](super::DISCONNECTED) or 0. Written by the
+    /// toolstack and the console, since Xen 4.21; zero before.
+    pub const CONNECTION: usize = size_of::<XenconsInterface>();
 }

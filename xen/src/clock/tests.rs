@@ -5,7 +5,7 @@ use super::{NS_PER_S, PvClock, TimeInfo, elapsed};
 use crate::hypervisor::Clock;
 use crate::ids::SystemTime;
 use crate::memory::shared::Shared;
-use crate::test_machine::{Random, page};
+use crate::tests::{Random, page};
 use core::cell::Cell;
 use core::sync::atomic::Ordering::SeqCst;
 

@@ -16,7 +16,7 @@ mod output;
 #[cfg(test)]
 mod tests;
 
-use crate::abi::io_console::{IN_BYTES, OUT_BYTES, offset};
+use crate::abi::io_console::{DISCONNECTED, IN_BYTES, OUT_BYTES, offset};
 use crate::hypervisor::Hypervisor;
 use crate::ids::EvtchnPort;
 use crate::memory::shared::Shared;
@@ -25,6 +25,7 @@ use alloc::string::String;
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::poll_fn;
+use core::sync::atomic::Ordering::Relaxed;
 use core::task::Poll;
 use input::Lines;
 use output::Output;
@@ -119,10 +120,18 @@ impl Console {
         received || sent
     }
 
-    /// Whether there is nothing left to print: everything is in the ring.
+    /// Whether there is nothing left to do for [`Console::pump`]: everything is in the ring, or the ring is full and the
+    /// console says that it does not read it (Xen 4.21 on). Its event when it connects begins the next pump.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.state.try_borrow().is_ok_and(|state| state.output.is_empty())
+        let nothing_to_do =
+            |state: &State| state.output.is_empty() || (!self.is_connected() && state.outgoing.is_full());
+        self.state.try_borrow().is_ok_and(|state| nothing_to_do(&state))
+    }
+
+    /// Whether the console reads the ring, as far as it says: before Xen 4.21 it says nothing.
+    fn is_connected(&self) -> bool {
+        self.page.get().load::<u8>(offset::CONNECTION, Relaxed) != DISCONNECTED
     }
 
     /// Waits for a line of input, without its end: at most 256 bytes of UTF-8 without control characters.
@@ -161,7 +170,7 @@ impl Console {
         self.drain(h, outgoing, output, max_spins.saturating_sub(max_spins / 2))
     }
 
-    /// Sends and yields until `output` is empty, at most `max_spins` times.
+    /// Sends and yields until `output` is empty, at most `max_spins` times; not once where nobody reads.
     fn drain(
         &self,
         h: &impl Hypervisor,
@@ -169,7 +178,8 @@ impl Console {
         output: &mut Output,
         max_spins: u32,
     ) -> bool {
-        for _ in 0..max_spins {
+        let spins = if self.is_connected() { max_spins } else { 0 };
+        for _ in 0..spins {
             let sent = output.send(|bytes| outgoing.write(bytes));
             match sent {
                 Ok(0) => {}

@@ -14,6 +14,8 @@ use alloc::format;
 
 /// Bytes that wait at most.
 pub(super) const QUEUE_BYTES: usize = 32 * 1024;
+/// Bytes of the first allocation.
+const FIRST_BYTES: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -36,13 +38,30 @@ impl Output {
     pub(super) fn write(&mut self, text: &[u8]) {
         for &byte in text {
             if byte == b'\n' && !self.after_return {
-                self.queue.push_back(b'\r');
+                self.push(b'\r');
             }
             self.after_return = byte == b'\r';
-            self.queue.push_back(byte);
+            self.push(byte);
             while self.queue.len() > QUEUE_BYTES {
                 self.drop_line();
             }
+        }
+    }
+
+    /// Queues a byte. Without memory for a longer queue, the oldest line makes room.
+    fn push(&mut self, byte: u8) {
+        let room = self.queue.capacity();
+        if self.queue.len() == room {
+            // Twice the room, up to one byte more than the queue keeps: the byte for which a line is dropped.
+            let most = QUEUE_BYTES.saturating_add(1).saturating_sub(room);
+            if self.queue.try_reserve_exact(room.clamp(FIRST_BYTES, QUEUE_BYTES).min(most)).is_err() {
+                self.drop_line();
+            }
+        }
+        if self.queue.len() < self.queue.capacity() {
+            self.queue.push_back(byte);
+        } else {
+            self.lost_beginning = true;
         }
     }
 
@@ -100,10 +119,13 @@ impl Output {
             return true;
         }
         let end = self.queue.iter().position(|byte| *byte == b'\n');
-        let len = end.map_or(self.queue.len(), |end| end.saturating_add(1));
+        let line = end.map_or(self.queue.len(), |end| end.saturating_add(1));
+        // Without memory for a whole line, it is sent in parts.
+        let enough = self.current.try_reserve_exact(line).is_ok();
+        let len = if enough { line } else { line.min(self.current.capacity()) };
         self.current.extend(self.queue.drain(..len));
         if !self.current.is_empty() {
-            self.mid_line = end.is_none();
+            self.mid_line = end.is_none() || len < line;
         }
         !self.current.is_empty()
     }

@@ -12,7 +12,7 @@ use super::output::{Output, QUEUE_BYTES};
 use super::{Console, ConsoleStats};
 use crate::ids::EvtchnPort;
 use crate::memory::shared::Shared;
-use crate::test_machine::{Random, STARTS, TestXen, context, page};
+use crate::tests::{Random, STARTS, TestXen, context, page};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -403,4 +403,28 @@ fn a_refused_notification_is_counted() {
     console.write(b"x\n");
     assert!(console.pump(&xen));
     assert_eq!(console.stats().notify_failures, 1);
+}
+
+#[test]
+fn a_console_that_says_it_is_disconnected_is_not_waited_for() {
+    let (console, xen, terminal) = console_at(0);
+    terminal.0.store(3088, 1_u8, SeqCst);
+    let line = [b'x'; 1000];
+    console.write(&line);
+    console.pump(&xen);
+    assert!(console.is_flushed(), "it fits into the ring");
+    // More than the ring takes: no yield for it, and nothing left to do.
+    console.write(&line);
+    console.write(&line);
+    assert!(!console.is_flushed());
+    console.pump(&xen);
+    assert!(console.is_flushed(), "the ring is full, and nobody reads it");
+    assert!(!console.write_sync_best_effort(&xen, b"last", 1000));
+    assert_eq!(xen.yields.get(), 0);
+    // It connects: everything that was kept comes out.
+    terminal.0.store(3088, 0_u8, SeqCst);
+    assert!(!console.is_flushed());
+    *xen.on_yield.borrow_mut() = Some(Box::new(move || drop(terminal.take(700))));
+    assert!(console.write_sync_best_effort(&xen, b"more", 1000));
+    assert!(xen.yields.get() > 0);
 }

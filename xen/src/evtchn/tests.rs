@@ -3,7 +3,7 @@
 use super::EventChannels;
 use crate::ids::EvtchnPort;
 use crate::memory::shared::Shared;
-use crate::test_machine::page;
+use crate::tests::page;
 use core::sync::atomic::Ordering::SeqCst;
 
 /// Offsets as `xen.h` has them: in `shared_info`, and in `vcpu_info`.

@@ -6,7 +6,7 @@ use crate::hypervisor::MapSpace;
 use crate::ids::{DomId, Gfn, Gref, PAGE_SIZE};
 use crate::memory::page::{Page, Private, ReadOnly, ReadWrite};
 use crate::memory::shared::Shared;
-use crate::test_machine::{TestXen, page};
+use crate::tests::{TestXen, page};
 use alloc::alloc::alloc_zeroed;
 use alloc::vec::Vec;
 use core::alloc::Layout;

@@ -94,6 +94,11 @@ impl Outgoing {
         Ok(bytes.len())
     }
 
+    /// Whether there is no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.unread() == Ok(self.layout.size)
+    }
+
     /// Bytes that the peer has not taken.
     ///
     /// # Errors

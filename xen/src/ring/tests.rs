@@ -5,7 +5,7 @@ use crate::abi::io_ring::offset;
 use crate::ids::{Gfn, Gref};
 use crate::memory::page::{Granted, Page, ReadWrite};
 use crate::memory::shared::{Shared, SharedPage};
-use crate::test_machine::{Random, STARTS, granted_page};
+use crate::tests::{Random, STARTS, granted_page};
 use alloc::collections::VecDeque;
 use core::sync::atomic::Ordering::SeqCst;
 

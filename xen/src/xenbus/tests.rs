@@ -5,7 +5,7 @@
 use super::{Backend, BackendChange, BackendWatch, Frontend, Online, Phase, Step, XenbusError};
 use crate::abi::io_xenbus::XenbusState;
 use crate::ids::DomId;
-use crate::test_machine::context;
+use crate::tests::context;
 use crate::xenstore::XsError;
 use crate::xenstore::tests::stub::World;
 use alloc::boxed::Box;

@@ -160,7 +160,10 @@ fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
     Vec::from([
         pages(bar("rx_pool", "Pages to receive into"), &frontend.rx_pool),
         pages(bar("tx_pool", "Pages to send from"), &frontend.tx_pool),
-        pages(bar("tx_strip", "Contiguous buffer for frames of more than a page"), &frontend.tx_contiguous),
+        pages(
+            bar("tx_contiguous", "Contiguous buffer for frames of more than a page"),
+            &frontend.tx_contiguous,
+        ),
         Group::new("rx_pool_changes", "Changes of the rx pools").counters(frontend.rx_pool_stats.iter()),
         Group::new("tx_pool_changes", "Changes of the tx pools").counters(frontend.tx_pool_stats.iter()),
         Group::new("rx", "Received").counters(frontend.rx.iter()),
@@ -199,7 +202,6 @@ fn sockets(net: &NetStatus) -> Group {
         ("time_wait", "TCP connections in TIME-WAIT.", wide(net.time_wait)),
         ("listeners", "TCP ports with a listener.", wide(net.listeners)),
         ("udp", "UDP sockets.", wide(net.udp_sockets)),
-        ("timers", "Deadlines of the network stack.", wide(net.timers)),
     ])
 }
 
@@ -239,7 +241,7 @@ fn policy(config: &netfront::Config) -> Policy {
         threshold_bytes: wide(config.threshold),
         clearing: config.clearing.to_string(),
         quarantine_max_pages: wide(config.quarantine_max),
-        held_max_packets: wide(config.retained_max),
+        retained_max_packets: wide(config.retained_max),
         trust: config.trust.to_string(),
     }
 }

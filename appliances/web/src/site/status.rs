@@ -116,7 +116,7 @@ facts! {
         /// `pool.quarantine=`: quarantined pages at most.
         quarantine_max_pages: u64,
         /// `pool.held=`: packets that applications may retain at most.
-        held_max_packets: u64,
+        retained_max_packets: u64,
         /// `pool.trust=`: `toolstack` or `never`.
         trust: String,
     }

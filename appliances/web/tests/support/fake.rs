@@ -72,7 +72,14 @@ impl Fake {
                 max: 1024,
             },
             tx_pool: PoolCounts { free: 490, in_ring: 22, in_use: 0, quarantined: 0, total: 512, max: 1024 },
-            tx_contiguous: PoolCounts { free: 96, in_ring: 32, in_use: 0, quarantined: 0, total: 128, max: 128 },
+            tx_contiguous: PoolCounts {
+                free: 96,
+                in_ring: 32,
+                in_use: 0,
+                quarantined: 0,
+                total: 128,
+                max: 128,
+            },
             features: netfront::stats::Features { queues: 1, rx_copy: true, ..Default::default() },
             ..netfront::Stats::default()
         };
@@ -125,6 +132,8 @@ impl Fake {
             events_stray: 0,
             hypercalls: Hypercall::ALL.map(|kind| (kind.name(), kind.help(), 0)),
             xenstore: XenstoreStats::default(),
+            iterations: Default::default(),
+            ledger: kernel::ledger::Ledger::new(32 << 20).usage(),
             tasks: 23,
             interfaces: vec![self.interface()],
         }

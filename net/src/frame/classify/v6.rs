@@ -14,7 +14,7 @@ use smoltcp::wire::{
     NdiscOption, NdiscOptionType,
 };
 
-use super::{Class, Context, Message, tcp, udp};
+use super::{Class, Context, MARKED, Message, segment, udp};
 use crate::base::counters::DropReason;
 use crate::frame::extension::{self, Chain};
 use crate::frame::local::is_unicast_v6;
@@ -103,7 +103,9 @@ pub(super) fn ipv6(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {
         IpProtocol::Tcp if !ours => Class::Drop(DropReason::TcpNotForUs),
         _ if !ours => Class::Drop(DropReason::NotForUs),
         IpProtocol::Tcp if !plain => Class::Rebuilt(rebuild::without_extensions(frame, next, range)),
-        IpProtocol::Tcp => tcp(ends, frame.get(range).unwrap_or_default(), context.verify),
+        IpProtocol::Tcp => {
+            segment(frame, range, ends, packet.traffic_class() & MARKED == MARKED, context.verify)
+        }
         IpProtocol::Udp => udp(frame, range, (ends, true), context),
         _ => Class::Unknown(message),
     }

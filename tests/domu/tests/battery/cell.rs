@@ -142,10 +142,9 @@ impl<'a> Victim<'a> {
         if matches!(status.state, DomainState::Gone | DomainState::Crashed | DomainState::Shutdown) {
             let console = self.guest.domain.console();
             let early = self.guest.domain.early_output().unwrap_or_default();
-            let mut words = console.lines().chain(early.lines());
-            let why = words.find(|line| {
-                ["panic", "allocation", "failed", "FATAL"].iter().any(|word| line.contains(word))
-            });
+            let lines = || console.lines().chain(early.lines());
+            let why = ["allocation", "panicked", "fault", "panic"];
+            let why = why.iter().find_map(|word| lines().find(|line| line.contains(word)));
             return Err(format!("the guest is {status}: {}", why.unwrap_or("it says nothing")).into());
         }
         Ok(())

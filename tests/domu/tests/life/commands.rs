@@ -109,7 +109,7 @@ fn acknowledged(bed: &Bed, guest: &Guest<'_>) -> Outcome {
         bed.xenstore_write(&path, nonsense)?;
         node(bed, id, "control/shutdown", str::is_empty, SOON)?;
     }
-    guest.domain.wait_for_next("\"poweroff now\", which this guest cannot do", SOON)?;
+    guest.domain.wait_for_next("\"poweroff now\", which is unknown", SOON)?;
     // A guest that has ended writes nothing any more: what is there was written before.
     xl(bed, &format!("reboot {id}"))?;
     let ended = guest.domain.wait_ended(BOOT)?;

@@ -16,6 +16,7 @@ mod shell;
 mod tools;
 mod traffic;
 mod watchdog;
+mod xenstored;
 
 use bed::{Bed, Domain};
 use domu_tests::Outcome;

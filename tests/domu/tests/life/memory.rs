@@ -17,8 +17,8 @@ fn promised(image: &str, name: &str, cmdline: &str) -> Outcome<DomainConfig> {
 /// Xen fills such a guest on demand, and ends it when it touches more than it has.
 fn uses_all_that_it_has(bed: &Bed) -> Outcome {
     let probe = bed.create(&promised("probe", "filled", "app.do=fill")?)?;
-    let line = probe.wait_for(" KiB that maxmem= promises beyond memory= are given back", BOOT)?;
-    let kib = line.split("memory: ").nth(1).and_then(|rest| rest.split(' ').next());
+    let line = probe.wait_for(" KiB to Xen (maxmem= beyond memory=)", BOOT)?;
+    let kib = line.split("memory: returned ").nth(1).and_then(|rest| rest.split(' ').next());
     let kib: u32 = kib.ok_or("no number")?.parse()?;
     let promised = (PROMISED_MIB - SMALL_MIB) << 10;
     assert!((promised..promised + 1024).contains(&kib), "{line}");
@@ -38,7 +38,7 @@ fn keeps_what_it_has(bed: &Bed, guest: &Guest<'_>, connection: &mut Connection) 
     assert!((SMALL_MIB - 1..=SMALL_MIB).contains(&u32::try_from(shown)?), "{shown} MiB");
     for mib in [12, 40, SMALL_MIB] {
         xl(bed, &format!("mem-set {name} {mib}"))?;
-        guest.domain.wait_for_next(" KiB: this guest keeps the ", SOON)?;
+        guest.domain.wait_for_next(" KiB; this guest cannot balloon and keeps its ", SOON)?;
         assert_eq!(connection.get("/healthz")?.status, 200, "mem-set {mib}");
         assert_eq!(guest.domain.state()?.memory_mib, shown, "as it was");
     }

@@ -54,9 +54,9 @@ fn shell_commands_answer_and_a_flood_of_input_costs_no_traffic() {
             ("conns", " established, unread 0, unacknowledged 0, silent for "),
             ("tcp", "turns "),
             ("log", "DHCP lease "),
-            ("crash", "if you mean it: crash now"),
-            ("poweroff", "if you mean it: poweroff now"),
-            ("sudo rm -rf /", "not known; help names what is"),
+            ("crash", "to confirm, type: crash now"),
+            ("poweroff", "to confirm, type: poweroff now"),
+            ("sudo rm -rf /", "unknown command; help lists the commands"),
         ] {
             ask(domain, command, answer)?;
         }

@@ -40,18 +40,17 @@ pub(crate) fn run(release: Release, table: &mut Table) -> Outcome {
             .split_whitespace()
             .fold(Options::default(), |options, argument| options.xen_arg(argument));
         let name = if variant.is_empty() { "(none)" } else { variant };
-        one(release, table, name, options);
+        one(release, table, name, options)?;
     }
     // QEMU takes the last of two.
-    one(release, table, PLAIN_CPU, Options::default().qemu_arg("-cpu").qemu_arg("qemu64,+svm,+npt"));
-    one(release, table, OXENSTORED, Options::default().oxenstored());
-    one(release, table, ONE_CPU, Options::default().vcpus(1));
-    Ok(())
+    one(release, table, PLAIN_CPU, Options::default().qemu_arg("-cpu").qemu_arg("qemu64,+svm,+npt"))?;
+    one(release, table, OXENSTORED, Options::default().oxenstored())?;
+    one(release, table, ONE_CPU, Options::default().vcpus(1))
 }
 
-fn one(release: Release, table: &mut Table, name: &str, options: Options) {
+fn one(release: Release, table: &mut Table, name: &str, options: Options) -> Outcome {
     if !asked_for("hypervisor", name) {
-        return;
+        return Ok(());
     }
     let options = options.release(release).without_snapshot();
     let verdict = match (SharedBed::start(&options), config("web", "web", "")) {
@@ -65,5 +64,5 @@ fn one(release: Release, table: &mut Table, name: &str, options: Options) {
         (Err(error), _) => Verdict::Fault(format!("the machine does not boot: {error}").replace('\n', " ")),
         (_, Err(error)) => Verdict::Fault(error.to_string()),
     };
-    table.put(SECTION, name, verdict);
+    table.put(SECTION, name, verdict)
 }

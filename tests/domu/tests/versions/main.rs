@@ -31,10 +31,8 @@ fn asked_for(section: &str, variant: &str) -> bool {
 fn a_release_of_xen_runs_the_guest_in_every_variant() {
     let release = Release::from_env().unwrap();
     let mut table = Table::load(release).unwrap();
-    let outcome = run(release, &mut table);
-    table.save().unwrap();
+    run(release, &mut table).unwrap();
     let faults: Vec<String> = table.faults().map(Row::to_string).collect();
-    outcome.unwrap();
     assert!(faults.is_empty(), "Xen {release}:\n{}", faults.join("\n"));
 }
 

@@ -99,8 +99,8 @@ impl Table {
         Ok(Self { release, rows: read(release) })
     }
 
-    /// Adds or replaces a row, and prints it.
-    pub(crate) fn put(&mut self, section: &str, variant: &str, verdict: Verdict) {
+    /// Adds or replaces a row, prints it, and writes the file and the document: a run that is cut short keeps its rows.
+    pub(crate) fn put(&mut self, section: &str, variant: &str, verdict: Verdict) -> Outcome {
         let row = Row { section: section.to_owned(), variant: variant.to_owned(), verdict };
         eprintln!("  Xen {}: {row}", self.release.name());
         let old = self.rows.iter_mut().find(|old| old.section == section && old.variant == variant);
@@ -108,6 +108,7 @@ impl Table {
             Some(old) => *old = row,
             None => self.rows.push(row),
         }
+        self.save()
     }
 
     /// Rows whose verdict is a fault.
@@ -115,8 +116,7 @@ impl Table {
         self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Fault(_)))
     }
 
-    /// Writes the rows, and the document.
-    pub(crate) fn save(&self) -> Outcome {
+    fn save(&self) -> Outcome {
         let text: String =
             self.rows.iter().map(|row| format!("{}\n", row.to_string().replace('\n', " "))).collect();
         fs::write(folder().join(format!("{}.tsv", self.release.name())), text)?;

@@ -75,7 +75,7 @@ pub(crate) fn run(release: Release, table: &mut Table) -> Outcome {
     let bed = SharedBed::start(&Options::default().release(release).memory_mib(7168).without_snapshot())?;
     for (name, config) in variants {
         let verdict = guest_check::verdict(&bed, &config);
-        table.put(SECTION, &name, verdict);
+        table.put(SECTION, &name, verdict)?;
         // Whatever became of it, it must not stand in the way of the next.
         bed.dom0(
             "xl list | tail -n +3 | awk '{print $1}' | while read -r name; do xl destroy \"$name\"; done",

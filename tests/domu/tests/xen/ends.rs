@@ -53,6 +53,11 @@ fn panic_is_reported_with_reason_place_and_backtrace() {
         let inside = first + (1 << 20)..first + (4 << 20);
         assert!(trace.len() >= 3 && trace.iter().all(|at| inside.contains(at)), "{report}");
 
+        // Small blocks use the last byte: console and xenstore get a whole report all the same.
+        let (_probe, report) = crashed(bed, "exhaust")?;
+        let reason = line(&report, "reason: ");
+        assert!(reason.starts_with("memory allocation of ") && reason.ends_with(" bytes failed"), "{report}");
+        assert!(backtrace(&report).len() >= 3 && report.contains("build: "), "{report}");
         let (_probe, report) = crashed(bed, "heap")?;
         assert!(line(&report, "reason: ").starts_with("memory allocation of 65536 bytes failed"), "{report}");
         assert_ne!(

@@ -41,7 +41,7 @@ fn plain_qemu_is_told_that_there_is_no_xen() -> Outcome {
         fs::remove_file(&said)?;
         assert_eq!(status.code(), Some(NO_XEN), "{image}: {status}, having said {text:?}");
         let expected =
-            "millpond: there is no Xen beneath this guest; start it with xl create, or with make run\n";
+            "millpond: this guest does not run on Xen; start it with xl create, or with make run\n";
         // SeaBIOS writes to the same port before the guest does.
         assert!(text.ends_with(expected), "{image}: {text:?}");
         assert_eq!(text.matches("millpond").count(), 1, "{image}: one line, not more: {text:?}");

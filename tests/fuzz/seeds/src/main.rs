@@ -180,6 +180,58 @@ fn vchan() -> Seeds {
     ]
 }
 
+/// A passive open with all options or none, the ACK of the handshake, then operations.
+fn tcp_segments() -> Seeds {
+    let expected = |flags: u8, len: u16| {
+        let mut segment = vec![0, flags, 0, 0, 0xff, 0xff];
+        segment.extend(len.to_le_bytes());
+        // No congestion mark, no options.
+        segment.extend([1, 0]);
+        segment
+    };
+    let start = |options: &[u8], rest: &[Vec<u8>]| {
+        let mut input = vec![1, 0, 64, 0, 255, 200, 200];
+        input.extend(words(&[u32::MAX - 3000]));
+        input.extend([0xb4, 5]);
+        input.extend(words(&[7, 9]));
+        input.push(0);
+        input.extend(words(&[u32::MAX - 9000]));
+        input.extend([0xff, 0xff]);
+        input.extend(options);
+        input.extend([0, 0]);
+        input.extend(expected(16, 0));
+        input.extend(rest.concat());
+        input
+    };
+    let (write, read, shutdown) = (vec![2, 0, 32], vec![3], vec![4]);
+    let wait = vec![1, 0xff, 0xff, 8];
+    let plain = [6, 7, 0xb4, 5];
+    vec![
+        ("talk", start(&[0], &[expected(24, 100), read.clone(), write.clone(), expected(16, 0), expected(17, 5)])),
+        ("options", start(&plain, &[write.clone(), wait.clone(), expected(16, 0), shutdown.clone()])),
+        ("timeouts", start(&plain, &[write.clone(), wait.clone(), wait.clone(), wait, expected(16, 0)])),
+        ("close", start(&[0], &[shutdown, expected(17, 0), expected(16, 0)])),
+        ("resets", start(&[0], &[expected(4, 0), expected(2, 0), read, write])),
+    ]
+}
+
+/// Two engines with the same options; what is written arrives, with and without harm.
+fn tcp_link() -> Seeds {
+    let host = [&[0x70, 0, 64, 200, 200, 0xb4, 5][..], &words(&[u32::MAX - 3000, 7]), &[0, 0]].concat();
+    let start = |rest: &[u8]| [&host[..], &host, &words(&[1]), rest].concat();
+    // The handshake: a SYN to host 1, a SYN-ACK to host 0, an ACK to host 1.
+    let handshake = [0x80, 0x00, 0x80];
+    let write = [12, 0, 40];
+    let wait = [11, 255, 12];
+    let harmed = [&write[..], &[0x88, 0x89, 0x8a, 0x80, 0x80, 0x80, 0, 0, 0, 13, 0x8d], &wait].concat();
+    vec![
+        ("kind", start(&[&handshake[..], &write, &[0x80; 8], &[0; 8], &[13, 0x8d, 14, 0x8e]].concat())),
+        ("harm", start(&[&handshake[..], &harmed, &harmed, &harmed].concat())),
+        ("syn", start(&[&[0x88][..], &wait, &wait, &handshake].concat())),
+    ]
+}
+
+
 fn main() -> io::Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
     let targets = [
@@ -190,6 +242,8 @@ fn main() -> io::Result<()> {
         ("pool", pool()),
         ("frames", frames()),
         ("vchan", vchan()),
+        ("tcp_segments", tcp_segments()),
+        ("tcp_link", tcp_link()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(&folder).join(target);

@@ -13,7 +13,7 @@
 //! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
 //! | `copy` | counts what copies and checksums cost, see [`copy`] | verdict |
 //! | `put` | takes HTTP PUT, see [`put`] | none |
-//! | `panic`, `heap` | panics; asks for more memory than there is | report, crash |
+//! | `panic`, `heap`, `exhaust` | panics; asks for more memory than there is, in large and in small blocks | report, crash |
 //! | `null`, `stack`, `exec`, `write-text` and more | does what the processor forbids, see [`faults`] | report, crash |
 //! | `touch` | writes to the memory at the addresses in `app.at=` and reads it back | verdict |
 //!
@@ -85,6 +85,7 @@ async fn act(system: &System) -> Result<(), String> {
         "put" => put::put(system).await,
         "panic" => panic_on_purpose(),
         "heap" => exhaust_heap(),
+        "exhaust" => exhaust_in_small_blocks(),
         "null" => Err(faults::write_to_null()),
         "stack" => Err(faults::overflow_stack()),
         "exec" => Err(faults::execute_heap()),
@@ -162,6 +163,22 @@ fn exhaust_heap() -> Result<(), String> {
         blocks.push(Vec::with_capacity(BLOCK));
     }
     Err(format!("{} blocks of {BLOCK} bytes were there", blocks.len()))
+}
+
+/// A block of the list by which the heap is exhausted.
+struct Node {
+    next: Option<alloc::boxed::Box<Self>>,
+    bytes: [u8; 48],
+}
+
+/// Takes the heap in small blocks, which may use the last byte.
+fn exhaust_in_small_blocks() -> Result<(), String> {
+    let mut head = None;
+    for number in 0..1_u32 << 28 {
+        head = Some(alloc::boxed::Box::new(Node { next: head, bytes: [number.to_le_bytes()[0]; 48] }));
+    }
+    let first = head.as_ref().map(|node| (node.bytes, node.next.is_some()));
+    Err(format!("the heap has no end: {first:?}"))
 }
 
 kernel::main!(run);

@@ -131,7 +131,10 @@ fn a_tcp_stream_comes_back_byte_for_byte() {
         pair.finish_echo(&join, len);
         for os in &pair.guests {
             let stats = os.device().stats();
-            assert_eq!((stats.misbehaviour.total(), stats.rx.dropped.get(), stats.tx.refused.get()), (0, 0, 0));
+            assert_eq!(
+                (stats.misbehaviour.total(), stats.rx.dropped.get(), stats.tx.refused.get()),
+                (0, 0, 0)
+            );
         }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> 
         let config = Config {
             addressing: Addressing::Static { address, gateway: None, dns: vec![] },
             ipv6: net::Ipv6Addressing::Off,
+            probing: net::Probing::Off,
             hostname: "millpond".to_owned(),
             seed: [7 + last; 32],
             probing: net::Probing::Off,

@@ -1,7 +1,7 @@
 //! One direction of a byte ring, at every start of its indexes.
 
 use crate::ring::byte_ring::{Incoming, Layout, Outgoing, Overrun};
-use crate::test_machine::{Random, STARTS, page};
+use crate::tests::{Random, STARTS, page};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 

@@ -3,7 +3,7 @@
 use super::stub::{Msg, Stub, World};
 use crate::Errno;
 use crate::ids::{DomId, EvtchnPort};
-use crate::test_machine::{Random, STARTS, context, page};
+use crate::tests::{Random, STARTS, context, page};
 use crate::xenstore::{Broken, Overrun, ReplyFault, XenStore, XsErrno, XsError};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -223,7 +223,7 @@ fn h59_a_daemon_that_reports_an_error_has_given_up() {
 fn h59_random_replies_neither_panic_nor_confuse_the_client() {
     let mut random = Random(0xfee1_dead);
     let page = page();
-    let xen = crate::test_machine::TestXen::default();
+    let xen = crate::tests::TestXen::default();
     let mut stub = Stub::new(page);
     stub.silent = true;
     let store = XenStore::new(page, EvtchnPort(1));

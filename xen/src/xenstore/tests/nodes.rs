@@ -158,7 +158,7 @@ fn at_most_one_notification_a_pump_and_none_for_nothing() {
     let mut w = World::new();
     let store = w.store.clone();
     let mut both = pin!(futures_util::future::join(store.write("a", "1"), store.write("b", "2")));
-    assert!(both.as_mut().poll(&mut crate::test_machine::context()).is_pending());
+    assert!(both.as_mut().poll(&mut crate::tests::context()).is_pending());
     assert!(w.store.pump(&w.xen));
     assert_eq!(w.xen.notifications.get(), 1);
     assert!(!w.store.pump(&w.xen));
@@ -166,7 +166,7 @@ fn at_most_one_notification_a_pump_and_none_for_nothing() {
     w.stub.step();
     assert!(w.store.pump(&w.xen));
     assert_eq!(w.xen.notifications.get(), 1, "the daemon had room");
-    assert!(both.as_mut().poll(&mut crate::test_machine::context()).is_ready());
+    assert!(both.as_mut().poll(&mut crate::tests::context()).is_ready());
     assert_eq!(w.store.stats().notifications, 1);
 }
 
@@ -248,7 +248,7 @@ fn too_many_requests_are_refused_and_memory_stays_bounded() {
     let mut waiting = Vec::new();
     for path in &paths {
         let mut read = alloc::boxed::Box::pin(store.read(path));
-        match read.as_mut().poll(&mut crate::test_machine::context()) {
+        match read.as_mut().poll(&mut crate::tests::context()) {
             core::task::Poll::Ready(Err(XsError::Busy)) => refused += 1,
             core::task::Poll::Ready(other) => panic!("{other:?}"),
             core::task::Poll::Pending => waiting.push(read),

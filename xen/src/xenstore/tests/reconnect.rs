@@ -2,7 +2,7 @@
 
 use super::stub::{Msg, Stub, World};
 use crate::ids::{EvtchnPort, SystemTime};
-use crate::test_machine::{STARTS, context, page};
+use crate::tests::{STARTS, context, page};
 use crate::xenstore::{Broken, XenStore, XsError};
 use alloc::vec::Vec;
 use core::pin::pin;

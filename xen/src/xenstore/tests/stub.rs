@@ -2,7 +2,7 @@
 
 use crate::ids::EvtchnPort;
 use crate::memory::shared::Shared;
-use crate::test_machine::{STARTS, TestXen, context, page};
+use crate::tests::{STARTS, TestXen, context, page};
 use crate::xenstore::XenStore;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};

@@ -3,7 +3,7 @@
 use super::stub::{Msg, World};
 use crate::Errno;
 use crate::ids::EvtchnPort;
-use crate::test_machine::context;
+use crate::tests::context;
 use crate::xenstore::transaction::ATTEMPTS;
 use crate::xenstore::{ReplyFault, XsError};
 use alloc::boxed::Box;
@@ -161,7 +161,7 @@ fn a_new_connection_voids_the_transaction_and_it_runs_again() {
             break;
         }
         // As after a restore: another page, and a daemon that knows nothing.
-        let page = crate::test_machine::page();
+        let page = crate::tests::page();
         w.stub = super::stub::Stub::new(page);
         w.store.reconnect(page, EvtchnPort(2));
         assert_eq!(w.run(transaction), Ok(()), "after {turns} turns");
@@ -184,7 +184,7 @@ fn an_old_transaction_is_not_ended_on_the_new_connection() {
             assert!(transaction.as_mut().poll(&mut context()).is_pending());
             w.turn();
         }
-        let page = crate::test_machine::page();
+        let page = crate::tests::page();
         w.stub = super::stub::Stub::new(page);
         w.store.reconnect(page, EvtchnPort(2));
         assert!(w.store.idle());

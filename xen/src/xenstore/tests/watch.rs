@@ -2,7 +2,7 @@
 
 use super::stub::{Msg, World};
 use crate::Errno;
-use crate::test_machine::context;
+use crate::tests::context;
 use crate::xenstore::XsError;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use super::stub::Msg;
 use crate::abi::io_xs_wire::XsdSockmsgType;
-use crate::test_machine::Random;
+use crate::tests::Random;
 use crate::xenstore::wire::{Assembler, Message, encode, string, strings, watch_event};
 use alloc::vec;
 use alloc::vec::Vec;

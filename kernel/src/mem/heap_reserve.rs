@@ -1,0 +1,54 @@
+//! How the heap is divided: what the ledger may give out, and what small allocations have for themselves.
+//!
+//! ```text
+//!   heap:  [ ledger: 3/4, for sizes that somebody outside decides │ tasks, nodes, wakers │ reserve: 1/16 ]
+//!                                                                        small allocations only ──┘
+//! ```
+//!
+//! Sizes that somebody outside decides are reserved in the ledger and allocated fallibly. What remains are allocations of a
+//! size that the code fixes: they are small, and cannot fail without ending the guest. The last part of the heap is for
+//! them: a large allocation that would use it fails.
+
+/// The largest allocation that may use the reserve, in bytes: more than the largest task has.
+pub const SMALL_BYTES: usize = 8 * 1024;
+/// Bytes for the allocations of a crash report, outside of the heap.
+pub const CRASH_BYTES: usize = 32 * 1024;
+
+/// Bytes of a heap that are kept for small allocations.
+#[must_use]
+pub const fn reserve(heap_bytes: usize) -> usize {
+    heap_bytes / 16
+}
+
+/// Bytes of a heap that the ledger may give out.
+#[must_use]
+pub const fn ledger_bytes(heap_bytes: usize) -> usize {
+    (heap_bytes / 4).saturating_mul(3)
+}
+
+/// Whether a heap of `heap_bytes`, of which `free` are free, gives out `size` bytes.
+#[must_use]
+pub const fn permits(heap_bytes: usize, free: usize, size: usize) -> bool {
+    size <= SMALL_BYTES || size <= free.saturating_sub(reserve(heap_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_allocation_leaves_the_reserve() {
+        let heap = 16 << 20;
+        assert!(permits(heap, heap, heap - (1 << 20)));
+        assert!(!permits(heap, heap, heap - (1 << 20) + 1));
+        assert!(!permits(heap, 1 << 20, SMALL_BYTES + 1));
+        assert!(permits(heap, 0, SMALL_BYTES), "the heap itself refuses it");
+    }
+
+    #[test]
+    fn the_ledger_leaves_room_beside_the_reserve() {
+        for heap in [256 << 10, 1 << 20, 14 << 20, 1 << 30] {
+            assert!(ledger_bytes(heap) + reserve(heap) <= heap / 16 * 13);
+        }
+    }
+}
