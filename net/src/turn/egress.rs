@@ -62,3 +62,8 @@ impl State {
         }
     }
 }
+
+/// The earlier of two times, as far as there are any.
+fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    a.into_iter().chain(b).min()
+}

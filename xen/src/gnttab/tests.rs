@@ -54,7 +54,7 @@ fn renew(memory: Shared<'static>) {
 }
 
 #[test]
-fn a_new_domain_gets_every_grant_in_force_and_no_other() {
+fn a_new_domain_gets_only_the_grants_to_dom0() {
     let (xen, memory) = (TestXen::default(), page());
     renew(memory);
     let grants = table(&xen, memory);
