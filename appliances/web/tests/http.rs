@@ -7,7 +7,7 @@ use core::task::{Context, Waker};
 use support::Does::{Closes, Sends, Waits};
 use support::{Answer, ask, connect, run, run_taking, server};
 use web::http::{Limits, Server};
-use web::site::StatusSite;
+use web::site::{Source as _, StatusSite};
 
 /// The reply to one request, of which the code is known; whether the connection stays, too.
 fn expect(request: &str, code: u16, stays: bool) -> Answer {
