@@ -62,8 +62,3 @@ impl State {
         }
     }
 }
-
-/// The earlier of two times, as far as there are any.
-fn earlier<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
-    a.into_iter().chain(b).min()
-}
