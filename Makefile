@@ -174,7 +174,7 @@ fmt: setup
 lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
-	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests --lib --tests -- -D warnings
+	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests -p tap-tests --lib --tests -- -D warnings
 	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins --examples -- -D warnings
 
 doc: setup

@@ -1,17 +1,7 @@
 //! The channel against a client of its own making: libxenvchan's in small, polite and hostile.
 #![allow(
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
     clippy::cognitive_complexity,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::std_instead_of_core,
     clippy::too_many_lines,
-    clippy::unwrap_used,
     missing_debug_implementations,
     missing_docs,
     reason = "tests stop where something is wrong, and their numbers are small"

@@ -4,17 +4,7 @@
 //! stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who dies may
 //! come back with what it knew (its connection died) or without (it was started anew).
 #![allow(
-    clippy::alloc_instead_of_core,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
     clippy::await_holding_refcell_ref,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
     missing_debug_implementations,
     missing_docs,
     reason = "tests stop where something is wrong, and their numbers are small"
@@ -172,6 +162,7 @@ impl<'c> Sender<'c> {
                     (completed as usize..self.contents.len()).for_each(|at| self.ledger.enqueue(at));
                 }
             }
+            Ok(Event::Stop { seq }) => panic!("block {seq} is stopped, and none is refused"),
             // An answer to the dead one, or that HELLO came second.
             Err(_) if !self.is_welcome => self.client.take().unwrap().leave(),
             Err(fault) => panic!("{fault}"),

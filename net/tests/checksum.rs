@@ -1,15 +1,5 @@
 //! Checksums of TCP and UDP on an interface that says of each frame whether anybody has verified it.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test runs on the host, and may fail by panic"
-)]
-
 mod world;
 
 use net::{DropReason, Net, TcpOptions, UdpOptions};

@@ -1,16 +1,5 @@
 //! DHCP against a server that the test plays, honest or not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use std::time::Duration;
@@ -19,10 +8,9 @@ use embedded_io_async::Read;
 use net::{Addressing, DhcpStatus, Ipv4Address, Ipv4Cidr, Net};
 use smoltcp::wire::TcpControl;
 use smoltcp::wire::{
-    ArpOperation, DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, IpEndpoint, IpProtocol,
-    UdpPacket,
+    ArpOperation, DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, IpEndpoint, IpProtocol, UdpPacket,
 };
-use world::frames::{THEM, Tcp, US, arp, parse_arp, parse_ipv4, parse_tcp, syn, udp};
+use world::frames::{Tcp, arp, parse_arp, parse_ipv4, parse_tcp, syn, udp};
 use world::{MS, Raw, SECOND, World};
 
 const ROUTER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);

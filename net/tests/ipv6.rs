@@ -1,14 +1,5 @@
 //! IPv6: addresses and how they come, neighbours, both ends of TCP and UDP, and what others can do to that.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use embedded_io_async::{Read as _, Write as _};

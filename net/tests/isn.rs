@@ -1,17 +1,6 @@
 //! Sequence numbers cannot be foreseen: an attack that computes smoltcp's generator from half a dozen numbers seen outside
 //! works on smoltcp alone and fails on this stack.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use std::cell::Cell;

@@ -1,7 +1,5 @@
 //! One turn: what came in, what the tasks make of it, what goes out.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
-
 mod world;
 
 use embedded_io_async::{Read, Write};

@@ -254,6 +254,8 @@ impl<P> Tcb<P> {
         let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         if active.phase != Phase::Open && una.ge(active.phase_end) {
             self.end_phase(env);
+        } else {
+            self.undo_duplicated(env);
         }
         let Some(active) = &mut self.active else { return };
         match active.phase {

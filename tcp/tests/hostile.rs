@@ -5,14 +5,7 @@
 //! ```
 
 #![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    clippy::std_instead_of_core,
     reason = "a test runs on the host, may fail by panic, and its numbers are small"
 )]
 

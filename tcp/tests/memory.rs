@@ -1,14 +1,6 @@
 //! Memory: a request on a kept connection allocates nothing, and an idle connection keeps nothing.
 
 #![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
     clippy::undocumented_unsafe_blocks,
     reason = "a test runs on the host, may fail by panic, and its numbers are small"
 )]

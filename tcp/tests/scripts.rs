@@ -1,15 +1,7 @@
 //! Packet scripts by section of the RFCs: see `script/mod.rs` for the language.
 
 #![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::std_instead_of_core,
     clippy::too_many_lines,
     reason = "a test runs on the host, may fail by panic, and its numbers are small"
 )]

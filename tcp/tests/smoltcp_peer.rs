@@ -6,17 +6,6 @@
 //!       ◄───────────────  Link ◄──────────────────────
 //! ```
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use std::cmp::Reverse;
@@ -91,12 +80,15 @@ enum Opens {
     Peer,
 }
 
+/// Time, serial number, host and bytes of packets under way.
+type Arrivals = BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>;
+
 struct Pair {
     now: u64,
     dice: Dice,
     /// To the peer, to the engine.
     links: [Link; 2],
-    events: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    events: Arrivals,
     serial: u64,
     tcb: Option<Tcb<Bytes>>,
     env: Env<Bytes>,

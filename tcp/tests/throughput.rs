@@ -5,17 +5,6 @@
 //!   bound = the least of link rate and  max(1.054 × (RTT/p)^0.75, 1.22 / √p) segments in a round trip
 //! ```
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use tcp::Config;

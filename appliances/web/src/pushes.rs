@@ -14,6 +14,7 @@ use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
 use kernel::pool::Mismatch;
+use kernel::xen::backoff::Backoff;
 use kernel::{DomU, System};
 use web::options::Options;
 use web::publish::{Inbox, Store, groups};
@@ -23,9 +24,6 @@ use web::site::status::{Channel, Datafront};
 const BUFFER_BYTES: usize = 16 * 1024;
 /// With less memory for each channel the rings are smaller.
 const SMALL_BYTES: u64 = 24 << 20;
-/// The pause after a failure to open a channel.
-const PAUSE_NS: u64 = 1_000_000_000;
-
 /// The channels and the store that they fill.
 #[derive(Debug)]
 pub(crate) struct Pushes {
@@ -94,6 +92,20 @@ impl Lane {
         *self.last_error.borrow_mut() = Some(error.to_string());
     }
 
+    /// Waits before the next attempt. An error that is the same as before is logged once.
+    async fn pause_after(
+        &self,
+        system: &System,
+        error: &impl core::fmt::Display,
+        backoff: &mut Backoff<String>,
+    ) {
+        let wait = backoff.failed(error.to_string());
+        if wait.is_news {
+            self.failed(error);
+        }
+        system.sleep(wait.ns).await;
+    }
+
     fn status(&self) -> Option<Channel> {
         let path = self.path.borrow().clone()?;
         let (blocks, link) = (self.blocks.get(), self.link.get());
@@ -118,17 +130,16 @@ async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes)
             move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
         });
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut backoff = Backoff::new();
     loop {
         match system.data_channel(&lane.name, sizes).await {
             Ok(mut server) => {
+                backoff.reset();
                 kernel::log::info!("dom0 pushes at {}", server.path().as_str());
                 *lane.path.borrow_mut() = Some(server.path().as_str().into());
                 serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
-            Err(error) => {
-                lane.failed(&error);
-                system.sleep(PAUSE_NS).await;
-            }
+            Err(error) => lane.pause_after(&system, &error, &mut backoff).await,
         }
     }
 }
@@ -140,9 +151,11 @@ async fn serve_all(
     server: &mut Server<DomU>,
     (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
 ) {
+    let mut backoff = Backoff::new();
     loop {
         match server.accept().await {
             Ok(mut channel) => {
+                backoff.reset();
                 lane.connected.set(true);
                 lane.link.set(channel.stats());
                 if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
@@ -151,10 +164,7 @@ async fn serve_all(
                 inbox.sender_gone();
             }
             Err(ServerError::Moved) => return,
-            Err(error) => {
-                lane.failed(&error);
-                system.sleep(PAUSE_NS).await;
-            }
+            Err(error) => lane.pause_after(system, &error, &mut backoff).await,
         }
         lane.connected.set(false);
         lane.blocks.set(receiver.stats());

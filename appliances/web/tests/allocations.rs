@@ -2,17 +2,6 @@
 //!
 //! Without the test harness: its threads allocate too.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
-
 mod support;
 
 use core::convert::Infallible;

@@ -1,16 +1,5 @@
 //! What is published: the JSON, the metrics and the page tell the same, and are what they claim to be.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
-
 mod support;
 
 use serde_json::Value;

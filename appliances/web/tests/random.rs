@@ -1,16 +1,5 @@
 //! Requests that nobody would write: the server neither panics nor hangs, and what it says is HTTP.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
-
 mod support;
 
 use support::Does::{Closes, Sends, Waits};

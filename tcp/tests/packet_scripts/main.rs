@@ -1,16 +1,6 @@
 //! Packet scripts in virtual time: one or more for each rule of the RFCs that the engine follows, by section.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    unreachable_pub,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
+#![allow(unreachable_pub, reason = "a test runs on the host, may fail by panic, and its numbers are small")]
 
 mod closing;
 mod loss;

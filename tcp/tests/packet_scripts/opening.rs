@@ -387,6 +387,15 @@ pub const SCRIPTS: &[Script] = &[
          +* > . 1:129 ack 1",
     ),
     (
+        "RFC 9293 §3.8.6, SHLD-14",
+        "a SYN-ACK that goes again does not take its window back",
+        "config window 20000
+         < S 0:0 win 1000 <mss 1000>
+         > S. 0:0 ack 1 win 20000
+         set grant 100
+         +1000 > S. 0:0 ack 1 win 20000",
+    ),
+    (
         "RFC 7323 §2.3",
         "the peer's window is shifted by its scale",
         "established mss 1000 ws 4 win 8000

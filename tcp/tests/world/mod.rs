@@ -9,13 +9,6 @@
 
 #![allow(
     dead_code,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
     clippy::missing_docs_in_private_items,
     missing_docs,
     unreachable_pub,

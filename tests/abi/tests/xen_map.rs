@@ -5,8 +5,6 @@
 //!        └── set of users a module ──────── must be equal ──────── set of users a module ──┘
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails says why")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -35,8 +35,8 @@ const XEN_PROGRAMS: &[&str] = &[
     "xl",
 ];
 
-/// The terminal that xentop may be told to have: `TERM=vt100`.
-const TERMINAL: &str = "lib/terminfo/v/vt100";
+/// The terminal that xentop may be told to have, `TERM=vt100`: where suites keep its description.
+const TERMINALS: [&str; 2] = ["lib/terminfo/v/vt100", "usr/share/terminfo/v/vt100"];
 
 const XENSTORE_PROGRAMS: &[&str] = &["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
 
@@ -64,7 +64,7 @@ const XL_CONF: &str = "autoballoon=\"off\"\n";
 
 /// Adds what dom0 is made of, besides packages, to the image's key.
 pub(crate) fn add_inputs(key: &mut Key) {
-    for part in [INIT, VIF_BRIDGE, XL_CONF, OXENSTORED_CONF, TERMINAL] {
+    for part in [INIT, VIF_BRIDGE, XL_CONF, OXENSTORED_CONF, TERMINALS[0]] {
         key.add(part);
     }
     key.add(AGENT);
@@ -98,9 +98,9 @@ pub(crate) fn tree(xen: &str, root: &Path, extra: &Path) -> Result<Archive> {
         tree.host_file(&path, &root.join(&path))?;
     }
     // A description of a terminal, for xentop.
-    let terminal =
-        [root.join(TERMINAL), root.join("usr").join(TERMINAL)].into_iter().find(|file| file.exists());
-    tree.host_file(&format!("usr/{TERMINAL}"), &terminal.unwrap_or_else(|| root.join(TERMINAL)))?;
+    let terminal = TERMINALS.iter().find(|place| root.join(place).exists()).unwrap_or(&TERMINALS[0]);
+    let place = if terminal.starts_with("usr/") { (*terminal).to_owned() } else { format!("usr/{terminal}") };
+    tree.host_file(&place, &root.join(terminal))?;
     libraries(&mut tree, root)?;
     modules(&mut tree, root)?;
     tree.link("init", "usr/sbin/bed-init");

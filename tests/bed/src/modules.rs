@@ -5,7 +5,7 @@
 
 use crate::error::{Doing, Error, Result};
 use crate::{kernel, paths};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,8 +26,9 @@ pub(crate) fn folder(root: &Path) -> PathBuf {
 pub(crate) fn closure(tree: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
     index(tree, &mut files)?;
+    let built_in = built_in(tree);
     let mut order = Vec::new();
-    for name in wanted {
+    for name in wanted.iter().filter(|name| !built_in.contains(&name.replace('-', "_"))) {
         visit(name, &files, &mut order)?;
     }
     Ok(order)
@@ -46,6 +47,15 @@ fn visit(name: &str, files: &BTreeMap<String, PathBuf>, order: &mut Vec<Module>)
     }
     order.push(Module { name, bytes });
     Ok(())
+}
+
+/// The modules that are part of the kernel itself, by `modules.builtin`: a path like `kernel/drivers/x.ko` a line.
+fn built_in(tree: &Path) -> BTreeSet<String> {
+    let versions = fs::read_dir(tree).into_iter().flatten().flatten();
+    let lists =
+        versions.filter_map(|version| fs::read_to_string(version.path().join("modules.builtin")).ok());
+    let name = |line: &str| Some(line.rsplit('/').next()?.strip_suffix(".ko")?.replace('-', "_"));
+    lists.flat_map(|list| list.lines().filter_map(name).collect::<Vec<_>>()).collect()
 }
 
 /// Finds every `.ko` below a folder, packed (`.ko.xz`, `.ko.zst`) or not.
@@ -94,7 +104,8 @@ mod tests {
         packer.write_all(b"\0depends=llc\0").unwrap();
         fs::write(folder.join("stp.ko.xz"), packer.finish().unwrap()).unwrap();
         fs::write(folder.join("llc.ko"), b"\0depends=\0").unwrap();
-        let order = closure(&folder, &["bridge", "llc"]).unwrap();
+        fs::write(folder.join("net/modules.builtin"), "kernel/drivers/virtio/virtio-pci.ko\n").unwrap();
+        let order = closure(&folder, &["virtio_pci", "bridge", "llc"]).unwrap();
         let missing = closure(&folder, &["absent-one"]).unwrap_err();
         fs::remove_dir_all(&folder).unwrap();
         let names: Vec<_> = order.into_iter().map(|module| module.name).collect();

@@ -202,7 +202,6 @@ fn sockets(net: &NetStatus) -> Group {
         ("time_wait", "TCP connections in TIME-WAIT.", wide(net.time_wait)),
         ("listeners", "TCP ports with a listener.", wide(net.listeners)),
         ("udp", "UDP sockets.", wide(net.udp_sockets)),
-        ("timers", "Deadlines of the network stack.", wide(net.timers)),
     ])
 }
 

@@ -110,7 +110,6 @@ impl Fake {
             time_wait: 5,
             listeners: 1,
             udp_sockets: 1,
-            timers: 21,
             counters: Default::default(),
             drops: Default::default(),
         };

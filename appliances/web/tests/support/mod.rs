@@ -1,15 +1,5 @@
 //! A client in memory: what it sends in which pieces and when, and what it got.
 
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test"
-)]
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod fake;
