@@ -47,7 +47,8 @@ async fn connection(mut stream: TcpStream) -> Result<(), NetError> {
     let mut buffer = Vec::new();
     // Clients decide how many connections there are, so memory may be short.
     if buffer.try_reserve_exact(BUFFER).is_err() {
-        return Ok(stream.abort());
+        stream.abort();
+        return Ok(());
     }
     buffer.resize(BUFFER, 0);
     while let len @ 1.. = stream.read(&mut buffer).await? {

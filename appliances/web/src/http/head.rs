@@ -313,7 +313,7 @@ fn is_authority(value: &[u8]) -> bool {
         None => {
             let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
             let (host, port) = value.split_at_checked(end).unwrap_or((value, b""));
-            (host.iter().all(legal) && !(host.is_empty() && !port.is_empty()), port)
+            (host.iter().all(legal) && (!host.is_empty() || port.is_empty()), port)
         }
     };
     let port_ok = match port.strip_prefix(b":") {

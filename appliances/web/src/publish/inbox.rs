@@ -26,6 +26,9 @@ use core::fmt;
 use datafront::block::wire::Sum;
 use datafront::block::{Application, BlockHead, Form, Part, ReceiverStats, Status};
 
+/// What a file of rules changes in the rules of its site.
+type RulesChange = Box<dyn FnOnce(&mut Rules)>;
+
 /// Incomplete streams of a channel at most; the oldest makes room for another.
 const MOST_INCOMPLETE: usize = 4;
 /// What a published file costs besides its bytes and its name.
@@ -232,12 +235,8 @@ impl Inbox {
     }
 
     /// The files of rules among these, parsed, by the site that they are for.
-    fn rules(
-        &self,
-        content: &Content,
-        entries: &[Entry],
-    ) -> Result<Vec<(String, Box<dyn FnOnce(&mut Rules)>)>, Unpublished> {
-        let mut found: Vec<(String, Box<dyn FnOnce(&mut Rules)>)> = Vec::new();
+    fn rules(&self, content: &Content, entries: &[Entry]) -> Result<Vec<(String, RulesChange)>, Unpublished> {
+        let mut found: Vec<(String, RulesChange)> = Vec::new();
         for Entry { path, range, .. } in entries {
             let root = self.store.root_of(path);
             let file = path.strip_prefix(root).unwrap_or_default();
