@@ -237,10 +237,13 @@ fn a_renewal_goes_to_the_server_and_not_to_its_relay() {
     assert_eq!((renewal.kind, renewal.to), (DhcpMessageType::Request, far));
 }
 
+/// What makes a reply one that the client must ignore.
+type Change = fn(Reply) -> Reply;
+
 #[test]
 fn what_was_not_asked_for_is_ignored() {
     let other = Ipv4Address::new(10, 0, 2, 77);
-    let wrong: [(&str, fn(Reply) -> Reply); 4] = [
+    let wrong: [(&str, Change); 4] = [
         ("another server", |reply| Reply { server: Some(Ipv4Address::new(10, 0, 2, 3)), ..reply }),
         ("another address", |reply| Reply { address: Ipv4Address::new(10, 0, 2, 77), ..reply }),
         ("no server", |reply| Reply { server: None, ..reply }),

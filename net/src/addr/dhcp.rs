@@ -158,20 +158,20 @@ impl Client {
         self.tell = Some((time::after(now, again), again));
         let waited = Duration::from(time::until(self.began, now)).secs();
         match &self.trouble {
-            _ if !link_up => log::warn!("net: no DHCP lease after {waited} s: the link is down"),
+            _ if !link_up => log::warn!("no DHCP lease after {waited} s: the link is down"),
             Trouble::Silence => {
                 log::warn!(
-                    "net: no DHCP lease after {waited} s: no server answers; is there one on this network?"
+                    "no DHCP lease after {waited} s: no server answers; is there one on this network?"
                 );
             }
             Trouble::Refused(server, why) => {
-                log::warn!("net: no DHCP lease after {waited} s: server {server} refuses{why}");
+                log::warn!("no DHCP lease after {waited} s: server {server} refuses{why}");
             }
             Trouble::Unusable(why) => {
-                log::warn!("net: no DHCP lease after {waited} s: a server answers, but {why}");
+                log::warn!("no DHCP lease after {waited} s: a server answers, but {why}");
             }
             Trouble::InUse(address, mac) => {
-                log::warn!("net: no DHCP lease after {waited} s: {address} is in use by {mac}");
+                log::warn!("no DHCP lease after {waited} s: {address} is in use by {mac}");
             }
         }
     }

@@ -102,16 +102,16 @@ impl State {
         match heard {
             Heard::Nothing | Heard::Contested => {}
             Heard::Taken(address, mac) => {
-                log::error!("net: IPv4 address {address} is in use by {mac}; it is not taken");
+                log::error!("IPv4 address {address} is in use by {mac}; it is not taken");
                 self.lose_to(address, mac);
             }
             Heard::Defend(mac) => {
                 self.counters.defended.bump();
-                log::warn!("net: {mac} uses our IPv4 address too, and is told that it is ours");
+                log::warn!("{mac} uses our IPv4 address too, and is told that it is ours");
             }
             Heard::GiveUp(mac) => {
                 if let Some(address) = self.me.address.map(|cidr| cidr.address()) {
-                    log::error!("net: {mac} keeps using our IPv4 address {address}, which is given up");
+                    log::error!("{mac} keeps using our IPv4 address {address}, which is given up");
                     self.lose_to(address, mac);
                 }
             }
@@ -189,7 +189,7 @@ impl State {
         let Some(lease) = self.v4.dhcp.as_ref().and_then(|client| client.lease()).cloned() else { return };
         if renewed {
             self.counters.dhcp_renewed.bump();
-            log::debug!("net: DHCP lease {} renewed for {} s", lease.address, lease.length.secs());
+            log::debug!("DHCP lease {} renewed for {} s", lease.address, lease.length.secs());
         } else {
             self.counters.dhcp_bound.bump();
             log_lease(&lease);
@@ -209,7 +209,7 @@ impl State {
 
     fn unbound(&mut self, address: Ipv4Cidr, why: &str) {
         self.counters.dhcp_lost.bump();
-        log::warn!("net: DHCP lease {address} lost ({why}); the interface has no address");
+        log::warn!("DHCP lease {address} lost ({why}); the interface has no address");
         self.v4.routes = Default::default();
         self.v4.dns.clear();
         self.v4.ntp.clear();
@@ -299,8 +299,8 @@ fn log_lease(lease: &Lease) {
     let Lease { address, server, length, .. } = lease;
     match lease.routes.gateway() {
         Some(gateway) => {
-            log::info!("net: DHCP lease {address} from {server}, gateway {gateway}, {} s", length.secs());
+            log::info!("DHCP lease {address} from {server}, gateway {gateway}, {} s", length.secs());
         }
-        None => log::info!("net: DHCP lease {address} from {server}, no gateway, {} s", length.secs()),
+        None => log::info!("DHCP lease {address} from {server}, no gateway, {} s", length.secs()),
     }
 }

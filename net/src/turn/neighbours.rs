@@ -77,7 +77,7 @@ impl State {
         }
         if self.neighbours.learn(address, mac, source, self.now) {
             self.counters.neighbours_moved.bump();
-            log::debug!("net: neighbour {address} is at {mac} now");
+            log::debug!("neighbour {address} is at {mac} now");
         }
         if self.neighbours.known(address).is_none() {
             self.drops.bump(DropReason::NeighbourForOthers);
