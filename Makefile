@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -85,9 +85,9 @@ FORWARD_web   := 8080:80
 FORWARD_echo  := 8007:7
 FORWARD_iperf := 5201:5201 5001:5001
 IMAGE         ?= web
+$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 
 run: image ## boot real Xen in QEMU and start an image: the web appliance, or IMAGE=echo, IMAGE=iperf
-	@$(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 	@$(MAKE) --no-print-directory run-guest CFG=xen.cfg FORWARD='$(FORWARD_$(IMAGE))' \
 	    GUEST='--name $(IMAGE) --kernel build/$(IMAGE).elf'
 
@@ -150,6 +150,10 @@ test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen
 	@$(SAY) 'clients that nobody here wrote'
 	@$(CARGO) test --profile host -p client-tests -- --test-threads=1 --nocapture
 
+test-tap: setup ## the TCP engine against Linux's TCP over a TAP device, 100 MB a direction (its own command; needs root)
+	@$(SAY) "the engine against Linux's TCP"
+	@$(CARGO) test --profile host -p tap-tests -- --test-threads=1 --nocapture
+
 fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightly compiler (its own command)
 	@$(SAY) 'building the fuzz targets'
 	@cd tests/fuzz && $(CARGO) run --quiet -p seeds -- corpus
@@ -170,7 +174,7 @@ fmt: setup
 lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
-	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests --lib --tests -- -D warnings
+	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests -p tap-tests --lib --tests -- -D warnings
 	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins --examples -- -D warnings
 
 doc: setup

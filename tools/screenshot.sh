@@ -15,7 +15,7 @@ trap 'kill $guest $traffic 2>/dev/null || true; rm -rf "$work"' EXIT
 waited=0
 until curl -fsS -o /dev/null --max-time 2 "http://127.0.0.1:$port/healthz" 2>/dev/null; do
     waited=$((waited + 1))
-    if [ $waited -gt 300 ] || ! kill -0 $guest 2>/dev/null; then
+    if [ $waited -gt 1500 ] || ! kill -0 $guest 2>/dev/null; then
         cat "$work/log" >&2
         echo "screenshot: the guest does not answer; its console is above" >&2
         exit 1

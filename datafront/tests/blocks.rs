@@ -12,7 +12,7 @@ mod support;
 use datafront::block::wire::Malformed;
 use datafront::block::{Fault, Receiver, Status};
 use support::frames::{
-    ACK, Answer, BLOCK, ERROR, HELLO, Recorder, WELCOME, answers, block, crc, ended, head, hello,
+    ACK, Answer, BLOCK, ERROR, HELLO, Recorder, STOP, WELCOME, answers, block, crc, ended, head, hello,
 };
 use support::pattern;
 
@@ -255,4 +255,43 @@ fn random_bytes_and_bits_never_do_harm() {
             assert_eq!(*content, expected, "a changed block is never delivered");
         }
     }
+}
+
+#[test]
+fn d36_a_sender_that_takes_stop_need_not_send_what_is_refused() {
+    const LEN: u64 = 2 << 20;
+    let content = vec![5; LEN as usize];
+    let refused = head(BLOCK, 1, LEN, 0, b"refused");
+    let rest = [content.as_slice(), &crc(&[&content]).to_le_bytes(), &[0; 4]].concat();
+    let status = Status::BAD_NAME.0;
+    let welcome = |completed| (WELCOME, completed, 9, 16);
+    // Told at the head, completed at once; the next connection goes on behind it.
+    let (mut receiver, mut recorder) = (Receiver::new(9), Recorder::default());
+    recorder.refuse = Some("refused");
+    let mut out = Vec::new();
+    receiver.feed(&head(HELLO, 1, 7, 1, b""), &mut recorder, &mut out).unwrap();
+    receiver.feed(&refused, &mut recorder, &mut out).unwrap();
+    receiver.feed(&rest[..1000], &mut recorder, &mut out).unwrap();
+    assert_eq!(answers(&out), [welcome(0), (STOP, 1, 0, status)]);
+    receiver.reset(&mut recorder);
+    out.clear();
+    receiver.feed(&head(HELLO, 1, 7, 1, b""), &mut recorder, &mut out).unwrap();
+    assert_eq!(answers(&out), [welcome(1), (ACK, 1, 0, status)]);
+    assert_eq!((receiver.stats().refused, receiver.stats().last_seq), (1, 1));
+    // One that sends all the same gets its acknowledgement at the end, once.
+    let again = head(BLOCK, 2, LEN, 0, b"refused");
+    out.clear();
+    receiver.feed(&[again, rest.clone()].concat(), &mut recorder, &mut out).unwrap();
+    assert_eq!(answers(&out), [(STOP, 2, 0, status), (ACK, 2, 0, status)]);
+    assert_eq!((receiver.stats().refused, receiver.stats().duplicates), (2, 0));
+    // One that does not take it hears nothing before the end, and so does a short block's.
+    for (aux, len) in [(0, LEN as usize), (1, 1000)] {
+        let mut receiver = Receiver::new(9);
+        let content = vec![5; len];
+        out.clear();
+        receiver.feed(&head(HELLO, 1, 7, aux, b""), &mut recorder, &mut out).unwrap();
+        receiver.feed(&block(1, "refused", &content), &mut recorder, &mut out).unwrap();
+        assert_eq!(answers(&out), [welcome(0), (ACK, 1, 0, status)]);
+    }
+    assert!(recorder.blocks.is_empty());
 }

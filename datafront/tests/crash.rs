@@ -162,6 +162,7 @@ impl<'c> Sender<'c> {
                     (completed as usize..self.contents.len()).for_each(|at| self.ledger.enqueue(at));
                 }
             }
+            Ok(Event::Stop { seq }) => panic!("block {seq} is stopped, and none is refused"),
             // An answer to the dead one, or that HELLO came second.
             Err(_) if !self.is_welcome => self.client.take().unwrap().leave(),
             Err(fault) => panic!("{fault}"),

@@ -1,23 +1,20 @@
-//! smoltcp put to work: one interface, its addresses, and connections by the thousand as async sockets.
+//! The network stack: one interface, its addresses, and connections as async sockets.
 //!
 //! ```text
-//!   applications:   TcpListener   TcpStream   UdpSocket            Net: Rc, single-threaded
-//!                        │            │           │
-//!   sets of sockets:     └► one per connection ◄┐ └► one for the rest, DHCP included
-//!                                    │          │demux by 4-tuple, before smoltcp sees the frame
-//!   schedule:              dirty list, timers   │
-//!                                    │          │
-//!   Stack::turn:           reap ─► receive ─► deadlines ─► transmit ─► flush ─► final check
-//!                                    │          ▲
-//!   nic::Nic                         ▼          │
+//!   api      Net, TcpListener, TcpStream, UdpSocket, Tap     Stack: the kernel's loop
+//!                      │                                       │
+//!   turn     State: frame in ─► classify ─► socket, connection, neighbour table, DHCP ─► frame out
+//!                      │
+//!   tcp, addr, udp     connections over the engine, address sources, queues
+//!   frame    what a frame is; reassembly; packets that are sent
+//!   link     neighbour table, ARP and neighbour discovery
+//!   base     configuration, errors, counters, time
 //! ```
 //!
-//! smoltcp looks at every socket of a set for every frame and in every poll. Given one set for each connection, and a
-//! list of those that have something to do, it looks at one: the cost of a request does not grow with the number of
-//! idle connections.
+//! A file imports its own group and those below. TCP's protocol is the crate `tcp`; wire formats are smoltcp's.
 //!
-//! What it does not do: sending datagrams longer than the MTU or what their path takes, putting IPv6 fragments together, name resolution, more
-//! than one IPv4 address. Its neighbours: below it [`nic`], above it the kernel's loop and the appliances.
+//! What it does not do: sending datagrams longer than the MTU, name resolution, more than one IPv4 address, routing
+//! between interfaces.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -38,10 +35,13 @@ mod tcp;
 mod turn;
 mod udp;
 
+pub use crate::tcp::chunk::Chunk;
 pub use addr::routes::{GatewayError, check_gateway};
 pub use api::net::Net;
 pub use api::stack::{Stack, Turn};
 pub use api::tap::Tap;
+pub use api::tcp_listener::TcpListener;
+pub use api::tcp_stream::{TcpReader, TcpStream, TcpWriter};
 pub use api::udp_socket::UdpSocket;
 pub use base::config::{Addressing, Config, Ipv6Addressing, Limits, Probing};
 pub use base::counters::{Counters, DropReason, Drops};
@@ -49,12 +49,10 @@ pub use base::error::NetError;
 pub use base::options::{TcpOptions, UdpOptions};
 pub use base::rng::Rng;
 pub use base::status::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus, TcpStatus};
+pub use bytes::Bytes;
 pub use frame::local::is_unicast_v6 as is_ipv6_unicast;
 pub use nic::Packet;
 pub use smoltcp::wire::{
     EthernetAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr,
 };
-pub use tcp::half::{TcpReader, TcpWriter};
-pub use tcp::listener::TcpListener;
-pub use tcp::stream::TcpStream;
 pub use udp::datagram::Datagram;

@@ -8,10 +8,9 @@ use embedded_io_async::Read;
 use net::{Addressing, DhcpStatus, Ipv4Address, Ipv4Cidr, Net};
 use smoltcp::wire::TcpControl;
 use smoltcp::wire::{
-    ArpOperation, DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, IpEndpoint, IpProtocol,
-    UdpPacket,
+    ArpOperation, DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, IpEndpoint, IpProtocol, UdpPacket,
 };
-use world::frames::{THEM, Tcp, US, arp, parse_arp, parse_ipv4, parse_tcp, syn, udp};
+use world::frames::{Tcp, arp, parse_arp, parse_ipv4, parse_tcp, syn, udp};
 use world::{MS, Raw, SECOND, World};
 
 const ROUTER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);

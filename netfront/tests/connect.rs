@@ -298,7 +298,7 @@ fn frames_flow_while_the_backend_has_carrier() {
 }
 
 #[test]
-fn a_backend_whose_carrier_cannot_be_read_is_not_taken_for_the_one_before() {
+fn an_unreadable_carrier_node_does_not_change_the_link() {
     let mut rig = Rig::connected();
     rig.sim.store().write(&format!("{}/carrier", rig.netback.backend_path()), "0");
     rig.until_down();

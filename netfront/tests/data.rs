@@ -15,15 +15,20 @@ use xen_sim::{Sim, VifConfig};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// The size of allocations that fail, in bytes. 0: none.
+    static REFUSED: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
 
 #[allow(unsafe_code, reason = "an allocator that counts; the work is the system's")]
-// SAFETY: every call goes to the system's allocator unchanged.
+// SAFETY: every call goes to the system's allocator unchanged, or fails as an allocation may.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        if REFUSED.with(Cell::get) == layout.size() {
+            return std::ptr::null_mut();
+        }
         // SAFETY: as the caller says.
         unsafe { System.alloc(layout) }
     }
@@ -65,7 +70,7 @@ fn frames_of_every_size_arrive_unchanged_under_every_policy() {
 }
 
 #[test]
-fn small_frames_are_copied_and_large_ones_lent_to_a_trusted_backend_only() {
+fn only_long_frames_of_a_trusted_backend_are_not_copied() {
     let mut rig = Rig::connected_with(VifConfig::default(), Config { threshold: 256, ..Config::default() });
     for len in [60, 255, 256, 1514] {
         rig.give(frame(len, 1)).unwrap();
@@ -135,7 +140,7 @@ fn what_a_copied_frame_used_is_cleared_and_nothing_else() {
 }
 
 #[test]
-fn peek_shows_the_next_frame_as_often_as_asked_and_discard_drops_it() {
+fn peek_keeps_the_next_frame_and_discard_drops_it() {
     let mut rig = Rig::connected();
     for number in 0..3 {
         rig.netback.send(frame(100 + number, number));
@@ -184,7 +189,7 @@ fn no_token_without_a_slot_and_the_frame_waits() {
 }
 
 #[test]
-fn a_reply_is_sent_within_the_turn_and_each_turn_notifies_once_for_each_direction() {
+fn an_iteration_replies_and_notifies_once_a_direction() {
     for split in [true, false] {
         let vif = VifConfig::default();
         let vif = if split { vif } else { vif.without("feature-split-event-channels") };
@@ -352,7 +357,7 @@ fn a_frame_that_waits_keeps_its_page_while_the_ring_is_filled() {
 }
 
 #[test]
-fn a_trusted_backend_that_is_not_to_be_trusted_has_every_frame_copied() {
+fn with_trust_never_every_frame_is_copied() {
     for (trust, lent) in [(Trust::Toolstack, 1), (Trust::Never, 0)] {
         let vif = VifConfig::default().trusted(Some("1"));
         let mut rig = Rig::connected_with(vif, Config { trust, ..Config::default() });
@@ -382,7 +387,7 @@ fn without_memory_to_grow_the_device_works_with_what_it_has() {
 }
 
 #[test]
-fn frames_queued_when_the_backend_goes_are_counted_and_their_pages_come_back() {
+fn frames_lost_with_the_backend_are_counted() {
     let mut rig = Rig::connected();
     rig.netback.faults(|faults| faults.hold_tx = true);
     for number in 0..10 {
@@ -404,4 +409,27 @@ fn frames_queued_when_the_backend_goes_are_counted_and_their_pages_come_back() {
     rig.until_up();
     drop(rig.sent());
     rig.works();
+}
+
+#[test]
+fn h85_a_frame_whose_copy_fails_is_not_lost() {
+    let config = Config { trust: Trust::Never, ..Config::default() };
+    let mut rig = Rig::connected_with(VifConfig::default(), config);
+    let frames = [frame(777, 1), frame(300, 2)];
+    frames.iter().for_each(|bytes| rig.netback.send(bytes.clone()));
+    rig.sim.run();
+    xen_sim::turn(&rig.xen);
+    rig.device.reap();
+    assert_eq!(rig.device.peek().map(|shown| shown.frame.len()), Some(777));
+    REFUSED.with(|size| size.set(777));
+    let refused = rig.device.retain();
+    REFUSED.with(|size| size.set(0));
+    assert!(refused.is_none());
+    assert_eq!(rig.device.stats().rx.retained_refused, 1);
+    // The frame is still the next one: discarding it does not discard the one behind it.
+    assert_eq!(rig.device.peek().map(|shown| shown.frame.to_vec()), Some(frames[0].clone()));
+    rig.device.discard();
+    let kept = rig.device.retain().expect("the second frame");
+    assert_eq!(kept[..], frames[1]);
+    rig.end_turn();
 }

@@ -105,7 +105,7 @@ fn frames_with_a_hash_of_every_size_give_all_their_pages_back() {
 }
 
 #[test]
-fn with_one_queue_or_refused_or_not_offered_there_is_no_control_ring() {
+fn without_a_use_there_is_no_control_ring() {
     let refuse = Feature::HASH | Feature::GREF_MAPPING;
     for (vif, config) in [
         (vif(), Config { queues: 1, ..config() }),
@@ -172,7 +172,7 @@ fn a_backend_that_falls_silent_is_not_waited_for() {
 }
 
 #[test]
-fn h76_answers_that_make_no_sense_cost_the_control_ring_and_nothing_else() {
+fn h76_invalid_answers_cost_only_the_control_ring() {
     use xen_sim::netback::Faults;
     type Spoil = fn(&mut Faults);
     let cases: [(&str, Spoil); 5] = [

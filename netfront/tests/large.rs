@@ -78,7 +78,7 @@ fn merged_frames_go_out_whole() {
 }
 
 #[test]
-fn the_checksum_is_the_pseudo_header_s_and_the_backend_can_finish_it() {
+fn the_backend_can_complete_the_checksum() {
     let mut rig = Rig::connected();
     for version in [4, 6] {
         for len in [100, 1000] {
@@ -114,7 +114,7 @@ fn of_two_protocols_the_backend_may_help_with_one() {
 }
 
 #[test]
-fn a_blank_frame_that_goes_out_again_can_be_finished_by_its_receiver() {
+fn a_blank_checksum_can_be_completed_by_the_receiver() {
     let mut rig = Rig::connected();
     let mut whole = tcp(4, 900, 3);
     netfront::offload::complete(&mut whole);
@@ -163,7 +163,7 @@ fn tokens_are_given_only_while_the_longest_frame_has_room() {
 }
 
 #[test]
-fn without_a_stretch_of_memory_or_the_backend_s_consent_frames_stay_small() {
+fn without_contiguous_memory_or_sg_frames_stay_small() {
     let sg = Feature::SCATTER_GATHER;
     for (vif, config) in [
         (VifConfig::default(), Config { contiguous: 0, ..Config::default() }),
@@ -216,7 +216,7 @@ fn h17_h19_answers_to_descriptors_are_counted() {
 }
 
 #[test]
-fn h39_a_strip_that_the_backend_keeps_is_replaced() {
+fn h39_a_contiguous_buffer_in_use_is_replaced() {
     let vif = VifConfig { backend: xen::DomId(5), ..VifConfig::default() }.lenient();
     let mut rig = Rig::connected_with(vif, Config::default());
     rig.netback.faults(|faults| faults.keep_mapped = true);

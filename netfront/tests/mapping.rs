@@ -98,7 +98,7 @@ fn where_there_is_not_room_for_all_each_direction_gets_some() {
 }
 
 #[test]
-fn pages_that_come_later_are_mapped_and_those_that_go_are_unmapped_first() {
+fn new_pages_are_mapped_and_freed_ones_unmapped_first() {
     let mut rig = settled(vif(), Config { pool_rx: 300, pool_tx: 64, ..config() });
     let before = pages(&rig);
     // More than the pool has, on their way at once.
@@ -157,7 +157,7 @@ fn everything_is_unmapped_before_a_backend_that_closes_is_left() {
 }
 
 #[test]
-fn a_backend_that_keeps_what_it_says_it_unmapped_costs_quarantine() {
+fn pages_that_are_not_unmapped_are_quarantined() {
     let mut rig = settled(vif().lenient(), config());
     rig.netback.faults(|faults| faults.keep_mapped = true);
     let gone = rig.device.trim();
@@ -170,7 +170,7 @@ fn a_backend_that_keeps_what_it_says_it_unmapped_costs_quarantine() {
 }
 
 #[test]
-fn a_backend_that_refuses_falls_silent_or_answers_nonsense_goes_on_as_before() {
+fn without_mappings_frames_flow_as_before() {
     type Spoil = fn(&mut Faults);
     let cases: [(&str, Spoil); 12] = [
         ("refused", |faults| faults.ctrl_response = Some(Box::new(|answer| answer.status = 1))),
@@ -227,7 +227,7 @@ fn a_backend_that_refuses_falls_silent_or_answers_nonsense_goes_on_as_before() {
 }
 
 #[test]
-fn a_list_that_was_not_answered_before_the_vif_closes_holds_nobody_up() {
+fn an_unanswered_list_does_not_delay_the_close() {
     let mut rig = settled(vif().lenient(), config());
     rig.netback.faults(|faults| faults.ctrl_deaf_to = Some(10));
     rig.netback.show_state(5);

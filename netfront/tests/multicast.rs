@@ -45,7 +45,7 @@ fn frames_to_groups_come_where_we_joined_them() {
 }
 
 #[test]
-fn without_multicast_control_all_frames_come_and_nobody_is_asked() {
+fn without_multicast_control_all_frames_come() {
     let refuse = Feature::MULTICAST_CONTROL;
     for (vif, config) in [
         (VifConfig::default(), Config { refuse, ..Config::default() }),

@@ -49,7 +49,7 @@ fn h25_an_extra_that_changes_while_it_is_read() {
 }
 
 #[test]
-fn h42_what_we_send_is_granted_to_read_and_what_we_receive_to_write() {
+fn h42_tx_pages_are_granted_for_reading_only() {
     let mut rig = Rig::connected();
     rig.netback.faults(|faults| faults.hold_tx = true);
     while rig.send(&frame(60, 1)) {}
@@ -70,7 +70,7 @@ fn h42_what_we_send_is_granted_to_read_and_what_we_receive_to_write() {
 }
 
 #[test]
-fn h45_a_grant_table_that_ends_half_way_and_channels_that_are_refused() {
+fn h45_too_few_grants_or_event_channels() {
     // 512 entries: enough for 300 pages to receive into, and for what is left to send from.
     let sim = xen_sim::Sim::builder().max_grant_frames(1).build();
     let config = Config { pool_rx: 300, pool_tx: 300, ..Config::default() };
@@ -97,7 +97,7 @@ fn h45_a_grant_table_that_ends_half_way_and_channels_that_are_refused() {
 }
 
 #[test]
-fn h45_a_grant_table_that_xen_refuses_is_an_error_and_harms_nothing() {
+fn h45_a_grant_table_that_xen_refuses_is_an_error() {
     let mut rig = Rig::connected();
     let granted = rig.xen.machine.granted();
     rig.xen.machine.refuse(|call| (call == Call::AddToPhysmap).then_some(Errno::ENOMEM));
@@ -210,7 +210,7 @@ fn h73_time_that_jumps_does_no_harm_to_a_connection() {
 }
 
 #[test]
-fn h75_a_backend_that_goes_at_every_step_of_the_handshake_and_twice() {
+fn h75_a_backend_that_closes_at_every_step_and_twice() {
     for steps in 0..24 {
         let mut rig = Rig::with(VifConfig::default(), Config::default());
         let free = rig.xen.grants.stats().free;

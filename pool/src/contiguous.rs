@@ -81,10 +81,15 @@ impl ContiguousBuffer {
         }
     }
 
-    /// The domain that may read the buffer.
+    /// Whether `backend` may read the buffer. After a resume in a new domain, no domain may: the grant table is new.
     #[must_use]
-    pub const fn backend(&self) -> DomId {
-        self.backend
+    pub fn is_granted_to<M: Machine>(&self, xen: &Xen<M>, backend: DomId) -> bool {
+        self.backend == backend && self.pages.page(0).is_some_and(|page| xen.grants.is_granted(page))
+    }
+
+    /// Ends all grants and frees the pages. Returns those that the backend still uses.
+    pub fn free<M: Machine>(self, xen: &Xen<M>) -> InUse {
+        self.pages.into_pages().into_iter().filter_map(|page| xen.take_back(page)).collect()
     }
 
     /// The grant references of the pages, and which of them the backend keeps mapped.

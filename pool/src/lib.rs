@@ -211,6 +211,8 @@ pub struct Pool<A> {
     /// Whether the backend can be asked to unmap pages.
     can_retire: bool,
     quarantine: Vec<Page<Granted<A>>>,
+    /// Pages that no domain may access, cleared, to be granted at the next [`Pool::prepare`].
+    private: Vec<Page<Private>>,
     /// The way back for pages that applications retain.
     returns: Rc<ReturnQueue<A>>,
     /// All pages, wherever they are, the quarantined ones included.
@@ -234,6 +236,7 @@ impl<A: Access> Pool<A> {
             grefs: GrefAccounts::default(),
             can_retire: false,
             quarantine: Vec::new(),
+            private: Vec::new(),
             returns: Rc::default(),
             total: 0,
             limits,
@@ -289,7 +292,7 @@ impl<A: Access> Pool<A> {
     /// # Errors
     /// The counts, when they do not add up.
     pub fn account(&self, in_ring: usize, in_use: usize) -> Result<PoolCounts, Mismatch> {
-        let free = self.free.len().saturating_add(self.retiring.len());
+        let free = self.free.len().saturating_add(self.retiring.len()).saturating_add(self.private.len());
         let in_use = in_use.saturating_add(self.returns.pages());
         let quarantined = self.quarantine.len();
         let counts =
@@ -298,8 +301,8 @@ impl<A: Access> Pool<A> {
         if sum == self.total { Ok(counts) } else { Err(Mismatch(counts)) }
     }
 
-    /// Prepares the pool for `backend`: pages that are granted to another backend are cleared and granted to this one,
-    /// and the pool grows to its initial size. All pages must be in the pool, except retained ones: these follow when
+    /// Prepares the pool for `backend`: pages that are not granted to it are cleared and granted to it, and the pool grows
+    /// to its initial size. All pages must be in the pool, except retained ones: these follow when
     /// they return.
     ///
     /// # Errors
@@ -308,11 +311,15 @@ impl<A: Access> Pool<A> {
         self.collect(xen);
         self.forget_mappings();
         debug_assert!(self.account(0, 0).is_ok(), "a page is not in the pool");
-        if self.backend.is_some_and(|before| before != backend) {
-            self.regrant_all(xen, backend);
+        self.retry_quarantine(xen);
+        // The grants of another backend, or of the domain in which the guest was saved: the table is new since.
+        let is_void = |page: &Page<Granted<A>>| !xen.grants.is_granted(page);
+        if self.backend.is_some_and(|before| before != backend) || self.free.iter().any(is_void) {
+            self.revoke(xen);
         }
         self.backend = Some(backend);
         self.exhausted = false;
+        self.grant_private(xen, backend);
         let room = self.limits.max.saturating_sub(self.total.saturating_sub(self.quarantine.len()));
         let missing = self.limits.initial.saturating_sub(self.free.len()).min(room);
         let failure = self.add(xen, missing).err();
@@ -330,11 +337,46 @@ impl<A: Access> Pool<A> {
         }
     }
 
-    /// Grants every free page, cleared, to another backend.
-    fn regrant_all<M: Machine>(&mut self, xen: &Xen<M>, backend: DomId) {
+    /// Ends the grants of all free pages and clears the pages: no domain may access them before the next
+    /// [`Pool::prepare`]. Call this when the backend is gone.
+    pub fn revoke<M: Machine>(&mut self, xen: &Xen<M>) {
+        self.forget_mappings();
+        self.collect(xen);
         let pages = core::mem::take(&mut self.free);
+        self.private.reserve(pages.len());
         self.free.reserve_exact(pages.capacity());
-        pages.into_iter().for_each(|page| self.regrant(xen, page, backend));
+        for page in pages {
+            if let Some(mut page) = self.end(xen, page) {
+                page.bytes_mut().fill(0);
+                self.private.push(page);
+            }
+        }
+    }
+
+    /// Grants the private pages to the backend.
+    fn grant_private<M: Machine>(&mut self, xen: &Xen<M>, backend: DomId) {
+        for page in core::mem::take(&mut self.private) {
+            match xen.grants.grant(page, backend) {
+                Ok(page) => {
+                    self.grefs.insert(page.gref());
+                    self.free.push(page);
+                    self.stats.regranted.bump();
+                }
+                Err(GrantError { page, .. }) => self.release(xen, page),
+            }
+        }
+    }
+
+    /// Frees the quarantined pages that no domain has mapped any more. Returns the number of pages.
+    pub fn retry_quarantine<M: Machine>(&mut self, xen: &Xen<M>) -> usize {
+        let before = self.quarantine.len();
+        for page in core::mem::take(&mut self.quarantine) {
+            match xen.grants.end_again(Quarantined(page)) {
+                Ok(page) => self.release(xen, page),
+                Err(Quarantined(page)) => self.quarantine.push(page),
+            }
+        }
+        before.saturating_sub(self.quarantine.len())
     }
 
     /// Ends the grant of a page, clears the page, and grants it to another backend.

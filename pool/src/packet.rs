@@ -183,7 +183,9 @@ impl<A: Access> Pool<A> {
         }
         while let Some(Returned { page, granted_to }) = self.returns.take() {
             match self.backend {
-                Some(backend) if backend != granted_to => self.regrant(xen, page, backend),
+                Some(backend) if backend != granted_to || !xen.grants.is_granted(&page) => {
+                    self.regrant(xen, page, backend);
+                }
                 _ => self.put(page),
             }
         }

@@ -25,6 +25,12 @@ impl<A: Access> Pool<A> {
     /// backend has unmapped it. Returns the number of pages.
     pub fn shrink<M: Machine>(&mut self, xen: &Xen<M>, count: usize) -> usize {
         let (mut gone, mut stay) = (0_usize, 0_usize);
+        while gone < count
+            && let Some(page) = self.private.pop()
+        {
+            self.release(xen, page);
+            gone = gone.saturating_add(1);
+        }
         while gone < count && stay < self.free.len() {
             // From the end, where the pages are that came back last.
             let at = self.free.len().saturating_sub(1).saturating_sub(stay);

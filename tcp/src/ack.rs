@@ -70,7 +70,8 @@ impl<P> Tcb<P> {
             }
             return;
         }
-        if ack == self.snd_nxt && segment.sack.is_empty() && active.is_quiet() {
+        let plain = segment.sack.is_empty() && !segment.flags.contains(Flags::ECE);
+        if ack == self.snd_nxt && plain && active.is_quiet() {
             return self.acknowledge_all(ack, now, env);
         }
         let mut news = News {
@@ -89,9 +90,6 @@ impl<P> Tcb<P> {
             active.silent_since = NEVER;
             active.dup_acks = 0;
             self.snd_una = ack;
-        } else if self.snd_wnd == 0 {
-            // The peer lives and has no room: it is probed as long as it answers (RFC 9293 §3.8.6.1, MUST-37).
-            active.silent_since = NEVER;
         }
         if !segment.sack.is_empty() && self.bits.contains(Bits::SACK) {
             self.take_sack(segment, &mut news, env);
@@ -248,12 +246,16 @@ impl<P> Tcb<P> {
         let srtt = self.rto.srtt().unwrap_or(0);
         // In a SYN-ACK the bit answers our wish for ECN (RFC 3168 §6.1.1).
         let echo = segment.flags.intersection(Flags::ECE.union(Flags::SYN)) == Flags::ECE;
-        let recent = self.bits.contains(Bits::ECN_REDUCED)
-            || self.active.as_ref().is_some_and(|active| active.reduced_until.is_some_and(|cwr| una.lt(cwr)));
-        let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         let Some(active) = &mut self.active else { return };
+        if active.reduced_until.is_some_and(|cwr| una.ge(cwr)) {
+            active.reduced_until = None;
+        }
+        let recent = self.bits.contains(Bits::ECN_REDUCED) || active.reduced_until.is_some();
+        let marked = echo && self.bits.contains(Bits::ECN) && !recent;
         if active.phase != Phase::Open && una.ge(active.phase_end) {
             self.end_phase(env);
+        } else {
+            self.undo_duplicated(env);
         }
         let Some(active) = &mut self.active else { return };
         match active.phase {

@@ -50,6 +50,8 @@ pub(crate) struct Undo {
     pub(crate) octets: u32,
     /// Something was sent again.
     pub(crate) sent: bool,
+    /// SND.NXT when the phase ended: reports of duplicates may come until more is acknowledged. `None`: it goes on.
+    pub(crate) until: Option<Seq>,
 }
 
 #[derive(Debug)]

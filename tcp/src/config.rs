@@ -67,7 +67,7 @@ impl Default for Config {
             fin_wait_2_ms: 60_000,
             challenge_acks: 5,
             max_pieces: 4096,
-            max_records: 1024,
+            max_records: 3072,
         }
     }
 }

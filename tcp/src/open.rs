@@ -47,7 +47,8 @@ impl<P> Tcb<P> {
     }
 
     fn begin_handshake(&mut self, now: Micros, env: &mut Env<P>) {
-        self.receive_scale = env.config.window_scale();
+        // A peer that did not offer the option gets none (RFC 7323 §2.2).
+        self.receive_scale = if self.bits.contains(Bits::SCALE) { env.config.window_scale() } else { 0 };
         let timeout = Micros::from(env.config.connect_timeout_ms).saturating_mul(MS);
         self.slow_timer = now.saturating_add(timeout);
         let first = self.snd_nxt.add(1);

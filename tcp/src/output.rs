@@ -182,7 +182,9 @@ impl<P> Tcb<P> {
         let Some(active) = &self.active else { return 0 };
         let flight = active.board.in_flight();
         let gone = active.dup_acks.saturating_mul(u32::from(self.mss));
-        active.cwnd().saturating_sub(flight.saturating_sub(gone))
+        // With nothing in flight a segment may always go: no acknowledgment would come that lets it.
+        let least = if flight == 0 { u32::from(self.mss) } else { 0 };
+        active.cwnd().saturating_sub(flight.saturating_sub(gone)).max(least)
     }
 
     fn plan_lost(&mut self, size: u32, max: u32, env: &mut Env<P>) -> Option<Plan> {

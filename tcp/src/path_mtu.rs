@@ -67,7 +67,7 @@ impl<P> Tcb<P> {
     }
 
     fn shrink(&mut self, path_mss: u16, config: &Config) {
-        self.path_mss = path_mss.max(config.min_mss);
+        self.path_mss = path_mss;
         self.update_mss(config);
     }
 

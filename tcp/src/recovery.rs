@@ -31,7 +31,7 @@ impl<P> Tcb<P> {
         active.phase = Phase::Reducing;
         active.phase_end = nxt;
         active.limited_until = None;
-        active.undo = Some(Undo { first: una, stamp: None, octets: 0, sent: false });
+        active.undo = Some(Undo { first: una, stamp: None, octets: 0, sent: false, until: None });
         let pipe = active.board.in_flight().saturating_sub(active.dup_acks.saturating_mul(mss));
         let allowed = active.prr.on_ack(delivered, pipe, mss, crate::prr::Progress::Unsafe);
         active.reducing_cwnd = pipe.saturating_add(allowed);
@@ -46,7 +46,7 @@ impl<P> Tcb<P> {
         let Some(active) = &mut self.active else { return };
         active.cubic.on_rto(now, nxt.since(una));
         if active.phase != Phase::Timeout {
-            active.undo = Some(Undo { first: una, stamp: None, octets: 0, sent: false });
+            active.undo = Some(Undo { first: una, stamp: None, octets: 0, sent: false, until: None });
         }
         active.phase = Phase::Timeout;
         active.phase_end = nxt;
@@ -59,19 +59,33 @@ impl<P> Tcb<P> {
 
     /// What was outstanding when the phase began is acknowledged.
     pub(crate) fn end_phase(&mut self, env: &mut Env<P>) {
+        let nxt = self.snd_nxt;
         let Some(active) = &mut self.active else { return };
-        // All that was sent again came twice: nothing had been lost (RFC 3708 §2).
-        if let Some(undo) = active.undo.take() {
-            if undo.sent && undo.octets == 0 {
-                active.cubic.undo();
-                env.counters.undone = env.counters.undone.wrapping_add(1);
-            } else {
-                active.cubic.forget_undo();
-            }
+        if let Some(undo) = &mut active.undo {
+            undo.until = Some(nxt);
         }
         active.phase = Phase::Open;
         active.dup_acks = 0;
         active.rack.on_recovery_end();
+        self.undo_duplicated(env);
+    }
+
+    /// All that was sent again came twice: nothing had been lost (RFC 3708 §2). The reports come when the phase is over,
+    /// as a rule, and are waited for until something that was sent later is acknowledged.
+    #[inline]
+    pub(crate) fn undo_duplicated(&mut self, env: &mut Env<P>) {
+        let una = self.snd_una;
+        let Some(active) = &mut self.active else { return };
+        let Some(undo) = active.undo else { return };
+        let Some(until) = undo.until else { return };
+        if undo.sent && undo.octets == 0 {
+            active.undo = None;
+            active.cubic.undo();
+            env.counters.undone = env.counters.undone.wrapping_add(1);
+        } else if una.gt(until) {
+            active.undo = None;
+            active.cubic.forget_undo();
+        }
     }
 
     /// The Eifel detection algorithm (RFC 3522 §3.2): the first acknowledgment of what was sent again echoes a timestamp

@@ -66,7 +66,8 @@ impl<P> Tcb<P> {
         let opening = matches!(self.state, State::SynSent | State::SynReceived);
         let Some(active) = &mut self.active else { return };
         let Some(first) = active.board.first().copied() else { return };
-        // A closed window that is answered is no silence: it begins with the probe that leaves now.
+        // A closed window that is answered is no silence (RFC 9293 §3.8.6.1, MUST-37): it begins with the probe that
+        // leaves now.
         let answered = self.snd_wnd == 0 && self.heard_at >= first.last_sent();
         active.silent_since = if answered { now } else { active.silent_since.min(first.sent_at) };
         let patience = Micros::from(self.user_timeout_ms).saturating_mul(MS);

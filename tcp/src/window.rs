@@ -163,7 +163,10 @@ impl<P> Tcb<P> {
 
     /// The window of a SYN or SYN-ACK is not scaled (RFC 7323 §2.2). Sets the promised edge.
     pub(crate) fn show_syn_window(&mut self, env: &Env<P>) -> u16 {
-        let window = self.receive_limit(env).min(65_535);
+        let limit = self.receive_limit(env);
+        // What an earlier one promised stays (RFC 9293 §3.8.6, SHLD-14).
+        let promised = if self.bits.contains(Bits::SYN_LOST) { self.shown_window() } else { 0 };
+        let window = limit.max(promised).min(65_535);
         self.rcv_adv = self.rcv_nxt.add(window);
         u16::try_from(window).unwrap_or(u16::MAX)
     }

@@ -172,10 +172,9 @@ impl Peer {
             assert_eq!(len, header.payload_len as usize);
             assert!(len <= 65_000);
             assert!(header.header_len() <= 60);
-            let mut offset = header.seq.since(self.first) as usize;
-            for byte in transmit.payload.flatten() {
-                assert_eq!(*byte, pattern(offset), "what is sent is what was given");
-                offset += 1;
+            let first = header.seq.since(self.first) as usize;
+            for (offset, byte) in transmit.payload.flatten().enumerate() {
+                assert_eq!(*byte, pattern(first + offset), "what is sent is what was given");
             }
             if header.flags.contains(Flags::RST) {
                 continue;

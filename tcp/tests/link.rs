@@ -2,7 +2,7 @@
 
 mod world;
 
-use tcp::{Config, State};
+use tcp::{CloseReason, Config, Ecn, State};
 use world::{App, Link, MS, SECOND, World};
 
 fn apps(up: usize, down: usize, piece: usize) -> [App; 2] {
@@ -83,4 +83,69 @@ fn a_slow_reader_closes_the_window_and_gets_all() {
     world.run(120 * SECOND);
     world.assert_whole();
     assert_eq!(world.hosts[0].env.counters.retransmissions, 0);
+}
+
+#[test]
+fn a_path_that_swallows_full_segments_is_found() {
+    let mut world = world(4, apps(100_000, 100_000, 10_000), Link { mtu: 1200, ..Link::default() });
+    world.connect();
+    world.run(120 * SECOND);
+    world.assert_whole();
+    assert_eq!(world.hosts.each_ref().map(|host| host.env.counters.black_holes), [1, 1]);
+}
+
+#[test]
+fn marks_take_the_place_of_losses() {
+    let link = Link { rate: 2_000_000, queue: 400_000, mark_above: 20_000, ..Link::default() };
+    let config = Config { ecn: Ecn::Active, ..Config::default() };
+    let mut world = World::new(5, &config, apps(2_000_000, 0, 50_000), [link.clone(), link]);
+    world.connect();
+    let end = world.run(60 * SECOND);
+    world.assert_whole();
+    let counters = &world.hosts[0].env.counters;
+    assert!(counters.congestion_marks > 0);
+    assert_eq!((counters.retransmissions, world.links[0].dropped), (0, 0));
+    assert!(end < 2 * SECOND + SECOND / 2, "the link is used: {end}");
+}
+
+#[test]
+fn a_peer_that_vanishes_is_given_up() {
+    let mut world = world(6, apps(10_000_000, 10_000_000, 10_000), Link::default());
+    world.connect();
+    world.run(world.now + 300 * MS);
+    assert!(world.hosts[0].app.received > 0);
+    for link in &mut world.links {
+        link.loss = 100_000;
+    }
+    let end = world.run(1000 * SECOND);
+    assert!(end < 400 * SECOND, "{end}");
+    for host in &world.hosts {
+        assert_eq!(host.tcb.close_reason(), Some(CloseReason::TimedOut));
+        assert!(host.tcb.is_idle());
+    }
+}
+
+#[test]
+fn a_path_that_recovers_goes_on() {
+    let mut world = world(7, apps(3_000_000, 3_000_000, 10_000), Link::default());
+    world.connect();
+    world.run(world.now + 200 * MS);
+    for link in &mut world.links {
+        link.loss = 100_000;
+    }
+    world.run(world.now + 20 * SECOND);
+    for link in &mut world.links {
+        link.loss = 0;
+    }
+    world.run(world.now + 200 * SECOND);
+    world.assert_whole();
+}
+
+#[test]
+fn a_peer_with_a_tiny_mss_gets_its_data() {
+    let mut world = world(8, apps(0, 30_000, 10_000), Link { loss: 1_000, ..Link::default() });
+    world.announced = [64, 1460];
+    world.connect();
+    world.run(120 * SECOND);
+    world.assert_whole();
 }

@@ -80,12 +80,15 @@ enum Opens {
     Peer,
 }
 
+/// Time, serial number, host and bytes of packets under way.
+type Arrivals = BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>;
+
 struct Pair {
     now: u64,
     dice: Dice,
     /// To the peer, to the engine.
     links: [Link; 2],
-    events: BinaryHeap<Reverse<(u64, u64, usize, Vec<u8>)>>,
+    events: Arrivals,
     serial: u64,
     tcb: Option<Tcb<Bytes>>,
     env: Env<Bytes>,

@@ -1,4 +1,4 @@
-//! Echo (RFC 862) on port 7: what comes in by TCP or UDP goes back to where it came from.
+//! Echo (RFC 862) on port 7: TCP and UDP payload goes back to its sender.
 
 #![no_std]
 #![no_main]
@@ -9,12 +9,14 @@
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 extern crate alloc;
 
-use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 use embedded_io_async::{Read as _, Write as _};
 use kernel::System;
 use kernel::net::{Net, NetError, TcpOptions, TcpStream, UdpOptions, UdpSocket};
 
 const PORT: u16 = 7;
+const BUFFER: usize = 16 * 1024;
 
 async fn run(system: System) {
     let spawner = system.clone();
@@ -30,7 +32,9 @@ async fn run(system: System) {
 }
 
 async fn echo(system: &System, net: Net) -> Result<(), NetError> {
-    let listener = net.tcp_listen(PORT, TcpOptions::default())?;
+    // A client that has vanished is noticed after a minute of silence.
+    let keep_alive = Some(Duration::from_secs(60));
+    let listener = net.tcp_listen(PORT, TcpOptions { keep_alive, ..TcpOptions::default() })?;
     system.spawn(datagrams(net.udp_bind(PORT, UdpOptions { in_place: true, ..UdpOptions::default() })?));
     kernel::log::info!("listening on port {PORT} (TCP and UDP)");
     loop {
@@ -40,7 +44,13 @@ async fn echo(system: &System, net: Net) -> Result<(), NetError> {
 }
 
 async fn connection(mut stream: TcpStream) -> Result<(), NetError> {
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = Vec::new();
+    // Clients decide how many connections there are, so memory may be short.
+    if buffer.try_reserve_exact(BUFFER).is_err() {
+        stream.abort();
+        return Ok(());
+    }
+    buffer.resize(BUFFER, 0);
     while let len @ 1.. = stream.read(&mut buffer).await? {
         stream.write_all(buffer.get(..len).unwrap_or_default()).await?;
     }
@@ -49,7 +59,7 @@ async fn connection(mut stream: TcpStream) -> Result<(), NetError> {
 
 async fn datagrams(socket: UdpSocket) {
     loop {
-        // A datagram that cannot be answered is lost, as datagrams may be. It stays in its page until it is on its way.
+        // UDP may lose an answer. The datagram stays in its page until the answer is sent.
         if let Ok(datagram) = socket.recv_owned().await {
             _ = socket.send_to(datagram.payload(), datagram.from()).await;
         }

@@ -1,4 +1,4 @@
-//! A test of iperf3's, from its cookie to its results.
+//! A test of iperf3, from its cookie to its results.
 
 use crate::streams::{self, Count};
 use alloc::collections::VecDeque;
@@ -12,21 +12,23 @@ use embedded_io_async::{Read as _, Write as _};
 use futures_util::future::{Either, join_all, select};
 use iperf::datagram::welcome;
 use iperf::session::{
-    COOKIE_LEN, Cookie, JSON_MAX, Params, State, StreamResult, UNIMPLEMENTED, results, stream_id,
+    COOKIE_LEN, Cookie, JSON_MAX, Params, STREAMS_MAX, State, StreamResult, UNIMPLEMENTED, results, stream_id,
 };
 use kernel::System;
 use kernel::net::{IpEndpoint, NetError, TcpStream, UdpSocket};
 use kernel::xen::signal::Signal;
 
-/// How long a client may take over its part of the conversation.
-const PATIENCE_NS: u64 = 10_000_000_000;
+/// The time for a client's answer.
+const ANSWER_NS: u64 = 10_000_000_000;
 
-/// Why a test came to nothing.
+/// Why a test failed.
 #[derive(Debug)]
 enum Fault {
     Net(NetError),
     Refused(&'static str),
     Silent,
+    TooLong,
+    Memory,
     Protocol,
 }
 
@@ -41,8 +43,10 @@ impl core::fmt::Display for Fault {
         match self {
             Self::Net(error) => write!(f, "{error}"),
             Self::Refused(why) => f.write_str(why),
-            Self::Silent => f.write_str("the client said nothing for 10 s"),
-            Self::Protocol => f.write_str("the client does not speak as iperf3 3.x does"),
+            Self::Silent => f.write_str("the client was silent for 10 s"),
+            Self::TooLong => f.write_str("the client did not end it in time"),
+            Self::Memory => f.write_str("no memory for what the client sends"),
+            Self::Protocol => f.write_str("the client does not follow iperf3's protocol"),
         }
     }
 }
@@ -51,9 +55,9 @@ impl core::fmt::Display for Fault {
 pub(crate) struct Server {
     system: System,
     socket: UdpSocket,
-    /// The test that is under way.
+    /// The running test.
     cookie: Cell<Option<Cookie>>,
-    /// Its connections that came and are not in use yet.
+    /// Its connections that are not in use yet.
     arrived: RefCell<VecDeque<TcpStream>>,
     news: Signal,
 }
@@ -67,14 +71,18 @@ impl Server {
         Self { system, socket, cookie, arrived, news: Signal::new() }
     }
 
-    /// Finds out what a connection is for.
+    /// Reads a connection's cookie and gives it to its test.
     pub(crate) async fn connection(&self, mut stream: TcpStream) {
         let mut cookie = [0; COOKIE_LEN];
-        let Ok(()) = self.patiently(exactly(&mut stream, &mut cookie)).await else { return };
+        let Ok(()) = self.answered(exactly(&mut stream, &mut cookie)).await else { return };
         match self.cookie.get() {
             Some(known) if known == cookie => {
-                self.arrived.borrow_mut().push_back(stream);
-                self.news.set();
+                let mut arrived = self.arrived.borrow_mut();
+                // More than a test can have: this one closes by being dropped.
+                if arrived.len() < usize::try_from(STREAMS_MAX).unwrap_or(usize::MAX) {
+                    arrived.push_back(stream);
+                    self.news.set();
+                }
             }
             Some(_) => _ = say(&mut stream, State::AccessDenied).await,
             None => {
@@ -102,11 +110,15 @@ impl Server {
         };
         let counts: Vec<Rc<Count>> = (0..params.parallel).map(|_| Rc::default()).collect();
         say(control, State::CreateStreams).await?;
-        let running = self.patiently(self.streams(&params, &counts)).await?;
+        let running = self.answered(self.streams(&params, &counts)).await?;
         say(control, State::TestStart).await?;
         say(control, State::TestRunning).await?;
         let started = self.system.now();
-        self.until_the_end(control, running).await?;
+        let limit = params.limit_seconds().saturating_mul(1_000_000_000);
+        self.system
+            .timeout(limit, self.until_the_end(control, running))
+            .await
+            .unwrap_or(Err(Fault::TooLong))?;
         let ns = self.system.now().since(started);
         let ours = results(&report(&params, &counts, ns));
         say(control, State::ExchangeResults).await?;
@@ -117,25 +129,25 @@ impl Server {
         let received: u64 = counts.iter().map(|count| count.tally.borrow().bytes).sum();
         let (bytes, ms) = (bytes.max(received), ns / 1_000_000);
         kernel::log::info!("iperf3: {bytes} bytes in {ms} ms with {}", control.peer());
-        // IPERF_DONE, or the end of the connection: the same to us.
-        let _ = self.patiently(exactly(control, &mut [0])).await;
+        // IPERF_DONE or the end of the connection: both end the session.
+        let _ = self.answered(exactly(control, &mut [0])).await;
         Ok(())
     }
 
-    /// Runs the streams until the client has had enough.
+    /// Runs the streams until the client ends the test.
     async fn until_the_end(&self, control: &mut TcpStream, running: Vec<Running<'_>>) -> Result<(), Fault> {
         let mut word = [0];
         let running = join_all(running);
         let outcome = match select(Box::pin(exactly(control, &mut word)), running).await {
             Either::Left((said, _)) => said,
-            // Every stream has ended before the client said so: it is about to.
-            Either::Right((_, word)) => self.patiently(word).await,
+            // All streams have ended, so the end of the test follows.
+            Either::Right((_, word)) => self.answered(word).await,
         };
         outcome?;
         if word[0] == State::TestEnd.byte() { Ok(()) } else { Err(Fault::Protocol) }
     }
 
-    /// A future for each stream, once the client has opened them all.
+    /// A future for each stream; waits until the client has opened all of them.
     async fn streams<'a>(
         &'a self,
         params: &'a Params,
@@ -175,13 +187,13 @@ impl Server {
         }
     }
 
-    /// Answers the greeting of each stream of datagrams; who they are.
+    /// Answers the greeting of each stream of datagrams; the addresses of their senders.
     async fn greetings(&self, params: &Params) -> Result<Vec<IpEndpoint>, Fault> {
         let mut peers = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
         while u32::try_from(peers.len()).is_ok_and(|len| len < params.parallel) {
             let Ok((len, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
-            // What a former test has left on its way is no greeting.
+            // A late datagram of a former test is no greeting.
             let Some(answer) = welcome(buffer.get(..len).unwrap_or_default()) else { continue };
             self.socket.send_to(&answer, peer).await?;
             if !peers.contains(&peer) {
@@ -205,18 +217,18 @@ impl Server {
 
     async fn json(&self, control: &mut TcpStream) -> Result<Vec<u8>, Fault> {
         let mut len = [0; 4];
-        self.patiently(exactly(control, &mut len)).await?;
+        self.answered(exactly(control, &mut len)).await?;
         let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
         if len > JSON_MAX {
             return Err(Fault::Protocol);
         }
-        let mut text = vec![0; len];
-        self.patiently(exactly(control, &mut text)).await?;
+        let mut text = streams::zeros(len).ok_or(Fault::Memory)?;
+        self.answered(exactly(control, &mut text)).await?;
         Ok(text)
     }
 
-    async fn patiently<T>(&self, future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        self.system.timeout(PATIENCE_NS, future).await.unwrap_or(Err(Fault::Silent))
+    async fn answered<T>(&self, future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        self.system.timeout(ANSWER_NS, future).await.unwrap_or(Err(Fault::Silent))
     }
 }
 
@@ -224,7 +236,7 @@ async fn say(control: &mut TcpStream, state: State) -> Result<(), Fault> {
     Ok(control.write_all(&[state.byte()]).await?)
 }
 
-/// Reads as much as there is room for.
+/// Fills the buffer.
 async fn exactly(stream: &mut TcpStream, mut room: &mut [u8]) -> Result<(), Fault> {
     while !room.is_empty() {
         match stream.read(room).await? {

@@ -1,4 +1,4 @@
-//! The heads of datagrams, and the tally of a stream of them.
+//! The headers of datagrams, and the statistics of a stream of them.
 //!
 //! ```text
 //!   iperf3   sec 4 | usec 4 | number 4, or 8 with --udp-counters-64bit | …          numbers from 1
@@ -6,8 +6,8 @@
 //! ```
 //! All of it in network order.
 
-/// iperf3's greeting of a stream; the answer tells the client that its datagrams arrive. Both are in the byte order of
-/// who sends them.
+/// iperf3's greeting of a stream; the answer tells the client that its datagrams arrive. Both are in the byte order of the
+/// client.
 const HELLO: u32 = 0x3637_3839;
 /// The answer to [`HELLO`].
 const WELCOME: u32 = 0x3938_3736;
@@ -63,26 +63,26 @@ impl Head {
     }
 }
 
-/// What a stream of datagrams came to.
+/// The statistics of a stream of datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Datagrams that came.
+    /// Received datagrams.
     pub received: u64,
-    /// Bytes that came.
+    /// Received bytes.
     pub bytes: u64,
     /// The highest number so far, counted from 1.
     pub highest: u64,
-    /// Numbers that were left out and did not come later.
+    /// Numbers that are missing so far.
     pub lost: u64,
-    /// Datagrams that came after one with a higher number.
+    /// Datagrams received after one with a higher number.
     pub out_of_order: u64,
-    /// RFC 1889: how much the way takes now more, now less; microseconds, smoothed.
+    /// The jitter of RFC 1889: the smoothed variation of the transit time, in microseconds.
     pub jitter: f64,
     transit: Option<i64>,
 }
 
 impl Tally {
-    /// Counts a datagram that came at `now`, microseconds by our clock.
+    /// Counts a datagram that was received at `now`, in microseconds of this guest's clock.
     pub fn count(&mut self, number: u64, sent: u64, now: u64, len: usize) {
         self.received = self.received.saturating_add(1);
         self.bytes = self.bytes.saturating_add(u64::try_from(len).unwrap_or(0));
@@ -96,7 +96,7 @@ impl Tally {
         }
         let transit = now.wrapping_sub(sent).cast_signed();
         if let Some(before) = self.transit.replace(transit) {
-            // A clock that jumps makes a wrong jitter, not an end.
+            // A clock that jumps makes the jitter wrong, and nothing else.
             let change = transit.saturating_sub(before).unsigned_abs().min(1 << 40);
             #[allow(clippy::as_conversions, clippy::cast_precision_loss, reason = "below 2^53")]
             let change = change as f64;
@@ -105,23 +105,23 @@ impl Tally {
     }
 }
 
-/// Which of its datagrams iperf says that this is.
+/// The position of a datagram in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The one with this number, from 0.
     Number(u64),
-    /// One of the last: the number is negative, and an answer awaited.
+    /// One of the last: its number is negative, and the client waits for a report.
     Last,
 }
 
-/// iperf's place of a datagram; `None`: it is too short to be iperf's.
+/// The position of a datagram of iperf; `None` if it is too short.
 #[must_use]
 pub fn iperf2_place(datagram: &[u8]) -> Option<Place> {
     let id = i32::from_be_bytes(*datagram.first_chunk()?);
     Some(if id < 0 { Place::Last } else { Place::Number(u64::from(id.unsigned_abs())) })
 }
 
-/// When a datagram of iperf's was sent, microseconds by the sender's clock.
+/// The time at which iperf sent a datagram, in microseconds of the sender's clock.
 #[must_use]
 pub fn iperf2_sent(datagram: &[u8]) -> u64 {
     let word = |at: usize| {
@@ -133,10 +133,10 @@ pub fn iperf2_sent(datagram: &[u8]) -> u64 {
     word(4).saturating_mul(1_000_000).saturating_add(word(8))
 }
 
-/// Bytes of [`iperf2_report`].
+/// The length of [`iperf2_report`].
 pub const IPERF2_REPORT_LEN: usize = 16 + 40;
 
-/// The answer to iperf's last datagram: its head, and what arrived (`server_hdr_v1`).
+/// The report to iperf's last datagram: its header and the statistics (`server_hdr_v1`).
 #[must_use]
 pub fn iperf2_report(last: &[u8], tally: &Tally, microseconds: u64) -> [u8; IPERF2_REPORT_LEN] {
     const VERSION_1: u64 = 0x8000_0000;

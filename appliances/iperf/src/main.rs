@@ -30,15 +30,22 @@ mod guest {
     use crate::control::Server;
     use crate::iperf2;
     use alloc::rc::Rc;
+    use core::time::Duration;
     use kernel::System;
     use kernel::net::{NetError, TcpOptions, UdpOptions};
 
     const IPERF3: u16 = 5201;
     const IPERF2: u16 = 5001;
 
-    /// Room for several frames of 64 KiB each way.
+    /// Room for several frames of 64 KiB each way. A client that has vanished is noticed within a minute.
     fn bulk() -> TcpOptions {
-        TcpOptions { rx_buffer: 256 * 1024, tx_buffer: 256 * 1024, ..TcpOptions::default() }
+        TcpOptions {
+            rx_buffer: 256 * 1024,
+            tx_buffer: 256 * 1024,
+            keep_alive: Some(Duration::from_secs(15)),
+            timeout: Some(Duration::from_secs(45)),
+            ..TcpOptions::default()
+        }
     }
 
     fn datagrams() -> UdpOptions {

@@ -19,16 +19,16 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// Bytes that name a test: 36 characters and a NUL.
+/// The length of a cookie: 36 characters and a NUL.
 pub const COOKIE_LEN: usize = 37;
 
-/// Who belongs to which test.
+/// The name of a test, the same on all its connections.
 pub type Cookie = [u8; COOKIE_LEN];
 
 /// A JSON text longer than this is refused.
 pub const JSON_MAX: usize = 64 * 1024;
 
-/// What is said by a byte.
+/// A message of one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i8)]
 pub enum State {
@@ -36,28 +36,28 @@ pub enum State {
     TestStart = 1,
     /// Data flows.
     TestRunning = 2,
-    /// The client has had enough.
+    /// The client ends the test.
     TestEnd = 4,
-    /// Say what you want.
+    /// The client sends its parameters next.
     ParamExchange = 9,
-    /// Open the streams.
+    /// The client opens its streams next.
     CreateStreams = 10,
     /// The client was stopped.
     ClientTerminate = 12,
     /// Results, each side its own.
     ExchangeResults = 13,
-    /// Nothing is missing.
+    /// The results are complete.
     DisplayResults = 14,
-    /// The client goes.
+    /// The client ends the session.
     IperfDone = 16,
-    /// Another test is under way.
+    /// Another test is running.
     AccessDenied = -1,
-    /// The server cannot; two numbers follow that say why.
+    /// The server fails; two error numbers follow.
     ServerError = -2,
 }
 
 impl State {
-    /// As it is sent.
+    /// The byte on the wire.
     #[must_use]
     #[allow(clippy::as_conversions, reason = "an enum's number is had by a cast alone")]
     pub const fn byte(self) -> u8 {
@@ -65,39 +65,49 @@ impl State {
     }
 }
 
-/// `IEUNIMP`: the number by which the client says that the server does not know an option.
+/// `IEUNIMP`: iperf3's error number for an option that the server does not implement.
 pub const UNIMPLEMENTED: i32 = 13;
 
-/// What the client wants. What is not here is the client's own business, or not measured here.
+/// The client's parameters, as far as they concern this server.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct Params {
     /// Datagrams in place of connections.
     pub udp: bool,
-    /// SCTP, which is not spoken here.
+    /// SCTP, which is not supported.
     pub sctp: bool,
     /// The server sends.
     pub reverse: bool,
-    /// Both send, which is not done here.
+    /// Both send, which is not supported.
     pub bidirectional: bool,
     /// Streams.
     pub parallel: u32,
     /// Bytes of a datagram, or of a write.
     pub len: u32,
-    /// Bits in a second; 0: as many as there may be.
+    /// Bits in a second; 0 is no limit.
     pub bandwidth: u64,
+    /// Seconds of the test; 0 if something else ends it.
+    pub time: u32,
+    /// Seconds at the start of the test that are not reported.
+    pub omit: u32,
     /// Datagrams are counted by 64 bits.
     pub udp_counters_64bit: u32,
 }
 
-/// Streams of one test.
+/// Streams of a test at most.
 pub const STREAMS_MAX: u32 = 64;
+/// The payload of a UDP datagram over IPv4 at most.
+pub const DATAGRAM_MAX: u32 = 65_507;
+/// Seconds that a test may take if its client does not say how many, and at most.
+const LONGEST: u64 = 3600;
+/// Seconds that a client may take beyond the time that it named.
+const GRACE: u64 = 60;
 
 impl Params {
-    /// Understands the client's JSON.
+    /// Parses the client's JSON.
     ///
     /// # Errors
-    /// What it asks for that there is not, in words for the log.
+    /// What is not supported, and what to use instead.
     pub fn parse(text: &[u8]) -> Result<Self, &'static str> {
         let params: Self =
             serde_json::from_slice(text).map_err(|_| "its parameters are no JSON of iperf3")?;
@@ -107,25 +117,35 @@ impl Params {
             Self { bidirectional: true, .. } => Err("a test goes one way at a time: use -R, not --bidir"),
             Self { parallel, .. } if parallel > STREAMS_MAX => Err("there are at most 64 streams: -P 64"),
             Self { udp: true, len, .. } if len < 16 => Err("a datagram has at least 16 bytes: -l 16"),
+            Self { udp: true, len, .. } if len > DATAGRAM_MAX => {
+                Err("a datagram has at most 65507 bytes: -l 65507")
+            }
             params => Ok(params),
         }
     }
+
+    /// Seconds after which the test ends by itself, so that a client cannot keep all others out.
+    #[must_use]
+    pub fn limit_seconds(&self) -> u64 {
+        let named = u64::from(self.time).saturating_add(u64::from(self.omit));
+        if self.time == 0 { LONGEST } else { named.min(LONGEST).saturating_add(GRACE) }
+    }
 }
 
-/// What one stream came to.
+/// The result of a stream.
 #[derive(Clone, Debug, Default, Serialize, PartialEq)]
 pub struct StreamResult {
-    /// The client's number for it: 1, 3, 4, 5 and so on.
+    /// The client's number of the stream: 1, 3, 4, 5 and so on.
     pub id: u32,
     /// Bytes sent, or received.
     pub bytes: u64,
-    /// -1: not counted.
+    /// -1 is "not counted".
     pub retransmits: i32,
     /// Seconds, RFC 1889.
     pub jitter: f64,
-    /// Datagrams that did not come.
+    /// Lost datagrams.
     pub errors: u64,
-    /// Datagrams, by the highest number that came, or sent.
+    /// The highest number of a received datagram, or the number of sent ones.
     pub packets: u64,
     /// Seconds from the start of the test.
     pub start_time: f64,
@@ -142,13 +162,13 @@ struct Results<'a> {
     streams: &'a [StreamResult],
 }
 
-/// The client's number for its stream with this place in the order: it leaves 2 out.
+/// The client's number of its stream at this place; iperf3 leaves 2 out.
 #[must_use]
 pub const fn stream_id(place: u32) -> u32 {
     if place == 0 { 1 } else { place.saturating_add(2) }
 }
 
-/// Our results as they are sent: length, and JSON. The processor's load is not counted here: 0.
+/// The results on the wire: length and JSON. The load of the processor is not measured, so it is 0.
 #[must_use]
 pub fn results(streams: &[StreamResult]) -> Vec<u8> {
     let results = Results {
@@ -158,7 +178,7 @@ pub fn results(streams: &[StreamResult]) -> Vec<u8> {
         sender_has_retransmits: 0,
         streams,
     };
-    // Numbers and strings alone: there is nothing in it that could not be written.
+    // Serialising numbers does not fail.
     let text = serde_json::to_vec(&results).unwrap_or_default();
     let len = u32::try_from(text.len()).unwrap_or(0);
     [len.to_be_bytes().as_slice(), &text].concat()
@@ -181,18 +201,28 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_not_is_refused_with_what_to_do() {
+    fn what_is_not_supported_is_refused_with_the_way_out() {
         let refused = |text: &[u8]| Params::parse(text).unwrap_err();
         assert!(refused(br#"{"tcp":true,"bidirectional":true}"#).contains("-R"));
         assert!(refused(br#"{"sctp":true}"#).contains("SCTP"));
         assert!(refused(br#"{"tcp":true,"parallel":100}"#).contains("64"));
         assert!(refused(br#"{"udp":true,"len":4}"#).contains("16"));
+        assert!(refused(br#"{"udp":true,"len":4000000000}"#).contains("65507"));
+        assert!(refused(br#"{"udp":true,"len":65508}"#).contains("65507"));
+        assert!(refused(br#"{"udp":true,"len":4294967296}"#).contains("JSON"));
         assert!(refused(b"GET / HTTP/1.1").contains("JSON"));
         assert!(refused(br#"{"parallel":-1}"#).contains("JSON"));
     }
 
     #[test]
-    fn results_have_their_length_before_them_and_every_key_that_the_client_asks_for() {
+    fn a_test_ends_by_itself() {
+        let limit = |text: &[u8]| Params::parse(text).unwrap().limit_seconds();
+        assert_eq!((limit(br#"{"time":10,"omit":2}"#), limit(br#"{"num":5}"#)), (72, 3600));
+        assert_eq!(limit(br#"{"time":4294967295,"omit":4294967295}"#), 3660);
+    }
+
+    #[test]
+    fn results_have_a_length_and_every_key_that_iperf3_reads() {
         let sent = results(&[StreamResult { id: 1, bytes: 7, retransmits: -1, ..StreamResult::default() }]);
         let (len, text) = sent.split_at(4);
         assert_eq!(u32::from_be_bytes(len.try_into().unwrap()), u32::try_from(text.len()).unwrap());

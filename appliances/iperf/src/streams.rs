@@ -1,14 +1,14 @@
-//! The streams of a test: bytes in, bytes out, datagrams in, datagrams out. Each runs until it is dropped.
+//! The streams of a test: bytes or datagrams, in or out. Each runs until it is dropped.
 
 use alloc::rc::Rc;
-use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use iperf::datagram::{Head, Tally};
 use iperf::session::Params;
 use kernel::System;
 use kernel::net::{IpEndpoint, TcpStream, UdpSocket};
 
-/// What one stream came to so far, shared between it and who reports it.
+/// The counters of a stream, shared with the report.
 #[derive(Debug, Default)]
 pub(crate) struct Count {
     pub(crate) bytes: Cell<u64>,
@@ -22,15 +22,23 @@ impl Count {
     }
 }
 
-/// Takes what comes, and looks at none of it.
+/// A buffer whose size a client has chosen; `None` if memory is short.
+pub(crate) fn zeros(len: usize) -> Option<Vec<u8>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(len).ok()?;
+    buffer.resize(len, 0);
+    Some(buffer)
+}
+
+/// Reads and discards.
 pub(crate) async fn sink(mut stream: TcpStream, count: Rc<Count>) {
     while let Ok(len @ 1..) = stream.read_with(|piece| (piece.len(), piece.len())).await {
         count.add(len);
     }
 }
 
-/// Sends as much as the connection takes. The bytes are what the buffer held before: zeros, and only ever this
-/// stream's own.
+/// Sends as fast as the connection takes it. The bytes are the former contents of the send buffer: zeros, or what this
+/// stream has sent before.
 pub(crate) async fn source(mut stream: TcpStream, count: Rc<Count>) {
     while let Ok(len) = stream.write_with(|piece| (piece.len(), piece.len())).await {
         count.add(len);
@@ -45,7 +53,7 @@ pub(crate) fn datagram(system: &System, params: &Params, datagram: &[u8], count:
     }
 }
 
-/// Sends datagrams at the rate that was asked for.
+/// Sends datagrams at the rate of the client's parameters.
 pub(crate) async fn datagrams(
     system: &System,
     params: &Params,
@@ -53,7 +61,10 @@ pub(crate) async fn datagrams(
     peer: IpEndpoint,
     count: Rc<Count>,
 ) {
-    let mut buffer = vec![0; usize::try_from(params.len).unwrap_or(0)];
+    let Some(mut buffer) = zeros(usize::try_from(params.len).unwrap_or(0)) else {
+        kernel::log::warn!("iperf3: no memory for datagrams of {} bytes", params.len);
+        return;
+    };
     let started = system.now();
     loop {
         let sent = count.packets.get();

@@ -41,7 +41,7 @@
   function tiles(now, before) {
     const seconds = before && (now.uptime_ms - before.uptime_ms) / 1000;
     for (const tile of all("[data-gauge]")) graph(tile, at(now, tile.dataset.gauge));
-    // A guest that started anew counts from nothing: no rates from before.
+    // After a restart the counters begin at 0: there is no rate.
     if (!(seconds > 0)) return;
     const rate = (path) => Math.max(0, at(now, path) - at(before, path)) / seconds;
     for (const tile of all("[data-rate]")) {

@@ -1,5 +1,5 @@
-//! The pages of a guest that does not exist, on this machine: `cargo run -p web --example preview`, then
-//! <http://127.0.0.1:8080/>. For whoever works on the page, and for trying clients against the server.
+//! The pages of a simulated guest on this machine: `cargo run -p web --example preview`, then <http://127.0.0.1:8080/>. For
+//! work on the page, and for trying clients against the server.
 
 #[path = "../tests/support/fake.rs"]
 mod fake;
@@ -16,7 +16,7 @@ use web::http::{Limits, Server};
 use web::site::status::Status;
 use web::site::{Source, StatusSite};
 
-/// The fake guest, a second older each time that it is asked: that is how often the page asks.
+/// The fake guest, a second older at each request: the page asks once a second.
 struct Living;
 
 impl Source for Living {
@@ -59,7 +59,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// A server for each connection: they share nothing here, so the counters of HTTP are only this connection's.
+/// Each connection has a server of its own, so the HTTP counters are those of the connection.
 fn serve(stream: TcpStream) {
     let server = Server::new(StatusSite::new(Living), Limits::default());
     let unix =
@@ -67,7 +67,7 @@ fn serve(stream: TcpStream) {
     server.tick(1, unix);
     let mut stream = Stream(stream);
     let mut serving = pin!(server.serve(&mut stream));
-    // Everything blocks, so it is ready at the first poll.
+    // All reads and writes block, so the first poll finishes.
     if let Poll::Ready(Err(error)) = serving.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         eprintln!("{error:?}");
     }

@@ -1,42 +1,91 @@
-//! Bytes within a budget: what comes, what is published, and what somebody still reads of what was.
+//! Bytes of published content, within a budget.
+//!
+//! ```text
+//!   Content   ┌─ piece 0 ─┬─ piece 1 ──┬─ piece 2 ─┐      a piece for each block of a stream: nothing is moved
+//!             0           start 1      start 2     len
+//! ```
+//!
+//! The budget covers what is published, what arrives, and former revisions that clients still read.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::ops::Range;
 
-/// So many bytes at most, whoever has them.
+/// What a piece costs besides its bytes: its place in a list, and the heap's own header.
+const PIECE_COST: usize = 64;
+
+/// A limit on bytes, shared by all who use some.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Budget {
     limit: usize,
     used: Cell<usize>,
 }
 
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// More than the whole budget.
+    Never,
+    /// More than what is left of the budget, or of the heap.
+    Now,
+}
+
 impl Budget {
-    /// A budget of which nothing is used.
+    /// An unused budget.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self { limit, used: Cell::new(0) }
     }
 
-    /// What there is in all.
+    /// The limit in bytes.
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.limit
     }
 
-    /// What is used.
+    /// The bytes in use.
     #[must_use]
     pub const fn used(&self) -> usize {
         self.used.get()
     }
+
+    /// Whether so many more bytes would fit.
+    pub(crate) fn fits(&self, more: usize) -> bool {
+        self.used().checked_add(more).is_some_and(|used| used <= self.limit)
+    }
+
+    fn take(&self, more: usize) -> Result<(), NoRoom> {
+        if more > self.limit {
+            return Err(NoRoom::Never);
+        }
+        if !self.fits(more) {
+            return Err(NoRoom::Now);
+        }
+        self.used.set(self.used().saturating_add(more));
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.set(self.used().saturating_sub(bytes));
+    }
 }
 
-/// Bytes that count until the last one who reads them is done.
+#[derive(Debug, PartialEq, Eq)]
+struct Piece {
+    /// Bytes in the pieces before it.
+    start: usize,
+    /// What it takes of the budget.
+    cost: usize,
+    bytes: Vec<u8>,
+}
+
+/// Bytes that count until their last reader has finished.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Content {
-    bytes: Vec<u8>,
-    /// What of the budget is ours.
-    taken: usize,
+    pieces: Vec<Piece>,
+    /// Charged besides the pieces.
+    extra: usize,
     budget: Rc<Budget>,
 }
 
@@ -44,50 +93,99 @@ impl Content {
     /// No bytes.
     #[must_use]
     pub fn new(budget: &Rc<Budget>) -> Self {
-        Self { bytes: Vec::new(), taken: 0, budget: Rc::clone(budget) }
+        Self { pieces: Vec::new(), extra: 0, budget: Rc::clone(budget) }
     }
 
-    /// Makes room for so many more; `false` if budget or memory do not have it.
-    #[must_use]
-    pub fn reserve(&mut self, more: usize) -> bool {
-        let used = self.budget.used().checked_add(more).filter(|used| *used <= self.budget.limit);
-        let Some(used) = used else { return false };
-        // Parts grow by doubling, or each would move all before it; what is whole takes what it needs.
-        let is_part = !self.bytes.is_empty();
-        let got = if is_part { self.bytes.try_reserve(more) } else { self.bytes.try_reserve_exact(more) };
-        if got.is_ok() {
-            self.budget.used.set(used);
-            self.taken = self.taken.saturating_add(more);
+    /// Makes room for `more` bytes: a piece of exactly that size.
+    ///
+    /// # Errors
+    /// Budget or heap do not have it.
+    pub fn reserve(&mut self, more: usize) -> Result<(), NoRoom> {
+        let cost = if self.pieces.is_empty() { more } else { more.saturating_add(PIECE_COST) };
+        self.budget.take(cost)?;
+        let mut bytes = Vec::new();
+        if bytes.try_reserve_exact(more).is_err() || self.pieces.try_reserve(1).is_err() {
+            self.budget.give_back(cost);
+            return Err(NoRoom::Now);
         }
-        got.is_ok()
+        self.pieces.push(Piece { start: self.len(), cost, bytes });
+        Ok(())
     }
 
-    /// Adds bytes, no more than room was made for.
+    /// Charges bytes that this content costs elsewhere, for the names of its files.
+    ///
+    /// # Errors
+    /// The budget does not have them.
+    pub fn charge(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        self.budget.take(bytes)?;
+        self.extra = self.extra.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Appends bytes to the last piece, up to its size.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if let Some(Piece { bytes: last, .. }) = self.pieces.last_mut() {
+            let room = last.capacity().saturating_sub(last.len());
+            last.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
     }
 
-    /// Forgets what is beyond `len`, and gives its room back.
+    /// Drops the pieces that begin at `len` or behind it.
     pub fn truncate(&mut self, len: usize) {
-        self.bytes.truncate(len);
-        self.give_back(self.taken.saturating_sub(len));
+        while let Some(piece) = self.pieces.pop_if(|piece| piece.start >= len) {
+            self.budget.give_back(piece.cost);
+        }
     }
 
-    fn give_back(&mut self, bytes: usize) {
-        self.taken = self.taken.saturating_sub(bytes);
-        self.budget.used.set(self.budget.used().saturating_sub(bytes));
-    }
-
-    /// The bytes.
+    /// The length in bytes.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn len(&self) -> usize {
+        self.pieces.last().map_or(0, |piece| piece.start.saturating_add(piece.bytes.len()))
+    }
+
+    /// Whether there are no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of a range up to the end of the piece in which it begins; empty at the end of the range.
+    #[must_use]
+    pub fn run(&self, range: Range<usize>) -> &[u8] {
+        if range.is_empty() {
+            return &[];
+        }
+        let place = self.pieces.partition_point(|piece| piece.start <= range.start).saturating_sub(1);
+        let Some(piece) = self.pieces.get(place) else { return &[] };
+        let from = range.start.saturating_sub(piece.start);
+        let to = range.end.saturating_sub(piece.start).min(piece.bytes.len());
+        piece.bytes.get(from..to).unwrap_or_default()
+    }
+
+    /// The bytes of a range, piece by piece.
+    pub fn runs(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        let mut left = range;
+        core::iter::from_fn(move || {
+            let run = self.run(left.clone());
+            left.start = left.start.saturating_add(run.len());
+            (!run.is_empty()).then_some(run)
+        })
+    }
+
+    /// A copy of the bytes of a range; `None` if it has other than all of them, or memory is short.
+    #[must_use]
+    pub fn copy(&self, range: Range<usize>) -> Option<Vec<u8>> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(range.len()).ok()?;
+        self.runs(range.clone()).for_each(|run| copy.extend_from_slice(run));
+        (copy.len() == range.len()).then_some(copy)
     }
 }
 
 impl Drop for Content {
     fn drop(&mut self) {
-        self.give_back(self.taken);
+        self.truncate(0);
+        self.budget.give_back(self.extra);
     }
 }
 
@@ -96,20 +194,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_given_back_once_and_never_taken_beyond_the_limit() {
-        let budget = Rc::new(Budget::new(10));
+    fn room_is_given_back_once_and_never_beyond_the_limit() {
+        let budget = Rc::new(Budget::new(100));
         let mut one = Content::new(&budget);
-        assert!(one.reserve(4) && !one.reserve(7) && !one.reserve(usize::MAX));
-        one.extend(b"abcd");
+        assert_eq!(one.reserve(4), Ok(()));
+        assert_eq!((one.reserve(97), one.reserve(101)), (Err(NoRoom::Never), Err(NoRoom::Never)));
+        assert_eq!(one.reserve(33), Err(NoRoom::Now));
+        one.extend(b"abcdX");
         let mut other = Content::new(&budget);
-        assert!(other.reserve(6) && !other.reserve(1));
-        assert_eq!(budget.used(), 10);
+        assert_eq!((other.reserve(90), other.charge(7)), (Ok(()), Err(NoRoom::Now)));
+        assert_eq!((other.charge(6), budget.used()), (Ok(()), 100));
         drop(other);
-        assert!(one.reserve(3));
+        assert_eq!((budget.used(), one.reserve(3)), (4, Ok(())));
         one.extend(b"efg");
+        assert_eq!(
+            (one.len(), one.copy(0..7).unwrap(), budget.used()),
+            (7, b"abcdefg".to_vec(), 7 + PIECE_COST)
+        );
         one.truncate(4);
-        assert_eq!((one.bytes(), budget.used()), (b"abcd".as_slice(), 4));
+        assert_eq!((one.len(), one.copy(0..7), budget.used()), (4, None, 4));
         drop(one);
-        assert_eq!((budget.used(), budget.limit()), (0, 10));
+        assert_eq!((budget.used(), budget.limit()), (0, 100));
+    }
+
+    #[test]
+    fn a_range_over_pieces_is_read_in_runs() {
+        let budget = Rc::new(Budget::new(1000));
+        let mut content = Content::new(&budget);
+        for piece in [b"ab".as_slice(), b"c", b"defg"] {
+            content.reserve(piece.len()).unwrap();
+            content.extend(piece);
+        }
+        let runs: Vec<_> = content.runs(1..6).collect();
+        assert_eq!(runs, [b"b".as_slice(), b"c", b"def"]);
+        assert_eq!(content.run(7..9), b"");
+        assert_eq!(content.runs(5..5).count(), 0);
     }
 }

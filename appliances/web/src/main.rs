@@ -1,7 +1,7 @@
-//! The web appliance: a guest that tells of itself over HTTP.
+//! The web appliance: serves status pages and pushed content over HTTP.
 //!
-//! One task accepts, one on each channel takes what dom0 pushes, one ticks while there is anybody to tick for, one serves
-//! each connection. How many connections there may be is the stack's business.
+//! One task accepts, one for each channel receives what dom0 pushes, one ticks while connections are open, and one serves each
+//! connection. The stack limits the number of connections.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
@@ -48,7 +48,7 @@ mod guest {
                 return;
             }
         };
-        let pushes = Rc::new(Pushes::new(&system, &options.channels));
+        let pushes = Rc::new(Pushes::new(&system, &options));
         let site = StatusSite::with_store(Machine::new(&system, &pushes), pushes.store());
         let server = Rc::new(Server::new(site, limits));
         pushes.serve(&system);
@@ -56,13 +56,13 @@ mod guest {
         system.spawn(greet(net));
         loop {
             let stream = listener.accept().await;
-            // Nobody ticked while nobody was here.
+            // There is no tick without connections.
             tell_time(&system, &server);
             system.spawn(connection(Rc::clone(&server), stream));
         }
     }
 
-    /// Says where the page is, as soon as it can be reached.
+    /// Logs the addresses as soon as the page can be reached.
     async fn greet(net: Net) {
         net.configured().await;
         tell_addresses(&net);
@@ -83,7 +83,7 @@ mod guest {
     }
 
     async fn connection(server: Rc<WebServer>, mut stream: TcpStream) {
-        // Dropping the stream closes it in order. Anybody can make this fail, so the console does not hear of it.
+        // Dropping the stream closes it in order. Any client can cause an error here, so the console does not show it.
         if let Err(error) = server.serve(&mut stream).await {
             kernel::log::debug!("{:?}: {error}", stream.peer());
         }

@@ -1,5 +1,6 @@
 //! The command line of the appliance: the keys `app.NAME=`.
 
+use crate::publish::StoreOptions;
 use alloc::string::String;
 use alloc::vec::Vec;
 use kernel::cmdline::{Key, Value};
@@ -11,11 +12,13 @@ pub struct Options {
     pub channels: Vec<String>,
     /// Seconds that a connection may be silent between two requests.
     pub idle_seconds: usize,
+    /// How the content is published.
+    pub store: StoreOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { channels: Vec::from([String::from("push")]), idle_seconds: 60 }
+        Self { channels: Vec::from([String::from("push")]), idle_seconds: 60, store: StoreOptions::default() }
     }
 }
 
@@ -50,6 +53,33 @@ pub const KEYS: &[Key<Options>] = &[
         default: "60",
         help: "how long a connection may be silent between two requests before it is closed",
         example: "30",
+    },
+    Key {
+        name: "replace",
+        value: Value::OneOf {
+            words: &["last", "first"],
+            set: |options, value| {
+                options.store.replace_first = value == "first";
+                Some(())
+            },
+        },
+        default: "last",
+        help: "when old content goes that a push replaces: after the new is complete, so that both must fit; or before it \
+               arrives, if both do not fit",
+        example: "first",
+    },
+    Key {
+        name: "hosts",
+        value: Value::OneOf {
+            words: &["off", "on"],
+            set: |options, value| {
+                options.store.hosts = value == "on";
+                Some(())
+            },
+        },
+        default: "off",
+        help: "whether the first folder of a pushed path is the name of the host that it is for; `_` is for all others",
+        example: "on",
     },
 ];
 

@@ -1,4 +1,4 @@
-//! The tasks that take what dom0 pushes, one a channel, and what there is to tell of them.
+//! The tasks that receive what dom0 pushes, one for each channel, and their status.
 //!
 //! ```text
 //!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Store, which all channels share ─► the site
@@ -14,18 +14,17 @@ use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
 use kernel::pool::Mismatch;
+use kernel::xen::backoff::Backoff;
 use kernel::{DomU, System};
+use web::options::Options;
 use web::publish::{Inbox, Store, groups};
 use web::site::status::{Channel, Datafront};
 
-/// Read at once; the ring has four times as much.
+/// Bytes of a read; the ring has four times as many.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// A guest that has less memory for each channel has smaller rings.
+/// With less memory for each channel the rings are smaller.
 const SMALL_BYTES: u64 = 24 << 20;
-/// After a failure to set a channel up.
-const PAUSE_NS: u64 = 1_000_000_000;
-
-/// What dom0 has pushed so far.
+/// The channels and the store that they fill.
 #[derive(Debug)]
 pub(crate) struct Pushes {
     store: Rc<Store>,
@@ -41,13 +40,13 @@ struct Lane {
     link: Cell<Stats>,
     connected: Cell<bool>,
     path: RefCell<Option<String>>,
-    last_error: RefCell<Option<String>>,
+    last_error: Rc<RefCell<Option<String>>>,
 }
 
 impl Pushes {
-    /// Nothing yet, on channels of these names. What is published may take a quarter of the guest's memory: half of that
-    /// memory is heap.
-    pub(crate) fn new(system: &System, names: &[String]) -> Self {
+    /// Channels that are not open yet. Published content may take a quarter of the memory; half of the memory is heap.
+    pub(crate) fn new(system: &System, options: &Options) -> Self {
+        let names = &options.channels;
         let memory = system.stats().memory_bytes;
         let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
         let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
@@ -58,11 +57,11 @@ impl Pushes {
                 link: Cell::default(),
                 connected: Cell::default(),
                 path: RefCell::default(),
-                last_error: RefCell::default(),
+                last_error: Rc::default(),
             })
         };
         Self {
-            store: Rc::new(Store::new(budget)),
+            store: Rc::new(Store::with_options(budget, options.store)),
             lanes: names.iter().map(lane).collect(),
             sizes: if each < SMALL_BYTES { Sizes::PUSH } else { Sizes::PUSH_LARGE },
         }
@@ -72,7 +71,7 @@ impl Pushes {
         Rc::clone(&self.store)
     }
 
-    /// Opens every channel, and serves each in a task of its own.
+    /// Opens every channel and serves each in a task of its own.
     pub(crate) fn serve(&self, system: &System) {
         for lane in &self.lanes {
             system.spawn(receive(system.clone(), Rc::clone(lane), self.store(), self.sizes));
@@ -93,6 +92,20 @@ impl Lane {
         *self.last_error.borrow_mut() = Some(error.to_string());
     }
 
+    /// Waits before the next attempt. An error that is the same as before is logged once.
+    async fn pause_after(
+        &self,
+        system: &System,
+        error: &impl core::fmt::Display,
+        backoff: &mut Backoff<String>,
+    ) {
+        let wait = backoff.failed(error.to_string());
+        if wait.is_news {
+            self.failed(error);
+        }
+        system.sleep(wait.ns).await;
+    }
+
     fn status(&self) -> Option<Channel> {
         let path = self.path.borrow().clone()?;
         let (blocks, link) = (self.blocks.get(), self.link.get());
@@ -107,48 +120,51 @@ impl Lane {
     }
 }
 
-/// Takes what dom0 pushes on one channel, one sender after another, for as long as the guest runs. What senders have
-/// completed is known over all of their connections, and over a suspend, after which the channel is opened at its new path.
+/// Receives what dom0 pushes on one channel, one sender after another, as long as the guest runs. The receiver remembers the
+/// completed blocks over all connections and over a suspend, after which the channel has a new path.
 async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
-    let mut inbox = Inbox::new(store, Rc::clone(&lane.blocks));
+    let mut inbox =
+        Inbox::new(store, Rc::clone(&lane.blocks)).with_refusal(Rc::clone(&lane.last_error)).with_clock({
+            let system = system.clone();
+            move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
+        });
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut backoff = Backoff::new();
     loop {
         match system.data_channel(&lane.name, sizes).await {
             Ok(mut server) => {
+                backoff.reset();
                 kernel::log::info!("dom0 pushes at {}", server.path().as_str());
                 *lane.path.borrow_mut() = Some(server.path().as_str().into());
                 serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
-            Err(error) => {
-                lane.failed(&error);
-                system.sleep(PAUSE_NS).await;
-            }
+            Err(error) => lane.pause_after(&system, &error, &mut backoff).await,
         }
     }
 }
 
-/// Serves one sender after another until the domain has moved.
+/// Serves one sender after another until the domain has a new number.
 async fn serve_all(
     system: &System,
     lane: &Lane,
     server: &mut Server<DomU>,
     (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
 ) {
+    let mut backoff = Backoff::new();
     loop {
         match server.accept().await {
             Ok(mut channel) => {
+                backoff.reset();
                 lane.connected.set(true);
                 lane.link.set(channel.stats());
                 if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
                     lane.failed(&error);
                 }
+                inbox.sender_gone();
             }
             Err(ServerError::Moved) => return,
-            Err(error) => {
-                lane.failed(&error);
-                system.sleep(PAUSE_NS).await;
-            }
+            Err(error) => lane.pause_after(system, &error, &mut backoff).await,
         }
         lane.connected.set(false);
         lane.blocks.set(receiver.stats());

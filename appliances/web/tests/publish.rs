@@ -14,8 +14,9 @@ use support::Does::Sends;
 use support::Outcome;
 use support::fake::Fake;
 use support::run;
+use support::tar::archive;
 use web::http::{Limits, Server};
-use web::publish::{Inbox, Store};
+use web::publish::{Inbox, Store, StoreOptions};
 use web::site::StatusSite;
 
 fn push(store: &Rc<Store>, name: &str, form: Form, bytes: &[u8]) -> Status {
@@ -38,32 +39,15 @@ fn get(store: &Rc<Store>, path: &str, lines: &str) -> String {
     String::from_utf8(run(&server, vec![Sends(request.into_bytes())]).got).unwrap()
 }
 
-/// A ustar archive of these files.
-fn archive(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, content) in files {
-        let mut header = [0_u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
-        header[148..156].fill(b' ');
-        header[156] = b'0';
-        header[257..265].copy_from_slice(b"ustar\x0000");
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        bytes.extend(header);
-        bytes.extend(content.as_bytes());
-        bytes.resize(bytes.len().next_multiple_of(512), 0);
-    }
-    bytes.resize(bytes.len() + 1024, 0);
-    bytes
-}
+/// What a published file costs besides its bytes and its path.
+const COST: usize = 160;
 
 fn store() -> Rc<Store> {
     Rc::new(Store::new(1 << 20))
 }
 
 #[test]
-fn a_file_is_served_with_its_type_and_tag_in_parts_and_only_if_it_is_new() {
+fn a_file_has_type_and_tag_and_comes_in_parts_if_it_is_new() {
     let store = store();
     assert!(get(&store, "/a/b.txt", "").starts_with("HTTP/1.1 404 "));
     assert_eq!(push(&store, "a/b.txt", Form::Bytes, b"hello world"), Status::ACCEPTED);
@@ -112,7 +96,8 @@ fn a_tree_replaces_what_is_below_its_name_and_nothing_else() {
 fn what_cannot_be_published_is_refused_and_changes_nothing() {
     let store = Rc::new(Store::new(3000));
     assert_eq!(push(&store, "a", Form::Bytes, &[b'a'; 2000]), Status::ACCEPTED);
-    assert_eq!(push(&store, "b", Form::Bytes, &[b'b'; 1001]), Status::TOO_LARGE);
+    assert_eq!(push(&store, "b", Form::Bytes, &[b'b'; 1001]), Status::NO_ROOM);
+    assert_eq!(push(&store, "b", Form::Bytes, &[b'b'; 3001]), Status::TOO_LARGE);
     assert_eq!(push(&store, "../b", Form::Bytes, b"x"), Status::BAD_NAME);
     assert_eq!(push(&store, "", Form::Bytes, b"x"), Status::BAD_NAME);
     assert_eq!(push(&store, "t", Form::Tree, b"no archive"), Status::BAD_CONTENT);
@@ -157,10 +142,15 @@ impl Write for Slow<'_> {
             let tree = archive(&[("a.txt", &"n".repeat(60_000)), ("b.txt", "new too")]);
             assert_eq!(push(self.store, "", Form::Tree, &tree), Status::ACCEPTED);
             let both = 50_000_usize.next_multiple_of(512) + 60_000_usize.next_multiple_of(512);
-            assert_eq!(self.store.status().bytes, both + 2 * (2 * 512 + 512 + 1024), "both are there");
+            let heads_and_ends = 2 * (2 * 512 + 512 + 1024);
+            assert_eq!(
+                self.store.status().bytes,
+                both + heads_and_ends + 4 * (COST + "/a.txt".len()),
+                "both are there"
+            );
             assert_eq!(
                 push(self.store, "c", Form::Bytes, &[0; 940_000]),
-                Status::TOO_LARGE,
+                Status::NO_ROOM,
                 "the reader's too"
             );
         }
@@ -173,7 +163,7 @@ impl Write for Slow<'_> {
 }
 
 #[test]
-fn readers_of_the_old_edition_finish_with_it() {
+fn readers_of_the_old_revision_finish_with_it() {
     let store = store();
     let old = archive(&[("a.txt", &"o".repeat(50_000)), ("b.txt", "old too")]);
     assert_eq!(push(&store, "", Form::Tree, &old), Status::ACCEPTED);
@@ -181,7 +171,8 @@ fn readers_of_the_old_edition_finish_with_it() {
     let mut client = Slow { store: &store, requests: vec!["/b.txt", "/a.txt", "/a.txt"], got: Vec::new() };
     assert!(pin!(server.serve(&mut client)).poll(&mut Context::from_waker(Waker::noop())).is_ready());
     let got = Outcome { got: client.got, writes: Vec::new(), open: false };
-    assert_eq!(store.status().bytes, 62_976, "the old one is gone with its last reader");
+    let expected = 62_976 + 2 * (COST + "/a.txt".len());
+    assert_eq!(store.status().bytes, expected, "the old one is gone with its last reader");
     let bodies: Vec<String> =
         got.replies(&["GET", "GET", "GET"]).into_iter().map(|reply| reply.body).collect();
     assert_eq!((bodies[0].len(), bodies[1].len(), bodies[2].as_str()), (50_000, 60_000, "new too"));
@@ -253,12 +244,12 @@ fn what_comes_on_one_channel_leaves_less_for_another() {
     };
     let [one, other] = &mut inboxes;
     begin(one, "a", 2000, Part::First).unwrap();
-    assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::TOO_LARGE));
+    assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::NO_ROOM));
     one.data(&[1; 2000]).unwrap();
     assert_eq!(one.finish(), Status::ACCEPTED);
-    assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::TOO_LARGE), "a part that is kept");
+    assert_eq!(begin(other, "b", 1001, Part::Whole), Err(Status::NO_ROOM), "a part that is kept");
     begin(other, "b", 1000, Part::Whole).unwrap();
-    assert_eq!(begin(one, "a", 1, Part::Last), Err(Status::TOO_LARGE));
+    assert_eq!(begin(one, "a", 1, Part::Last), Err(Status::NO_ROOM));
     assert_eq!(store.status().bytes, 1000, "its beginning is forgotten");
     other.abandon();
     assert_eq!(store.status().bytes, 0);
@@ -271,6 +262,68 @@ fn bytes_are_counted_once_however_many_files_share_them() {
         for name in ["a", "b", "c"] {
             assert_eq!(push(&store, name, Form::Bytes, &vec![7; 10 + round]), Status::ACCEPTED);
         }
-        assert_eq!((store.status().files, store.status().bytes), (3, 3 * (10 + round)));
+        assert_eq!((store.status().files, store.status().bytes), (3, 3 * (10 + round + COST + "/a".len())));
     }
+}
+
+#[test]
+fn a_stream_whose_sender_has_gone_makes_room() {
+    let store = Rc::new(Store::new(8000));
+    let mut inbox = Inbox::new(Rc::clone(&store), Rc::new(Cell::default()));
+    for round in 0..5 {
+        let kind = if round == 0 { Part::First } else { Part::Middle };
+        assert_eq!(part(&mut inbox, 1, "log", kind, &[1; 1000], false), Some(Status::ACCEPTED));
+    }
+    // Another channel, while the sender is there: it may go on.
+    assert_eq!(push(&store, "site.bin", Form::Bytes, &[2; 4000]), Status::NO_ROOM);
+    inbox.sender_gone();
+    assert_eq!(
+        part(&mut inbox, 1, "log", Part::Middle, &[1; 10], false),
+        Some(Status::ACCEPTED),
+        "it went on"
+    );
+    inbox.sender_gone();
+    for _ in 0..3 {
+        assert_eq!(push(&store, "site.bin", Form::Bytes, &[2; 3500]), Status::ACCEPTED);
+    }
+    assert_eq!(store.status().bytes, 3500 + COST + "/site.bin".len());
+    assert_eq!(part(&mut inbox, 1, "log", Part::Last, b"x", false), Some(Status::NO_BEGINNING));
+}
+
+#[test]
+fn old_content_goes_first_if_the_operator_says_so() {
+    let refused = Rc::new(Store::new(8000));
+    assert_eq!(push(&refused, "site.bin", Form::Bytes, &[1; 5000]), Status::ACCEPTED);
+    assert_eq!(push(&refused, "site.bin", Form::Bytes, &[2; 5000]), Status::NO_ROOM);
+    assert!(get(&refused, "/site.bin", "").ends_with('\u{1}'));
+    let options = StoreOptions { replace_first: true, ..StoreOptions::default() };
+    let store = Rc::new(Store::with_options(8000, options));
+    for round in 1..4 {
+        assert_eq!(push(&store, "site.bin", Form::Bytes, &[round; 5000]), Status::ACCEPTED);
+        assert!(get(&store, "/site.bin", "").ends_with(char::from(round)));
+    }
+    // Both fit: the old one stays until the new one is complete.
+    let small = archive(&[("a.txt", "old")]);
+    let store = Rc::new(Store::with_options(8000, options));
+    assert_eq!(push(&store, "", Form::Tree, &small), Status::ACCEPTED);
+    assert_eq!(push(&store, "", Form::Tree, b"no archive"), Status::BAD_CONTENT);
+    assert!(get(&store, "/a.txt", "").ends_with("old"));
+}
+
+#[test]
+fn a_refusal_says_which_case_it_was() {
+    let store = Rc::new(Store::new(8000));
+    let refusal = Rc::default();
+    let mut inbox = Inbox::new(Rc::clone(&store), Rc::default()).with_refusal(Rc::clone(&refusal));
+    let mut begin = |len: u64| {
+        let head = BlockHead { stream: 1, seq: 1, name: "a.bin", len, form: Form::Bytes, part: Part::Whole };
+        (inbox.begin(&head), refusal.borrow_mut().take().unwrap_or_default())
+    };
+    let (status, text) = begin(8001);
+    assert_eq!(status, Err(Status::TOO_LARGE));
+    assert!(text.contains("/a.bin") && text.contains("whole budget of 8000"), "{text}");
+    push(&store, "b.bin", Form::Bytes, &[0; 5000]);
+    let (status, text) = begin(5000);
+    assert_eq!(status, Err(Status::NO_ROOM));
+    assert!(text.contains("app.replace=first"), "{text}");
 }

@@ -10,7 +10,7 @@
 
 use super::fault::Fault;
 use super::status::Status;
-use super::wire::{Frame, HEADER_BYTES, Kind};
+use super::wire::{Frame, HEADER_BYTES, Kind, WANTS_STOP};
 use alloc::collections::VecDeque;
 use core::fmt;
 
@@ -72,6 +72,11 @@ pub enum Event<B> {
         /// The application's word.
         status: Status,
     },
+    /// It refuses a block of which not all was sent, and needs no more of it: another connection goes on behind it.
+    Stop {
+        /// Its number.
+        seq: u64,
+    },
 }
 
 /// The blocks of one stream that are not acknowledged.
@@ -101,7 +106,7 @@ impl<B> Ledger<B> {
         self.cursor = 0;
         self.window = 0;
         let seq = self.base.unwrap_or(0);
-        Frame { kind: Kind::Hello, seq, length: self.stream, aux: 0 }.to_bytes("")
+        Frame { kind: Kind::Hello, seq, length: self.stream, aux: WANTS_STOP }.to_bytes("")
     }
 
     /// Adds a block.
@@ -142,6 +147,12 @@ impl<B> Ledger<B> {
         self.blocks.get_mut(self.cursor).map(|block| (seq, block))
     }
 
+    /// The block that was counted as sent last on this connection, if it is not acknowledged.
+    #[must_use]
+    pub fn last_sent(&self) -> Option<&B> {
+        self.blocks.get(self.cursor.checked_sub(1)?)
+    }
+
     /// Counts [`Ledger::next_to_send`] as sent: from its first byte on, for a receiver may have it before we know.
     pub fn sent(&mut self) {
         self.cursor = self.cursor.saturating_add(1).min(self.blocks.len());
@@ -156,6 +167,7 @@ impl<B> Ledger<B> {
         match (frame.kind, self.window) {
             (Kind::Welcome, 0) => self.welcome(frame),
             (Kind::Ack, 1..) => self.acknowledge(frame),
+            (Kind::Stop, 1..) => self.stop(frame),
             (Kind::Error, _) => Err(LedgerFault::Refused(frame.aux)),
             (kind, _) => Err(LedgerFault::OutOfTurn(kind)),
         }
@@ -177,6 +189,22 @@ impl<B> Ledger<B> {
         self.cursor = fresh;
         self.window = usize::try_from(frame.aux).unwrap_or(usize::MAX);
         Ok(Event::Welcome { completed, instance: frame.length })
+    }
+
+    fn stop(&self, frame: &Frame) -> Result<Event<B>, LedgerFault> {
+        let base = self.base.unwrap_or(0);
+        let sent = base.saturating_add(u64::try_from(self.cursor).unwrap_or(u64::MAX));
+        if frame.seq < base || frame.seq >= sent {
+            return Err(LedgerFault::AckOfUnsent(frame.seq));
+        }
+        Ok(Event::Stop { seq: frame.seq })
+    }
+
+    /// The number of the block that was counted as sent last on this connection, if it is not acknowledged.
+    #[must_use]
+    pub fn last_seq(&self) -> Option<u64> {
+        let ahead = u64::try_from(self.cursor.checked_sub(1)?).ok()?;
+        self.base?.checked_add(ahead)
     }
 
     fn acknowledge(&mut self, frame: &Frame) -> Result<Event<B>, LedgerFault> {

@@ -19,6 +19,10 @@ impl Status {
     pub const BAD_FORM: Self = Self(4);
     /// The parts before this one are not there any more: the guest was restarted meanwhile.
     pub const NO_BEGINNING: Self = Self(5);
+    /// The application has no room for the block now; it might have it later, or without its old content.
+    pub const NO_ROOM: Self = Self(6);
+    /// The content has a part of a kind that the application cannot use, such as a link in an archive.
+    pub const UNSUPPORTED: Self = Self(7);
     /// The sender gave up before the block's end; the application did not get it.
     pub const ABORTED: Self = Self(0x8000_0001);
     /// Completed so long ago that its status is not kept.
@@ -42,6 +46,10 @@ impl fmt::Display for Status {
             Self::NO_BEGINNING => {
                 f.write_str("a part whose beginning the application does not have any more")
             }
+            Self::NO_ROOM => f.write_str(
+                "no room beside the content that the guest has; app.replace=first on its command line removes the old first",
+            ),
+            Self::UNSUPPORTED => f.write_str("an entry of a kind that cannot be published; the guest's console names it"),
             Self::ABORTED => f.write_str("aborted by the sender"),
             Self::FORGOTTEN => f.write_str("completed earlier"),
             Self(other) => write!(f, "status {other} of the application"),

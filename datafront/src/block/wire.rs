@@ -8,11 +8,12 @@
 //!
 //! | kind | from | seq | length | aux |
 //! |---|---|---|---|---|
-//! | 1 HELLO | sender | first unacknowledged, 0: tell me | stream | 0 |
+//! | 1 HELLO | sender | first unacknowledged, 0: tell me | stream | bit 0: [`WANTS_STOP`] |
 //! | 2 WELCOME | receiver | last completed | receiver's instance | window, blocks |
 //! | 3 BLOCK | sender | its number, from 1 | bytes | [`Form`] and [`Part`] |
 //! | 4 ACK | receiver | of the block | bytes that were taken | [`Status`](super::Status) |
 //! | 5 ERROR | receiver | last completed | 0 | [`Fault`](super::Fault) |
+//! | 6 STOP | receiver | of the block under way | 0 | [`Status`](super::Status) by which it is refused |
 //!
 //! Checks are CRC-32C: the header's over bytes 0 to 28 and the name. A view that was parsed cannot fail later.
 
@@ -32,6 +33,9 @@ pub const MAX_BLOCK_BYTES: u64 = 1 << 30;
 pub const VERSION: u8 = 1;
 /// The first bytes of every frame.
 pub const MAGIC: [u8; 4] = *b"MPB1";
+
+/// Bit of HELLO's `aux`: the sender takes STOP, by which it need not send the rest of a block that is refused.
+pub const WANTS_STOP: u32 = 1;
 
 /// Header and the longest name.
 pub const MAX_HEAD_BYTES: usize = HEADER_BYTES + MAX_NAME_BYTES;
@@ -153,6 +157,8 @@ pub enum Kind {
     Ack,
     /// The receiver ends the connection.
     Error,
+    /// The receiver refuses the block under way, whose other bytes are not needed.
+    Stop,
 }
 
 impl Kind {
@@ -163,6 +169,7 @@ impl Kind {
             Self::Block => 3,
             Self::Ack => 4,
             Self::Error => 5,
+            Self::Stop => 6,
         }
     }
 
@@ -173,6 +180,7 @@ impl Kind {
             3 => Some(Self::Block),
             4 => Some(Self::Ack),
             5 => Some(Self::Error),
+            6 => Some(Self::Stop),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ pub const WELCOME: u8 = 2;
 pub const BLOCK: u8 = 3;
 pub const ACK: u8 = 4;
 pub const ERROR: u8 = 5;
+pub const STOP: u8 = 6;
 
 pub fn head(kind: u8, seq: u64, length: u64, aux: u32, name: &[u8]) -> Vec<u8> {
     let mut bytes = b"MPB1\x01".to_vec();

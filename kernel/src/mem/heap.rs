@@ -32,7 +32,7 @@ struct Allocator {
 #[repr(align(64))]
 struct Arena(UnsafeCell<[u8; CRASH_BYTES]>);
 
-// SAFETY: each byte is given out once, by `Allocator::from_arena`.
+// SAFETY: each byte is given out once, by `Allocator::in_arena`.
 unsafe impl Sync for Arena {}
 
 #[global_allocator]
@@ -45,7 +45,7 @@ static ALLOCATOR: Allocator = Allocator {
 
 impl Allocator {
     /// A block of the arena; null if it is used up.
-    fn from_arena(&self, layout: Layout) -> *mut u8 {
+    fn in_arena(&self, layout: Layout) -> *mut u8 {
         let base = self.arena.0.get().cast::<u8>();
         let start = self.arena_used.load(Relaxed).checked_next_multiple_of(layout.align());
         let block = start.and_then(|start| Some((start, start.checked_add(layout.size())?)));
@@ -65,7 +65,7 @@ impl Allocator {
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.crashing.load(Relaxed) {
-            return self.from_arena(layout);
+            return self.in_arena(layout);
         }
         let Some(mut heap) = self.heap.get().and_then(|heap| heap.try_borrow_mut().ok()) else {
             return core::ptr::null_mut();

@@ -180,12 +180,11 @@ fn conns(text: &mut String, system: &System) -> core::fmt::Result {
         let all = net.status();
         writeln!(
             text,
-            "{number}: tcp {} ({} half open), {} in time-wait, {} udp sockets, {} timers; listening on {:?}",
+            "{number}: tcp {} ({} half open), {} in time-wait, {} udp sockets; listening on {:?}",
             all.connections,
             all.half_open,
             all.time_wait,
             all.udp_sockets,
-            all.timers,
             net.tcp_listeners()
         )?;
         let shown = net.tcp_connections(SHOWN);

@@ -1,6 +1,5 @@
 //! The applications' side: sockets, addresses, counters.
 
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::poll_fn;
@@ -8,12 +7,12 @@ use core::future::poll_fn;
 use smoltcp::wire::IpEndpoint;
 
 use crate::api::tap::Tap;
+use crate::api::tcp_listener::TcpListener;
+use crate::api::tcp_stream::TcpStream;
 use crate::api::udp_socket::UdpSocket;
 use crate::base::error::NetError;
 use crate::base::options::{TcpOptions, UdpOptions};
 use crate::base::status::{NetStatus, TcpStatus};
-use crate::tcp::listener::TcpListener;
-use crate::tcp::stream::TcpStream;
 use crate::turn::state::Shared;
 
 /// The network, as applications see it. Cheap to clone; single-threaded.
@@ -43,9 +42,9 @@ impl Net {
         remote: impl Into<IpEndpoint>,
         options: TcpOptions,
     ) -> Result<TcpStream, NetError> {
-        let (id, ends) = self.0.borrow_mut().open_active(remote.into(), &options)?;
+        let (id, ends) = self.0.borrow_mut().connect(remote.into(), options)?;
         // From here on a drop gives the attempt up.
-        let stream = TcpStream::new(Rc::clone(&self.0), id, ends);
+        let stream = TcpStream::new(&self.0, id, ends);
         stream.connected().await?;
         Ok(stream)
     }

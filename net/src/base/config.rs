@@ -68,19 +68,21 @@ pub enum Ipv6Addressing {
     },
 }
 
-/// Caps on what the network can make us spend; each one that is hit is counted in [`crate::Counters`].
+/// Caps on what the network can make us spend; each one that is hit is counted in [`crate::Counters`] or
+/// [`crate::Drops`].
 ///
-/// Memory that connections may take: `connections × (rx_buffer + tx_buffer + about 2 KiB)`, see
-/// [`crate::TcpOptions`]. With the defaults that is at most 34 MiB.
+/// An idle connection takes about 300 bytes. What waits to be read, or to be acknowledged, counts in `buffer_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// TCP connections in all states together.
+    /// TCP connections. Beyond it the longest idle one gives way.
     pub connections: usize,
-    /// Bytes that their buffers may take together: a connection for which there is no room is not made.
+    /// Those of one source: an IPv4 address, or a /64 of IPv6.
+    pub connections_per_source: usize,
+    /// Bytes that wait in all connections together. Windows and send buffers shrink as it is used up.
     pub buffer_bytes: usize,
-    /// Those of them whose handshake is not finished.
+    /// Handshakes that are not finished, 64 bytes each. Beyond it SYN cookies are sent.
     pub half_open: usize,
-    /// Those of them in TIME-WAIT; the oldest makes room for the next, and for a SYN when `connections` is reached.
+    /// Connections in TIME-WAIT, about 48 bytes each; the oldest makes room for the next.
     pub time_wait: usize,
     /// Neighbours whose hardware addresses are kept.
     pub neighbours: usize,
@@ -95,10 +97,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: 10_000,
+            connections_per_source: 5_000,
             buffer_bytes: 64 << 20,
             half_open: 256,
-            time_wait: 128,
+            time_wait: 1024,
             neighbours: 2048,
             fragment_bytes: 256 << 10,
             rx_budget: 64,

@@ -26,7 +26,7 @@ xen::counters! {
         tx_budget_hits,
         /// Turns that had something to send and no slot, or no link.
         tx_exhausted,
-        /// Sockets that smoltcp was made to look at, in ingress and egress together.
+        /// Connections and sockets that were asked for frames to send.
         socket_visits,
         /// Deadlines that were reached.
         timers_fired,
@@ -42,11 +42,13 @@ xen::counters! {
         reset,
         /// Connections given up because the peer was silent.
         timed_out,
-        /// Handshakes that the peer did not finish in time.
-        half_open_expired,
-        /// Connections in TIME-WAIT that ended early to make room, or for a new connection with the same ports.
+        /// SYN cookies sent: the table of half-open connections was full, or its share for the source.
+        cookies_sent,
+        /// Idle connections that were ended to make room for new ones.
+        evicted,
+        /// Connections in TIME-WAIT that ended early for a new connection with the same ports.
         time_wait_recycled,
-        /// Times that a router's word made the packets of a connection smaller.
+        /// Times that a router's message made the segments of a connection smaller.
         paths_narrowed,
         /// Leases taken, a change of address included.
         dhcp_bound,
@@ -124,10 +126,10 @@ xen::counters! {
         TooBig = "too_big",
         /// A SYN beyond its listener's backlog.
         Backlog = "backlog",
-        /// A SYN beyond the limit of half-open connections.
-        HalfOpen = "half_open",
-        /// A SYN beyond the limit of connections.
+        /// A handshake beyond [`crate::Limits::connections`], while no connection is idle.
         Connections = "connections",
+        /// A handshake beyond [`crate::Limits::connections_per_source`].
+        SourceLimit = "source_limit",
         /// A datagram for a socket whose receive queue is full.
         UnreadDatagrams = "unread_datagrams",
         /// A frame for an application that holds as many packets as it may.

@@ -1,4 +1,4 @@
-//! Plain types that everything above uses: configuration, errors, counters, status, time, random numbers, schedule.
+//! Plain types that everything above uses: configuration, errors, counters, status, time, random numbers.
 
 pub(crate) mod bucket;
 pub(crate) mod config;
@@ -6,6 +6,5 @@ pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod options;
 pub(crate) mod rng;
-pub(crate) mod sched;
 pub(crate) mod status;
 pub(crate) mod time;

@@ -5,10 +5,9 @@ use core::time::Duration;
 /// Choices for a TCP connection, or for all connections of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpOptions {
-    /// Receive buffer, bytes; also the largest window we offer. Raise it for bulk transfers over long ways:
-    /// throughput is at most `rx_buffer / round-trip time`.
+    /// Bytes that may be received and unread at most: the largest window that is offered. It is no memory until they are.
     pub rx_buffer: usize,
-    /// Send buffer, bytes: what may be unacknowledged.
+    /// Bytes that may be written and unacknowledged at most. It is no memory until they are.
     pub tx_buffer: usize,
     /// Hold small segments back while others are unacknowledged (RFC 896). Off: answers leave at once.
     pub nagle: bool,
@@ -21,13 +20,13 @@ pub struct TcpOptions {
     pub timeout: Option<Duration>,
     /// Give up connecting after this long.
     pub connect_timeout: Duration,
-    /// Listener only: connections that are not accepted yet, half-open ones included. A SYN beyond is dropped.
+    /// Listener only: connections that are not accepted yet. A SYN beyond is dropped.
     pub backlog: usize,
 }
 
 impl TcpOptions {
-    /// Bytes of each buffer by default.
-    pub const DEFAULT_BUFFER: usize = 16 * 1024;
+    /// Bytes of each buffer by default: enough for 10 MB/s over 100 ms.
+    pub const DEFAULT_BUFFER: usize = 1024 * 1024;
 }
 
 impl Default for TcpOptions {

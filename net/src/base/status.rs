@@ -35,18 +35,16 @@ pub struct NetStatus {
     pub neighbours: usize,
     /// How the DHCP client stands.
     pub dhcp: DhcpStatus,
-    /// TCP connections in all states, accepted or not.
+    /// TCP connections whose handshake is finished, accepted or not, or that we open.
     pub connections: usize,
-    /// Those whose handshake is not finished.
+    /// Handshakes that are not finished, but for those that a cookie answered.
     pub half_open: usize,
-    /// Those in TIME-WAIT that no application holds.
+    /// Connections in TIME-WAIT that no application holds.
     pub time_wait: usize,
     /// Ports that are listened on.
     pub listeners: usize,
     /// UDP sockets.
     pub udp_sockets: usize,
-    /// Deadlines in the timer tree.
-    pub timers: usize,
     /// Events since the start.
     pub counters: Counters,
     /// Frames and datagrams dropped since the start, by reason.

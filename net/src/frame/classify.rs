@@ -20,11 +20,11 @@ use core::ops::Range;
 
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpAddress, IpEndpoint,
-    IpProtocol, Ipv4Address, Ipv4Packet, TcpOption, TcpPacket, TcpSeqNumber, UdpPacket, checksum,
+    IpProtocol, Ipv4Address, Ipv4Packet, UdpPacket, checksum,
 };
+use tcp::tuple::FourTuple;
 
 use crate::base::counters::DropReason;
-use crate::frame::demux::Tuple;
 use crate::frame::local::{Me, is_unicast};
 use crate::frame::reassembly::{Fragment, FragmentKey};
 use crate::frame::rebuild;
@@ -32,12 +32,11 @@ use crate::frame::too_big::{self, TooBig};
 use crate::link::arp::Arp;
 use crate::link::wire::HEADER;
 
-/// What smoltcp 0.14 takes for the longest segment of a peer that names none, and for that of one that names less.
-pub(crate) const UNNAMED_MSS: u16 = 536;
-const LEAST_MSS: u16 = 48;
-
 /// The port of a DHCP client. A server sends to the address that it offers, before it is ours. RFC 2131, section 4.1.
 pub(crate) const DHCP_CLIENT: u16 = 68;
+
+/// "Congestion experienced" in the ECN field. RFC 3168, section 5.
+const MARKED: u8 = 3;
 
 /// EtherType of an 802.1Q tag, and the bits of the VLAN's number in it.
 const VLAN_TAG: u16 = 0x8100;
@@ -89,20 +88,13 @@ pub(crate) struct Datagram {
     pub(crate) unicast: bool,
 }
 
-/// What the demultiplexer must know of a TCP segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A TCP segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
-    pub(crate) tuple: Tuple,
-    pub(crate) seq: TcpSeqNumber,
-    /// What the peer has of ours.
-    pub(crate) ack: TcpSeqNumber,
-    /// Opens a connection: SYN, without ACK or RST or FIN.
-    pub(crate) opens: bool,
-    pub(crate) rst: bool,
-    /// Payload of the longest segment that the peer takes, if this one opens its direction.
-    pub(crate) mss: Option<u16>,
-    /// What follows this segment in the sequence space.
-    pub(crate) next: TcpSeqNumber,
+    pub(crate) tuple: FourTuple,
+    pub(crate) header: tcp::Segment,
+    /// Where its payload is in the frame.
+    pub(crate) payload: Range<usize>,
 }
 
 /// What is known of a frame besides its bytes.
@@ -185,7 +177,9 @@ fn ipv4(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {
                 Class::Drop(DropReason::NotForUs)
             }
         }
-        IpProtocol::Tcp => tcp((from.into(), to.into()), packet.payload(), context.verify),
+        IpProtocol::Tcp => {
+            segment(frame, range, (from.into(), to.into()), packet.ecn() == MARKED, context.verify)
+        }
         IpProtocol::Udp => {
             // RFC 1122, 3.3.6: a frame to all with a packet to one is not answered; a frame to us may be for all.
             let wanted = ours || me.is_broadcast(to) || to == ALL_HOSTS;
@@ -283,36 +277,25 @@ fn sums_up((from, to): (IpAddress, IpAddress), protocol: IpProtocol, segment: &[
     cfg!(fuzzing) || checksum::combine(&[pseudo, nic::checksum::sum(segment)]) == !0
 }
 
-fn tcp((from, to): (IpAddress, IpAddress), payload: &[u8], verify: bool) -> Class {
-    let Ok(tcp) = TcpPacket::new_checked(payload) else { return Class::Drop(DropReason::Malformed) };
-    if verify && !sums_up((from, to), IpProtocol::Tcp, payload) {
+/// A segment at `range`; `marked`: a router on the way has told of congestion (RFC 3168, section 5).
+fn segment(
+    frame: &[u8],
+    range: Range<usize>,
+    (from, to): (IpAddress, IpAddress),
+    marked: bool,
+    verify: bool,
+) -> Class {
+    let bytes = frame.get(range.clone()).unwrap_or_default();
+    let Ok((mut header, offset)) = tcp::Segment::parse(bytes) else {
+        return Class::Drop(DropReason::Malformed);
+    };
+    if verify && !sums_up((from, to), IpProtocol::Tcp, bytes) {
         return Class::Drop(DropReason::Checksum);
     }
-    let seq = tcp.seq_number();
-    let local = IpEndpoint::new(to, tcp.dst_port());
-    let remote = IpEndpoint::new(from, tcp.src_port());
-    Class::Tcp(Segment {
-        tuple: Tuple { local, remote },
-        seq,
-        ack: tcp.ack_number(),
-        opens: tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin(),
-        rst: tcp.rst(),
-        mss: tcp.syn().then(|| mss(&tcp)),
-        next: TcpSeqNumber(seq.0.wrapping_add(i32::try_from(tcp.segment_len()).unwrap_or(0))),
-    })
-}
-
-/// The longest segment that a SYN names, as smoltcp understands it.
-fn mss(tcp: &TcpPacket<&[u8]>) -> u16 {
-    let mut rest = tcp.options();
-    while let Ok((next, option)) = TcpOption::parse(rest) {
-        match option {
-            TcpOption::MaxSegmentSize(mss) => return mss.max(LEAST_MSS),
-            TcpOption::EndOfList => break,
-            _ => rest = next,
-        }
-    }
-    UNNAMED_MSS
+    header.congestion_experienced = marked;
+    let tuple =
+        FourTuple { local: to, local_port: header.dst_port, remote: from, remote_port: header.src_port };
+    Class::Tcp(Segment { tuple, header, payload: range.start.saturating_add(offset)..range.end })
 }
 
 pub(crate) mod v6;

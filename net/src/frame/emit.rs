@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 
 use nic::Nic;
-use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::phy::{ChecksumCapabilities, TxToken};
 use smoltcp::wire::{
-    EthernetAddress, EthernetProtocol, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet,
-    Ipv6Repr, UdpPacket, UdpRepr, checksum,
+    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Packet, IpAddress, IpProtocol,
+    Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket, UdpPacket, UdpRepr, checksum,
 };
+use tcp::{Segment, Slices};
 
-use crate::link::wire::Wire;
+use crate::link::wire::{HEADER, Wire};
 
 /// Hop limit of what we send. RFC 1700.
 const HOP_LIMIT: u8 = 64;
@@ -45,6 +46,20 @@ impl Ends {
         match self.from {
             IpAddress::Ipv4(_) => EthernetProtocol::Ipv4,
             IpAddress::Ipv6(_) => EthernetProtocol::Ipv6,
+        }
+    }
+
+    /// Says in the header of a packet that routers may mark it: ECT(0).
+    fn mark_capable(&self, bytes: &mut [u8]) {
+        /// ECT(0). RFC 3168, section 5.
+        const CAPABLE: u8 = 2;
+        match self.from {
+            IpAddress::Ipv4(_) => {
+                let mut packet = Ipv4Packet::new_unchecked(bytes);
+                packet.set_ecn(CAPABLE);
+                packet.fill_checksum();
+            }
+            IpAddress::Ipv6(_) => Ipv6Packet::new_unchecked(bytes).set_traffic_class(CAPABLE),
         }
     }
 
@@ -143,6 +158,46 @@ fn fragment_v6(
     let place = (offset | u16::from(more)).to_be_bytes();
     let head = [&[u8::from(protocol), 0][..], &place, &ident.to_be_bytes(), piece].concat();
     rest.copy_from_slice(&head);
+}
+
+/// What the device does with a TCP segment, and what the network is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TcpOut {
+    /// The checksum is ours to compute.
+    pub(crate) sums: bool,
+    /// Routers may mark it instead of dropping it. RFC 3168, section 5.
+    pub(crate) ecn_capable: bool,
+}
+
+/// Builds a TCP segment straight into the device's page.
+pub(crate) fn tcp<T: TxToken>(
+    token: T,
+    mac: EthernetAddress,
+    ends: Ends,
+    header: &Segment,
+    payload: Option<Slices<'_>>,
+    out: TcpOut,
+) {
+    let ip = ends.header_len();
+    let segment_len = header.header_len().saturating_add(payload.as_ref().map_or(0, Slices::len));
+    let len = HEADER.saturating_add(ip).saturating_add(segment_len);
+    token.consume(len, |buffer| {
+        let mut frame = EthernetFrame::new_unchecked(buffer);
+        EthernetRepr { src_addr: mac, dst_addr: ends.mac, ethertype: ends.ethertype() }.emit(&mut frame);
+        let packet = frame.payload_mut();
+        ends.emit(IpProtocol::Tcp, segment_len, packet);
+        if out.ecn_capable {
+            ends.mark_capable(packet);
+        }
+        let Some(bytes) = packet.get_mut(ip..) else { return };
+        let Some(written) = header.emit(bytes) else { return };
+        if let (Some(payload), Some(space)) = (payload, bytes.get_mut(written..)) {
+            payload.copy_to(space);
+        }
+        if out.sums {
+            TcpPacket::new_unchecked(bytes).fill_checksum(&ends.from, &ends.to);
+        }
+    });
 }
 
 /// The answer to an echo request: the same bytes with another type, and the checksum adjusted to it.

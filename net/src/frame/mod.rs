@@ -1,7 +1,6 @@
 //! Frames: what a received one is, and the packets that are sent.
 
 pub(crate) mod classify;
-pub(crate) mod demux;
 pub(crate) mod emit;
 pub(crate) mod extension;
 pub(crate) mod local;

@@ -7,11 +7,12 @@
 //! Nothing is believed here but that the message is whole; whether the quoted bytes are ours, the connection knows.
 
 use smoltcp::wire::{
-    Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Icmpv6Packet, IpAddress, IpEndpoint, IpProtocol,
-    Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber,
+    Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, Icmpv6Packet, IpAddress, IpProtocol, Ipv4Packet,
+    Ipv6Packet, TcpPacket,
 };
+use tcp::Seq;
+use tcp::tuple::FourTuple;
 
-use crate::frame::demux::Tuple;
 use crate::frame::local::Me;
 
 /// The least MTU of a path that is believed over IPv4, bytes: what Linux takes. Every link takes 68 (RFC 791), and nobody
@@ -25,9 +26,9 @@ const LEAST_V6: u16 = 1280;
 /// A segment of ours that did not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooBig {
-    pub(crate) tuple: Tuple,
+    pub(crate) tuple: FourTuple,
     /// The sequence number of its first byte.
-    pub(crate) seq: TcpSeqNumber,
+    pub(crate) seq: Seq,
     /// Bytes of the largest IP packet that fits.
     pub(crate) mtu: u16,
 }
@@ -71,7 +72,7 @@ pub(crate) fn v6(icmp: &Icmpv6Packet<&[u8]>, me: &Me) -> Option<TooBig> {
 
 fn about((from, to): (IpAddress, IpAddress), segment: &[u8], mtu: u16) -> Option<TooBig> {
     let tcp = TcpPacket::new_unchecked(segment.get(..QUOTED)?);
-    let local = IpEndpoint::new(from, tcp.src_port());
-    let remote = IpEndpoint::new(to, tcp.dst_port());
-    Some(TooBig { tuple: Tuple { local, remote }, seq: tcp.seq_number(), mtu })
+    let tuple =
+        FourTuple { local: from, local_port: tcp.src_port(), remote: to, remote_port: tcp.dst_port() };
+    Some(TooBig { tuple, seq: Seq(tcp.seq_number().0.cast_unsigned()), mtu })
 }

@@ -1,7 +1,6 @@
-//! The link: smoltcp's interface, and frames of ARP and neighbour discovery that this crate sends itself.
+//! The link: the neighbour table, and frames of ARP and neighbour discovery.
 
 pub(crate) mod arp;
-pub(crate) mod interface;
 pub(crate) mod ndisc;
 pub(crate) mod neighbours;
 pub(crate) mod wire;

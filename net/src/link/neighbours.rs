@@ -127,17 +127,17 @@ impl Neighbours {
         self.entries.get(*self.index.get(&address)?)?.mac
     }
 
-    /// A live connection uses the neighbour: its entry stays until [`Neighbours::unpin`].
-    pub(crate) fn pin(&mut self, address: IpAddress, now: Instant) {
-        let id = self.index.get(&address).copied().or_else(|| self.insert(address, now));
-        if let Some(entry) = id.and_then(|id| self.entries.get_mut(id)) {
-            entry.pins = entry.pins.saturating_add(1);
-        }
+    /// A live connection uses the neighbour: its entry, whose number this is, stays until [`Neighbours::unpin`].
+    pub(crate) fn pin(&mut self, address: IpAddress, now: Instant) -> Option<u32> {
+        let id = self.index.get(&address).copied().or_else(|| self.insert(address, now))?;
+        let entry = self.entries.get_mut(id)?;
+        entry.pins = entry.pins.saturating_add(1);
+        u32::try_from(id).ok()
     }
 
     /// A connection that used the neighbour has ended.
-    pub(crate) fn unpin(&mut self, address: IpAddress) {
-        if let Some(entry) = self.index.get(&address).and_then(|id| self.entries.get_mut(*id)) {
+    pub(crate) fn unpin(&mut self, id: u32) {
+        if let Some(entry) = usize::try_from(id).ok().and_then(|id| self.entries.get_mut(id)) {
             entry.pins = entry.pins.saturating_sub(1);
         }
     }
@@ -357,10 +357,12 @@ mod tests {
     #[test]
     fn what_a_connection_uses_is_not_replaced() {
         let mut table = Neighbours::new(100);
+        let mut pins = Vec::new();
         for n in 0..90 {
-            table.pin(ip(n), at(0));
+            pins.extend(table.pin(ip(n), at(0)));
             table.learn(ip(n), mac(1), Source::Claim, at(0));
         }
+        let seventh = pins[7];
         for n in 1000..3000 {
             assert_eq!(table.lookup(ip(n), at(1)), Lookup::Pending);
         }
@@ -370,7 +372,7 @@ mod tests {
             table.pin(ip(n), at(2));
         }
         assert_eq!(table.lookup(ip(5000), at(3)), Lookup::Full);
-        table.unpin(ip(7));
+        table.unpin(seventh);
         assert_eq!(table.lookup(ip(5000), at(3)), Lookup::Pending);
         assert_eq!(table.known(ip(7)), None);
     }

@@ -1,17 +1,16 @@
-//! TCP: one set of sockets for each connection.
+//! TCP: the engine's connections, who owns them, and listeners. The protocol itself is the crate `tcp`.
 //!
 //! ```text
-//!   SYN ─► open ─► Conn{HalfOpen} ─ACK─► Conn{Ready} ─accept─► Conn{Held} ─drop─► Conn{Orphan} ─► gone
-//!          open_active ───────────────────────────────────────►
+//!   SYN ─► SYN cache or cookie ─ACK─► Conn{Ready} ─accept─► Conn{Held} ─drop─► Conn{Orphan} ─► TIME-WAIT ─► gone
+//!          connect ──────────────────────────────────────►      │ ▲
+//!                                                           park │ │ ready: there is something to read
+//!                                                                ▼ │
+//!                                                           Conn{Parked}
 //! ```
-//!
-//! [`conn`] is a connection and the table of them, [`open`] makes them, [`life`] draws the consequences of what smoltcp
-//! did to one, [`listener`], [`stream`] and [`half`] are what applications hold.
 
+pub(crate) mod chunk;
 pub(crate) mod conn;
-pub(crate) mod half;
-pub(crate) mod isn;
-pub(crate) mod life;
 pub(crate) mod listener;
 pub(crate) mod open;
-pub(crate) mod stream;
+pub(crate) mod shard;
+pub(crate) mod socket;

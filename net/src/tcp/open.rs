@@ -1,153 +1,298 @@
-//! The one place where TCP sockets are made: for a SYN that came in, and for a connection that we open.
-//!
-//! Their initial sequence numbers are ours: [`crate::tcp::isn`].
+//! How connections begin: SYNs, handshakes that finish, and opening from here.
 
-use alloc::vec::Vec;
+use alloc::rc::Rc;
 
-use smoltcp::socket::tcp;
-use smoltcp::time::Duration;
-use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
+use smoltcp::wire::IpAddress;
+use tcp::handshake::{HalfOpen, timestamp_clock};
+use tcp::sources::Refused;
+use tcp::syn_cache::Taken;
+use tcp::time_wait::Verdict;
+use tcp::tuple::FourTuple;
+use tcp::{Flags, Open, Reply, Segment, Seq, State, Tcb};
 
-use crate::base::counters::DropReason;
+use crate::base::counters::{Counters, DropReason, Drops};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::base::sched::Job;
-use crate::base::time;
-use crate::frame::classify::Segment;
-use crate::frame::demux::Tuple;
+use crate::tcp::chunk::Chunk;
 use crate::tcp::conn::{Conn, Owner};
-use crate::turn::state::State;
+use crate::tcp::listener::Listener;
+use crate::tcp::shard::Shard;
 
-/// How long a peer may take to finish its handshake: SYN|ACK goes out at 0, 1, 3 and 7 s.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(12);
+/// What a peer takes that names no MSS. RFC 9293, section 3.7.1.
+const DEFAULT_MSS_V4: u16 = 536;
+const DEFAULT_MSS_V6: u16 = 1220;
 
-/// Bounds of a buffer, bytes. smoltcp panics beyond 1 GiB.
-const BUFFER_MIN: usize = 256;
-const BUFFER_MAX: usize = 64 * 1024 * 1024;
-
-/// What becomes of a segment that belongs to no connection.
-pub(crate) enum Admission {
-    /// A connection was made for it.
-    Conn(usize),
-    /// It is dropped silently: the peer will try again.
-    Drop(DropReason),
-    /// Nobody listens: it is answered with RST.
-    Refuse,
+/// The answer to a segment that no connection gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// None.
+    None,
+    /// This segment.
+    Send(Segment),
+    /// This reset, if the rate allows it.
+    Reset(Segment),
 }
 
-impl State {
-    /// Makes a connection for a SYN to a port that is listened on, within the caps.
-    pub(crate) fn admit(&mut self, segment: &Segment) -> Admission {
-        let port = segment.tuple.local.port;
-        if !segment.opens || segment.tuple.remote.port == 0 {
-            return Admission::Refuse;
-        }
-        let Some(listener) = self.listeners.get(&port) else { return Admission::Refuse };
-        if listener.pending() >= listener.options.backlog {
-            return Admission::Drop(DropReason::Backlog);
-        }
-        if self.conns.half_open >= self.limits.half_open {
-            return Admission::Drop(DropReason::HalfOpen);
-        }
-        let bytes = buffer_bytes(&listener.options);
-        if !self.has_room(bytes) {
-            return Admission::Drop(DropReason::Connections);
-        }
-        self.open_passive(segment.tuple)
-    }
+/// What is counted.
+pub(crate) struct Tally<'a> {
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) drops: &'a mut Drops,
+}
 
-    fn open_passive(&mut self, tuple: Tuple) -> Admission {
-        let Some(listener) = self.listeners.get_mut(&tuple.local.port) else { return Admission::Refuse };
-        let Some(mut socket) = socket(&listener.options) else {
-            return Admission::Drop(DropReason::Connections);
-        };
-        let here = IpListenEndpoint { addr: Some(tuple.local.addr), port: tuple.local.port };
-        if socket.listen(here).is_err() {
-            return Admission::Refuse;
-        }
-        listener.half_open = listener.half_open.saturating_add(1);
-        let mut conn = Conn::new(socket, tuple, Owner::HalfOpen(tuple.local.port), self.now);
-        conn.timeout = listener.options.timeout.map(time::duration);
-        conn.expires = Some(time::after(self.now, HANDSHAKE_TIMEOUT));
-        self.conns.half_open = self.conns.half_open.saturating_add(1);
-        Admission::Conn(self.conns.insert(conn))
-    }
+/// A received segment.
+pub(crate) struct Arrival<'a> {
+    pub(crate) tuple: &'a FourTuple,
+    pub(crate) segment: &'a Segment,
+    /// The MSS that we announce for this link.
+    pub(crate) mss: u16,
+    /// The hash of its flow.
+    pub(crate) flow: u32,
+}
 
-    /// Starts connecting to `remote`.
-    pub(crate) fn open_active(
+impl Shard {
+    /// Takes a segment. `payload` is asked for only if somebody wants it.
+    pub(crate) fn receive(
         &mut self,
-        remote: IpEndpoint,
-        options: &TcpOptions,
-    ) -> Result<(usize, Tuple), NetError> {
-        let local = self.local_for(remote)?;
-        if !self.has_room(buffer_bytes(options)) {
+        arrival: &Arrival<'_>,
+        payload: impl FnOnce() -> Chunk,
+        tally: &mut Tally<'_>,
+    ) -> Answer {
+        let (tuple, segment) = (arrival.tuple, arrival.segment);
+        if let Some(id) = self.conns.find(tuple) {
+            return self.deliver(id, segment, payload(), tally.counters);
+        }
+        let verdict = self.time_waits.on_segment(tuple, segment, self.at);
+        let past = match verdict {
+            None => None,
+            Some(Verdict::Drop) => return Answer::None,
+            Some(Verdict::Ack(ack)) => return Answer::Send(ack),
+            Some(Verdict::Challenge(ack)) => {
+                let now = u64::try_from(self.at.total_micros()).unwrap_or(0);
+                let allowed = self.env.challenge_acks.take(now);
+                return if allowed { Answer::Send(ack) } else { Answer::None };
+            }
+            Some(Verdict::Open { past }) => {
+                tally.counters.time_wait_recycled.bump();
+                Some(past)
+            }
+        };
+        let listened = self.listeners.contains_key(&tuple.local_port);
+        let controls = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST | Flags::FIN);
+        if listened && controls == Flags::SYN && tuple.remote_port != 0 {
+            return self.begin_handshake(arrival, past, tally);
+        }
+        if let Some(half) = self.half_open.as_ref().and_then(|half_open| half_open.get(tuple)) {
+            return self.half_open_segment(arrival, &half, payload, tally);
+        }
+        if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
+            return self.finish_handshake(arrival, &half, None, payload, tally);
+        }
+        segment.reset_for().map_or(Answer::None, Answer::Reset)
+    }
+
+    fn deliver(&mut self, id: u32, segment: &Segment, payload: Chunk, counters: &mut Counters) -> Answer {
+        self.conns.touch(id);
+        let opening = self.get(id).is_some_and(|conn| conn.tcb.state() == State::SynSent);
+        let reply = self.update(id, counters, |conn, at, env| conn.tcb.on_segment(segment, payload, at, env));
+        let open = self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established);
+        if opening && open {
+            counters.connected.bump();
+        }
+        match reply {
+            Some(Reply::Reset) => segment.reset_for().map_or(Answer::None, Answer::Reset),
+            _ => Answer::None,
+        }
+    }
+
+    /// A SYN for a port that is listened on: half open in the cache, or by a cookie.
+    fn begin_handshake(&mut self, arrival: &Arrival<'_>, past: Option<Seq>, tally: &mut Tally<'_>) -> Answer {
+        let (tuple, segment, mss) = (arrival.tuple, arrival.segment, arrival.mss);
+        let full = self.listeners.get(&tuple.local_port).is_none_or(|listener| listener.is_full());
+        if full {
+            tally.drops.bump(DropReason::Backlog);
+            return Answer::None;
+        }
+        if self.conns.count_of_source(tuple.remote) >= most(self.limits.connections_per_source) {
+            tally.drops.bump(DropReason::SourceLimit);
+            return Answer::None;
+        }
+        let micros = u64::try_from(self.at.total_micros()).unwrap_or(0);
+        let iss = match past {
+            Some(past) => self.isn.isn_after(tuple, micros, past.0),
+            None => self.isn.isn(tuple, micros),
+        };
+        let default = if matches!(tuple.local, IpAddress::Ipv4(_)) { DEFAULT_MSS_V4 } else { DEFAULT_MSS_V6 };
+        let again = self
+            .half_open
+            .as_ref()
+            .and_then(|half_open| half_open.get(tuple))
+            .filter(|half| half.irs == segment.seq);
+        let mut half = again.unwrap_or_else(|| HalfOpen::new(segment, Seq(iss), default, &self.env.config));
+        let clock = timestamp_clock(self.at, self.isn.timestamp_offset(tuple));
+        let kept = again.is_some()
+            || self.half_open.as_mut().is_some_and(|cache| cache.insert(tuple, &half, self.at).is_ok());
+        let value = if kept {
+            clock
+        } else {
+            let cookie = self.cookies.issue(tuple, &half, self.at, clock);
+            half.iss = cookie.iss;
+            tally.counters.cookies_sent.bump();
+            cookie.timestamp
+        };
+        Answer::Send(half.syn_ack(mss, value, &self.env.config))
+    }
+
+    /// A segment for a half-open connection.
+    fn half_open_segment(
+        &mut self,
+        arrival: &Arrival<'_>,
+        half: &HalfOpen,
+        payload: impl FnOnce() -> Chunk,
+        tally: &mut Tally<'_>,
+    ) -> Answer {
+        let (tuple, segment) = (arrival.tuple, arrival.segment);
+        if segment.flags.contains(Flags::RST) {
+            // RFC 5961, section 3.2: the exact number.
+            if segment.seq == half.irs.add(1) {
+                self.take_half_open(tuple);
+            }
+            return Answer::None;
+        }
+        if half.is_finished_by(segment, &self.env.config) {
+            if self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full) {
+                // Our SYN-ACK is sent again, and with it comes another chance.
+                tally.drops.bump(DropReason::Backlog);
+                return Answer::None;
+            }
+            let rtt = self.take_half_open(tuple).and_then(|taken| taken.rtt);
+            return self.finish_handshake(arrival, half, rtt, payload, tally);
+        }
+        // An acknowledgement of something else: RFC 9293, section 3.10.7.4, SYN-RECEIVED.
+        let odd = segment.flags.contains(Flags::ACK) && segment.ack != half.iss.add(1);
+        if odd { segment.reset_for().map_or(Answer::None, Answer::Reset) } else { Answer::None }
+    }
+
+    fn take_half_open(&mut self, tuple: &FourTuple) -> Option<Taken> {
+        self.half_open.as_mut()?.take(tuple, self.at)
+    }
+
+    /// The handshake is finished: the connection goes to its listener.
+    fn finish_handshake(
+        &mut self,
+        arrival: &Arrival<'_>,
+        half: &HalfOpen,
+        rtt: Option<smoltcp::time::Duration>,
+        payload: impl FnOnce() -> Chunk,
+        tally: &mut Tally<'_>,
+    ) -> Answer {
+        let Arrival { tuple, segment, mss, flow } = *arrival;
+        let Some(listener) = self.listeners.get(&tuple.local_port) else {
+            return segment.reset_for().map_or(Answer::None, Answer::Reset);
+        };
+        if listener.is_full() {
+            // The peer sends it again.
+            tally.drops.bump(DropReason::Backlog);
+            return Answer::None;
+        }
+        let options = Rc::clone(&listener.options);
+        if !self.make_room(tally.counters) {
+            tally.drops.bump(DropReason::Connections);
+            return Answer::None;
+        }
+        let timestamp_offset = self.isn.timestamp_offset(tuple);
+        let open = Open { iss: half.iss, timestamp_offset, announced_mss: mss, path_mss: mss };
+        let agreed = half.agreed(rtt, &self.env.config);
+        let mut tcb = Tcb::established(&open, &agreed, self.at, &mut self.env);
+        configure(&mut tcb, &options);
+        let mut conn = Conn::new(tcb, options, Owner::Ready);
+        conn.flow = flow;
+        match self.conns.insert(tuple, conn) {
+            Ok(id) => {
+                self.offer(id);
+                self.deliver(id, segment, payload(), tally.counters)
+            }
+            Err(Refused::Share) => {
+                tally.drops.bump(DropReason::SourceLimit);
+                Answer::None
+            }
+            Err(Refused::NoMemory) => {
+                tally.drops.bump(DropReason::Connections);
+                Answer::None
+            }
+        }
+    }
+
+    /// SYN-ACKs of half-open connections that are due again.
+    pub(crate) fn poll_half_open(&mut self, mss: impl Fn(IpAddress) -> u16) -> Option<(FourTuple, Segment)> {
+        let (tuple, half) = self.half_open.as_mut()?.poll(self.at)?;
+        let clock = timestamp_clock(self.at, self.isn.timestamp_offset(&tuple));
+        Some((tuple, half.syn_ack(mss(tuple.local), clock, &self.env.config)))
+    }
+
+    /// Starts connecting; the number of the connection and its name.
+    pub(crate) fn connect(
+        &mut self,
+        ends: (IpAddress, IpAddress, u16),
+        options: TcpOptions,
+        (mss, flow): (u16, impl Fn(&FourTuple) -> u32),
+        counters: &mut Counters,
+    ) -> Result<(u32, FourTuple), NetError> {
+        let (local, remote, remote_port) = ends;
+        if !self.make_room(counters) {
             return Err(NetError::TooManyConnections);
         }
-        let tuple = self
-            .rng
-            .ephemeral_ports()
-            .map(|port| Tuple { local: IpEndpoint::new(local, port), remote })
-            .find(|tuple| self.conns.find(tuple).is_none() && !self.listeners.contains_key(&tuple.local.port))
-            .ok_or(NetError::NoPorts)?;
-        let mut socket = socket(options).ok_or(NetError::TooManyConnections)?;
-        let mut birthplace = self.birthplace(&tuple);
-        socket.connect(birthplace.context(), remote, tuple.local).map_err(|_| NetError::Unaddressable)?;
-        let mut conn = Conn::new(socket, tuple, Owner::Held, self.now);
-        conn.timeout = options.timeout.map(time::duration);
-        conn.connect_timeout = time::duration(options.connect_timeout);
-        conn.owes_since = Some(self.now);
-        let id = self.conns.insert(conn);
-        self.mark(Job::Tcp(id));
+        let Self { ports, conns, listeners, .. } = self;
+        let tuple = |local_port| FourTuple { local, local_port, remote, remote_port };
+        let is_free = |port| !listeners.contains_key(&port) && conns.find(&tuple(port)).is_none();
+        let tuple = tuple(ports.pick(local, remote, remote_port, is_free).ok_or(NetError::NoPorts)?);
+        let micros = u64::try_from(self.at.total_micros()).unwrap_or(0);
+        let iss = Seq(self.isn.isn(&tuple, micros));
+        let timestamp_offset = self.isn.timestamp_offset(&tuple);
+        let open = Open { iss, timestamp_offset, announced_mss: mss, path_mss: mss };
+        let mut tcb = Tcb::connect(&open, self.at, &mut self.env);
+        configure(&mut tcb, &options);
+        let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
+        conn.flow = flow(&tuple);
+        let id = self.conns.insert(&tuple, conn).map_err(|_| NetError::TooManyConnections)?;
+        let end = self.get(id).map(|conn| crate::base::time::duration(conn.options.connect_timeout));
+        self.connecting.extend(end.map(|end| (id, crate::base::time::after(self.at, end))));
+        self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
     }
 
-    /// Our address for talking to `remote`.
-    fn local_for(&self, remote: IpEndpoint) -> Result<IpAddress, NetError> {
-        let peer = remote.addr;
-        if !self.me.speaks(peer) {
-            return Err(NetError::NoAddress);
+    /// Whether there is room for one more connection, made by ending the longest idle one if need be.
+    fn make_room(&mut self, counters: &mut Counters) -> bool {
+        if self.len() < self.limits.connections {
+            return true;
         }
-        if remote.port == 0 || !self.me.is_peer(peer) {
-            return Err(NetError::Unaddressable);
+        let Some(id) = self.conns.longest_unused() else { return false };
+        let idle = self.get(id).is_some_and(|conn| conn.tcb.is_idle() && conn.owner != Owner::Orphan);
+        // One at a time: those that were told to end are still in the table until their reset is sent.
+        if !idle || self.len() > self.limits.connections.saturating_add(EVICTING) {
+            return false;
         }
-        self.next_hop(peer).and_then(|_| self.iface.get_source_address(&peer)).ok_or(NetError::NoRoute)
-    }
-
-    /// Whether there is room for one more connection with buffers of so many bytes, made from the oldest in TIME-WAIT
-    /// if need be.
-    fn has_room(&mut self, bytes: usize) -> bool {
-        while !self.fits(bytes) {
-            let Some(oldest) = self.conns.time_wait.pop_front() else { return false };
-            self.counters.time_wait_recycled.bump();
-            self.remove(oldest);
-        }
+        counters.evicted.bump();
+        self.conns.touch(id);
+        self.update(id, counters, |conn, _, env| {
+            conn.fault.get_or_insert(NetError::TimedOut);
+            if conn.owner != Owner::Held {
+                conn.owner = Owner::Orphan;
+            }
+            conn.tcb.abort(env);
+        });
         true
     }
-
-    fn fits(&self, bytes: usize) -> bool {
-        self.conns.len() < self.limits.connections
-            && self.conns.buffer_bytes.saturating_add(bytes) <= self.limits.buffer_bytes
-    }
 }
 
-fn buffer_bytes(options: &TcpOptions) -> usize {
-    let clamped = |size: usize| size.clamp(BUFFER_MIN, BUFFER_MAX);
-    clamped(options.rx_buffer).saturating_add(clamped(options.tx_buffer))
+/// Connections beyond the limit that are still being ended.
+const EVICTING: usize = 64;
+
+fn configure(tcb: &mut Tcb<Chunk>, options: &TcpOptions) {
+    tcb.set_nagle(options.nagle);
+    tcb.set_keep_alive(options.keep_alive.map(crate::base::time::duration));
+    tcb.set_user_timeout(options.timeout.map(crate::base::time::duration));
 }
 
-/// A socket with its buffers; `None`: the memory is too full, or too torn, for them.
-fn socket(options: &TcpOptions) -> Option<tcp::Socket<'static>> {
-    let buffer = |size: usize| {
-        let size = size.clamp(BUFFER_MIN, BUFFER_MAX);
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(size).ok()?;
-        bytes.resize(size, 0);
-        Some(tcp::SocketBuffer::new(bytes))
-    };
-    let mut socket = tcp::Socket::new(buffer(options.rx_buffer)?, buffer(options.tx_buffer)?);
-    socket.set_congestion_control(tcp::CongestionControl::Reno);
-    socket.set_nagle_enabled(options.nagle);
-    socket.set_ack_delay(options.ack_delay.map(time::duration));
-    socket.set_keep_alive(options.keep_alive.map(time::duration));
-    Some(socket)
+fn most(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
 }

@@ -25,7 +25,6 @@ impl State {
     /// Gives the interface this IPv4 address and no other, and applies the consequences.
     fn set_address(&mut self, address: Option<Ipv4Cidr>) {
         self.me.address = address;
-        self.configure_interface();
         match address {
             Some(_) => {
                 self.v4.conflict.announce(self.now);
@@ -236,7 +235,6 @@ impl State {
         self.me.six = self.ip6.local();
         self.join_groups(nic);
         if changed {
-            self.configure_interface();
             self.look_at_lost();
             if self.me.six.is_configured() {
                 self.v4.wake();

@@ -12,16 +12,13 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 impl State {
     /// Moves the timeouts of connections by the time in which the guest did not run. Without that, an hour of pause ends
     /// every connection that waits for an acknowledgement.
-    pub(super) fn forgive_standstill(&mut self) {
+    pub(super) fn standstill(&mut self) -> Duration {
         let now = self.now;
-        let Some(due) = self.due.take().filter(|due| time::after(*due, STANDSTILL) <= now) else { return };
+        let Some(due) = self.due.take().filter(|due| time::after(*due, STANDSTILL) <= now) else {
+            return Duration::ZERO;
+        };
         self.counters.standstills.bump();
-        let standstill = Duration::from(time::until(due, now));
-        for id in self.conns.ids() {
-            if let Some(conn) = self.conns.get_mut(id) {
-                conn.forgive(standstill, now);
-            }
-        }
+        Duration::from(time::until(due, now))
     }
 
     /// A link that came up may lead to another backend with other capabilities, in another network.
@@ -44,7 +41,8 @@ impl State {
     pub(crate) fn run_receive<N: Nic>(&mut self, nic: &mut N, now: Instant) -> bool {
         self.counters.turns.bump();
         self.now = now;
-        self.forgive_standstill();
+        let paused = self.standstill();
+        self.tcp.begin(now, paused);
         nic.reap();
         self.follow_link(nic);
         let received = self.receive(nic);
@@ -57,13 +55,16 @@ impl State {
         nic.steer(0);
         self.run_v4(nic);
         self.run_ip6(nic);
+        self.repeat_syn_acks(nic);
         let sending = self.transmit(nic);
         self.ask_neighbours(nic);
+        self.release();
         self.drain_taps(nic);
         nic.flush();
         let v4 = self.v4.next(self.link_up);
         let others = [self.ip6.due, self.neighbours.next()].into_iter().flatten().filter(|_| self.link_up);
-        let due = self.sched.next().into_iter().chain(v4).chain(others).min();
+        let timers = [self.tcp.next(), self.udp_due].into_iter().flatten();
+        let due = timers.chain(v4).chain(others).min();
         self.due = due.filter(|at| *at > self.now);
         (due, sending)
     }

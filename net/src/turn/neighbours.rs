@@ -5,7 +5,6 @@ use smoltcp::wire::{ArpOperation, EthernetAddress, IpAddress, NdiscOptionType};
 
 use crate::addr::conflict::Heard;
 use crate::base::counters::{DropReason, FrameKind};
-use crate::base::sched::Job;
 use crate::frame::classify::sender;
 use crate::frame::classify::v6::{Neighbour, link_address_of};
 use crate::frame::local::is_unicast;
@@ -80,9 +79,8 @@ impl State {
             self.counters.neighbours_moved.bump();
             log::debug!("net: neighbour {address} is at {mac} now");
         }
-        match self.neighbours.known(address) {
-            Some(mac) => self.tell_interfaces(address, mac),
-            None => self.drops.bump(DropReason::NeighbourForOthers),
+        if self.neighbours.known(address).is_none() {
+            self.drops.bump(DropReason::NeighbourForOthers);
         }
         self.look_again_for_neighbours();
     }
@@ -93,22 +91,10 @@ impl State {
             return;
         }
         for id in core::mem::take(&mut self.waiting_udp) {
-            self.mark(Job::Udp(id));
+            self.mark_udp(id);
         }
-        for job in self.sched.take_stuck() {
-            if let Job::Tcp(id) = job
-                && let Some(conn) = self.conns.get_mut(id)
-            {
-                conn.slot.unstuck();
-            }
-            self.mark(job);
-        }
-    }
-
-    /// A connection waits for the hardware address on the way to `peer`.
-    pub(super) fn want_neighbour(&mut self, peer: IpAddress) {
-        if let Some(hop) = self.next_hop(peer) {
-            self.neighbours.lookup(hop, self.now);
+        for id in core::mem::take(&mut self.waiting_tcp) {
+            self.tcp.mark(id);
         }
     }
 

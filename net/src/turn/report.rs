@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
-use smoltcp::wire::EthernetAddress;
+use smoltcp::wire::{EthernetAddress, IpEndpoint};
+use tcp::tuple::FourTuple;
 
 use crate::base::status::{NetStatus, TcpStatus};
-use crate::base::time;
 use crate::tcp::conn::Conn;
 use crate::turn::state::State;
 
@@ -41,12 +41,11 @@ impl State {
             ntp: self.v4.ntp.clone(),
             neighbours: self.neighbours.len(),
             dhcp: self.v4.status(self.now),
-            connections: self.conns.len(),
-            half_open: self.conns.half_open,
-            time_wait: self.conns.time_wait.len(),
-            listeners: self.listeners.len(),
+            connections: self.tcp.len(),
+            half_open: self.tcp.half_open_len(),
+            time_wait: self.tcp.time_wait_len(),
+            listeners: self.tcp.ports().count(),
             udp_sockets: self.udp.len(),
-            timers: self.sched.timers(),
             counters: self.counters,
             drops: self.drops,
         }
@@ -54,19 +53,20 @@ impl State {
 
     /// The first `limit` TCP connections, in the order of their slots.
     pub(crate) fn tcp_connections(&self, limit: usize) -> Vec<TcpStatus> {
-        let one = |conn: &Conn| TcpStatus {
-            local: conn.tuple.local,
-            remote: conn.tuple.remote,
+        let count = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let one = |(tuple, conn): (FourTuple, &Conn)| TcpStatus {
+            local: IpEndpoint::new(tuple.local, tuple.local_port),
+            remote: IpEndpoint::new(tuple.remote, tuple.remote_port),
             state: conn.state_name(),
-            unread: conn.socket().recv_queue(),
-            unacknowledged: conn.socket().send_queue(),
-            silent_for: time::until(conn.heard, self.now),
+            unread: count(conn.tcb.receive_queued()),
+            unacknowledged: count(conn.tcb.send_queued()),
+            silent_for: self.tcp.silence(conn),
         };
-        self.conns.iter().take(limit).map(one).collect()
+        self.tcp.iter().take(limit).map(one).collect()
     }
 
     /// The ports on which somebody listens for TCP connections.
     pub(crate) fn tcp_listeners(&self) -> Vec<u16> {
-        self.listeners.keys().copied().collect()
+        self.tcp.ports().collect()
     }
 }

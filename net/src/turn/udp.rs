@@ -9,7 +9,6 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
 use crate::base::options::UdpOptions;
-use crate::base::sched::Job;
 use crate::base::time;
 use crate::frame::classify::{DHCP_CLIENT, Datagram as Found};
 use crate::frame::emit::{Ends, group_mac};
@@ -53,7 +52,7 @@ impl State {
     pub(crate) fn close_udp(&mut self, id: usize) {
         if let Some(entry) = self.udp.get_mut(id) {
             entry.close();
-            self.mark(Job::Udp(id));
+            self.mark_udp(id);
         }
     }
 
@@ -81,7 +80,7 @@ impl State {
         let from = entry.last.filter(|(peer, _)| *peer == to).map(|(_, local)| local);
         let datagram = Outgoing { to, from, data: data.to_vec(), since: self.now };
         let queued = entry.queue(datagram, cx.waker());
-        self.mark(Job::Udp(id));
+        self.mark_udp(id);
         if queued { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
@@ -149,7 +148,7 @@ impl State {
     /// Sends what a socket has queued, up to a burst; the number of frames.
     pub(super) fn transmit_udp<N: Nic>(&mut self, nic: &mut N, id: usize) -> usize {
         let Some(entry) = self.udp.get_mut(id) else { return 0 };
-        entry.slot.taken();
+        entry.queued = false;
         // All datagrams of a socket leave by one queue, so that those of a flow do.
         nic.steer(u32::from(entry.port));
         let (mut place, mut sent, mut waits) = (0, 0_usize, false);
@@ -165,13 +164,14 @@ impl State {
                     let ports = (entry.port, datagram.to.port);
                     let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
                     if wire.udp(ends, ports, &datagram.data).is_none() {
-                        self.mark_first(Job::Udp(id));
+                        entry.queued = true;
+                        self.dirty_udp.push_front(id);
                         return sent;
                     }
                     sent = sent.saturating_add(1);
                 }
                 (_, Fate::Send) => {
-                    self.mark(Job::Udp(id));
+                    self.mark_udp(id);
                     return sent;
                 }
                 (_, Fate::Drop) => self.drops.bump(DropReason::Unreachable),
@@ -181,8 +181,7 @@ impl State {
         if waits {
             self.wait_for_neighbours(id);
         } else if self.udp.get(id).is_some_and(UdpEntry::is_done) {
-            let mut entry = self.udp.remove(id);
-            self.sched.forget(Job::Udp(id), &mut entry.slot);
+            self.udp.remove(id);
         }
         sent
     }
@@ -199,7 +198,7 @@ impl State {
         };
         let until = time::after(since, PATIENCE);
         if until > self.now {
-            self.sched.arm(Job::Udp(id), &mut entry.slot, Some(until));
+            self.udp_due = Some(self.udp_due.map_or(until, |due| due.min(until)));
         } else {
             entry.remove(0);
             self.drops.bump(DropReason::Unreachable);

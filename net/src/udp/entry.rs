@@ -13,7 +13,6 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::base::options::UdpOptions;
-use crate::base::sched::Slot;
 use crate::base::time;
 use crate::udp::datagram::Datagram;
 
@@ -43,7 +42,8 @@ pub(crate) struct UdpEntry {
     writer: Option<Waker>,
     /// Who sent the last datagram that was taken, and to which address of ours.
     pub(crate) last: Option<(IpEndpoint, IpAddress)>,
-    pub(crate) slot: Slot,
+    /// In the list of sockets with something to send.
+    pub(crate) queued: bool,
     /// The application has dropped it; it goes when everything was sent.
     pub(crate) closing: bool,
 }
@@ -60,7 +60,7 @@ impl UdpEntry {
             reader: None,
             writer: None,
             last: None,
-            slot: Slot::default(),
+            queued: false,
             closing: false,
         }
     }

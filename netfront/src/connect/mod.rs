@@ -192,7 +192,7 @@ impl<M: Machine> ConnectionTask<M> {
                 }
                 Step::Detach => {
                     self.note(&frontend, "is gone", phase, &change);
-                    self.take_down().await;
+                    self.revoke().await;
                     self.say_closed().await;
                     phase = Phase::Closed;
                 }

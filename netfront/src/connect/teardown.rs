@@ -63,10 +63,17 @@ impl<M: Machine> ConnectionTask<M> {
         }
     }
 
-    /// Takes everything back from a backend that is gone.
+    /// Takes everything back from a backend that does not use it any more.
     pub(super) async fn take_down(&self) {
         self.mailbox.ask(Command::Stop).await;
         self.mailbox.ask(Command::Release).await;
+        self.close_control().await;
+    }
+
+    /// Takes everything back from a backend that is gone, and ends all grants to it.
+    pub(super) async fn revoke(&self) {
+        self.mailbox.ask(Command::Stop).await;
+        self.mailbox.ask(Command::Revoke).await;
         self.close_control().await;
     }
 

@@ -5,6 +5,7 @@
 //!   Up:      frames flow, generation + 1, one notification on every channel
 //!   Stop:    frames do not flow                                                      (the backend is closing)
 //!   Release: pages back to their pools, grants of the rings ended, ports closed      (the backend has closed)
+//!   Revoke:  as Release, and the grants of the pools are ended                       (the backend is gone)
 //! ```
 //!
 //! Every command may come in any state, and twice.
@@ -60,6 +61,10 @@ impl<M: Machine> NetDevice<M> {
                 self.release();
                 Reply::Done
             }
+            Command::Revoke => {
+                self.revoke();
+                Reply::Done
+            }
         };
         self.mailbox.answer(reply);
     }
@@ -112,6 +117,7 @@ impl<M: Machine> NetDevice<M> {
             self.release();
             return Err(failure);
         }
+        self.free_unused_pools();
         self.groups.begin(features.multicast_control);
         self.features = features;
         self.steered = 0;
@@ -131,7 +137,7 @@ impl<M: Machine> NetDevice<M> {
         count: usize,
     ) -> Option<ContiguousBuffer> {
         let buffer = match buffer {
-            Some(buffer) if buffer.backend() != backend => {
+            Some(buffer) if !buffer.is_granted_to(&self.xen, backend) => {
                 let (buffer, in_use) = buffer.regrant(&self.xen, backend);
                 self.quarantine.keep_contiguous(in_use);
                 buffer
@@ -145,6 +151,29 @@ impl<M: Machine> NetDevice<M> {
         let (buffer, in_use) = ContiguousBuffer::new(&self.xen, backend, count);
         self.quarantine.keep_contiguous(in_use);
         buffer
+    }
+
+    /// Ends the grants of pools whose queue does not exist in this connection, and frees their pages.
+    fn free_unused_pools(&mut self) {
+        for pools in &mut self.pools {
+            pools.rx.collect(&self.xen);
+            pools.rx.shrink(&self.xen, usize::MAX);
+            pools.tx.shrink(&self.xen, usize::MAX);
+            let in_use = pools.contiguous.take().map(|buffer| buffer.free(&self.xen));
+            self.quarantine.keep_contiguous(in_use.unwrap_or_default());
+        }
+    }
+
+    /// The backend is gone: ends the grants of all pools, so that no domain that gets its number can use them. The pages
+    /// stay in the pools, for the next connection.
+    fn revoke(&mut self) {
+        self.release();
+        for pools in &mut self.pools {
+            pools.rx.revoke(&self.xen);
+            pools.tx.revoke(&self.xen);
+            let in_use = pools.contiguous.take().map(|buffer| buffer.free(&self.xen));
+            self.quarantine.keep_contiguous(in_use.unwrap_or_default());
+        }
     }
 
     /// Checks the quarantine before a connection: it must be below the limit.

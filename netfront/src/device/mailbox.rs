@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Stop,
     /// The backend has closed: take all pages back, and give up rings and channels.
     Release,
+    /// The backend is gone: as `Release`, and end all grants.
+    Revoke,
 }
 
 /// A step about the pages of a queue that the backend keeps mapped. The first number is the queue.

@@ -31,7 +31,7 @@ impl<M: Machine> NetDevice<M> {
         let (back, retry) = self.quarantine.poll(&self.xen, now);
         self.stats.recovered_rings.add_len(back);
         let shrink = self.has_surplus().then_some(self.maintenance);
-        [shrink, retry, self.moderate(now)].into_iter().flatten().min()
+        [shrink, retry, self.moderate(now), self.poll_room(now)].into_iter().flatten().min()
     }
 
     /// Frees every free page of the pools. Returns the number of pages. Pools grow again when they have to.
@@ -61,6 +61,8 @@ impl<M: Machine> NetDevice<M> {
         self.queues.iter_mut().for_each(|queue| queue.shrink_idle(xen));
         for QueuePools { rx, tx, .. } in &mut self.pools {
             rx.collect(xen);
+            rx.retry_quarantine(xen);
+            tx.retry_quarantine(xen);
             rx.shrink_idle(xen);
             tx.shrink_idle(xen);
         }
@@ -68,6 +70,23 @@ impl<M: Machine> NetDevice<M> {
         if let Some(pages) = full.filter(|_| self.broken().is_none()) {
             self.set_broken(Misbehaviour::Quarantine(u32::try_from(pages).unwrap_or(u32::MAX)));
         }
+    }
+
+    /// Lets short frames go that wait for the room of a long one, after a while. Returns when to call this again.
+    fn poll_room(&mut self, now: SystemTime) -> Option<SystemTime> {
+        if !self.is_up() {
+            return None;
+        }
+        let (mut next, mut freed) = (None, false);
+        for queue in &mut self.queues {
+            let (again, small) = queue.poll_room(now, self.tx_exhausted);
+            next = next.into_iter().chain(again).min();
+            freed |= small;
+        }
+        if freed {
+            self.tx_exhausted = false;
+        }
+        next
     }
 
     /// Masks channels whose events come without work, and unmasks them again. Returns when to call this again.

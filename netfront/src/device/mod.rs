@@ -186,7 +186,7 @@ impl<M: Machine> NetDevice<M> {
             match queue.advance() {
                 Ok(true) => {
                     let answering = self.queues.get_mut(self.steered)?;
-                    if answering.can_send(&self.xen) {
+                    if answering.can_reply(&self.xen) {
                         return Some(at);
                     }
                     answering.note_exhausted();

@@ -50,7 +50,7 @@ use steering::Steering;
 use token::{RxToken, TxToken};
 use tx::{TxQueue, TxRing};
 use xen::abi::io_netif::NetifExtra;
-use xen::{Counter, EvtchnPort, GrantedPage, Machine, ReadOnly, ReadWrite, Xen};
+use xen::{Counter, EvtchnPort, GrantedPage, Machine, ReadOnly, ReadWrite, SystemTime, Xen};
 
 /// The ring resources of a queue: empty rings that are granted to the backend, and event channels.
 #[derive(Debug)]
@@ -188,15 +188,24 @@ impl Queue {
         (RxToken::new(&mut self.rx), TxToken::new(&mut self.tx))
     }
 
-    /// Whether a frame can be sent. Grows the tx pool if only a page is missing.
+    /// Whether a frame of any length can be sent. Grows the tx pool if only a page is missing.
     #[inline]
     pub(crate) fn can_send<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
-        self.tx.is_ready() || self.make_ready(xen)
+        self.tx.can_send() || self.tx.grow_and_retry(xen, true)
     }
 
-    #[cold]
-    fn make_ready<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
-        self.tx.has_room() && self.tx.grow(xen) && self.tx.is_ready()
+    /// Whether a received frame can be answered: with a frame of one slot.
+    #[inline]
+    pub(crate) fn can_reply<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
+        self.tx.can_reply() || self.tx.grow_and_retry(xen, false)
+    }
+
+    /// Looks for the room of the longest frame, if frames wait for it or it was missing. Returns when to call this again,
+    /// and whether frames of one slot need not wait for it any more.
+    pub(crate) fn poll_room(&mut self, now: SystemTime, waiting: bool) -> (Option<SystemTime>, bool) {
+        let before = self.tx.is_small_only();
+        let next = self.tx.poll_room(now, waiting);
+        (next, self.tx.is_small_only() && !before)
     }
 
     /// Counts that no frame could be sent.
@@ -268,12 +277,15 @@ impl Queue {
         refused
     }
 
-    /// Looks at a ring a last time before sleep, and asks for an event: at the tx ring if we wait for a slot, else at the
-    /// rx ring. Returns whether there is work.
+    /// Looks at the rings a last time before sleep, and asks for an event: at the rx ring if a received frame could be
+    /// answered, and at the tx ring if a frame waits for a slot. Returns whether there is work.
     pub(crate) fn final_check(&mut self, tx_exhausted: bool) -> Result<bool, Misbehaviour> {
-        // A tx response is worth an event only while a slot is missing. While it is, a received frame could not be
-        // answered and would only keep us awake.
-        if tx_exhausted { self.tx.final_check() } else { self.rx.final_check() }
+        if !tx_exhausted {
+            return self.rx.final_check();
+        }
+        // A received frame that cannot be answered would only keep us awake.
+        let frames = self.tx.can_reply() && self.rx.final_check()?;
+        Ok(self.tx.final_check()? || frames)
     }
 
     /// The counters of both directions.

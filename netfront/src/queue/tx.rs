@@ -9,6 +9,9 @@
 //! A token borrows the queue, so the slot that it promises cannot be promised twice, and an unused token needs no return.
 //! A frame of up to a page takes one slot; `tx_large` sends longer ones, and `tx_group` multicast requests.
 //!
+//! A token is given before the length of its frame is known. A reply to a received frame is short: its token needs room
+//! for one slot. Any other token waits for the room of the longest frame, but not for ever: see `poll_room`.
+//!
 //! The bytes of a page beyond its frame are those of older frames. They went to the same backend before; a page that is
 //! granted to another backend is cleared first (`pool`).
 
@@ -20,16 +23,22 @@ use crate::wire::feature::Feature;
 use crate::wire::misbehaviour::{Misbehaviour, MisbehaviourCounts};
 use crate::wire::offload::finish;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::num::NonZeroU16;
 use pool::contiguous::{ContiguousBuffer, MAX_FRAME_PAGES};
 use pool::{Mismatch, Pool, PoolCounts, PoolStats};
 use xen::abi::io_netif::{NETIF_TX_RING_SIZE, NetTxFlags, NetifRsp, NetifTxRequest, NetifTxResponse};
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
-use xen::{Counter, GrantedPage, Gref, Machine, ReadOnly, Xen};
+use xen::{Counter, GrantedPage, Gref, Machine, ReadOnly, SystemTime, Xen};
 
 /// Bytes before the payload of TCP over IPv6 on Ethernet.
 const IPV6_TCP: usize = 14 + 40 + 20;
+
+/// Bytes of the longest frame.
+const SCRATCH: usize = MAX_FRAME_PAGES * PAGE_SIZE;
+/// Nanoseconds for which short frames wait for the room of a long one.
+const ROOM_TIMEOUT: u64 = 5_000_000;
 
 /// The tx ring.
 pub(crate) type TxRing = FrontRing<NetifTxRequest, NetifTxResponse, NETIF_TX_RING_SIZE>;
@@ -50,10 +59,18 @@ pub(crate) struct TxQueue {
     pub(super) flow_max_frame: usize,
     /// Bytes of the longest frame that takes one slot.
     one_slot: usize,
-    /// Slots of the ring that the next frame can need.
+    /// Slots of the ring that the longest frame needs.
     reserve: u32,
     /// Frames of one slot that can be queued before ring, buffer and pages are looked at again: the next ids have pages.
     credit: usize,
+    /// Whether there is room for the longest frame in addition to the credit.
+    has_reserve: bool,
+    /// The time since when the room for the longest frame is missing.
+    short_since: Option<SystemTime>,
+    /// The room for the longest frame was missing for too long: tokens are given for frames of one slot.
+    small_only: bool,
+    /// Private memory in which a long frame is built that goes out over scattered pages. Empty until it is needed.
+    pub(super) scratch: Vec<u8>,
     /// Extras in the ring. Their responses have no information.
     pub(super) extras: u32,
     /// Requests with an id that were written.
@@ -85,6 +102,10 @@ impl TxQueue {
             flow_max_frame: max_frame,
             one_slot: max_frame.min(PAGE_SIZE),
             credit: 0,
+            has_reserve: false,
+            short_since: None,
+            small_only: false,
+            scratch: Vec::new(),
             extras: 0,
             written: 0,
             pushed: 0,
@@ -105,38 +126,94 @@ impl TxQueue {
         self.one_slot = self.flow_max_frame.min(PAGE_SIZE);
     }
 
-    /// Whether any frame can be queued now: there are places in the ring, ids, and pages.
+    /// Whether a frame of one slot can be queued now: there are a place in the ring, an id, and a page.
     #[inline]
-    pub(super) fn is_ready(&mut self) -> bool {
-        self.credit > 0 || self.check_ready()
+    pub(super) fn can_reply(&mut self) -> bool {
+        self.credit > 0 || self.check_ready(false)
     }
 
-    /// As [`TxQueue::is_ready`], without the credit.
+    /// Whether any frame can be queued now. If the room for the longest one was missing for too long, whether a frame of
+    /// one slot can.
+    #[inline]
+    pub(super) fn can_send(&mut self) -> bool {
+        (self.credit > 0 && self.has_reserve) || self.check_ready(!self.small_only)
+    }
+
+    /// Looks for a place in the ring, an id and a page, and with `long` for the room of the longest frame.
     #[inline(never)]
-    fn check_ready(&mut self) -> bool {
-        if !self.has_room() {
+    fn check_ready(&mut self, long: bool) -> bool {
+        let has_reserve = self.has_reserve();
+        if !self.has_room(long) {
             return false;
         }
         let pool = &mut self.pool;
         if !self.slots.park(|| pool.take()) {
             return false;
         }
-        let room = self.ring.free_requests().saturating_sub(self.reserve).saturating_add(1);
+        let reserve = if has_reserve { self.reserve } else { 1 };
+        let room = self.ring.free_requests().saturating_sub(reserve).saturating_add(1);
         self.credit = self.slots.row().min(usize::try_from(room).unwrap_or(0));
+        self.has_reserve = has_reserve;
         true
     }
 
-    /// Whether the ring, the ids and the contiguous buffer have room for the longest frame. A page of the pool may be
-    /// missing. The length of a frame is not known when its token is given.
-    pub(super) fn has_room(&mut self) -> bool {
-        self.ring.free_requests() >= self.reserve
-            && self.slots.nr_idle() > 0
-            && (self.reserve == 1 || self.contiguous.as_mut().is_some_and(ContiguousBuffer::is_ready))
+    /// Whether there are a place in the ring and an id, and with `long` the room of the longest frame. A page of the pool
+    /// may be missing.
+    fn has_room(&mut self, long: bool) -> bool {
+        self.ring.free_requests() > 0 && self.slots.nr_idle() > 0 && (!long || self.has_reserve())
     }
 
-    /// Grows the pool. Returns whether it has a free page now.
-    pub(super) fn grow<M: Machine>(&mut self, xen: &Xen<M>) -> bool {
-        self.pool.grow(xen)
+    /// Whether the longest frame has room: in the ring, and in the contiguous buffer or in scattered pages.
+    pub(super) fn has_reserve(&mut self) -> bool {
+        self.reserve == 1
+            || (self.ring.free_requests() >= self.reserve
+                && (self.contiguous.as_mut().is_some_and(ContiguousBuffer::is_ready) || self.can_scatter()))
+    }
+
+    /// Whether the longest frame has room in scattered pages.
+    #[cold]
+    fn can_scatter(&mut self) -> bool {
+        let pages = self.pool.free().saturating_add(self.slots.parked());
+        if pages < MAX_FRAME_PAGES || self.slots.nr_idle() < MAX_FRAME_PAGES {
+            return false;
+        }
+        if self.scratch.is_empty() {
+            if self.scratch.try_reserve_exact(SCRATCH).is_err() {
+                return false;
+            }
+            self.scratch.resize(SCRATCH, 0);
+        }
+        true
+    }
+
+    /// Looks for the room of the longest frame. While a frame waits for it (`waiting`), short frames wait too, at most
+    /// [`ROOM_TIMEOUT`]: a backend that keeps a few slots for ever must not stop them. Returns when to call this again.
+    pub(super) fn poll_room(&mut self, now: SystemTime, waiting: bool) -> Option<SystemTime> {
+        if self.has_reserve() {
+            (self.short_since, self.small_only) = (None, false);
+            return None;
+        }
+        if self.small_only || !(waiting || self.short_since.is_some()) {
+            return None;
+        }
+        let until = self.short_since.get_or_insert(now).after(ROOM_TIMEOUT);
+        self.small_only = now >= until;
+        // At once, if the time is over: what waits can be sent now.
+        Some(until.max(now))
+    }
+
+    /// Whether frames of one slot can be sent although the room for the longest one is missing.
+    pub(super) const fn is_small_only(&self) -> bool {
+        self.small_only
+    }
+
+    /// As [`TxQueue::can_send`] or, without `long`, [`TxQueue::can_reply`], if only a page is missing: grows the pool.
+    #[cold]
+    pub(super) fn grow_and_retry<M: Machine>(&mut self, xen: &Xen<M>, long: bool) -> bool {
+        let long = long && !self.small_only;
+        let (slots, pages) = if long { (self.reserve, MAX_FRAME_PAGES) } else { (1, 1) };
+        let have = self.pool.free().saturating_add(self.slots.parked());
+        self.ring.free_requests() >= slots && have < pages && self.pool.grow(xen) && self.check_ready(long)
     }
 
     /// Forgets the credit: ring, ids or pages have changed.
@@ -242,7 +319,7 @@ impl TxQueue {
         if len > self.one_slot || segment.is_some() {
             return self.send_large(len, segment, build);
         }
-        if !self.is_ready() {
+        if !self.can_reply() {
             return self.build_and_drop(len, build);
         }
         let features = self.features;
@@ -270,7 +347,7 @@ impl TxQueue {
         }
         // There is a credit, or nothing would have been built.
         self.credit = self.credit.wrapping_sub(1);
-        self.slots.queue_next(id, self.written);
+        self.slots.queue_next(id, self.written, true);
         self.written = self.written.wrapping_add(1);
         self.note_sent(len, flags);
     }

@@ -162,12 +162,13 @@ impl TxSlots {
         true
     }
 
-    /// Marks the next id as queued, with its page, under the number of its request.
+    /// Marks the next id as queued, with its page, under the number of its request; `first`: the
+    /// first request of its frame.
     #[inline]
-    pub(super) fn queue_next(&mut self, id: u8, number: u64) {
+    pub(super) fn queue_next(&mut self, id: u8, number: u64, first: bool) {
         debug_assert_eq!(self.top(), Some(id), "the next id");
         if let Some(slot) = self.slots.get_mut(usize::from(id)) {
-            slot.number = number;
+            (slot.number, slot.first) = (number, first);
             self.nr_idle = self.nr_idle.wrapping_sub(1);
         }
     }

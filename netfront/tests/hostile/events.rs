@@ -50,7 +50,7 @@ fn h46_a_storm_is_masked_and_frames_go_on() {
 }
 
 #[test]
-fn h46_a_frame_that_comes_while_its_channel_is_masked_is_found_when_the_time_is_over() {
+fn h46_a_frame_during_the_mask_is_found_afterwards() {
     let mut rig = rig();
     for _ in 0..40 {
         rig.netback.notify_guest();

@@ -62,7 +62,7 @@ fn h06_an_index_that_changes_while_it_is_read() {
 }
 
 #[test]
-fn h07_garbage_in_the_backend_s_event_indexes_costs_notifications_only() {
+fn h07_wrong_event_indexes_cost_only_notifications() {
     let mut rig = rig();
     for garbage in [0, 1, 77, 1 << 31, u32::MAX] {
         rig.netback.ring(Side::Tx).set_index(Index::ReqEvent, garbage);

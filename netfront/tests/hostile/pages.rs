@@ -7,7 +7,7 @@ use xen::{Clock as _, Memory as _};
 use xen_sim::VifConfig;
 
 #[test]
-fn h39_h40_h41_pages_that_the_backend_keeps_are_never_used_again() {
+fn h39_h40_h41_pages_in_use_are_never_used_again() {
     let mut rig =
         Rig::with(VifConfig { backend: xen::DomId(5), ..VifConfig::default() }.lenient(), Config::default());
     rig.until_up();

@@ -4,6 +4,17 @@ use crate::script::Script;
 
 pub const SCRIPTS: &[Script] = &[
     (
+        "RFC 9293 §3.8.6, SHLD-14",
+        "a window does not go back with the peer's FIN",
+        "config window 16385
+         config windowmax 65536
+         established
+         shutdown
+         > F. 1:1 ack 1 win 16385
+         < F. 1:1 ack 2 win 65535
+         > . 2:2 ack 2 win 16384",
+    ),
+    (
         "RFC 9293 §3.6, figure 12",
         "a close by us goes through FIN-WAIT to TIME-WAIT",
         "established mss 1000

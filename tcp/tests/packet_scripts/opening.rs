@@ -371,9 +371,11 @@ pub const SCRIPTS: &[Script] = &[
     ),
     (
         "RFC 7323 §2.2",
-        "the window scale is not sent to a peer without it",
+        "the window scale is not sent to a peer without it, nor used",
         "< S 0:0 win 1000 <mss 1000>
-         > S. 0:0 ack 1 <mss 1460>",
+         > S. 0:0 ack 1 win 65535 <mss 1460>
+         +10 < . 1:101 ack 1 win 1000
+         > . 1:1 ack 101 win 65435",
     ),
     (
         "RFC 7323 §2.2",
@@ -383,6 +385,15 @@ pub const SCRIPTS: &[Script] = &[
          +10 < . 1:1 ack 1 win 1
          write 200
          +* > . 1:129 ack 1",
+    ),
+    (
+        "RFC 9293 §3.8.6, SHLD-14",
+        "a SYN-ACK that goes again does not take its window back",
+        "config window 20000
+         < S 0:0 win 1000 <mss 1000>
+         > S. 0:0 ack 1 win 20000
+         set grant 100
+         +1000 > S. 0:0 ack 1 win 20000",
     ),
     (
         "RFC 7323 §2.3",

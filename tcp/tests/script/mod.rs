@@ -7,7 +7,7 @@
 //!   > . 1:0 ack 101                         this must leave next; only what is named is compared
 //!   > none                                  nothing may leave
 //!   wait 40ms                               time passes; timers act
-//!   send 1000 / recv 100 / shutdown / abort
+//!   send 1000 / recv 100 / take 100 (one piece) / shutdown / abort
 //!   state Established, reason Reset, counter paws 1, timer 200ms, rto 200ms
 //! ```
 //!
@@ -211,6 +211,10 @@ impl Script<'_> {
                 }
             }
             "recv" => self.receive(words[0]),
+            "take" => {
+                let len = tcb.recv(now, env).map_or(0, |piece| piece.len());
+                self.same("octets", &len.to_string(), words[0]);
+            }
             "shutdown" => tcb.shutdown(env),
             "abort" => tcb.abort(env),
             "shut_read" => tcb.shut_read(now, env),

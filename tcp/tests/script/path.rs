@@ -40,14 +40,14 @@ scripts! {
         wait 100ms
         < E. 1:0 ack 2001 win 60000
         counter congestion_marks 1
-        # RFC 6937: 7 of 10 that are delivered; the target is 7 tenths of the 8000 that were under way.
+        # RFC 6937: 7 of 10 that are delivered.
         > W. 10001:1000 ect
         < E. 1:0 ack 10001 win 60000
-        > . 11001:4000 ect
+        > . 11001:6000 ect
         counter congestion_marks 1
         wait 100ms
         < . 1:0 ack 11001 win 60000
-        > . 15001:1000
+        > . 17001:1000
     ";
     too_big_lowers_the_size_and_sends_again, "RFC 8201 §4; RFC 5927 §7", "
         open mss 1400 peer_mss 1400 win 20000 rtt 100ms
@@ -111,5 +111,17 @@ scripts! {
         unreachable 0 hard
         state Closed
         reason Unreachable
+    ";
+    a_mark_on_the_last_acknowledgment_counts, "RFC 3168 §6.1.2", "
+        open ecn sack win 60000 rtt 100ms
+        set max_payload 60000
+        send 10000
+        > P. 1:10000 ect
+        wait 100ms
+        < E. 1:0 ack 10001 win 60000
+        counter congestion_marks 1
+        cwnd 7000
+        send 1000
+        > PW. 10001:1000 ect
     ";
 }

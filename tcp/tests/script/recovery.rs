@@ -187,4 +187,100 @@ scripts! {
         > . 1:1000
         > none
     ";
+    no_sample_from_what_was_sent_twice, "RFC 6298 §3 (Karn's algorithm), §5.5", "
+        open rtt 100ms
+        send 2000
+        > . 1:1000
+        > P. 1001:1000
+        wait 300ms
+        > . 1:1000
+        wait 50ms
+        < . 1:0 ack 2001 win 10000
+        # The backoff stays until there is a sample.
+        send 100
+        > P. 2001:100
+        timer 600ms
+        wait 100ms
+        < . 1:0 ack 2101 win 10000
+        send 100
+        > P. 2101:100
+        timer 300ms
+    ";
+    a_timestamp_is_a_sample_even_then, "RFC 7323 §4.1; RFC 6298 §3", "
+        open ts 500 rtt 100ms
+        send 1900
+        > . 1:988
+        > P. 989:912
+        wait 300ms
+        > . 1:988
+        wait 100ms
+        < . 1:0 ack 1901 win 10000 ts 600 1300
+        send 100
+        > P. 1901:100
+        timer 300ms
+    ";
+    what_lies_beyond_a_shrunken_window_waits, "RFC 9293 §3.8.6, MUST-34: be robust against a window that shrinks", "
+        open win 10000 rtt 100ms
+        send 4000
+        > . 1:1000
+        > . 1001:1000
+        > . 2001:1000
+        > P. 3001:1000
+        wait 300ms
+        > . 1:1000
+        < . 1:0 ack 1001 win 500
+        > . 1001:1000
+        > none
+        < . 1:0 ack 2001 win 10000
+        > . 2001:1000
+        > P. 3001:1000
+    ";
+    a_needless_recovery_is_taken_back, "RFC 3708 §2; RFC 2883 §4.1", "
+        open sack win 20000 rtt 100ms
+        send 10000
+        > . 1:1000
+        > . 1001:1000
+        > . 2001:1000
+        > . 3001:1000
+        > . 4001:1000
+        > . 5001:1000
+        > . 6001:1000
+        > . 7001:1000
+        > . 8001:1000
+        > P. 9001:1000
+        wait 100ms
+        send 2000
+        < . 1:0 ack 1 win 20000 sack 1001-4001
+        > . 1:1000
+        # The original was late; then what was sent again comes, too.
+        < . 1:0 ack 10001 win 20000
+        # 7 tenths, and what Reno would add for a window that is acknowledged (RFC 9438 §4.3).
+        cwnd 7529
+        > . 10001:1000
+        > P. 11001:1000
+        < . 1:0 ack 10001 win 20000 sack 1-1001
+        cwnd 10000
+        counter undone 1
+    ";
+    a_recovery_without_duplicates_stays, "RFC 3708 §2", "
+        open sack win 20000 rtt 100ms
+        send 5000
+        > . 1:1000
+        > . 1001:1000
+        > . 2001:1000
+        > . 3001:1000
+        > P. 4001:1000
+        wait 100ms
+        < . 1:0 ack 1 win 20000 sack 1001-4001
+        > . 1:1000
+        < . 1:0 ack 5001 win 20000
+        send 1000
+        > P. 5001:1000
+        < . 1:0 ack 6001 win 20000
+        send 1000
+        > P. 6001:1000
+        < . 1:0 ack 6001 win 20000 sack 1-1001
+        cwnd 3500
+        counter undone 0
+    ";
 }

@@ -48,6 +48,9 @@ scripts! {
         < R. 0:0 ack 9
         reply None
         state SynSent
+        < S. 0:0 ack 0 win 100 mss 1000
+        reply Reset
+        state SynSent
     ";
     syn_sent_is_refused_by_rst_with_our_ack, "RFC 9293 §3.10.7.3, second", "
         connect
@@ -504,5 +507,40 @@ scripts! {
         state FinWait2
         wait 60s
         state Closed
+    ";
+    fin_beyond_the_window_is_not_taken, "RFC 9293 §3.10.7.4: what lies beyond the window is trimmed, FIN included", "
+        set receive_window 2000
+        open shown 2000
+        < F. 1:3000 ack 1 win 10000
+        > . 1:0 ack 2001 win 0
+        state Established
+        recv 2000
+        > . 1:0 ack 2001 win 2000
+        < F. 2001:1000 ack 1 win 10000
+        > . 1:0 ack 3002
+        state CloseWait
+    ";
+    old_data_is_acknowledged_without_limit, "RFC 9293 §3.10.7.4, first; RFC 5961 §7 limits challenges only", "
+        set challenge_acks 0
+        open
+        < . 1:1000 ack 1 win 10000
+        < . 1001:1000 ack 1 win 10000
+        > . 1:0 ack 2001
+        < . 1:1000 ack 1 win 10000
+        > . 1:0 ack 2001
+        < . 1:0 ack 1 win 10000
+        > none
+    ";
+    receive_window_waits_for_a_full_segment, "RFC 9293 §3.8.6.2.2, MUST-39", "
+        set receive_window 4000
+        open shown 4000
+        < . 1:500 ack 1 win 10000
+        < . 501:500 ack 1 win 10000
+        take 500
+        send 10
+        > P. 1:10 ack 1001 win 3000
+        take 500
+        send 10
+        > P. 11:10 ack 1001 win 4000
     ";
 }

@@ -224,8 +224,10 @@ pub struct World {
     pub steps: u64,
     /// Do not open host 1 on a SYN.
     pub mute: bool,
-    /// Most bytes that were in flight, by host.
+    /// Print every segment.
     pub trace: bool,
+    /// MSS that each host announces.
+    pub announced: [u16; 2],
 }
 
 impl World {
@@ -252,6 +254,7 @@ impl World {
             steps: 0,
             mute: false,
             trace: false,
+            announced: [1460; 2],
         }
     }
 
@@ -261,8 +264,9 @@ impl World {
 
     pub fn connect(&mut self) {
         let now = self.instant();
+        let open = Open { announced_mss: self.announced[0], ..open(self.iss[0]) };
         let host = &mut self.hosts[0];
-        host.tcb = Tcb::connect(&open(self.iss[0]), now, &mut host.env);
+        host.tcb = Tcb::connect(&open, now, &mut host.env);
         self.turn(0);
     }
 

@@ -82,7 +82,9 @@ fn place(backtrace: &str) -> String {
         let own = path.strip_prefix("./").map(|path| format!("tests/allocations/{path}"));
         let ours =
             own.or_else(|| path.strip_prefix(&root).map(|path| path.trim_start_matches('/').to_owned()));
-        if let Some(path) = ours.filter(|_| !function.contains("allocation_tests")) {
+        if let Some(path) =
+            ours.filter(|_| !function.contains("allocation_tests") && !function.contains("__rust"))
+        {
             return path.rsplit_once(':').map_or(path.clone(), |(place, _column)| place.to_owned());
         }
     }

@@ -20,11 +20,7 @@ impl Domain {
     /// # Errors
     /// If there is no such domain, or it offers none for [`Options::appear`].
     pub fn find(name: &str, options: &Options) -> Result<Self, Error> {
-        let domid = match name.parse::<u16>() {
-            Ok(domid) => answer("xenstore-read", &[&format!("/local/domain/{domid}/domid")])?.map(|_| domid),
-            Err(_) => answer("xl", &["domid", name])?.and_then(|text| text.trim().parse().ok()),
-        };
-        let domid = domid.ok_or_else(|| Error::NoSuchDomain(name.to_owned()))?;
+        let domid = number(name)?.ok_or_else(|| Error::NoSuchDomain(name.to_owned()))?;
         let domain = Self { name: name.to_owned(), domid };
         let path = domain.path(&options.port);
         let deadline = Instant::now() + options.appear;
@@ -64,6 +60,18 @@ pub struct Redial {
 }
 
 impl Redial {
+    /// The number of the domain at the last dial.
+    #[must_use]
+    pub const fn domid(&self) -> u16 {
+        self.domain.domid
+    }
+
+    /// The number that the domain of this name has now, if there is one.
+    #[must_use]
+    pub fn find(&self) -> Option<u16> {
+        number(&self.domain.name).ok().flatten()
+    }
+
     /// By libxenvchan: tries until the guest is there, and no other client is.
     #[cfg(feature = "libxenvchan")]
     fn direct(&self, path: &str, deadline: Instant) -> io::Result<Box<dyn Way>> {
@@ -112,6 +120,14 @@ impl Dial for Redial {
         // A tool that fails says nothing about the domain.
         !matches!(answer("xenstore-read", &[&node]), Ok(None))
     }
+}
+
+/// The number of a domain that exists.
+fn number(name: &str) -> Result<Option<u16>, Error> {
+    Ok(match name.parse::<u16>() {
+        Ok(domid) => answer("xenstore-read", &[&format!("/local/domain/{domid}/domid")])?.map(|_| domid),
+        Err(_) => answer("xl", &["domid", name])?.and_then(|text| text.trim().parse().ok()),
+    })
 }
 
 /// What a tool prints, if it succeeds.

@@ -34,6 +34,8 @@ pub enum Error {
     Tool(String, io::Error),
     /// The guest broke the protocol.
     Protocol(LedgerFault),
+    /// The application in the guest was restarted after it had acknowledged this many blocks of this push.
+    Restarted(usize),
 }
 
 impl Error {
@@ -48,6 +50,7 @@ impl Error {
             Self::Source(..) => 7,
             Self::Tool(..) => 8,
             Self::Protocol(_) => 9,
+            Self::Restarted(_) => 10,
         }
     }
 
@@ -62,6 +65,7 @@ impl Error {
             Self::Source(..) => "source",
             Self::Tool(..) => "tool",
             Self::Protocol(_) => "protocol",
+            Self::Restarted(_) => "restarted",
         }
     }
 }
@@ -89,6 +93,10 @@ impl fmt::Display for Error {
             Self::Source(what, error) => write!(f, "{what}: {error}"),
             Self::Tool(what, error) => write!(f, "{what}: {error}; it runs in dom0 and needs Xen's tools"),
             Self::Protocol(fault) => fault.fmt(f),
+            Self::Restarted(count) => write!(
+                f,
+                "the guest was restarted during the push: {count} blocks that it had acknowledged may be lost; push again"
+            ),
         }
     }
 }

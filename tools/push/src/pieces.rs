@@ -12,26 +12,75 @@ use crate::source::Source;
 use datafront::block::Part;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// Bytes of a part.
 pub const PIECE: usize = 1 << 20;
 /// Parts that wait to be sent.
 const DEPTH: usize = 1;
 
-/// Parts to come; the channel ends after the last one, or after an error.
-pub type Pieces = Receiver<Result<Source, Error>>;
+/// Parts to come.
+#[derive(Debug)]
+pub struct Pieces {
+    name: Arc<str>,
+    /// Ends after the last part, or after an error.
+    parts: Receiver<Result<Source, Error>>,
+    /// Bytes read so far.
+    read: Arc<AtomicU64>,
+}
 
-/// Reads `reader` to its end in a thread of its own, as blocks of this name.
-pub fn pieces(name: &str, reader: impl Read + Send + 'static) -> Pieces {
-    let (sender, receiver) = sync_channel(DEPTH);
+impl Pieces {
+    /// The next part, if it has been read. `Disconnected` after the last one.
+    ///
+    /// # Errors
+    /// There is none, or none yet.
+    pub fn try_recv(&self) -> Result<Result<Source, Error>, TryRecvError> {
+        self.parts.try_recv()
+    }
+
+    /// Bytes read so far: as long as this number grows, the source is not silent.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
+    /// The name of the parts.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Opens a source and reads it to its end in a thread of its own, as blocks of this name. To open may wait: a FIFO does so
+/// for its writer.
+pub fn pieces<R: Read>(name: &str, open: impl FnOnce() -> io::Result<R> + Send + 'static) -> Pieces {
+    let (sender, parts) = sync_channel(DEPTH);
     let name: Arc<str> = name.into();
+    let read = Arc::new(AtomicU64::new(0));
+    let pieces = Pieces { name: Arc::clone(&name), parts, read: Arc::clone(&read) };
     std::thread::spawn(move || {
-        if let Err(error) = cut(&name, reader, &sender) {
+        let opened = open().map_err(|error| Error::Source(name.to_string(), error));
+        if let Err(error) = opened.and_then(|reader| cut(&name, Counted { reader, read }, &sender)) {
             let _ = sender.send(Err(error));
         }
     });
-    receiver
+    pieces
+}
+
+/// A reader that counts its bytes.
+struct Counted<R> {
+    reader: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = self.reader.read(into)?;
+        self.read.fetch_add(u64::try_from(len).unwrap_or(0), Relaxed);
+        Ok(len)
+    }
 }
 
 /// One piece is read ahead, so that the last one is known to be the last.
@@ -85,13 +134,16 @@ mod tests {
         for (len, parts) in cases {
             let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + i / 256).to_le_bytes()[0]).collect();
             let (mut back, mut found) = (Vec::new(), Vec::new());
-            for source in pieces("x", std::io::Cursor::new(bytes.clone())) {
+            let source = bytes.clone();
+            let pieces = pieces("x", move || Ok(std::io::Cursor::new(source)));
+            for source in &pieces.parts {
                 let source = source.unwrap();
                 found.push(source.part);
                 source.open().unwrap().read_to_end(&mut back).unwrap();
             }
             assert_eq!(found, parts, "{len}");
             assert!(back == bytes);
+            assert_eq!(pieces.bytes_read(), len as u64);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::source::Source;
 use datafront::block::wire::{Frame, Kind};
 use datafront::block::{Event, Ledger, Status};
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -110,6 +111,12 @@ pub struct Pusher<D> {
     asked: Instant,
     answer: Duration,
     skipped: bool,
+    /// The receiver's number by its last WELCOME: another one is another run of the application.
+    instance: Option<u64>,
+    /// Blocks of this run that were accepted.
+    accepted: usize,
+    /// The first source that could not be read to its end.
+    failure: Option<Error>,
     sent_bytes: u64,
     total_bytes: u64,
 }
@@ -138,6 +145,9 @@ impl<D: Dial> Pusher<D> {
             asked: Instant::now(),
             answer: ANSWER.0,
             skipped: false,
+            instance: None,
+            accepted: 0,
+            failure: None,
             sent_bytes: 0,
             total_bytes: 0,
         }
@@ -159,6 +169,39 @@ impl<D: Dial> Pusher<D> {
         self.connection = None;
     }
 
+    /// Connects, and asks which run of the application is there: a number that changes when it is restarted.
+    ///
+    /// # Errors
+    /// As [`Pusher::run`].
+    pub fn ask_instance(&mut self, report: &mut Reporter<'_>) -> Result<u64, Error> {
+        self.connection = None;
+        (self.welcomed, self.accepted) = (false, 0);
+        self.run_until(report, |pusher| pusher.welcomed)?;
+        Ok(self.instance.unwrap_or_default())
+    }
+
+    /// Forgets what was not pushed, so that a push begins again from its sources, on a new stream.
+    pub fn forget(&mut self) {
+        let stream = self.options.stream.wrapping_add(1);
+        self.options.stream = stream;
+        (self.ledger, self.connection, self.sending) = (Ledger::new(stream), None, None);
+        (self.pieces, self.failure, self.welcomed) = (None, None, false);
+        self.waiting.clear();
+        self.sent_bytes = self.total_bytes;
+    }
+
+    /// How the guest is reached.
+    #[must_use]
+    pub const fn dialer(&self) -> &D {
+        &self.dial
+    }
+
+    /// The run of the application that answered last.
+    #[must_use]
+    pub const fn instance(&self) -> Option<u64> {
+        self.instance
+    }
+
     /// Takes what has been read meanwhile.
     fn take_pieces(&mut self) -> Result<(), Error> {
         while let (Some(pieces), true) = (&self.pieces, self.waiting.is_empty()) {
@@ -174,21 +217,41 @@ impl<D: Dial> Pusher<D> {
     /// Pushes until every block is acknowledged. The connection stays for the next call.
     ///
     /// # Errors
-    /// [`Error::Refused`] names what the application did not take, once everything is through; else what ended it.
+    /// [`Error::Source`] if a source could not be read to its end, [`Error::Refused`] names what the application did not
+    /// take, both once everything is through; else what ended it.
     pub fn run(&mut self, report: &mut Reporter<'_>) -> Result<Vec<Done>, Error> {
+        self.accepted = 0;
+        let is_done =
+            |pusher: &Self| pusher.ledger.is_empty() && pusher.waiting.is_empty() && pusher.pieces.is_none();
+        let done = self.run_until(report, is_done)?;
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let refused: Vec<_> = done.iter().filter(|done| !done.status.is_accepted()).collect();
+        if refused.is_empty() {
+            return Ok(done);
+        }
+        Err(Error::Refused(refused.into_iter().map(|done| (done.name.to_string(), done.status)).collect()))
+    }
+
+    fn run_until(
+        &mut self,
+        report: &mut Reporter<'_>,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> Result<Vec<Done>, Error> {
         let mut done = Vec::new();
-        // Looked at once a turn.
+        // Read once an iteration.
         let mut now = Instant::now();
         let (mut moved, mut looked) = (now, now);
+        let mut read = 0;
         let mut why = String::new();
         loop {
             self.take_pieces()?;
-            if self.ledger.is_empty() && self.waiting.is_empty() {
-                if self.pieces.is_none() {
-                    break;
-                }
-                // Whoever writes what we read takes its time; the guest has nothing to answer.
-                moved = now;
+            if is_done(self) {
+                return Ok(done);
+            }
+            if let Some(bytes) = self.pieces.as_ref().map(Pieces::bytes_read).filter(|bytes| *bytes != read) {
+                (read, moved) = (bytes, now);
             }
             let limit = self.options.timeout.saturating_sub(now.saturating_duration_since(moved));
             if limit.is_zero() {
@@ -201,8 +264,8 @@ impl<D: Dial> Pusher<D> {
             if self.is_worth_while() && self.fill(&mut connection, report)? {
                 moved = now;
             }
-            let patience = if self.pieces.is_some() { READING } else { LOOK };
-            let news = connection.next(!self.outgoing.next().is_empty(), limit.min(patience));
+            let wait = if self.pieces.is_some() { READING } else { LOOK };
+            let news = connection.next(!self.outgoing.next().is_empty(), limit.min(wait));
             self.connection = Some(connection);
             now = Instant::now();
             match news {
@@ -233,15 +296,16 @@ impl<D: Dial> Pusher<D> {
                 None => {}
             }
         }
-        let refused: Vec<_> = done.iter().filter(|done| !done.status.is_accepted()).collect();
-        if refused.is_empty() {
-            return Ok(done);
-        }
-        Err(Error::Refused(refused.into_iter().map(|done| (done.name.to_string(), done.status)).collect()))
     }
 
     /// What was waited for in vain, and what the connection says of it.
     fn timed_out(&mut self, why: String) -> Error {
+        let idle = self.ledger.is_empty() && self.waiting.is_empty();
+        if let Some(pieces) = self.pieces.as_ref().filter(|_| idle && self.welcomed) {
+            let after = self.options.timeout.as_secs();
+            let silent = io::Error::new(io::ErrorKind::TimedOut, format!("nothing to read for {after} s"));
+            return Error::Source(pieces.name().to_owned(), silent);
+        }
         let said = self.connection.take().map_or(why, |connection| connection.said());
         let awaited = if self.welcomed {
             "no acknowledgement"
@@ -253,8 +317,8 @@ impl<D: Dial> Pusher<D> {
 
     fn connect(&mut self) -> Result<Connection, Error> {
         let way = self.dial.dial().map_err(|error| match error.kind() {
-            std::io::ErrorKind::HostUnreachable => Error::NoSuchDomain(error.to_string()),
-            std::io::ErrorKind::TimedOut => Error::TimedOut {
+            io::ErrorKind::HostUnreachable => Error::NoSuchDomain(error.to_string()),
+            io::ErrorKind::TimedOut => Error::TimedOut {
                 after: self.options.timeout,
                 awaited: "no answer from the guest (or another push is at work)",
                 said: String::new(),
@@ -279,7 +343,11 @@ impl<D: Dial> Pusher<D> {
     /// What a frame of the guest means.
     fn hear(&mut self, frame: &Frame, report: &mut Reporter<'_>) -> Result<Option<Done>, Error> {
         match self.ledger.receive(frame)? {
-            Event::Welcome { completed, .. } => {
+            Event::Welcome { completed, instance } => {
+                let before = self.instance.replace(instance);
+                if self.accepted > 0 && before.is_some_and(|before| before != instance) {
+                    return Err(Error::Restarted(self.accepted));
+                }
                 (self.welcomed, self.answer) = (true, ANSWER.0);
                 if self.options.resume && !self.skipped {
                     let skip = usize::try_from(completed).unwrap_or(usize::MAX).min(self.waiting.len());
@@ -290,9 +358,18 @@ impl<D: Dial> Pusher<D> {
                 Ok(None)
             }
             Event::Completed { seq, block, status } => {
+                self.accepted += usize::from(status.is_accepted());
                 let done = Done { name: block.name, seq, len: block.len, status };
                 report(Report::Done(&done));
                 Ok(Some(done))
+            }
+            Event::Stop { seq } => {
+                // What is left of the block is not sent: the next connection begins behind it.
+                if self.sending.is_some() && self.ledger.last_seq() == Some(seq) {
+                    self.connection = None;
+                    self.sending = None;
+                }
+                Ok(None)
             }
         }
     }
@@ -321,12 +398,21 @@ impl<D: Dial> Pusher<D> {
     fn gather(&mut self) -> Result<(), Error> {
         while self.welcomed && self.outgoing.takes_more() {
             match self.sending.take() {
-                Some(sending) => self.sending = sending.some(&mut self.outgoing),
+                Some(sending) => self.send_some(sending),
                 None if self.begin()? => {}
                 None => break,
             }
         }
         Ok(())
+    }
+
+    /// Moves a block on. A source that cannot be read to its end is remembered: the guest hears that it was given up.
+    fn send_some(&mut self, sending: Sending) {
+        self.sending = sending.some(&mut self.outgoing);
+        if let Some(error) = self.sending.as_mut().and_then(Sending::take_failure) {
+            let name = self.ledger.last_sent().map(|source| source.name.to_string()).unwrap_or_default();
+            self.failure.get_or_insert(Error::Source(name, error));
+        }
     }
 
     /// Whether it is worth while to fill the channel: something is half sent, or half of what may be under way has been

@@ -2,6 +2,7 @@
 
 use datafront::block::Status;
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use push::tree::LeftOut;
 use push::{Done, Error, Report};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
@@ -18,6 +19,8 @@ const BAR: &str = "[{bar:20}] {percent:>3} %, {msg}";
 #[derive(Debug)]
 pub(crate) struct Screen {
     json: bool,
+    /// The domain, where there are several: it stands in every line.
+    domain: Option<String>,
     terminal: bool,
     /// While something is pushed, on a terminal.
     bar: Option<ProgressBar>,
@@ -30,10 +33,11 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    pub(crate) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool, domain: Option<String>) -> Self {
         let now = Instant::now();
-        let terminal = !json && io::stderr().is_terminal();
-        Self { json, terminal, bar: None, begun: now, told: now, before: (0, 0), sent: 0, total: 0 }
+        // Several bars would be drawn over each other.
+        let terminal = !json && domain.is_none() && io::stderr().is_terminal();
+        Self { json, domain, terminal, bar: None, begun: now, told: now, before: (0, 0), sent: 0, total: 0 }
     }
 
     pub(crate) fn begin(&mut self) {
@@ -50,7 +54,7 @@ impl Screen {
             Report::Done(done) => self.done(done),
             Report::Interrupted(why) => {
                 self.event(&json!({"event": "interrupted", "why": why}));
-                self.say(&format!("push: interrupted, trying again: {why}"));
+                self.say(&format!("interrupted, trying again: {why}"));
             }
             Report::Sent(sent, total) => {
                 (self.sent, self.total) = (*sent, *total);
@@ -85,7 +89,7 @@ impl Screen {
             bar.set_message(words);
         } else {
             let percent = sent.saturating_mul(100).checked_div(total).unwrap_or(100);
-            self.say(&format!("push: {percent} %, {words}"));
+            self.say(&format!("{percent} %, {words}"));
         }
     }
 
@@ -110,12 +114,12 @@ impl Screen {
         self.clear();
         match done {
             [one] => self.say(&format!(
-                "push: {}: {}, {} bytes, {ms} ms, {rate}/s",
+                "{}: {}, {} bytes, {ms} ms, {rate}/s",
                 show(&one.name),
                 Status::ACCEPTED,
                 bytes
             )),
-            _ => self.say(&format!("push: {} blocks accepted, {bytes} bytes, {ms} ms, {rate}/s", done.len())),
+            _ => self.say(&format!("{} blocks accepted, {bytes} bytes, {ms} ms, {rate}/s", done.len())),
         }
     }
 
@@ -126,13 +130,32 @@ impl Screen {
         );
         self.clear();
         for line in text.lines() {
-            self.say(&format!("push: {line}"));
+            self.say(line);
+        }
+    }
+
+    /// Something of a folder that is not published.
+    pub(crate) fn left_out(&self, one: &LeftOut) {
+        self.event(&json!({"event": "left-out", "path": one.path, "why": one.reason.to_string()}));
+        self.say(&format!("left out: {one}"));
+    }
+
+    /// A file that would be pushed.
+    pub(crate) fn listed(&self, name: &str, bytes: Option<u64>) {
+        self.event(&json!({"event": "would-push", "name": name, "bytes": bytes}));
+        if !self.json {
+            let bytes = bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+            let _ = writeln!(io::stdout(), "{bytes:>12} {name}");
         }
     }
 
     fn event(&self, event: &Value) {
         if self.json {
             // A reader that has gone ends us at the next write that matters.
+            let mut event = event.clone();
+            if let (Some(domain), Some(fields)) = (&self.domain, event.as_object_mut()) {
+                fields.insert("domain".to_owned(), json!(domain));
+            }
             let _ = writeln!(io::stdout(), "{event}");
         }
     }
@@ -147,7 +170,8 @@ impl Screen {
     /// A line that stays, above the bar if there is one.
     fn say(&self, line: &str) {
         let write = || {
-            let _ = writeln!(io::stderr(), "{line}");
+            let domain = self.domain.as_ref().map(|domain| format!("{domain}: ")).unwrap_or_default();
+            let _ = writeln!(io::stderr(), "push: {domain}{line}");
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),

@@ -12,6 +12,8 @@ pub(crate) struct Sending {
     left: u64,
     sum: Sum,
     fate: Fate,
+    /// Why it could not be read to its end.
+    failure: Option<io::Error>,
 }
 
 /// Where the rest of its bytes comes from.
@@ -30,7 +32,12 @@ impl Sending {
             Some(bytes) => Body::Memory(Arc::clone(bytes), 0),
             None => Body::Reader(source.open()?),
         };
-        Ok(Self { body, left: source.len, sum: Sum::default(), fate: Fate::Whole })
+        Ok(Self { body, left: source.len, sum: Sum::default(), fate: Fate::Whole, failure: None })
+    }
+
+    /// Why the source could not be read to its end, once.
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
     }
 
     /// Moves bytes of the block on; `None` when it is complete. A source that ends early or fails is filled up with zeros
@@ -47,10 +54,12 @@ impl Sending {
             len
         } else {
             let part = outgoing.room(self.left);
-            let filled = self.body.read(part);
+            let (filled, failure) = self.body.read(part);
             if let Some(rest @ [_, ..]) = part.get_mut(filled..) {
                 rest.fill(0);
                 (self.fate, self.body) = (Fate::Aborted, Body::Lost);
+                // The first one tells: after it there is nothing to read from.
+                self.failure = self.failure.take().or(failure);
             }
             self.sum.add(part);
             part.len()
@@ -61,16 +70,17 @@ impl Sending {
 }
 
 impl Body {
-    /// Reads until `part` is full, or there is no more.
-    fn read(&mut self, part: &mut [u8]) -> usize {
+    /// Reads until `part` is full, or there is no more: how much, and why there is no more.
+    fn read(&mut self, part: &mut [u8]) -> (usize, Option<io::Error>) {
         let mut filled = 0;
         while let (Self::Reader(reader), Some(rest @ [_, ..])) = (&mut *self, part.get_mut(filled..)) {
             match reader.read(rest) {
                 Ok(len @ 1..) => filled += len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => break,
+                Ok(0) => return (filled, Some(io::Error::other("it became shorter while it was read"))),
+                Err(error) => return (filled, Some(error)),
             }
         }
-        filled
+        (filled, None)
     }
 }

@@ -1,7 +1,7 @@
 //! What a block is made of. It may have to be read again: what is not acknowledged is sent once more.
 
 use crate::error::Error;
-use crate::tree::Tree;
+use crate::tree::{Rules, Tree};
 use datafront::block::wire::MAX_BLOCK_BYTES;
 use datafront::block::{Form, Part};
 use std::fs::File;
@@ -37,10 +37,12 @@ impl Source {
     /// If it cannot be opened, is no file or has more than 1 GiB.
     pub fn file(name: &str, path: &Path) -> Result<Self, Error> {
         let fail = |error| Error::Source(path.display().to_string(), error);
-        let meta = File::open(path).and_then(|file| file.metadata()).map_err(fail)?;
+        // Looked at before it is opened: to open a FIFO waits for its writer.
+        let meta = std::fs::metadata(path).map_err(fail)?;
         if !meta.is_file() {
             return Err(fail(io::Error::other("is no file")));
         }
+        File::open(path).map_err(fail)?;
         Self::new(name, Form::Bytes, meta.len(), Content::File(path.into())).checked()
     }
 
@@ -57,9 +59,11 @@ impl Source {
     /// A folder and all below it, as one block: the guest switches to it in one step.
     ///
     /// # Errors
-    /// If it cannot be listed, has names that ustar cannot take, or more than 1 GiB.
-    pub fn folder(name: &str, path: &Path) -> Result<Self, Error> {
-        let tree = Tree::list(path).map_err(|error| Error::Source(path.display().to_string(), error))?;
+    /// If it cannot be listed, has something in it that cannot be published (and the rules do not say to leave it out), or
+    /// more than 1 GiB.
+    pub fn folder(name: &str, path: &Path, rules: Rules) -> Result<Self, Error> {
+        let tree =
+            Tree::list(path, rules).map_err(|error| Error::Source(path.display().to_string(), error))?;
         let len = tree.len();
         Self::new(name, Form::Tree, len, Content::Tree(Arc::new(tree))).checked()
     }
@@ -93,6 +97,15 @@ impl Source {
         Ok(self)
     }
 
+    /// The folder that it is made of, if it is.
+    #[must_use]
+    pub fn tree(&self) -> Option<&Tree> {
+        match &self.content {
+            Content::Tree(tree) => Some(tree),
+            Content::File(_) | Content::Bytes(_) => None,
+        }
+    }
+
     /// Its bytes, if they lie in memory.
     #[must_use]
     pub(crate) const fn in_memory(&self) -> Option<&Arc<[u8]>> {
@@ -108,9 +121,13 @@ impl Source {
     /// What the file system says.
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match &self.content {
-            Content::File(path) => Box::new(File::open(path)?),
+            Content::File(path) => Box::new(File::open(path).map_err(|error| at(path, &error))?),
             Content::Bytes(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
             Content::Tree(tree) => Box::new(tree.read()),
         })
     }
+}
+
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -1,12 +1,16 @@
-//! A folder as a POSIX ustar archive, listed first and read later, so that its length is known before its bytes.
+//! A folder as a POSIX archive, listed first and read later, so that its length is known before its bytes.
 //!
 //! ```text
-//!   | header 512 | content, filled up to 512 | header | content | … | 1024 zeros |       regular files only, by name
+//!   | pax header, only for a long path | header 512 | content, filled up to 512 | … | 1024 zeros |   files only, by name
 //! ```
 //!
 //! A file that shrinks meanwhile is an error while reading; one that grows is cut to the length that was listed.
+//!
+//! What cannot be published (a link to nothing, a link out of the folder, a device, FIFO or socket) is named, and refuses
+//! the folder or is left out, as [`Rules`] say.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -14,11 +18,63 @@ use std::path::{Path, PathBuf};
 const RECORD: u64 = 512;
 /// Folders within folders that are followed.
 const MAX_DEPTH: u32 = 64;
+/// Files that an error names.
+const MAX_NAMED: usize = 20;
+
+/// What of a folder is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Also files and folders whose name begins with a dot.
+    pub all: bool,
+    /// Leave out what cannot be published, where it otherwise refuses the folder.
+    pub skip: bool,
+}
+
+/// Why something in a folder is not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A link to nothing.
+    Dangling,
+    /// A link to something outside of the folder.
+    Outside,
+    /// A device, a FIFO or a socket.
+    Special,
+    /// A name that is not UTF-8.
+    Name,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dangling => "a link to nothing",
+            Self::Outside => "a link out of the folder",
+            Self::Special => "neither a file nor a folder",
+            Self::Name => "its name is not UTF-8",
+        })
+    }
+}
+
+/// Something that is not published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Entry {
+    name: String,
     path: PathBuf,
-    header: [u8; 512],
+    /// One record; with a pax header before it, three or more.
+    header: Vec<u8>,
     len: u64,
 }
 
@@ -26,24 +82,52 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub struct Tree {
     entries: Vec<Entry>,
+    left_out: Vec<LeftOut>,
 }
 
 impl Tree {
-    /// Lists a folder and all below it. Links are followed; what is neither file nor folder is an error.
+    /// Lists a folder and all below it. Links are followed within the folder.
     ///
     /// # Errors
-    /// What the file system says, or a name that ustar has no room for.
-    pub fn list(folder: &Path) -> io::Result<Self> {
-        let mut entries = Vec::new();
-        walk(folder, "", MAX_DEPTH, &mut entries)?;
-        entries.sort_by(|a: &(String, Entry), b| a.0.cmp(&b.0));
-        Ok(Self { entries: entries.into_iter().map(|(_, entry)| entry).collect() })
+    /// What the file system says, or the names of what cannot be published, unless the rules say to leave it out.
+    pub fn list(folder: &Path, rules: Rules) -> io::Result<Self> {
+        let mut listing =
+            Listing { root: folder.canonicalize()?, rules, entries: Vec::new(), left_out: Vec::new() };
+        listing.walk(folder, "", MAX_DEPTH)?;
+        let Listing { mut entries, mut left_out, .. } = listing;
+        left_out.sort_by(|a, b| a.path.cmp(&b.path));
+        if !rules.skip && !left_out.is_empty() {
+            let mut text = String::from("cannot be published as it is (--skip leaves out what cannot):");
+            left_out.iter().take(MAX_NAMED).for_each(|one| text.push_str(&format!("\n{one}")));
+            if let Some(more @ 1..) = left_out.len().checked_sub(MAX_NAMED) {
+                text.push_str(&format!("\nand {more} more"));
+            }
+            return Err(io::Error::other(text));
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { entries, left_out })
+    }
+
+    /// What is not published, by path.
+    #[must_use]
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Names and lengths in bytes of its files, in the order of the archive.
+    pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.entries.iter().map(|entry| (entry.name.as_str(), entry.len))
     }
 
     /// Bytes of the archive.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.entries.iter().map(|entry| RECORD + entry.len.next_multiple_of(RECORD)).sum::<u64>() + 2 * RECORD
+        let entry = |entry: &Entry| {
+            u64::try_from(entry.header.len())
+                .unwrap_or(u64::MAX)
+                .saturating_add(entry.len.next_multiple_of(RECORD))
+        };
+        self.entries.iter().map(entry).sum::<u64>() + 2 * RECORD
     }
 
     /// Whether there are no files.
@@ -59,32 +143,98 @@ impl Tree {
     }
 }
 
-fn walk(folder: &Path, prefix: &str, depth: u32, entries: &mut Vec<(String, Entry)>) -> io::Result<()> {
-    let at =
-        |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let depth = depth.checked_sub(1).ok_or_else(|| io::Error::other("folders within folders without end"))?;
-    for found in fs::read_dir(folder).map_err(|error| at(folder, error))? {
-        let path = found?.path();
-        let base = path.file_name().and_then(|base| base.to_str());
-        let base = base.ok_or_else(|| at(&path, io::Error::other("the name is no text")))?;
-        let name = format!("{prefix}{base}");
-        let meta = fs::metadata(&path).map_err(|error| at(&path, error))?;
-        if meta.is_dir() {
-            walk(&path, &format!("{name}/"), depth, entries)?;
-        } else if meta.is_file() {
-            let header = header(&name, meta.len()).map_err(|error| at(&path, error))?;
-            entries.push((name, Entry { path, header, len: meta.len() }));
-        } else {
-            return Err(at(&path, io::Error::other("is neither file nor folder")));
-        }
-    }
-    Ok(())
+/// A folder while it is listed.
+struct Listing {
+    /// The folder without links in its path.
+    root: PathBuf,
+    rules: Rules,
+    entries: Vec<Entry>,
+    left_out: Vec<LeftOut>,
 }
 
-/// A header of POSIX.1-1988 (ustar) for a regular file. Times, owners and modes are left out: equal files, equal bytes.
-fn header(name: &str, len: u64) -> io::Result<[u8; 512]> {
-    let (prefix, name) =
-        split(name).ok_or_else(|| io::Error::other("the path is too long for an archive"))?;
+impl Listing {
+    fn walk(&mut self, folder: &Path, prefix: &str, depth: u32) -> io::Result<()> {
+        let at = |path: &Path, error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        };
+        let depth =
+            depth.checked_sub(1).ok_or_else(|| at(folder, io::Error::other("too many folders deep")))?;
+        for found in fs::read_dir(folder).map_err(|error| at(folder, error))? {
+            let path = found?.path();
+            let base = path.file_name().unwrap_or_default();
+            if !self.rules.all && is_hidden(base.as_encoded_bytes()) {
+                continue;
+            }
+            let Some(base) = base.to_str() else {
+                self.left_out.push(LeftOut { path, reason: Reason::Name });
+                continue;
+            };
+            let name = format!("{prefix}{base}");
+            let meta = match self.target(&path).map_err(|error| at(&path, error))? {
+                Ok(meta) => meta,
+                Err(reason) => {
+                    self.left_out.push(LeftOut { path, reason });
+                    continue;
+                }
+            };
+            if meta.is_dir() {
+                self.walk(&path, &format!("{name}/"), depth)?;
+            } else {
+                let header = headers(&name, meta.len());
+                self.entries.push(Entry { name, path, header, len: meta.len() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The file or folder at a path, behind a link if it is one, or why it is not published.
+    fn target(&self, path: &Path) -> io::Result<Result<fs::Metadata, Reason>> {
+        let is_link = fs::symlink_metadata(path)?.is_symlink();
+        let meta = match fs::metadata(path) {
+            Err(error) if is_link && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err(Reason::Dangling));
+            }
+            other => other?,
+        };
+        if is_link && !path.canonicalize()?.starts_with(&self.root) {
+            return Ok(Err(Reason::Outside));
+        }
+        Ok(if meta.is_dir() || meta.is_file() { Ok(meta) } else { Err(Reason::Special) })
+    }
+}
+
+/// Whether a name is left out unless all are published.
+pub(crate) fn is_hidden(name: &[u8]) -> bool {
+    name.first() == Some(&b'.')
+}
+
+/// The headers of a regular file: ustar's (POSIX.1-1988), and before it pax's (POSIX.1-2001) with the path if that is too
+/// long for it. Times, owners and modes are left out: equal files, equal bytes.
+fn headers(path: &str, len: u64) -> Vec<u8> {
+    if let Some((prefix, name)) = split(path) {
+        return header(prefix, name, len, b'0').to_vec();
+    }
+    let record = pax_record("path", path);
+    let record_len = u64::try_from(record.len()).unwrap_or(u64::MAX);
+    let mut headers = header("", "pax", record_len, b'x').to_vec();
+    headers.extend(record.as_bytes());
+    headers.resize(headers.len().next_multiple_of(512), 0);
+    let short: String = path.rsplit('/').next().unwrap_or_default().chars().take(20).collect();
+    headers.extend(header("", &short, len, b'0'));
+    headers
+}
+
+/// `LENGTH KEY=VALUE\n`, where the length counts itself.
+fn pax_record(key: &str, value: &str) -> String {
+    let rest = key.len() + value.len() + 3;
+    let mut len = rest + 1;
+    while len != rest + len.to_string().len() {
+        len = rest + len.to_string().len();
+    }
+    format!("{len} {key}={value}\n")
+}
+
+fn header(prefix: &str, name: &str, len: u64, kind: u8) -> [u8; 512] {
     let mut header = [0; 512];
     let mut put = |at: usize, bytes: &[u8]| {
         for (to, from) in header.iter_mut().skip(at).zip(bytes) {
@@ -98,14 +248,14 @@ fn header(name: &str, len: u64) -> io::Result<[u8; 512]> {
     put(124, format!("{len:011o}\0").as_bytes());
     put(136, b"00000000000\0");
     put(148, b"        ");
-    put(156, b"0");
+    put(156, &[kind]);
     put(257, b"ustar\x0000");
     put(345, prefix.as_bytes());
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     for (to, from) in header.iter_mut().skip(148).zip(format!("{sum:06o}\0 ").bytes()) {
         *to = from;
     }
-    Ok(header)
+    header
 }
 
 /// Prefix of at most 155 bytes and name of at most 100, cut at a slash.

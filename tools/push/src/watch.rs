@@ -1,7 +1,7 @@
 //! Whether something has changed: names, lengths and times, looked at twice a second.
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -15,14 +15,28 @@ pub(crate) fn stamp(path: &Path) -> u64 {
     sum
 }
 
-/// Waits for another stamp than `before`, and until it stays the same: the first changed file is rarely the last.
-pub(crate) fn wait_for_change(path: &Path, before: u64) {
+/// What a wait has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing, so far.
+    None,
+    /// The source is another one.
+    Source,
+}
+
+/// Waits for another stamp than `before`, and until it stays the same: the first changed file is rarely the last. Without
+/// a change, not longer than `limit`.
+pub(crate) fn wait_for_change(path: &Path, before: u64, limit: Duration) -> Change {
+    let begun = Instant::now();
     let mut last = before;
     loop {
         std::thread::sleep(LOOK);
         let now = stamp(path);
         if now != before && now == last {
-            return;
+            return Change::Source;
+        }
+        if now == before && begun.elapsed() >= limit {
+            return Change::None;
         }
         last = now;
     }

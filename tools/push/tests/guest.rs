@@ -10,7 +10,9 @@
 use datafront::block::wire::{Frame, Kind};
 use datafront::block::{Application, BlockHead, Receiver, Status};
 use push::dial::Way;
+use push::pieces::pieces;
 use push::streams::Streams;
+use push::tree::Rules;
 use push::{Dial, Done, Error, Options, Pusher, Report, Source};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -233,10 +235,11 @@ fn a_file_that_shrinks_while_it_is_pushed_is_not_delivered() {
     let mut pusher = Pusher::new(played, options());
     pusher.enqueue(source);
     let error = pusher.run(&mut |_| {}).unwrap_err();
-    assert!(error.to_string().contains("aborted by the sender"), "{error}");
+    assert_eq!((error.exit_code(), error.name()), (7, "source"));
+    assert_eq!(error.to_string(), "a.txt: it became shorter while it was read");
     // A folder becomes one archive, as long as it says, with what tar's own readers know.
     std::fs::write(folder.join("sub/b.bin"), vec![9; 700]).unwrap();
-    let tree = Source::folder("", &folder).unwrap();
+    let tree = Source::folder("", &folder, Rules::default()).unwrap();
     let mut bytes = Vec::new();
     tree.open().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!((bytes.len() as u64, tree.len), (tree.len, 512 + 512 + 512 + 1024 + 1024));
@@ -247,4 +250,90 @@ fn a_file_that_shrinks_while_it_is_pushed_is_not_delivered() {
     drop(pusher);
     assert_eq!(guest.lock().unwrap().store.blocks.len(), 0);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The guest's application is restarted at a connection: it has forgotten everything, and has another instance.
+struct Restarted {
+    played: Played,
+    restarts_at: usize,
+    dials: usize,
+}
+
+impl Dial for Restarted {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
+        if self.dials == self.restarts_at {
+            *self.played.guest.lock().unwrap() =
+                Guest { receiver: Receiver::new(8), store: Store::default() };
+        }
+        self.dials += 1;
+        self.played.dial()
+    }
+}
+
+#[test]
+fn a_guest_that_restarts_in_the_middle_is_no_success() {
+    let contents: Vec<Vec<u8>> = (0..40).map(|i| content(i, 30_000)).collect();
+    let push = |cuts: &[usize], restarts_at| {
+        let (guest, played) = played(cuts);
+        let mut pusher = Pusher::new(Restarted { played, restarts_at, dials: 0 }, options());
+        contents.iter().for_each(|bytes| pusher.enqueue(Source::bytes("x", bytes.clone()).unwrap()));
+        (pusher.run(&mut |_| {}), guest)
+    };
+    let (outcome, _guest) = push(&[600_000], 1);
+    let error = outcome.unwrap_err();
+    assert_eq!((error.exit_code(), error.name()), (10, "restarted"), "{error}");
+    // Nothing was acknowledged before: the new run gets all of it.
+    let (outcome, guest) = push(&[40], 1);
+    assert_eq!(outcome.unwrap().len(), 40);
+    assert_eq!(guest.lock().unwrap().store.blocks.len(), 40);
+}
+
+#[test]
+fn the_instance_is_asked_for_without_a_block() {
+    let (_guest, played) = played(&[]);
+    let mut pusher = Pusher::new(Restarted { played, restarts_at: 1, dials: 0 }, options());
+    assert_eq!(pusher.ask_instance(&mut |_| {}).unwrap(), 7);
+    assert_eq!(pusher.ask_instance(&mut |_| {}).unwrap(), 8);
+    pusher.enqueue(Source::bytes("x", vec![1; 10]).unwrap());
+    assert_eq!(pusher.run(&mut |_| {}).unwrap().len(), 1);
+    assert_eq!(pusher.instance(), Some(8));
+}
+
+#[test]
+fn a_source_that_says_nothing_is_given_up_and_named() {
+    let (guest, played) = played(&[]);
+    let (mut writer, reader) = UnixStream::pair().unwrap();
+    writer.write_all(b"some, and then nothing").unwrap();
+    let mut pusher = Pusher::new(played, Options { timeout: Duration::from_secs(2), ..options() });
+    pusher.stream(pieces("log", move || Ok(reader)));
+    let error = pusher.run(&mut |_| {}).unwrap_err();
+    assert_eq!(error.exit_code(), 7);
+    assert_eq!(error.to_string(), "log: nothing to read for 2 s");
+    drop((pusher, writer));
+    assert_eq!(guest.lock().unwrap().store.blocks.len(), 0);
+}
+
+#[test]
+fn a_large_block_that_is_refused_is_not_sent_to_its_end() {
+    let (guest, played) = played(&[]);
+    let file = std::env::temp_dir().join(format!("push-large-{}", std::process::id()));
+    std::fs::File::create(&file).unwrap().set_len(300 << 20).unwrap();
+    let mut pusher = Pusher::new(played, options());
+    pusher.enqueue(Source::bytes("before", vec![1; 1000]).unwrap());
+    pusher.enqueue(Source::file("refused", &file).unwrap());
+    pusher.enqueue(Source::bytes("after", vec![2; 1000]).unwrap());
+    let mut sent = 0;
+    let outcome = pusher.run(&mut |report| {
+        if let Report::Sent(bytes, _) = report {
+            sent = bytes;
+        }
+    });
+    std::fs::remove_file(&file).unwrap();
+    let error = outcome.unwrap_err();
+    assert_eq!(error.to_string(), "refused: refused: a name that the application cannot use");
+    assert!(sent < 16 << 20, "{sent} bytes were sent of 300 MiB that were refused at their head");
+    drop(pusher);
+    let names: Vec<String> =
+        guest.lock().unwrap().store.blocks.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(names, ["before", "after"]);
 }

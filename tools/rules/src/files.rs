@@ -28,7 +28,9 @@ pub(crate) fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// Whether a file is part of the tests, by its path.
 pub(crate) fn is_test(place: &str) -> bool {
-    place.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "examples") || part.starts_with("test_"))
+    place
+        .split('/')
+        .any(|part| matches!(part, "tests" | "tests.rs" | "examples") || part.starts_with("test_"))
 }
 
 /// Checks the heads.
@@ -65,7 +67,13 @@ mod tests {
 
     #[test]
     fn tests_are_known_by_their_path() {
-        for place in ["tests/sim/src/lib.rs", "net/tests/a.rs", "config/tests.rs", "push/examples/a.rs", "xen/src/test_machine.rs"] {
+        for place in [
+            "tests/sim/src/lib.rs",
+            "net/tests/a.rs",
+            "config/tests.rs",
+            "push/examples/a.rs",
+            "xen/src/test_machine.rs",
+        ] {
             assert!(is_test(place), "{place}");
         }
         assert!(!is_test("kernel/src/run/mod.rs"));

@@ -138,8 +138,10 @@ impl GrantTable {
         })
     }
 
-    /// Puts the table back in its place after a suspend, and writes every grant in force that it does not have: all of
-    /// them in a new domain, none in the same one. Entries that are there may be in use, and are left alone.
+    /// Puts the table back in its place after a suspend. In the same domain its entries are still there; they may be in
+    /// use and are left alone. In a new domain the table is empty: the grants to dom0 are written again, and all others
+    /// are void, because there another domain may have the backend's number. The owner of a void grant's page ends it and
+    /// grants the page to the backend of its next connection ([`GrantTable::is_granted`]).
     ///
     /// # Errors
     /// What Xen says to `XENMEM_add_to_physmap_batch`.
@@ -150,7 +152,9 @@ impl GrantTable {
         for (index, record) in self.records.borrow().iter().enumerate() {
             let gref = Gref(u32::try_from(index).unwrap_or(u32::MAX));
             let at = Self::entry(gref).wrapping_add(offset::FLAGS);
-            if let Some(record) = record.filter(|_| self.entries.load::<u16>(at, SeqCst) == 0) {
+            let is_dom0 = |record: &Record| record.to == DomId(0);
+            if let Some(record) = record.filter(is_dom0).filter(|_| self.entries.load::<u16>(at, SeqCst) == 0)
+            {
                 self.write(gref, record);
             }
         }
@@ -228,6 +232,12 @@ impl GrantTable {
             self.quarantined.set(self.quarantined.get().saturating_sub(1));
         }
         ended
+    }
+
+    /// Whether the table has the grant of a page. It has not after a resume in a new domain, unless dom0 is the peer.
+    #[must_use]
+    pub fn is_granted<A: Access>(&self, page: &Page<Granted<A>>) -> bool {
+        self.entries.load::<u16>(Self::entry(page.gref()).wrapping_add(offset::FLAGS), SeqCst) != 0
     }
 
     /// Whether the peer has a page mapped, or copies to or from it, at this moment.

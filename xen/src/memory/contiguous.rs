@@ -46,6 +46,12 @@ impl Stretch {
         self.pages.is_empty()
     }
 
+    /// A page.
+    #[must_use]
+    pub fn page(&self, page: usize) -> Option<&Page<Granted<ReadOnly>>> {
+        self.pages.get(page)
+    }
+
     /// The grant reference of a page.
     #[must_use]
     pub fn gref(&self, page: usize) -> Option<Gref> {

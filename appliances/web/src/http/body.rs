@@ -1,9 +1,12 @@
-//! Where a request's body ends. No resource takes one, so the bytes are counted and thrown away.
+//! The end of a request's body. No resource takes a body, so its bytes are counted and thrown away.
 //!
 //! ```text
-//!   Size ─hex digits─► Size ─;…─► Extension ─LF─► Data(n) ─n bytes─► DataEnd ─CR LF─► Size
-//!                        └─────────── LF, size 0 ──► Trailer ─empty line─► Done
+//!   Size ─hex digits─► Size ─ blank ─► Blank ─ ; ─► Extension ─CR─► SizeEnd ─LF─► Data(n) ─n bytes─► DataEnd ─CR LF─► Size
+//!                        └─CR─► SizeEnd, size 0 ─LF─► Trailer ─ lines, an empty one ─► Done
 //! ```
+//!
+//! RFC 9112, 7.1, to the letter: a recipient that took a bare LF, or anything else behind a size, would see another end
+//! than a proxy before it.
 
 use crate::http::code::{Code, Refusal};
 use crate::http::head::Body;
@@ -20,16 +23,20 @@ pub(crate) struct Skipper {
 enum State {
     /// Plain bytes.
     Length(u64),
-    /// In a chunk's size, or at its start when there is no digit yet.
+    /// In a chunk's size, or at its start if there is no digit yet.
     Size { size: u64, digits: u8 },
-    /// Behind the size, up to the end of the line.
+    /// In blanks behind the size: an extension must follow.
+    Blank { size: u64 },
+    /// In extensions of the chunk, up to the end of the line.
     Extension { size: u64 },
+    /// Behind CR at the end of a size's line.
+    SizeEnd { size: u64 },
     /// In a chunk.
     Data(u64),
     /// Behind a chunk: CR, LF.
     DataEnd { cr: bool },
-    /// In the lines after the last chunk; whether this one is empty so far.
-    Trailer { empty: bool },
+    /// In the lines after the last chunk: whether this one is empty, and whether its CR was read.
+    Trailer { empty: bool, cr: bool },
     /// At the end.
     Done,
 }
@@ -99,27 +106,41 @@ impl State {
     /// The state after a byte that is not data.
     fn after(self, byte: u8) -> Result<Self, Refusal> {
         match (self, byte) {
-            (Self::Size { digits: 1.., size }, b'\r' | b';' | b' ' | b'\t') => Ok(Self::Extension { size }),
-            (Self::Size { digits: 1.., size } | Self::Extension { size }, b'\n') => Ok(Self::chunk(size)),
+            (Self::Size { digits: 1.., size }, b' ' | b'\t') | (Self::Blank { size }, b' ' | b'\t') => {
+                Ok(Self::Blank { size })
+            }
+            (Self::Size { digits: 1.., size } | Self::Blank { size }, b';') => Ok(Self::Extension { size }),
+            (Self::Size { digits: 1.., size } | Self::Extension { size }, b'\r') => {
+                Ok(Self::SizeEnd { size })
+            }
+            (Self::SizeEnd { size }, b'\n') => Ok(Self::chunk(size)),
             (Self::Size { size, digits }, _) => {
                 let digit = char::from(byte).to_digit(16).filter(|_| digits < MAX_DIGITS).ok_or(BAD_CHUNK)?;
                 let size = size.wrapping_shl(4) | u64::from(digit);
                 Ok(Self::Size { size, digits: digits.saturating_add(1) })
             }
-            (Self::Extension { size }, _) => Ok(Self::Extension { size }),
+            (Self::Extension { size }, byte) if is_text(byte) => Ok(Self::Extension { size }),
             (Self::DataEnd { cr: false }, b'\r') => Ok(Self::DataEnd { cr: true }),
-            (Self::DataEnd { .. }, b'\n') => Ok(Self::Size { size: 0, digits: 0 }),
-            (Self::DataEnd { .. }, _) => Err(BAD_CHUNK),
-            (Self::Trailer { empty: true }, b'\n') => Ok(Self::Done),
-            (Self::Trailer { empty: true }, b'\r') => Ok(self),
-            (Self::Trailer { .. }, byte) => Ok(Self::Trailer { empty: byte == b'\n' }),
+            (Self::DataEnd { cr: true }, b'\n') => Ok(Self::Size { size: 0, digits: 0 }),
+            (Self::Trailer { empty, cr: false }, b'\r') => Ok(Self::Trailer { empty, cr: true }),
+            (Self::Trailer { empty: true, cr: true }, b'\n') => Ok(Self::Done),
+            (Self::Trailer { empty: false, cr: true }, b'\n') => Ok(Self::Trailer { empty: true, cr: false }),
+            (Self::Trailer { cr: false, .. }, byte) if is_text(byte) => {
+                Ok(Self::Trailer { empty: false, cr: false })
+            }
             (Self::Length(_) | Self::Data(_) | Self::Done, _) => Ok(self),
+            _ => Err(BAD_CHUNK),
         }
     }
 
     const fn chunk(size: u64) -> Self {
-        if size == 0 { Self::Trailer { empty: true } } else { Self::Data(size) }
+        if size == 0 { Self::Trailer { empty: true, cr: false } } else { Self::Data(size) }
     }
+}
+
+/// A byte of a line: visible, blank or tab, or beyond ASCII (RFC 9110, 5.5).
+const fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
 fn wide(len: usize) -> u64 {
@@ -151,7 +172,7 @@ mod tests {
             assert_eq!(run(Body::Length(50), 50, chunked, piece), Ok(Some(chunked[50..].to_vec())));
         }
         assert_eq!(run(Body::Length(0), 0, b"NEXT", 9), Ok(Some(b"NEXT".to_vec())));
-        assert_eq!(run(Body::Chunked, 1000, b"0\n\nNEXT", 9), Ok(Some(b"NEXT".to_vec())));
+        assert_eq!(run(Body::Chunked, 1000, b"0\r\n\r\nNEXT", 9), Ok(Some(b"NEXT".to_vec())));
         assert_eq!(run(Body::Chunked, 1000, b"5\r\nabc", 9), Ok(None));
     }
 
@@ -165,9 +186,29 @@ mod tests {
 
     #[test]
     fn chunks_that_could_be_read_in_two_ways_are_refused() {
-        for bad in
-            ["\r\n", "x\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", "1\r\nab", "1\r\na\rb", "1000000000000000\r\n"]
-        {
+        for bad in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            "1\r\nab",
+            "1\r\na\rb",
+            "1000000000000000\r\n",
+            "2\nab",
+            "2;x\nab",
+            "2\rXX\nab",
+            "2 garbage\r\nab",
+            "2;x\0\r\n",
+            "2;x\r\r\n",
+            "2\r\nab\n0",
+            "2\r\nab\r\r\n",
+            "0\r\n\r\r\n",
+            "0\r\n\n",
+            "0\r\nA\0: b\r\n",
+            "0\r\nA: b\n",
+            "0\r\nA: b\rc\r\n",
+        ] {
             assert_eq!(run(Body::Chunked, 1000, bad.as_bytes(), 9), Err(Code::BadRequest), "{bad:?}");
         }
     }

@@ -1,12 +1,12 @@
-//! What was received and not yet understood: a piece of memory that grows with need, up to a limit.
+//! Received bytes that are not parsed yet: memory that grows with need, up to a limit.
 //!
 //! ```text
 //!   0        start          end        len     limit
 //!   │ consumed │   filled    │  spare   │  . . . │
 //! ```
 //!
-//! A connection keeps one for its life: requests cost no allocation. It starts small, because ten thousand idle
-//! connections have one each.
+//! A connection keeps its buffer, so requests cost no allocation. It starts small, because each of ten thousand idle
+//! connections has one.
 
 use alloc::vec::Vec;
 
@@ -28,7 +28,7 @@ impl Buffer {
         Self { bytes: Vec::new(), start: 0, end: 0, limit }
     }
 
-    /// What is not consumed yet.
+    /// The bytes that are not consumed yet.
     pub(crate) fn filled(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
@@ -55,7 +55,7 @@ impl Buffer {
         }
     }
 
-    /// Room for more bytes; empty when the limit is reached or memory is short.
+    /// Room for more bytes; empty if the limit is reached or memory is short.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         if self.end == self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

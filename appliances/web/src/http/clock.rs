@@ -1,13 +1,13 @@
 //! Seconds: time limits and the `Date` header, for one store a request.
 //!
 //! ```text
-//!   a task of the appliance ── tick(now), once a second while connections are open ──► Clock ─► wakes who waited too long
+//!   a task of the appliance ── tick(now), once a second while connections are open ──► Clock ─► wakes those whose time is over
 //!   a connection            ── within(limit, future) ── leaves its waker and its deadline ──┘
 //! ```
 //!
-//! Limits of half a minute need no timer each. A timer costs two readings of the clock, an insertion and a removal for
-//! every request; here a connection writes down the second at which its patience ends, and the tick looks through them.
-//! A limit may be overdrawn by one second. With no connection open nobody ticks and the guest sleeps.
+//! A timer for each limit would cost two readings of the clock, an insertion and a removal for every request. Here a
+//! connection stores the second at which its time is over, and the tick compares them all. A limit is exact to one second.
+//! Without connections there is no tick, and the guest sleeps.
 
 use crate::http::date::http_date;
 use alloc::rc::Rc;
@@ -27,7 +27,7 @@ pub struct Moment {
     pub date: String,
 }
 
-/// Somebody who waits, and until when.
+/// A waiting connection and its deadline.
 #[derive(Debug, Default)]
 struct Waiter {
     deadline: Cell<u64>,
@@ -40,12 +40,12 @@ pub(crate) struct Clock {
     seconds: Cell<u64>,
     moment: RefCell<Rc<Moment>>,
     waiters: RefCell<Slab<Rc<Waiter>>>,
-    /// Who wants to know that somebody came.
+    /// The task that ticks, while it waits for a connection.
     ticker: RefCell<Option<Waker>>,
 }
 
 impl Clock {
-    /// Tells the time. `unix_seconds` is 0 if nobody knows it.
+    /// Sets the time. `unix_seconds` is 0 if the wall clock is unknown.
     pub(crate) fn tick(&self, seconds: u64, unix_seconds: u64) {
         let known = !self.moment.borrow().date.is_empty();
         if seconds <= self.seconds.get() && known {
@@ -83,28 +83,28 @@ impl Clock {
         .await;
     }
 
-    /// A connection comes.
-    pub(crate) fn enter(&self) -> Patience<'_> {
+    /// A connection begins.
+    pub(crate) fn enter(&self) -> TimeLimit<'_> {
         let waiter = Rc::new(Waiter::default());
         let key = self.waiters.borrow_mut().insert(Rc::clone(&waiter));
         if let Some(ticker) = self.ticker.borrow_mut().take() {
             ticker.wake();
         }
-        Patience { clock: self, waiter, key }
+        TimeLimit { clock: self, waiter, key }
     }
 }
 
 /// A connection's time limit; ends with the connection.
 #[derive(Debug)]
-pub(crate) struct Patience<'a> {
+pub(crate) struct TimeLimit<'a> {
     clock: &'a Clock,
     waiter: Rc<Waiter>,
     key: usize,
 }
 
-impl Patience<'_> {
-    /// Sets the limit: so many seconds from now.
-    pub(crate) fn limit(&self, seconds: u64) {
+impl TimeLimit<'_> {
+    /// Sets the limit: `seconds` from now.
+    pub(crate) fn set(&self, seconds: u64) {
         self.waiter.deadline.set(self.clock.seconds().saturating_add(seconds));
     }
 
@@ -129,7 +129,7 @@ impl Patience<'_> {
     }
 }
 
-impl Drop for Patience<'_> {
+impl Drop for TimeLimit<'_> {
     fn drop(&mut self) {
         let _ = self.clock.waiters.borrow_mut().try_remove(self.key);
     }
@@ -146,10 +146,10 @@ mod tests {
     fn a_limit_ends_a_wait_and_not_before_its_second() {
         let clock = Clock::default();
         clock.tick(100, 0);
-        let patience = clock.enter();
-        patience.limit(30);
+        let limit = clock.enter();
+        limit.set(30);
         let never = pin!(pending::<()>());
-        let mut wait = pin!(patience.within(never));
+        let mut wait = pin!(limit.within(never));
         let mut cx = Context::from_waker(Waker::noop());
         clock.tick(129, 0);
         assert!(wait.as_mut().poll(&mut cx).is_pending());
@@ -178,10 +178,10 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         let mut occupied = pin!(clock.occupied());
         assert!(occupied.as_mut().poll(&mut cx).is_pending());
-        let patience = clock.enter();
+        let limit = clock.enter();
         assert!(clock.ticker.borrow().is_none(), "woken");
         assert!(occupied.as_mut().poll(&mut cx).is_ready());
-        drop(patience);
+        drop(limit);
         assert!(pin!(clock.occupied()).poll(&mut cx).is_pending());
     }
 }

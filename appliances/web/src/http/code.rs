@@ -29,44 +29,58 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Here it is.
+    /// The resource follows.
     Ok = 200 "OK",
-    /// Here is the part that was asked for.
+    /// There is nothing to send.
+    NoContent = 204 "No Content",
+    /// The requested range follows.
     PartialContent = 206 "Partial Content",
-    /// The client has it.
+    /// The resource has another URL for good.
+    MovedPermanently = 301 "Moved Permanently",
+    /// The resource has another URL at present.
+    Found = 302 "Found",
+    /// Another resource answers the request.
+    SeeOther = 303 "See Other",
+    /// The client has the present version.
     NotModified = 304 "Not Modified",
+    /// As 302; the method stays.
+    TemporaryRedirect = 307 "Temporary Redirect",
+    /// As 301; the method stays.
+    PermanentRedirect = 308 "Permanent Redirect",
     /// The request breaks a rule of the grammar.
     BadRequest = 400 "Bad Request",
-    /// Nothing is there.
+    /// There is no such resource.
     NotFound = 404 "Not Found",
-    /// It can only be read.
+    /// The resource can only be read.
     MethodNotAllowed = 405 "Method Not Allowed",
-    /// The request took too long to come.
+    /// The request did not arrive in time.
     RequestTimeout = 408 "Request Timeout",
+    /// A condition of the request is false.
+    PreconditionFailed = 412 "Precondition Failed",
     /// The request's body is too long.
     ContentTooLarge = 413 "Content Too Large",
     /// The request line is too long.
     UriTooLong = 414 "URI Too Long",
-    /// There is no such part.
+    /// The resource does not have the requested range.
     RangeNotSatisfiable = 416 "Range Not Satisfiable",
-    /// An expectation that nobody here can meet.
+    /// An expectation other than `100-continue`.
     ExpectationFailed = 417 "Expectation Failed",
     /// The head is too long, or has too many lines.
     HeaderFieldsTooLarge = 431 "Request Header Fields Too Large",
-    /// A method or a coding that nobody here knows.
+    /// An unknown method or transfer coding.
     NotImplemented = 501 "Not Implemented",
-    /// Not now.
+    /// The server cannot answer at present.
     ServiceUnavailable = 503 "Service Unavailable",
     /// Neither HTTP/1.0 nor HTTP/1.1.
     VersionNotSupported = 505 "HTTP Version Not Supported",
 }
 
-/// A request that is not answered with what it asked for.
+/// The refusal of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The status code.
     pub code: Code,
-    /// What is wrong, for a person to read.
+    /// The cause, for a person.
     pub why: &'static str,
 }
 

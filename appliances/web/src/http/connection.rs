@@ -1,4 +1,4 @@
-//! A connection's life.
+//! A connection: requests in, replies out.
 //!
 //! ```text
 //!   ┌─► look: head complete? ──► decide ──► body passed? ──► write the reply ──┐
@@ -7,20 +7,21 @@
 //!   └──────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Requests that came together are answered in order, each by one write; the network sends what was written in one go.
-//! A reply to GET of a fixed resource costs no allocation: the buffer is the connection's, the reply the resource's.
+//! Pipelined requests are answered in order. A reply whose body lies behind its head is one write. GET of a fixed resource
+//! costs no allocation: the buffer belongs to the connection, the reply to the resource.
 
 use crate::http::body::Skipper;
 use crate::http::buffer::Buffer;
-use crate::http::clock::Patience;
+use crate::http::clock::TimeLimit;
 use crate::http::code::{Code, Refusal};
 use crate::http::head::{Body, Framing};
-use crate::http::reply::Persist;
+use crate::http::reply::{Persist, Reply};
 use crate::http::server::{Answer, Server, Site};
+use alloc::vec::Vec;
 use core::pin::pin;
 use embedded_io_async::{Read, Write};
 
-/// Heads shorter than this are parsed at each arrival, so that nonsense is refused before its first line ends.
+/// Shorter heads are parsed at each arrival, so that nonsense is refused before its first line ends.
 const LOOK_EARLY: usize = 16;
 
 /// One connection.
@@ -28,14 +29,14 @@ pub(crate) struct Connection<'a, S, T> {
     server: &'a Server<S>,
     stream: &'a mut T,
     buffer: Buffer,
-    patience: Patience<'a>,
-    /// Bytes of the request that was begun, as of the last look; `None` between requests.
+    time_limit: TimeLimit<'a>,
+    /// Bytes of the unfinished request at the last look; `None` between requests.
     seen: Option<usize>,
-    /// The answer to a request whose body is still to be passed.
+    /// The answer to a request whose body has not arrived yet.
     pending: Option<(Answer<'a>, Skipper)>,
 }
 
-/// What reading brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Got {
     Bytes,
@@ -46,7 +47,7 @@ enum Got {
 impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     pub(crate) fn new(server: &'a Server<S>, stream: &'a mut T) -> Self {
         let buffer = Buffer::new(server.limits.head_bytes);
-        Self { server, stream, buffer, patience: server.clock.enter(), seen: None, pending: None }
+        Self { server, stream, buffer, time_limit: server.clock.enter(), seen: None, pending: None }
     }
 
     /// Answers requests until there are no more.
@@ -74,13 +75,13 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
     }
 
-    /// From here on the client may take its time.
+    /// Begins the time between two requests.
     fn rest(&mut self) {
         self.seen = None;
-        self.patience.limit(self.server.limits.idle_seconds);
+        self.time_limit.set(self.server.limits.idle_seconds);
     }
 
-    /// Looks at what was received: an answer, if there is a request and it is complete.
+    /// The answer to the next request in the buffer, if it is complete.
     fn look(&mut self) -> Option<Answer<'a>> {
         if self.pending.is_some() {
             return self.pass_body();
@@ -95,7 +96,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
         let bytes = self.buffer.filled();
         let seen = self.seen.unwrap_or_else(|| {
-            self.patience.limit(server.limits.request_seconds);
+            self.time_limit.set(server.limits.request_seconds);
             0
         });
         self.seen = Some(bytes.len());
@@ -114,11 +115,11 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
     }
 
-    /// Begins to read past the body of a request: its answer, if that is done already, or need not be.
+    /// Begins to skip the body of a request; its answer, if the body is complete already or will not be read.
     fn begin_body(&mut self, mut answer: Answer<'a>, framing: Framing) -> Option<Answer<'a>> {
         match Skipper::new(framing.body, self.server.limits.body_bytes) {
             Ok(_) if framing.expects_continue => {
-                // The client may send the body or not, now that it has its answer: nobody could tell it from a request.
+                // The client may send the body or not after this answer, so the next bytes are ambiguous.
                 answer.persist = Persist::Close;
                 Some(answer)
             }
@@ -130,7 +131,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
     }
 
-    /// Reads past what there is of the body; the answer once that is done.
+    /// Skips what has arrived of the body; the answer at its end.
     fn pass_body(&mut self) -> Option<Answer<'a>> {
         let (answer, mut skipper) = self.pending.take()?;
         match skipper.skip(self.buffer.filled()) {
@@ -149,7 +150,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 
     async fn fill(&mut self) -> Result<Got, T::Error> {
-        let read = self.patience.within(pin!(self.stream.read(self.buffer.spare()))).await;
+        let read = self.time_limit.within(pin!(self.stream.read(self.buffer.spare()))).await;
         Ok(match read.transpose()? {
             None => Got::Timeout,
             Some(0) => Got::EndOfStream,
@@ -160,32 +161,35 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         })
     }
 
-    /// Writes a reply; `false` if the stream takes no more, or the client did not take it in time.
+    /// Writes a reply; `false` if the stream takes no more bytes, or the client did not take them in time.
     async fn write(&mut self, answer: &Answer<'_>) -> Result<bool, T::Error> {
+        let Answer { reply, persist, head_only, .. } = answer;
         let said;
-        let reply = if answer.persist == Persist::Keep {
-            &*answer.reply
-        } else {
-            said = answer.reply.saying(answer.persist);
-            &said
+        let first = match (persist, head_only) {
+            (Persist::Keep, false) => reply.whole(),
+            (Persist::Keep, true) => reply.head(),
+            _ => {
+                said = saying(reply, *persist, *head_only);
+                &said
+            }
         };
-        let (bytes, tail) =
-            if answer.head_only { (reply.head(), [].as_slice()) } else { (reply.whole(), reply.tail()) };
-        let len = bytes.len().saturating_add(tail.len());
+        let tail_len = if *head_only { 0 } else { reply.tail_len() };
+        let len = first.len().saturating_add(tail_len);
         let Server { limits, counters, .. } = self.server;
         counters.replied(reply.code(), len);
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
-        self.patience.limit(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
+        self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
         // Not the trait's own `write_all`, which panics when the stream takes no more.
-        let (mut rest, mut tail) = (bytes, tail);
+        let (mut rest, mut sent) = (first, 0_usize);
         loop {
             if rest.is_empty() {
-                rest = core::mem::take(&mut tail);
+                rest = if sent < tail_len { reply.tail(sent) } else { &[] };
+                sent = sent.saturating_add(rest.len());
             }
             if rest.is_empty() {
                 return Ok(true);
             }
-            let written = self.patience.within(pin!(self.stream.write(rest))).await;
+            let written = self.time_limit.within(pin!(self.stream.write(rest))).await;
             match written.transpose()? {
                 Some(0) => return Ok(false),
                 Some(len) => rest = rest.get(len..).unwrap_or_default(),
@@ -196,4 +200,10 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
             }
         }
     }
+}
+
+/// The head with a `Connection` line, and behind it the part of the body that lies behind the head: a short copy.
+fn saying(reply: &Reply, persist: Persist, head_only: bool) -> Vec<u8> {
+    let body = if head_only { &[] } else { reply.inline() };
+    [reply.open_head(), persist.header(), b"\r\n", body].concat()
 }

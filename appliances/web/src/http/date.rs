@@ -29,6 +29,66 @@ pub fn http_date(unix_seconds: u64) -> String {
     text
 }
 
+/// Parses a time in any of the three formats that a recipient must accept (RFC 9110, 5.6.7): seconds since 1970. `None` if
+/// it is in none of them, or before 1970.
+///
+/// ```text
+///   Sun, 06 Nov 1994 08:49:37 GMT      Sunday, 06-Nov-94 08:49:37 GMT      Sun Nov  6 08:49:37 1994
+/// ```
+#[must_use]
+pub fn parse_http_date(text: &[u8]) -> Option<u64> {
+    let text = core::str::from_utf8(text).ok()?;
+    let (weekday, rest) = text.split_once(' ')?;
+    let mut words = rest.split([' ', '-']).filter(|word| !word.is_empty());
+    let mut next = || words.next();
+    let (day, month, year, time) = if weekday.ends_with(',') {
+        let (day, month, year) = (next()?, next()?, next()?);
+        let time = next()?;
+        next().filter(|zone| *zone == "GMT")?;
+        (day, month, year, time)
+    } else {
+        let (month, day, time) = (next()?, next()?, next()?);
+        (day, month, next()?, time)
+    };
+    let month = u64::try_from(MONTHS.iter().position(|known| *known == month)?).ok()?;
+    let (day, year) = (number(day, 31)?, number(year, 9999)?);
+    // Two digits: the format of RFC 850, with the years 1970 to 2069.
+    let year = if year < 70 {
+        year.saturating_add(2000)
+    } else if year < 100 {
+        year.saturating_add(1900)
+    } else {
+        year
+    };
+    let mut parts = time.split(':');
+    let (hour, minute) = (number(parts.next()?, 23)?, number(parts.next()?, 59)?);
+    let second = number(parts.next()?, 60)?;
+    let days = (day > 0 && next().is_none() && parts.next().is_none())
+        .then(|| days_since_1970(year, month, day))??;
+    let seconds = days.checked_mul(24)?.checked_add(hour)?.checked_mul(60)?.checked_add(minute)?;
+    seconds.checked_mul(60)?.checked_add(second)
+}
+
+/// A number of digits alone, up to `most`.
+fn number(text: &str, most: u64) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|number| *number <= most)
+}
+
+/// Days from 1970 to a date with its month from 0 and its day from 1: the inverse of [`civil`].
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    // Years start in March, as in `civil`.
+    let (year, month) = if month < 2 {
+        (year.checked_sub(1)?, month.saturating_add(10))
+    } else {
+        (year, month.checked_sub(2)?)
+    };
+    let leap_days = (year / 4).checked_sub(year / 100)?.checked_add(year / 400)?;
+    let before = month.checked_mul(153)?.checked_add(2)? / 5;
+    let days = year.checked_mul(365)?.checked_add(leap_days)?.checked_add(before)?.checked_add(day)?;
+    days.checked_sub(719_469)
+}
+
 fn name(names: &[&'static str], index: u64) -> &'static str {
     usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("???")
 }
@@ -73,6 +133,33 @@ mod tests {
             (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
             assert_eq!(http_date(seconds), text);
+        }
+    }
+
+    #[test]
+    fn all_three_formats_are_parsed() {
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
+            assert_eq!(parse_http_date(text.as_bytes()), Some(784_111_777), "{text}");
+        }
+        for seconds in (0..4_200_000_000_u64).step_by(8_640_007).chain([951_782_400, 951_868_799, LAST]) {
+            assert_eq!(parse_http_date(http_date(seconds).as_bytes()), Some(seconds));
+        }
+        for bad in [
+            "",
+            "0",
+            "Sun, 06 Nov 1994",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Now 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Thu, 01 Jan 1969 00:00:00 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT x",
+            "Sun, 06 Nov 1994 08:49:37:00 GMT",
+        ] {
+            assert_eq!(parse_http_date(bad.as_bytes()), None, "{bad}");
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Method {
     Get,
     /// The head only.
     Head,
+    /// The methods of a resource.
+    Options,
     /// A method of RFC 9110 or 5789 that no resource here has.
     NotAllowed,
     /// No method that anybody knows.
@@ -44,10 +46,23 @@ pub struct Request<'b> {
 }
 
 impl<'b> Request<'b> {
-    /// The value of the first header line with this name, letters in either case.
+    /// The value of the first header line with this name, in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'b [u8]> {
-        self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        self.headers(name).next()
+    }
+
+    /// The values of all header lines with this name, in any case. A list may stand on several lines (RFC 9110, 5.3).
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
+    }
+
+    /// The elements of a comma-separated list, over all lines with this name.
+    pub fn list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.headers(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
     }
 }
 
@@ -95,6 +110,9 @@ pub(crate) fn parse<'b>(
         return incomplete(bytes, limits);
     };
     let headers: &'b [Header<'b>] = parsed.headers;
+    if !ends_in_crlf(bytes, head_len, target, headers) {
+        return Err(Refusal::bad("a line of the head does not end in CR LF"));
+    }
     if method.len().saturating_add(target.len()) > limits.line_bytes {
         return Err(LINE_TOO_LONG);
     }
@@ -102,6 +120,28 @@ pub(crate) fn parse<'b>(
     let request = Request { method: Method::named(method), path, query, headers };
     let framing = framing(headers, head_len, minor)?;
     Ok(Some((request, framing)))
+}
+
+/// Whether each line of a parsed head ends in CR LF, which the library does not demand. A proxy that takes a bare LF for a
+/// part of a value would see other headers.
+fn ends_in_crlf(bytes: &[u8], head_len: usize, target: &str, headers: &[Header<'_>]) -> bool {
+    const VERSION: usize = " HTTP/1.1".len();
+    let start = bytes.as_ptr().addr();
+    let end_of = |part: &[u8]| part.as_ptr().addr().wrapping_sub(start).wrapping_add(part.len());
+    let cr_at = |at: usize| bytes.get(at) == Some(&b'\r');
+    cr_at(end_of(target.as_bytes()).wrapping_add(VERSION))
+        && cr_at(head_len.wrapping_sub(2))
+        && headers.iter().all(|header| {
+            let end = end_of(header.value);
+            cr_at(end) || cr_at(end.wrapping_add(blanks(bytes, end)))
+        })
+}
+
+/// The number of blanks and tabs from a place on.
+#[cold]
+fn blanks(bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
 const LINE_TOO_LONG: Refusal = Refusal::new(Code::UriTooLong, "the request line is too long");
@@ -142,7 +182,8 @@ impl Method {
         match name {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
-            "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH" | "TRACE" | "CONNECT" => Self::NotAllowed,
+            "OPTIONS" => Self::Options,
+            "POST" | "PUT" | "DELETE" | "PATCH" | "TRACE" | "CONNECT" => Self::NotAllowed,
             _ => Self::Unknown,
         }
     }
@@ -164,9 +205,13 @@ fn local_part(target: &[u8]) -> Result<&[u8], Refusal> {
         (Some(_), _) => {
             let rest = target.get(7..).unwrap_or_default();
             let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
-            Ok(rest.get(end..).unwrap_or_default())
+            let (host, local) = rest.split_at_checked(end).unwrap_or((rest, b""));
+            if host.is_empty() || !is_authority(host) {
+                return Err(Refusal::bad("the URL has no host with an optional port"));
+            }
+            Ok(local)
         }
-        // OPTIONS and CONNECT; both are answered by their method alone.
+        // OPTIONS and CONNECT: the method alone decides the answer.
         (None, b"*") => Ok(target),
         (None, _) if !target.is_empty() && !target.contains(&b'/') => Ok(target),
         (None, _) => Err(Refusal::bad("the request target is neither a path nor an http URL")),
@@ -210,7 +255,12 @@ impl Lines {
         // To letters and hyphens of a name the grammar leaves no byte that differs in this bit alone, but for case.
         let is = |name: &str| header.name.bytes().map(|byte| byte | 0x20).eq(name.bytes());
         match header.name.len() {
-            4 if is("host") => self.hosts = self.hosts.saturating_add(1),
+            4 if is("host") => {
+                self.hosts = self.hosts.saturating_add(1);
+                if !is_authority(header.value) {
+                    return Err(Refusal::bad("the Host header is no host with an optional port"));
+                }
+            }
             6 if is("expect") => {
                 if !header.value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal::new(Code::ExpectationFailed, "only 100-continue may be expected"));
@@ -246,4 +296,47 @@ impl Lines {
 fn decimal(value: &[u8]) -> Option<u64> {
     let digits = str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
+}
+
+/// Whether this is `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, or empty (RFC 9110, 7.2; RFC 3986, 3.2.2). A name with
+/// user information, blanks or another port is not.
+fn is_authority(value: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let (host_ok, port) = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = rest.iter().position(|byte| *byte == b']');
+            let Some((address, behind)) = end.and_then(|at| rest.split_at_checked(at)) else { return false };
+            let is_address =
+                str::from_utf8(address).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok());
+            (is_address, behind.get(1..).unwrap_or_default())
+        }
+        None => {
+            let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
+            let (host, port) = value.split_at_checked(end).unwrap_or((value, b""));
+            (host.iter().all(legal) && (!host.is_empty() || port.is_empty()), port)
+        }
+    };
+    let port_ok = match port.strip_prefix(b":") {
+        None => port.is_empty(),
+        Some(digits) => digits.is_empty() || decimal(digits).is_some_and(|port| port <= 65_535),
+    };
+    host_ok && port_ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_authority;
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_a_port() {
+        for good in ["", "a", "a.b-c:80", "10.0.2.15:8080", "a:", "[::1]", "[2001:db8::1]:443", "a%20b"] {
+            assert!(is_authority(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a b", "a@b", "u:p@a", "a:99999", "a:b", "a:80:80", "[::1", "[::g]", "[::1]x", ":80", "a/b",
+            "a?", "\u{e9}",
+        ] {
+            assert!(!is_authority(bad.as_bytes()), "{bad}");
+        }
+    }
 }

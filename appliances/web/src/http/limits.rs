@@ -1,20 +1,20 @@
-//! What a client may make us spend.
+//! The limits of a connection.
 
 /// Header lines of a request; they are parsed on the stack.
 pub const MAX_HEADERS: usize = 64;
 
-/// Limits of a connection. Their numbers follow what common servers allow.
+/// The limits of a connection. Their values are those of common servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request's head; beyond: 431.
     pub head_bytes: usize,
     /// Bytes of the request line; beyond: 414.
     pub line_bytes: usize,
-    /// Bytes of a request's body, as sent; beyond: 413. No resource takes one, so bodies are only read to get past them.
+    /// Bytes of a request's body, framing included; beyond: 413. No resource takes a body, so bodies are read and discarded.
     pub body_bytes: u64,
     /// Seconds from the first byte of a request to its end; beyond: 408.
     pub request_seconds: u64,
-    /// Seconds between two requests; beyond: the connection is closed without a word. `app.idle=` on the command line.
+    /// Seconds between two requests; beyond: the connection is closed without a reply. `app.idle=` on the command line.
     pub idle_seconds: u64,
     /// Bytes a second that a client must take, beyond the first `request_seconds`; else the connection is closed.
     pub reply_bytes_a_second: usize,

@@ -2,18 +2,18 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`server`] | what the connections share, and what is decided about one request |
-//! | `connection` | a connection's life: read a head, skip a body, answer, again |
+//! | [`server`] | what the connections share, and the answer to one request |
+//! | `connection` | a connection: read a head, skip a body, answer, again |
 //! | [`head`] | the bytes of a head to a [`Request`] and its [`Framing`](head::Framing), or to a [`Refusal`] |
-//! | [`body`] | where a request's body ends |
-//! | [`buffer`] | what was received and not yet understood |
-//! | [`reply`] | a reply's bytes, made once and sent many times |
-//! | [`code`] | status codes, and refusals that say why |
-//! | [`clock`] | seconds: time limits and the `Date` header, for one store a request |
-//! | [`date`] | seconds since 1970 as RFC 9110 writes them |
-//! | [`counts`] | what is counted |
+//! | [`body`] | the end of a request's body |
+//! | [`buffer`] | received bytes that are not parsed yet |
+//! | [`reply`] | the bytes of a reply |
+//! | [`code`] | status codes and refusals |
+//! | [`clock`] | time limits and the `Date` header |
+//! | [`date`] | times as RFC 9110 writes them |
+//! | [`counts`] | the counters |
 //!
-//! Not here: TLS, request bodies that anybody reads. Ranges and conditions are [`publish`](crate::publish)'s.
+//! There is no TLS, and no resource takes a request body. [`publish`](crate::publish) has ranges and conditions.
 
 pub mod body;
 pub mod buffer;

@@ -1,5 +1,5 @@
-//! The server: a site, and what its connections share. What it decides about one request is here; how requests follow
-//! each other on a connection is in `connection.rs`.
+//! The server: a site, what its connections share, and the answer to one request. `connection.rs` has the sequence of
+//! requests on a connection.
 
 use crate::http::clock::{Clock, Moment};
 use crate::http::code::{Code, Refusal};
@@ -7,27 +7,27 @@ use crate::http::connection::Connection;
 use crate::http::counts::{Counters, HttpCounts};
 use crate::http::head::{Framing, Method, Request, parse, room};
 use crate::http::limits::Limits;
-use crate::http::reply::{Persist, Reply};
+use crate::http::reply::{ALLOW, Persist, Reply};
 use alloc::rc::Rc;
 use core::cell::Cell;
 use embedded_io_async::{Read, Write};
 
-/// What is published.
+/// The resources of a server.
 pub trait Site {
-    /// The reply to GET of `request.path`; `None`: nothing is there. HEAD is answered with the head of the same reply.
+    /// The reply to GET of `request.path`; `None` if there is no such resource. HEAD gets the head of the same reply.
     fn get(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Rc<Reply>>;
 }
 
-/// What a site may want to know besides the request.
+/// What a site may use besides the request.
 #[derive(Debug)]
 pub struct Context<'a> {
-    /// The present.
+    /// The time.
     pub now: &'a Moment,
     counters: &'a Counters,
 }
 
 impl Context<'_> {
-    /// What the server counted so far.
+    /// The counters of the server.
     #[must_use]
     pub fn counts(&self) -> HttpCounts {
         self.counters.read()
@@ -47,11 +47,11 @@ pub struct Server<S> {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
-    /// Bytes of replies that are made and not sent.
+    /// Memory of replies that are not sent yet.
     unsent: Cell<usize>,
 }
 
-/// What a request leads to.
+/// A reply and how to send it.
 pub(crate) struct Answer<'a> {
     pub(crate) reply: Rc<Reply>,
     pub(crate) persist: Persist,
@@ -66,7 +66,7 @@ impl<S: Site> Server<S> {
         Self { site, limits, clock: Clock::default(), counters: Counters::default(), unsent: Cell::new(0) }
     }
 
-    /// What was counted so far.
+    /// The counters.
     pub fn counts(&self) -> HttpCounts {
         self.counters.read()
     }
@@ -76,13 +76,13 @@ impl<S: Site> Server<S> {
         self.counters.connections_open()
     }
 
-    /// Tells the time: to be called before a connection is served and once a second while there are any. `seconds` never
-    /// go back; `unix_seconds` is the wall clock, 0 if nobody knows it.
+    /// Sets the time: before a connection is served, and once a second while connections are open. `seconds` is monotonic;
+    /// `unix_seconds` is the wall clock, 0 if it is unknown.
     pub fn tick(&self, seconds: u64, unix_seconds: u64) {
         self.clock.tick(seconds, unix_seconds);
     }
 
-    /// Waits until a connection is open: time need not be told before.
+    /// Waits until a connection is open. Until then the time need not be set.
     pub async fn occupied(&self) {
         self.clock.occupied().await;
     }
@@ -115,36 +115,37 @@ impl<S: Site> Server<S> {
                 let context = Context { now: &now, counters: &self.counters };
                 match self.site.get(request, &context) {
                     Some(reply) if self.affords(&reply) => return reply,
-                    Some(_) => Refusal::new(Code::ServiceUnavailable, "too much waits to be sent already"),
-                    None => Refusal::new(Code::NotFound, "nothing is published at this path"),
+                    Some(_) => Refusal::new(Code::ServiceUnavailable, "too many replies wait to be sent"),
+                    None => Refusal::new(Code::NotFound, "there is no resource at this path"),
                 }
             }
-            Method::NotAllowed => Refusal::new(Code::MethodNotAllowed, "what is here can only be read"),
-            Method::Unknown => Refusal::new(Code::NotImplemented, "the method is not known"),
+            Method::Options => return Rc::new(Reply::bare(Code::NoContent, ALLOW, &now)),
+            Method::NotAllowed => Refusal::new(Code::MethodNotAllowed, "the resource can only be read"),
+            Method::Unknown => Refusal::new(Code::NotImplemented, "the method is unknown"),
         };
         Rc::new(Reply::refusal(refusal, &now))
     }
 
-    /// The answer after which the connection ends, because nobody knows where the next request would begin.
+    /// The answer after which the connection ends: where the next request would begin is unknown.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Answer<'_> {
         let reply = Rc::new(Reply::refusal(refusal, &self.clock.moment()));
         self.answer(reply, Persist::Close, false)
     }
 
     fn answer(&self, reply: Rc<Reply>, persist: Persist, head_only: bool) -> Answer<'_> {
-        let _unsent = Unsent::new(&self.unsent, reply.whole().len());
+        let _unsent = Unsent::new(&self.unsent, reply.own_bytes());
         Answer { reply, persist, head_only, _unsent }
     }
 
-    /// Whether a reply may wait to be sent: clients that ask and do not read must not take the guest's memory. Small ones
-    /// always may, so that the guest still tells of its health.
+    /// Whether a reply may wait to be sent: clients that ask and do not read must not exhaust the memory. Short replies
+    /// always may, so that health checks are answered.
     fn affords(&self, reply: &Reply) -> bool {
-        let len = reply.whole().len();
+        let len = reply.own_bytes();
         len <= SMALL || self.unsent.get().saturating_add(len) <= self.limits.unsent_bytes
     }
 }
 
-/// Bytes of a reply that costs no more than what a connection takes anyway.
+/// A reply up to this length costs no more than the connection itself.
 const SMALL: usize = 2048;
 
 /// Counts the bytes of a reply until it is sent, or given up.

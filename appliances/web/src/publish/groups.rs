@@ -1,4 +1,4 @@
-//! What the channels and the store count, as groups of numbers.
+//! The numbers of channels and store, in groups.
 
 use super::StoreStatus;
 use crate::site::numbers::{Group, Groups};

@@ -1,61 +1,146 @@
-//! Blocks to revisions: a file replaces the one of its name, a tree everything below its name.
+//! Pushed blocks become published files: a file replaces the one of its name, a tree everything below its name.
 //!
 //! ```text
-//!   begin ─► Incoming ─ data … ─► finish ─ whole, or the last part ─► published
-//!     ▲                              └ more follows ─► kept, by stream ─┐
-//!     └──────────────── the next part goes on with it ◄─────────────────┘
+//!   begin ─► Incoming ─ data … ─► finish ─ whole, or the last part ─► published, in one step
+//!     ▲                              └ more parts follow ─► incomplete, by stream ─┐
+//!     └───────────────── the next part of the stream goes on with it ◄─────────────┘
 //! ```
 //!
-//! Nothing is published before it is whole. Memory for a block is taken at once, as much as its head says: if it is not
-//! to be had, the block is refused and the guest goes on.
+//! Nothing is published before it is complete. Memory for a block is taken at its beginning, as much as its head says; if
+//! there is no room, the block is refused before its bytes arrive. The parts of a stream whose sender has gone stay for a
+//! sender that goes on with it, until somebody else needs their room.
 
-use super::archive;
+use super::archive::{self, Entry, Refused};
+use super::headers::HeaderRules;
 use super::name;
-use super::store::{File, Store};
-use crate::content::Content;
+use super::redirects::Redirects;
+use super::store::{File, HEADERS_FILE, REDIRECTS_FILE, Rules, Store};
+use crate::content::{Content, NoRoom};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
+use core::fmt;
 use datafront::block::wire::Sum;
 use datafront::block::{Application, BlockHead, Form, Part, ReceiverStats, Status};
 
-/// Streams that may be in the middle of something; the one that began first makes room for another.
-const MAX_KEPT: usize = 4;
+/// What a file of rules changes in the rules of its site.
+type RulesChange = Box<dyn FnOnce(&mut Rules)>;
 
-/// Takes blocks for a store.
-#[derive(Debug)]
+/// Incomplete streams of a channel at most; the oldest makes room for another.
+const MOST_INCOMPLETE: usize = 4;
+/// What a published file costs besides its bytes and its name.
+const FILE_COST: usize = 160;
+/// Bytes of a file of rules at most.
+const LONGEST_RULES: usize = 64 * 1024;
+
+/// Takes the blocks of one channel for a store.
 pub struct Inbox {
     store: Rc<Store>,
+    owner: u64,
     stats: Rc<Cell<ReceiverStats>>,
+    /// The cause of the last refusal.
+    refusal: Rc<RefCell<Option<String>>>,
+    /// The wall clock, seconds since 1970; 0 if it is unknown.
+    clock: Box<dyn Fn() -> u64>,
     current: Option<Incoming>,
-    /// Parts that are there, of what is not whole yet.
-    kept: Vec<Incoming>,
 }
 
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("owner", &self.owner)
+            .field("current", &self.current)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What has arrived of a block and of the parts before it.
 #[derive(Debug)]
-struct Incoming {
+pub(super) struct Incoming {
+    owner: u64,
     stream: u64,
     path: String,
     form: Form,
     part: Part,
     content: Content,
-    /// Bytes of the parts before the block that comes.
+    /// Bytes of the parts before this block.
     before: usize,
+    /// Whether the sender has gone.
+    pub(super) dead: bool,
+}
+
+/// Why complete content is not published.
+enum Unpublished {
+    Archive(Refused),
+    Rules(String),
+    NoRoom,
+}
+
+impl Unpublished {
+    const fn status(&self) -> Status {
+        match self {
+            Self::Archive(Refused::Type { .. }) => Status::UNSUPPORTED,
+            Self::Archive(Refused::Memory) | Self::NoRoom => Status::NO_ROOM,
+            Self::Archive(_) | Self::Rules(_) => Status::BAD_CONTENT,
+        }
+    }
+}
+
+impl fmt::Display for Unpublished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Archive(refused) => refused.fmt(f),
+            Self::Rules(error) => f.write_str(error),
+            Self::NoRoom => f.write_str("no room for the names of the files"),
+        }
+    }
 }
 
 impl Inbox {
-    /// An inbox for this store, which keeps `stats` up to date.
+    /// An inbox for a store, which keeps `stats` up to date.
     #[must_use]
-    pub const fn new(store: Rc<Store>, stats: Rc<Cell<ReceiverStats>>) -> Self {
-        Self { store, stats, current: None, kept: Vec::new() }
+    pub fn new(store: Rc<Store>, stats: Rc<Cell<ReceiverStats>>) -> Self {
+        let owner = store.new_owner();
+        Self { store, owner, stats, refusal: Rc::default(), clock: Box::new(|| 0), current: None }
     }
 
-    /// The parts that came before this one, out of what is kept; nothing for a beginning.
-    fn beginning(&mut self, head: &BlockHead<'_>, path: &str) -> Result<Content, Status> {
-        let at = self.kept.iter().position(|kept| kept.stream == head.stream);
-        let kept = at.map(|at| self.kept.remove(at));
+    /// With the wall clock, for the modification times of files.
+    #[must_use]
+    pub fn with_clock(self, clock: impl Fn() -> u64 + 'static) -> Self {
+        Self { clock: Box::new(clock), ..self }
+    }
+
+    /// With a place for the cause of the last refusal.
+    #[must_use]
+    pub fn with_refusal(self, refusal: Rc<RefCell<Option<String>>>) -> Self {
+        Self { refusal, ..self }
+    }
+
+    /// The sender has gone: its incomplete streams may make room for others.
+    pub fn sender_gone(&self) {
+        let mut incomplete = self.store.incomplete.borrow_mut();
+        incomplete
+            .iter_mut()
+            .filter(|stream| stream.owner == self.owner)
+            .for_each(|stream| stream.dead = true);
+    }
+
+    fn refuse(&self, path: &str, cause: &dyn fmt::Display, status: Status) -> Status {
+        let name = if path.is_empty() { "/" } else { path };
+        let text = format!("push of {name} refused: {cause}");
+        kernel::log::warn!("{text}");
+        *self.refusal.borrow_mut() = Some(text);
+        status
+    }
+
+    /// The parts before this one; nothing for a beginning.
+    fn beginning(&self, head: &BlockHead<'_>, path: &str) -> Result<Content, Status> {
+        let mut incomplete = self.store.incomplete.borrow_mut();
+        let at = incomplete.iter().position(|kept| kept.owner == self.owner && kept.stream == head.stream);
+        let kept = at.map(|at| incomplete.remove(at));
         match kept {
             _ if !head.part.continues() => Ok(Content::new(self.store.budget())),
             Some(kept) if kept.path == path && kept.form == head.form => Ok(kept.content),
@@ -63,37 +148,124 @@ impl Inbox {
         }
     }
 
-    fn keep(&mut self, incoming: Incoming) {
-        if self.kept.len() >= MAX_KEPT {
-            self.kept.remove(0);
+    fn keep(&self, incoming: Incoming) {
+        let mut incomplete = self.store.incomplete.borrow_mut();
+        let own = |kept: &Incoming| kept.owner == self.owner;
+        if incomplete.iter().filter(|kept| own(kept)).count() >= MOST_INCOMPLETE
+            && let Some(oldest) = incomplete.iter().position(own)
+        {
+            incomplete.remove(oldest);
         }
-        self.kept.push(incoming);
+        incomplete.push(incoming);
     }
 
-    fn publish(&self, incoming: Incoming) -> Option<()> {
-        let Incoming { path, form, content, .. } = incoming;
-        let ranges = match form {
-            Form::Bytes => Vec::from([(path.clone(), 0..content.bytes().len())]),
-            Form::Tree => archive::files(content.bytes(), &path)?,
-        };
-        let data = Rc::new(content);
-        let mut files = Vec::new();
-        for (path, range) in ranges {
-            let mut sum = Sum::default();
-            sum.add(data.bytes().get(range.clone())?);
-            let etag = format!("\"{:08x}-{:x}\"", sum.value(), range.len());
-            files.push((path, File { data: Rc::clone(&data), range, etag }));
+    /// Makes room for a block: first of streams whose sender has gone, then, if the operator says so, of the content that
+    /// this block replaces.
+    fn reserve(
+        &self,
+        content: &mut Content,
+        len: usize,
+        head: &BlockHead<'_>,
+        path: &str,
+    ) -> Result<(), NoRoom> {
+        if content.reserve(len).is_ok() {
+            return Ok(());
         }
+        self.store.make_room(len);
+        match content.reserve(len) {
+            Err(NoRoom::Now) if self.store.options.replace_first && !head.part.continues() => {
+                self.store.publish(|revision| match head.form {
+                    Form::Tree => revision.remove_below(&format!("{path}/")),
+                    Form::Bytes => revision.remove(path),
+                });
+                content.reserve(len)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn no_room(&self, path: &str, len: usize, why: NoRoom) -> Status {
+        let budget = self.store.budget();
+        let (limit, used) = (budget.limit(), budget.used());
+        match why {
+            NoRoom::Never => {
+                let cause = format!(
+                    "{len} bytes are more than the whole budget of {limit}; give the guest more memory"
+                );
+                self.refuse(path, &cause, Status::TOO_LARGE)
+            }
+            NoRoom::Now => {
+                let cause = format!(
+                    "{len} bytes beside {used} in use are more than the budget of {limit}, or than the heap; old and new \
+                     content must fit together, app.replace=first removes the old content first"
+                );
+                self.refuse(path, &cause, Status::NO_ROOM)
+            }
+        }
+    }
+
+    fn publish(&self, incoming: Incoming) -> Result<(), Unpublished> {
+        let Incoming { path, form, mut content, .. } = incoming;
+        let now = (self.clock)();
+        let entries = match form {
+            Form::Bytes => Vec::from([Entry { path: path.clone(), range: 0..content.len(), modified: now }]),
+            Form::Tree => archive::files(&content, &path).map_err(Unpublished::Archive)?,
+        };
+        let cost = entries
+            .iter()
+            .fold(0_usize, |sum, entry| sum.saturating_add(entry.path.len()).saturating_add(FILE_COST));
+        content.charge(cost).map_err(|_| Unpublished::NoRoom)?;
+        let rules = self.rules(&content, &entries)?;
+        let data = Rc::new(content);
         self.store.publish(|revision| {
             if form == Form::Tree {
                 revision.remove_below(&format!("{path}/"));
             }
-            for (path, file) in files {
-                revision.insert(path, file);
+            for Entry { path, range, modified } in entries {
+                let etag = etag(&data, &range);
+                // Never later than the reply's own date (RFC 9110, 8.8.2.1).
+                let modified = if now > 0 { modified.min(now) } else { 0 };
+                revision.insert(path, File { data: Rc::clone(&data), range, etag, modified });
+            }
+            for (root, change) in rules {
+                revision.set_rules(root, change);
             }
         });
-        Some(())
+        Ok(())
     }
+
+    /// The files of rules among these, parsed, by the site that they are for.
+    fn rules(&self, content: &Content, entries: &[Entry]) -> Result<Vec<(String, RulesChange)>, Unpublished> {
+        let mut found: Vec<(String, RulesChange)> = Vec::new();
+        for Entry { path, range, .. } in entries {
+            let root = self.store.root_of(path);
+            let file = path.strip_prefix(root).unwrap_or_default();
+            if !matches!(file, HEADERS_FILE | REDIRECTS_FILE) {
+                continue;
+            }
+            let bytes = (range.len() <= LONGEST_RULES).then(|| content.copy(range.clone())).flatten();
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            let text =
+                text.ok_or_else(|| Unpublished::Rules(format!("{path} is no text of at most 64 KiB")))?;
+            found.push((
+                root.to_string(),
+                if file == HEADERS_FILE {
+                    let headers = HeaderRules::parse(&text).map_err(Unpublished::Rules)?;
+                    Box::new(move |rules: &mut Rules| rules.headers = headers)
+                } else {
+                    let redirects = Redirects::parse(&text).map_err(Unpublished::Rules)?;
+                    Box::new(move |rules: &mut Rules| rules.redirects = redirects)
+                },
+            ));
+        }
+        Ok(found)
+    }
+}
+
+fn etag(data: &Content, range: &core::ops::Range<usize>) -> String {
+    let mut sum = Sum::default();
+    data.runs(range.clone()).for_each(|run| sum.add(run));
+    format!("\"{:08x}-{:x}\"", sum.value(), range.len())
 }
 
 impl Application for Inbox {
@@ -104,17 +276,16 @@ impl Application for Inbox {
         }
         let len = usize::try_from(head.len).map_err(|_| Status::TOO_LARGE)?;
         let mut content = self.beginning(head, &path)?;
-        let before = content.bytes().len();
-        if !content.reserve(len) {
-            return Err(Status::TOO_LARGE);
+        let before = content.len();
+        if let Err(why) = self.reserve(&mut content, len, head, &path) {
+            return Err(self.no_room(&path, len, why));
         }
-        let (stream, form, part) = (head.stream, head.form, head.part);
-        self.current = Some(Incoming { stream, path, form, part, content, before });
+        let (stream, form, part, owner) = (head.stream, head.form, head.part, self.owner);
+        self.current = Some(Incoming { owner, stream, path, form, part, content, before, dead: false });
         Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), Status> {
-        // The receiver gives no more than the head said: this never grows what was reserved.
         if let Some(incoming) = &mut self.current {
             incoming.content.extend(bytes);
         }
@@ -127,9 +298,10 @@ impl Application for Inbox {
             self.keep(incoming);
             return Status::ACCEPTED;
         }
+        let path = incoming.path.clone();
         match self.publish(incoming) {
-            Some(()) => Status::ACCEPTED,
-            None => Status::BAD_CONTENT,
+            Ok(()) => Status::ACCEPTED,
+            Err(why) => self.refuse(&path, &why, why.status()),
         }
     }
 

@@ -1,25 +1,34 @@
-//! What dom0 pushes becomes what is published, in one step.
+//! What dom0 pushes is published, in one step.
 //!
 //! ```text
-//!   datafront ─► Inbox: begin, data … finish ─► one step ──► Store ─► reply (shares the bytes)
-//!                                                  old bytes live until their last reader is done
+//!   datafront ─► Inbox: begin, data … finish ─► one step ──► Store ─► reply, which shares the bytes
+//!                                                  old bytes live until their last reader has finished
 //! ```
 //!
 //! | file | idea |
 //! |---|---|
+//! | `inbox` | blocks become files: one, or a whole tree |
+//! | `archive`, `pax` | the files of a tar archive |
+//! | `store` | the published files, and which of them answers a request |
+//! | `name`, `pattern` | names, paths, and patterns of paths |
+//! | `headers`, `redirects` | the rules of `_headers` and `_redirects` |
+//! | `reply`, `conditions` | a file as a reply: headers, conditions, ranges |
+//! | `media`, `encoding` | media types and content codings |
 //! | `groups` | the numbers of channels and store |
-//! | `store` | the revision that is published, and its budget |
-//! | `inbox` | blocks to revisions: a file, or a whole tree |
-//! | `archive` | a ustar archive to its files |
-//! | `name` | which names and paths there can be |
-//! | `reply` | types, entity tags, ranges |
 
 mod archive;
+mod conditions;
+mod encoding;
 pub mod groups;
+mod headers;
 mod inbox;
+mod media;
 mod name;
+mod pattern;
+mod pax;
+mod redirects;
 mod reply;
 mod store;
 
 pub use inbox::Inbox;
-pub use store::{Store, StoreStatus};
+pub use store::{Store, StoreOptions, StoreStatus};

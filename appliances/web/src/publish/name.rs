@@ -1,4 +1,4 @@
-//! Which names and paths there can be: `/a/b`, never `..`, nothing that needs a second look.
+//! Names and paths: `/a/b`, never `..`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,9 +16,10 @@ pub(super) fn from_push(name: &str) -> Option<String> {
     Some(path)
 }
 
-/// The path that a request asks for, percent signs resolved; `None` if it cannot be one of ours.
+/// The path of a request, percent-decoded; `None` if it cannot be a published one.
 pub(super) fn from_request(path: &[u8]) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(path.len()).ok()?;
     let mut rest = path.iter();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
@@ -26,11 +27,7 @@ pub(super) fn from_request(path: &[u8]) -> Option<String> {
             other => *other,
         });
     }
-    let mut path = String::from_utf8(bytes).ok()?;
-    if path.ends_with('/') {
-        path.push_str("index.html");
-    }
-    Some(path)
+    String::from_utf8(bytes).ok()
 }
 
 const fn hex(digit: u8) -> Option<u8> {
@@ -54,7 +51,7 @@ mod tests {
             assert_eq!(from_push(bad), None, "{bad:?}");
         }
         assert_eq!(from_request(b"/a%20b/%C3%A9").as_deref(), Some("/a b/\u{e9}"));
-        assert_eq!(from_request(b"/docs/").as_deref(), Some("/docs/index.html"));
+        assert_eq!(from_request(b"/docs/").as_deref(), Some("/docs/"));
         assert!(
             from_request(b"/%zz").is_none()
                 && from_request(b"/%f").is_none()

@@ -1,135 +1,120 @@
-//! A published file as a reply: type, entity tag, ranges (RFC 9110, 13 and 14).
+//! A published file as a reply: its headers, and the outcome of the request's conditions.
 
+use super::conditions::{Outcome, Validators, evaluate};
+use super::headers::Headers;
+use super::media::media_type;
 use super::store::File;
-use crate::http::{Code, Moment, Reply, Request};
+use crate::http::date::http_date;
+use crate::http::{Code, Moment, Refusal, Reply, Request};
 use alloc::format;
-use core::ops::Range;
 
-/// The reply to a request for this file; its bytes are shared, not copied.
-pub(super) fn make(path: &str, file: &File, request: &Request<'_>, now: &Moment) -> Reply {
-    let len = file.range.len();
-    let kind = content_type(path);
-    let common = format!(
-        "ETag: {}\r\nAccept-Ranges: bytes\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n",
-        file.etag
-    );
-    if request.header("If-None-Match").is_some_and(|list| names(list, &file.etag)) {
-        return Reply::shared(Code::NotModified, kind, &common, (&file.data, file.range.clone()), now);
+/// How a file answers a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served<'a> {
+    /// The path, whose end gives the media type.
+    pub(super) path: &'a str,
+    pub(super) file: &'a File,
+    /// `br` or `gzip`, if the file is a precompressed form of the path.
+    pub(super) coding: Option<&'a str>,
+    /// Whether the reply depends on `Accept-Encoding`.
+    pub(super) varies: bool,
+    /// The code of a complete reply: 200, or 404 for `404.html`.
+    pub(super) code: Code,
+}
+
+/// The reply; its body shares the published bytes. `headers` has what `_headers` says of the path.
+pub(super) fn make(served: Served<'_>, mut headers: Headers, request: &Request<'_>, now: &Moment) -> Reply {
+    let Served { path, file, coding, varies, code } = served;
+    let kind = media_type(path);
+    let modified = (file.modified > 0).then_some(file.modified);
+    headers.set_default("ETag", &file.etag);
+    if let Some(seconds) = modified {
+        headers.set_default("Last-Modified", &http_date(seconds));
     }
-    let asked = request.header("Range").filter(|_| {
-        // Only a range of the very revision that the client knows.
-        request.header("If-Range").is_none_or(|tag| tag == file.etag.as_bytes())
-    });
-    match asked.map_or(Asked::Whole, |value| range(value, len)) {
-        Asked::Whole => Reply::shared(Code::Ok, kind, &common, (&file.data, file.range.clone()), now),
-        Asked::Part(part) => {
+    headers.set_default("Accept-Ranges", "bytes");
+    headers.set_default("Cache-Control", if code == Code::Ok { cache_rule(path) } else { "no-cache" });
+    headers.set_default("X-Content-Type-Options", "nosniff");
+    headers.set_default("X-Frame-Options", "SAMEORIGIN");
+    headers.set_default("Referrer-Policy", "strict-origin-when-cross-origin");
+    if varies {
+        headers.set_default("Vary", "Accept-Encoding");
+    }
+    if let Some(coding) = coding {
+        headers.set_default("Content-Encoding", coding);
+    }
+    let len = file.range.len();
+    let outcome = if code == Code::Ok {
+        evaluate(request, Validators { etag: &file.etag, modified, len })
+    } else {
+        Outcome::Whole
+    };
+    let whole = (&file.data, file.range.clone());
+    match outcome {
+        Outcome::Whole => Reply::shared(code, kind, headers.lines(), whole, now),
+        Outcome::NotModified => Reply::bare(Code::NotModified, headers.lines(), now),
+        Outcome::PreconditionFailed => {
+            Reply::refusal(Refusal::new(Code::PreconditionFailed, "the resource has changed"), now)
+        }
+        Outcome::Part(part) => {
             let last = part.end.saturating_sub(1);
-            let headers = format!("{common}Content-Range: bytes {}-{last}/{len}\r\n", part.start);
+            headers.set_default("Content-Range", &format!("bytes {}-{last}/{len}", part.start));
             let start = file.range.start;
             let part = start.saturating_add(part.start)..start.saturating_add(part.end);
-            Reply::shared(Code::PartialContent, kind, &headers, (&file.data, part), now)
+            Reply::shared(Code::PartialContent, kind, headers.lines(), (&file.data, part), now)
         }
-        Asked::Nothing => {
-            let headers = format!("{common}Content-Range: bytes */{len}\r\n");
-            Reply::new(
-                Code::RangeNotSatisfiable,
-                "text/plain; charset=utf-8",
-                &headers,
-                b"no such range\n",
-                now,
-            )
+        Outcome::NotSatisfiable => {
+            let mut headers = Headers::default();
+            headers.set_default("Content-Range", &format!("bytes */{len}"));
+            let kind = "text/plain; charset=utf-8";
+            Reply::new(Code::RangeNotSatisfiable, kind, headers.lines(), b"no such range\n", now)
         }
     }
 }
 
-/// Whether a list of entity tags has this one; weak tags compare as strong ones (RFC 9110, 13.1.2).
-fn names(list: &[u8], etag: &str) -> bool {
-    let tags = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == b"*" || tag == etag.as_bytes())
+/// Names with a hash of their content may be kept for good; everything else is asked for again.
+fn cache_rule(path: &str) -> &'static str {
+    if has_hash(path) { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    Whole,
-    Part(Range<usize>),
-    Nothing,
-}
-
-/// One range of bytes. Several, or what is none, are answered with the whole (RFC 9110, 14.2).
-fn range(value: &[u8], len: usize) -> Asked {
-    let parsed = core::str::from_utf8(value).ok().and_then(|text| text.strip_prefix("bytes="));
-    let Some((first, last)) = parsed.and_then(|text| text.trim().split_once('-')) else {
-        return Asked::Whole;
+/// Whether the file's name has a hash before its ending, as bundlers write it: `app-BfK3s9xQ.js`, `main.3f2a91c0.css`. A hash
+/// is 8 to 64 letters and digits with at least two of each, so that words and dates are none.
+fn has_hash(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let Some((stem, _)) = file.split_once('.').and_then(|_| file.rsplit_once('.')) else { return false };
+    let Some(last) = stem.rsplit(['.', '-', '_']).next().filter(|last| last.len() < stem.len()) else {
+        return false;
     };
-    let number = |text: &str| {
-        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<usize>().ok()).flatten()
-    };
-    let part = match (first, number(first), last, number(last)) {
-        ("", _, _, Some(suffix)) => len.saturating_sub(suffix)..len,
-        (_, Some(first), "", _) => first..len,
-        (_, Some(first), _, Some(last)) if first <= last => first..last.saturating_add(1).min(len),
-        _ => return Asked::Whole,
-    };
-    if part.is_empty() { Asked::Nothing } else { Asked::Part(part) }
-}
-
-/// What the end of a name says.
-fn content_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
-        "html" | "htm" => "text/html; charset=utf-8",
-        "css" => "text/css; charset=utf-8",
-        "js" | "mjs" => "text/javascript; charset=utf-8",
-        "txt" | "md" | "log" => "text/plain; charset=utf-8",
-        "csv" => "text/csv; charset=utf-8",
-        "json" => "application/json",
-        "xml" => "application/xml",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "ico" => "image/x-icon",
-        "woff2" => "font/woff2",
-        "pdf" => "application/pdf",
-        "wasm" => "application/wasm",
-        "mp4" => "video/mp4",
-        "tar" => "application/x-tar",
-        "gz" => "application/gzip",
-        _ => "application/octet-stream",
-    }
+    let digits = last.bytes().filter(u8::is_ascii_digit).count();
+    let letters = last.bytes().filter(u8::is_ascii_alphabetic).count();
+    (8..=64).contains(&last.len())
+        && digits >= 2
+        && letters >= 2
+        && digits.saturating_add(letters) == last.len()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, content_type, names, range};
+    use super::has_hash;
 
     #[test]
-    fn ranges_are_those_of_the_rfc() {
-        assert_eq!(range(b"bytes=0-99", 10), Asked::Part(0..10));
-        assert_eq!(range(b"bytes=2-4", 10), Asked::Part(2..5));
-        assert_eq!(range(b"bytes=7-", 10), Asked::Part(7..10));
-        assert_eq!(range(b"bytes=-3", 10), Asked::Part(7..10));
-        assert_eq!(range(b"bytes=-99", 10), Asked::Part(0..10));
-        for nothing in ["bytes=10-", "bytes=-0", "bytes=10-18446744073709551615"] {
-            assert_eq!(range(nothing.as_bytes(), 10), Asked::Nothing, "{nothing}");
-        }
-        for whole in [
-            "bytes=",
-            "bytes=-",
-            "bytes=4-2",
-            "bytes=1-2,4-5",
-            "bytes=+1-2",
-            "items=0-1",
-            "bytes=99999999999999999999-",
+    fn hashed_names_are_those_of_bundlers() {
+        for hashed in [
+            "/a/app-BfK3s9xQ.js",
+            "/main.3f2a91c0.css",
+            "/x_0123456789abcdef.woff2",
+            "/index-C8h2k4Lm.js.map",
         ] {
-            assert_eq!(range(whole.as_bytes(), 10), Asked::Whole, "{whole}");
+            assert_eq!(has_hash(hashed), !hashed.ends_with(".map"), "{hashed}");
         }
-    }
-
-    #[test]
-    fn tags_are_found_in_lists() {
-        assert!(names(b"\"a\", W/\"b\"", "\"b\"") && names(b"*", "\"b\"") && !names(b"\"ab\"", "\"b\""));
-        assert_eq!(content_type("/a/b.html"), "text/html; charset=utf-8");
-        assert_eq!(content_type("/a.b/c"), "application/octet-stream");
+        for plain in [
+            "/index.html",
+            "/3f2a91c0.css",
+            "/release-20240101.txt",
+            "/my-component.js",
+            "/jquery-3.7.1.min.js",
+            "/a",
+        ] {
+            assert!(!has_hash(plain), "{plain}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the guest works, and whether it can take more work.
+//! Health: whether the guest can be reached, and whether it can take more work.
 
 use crate::http::{Code, Moment, Reply};
 use crate::site::status::{InterfaceStatus, Status};
@@ -9,7 +9,7 @@ const FREE_PART: u64 = 16;
 /// Whether the guest can be reached: an interface has a link and an address.
 ///
 /// # Errors
-/// Why not.
+/// The cause, if it cannot.
 pub fn alive(status: &Status) -> Result<(), &'static str> {
     let up = || status.interfaces.iter().filter(|interface| interface.link_up);
     if status.interfaces.is_empty() {
@@ -23,15 +23,15 @@ pub fn alive(status: &Status) -> Result<(), &'static str> {
     }
 }
 
-/// A link-local address is for neighbours only, and for load balancers none.
+/// A link-local address does not count: load balancers cannot use it.
 fn reachable(interface: &InterfaceStatus) -> bool {
     interface.addresses().any(|address| !address.starts_with("fe80:"))
 }
 
-/// Whether it can take more work.
+/// Whether the guest can take more work.
 ///
 /// # Errors
-/// Why not.
+/// The cause, if it cannot.
 pub fn ready(status: &Status) -> Result<(), &'static str> {
     alive(status)?;
     let (used, free) = (status.groups.value("heap.used_bytes"), status.groups.value("heap.free_bytes"));

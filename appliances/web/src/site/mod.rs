@@ -1,15 +1,15 @@
-//! What is published: this guest.
+//! The guest's own pages, and pushed files at all other paths.
 //!
 //! | path | what | for whom |
 //! |---|---|---|
-//! | `/status`, and `/` unless something else is published there | everything below as a page that follows the present | people |
-//! | `/status.json` | every counter, see `STATUS.md` | programs, and the page |
-//! | `/metrics` | the same as Prometheus has it (text format 0.0.4) | monitoring |
-//! | `/healthz` | 200 with a link and an address, else 503 and why | load balancers |
-//! | `/readyz` | 200 if also there is memory for more work | load balancers |
+//! | `/status`, and `/` unless something else is published there | the status as a page that updates itself | people |
+//! | `/status.json` | the status, see `STATUS.md` | programs, and the page |
+//! | `/metrics` | the same for Prometheus (text format 0.0.4) | monitoring |
+//! | `/healthz` | 200 with a link and an address, else 503 and the cause | load balancers |
+//! | `/readyz` | 200 if there is memory for more work too | load balancers |
 //! | `/1k` | 1024 bytes that never change | benchmarks |
 //!
-//! [`Source`] is the only thing that a guest must give.
+//! A guest implements [`Source`].
 
 pub mod health;
 mod markup;
@@ -29,13 +29,13 @@ use alloc::string::String;
 use numbers::Group;
 use status::Status;
 
-/// Where the counters come from.
+/// The source of the status.
 pub trait Source {
     /// The guest now. The site adds the group `http`.
     fn status(&self) -> Status;
 }
 
-/// The pages by which a guest tells of itself.
+/// The status pages and the pushed files.
 #[derive(Debug)]
 pub struct StatusSite<S> {
     source: S,
@@ -47,7 +47,7 @@ pub struct StatusSite<S> {
 static KILOBYTE: [u8; 1024] = kilobyte();
 
 const fn kilobyte() -> [u8; 1024] {
-    const LINE: &[u8; 64] = b"A pond of pages, granted once, that feeds the mill. 1 KiB a go.\n";
+    const LINE: &[u8; 64] = b"A pool of pages, granted once: rx and tx. A body is 1024 bytes.\n";
     let mut lines = [[0; 64]; 16];
     let mut rest: &mut [[u8; 64]] = &mut lines;
     while let Some((line, others)) = rest.split_first_mut() {
@@ -60,13 +60,13 @@ const fn kilobyte() -> [u8; 1024] {
 }
 
 impl<S: Source> StatusSite<S> {
-    /// A site about what `source` tells.
+    /// A site without pushed files.
     #[must_use]
     pub fn new(source: S) -> Self {
         Self::with_store(source, Rc::new(Store::new(0)))
     }
 
-    /// The same, and what is on a store wherever a path is not the guest's own.
+    /// A site with the files of a store.
     #[must_use]
     pub const fn with_store(source: S, store: Rc<Store>) -> Self {
         Self { store, source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
@@ -89,31 +89,31 @@ impl<S: Source> Site for StatusSite<S> {
             b"/readyz" => health::reply(health::ready(&self.status(context)), now),
             b"/status.json" => json(&self.status(context), now),
             b"/metrics" => {
-                fresh("text/plain; version=0.0.4; charset=utf-8", &metrics::text(&self.status(context)), now)
+                fresh("text/plain; version=0.0.4; charset=utf-8", metrics::text(&self.status(context)), now)
             }
             b"/status" => page(&self.status(context), now),
             _ => match (self.store.get(request, context), request.path) {
                 (Some(published), _) => return Some(published),
                 (None, b"/" | b"/index.html") => page(&self.status(context), now),
-                (None, _) => return None,
+                (None, _) => return self.store.not_found(request, context),
             },
         };
         Some(Rc::new(reply))
     }
 }
 
-/// A body that is about this moment.
-fn fresh(content_type: &str, body: &str, now: &Moment) -> Reply {
-    Reply::new(Code::Ok, content_type, "Cache-Control: no-store\r\n", body.as_bytes(), now)
+/// A body about this moment.
+fn fresh(content_type: &str, body: String, now: &Moment) -> Reply {
+    Reply::owning(Code::Ok, content_type, "Cache-Control: no-store\r\n", body, now)
 }
 
 fn json(status: &Status, now: &Moment) -> Reply {
     // Fails for maps with keys that are no strings; there are none.
     let body = serde_json::to_string(status).unwrap_or_else(|_| String::from("{}"));
-    fresh("application/json", &body, now)
+    fresh("application/json", body, now)
 }
 
-/// The page runs its own script and nothing else, and talks to this guest only.
+/// The page runs its own script only, and connects to this guest only.
 const PAGE_HEADERS: &str = concat!(
     "Cache-Control: no-store\r\n",
     "X-Content-Type-Options: nosniff\r\n",
@@ -122,5 +122,5 @@ const PAGE_HEADERS: &str = concat!(
 );
 
 fn page(status: &Status, now: &Moment) -> Reply {
-    Reply::new(Code::Ok, "text/html; charset=utf-8", PAGE_HEADERS, page::html(status).as_bytes(), now)
+    Reply::owning(Code::Ok, "text/html; charset=utf-8", PAGE_HEADERS, page::html(status), now)
 }

@@ -160,11 +160,12 @@ fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
     Vec::from([
         pages(bar("rx_pool", "Pages to receive into"), &frontend.rx_pool),
         pages(bar("tx_pool", "Pages to send from"), &frontend.tx_pool),
-        pages(bar("tx_contiguous", "Contiguous buffer for frames of more than a page"), &frontend.tx_contiguous),
-        Group::new("rx_pool_changes", "Changes of the rx pools")
-            .counters(frontend.rx_pool_stats.iter()),
-        Group::new("tx_pool_changes", "Changes of the tx pools")
-            .counters(frontend.tx_pool_stats.iter()),
+        pages(
+            bar("tx_contiguous", "Contiguous buffer for frames of more than a page"),
+            &frontend.tx_contiguous,
+        ),
+        Group::new("rx_pool_changes", "Changes of the rx pools").counters(frontend.rx_pool_stats.iter()),
+        Group::new("tx_pool_changes", "Changes of the tx pools").counters(frontend.tx_pool_stats.iter()),
         Group::new("rx", "Received").counters(frontend.rx.iter()),
         Group::new("tx", "Sent").counters(frontend.tx.iter()),
         Group::new("device", "Frontend").counters(frontend.device.iter()),
@@ -201,7 +202,6 @@ fn sockets(net: &NetStatus) -> Group {
         ("time_wait", "TCP connections in TIME-WAIT.", wide(net.time_wait)),
         ("listeners", "TCP ports with a listener.", wide(net.listeners)),
         ("udp", "UDP sockets.", wide(net.udp_sockets)),
-        ("timers", "Deadlines of the network stack.", wide(net.timers)),
     ])
 }
 

@@ -72,7 +72,14 @@ impl Fake {
                 max: 1024,
             },
             tx_pool: PoolCounts { free: 490, in_ring: 22, in_use: 0, quarantined: 0, total: 512, max: 1024 },
-            tx_contiguous: PoolCounts { free: 96, in_ring: 32, in_use: 0, quarantined: 0, total: 128, max: 128 },
+            tx_contiguous: PoolCounts {
+                free: 96,
+                in_ring: 32,
+                in_use: 0,
+                quarantined: 0,
+                total: 128,
+                max: 128,
+            },
             features: netfront::stats::Features { queues: 1, rx_copy: true, ..Default::default() },
             ..netfront::Stats::default()
         };
@@ -103,7 +110,6 @@ impl Fake {
             time_wait: 5,
             listeners: 1,
             udp_sockets: 1,
-            timers: 21,
             counters: Default::default(),
             drops: Default::default(),
         };

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod fake;
+pub(crate) mod tar;
 
 use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};

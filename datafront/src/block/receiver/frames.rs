@@ -7,9 +7,12 @@ use crate::block::fault::Fault;
 use crate::block::status::Status;
 use crate::block::streams::{MAX_KEPT, Stream};
 use crate::block::wire::{
-    Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, TRAILER_BYTES, parse_trailer,
+    Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, TRAILER_BYTES, WANTS_STOP, parse_trailer,
 };
 use alloc::vec::Vec;
+
+/// Bytes that are still to come of a block for which a sender is stopped: it makes another connection for that.
+const WORTH_A_STOP: u64 = 1 << 20;
 
 impl Receiver {
     /// A head that is complete, and looked at by [`Frame::head_len`].
@@ -24,9 +27,9 @@ impl Receiver {
         match (frame.kind, self.session) {
             (Kind::Hello, None) => self.hello(&frame, answers),
             (Kind::Hello, Some(_)) => Err(Fault::SecondHello),
-            (Kind::Block, Some(stream)) => self.block(stream, &frame, name, application),
+            (Kind::Block, Some(stream)) => self.block(stream, &frame, name, application, answers),
             (Kind::Block, None) => Err(Fault::NoHello),
-            (Kind::Welcome | Kind::Ack | Kind::Error, _) => Err(Fault::NotForUs),
+            (Kind::Welcome | Kind::Ack | Kind::Error | Kind::Stop, _) => Err(Fault::NotForUs),
         }
     }
 
@@ -38,6 +41,7 @@ impl Receiver {
             return Err(Fault::Gap { seq: frame.seq, completed });
         }
         self.session = Some(frame.length);
+        self.wants_stop = frame.aux & WANTS_STOP != 0;
         answer(answers, Kind::Welcome, completed, self.instance, WINDOW);
         if frame.seq > 0 {
             let kept = completed.saturating_sub(u64::try_from(MAX_KEPT).unwrap_or(0)).saturating_add(1);
@@ -55,6 +59,7 @@ impl Receiver {
         frame: &Frame,
         name: &[u8],
         application: &mut impl Application,
+        answers: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let completed = self.streams.get(id).map_or(0, |stream| stream.completed());
         if frame.seq == 0 || frame.seq == u64::MAX {
@@ -76,9 +81,26 @@ impl Receiver {
             });
             begun.err().map(Skip::Refused)
         };
-        let current = Current { seq: frame.seq, len: frame.length, left: frame.length, sum: check(), skip };
+        let mut current =
+            Current { seq: frame.seq, len: frame.length, left: frame.length, sum: check(), skip };
+        self.stop_early(&mut current, answers);
         self.state = if frame.length == 0 { State::Trailer(current) } else { State::Payload(current) };
         Ok(())
+    }
+
+    /// Completes a block that was refused, if the sender takes STOP and many of its bytes are still to come. Sent all the
+    /// same, they are skipped.
+    pub(super) fn stop_early(&mut self, current: &mut Current, answers: &mut Vec<u8>) {
+        let Some(Skip::Refused(status)) = current.skip else { return };
+        if !self.wants_stop || current.left < WORTH_A_STOP {
+            return;
+        }
+        let Some(stream) = self.session.and_then(|id| self.streams.get(id)) else { return };
+        stream.complete(status, 0);
+        self.stats.last_seq = current.seq;
+        self.stats.refused = self.stats.refused.wrapping_add(1);
+        current.skip = Some(Skip::Stopped(status));
+        answer(answers, Kind::Stop, current.seq, 0, status.0);
     }
 
     /// The block is complete: the application's word becomes the acknowledgement.
@@ -108,6 +130,10 @@ impl Receiver {
                 self.stats.duplicates = self.stats.duplicates.wrapping_add(1);
                 let (status, len) = stream.kept(current.seq).unwrap_or((Status::FORGOTTEN, 0));
                 answer(answers, Kind::Ack, current.seq, len, status.0);
+                return Ok(());
+            }
+            (Some(Skip::Stopped(status)), _) => {
+                answer(answers, Kind::Ack, current.seq, 0, status.0);
                 return Ok(());
             }
             (Some(Skip::Refused(status)), _) => status,

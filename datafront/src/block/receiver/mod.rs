@@ -41,6 +41,8 @@ struct Current {
 #[derive(Clone, Copy)]
 enum Skip {
     Refused(Status),
+    /// Refused, completed, and the sender told that it may stop.
+    Stopped(Status),
     Duplicate,
 }
 
@@ -56,6 +58,8 @@ pub struct Receiver {
     streams: Streams,
     /// The stream of this connection, after HELLO.
     session: Option<u64>,
+    /// The sender of this connection takes STOP.
+    wants_stop: bool,
     state: State,
     /// A head or trailer that is not complete.
     partial: [u8; MAX_HEAD_BYTES],
@@ -81,6 +85,7 @@ impl Receiver {
             instance,
             streams: Streams::default(),
             session: None,
+            wants_stop: false,
             state: State::Head,
             partial: [0; MAX_HEAD_BYTES],
             filled: 0,
@@ -164,6 +169,7 @@ impl Receiver {
             State::Head => self.head(bytes, application, answers),
             State::Payload(mut current) => {
                 let taken = payload(&mut current, bytes, application);
+                self.stop_early(&mut current, answers);
                 self.state =
                     if current.left == 0 { State::Trailer(current) } else { State::Payload(current) };
                 Ok(taken)

@@ -45,7 +45,7 @@ fn tcp_with(flags: u8, data: &[u8]) -> Vec<u8> {
     [&header[..], data].concat()
 }
 
-fn segment(flags: u8, data: &[u8]) -> Segment {
+fn segment_with(flags: u8, data: &[u8]) -> Segment {
     match ip(&ipv4_with(6, 0, &tcp_with(flags, data))) {
         Class::Tcp(segment) => segment,
         other => panic!("{other:?}"),
@@ -53,15 +53,22 @@ fn segment(flags: u8, data: &[u8]) -> Segment {
 }
 
 #[test]
-fn a_segment_is_told_by_its_ports_and_flags() {
-    let syn = segment(0x02, &[]);
-    assert_eq!((syn.tuple.local.port, syn.tuple.remote.port), (80, 4000));
-    assert_eq!((syn.opens, syn.rst, syn.seq.0, syn.next.0), (true, false, 1000, 1001));
-    assert_eq!(segment(0x11, b"four").next.0, 1005, "payload and FIN");
-    for flags in [0x12, 0x06, 0x03, 0x10] {
-        assert!(!segment(flags, &[]).opens, "flags {flags:#x} open nothing");
+fn a_segment_is_told_by_its_ports_and_numbers() {
+    let syn = segment_with(0x02, &[]);
+    assert_eq!((syn.tuple.local_port, syn.tuple.remote_port), (80, 4000));
+    assert_eq!((syn.header.seq.0, syn.header.end().0, syn.payload), (1000, 1001, 54..54));
+    let fin = segment_with(0x11, &[1, 2, 3, 4]);
+    assert_eq!((fin.header.end().0, fin.payload), (1005, 54..58), "payload and FIN");
+}
+
+#[test]
+fn a_mark_of_congestion_goes_with_its_segment() {
+    for (mark, marked) in [(0, false), (1, false), (2, false), (3, true)] {
+        let mut packet = ipv4_with(6, 0, &tcp_with(0x10, &[]));
+        packet[1] = mark;
+        let Class::Tcp(segment) = ip(&mended(packet)) else { panic!("no segment") };
+        assert_eq!(segment.header.congestion_experienced, marked, "{mark}");
     }
-    assert!(segment(0x04, &[]).rst);
 }
 
 #[test]

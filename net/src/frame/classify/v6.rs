@@ -14,7 +14,7 @@ use smoltcp::wire::{
     NdiscOption, NdiscOptionType,
 };
 
-use super::{Class, Context, Message, tcp, udp};
+use super::{Class, Context, MARKED, Message, segment, sums_up, udp};
 use crate::base::counters::DropReason;
 use crate::frame::extension::{self, Chain};
 use crate::frame::local::is_unicast_v6;
@@ -58,6 +58,9 @@ const NEIGHBOUR: u8 = 255;
 /// Bytes of the IPv6 header, and of an MLDv1 query: an MLDv2 query is longer. RFC 3810, section 8.1.
 const IPV6: usize = 40;
 const QUERY_V1: usize = 24;
+
+/// Type of a listener query. RFC 2710, section 3.1.
+const QUERY: u8 = 130;
 
 /// Options of one message that are read.
 const OPTIONS: usize = 16;
@@ -103,7 +106,9 @@ pub(super) fn ipv6(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {
         IpProtocol::Tcp if !ours => Class::Drop(DropReason::TcpNotForUs),
         _ if !ours => Class::Drop(DropReason::NotForUs),
         IpProtocol::Tcp if !plain => Class::Rebuilt(rebuild::without_extensions(frame, next, range)),
-        IpProtocol::Tcp => tcp(ends, frame.get(range).unwrap_or_default(), context.verify),
+        IpProtocol::Tcp => {
+            segment(frame, range, ends, packet.traffic_class() & MARKED == MARKED, context.verify)
+        }
         IpProtocol::Udp => udp(frame, range, (ends, true), context),
         _ => Class::Unknown(message),
     }
@@ -119,6 +124,9 @@ fn icmp(frame: &[u8], packet: &Ipv6Packet<&[u8]>, message: Message, context: Con
     let me = context.me;
     let (from, to) = (packet.src_addr(), packet.dst_addr());
     let bytes = frame.get(message.payload.clone()).unwrap_or_default();
+    if bytes.first() == Some(&QUERY) && bytes.len() == QUERY_V1 {
+        return query_v1(bytes, packet, context);
+    }
     let Ok(icmp) = Icmpv6Packet::new_checked(bytes) else { return Class::Drop(DropReason::Malformed) };
     let kind = icmp.msg_type();
     let group = me.six.is_group(to);
@@ -137,7 +145,7 @@ fn icmp(frame: &[u8], packet: &Ipv6Packet<&[u8]>, message: Message, context: Con
         }
         // With a router alert in front, so not at once behind the IPv6 header. RFC 3810, section 5.1.14.
         Icmpv6Message::MldQuery if packet.hop_limit() == 1 && from.is_unicast_link_local() => {
-            Class::Neighbour(Neighbour::Query { v1: bytes.len() == QUERY_V1 })
+            Class::Neighbour(Neighbour::Query { v1: false })
         }
         _ if packet.next_header() != IpProtocol::Icmpv6
             || packet.hop_limit() != NEIGHBOUR
@@ -152,6 +160,19 @@ fn icmp(frame: &[u8], packet: &Ipv6Packet<&[u8]>, message: Message, context: Con
         Icmpv6Message::NeighborAdvert => advertisement((from, to), &icmp, context),
         _ => Class::Drop(DropReason::Neighbour),
     }
+}
+
+/// A query by MLDv1, which is too short for smoltcp's view of MLDv2.
+fn query_v1(bytes: &[u8], packet: &Ipv6Packet<&[u8]>, context: Context<'_>) -> Class {
+    let (from, to) = (packet.src_addr(), packet.dst_addr());
+    let wanted = context.me.six.is_group(to) || context.me.six.has(to);
+    if !wanted || packet.hop_limit() != 1 || !from.is_unicast_link_local() {
+        return Class::Drop(DropReason::Neighbour);
+    }
+    if !sums_up((from.into(), to.into()), IpProtocol::Icmpv6, bytes) {
+        return Class::Drop(DropReason::Checksum);
+    }
+    Class::Neighbour(Neighbour::Query { v1: true })
 }
 
 /// A hardware address in the options of the router advertisement in a frame.

@@ -71,9 +71,9 @@ fn a_slow_reader(bed: &Bed, guest: &Guest<'_>, page: SocketAddr) -> Outcome {
     )?;
     accepted(&push(bed, "/tmp/next --domain web --json")?)?;
     let during = Connection::open(page)?.status()?;
-    let edition = |status| number(status, "/datafront/published/edition");
+    let revision = |status| number(status, "/datafront/published/revision");
     let bytes = |status| number(status, "/datafront/published/bytes");
-    assert_eq!(edition(&during)?, edition(&before)? + 1, "{during}");
+    assert_eq!(revision(&during)?, revision(&before)? + 1, "{during}");
     let sent = number(&during, "/bytes/sent")? - number(&before, "/bytes/sent")?;
     assert!((1..LEN as u64 / 2).contains(&sent), "the reader is at work: {sent} bytes were sent, {during}");
     assert!(bytes(&during)? >= 2 * LEN as u64, "both are there: {during}");
@@ -102,6 +102,6 @@ fn a_stream(bed: &Bed, page: SocketAddr) -> Outcome {
         "head -c 40000000 /dev/zero | (ulimit -v 40000; push - --domain web --name big 2>&1); echo code $?",
     )?;
     // The guest takes a quarter of its memory, and says when it is enough.
-    assert!(output.contains("too large for the application") && output.contains("code 5"), "{output}");
+    assert!(output.contains("no room beside the content") && output.contains("code 5"), "{output}");
     Ok(())
 }

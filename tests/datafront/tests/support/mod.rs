@@ -9,7 +9,7 @@
 use bed::{Bed, Options, Output};
 use datafront::block::wire::Sum;
 use domu_tests::Outcome;
-use push::tree::Tree;
+use push::tree::{Rules, Tree};
 use std::io::Read;
 use std::path::Path;
 use std::process::Command;
@@ -109,7 +109,7 @@ pub fn install_peer(bed: &Bed) -> Outcome {
 /// When either side fails.
 pub fn upload(bed: &Bed, folder: &Path, to: &str) -> Outcome {
     let mut archive = Vec::new();
-    Tree::list(folder)?.read().read_to_end(&mut archive)?;
+    Tree::list(folder, Rules::default())?.read().read_to_end(&mut archive)?;
     let script = format!("mkdir -p {to} && tar -x -f - -C {to}");
     let output = bed.dom0_with_input(&script, &archive, LONG)?;
     if output.success() { Ok(()) } else { Err(format!("{output:?}").into()) }

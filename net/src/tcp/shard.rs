@@ -1,0 +1,455 @@
+//! All connections of the stack, with what they share: the engine's environment, secrets, limits, deadlines.
+//!
+//! The engine's clock stands still while the guest does: a pause of the guest is not silence of its peers.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::IpAddress;
+use tcp::connections::Connections;
+use tcp::cookie::Cookies;
+use tcp::isn::Isn;
+use tcp::limiter::Limiter;
+use tcp::ports::Ports;
+use tcp::syn_cache::SynCache;
+use tcp::time_wait::TimeWaits;
+use tcp::tuple::{FourTuple, Key};
+use tcp::{CloseReason, Config, Env, Events, Limits as Frames, Seq, State, Transmit};
+
+use crate::base::config::Limits;
+use crate::base::counters::Counters;
+use crate::base::error::NetError;
+use crate::base::rng::Rng;
+use crate::base::time;
+use crate::tcp::chunk::Chunk;
+use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::listener::Listener;
+
+/// Deadlines handled in one turn.
+const TIMER_BUDGET: usize = 1024;
+
+/// Challenge ACKs in a second, of all connections together. RFC 5961, section 7.
+const CHALLENGES: u32 = 1000;
+
+/// A connection may always have this many bytes waiting, each way.
+const LEAST_GRANT: usize = 4096;
+
+/// Of the memory that is left, a connection is granted at most this part.
+const GRANT_PART: usize = 8;
+
+/// The first window of a connection is this part of all memory for connections, and at most 64 KiB: it is a promise.
+const WINDOW_PART: usize = 64;
+
+/// How long a connection that nobody holds may take to close when its peer does not answer.
+const ORPHAN_LIFE: Duration = Duration::from_secs(60);
+
+/// How long a path is taken to be narrow. RFC 1191, section 6.3.
+const NARROW_FOR: Duration = Duration::from_secs(600);
+
+/// TIME-WAIT, milliseconds.
+const TIME_WAIT_MS: u32 = 60_000;
+
+/// The connections of the stack.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(super) conns: Connections<Conn>,
+    pub(super) env: Env<Chunk>,
+    pub(super) listeners: BTreeMap<u16, Listener>,
+    pub(super) half_open: Option<SynCache>,
+    pub(super) cookies: Cookies,
+    pub(super) time_waits: TimeWaits,
+    pub(super) isn: Isn,
+    pub(super) ports: Ports,
+    pub(super) limits: Limits,
+    /// Connections with something to send.
+    dirty: VecDeque<u32>,
+    /// Bytes that wait in all connections.
+    used: usize,
+    /// How long the guest stood still, all in all.
+    lost: Duration,
+    /// The engine's time.
+    pub(super) at: Instant,
+    /// Entries of neighbours that connections which are gone have held.
+    released: Vec<u32>,
+    /// When connections that we open are given up. The engine counts from the first SYN, which waits for its neighbour.
+    pub(super) connecting: BTreeMap<u32, Instant>,
+    /// When connections whose path was found to be narrow try whether it is wider again.
+    narrowed: BTreeMap<u32, Instant>,
+}
+
+fn key(rng: &mut Rng) -> Key {
+    let mut bytes = [0; 16];
+    rng.fill(&mut bytes);
+    Key::new(bytes)
+}
+
+impl Shard {
+    /// No connections yet. Without memory for the table of half-open connections every SYN is answered by a cookie.
+    pub(crate) fn new(limits: Limits, rng: &mut Rng, now: Instant) -> Self {
+        let count = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        let half_open = count(limits.half_open);
+        let share = u16::try_from(half_open.div_ceil(4)).unwrap_or(u16::MAX);
+        Self {
+            conns: Connections::new(key(rng), count(limits.connections_per_source), millis(now)),
+            env: Env::new(config(limits.buffer_bytes), Limiter::noisy(CHALLENGES, key(rng))),
+            listeners: BTreeMap::new(),
+            half_open: SynCache::new(key(rng), half_open, share).ok(),
+            cookies: Cookies::new(key(rng)),
+            time_waits: TimeWaits::new(key(rng), count(limits.time_wait), TIME_WAIT_MS),
+            isn: Isn::new(key(rng)),
+            ports: Ports::new(key(rng)),
+            limits,
+            dirty: VecDeque::new(),
+            used: 0,
+            lost: Duration::ZERO,
+            at: now,
+            released: Vec::new(),
+            connecting: BTreeMap::new(),
+            narrowed: BTreeMap::new(),
+        }
+    }
+
+    /// Other secrets: handshakes under way and TIME-WAIT are forgotten, connections go on.
+    pub(crate) fn renew(&mut self, rng: &mut Rng) {
+        self.isn.renew(key(rng));
+        self.ports.renew(key(rng));
+        self.cookies.replace(key(rng));
+        if let Some(half_open) = &mut self.half_open {
+            half_open.renew(key(rng));
+        }
+        self.time_waits.renew(key(rng));
+        self.env.challenge_acks = Limiter::noisy(CHALLENGES, key(rng));
+    }
+
+    /// Another turn begins. For `paused` of the time since the last one the guest stood still: its peers are not blamed
+    /// for that.
+    pub(crate) fn begin(&mut self, now: Instant, paused: Duration) {
+        self.lost = Duration::from_micros(self.lost.total_micros().saturating_add(paused.total_micros()));
+        let micros = i64::try_from(self.lost.total_micros()).unwrap_or(i64::MAX);
+        self.at = self.at.max(Instant::from_micros(now.total_micros().saturating_sub(micros)));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::try_from(self.conns.len()).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn half_open_len(&self) -> usize {
+        self.half_open.as_ref().map_or(0, |half| usize::try_from(half.len()).unwrap_or(usize::MAX))
+    }
+
+    /// Connections in TIME-WAIT that nobody holds.
+    pub(crate) fn time_wait_len(&self) -> usize {
+        usize::try_from(self.time_waits.len()).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + use<'_> {
+        self.listeners.keys().copied()
+    }
+
+    /// All connections with their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FourTuple, &Conn)> {
+        self.conns.iter().filter_map(|(id, conn)| Some((self.conns.tuple(id)?, conn)))
+    }
+
+    /// How long the peer of a connection has been silent.
+    pub(crate) fn silence(&self, conn: &Conn) -> core::time::Duration {
+        time::until(conn.tcb.heard_at(), self.at)
+    }
+
+    pub(crate) fn tuple(&self, id: u32) -> Option<FourTuple> {
+        self.conns.tuple(id)
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&Conn> {
+        self.conns.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Conn> {
+        self.conns.get_mut(id)
+    }
+
+    /// Changes a connection, and draws the consequences.
+    pub(super) fn update<R>(
+        &mut self,
+        id: u32,
+        counters: &mut Counters,
+        change: impl FnOnce(&mut Conn, Instant, &mut Env<Chunk>) -> R,
+    ) -> Option<R> {
+        let at = self.at;
+        let conn = self.conns.get_mut(id)?;
+        grant(&mut self.env, conn, self.limits.buffer_bytes.saturating_sub(self.used));
+        let result = change(conn, at, &mut self.env);
+        self.settle(id, true, counters);
+        Some(result)
+    }
+
+    /// Draws the consequences of what the engine did with a connection. With `ask` it may have something to send.
+    pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let events = conn.tcb.take_events();
+        let held = conn.tcb.receive_queued().saturating_add(conn.tcb.send_queued());
+        let before = core::mem::replace(&mut conn.charged, held);
+        let (held, before) = (bytes(held), bytes(before));
+        self.used = self.used.saturating_sub(before).saturating_add(held);
+        if !events.is_empty() {
+            notify(conn, events, counters);
+        }
+        let opening = conn.tcb.state() == State::SynSent;
+        let sends = ask && conn.tcb.wants_transmit();
+        if sends && !conn.queued {
+            conn.queued = true;
+            self.dirty.push_back(id);
+        }
+        let timer = conn.tcb.next_timer().map(millis_up);
+        let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
+        self.conns.set_timer(id, timer);
+        if !opening {
+            self.connecting.remove(&id);
+        }
+        if owner == Owner::Parked && self.get(id).is_some_and(Conn::is_readable) {
+            self.offer(id);
+        }
+        if owner != Owner::Orphan || sends {
+            return;
+        }
+        match (state, time_wait, self.conns.tuple(id)) {
+            (State::Closed, ..) => self.remove(id),
+            (_, Some(rest), Some(tuple)) => {
+                // Without memory the connection is over at once, as if its time were.
+                let _ = self.time_waits.insert(&tuple, &rest, self.at);
+                self.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives a connection to its listener; without one it ends.
+    pub(super) fn offer(&mut self, id: u32) {
+        let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
+        let listener = port.and_then(|port| self.listeners.get_mut(&port));
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        match listener {
+            Some(listener) => {
+                conn.owner = Owner::Ready;
+                listener.ready.push_back(id);
+                listener.waiting.wake_one();
+            }
+            None => {
+                conn.owner = Owner::Orphan;
+                conn.tcb.abort(&mut self.env);
+            }
+        }
+    }
+
+    /// The entries of neighbours that nobody holds any more for connections which are gone.
+    pub(crate) fn take_released(&mut self) -> Vec<u32> {
+        core::mem::take(&mut self.released)
+    }
+
+    /// Forgets a connection.
+    fn remove(&mut self, id: u32) {
+        self.connecting.remove(&id);
+        self.narrowed.remove(&id);
+        if let Some(conn) = self.conns.remove(id) {
+            self.used = self.used.saturating_sub(bytes(conn.charged));
+            self.released.extend(conn.pin);
+        }
+    }
+
+    /// Handles deadlines that are over. `true`: there are more.
+    pub(crate) fn fire_timers(&mut self, counters: &mut Counters) -> bool {
+        self.time_waits.expire(self.at);
+        let at = self.at;
+        for id in due(&self.narrowed, at) {
+            self.narrowed.remove(&id);
+            // The least of path, peer and link counts.
+            self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
+        }
+        for id in due(&self.connecting, at) {
+            self.update(id, counters, |conn, _, env| {
+                conn.fault = Some(NetError::TimedOut);
+                conn.tcb.abort(env);
+            });
+            counters.timed_out.bump();
+        }
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.conns.pop_expired(millis(self.at)) else { return false };
+            counters.timers_fired.bump();
+            self.update(id, counters, |conn, at, env| conn.tcb.on_timer(at, env));
+        }
+        true
+    }
+
+    /// When [`Shard::fire_timers`] or [`Shard::poll_half_open`] has something to do.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let deadline = self.conns.next_deadline().map(from_millis);
+        let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
+        let earliest = |ends: &BTreeMap<u32, Instant>| ends.values().min().copied();
+        let others =
+            [half_open, self.time_waits.next(self.at), earliest(&self.connecting), earliest(&self.narrowed)];
+        let next = deadline.into_iter().chain(others.into_iter().flatten()).min()?;
+        Some(time::after(next, self.lost))
+    }
+
+    /// The next connection with something to send.
+    pub(crate) fn take_dirty(&mut self) -> Option<u32> {
+        loop {
+            let id = self.dirty.pop_front()?;
+            // A number that was given to another connection since is polled in vain at most.
+            if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.queued) {
+                conn.queued = false;
+                return Some(id);
+            }
+        }
+    }
+
+    pub(crate) fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Puts a connection into the list.
+    pub(crate) fn mark(&mut self, id: u32) {
+        if let Some(conn) = self.conns.get_mut(id).filter(|conn| !conn.queued) {
+            conn.queued = true;
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// The next segment of a connection; `None`: it has nothing to send. It counts as sent.
+    pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
+        let at = self.at;
+        let conn = self.conns.get_mut(id)?;
+        grant(&mut self.env, conn, self.limits.buffer_bytes.saturating_sub(self.used));
+        conn.tcb.poll_transmit(at, frames, &mut self.env)
+    }
+
+    /// A connection in the list was interrupted before it sent anything: it is the next.
+    pub(crate) fn bring_forward(&mut self, id: u32) {
+        if let Some(place) = self.dirty.iter().rposition(|other| *other == id) {
+            self.dirty.remove(place);
+            self.dirty.push_front(id);
+        }
+    }
+
+    /// A router says that a segment of this connection was too big. `true`: the size was lowered.
+    pub(crate) fn too_big(&mut self, tuple: &FourTuple, seq: Seq, mss: u16, counters: &mut Counters) -> bool {
+        let Some(id) = self.conns.find(tuple) else { return false };
+        let lowered =
+            self.update(id, counters, |conn, at, env| conn.tcb.on_packet_too_big(seq, mss, at, env));
+        let lowered = lowered.unwrap_or(false);
+        if lowered {
+            self.narrowed.insert(id, time::after(self.at, NARROW_FOR));
+        }
+        lowered
+    }
+
+    /// There is no way to the peer of a connection: the reset of one that is closed is lost.
+    pub(crate) fn forget_reset(&mut self, id: u32, counters: &mut Counters) {
+        if self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed) {
+            self.poll_transmit(id, &Frames { max_payload: 0 });
+            self.settle(id, false, counters);
+        }
+    }
+
+    /// Lets a connection go: it closes in the background, with FIN or at once with RST.
+    pub(crate) fn orphan(&mut self, id: u32, end: End, counters: &mut Counters) {
+        self.update(id, counters, |conn, at, env| {
+            conn.owner = Owner::Orphan;
+            conn.io().front = None;
+            conn.rest();
+            conn.tcb.set_keep_alive(None);
+            conn.tcb.set_user_timeout(Some(ORPHAN_LIFE));
+            match end {
+                End::Close => {
+                    conn.tcb.shutdown(env);
+                    conn.tcb.shut_read(at, env);
+                }
+                End::Abort => conn.tcb.abort(env),
+            }
+        });
+    }
+
+    /// Ends the connections whose local address is not ours any more.
+    pub(crate) fn drop_addresses(&mut self, ours: impl Fn(IpAddress) -> bool, counters: &mut Counters) {
+        let lost: Vec<u32> = self
+            .conns
+            .iter()
+            .filter(|(id, _)| self.conns.tuple(*id).is_some_and(|tuple| !ours(tuple.local)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in lost {
+            self.update(id, counters, |conn, _, env| {
+                conn.fault.get_or_insert(NetError::AddressLost);
+                conn.tcb.abort(env);
+            });
+        }
+    }
+}
+
+/// How a connection loses its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With FIN, after everything that was written.
+    Close,
+    /// With RST, at once.
+    Abort,
+}
+
+/// Wakes who waits for what happened, and counts it.
+fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
+    if events.contains(Events::CLOSED) {
+        match conn.tcb.close_reason() {
+            Some(CloseReason::Reset | CloseReason::Refused) => counters.reset.bump(),
+            Some(CloseReason::TimedOut) => counters.timed_out.bump(),
+            _ => {}
+        }
+    }
+    if events.intersects(Events::READABLE | Events::CLOSED) {
+        conn.wake_reader();
+    }
+    if events.intersects(Events::WRITABLE | Events::ESTABLISHED | Events::FIN_ACKED | Events::CLOSED) {
+        conn.wake_writer();
+    }
+}
+
+/// Tells the engine what this connection may have.
+fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize) {
+    let part = (free / GRANT_PART).max(LEAST_GRANT);
+    let options = &conn.options;
+    let narrow = |bytes: usize| u32::try_from(bytes.min(part)).unwrap_or(u32::MAX);
+    env.receive_grant = narrow(options.rx_buffer);
+    env.send_grant = narrow(options.tx_buffer);
+    let millis = |duration: core::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    env.config.delayed_ack_ms = options.ack_delay.map_or(0, millis);
+    env.config.connect_timeout_ms = millis(options.connect_timeout);
+}
+
+/// The connections whose time is over.
+fn due(ends: &BTreeMap<u32, Instant>, at: Instant) -> Vec<u32> {
+    ends.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).collect()
+}
+
+/// What is the same for all connections.
+fn config(memory: usize) -> Config {
+    let window = (memory / WINDOW_PART).clamp(LEAST_GRANT, 65_535);
+    let receive_window = u32::try_from(window).unwrap_or(65_535);
+    Config { time_wait_ms: TIME_WAIT_MS, receive_window, ..Config::default() }
+}
+
+fn bytes(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+fn millis(at: Instant) -> u64 {
+    u64::try_from(at.total_micros()).unwrap_or(0) / 1000
+}
+
+/// Rounded up: a deadline is not over before it is.
+fn millis_up(at: Instant) -> u64 {
+    u64::try_from(at.total_micros()).unwrap_or(0).div_ceil(1000)
+}
+
+fn from_millis(millis: u64) -> Instant {
+    Instant::from_micros(i64::try_from(millis.saturating_mul(1000)).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,250 @@
+//! What applications do with connections: each call is one poll.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::task::{Context, Poll};
+
+use bytes::Bytes;
+use tcp::{SendError, State};
+
+use crate::base::counters::Counters;
+use crate::base::error::NetError;
+use crate::base::options::TcpOptions;
+use crate::tcp::chunk::Chunk;
+use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::listener::Listener;
+use crate::tcp::shard::{End, Shard};
+
+/// Bytes lent for a write at most.
+const LENT: usize = 16 * 1024;
+
+impl Shard {
+    /// Listens on a port.
+    pub(crate) fn listen(&mut self, port: u16, options: TcpOptions) -> Result<(), NetError> {
+        if self.listeners.contains_key(&port) {
+            return Err(NetError::PortInUse);
+        }
+        self.listeners.insert(port, Listener::new(options));
+        Ok(())
+    }
+
+    /// Closes a port: its connections that wait, or are parked, are reset.
+    pub(crate) fn unlisten(&mut self, port: u16, counters: &mut Counters) {
+        self.listeners.remove(&port);
+        let of_port = |id: &u32| self.conns.tuple(*id).is_some_and(|tuple| tuple.local_port == port);
+        let waiting = |conn: &Conn| matches!(conn.owner, Owner::Ready | Owner::Parked);
+        let all = self.conns.iter().filter(|(_, conn)| waiting(conn)).map(|(id, _)| id);
+        let ids: Vec<u32> = all.filter(of_port).collect();
+        for id in ids {
+            self.orphan(id, End::Abort, counters);
+        }
+    }
+
+    pub(crate) fn listener_mut(&mut self, port: u16) -> Option<&mut Listener> {
+        self.listeners.get_mut(&port)
+    }
+
+    /// Takes a connection that waits to be accepted; its number and name.
+    pub(crate) fn take_ready(
+        &mut self,
+        port: u16,
+        counters: &mut Counters,
+    ) -> Option<(u32, tcp::tuple::FourTuple)> {
+        loop {
+            let id = self.listeners.get_mut(&port)?.ready.pop_front()?;
+            // One that gave way meanwhile is gone.
+            let Some(tuple) = self.conns.tuple(id).filter(|tuple| tuple.local_port == port) else { continue };
+            let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.owner == Owner::Ready) else {
+                continue;
+            };
+            conn.owner = Owner::Held;
+            counters.accepted.bump();
+            return Some((id, tuple));
+        }
+    }
+
+    /// Gives a connection back to its listener until there is something to read.
+    pub(crate) fn park(&mut self, id: u32) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.owner = Owner::Parked;
+        conn.rest();
+        let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
+        let listened = port.is_some_and(|port| self.listeners.contains_key(&port));
+        if !listened || self.get(id).is_some_and(Conn::is_readable) {
+            self.offer(id);
+        }
+    }
+
+    /// Waits until a connection that was asked for is there.
+    pub(crate) fn poll_connected(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<(), NetError>> {
+        let Some(conn) = self.conns.get_mut(id) else { return Poll::Ready(Err(NetError::Closed)) };
+        match conn.tcb.state() {
+            State::SynSent | State::SynReceived => {
+                conn.io().writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            State::Closed => Poll::Ready(Err(conn.error().unwrap_or(NetError::Reset))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Takes the next bytes that were received; `None`: the stream is at its end.
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+    ) -> Poll<Result<Option<Chunk>, NetError>> {
+        let found = self.update(id, counters, |conn, at, env| {
+            if let Some(chunk) = conn.io().front.take().or_else(|| conn.tcb.recv(at, env)) {
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+            if conn.tcb.at_end() {
+                return Poll::Ready(conn.error().map_or(Ok(None), Err));
+            }
+            conn.io().reader = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        found.unwrap_or(Poll::Ready(Err(NetError::Closed)))
+    }
+
+    /// What is left of bytes that were taken: the next read begins with it.
+    pub(crate) fn put_back(&mut self, id: u32, chunk: Chunk) {
+        if let Some(conn) = self.conns.get_mut(id).filter(|_| !chunk.is_empty()) {
+            conn.io().front = Some(chunk);
+        }
+    }
+
+    /// Lends the next bytes that were received to `read`, which says how many it consumed; none at the end of the stream.
+    pub(crate) fn poll_read<R>(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+        read: impl FnOnce(&[u8]) -> (usize, R),
+    ) -> Poll<Result<R, NetError>> {
+        match self.poll_chunk(cx, id, counters) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(None)) => Poll::Ready(Ok(read(&[]).1)),
+            Poll::Ready(Ok(Some(mut chunk))) => {
+                let (consumed, value) = read(&chunk);
+                chunk.consume(consumed);
+                self.put_back(id, chunk);
+                Poll::Ready(Ok(value))
+            }
+        }
+    }
+
+    /// Gives bytes to be sent, by reference: all of them when there is any room.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+        bytes: &mut Bytes,
+    ) -> Poll<Result<(), NetError>> {
+        let sent =
+            self.update(id, counters, |conn, _, env| match conn.tcb.send(core::mem::take(bytes), env) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(SendError::Full(rest)) => {
+                    *bytes = rest;
+                    conn.io().writer = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                Err(SendError::Closed) => Poll::Ready(Err(conn.error().unwrap_or(NetError::Closed))),
+            });
+        sent.unwrap_or(Poll::Ready(Err(NetError::Closed)))
+    }
+
+    /// Copies as much as there is room for; the number of bytes.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+        data: &[u8],
+    ) -> Poll<Result<usize, NetError>> {
+        let len = data.len().min(self.room(id, counters).max(1));
+        let mut bytes = Bytes::copy_from_slice(data.get(..len).unwrap_or(data));
+        self.poll_send(cx, id, counters, &mut bytes).map_ok(|()| len)
+    }
+
+    /// Lends room to `write`, which says how many bytes of it to send.
+    pub(crate) fn poll_lend<R>(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+        write: &mut Option<impl FnOnce(&mut [u8]) -> (usize, R)>,
+    ) -> Poll<Result<R, NetError>> {
+        let room = self.room(id, counters).min(LENT);
+        if room == 0 {
+            // The engine tells of room when a send was refused.
+            return match self.poll_send(cx, id, counters, &mut Bytes::from_static(&[0])) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
+            };
+        }
+        let Some(write) = write.take() else { return Poll::Ready(Err(NetError::Closed)) };
+        let mut space = vec![0; room];
+        let (written, value) = write(&mut space);
+        space.truncate(written);
+        let mut bytes = Bytes::from(space);
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(value));
+        }
+        self.poll_send(cx, id, counters, &mut bytes).map_ok(|()| value)
+    }
+
+    /// Bytes that can be given to be sent now.
+    fn room(&mut self, id: u32, counters: &mut Counters) -> usize {
+        let room = self.update(id, counters, |conn, _, env| conn.tcb.send_room(env)).unwrap_or(0);
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Our stream ends.
+    pub(crate) fn shutdown(&mut self, id: u32, counters: &mut Counters) {
+        self.update(id, counters, |conn, _, env| conn.tcb.shutdown(env));
+    }
+
+    /// Waits until all that was sent, the end of our stream included, is acknowledged.
+    pub(crate) fn poll_finished(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<(), NetError>> {
+        let Some(conn) = self.conns.get_mut(id) else { return Poll::Ready(Ok(())) };
+        match conn.tcb.state() {
+            State::FinWait2 | State::TimeWait | State::Closed => {
+                Poll::Ready(conn.error().map_or(Ok(()), Err))
+            }
+            _ => {
+                conn.io().writer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Resets a connection.
+    pub(crate) fn abort(&mut self, id: u32, counters: &mut Counters) {
+        self.update(id, counters, |conn, _, env| {
+            conn.fault = Some(NetError::Closed);
+            conn.tcb.abort(env);
+        });
+    }
+
+    /// Changes the timeout or the keep-alive of a connection.
+    pub(crate) fn set(&mut self, id: u32, counters: &mut Counters, change: impl FnOnce(&mut Conn)) {
+        self.update(id, counters, |conn, _, _| change(conn));
+    }
+
+    /// Whether a read would not wait.
+    pub(crate) fn is_readable(&self, id: u32) -> bool {
+        self.get(id).is_none_or(Conn::is_readable)
+    }
+
+    /// Whether a write would not wait.
+    pub(crate) fn is_writable(&mut self, id: u32, counters: &mut Counters) -> bool {
+        let open = self
+            .get(id)
+            .is_some_and(|conn| matches!(conn.tcb.state(), State::Established | State::CloseWait));
+        !open || self.room(id, counters) > 0
+    }
+}

@@ -1,0 +1,252 @@
+//! TCP: segments in to the engine, segments out from it, straight into the device's page.
+
+use nic::Nic;
+use smoltcp::phy::{PacketMeta, TxToken as _};
+use smoltcp::wire::{IpAddress, IpEndpoint};
+use tcp::tuple::FourTuple;
+use tcp::{Limits, Segment as Header};
+
+use crate::base::counters::{DropReason, FrameKind};
+use crate::base::error::NetError;
+use crate::base::options::TcpOptions;
+use crate::frame::classify::{Segment, sender};
+use crate::frame::emit::{self, Ends, TcpOut};
+use crate::frame::too_big::TooBig;
+use crate::link::neighbours::Lookup;
+use crate::tcp::chunk::Chunk;
+use crate::tcp::open::{Answer, Arrival, Tally};
+use crate::turn::ingress::Frame;
+use crate::turn::state::State;
+
+/// Payload of so many bytes stays in the page in which it came.
+const THRESHOLD: usize = 1024;
+
+/// Frames that a connection may send before the next one has its turn.
+const BURST: usize = 8;
+
+/// Bytes of the IP headers and of TCP's without options.
+const V4: u16 = 20;
+const V6: u16 = 40;
+const TCP: u16 = 20;
+
+/// Bytes of the longest TCP header.
+const LONGEST_HEADER: usize = 60;
+
+impl State {
+    /// Takes a TCP segment to us.
+    pub(super) fn tcp_frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, found: &Segment) {
+        self.counters.received(FrameKind::Tcp);
+        let Segment { tuple, header, payload } = found;
+        let arrival = Arrival { tuple, segment: header, mss: self.mss(tuple.local), flow: self.flow(tuple) };
+        let from = frame.bytes(nic).and_then(sender);
+        let mut taken = false;
+        let keep = || {
+            taken = true;
+            if payload.is_empty() {
+                frame.discard(nic);
+                return Chunk::EMPTY;
+            }
+            if payload.len() >= THRESHOLD
+                && matches!(frame, Frame::InPlace)
+                && let Some(packet) = nic.retain()
+            {
+                return Chunk::page(packet, payload.clone());
+            }
+            let bytes = frame.bytes(nic).and_then(|bytes| bytes.get(payload.clone()));
+            let chunk = Chunk::copied(bytes.unwrap_or_default());
+            frame.discard(nic);
+            chunk
+        };
+        let mut tally = Tally { counters: &mut self.counters, drops: &mut self.drops };
+        let answer = self.tcp.receive(&arrival, keep, &mut tally);
+        if !taken {
+            frame.discard(nic);
+        }
+        let header = match answer {
+            Answer::None => return,
+            Answer::Send(header) => header,
+            Answer::Reset(header) => {
+                if !self.reset_bucket.take(self.now) {
+                    return self.counters.resets_limited.bump();
+                }
+                self.counters.refused.bump();
+                header
+            }
+        };
+        let opens = header.flags.contains(tcp::Flags::SYN);
+        let known = self.next_hop(tuple.remote).and_then(|hop| {
+            if opens {
+                // It will be needed: asked for while the handshake goes on.
+                self.neighbours.lookup(hop, self.now);
+            }
+            self.neighbours.known(hop)
+        });
+        if let Some(mac) = known.or(from) {
+            let ends = Ends { from: tuple.local, to: tuple.remote, mac };
+            self.send_header(nic, tuple, ends, header);
+        }
+    }
+
+    /// Sends a segment that belongs to no connection. Without a slot it is lost, as on the way.
+    fn send_header<N: Nic>(&mut self, nic: &mut N, tuple: &FourTuple, ends: Ends, header: Header) {
+        let header = Header { src_port: tuple.local_port, dst_port: tuple.remote_port, ..header };
+        nic.steer(self.flow(tuple));
+        let sums = nic.capabilities().checksum.tcp.tx();
+        let mac = self.me.mac;
+        if let Some(token) = nic.transmit(self.now) {
+            emit::tcp(token, mac, ends, &header, None, TcpOut { sums, ecn_capable: false });
+        }
+    }
+
+    /// Sends the SYN-ACKs that are due again.
+    pub(super) fn repeat_syn_acks<N: Nic>(&mut self, nic: &mut N) {
+        let mtu = self.mtu;
+        while let Some((tuple, header)) = self.tcp.poll_half_open(|local| mss(mtu, local)) {
+            let known = self.next_hop(tuple.remote).map(|hop| self.neighbours.lookup(hop, self.now));
+            if let Some(Lookup::Known(mac)) = known {
+                self.send_header(nic, &tuple, Ends { from: tuple.local, to: tuple.remote, mac }, header);
+            }
+        }
+    }
+
+    /// Sends what a connection has to send, up to a burst; the number of frames.
+    pub(super) fn transmit_tcp<N: Nic>(&mut self, nic: &mut N, id: u32) -> usize {
+        let Some(tuple) = self.tcp.tuple(id) else { return 0 };
+        let Some(mac) = self.way(id, &tuple) else {
+            self.tcp.forget_reset(id, &mut self.counters);
+            return 0;
+        };
+        let ends = Ends { from: tuple.local, to: tuple.remote, mac };
+        let (v6, ours) = (matches!(tuple.local, IpAddress::Ipv6(_)), self.me.mac);
+        let most = if v6 { self.longest_v6 } else { self.longest_v4 };
+        let frames = Limits { max_payload: most };
+        let Some((flow, size)) = self.tcp.get(id).map(|conn| (conn.flow, conn.tcb.segment_size())) else {
+            return 0;
+        };
+        nic.steer(flow);
+        let cuts = v6 && most > 0;
+        if cuts {
+            nic.set_segment_size(Some(size));
+        }
+        let sums = nic.capabilities().checksum.tcp.tx();
+        let (mut sent, mut more) = (0, true);
+        while sent < BURST && self.tcp.get(id).is_some_and(|conn| conn.tcb.wants_transmit()) {
+            let Some(mut token) = nic.transmit(self.now) else { break };
+            let Some(out) = self.tcp.poll_transmit(id, &frames) else {
+                more = false;
+                break;
+            };
+            let header = Header { src_port: tuple.local_port, dst_port: tuple.remote_port, ..out.header };
+            let mut meta = PacketMeta::default();
+            meta.segmentation_offload_size =
+                out.segment_size.filter(|_| !v6).and_then(core::num::NonZeroU16::new);
+            token.set_meta(meta);
+            emit::tcp(
+                token,
+                ours,
+                ends,
+                &header,
+                Some(out.payload),
+                TcpOut { sums, ecn_capable: out.ecn_capable },
+            );
+            sent = sent.saturating_add(1);
+        }
+        if cuts {
+            nic.set_segment_size(None);
+        }
+        let blocked = nic.tx_exhausted() && sent < BURST;
+        self.tcp.settle(id, more, &mut self.counters);
+        if blocked && sent == 0 {
+            self.tcp.bring_forward(id);
+        }
+        sent
+    }
+
+    /// The hardware address on the way to a connection's peer; without one it waits until the neighbour answers.
+    fn way(&mut self, id: u32, tuple: &FourTuple) -> Option<smoltcp::wire::EthernetAddress> {
+        let hop = self.next_hop(tuple.remote)?;
+        let found = self.neighbours.lookup(hop, self.now);
+        if let Some(conn) = self.tcp.get_mut(id).filter(|conn| conn.pin.is_none()) {
+            conn.pin = self.neighbours.pin(hop, self.now);
+        }
+        match found {
+            Lookup::Known(mac) => Some(mac),
+            _ => {
+                self.waiting_tcp.push(id);
+                None
+            }
+        }
+    }
+
+    /// Heeds a router that did not pass a segment on, if it can have seen the segment.
+    pub(super) fn too_big(&mut self, big: &TooBig) {
+        let headers = if matches!(big.tuple.local, IpAddress::Ipv4(_)) { V4 } else { V6 };
+        let mss = big.mtu.saturating_sub(headers).saturating_sub(TCP);
+        if self.tcp.too_big(&big.tuple, big.seq, mss, &mut self.counters) {
+            self.counters.paths_narrowed.bump();
+        } else {
+            self.drops.bump(DropReason::TooBig);
+        }
+    }
+
+    /// The hash of a flow, by which an interface with several queues chooses one.
+    fn flow(&self, tuple: &FourTuple) -> u32 {
+        self.flow_key.map_or_else(
+            || u32::from(tuple.remote_port) ^ u32::from(tuple.local_port),
+            |key| key.flow((tuple.remote, tuple.remote_port), (tuple.local, tuple.local_port)),
+        )
+    }
+
+    /// The MSS that we announce from an address of ours.
+    fn mss(&self, local: IpAddress) -> u16 {
+        mss(self.mtu, local)
+    }
+
+    /// Bytes of payload that a frame may have which the device cuts into segments; 0: it cuts none.
+    pub(super) fn note_offload<N: Nic>(&mut self, nic: &N) {
+        let segmentation = nic.capabilities().segmentation;
+        let room = |longest: Option<core::num::NonZeroUsize>, header: u16| {
+            let longest = longest.map_or(0, core::num::NonZeroUsize::get).min(65_535);
+            let room = longest.saturating_sub(LONGEST_HEADER).saturating_sub(header.into());
+            u32::try_from(room).unwrap_or(0)
+        };
+        self.longest_v4 = room(segmentation.tcpv4, V4);
+        self.longest_v6 = room(segmentation.tcpv6, V6);
+        self.flow_key = nic.flow_key();
+    }
+
+    /// Starts connecting to `remote`.
+    pub(crate) fn connect(
+        &mut self,
+        remote: IpEndpoint,
+        options: TcpOptions,
+    ) -> Result<(u32, FourTuple), NetError> {
+        let peer = remote.addr;
+        if !self.me.speaks(peer) {
+            return Err(NetError::NoAddress);
+        }
+        if remote.port == 0 || !self.me.is_peer(peer) {
+            return Err(NetError::Unaddressable);
+        }
+        self.next_hop(peer).ok_or(NetError::NoRoute)?;
+        let local = self.me.source_for(peer).ok_or(NetError::NoRoute)?;
+        let key = self.flow_key;
+        let flow = |tuple: &FourTuple| {
+            key.map_or(0, |key| key.flow((tuple.remote, tuple.remote_port), (tuple.local, tuple.local_port)))
+        };
+        let mss = self.mss(local);
+        self.tcp.connect((local, peer, remote.port), options, (mss, flow), &mut self.counters)
+    }
+
+    /// A connection's address may be gone: it ends.
+    pub(super) fn look_at_lost(&mut self) {
+        let me = &self.me;
+        self.tcp.drop_addresses(|address| me.has(address), &mut self.counters);
+    }
+}
+
+/// MTU less fixed headers. RFC 9293, section 3.7.1.
+fn mss(mtu: usize, local: IpAddress) -> u16 {
+    let headers = if matches!(local, IpAddress::Ipv4(_)) { V4 } else { V6 };
+    u16::try_from(mtu).unwrap_or(u16::MAX).saturating_sub(headers).saturating_sub(TCP)
+}
