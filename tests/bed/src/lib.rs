@@ -29,10 +29,6 @@
 //! it starts a bed, and when the test fails it collects all logs. Nothing here touches the host beyond `build/bed/`,
 //! ports on 127.0.0.1 and processes of its own.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
-)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 #![allow(clippy::redundant_pub_crate, reason = "a host program: standard library, sizes far from overflow")]

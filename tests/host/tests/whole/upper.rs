@@ -45,6 +45,7 @@ pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> 
             ipv6: net::Ipv6Addressing::Off,
             hostname: "millpond".to_owned(),
             seed: [7 + last; 32],
+            probing: net::Probing::Off,
             limits: Limits::default(),
         };
         Stack::new(device, config, now)
