@@ -4,10 +4,6 @@
 //! neither notices nor minds when the machine is frozen in a snapshot and goes on elsewhere. It listens on dom0's
 //! own NIC, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
 #![forbid(unsafe_code)]
-#![cfg_attr(
-    not(test),
-    deny(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
-)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 #![allow(
