@@ -103,7 +103,7 @@ impl Ip6 {
                     this.add(*address, None);
                 } else {
                     log::error!(
-                        "net: the configured IPv6 address cannot be a host's; the interface has a link-local one only"
+                        "the configured IPv6 address cannot be a host's; the interface has a link-local one only"
                     );
                 }
                 let gateway =
@@ -169,9 +169,7 @@ impl Ip6 {
             let pause = own.pause.secs();
             own.pause = time::double(own.pause, RETRY_LAST);
             self.due = Some(now);
-            log::error!(
-                "net: IPv6 address {address} is in use by another host; it is probed again in {pause} s"
-            );
+            log::error!("IPv6 address {address} is in use by another host; it is probed again in {pause} s");
         }
     }
 
@@ -195,7 +193,7 @@ impl Ip6 {
                 Ipv6State::Tentative => {
                     own.state = Ipv6State::Valid;
                     settled = true;
-                    log::info!("net: IPv6 address {}", own.cidr);
+                    log::info!("IPv6 address {}", own.cidr);
                 }
                 _ => own.state = Ipv6State::Tentative,
             }

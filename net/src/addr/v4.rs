@@ -59,13 +59,13 @@ impl V4 {
                 this.retry = this.fixed.map(|_| now);
                 if this.fixed.is_none() {
                     log::error!(
-                        "net: the configured address {address} cannot be a host's; the interface has none"
+                        "the configured address {address} cannot be a host's; the interface has none"
                     );
                 }
                 let gateway = gateway.filter(|gateway| match check_gateway(*address, *gateway) {
                     Ok(()) => true,
                     Err(why) => {
-                        log::error!("net: the configured gateway {gateway} is not used: {why}");
+                        log::error!("the configured gateway {gateway} is not used: {why}");
                         false
                     }
                 });

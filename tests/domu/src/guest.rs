@@ -90,7 +90,7 @@ impl<'a> Guest<'a> {
 /// # Errors
 /// When it does not say so in time.
 pub fn leased(domain: &Domain) -> Outcome<Ipv4Addr> {
-    let line = domain.wait_for("DHCP lease ", BOOT)?;
+    let line = domain.wait_for("net: DHCP lease ", BOOT)?;
     let address = line.split("DHCP lease ").nth(1).and_then(|rest| rest.split('/').next());
     let address = address.and_then(|address| address.parse().ok());
     Ok(address.ok_or_else(|| format!("no address in {line:?}"))?)

@@ -108,7 +108,7 @@ fn routes(reply: &Reply<'_>, address: Ipv4Cidr) -> Option<Routes> {
     if let (None, Some(first)) = (usable, routers.first())
         && let Err(why) = check_gateway(address, *first)
     {
-        log::warn!("net: DHCP names gateway {first} for {address}, which is ignored: {why}");
+        log::warn!("DHCP names gateway {first} for {address}, which is ignored: {why}");
     }
     (!routers.is_empty()).then(|| Routes::by(usable.copied()))
 }

@@ -70,7 +70,7 @@ impl Ip6 {
             None if lifetime == Duration::ZERO => return true,
             None if full => return false,
             None => {
-                log::info!("net: IPv6 router {from}, {} s", lifetime.secs());
+                log::info!("IPv6 router {from}, {} s", lifetime.secs());
                 self.routers.push(Router { address: from, expires: Some(expires) });
             }
         }

@@ -30,12 +30,12 @@ fn without_entropy_it_refuses_and_a_seed_is_a_source() {
 
         let secret = SECRET.replace(' ', "-");
         let given = bed.create(&without_source("given", &format!("seed={secret}"))?)?;
-        given.wait_for("DHCP lease ", BOOT)?;
+        given.wait_for("net: DHCP lease ", BOOT)?;
         assert!(!given.console().contains(&secret), "it is not told back");
         given.destroy()?;
 
         let stored = paused_with_seed(bed)?;
-        stored.wait_for("DHCP lease ", BOOT)?;
+        stored.wait_for("net: DHCP lease ", BOOT)?;
         Ok(())
     });
 }
