@@ -91,7 +91,7 @@ fn a_flood_of_connections_costs_the_others_nothing() {
             "  {made} of {CONNECTIONS} made; {kept} at most, {refused} requests beyond, {} replies meanwhile, {free:?} bytes free",
             2 * states.len()
         );
-        assert!(made >= 200 && refused > 0, "no flood: {made} made, {refused} beyond what there is room for");
+        assert_eq!((made, refused), (CONNECTIONS, 0), "idle connections fit into 32 MiB by the thousand");
         assert!(free.ok_or("no state")?? > 1 << 20, "the heap is as good as full");
         // Tables stay as long as they became.
         let before = recovers(to, &mut connection, &before, 256 << 10)?;
@@ -100,7 +100,8 @@ fn a_flood_of_connections_costs_the_others_nothing() {
         let half_open = most(&states, "/interfaces/0/sockets/half_open")?;
         let dropped = refused_requests(&connection.status()?)? - refused_requests(&before)?;
         eprintln!("  {} sent; {half_open} half open at most, {dropped} beyond", printed.trim());
-        assert!(half_open <= HALF_OPEN && dropped > 0, "{half_open} half open, {dropped} beyond");
+        // Beyond the cache of half-open connections a SYN is answered with a cookie, and nothing is kept or dropped.
+        assert!(half_open <= HALF_OPEN && dropped == 0, "{half_open} half open, {dropped} dropped");
         let ping = bed.dom0(&format!("ping -c 5 -W 5 {}", guest.address))?;
         assert!(ping.success(), "{ping:?}");
         recovers(to, &mut connection, &before, 32 << 10)?;
