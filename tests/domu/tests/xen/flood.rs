@@ -40,10 +40,10 @@ fn most(states: &[Value], pointer: &str) -> Outcome<u64> {
     states.iter().map(|state| number(state, pointer)).try_fold(0, |most, now| Ok(most.max(now?)))
 }
 
-/// Connection requests for which there was no room: of half-open ones, of the listener's, of memory for buffers. In a guest
+/// Connection requests for which there was no room: of the listener, or of the table. In a guest
 /// this small the last is met first.
 fn refused_requests(status: &Value) -> Outcome<u64> {
-    ["half_open", "backlog", "connections"].iter().map(|why| number(status, &format!("/drops/{why}"))).sum()
+    ["backlog", "connections"].iter().map(|why| number(status, &format!("/drops/{why}"))).sum()
 }
 
 /// Waits until the connections of a flood are gone; a new one is served then. The guest's state, with no more heap in use
