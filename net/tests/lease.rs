@@ -14,7 +14,9 @@
 mod world;
 
 use net::{Addressing, DhcpStatus, Ipv4Address, Ipv4Cidr, Net, Probing};
-use smoltcp::wire::{ArpOperation, DhcpMessageType, DhcpPacket, DhcpRepr, IpEndpoint, IpProtocol, UdpPacket};
+use smoltcp::wire::{
+    ArpOperation, DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, IpEndpoint, IpProtocol, UdpPacket,
+};
 use world::frames::{US, arp, parse_arp, parse_ipv4, udp};
 use world::{MS, Raw, SECOND, World};
 
@@ -37,6 +39,7 @@ struct Seen {
     to: Ipv4Address,
     secs: u16,
     transaction: u32,
+    hardware: EthernetAddress,
     wanted: Vec<u8>,
 }
 
@@ -115,6 +118,7 @@ impl Bench {
                     to: packet.dst_addr(),
                     secs: message.secs(),
                     transaction: ask.transaction_id,
+                    hardware: ask.client_hardware_address,
                     wanted: wanted.map(|option| option.data.to_vec()).unwrap_or_default(),
                 });
                 if let Some(reply) = answer(ask.message_type) {
@@ -319,4 +323,18 @@ fn a_lease_is_given_up_to_a_host_that_insists() {
     assert_eq!(bench.address(), None);
     bench.serve(SECOND, |_| None);
     assert_eq!(bench.kinds().last(), Some(&DhcpMessageType::Decline));
+}
+
+#[test]
+fn a_vif_with_another_mac_asks_by_that_one() {
+    let mut bench = Bench::new(Probing::Off);
+    bench.serve(SECOND, with(vec![MASK, ROUTER]));
+    assert_eq!((bench.address(), bench.seen[0].hardware), (cidr(24), US));
+    let other = EthernetAddress([0, 0x16, 0x3e, 0, 0, 0x99]);
+    let switches = bench.world.stacks[0].nic().switches.clone();
+    switches.mac.set(other);
+    switches.generation.set(2);
+    bench.seen.clear();
+    bench.serve(SECOND, |_| None);
+    assert_eq!((bench.kinds(), bench.seen[0].hardware), (vec![DhcpMessageType::Discover], other));
 }

@@ -400,8 +400,10 @@ impl Client {
         lost
     }
 
-    /// The link is new and may lead elsewhere: searches again, and keeps the lease meanwhile.
-    pub(crate) fn new_link(&mut self, now: Instant) {
+    /// The link is new and may lead elsewhere, and the vif may have another MAC address: searches again, and keeps the lease
+    /// meanwhile.
+    pub(crate) fn new_link(&mut self, mac: EthernetAddress, now: Instant) {
+        self.mac = mac;
         self.restart(now);
         self.refusals = 0;
     }

@@ -251,7 +251,7 @@ impl State {
         }
         self.with_ip6(|ip6| ip6.new_link(now));
         if let Some(client) = &mut self.v4.dhcp {
-            client.new_link(now);
+            client.new_link(self.me.mac, now);
         }
     }
 

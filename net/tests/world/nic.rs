@@ -68,6 +68,7 @@ struct Out {
 pub(crate) struct Switches {
     pub(crate) up: Rc<Cell<bool>>,
     pub(crate) generation: Rc<Cell<u32>>,
+    pub(crate) mac: Rc<Cell<EthernetAddress>>,
     /// The backend takes nothing: no slot comes back.
     pub(crate) stalled: Rc<Cell<bool>>,
     /// Each frame is shown with what is known of its checksum, which is this.
@@ -77,7 +78,6 @@ pub(crate) struct Switches {
 }
 
 pub(crate) struct MemNic {
-    mac: EthernetAddress,
     input: Queue,
     output: Rc<RefCell<Out>>,
     now: Rc<Cell<u64>>,
@@ -111,7 +111,6 @@ impl MemNic {
         let (queue, back, now_too) = (Rc::clone(output), Rc::clone(input), Rc::clone(now));
         let out = Out { queue, back, now: now_too, wire, dice, used: 0, largest: 0, segment: 0, cut: None };
         Self {
-            mac: EthernetAddress([0, 0x16, 0x3e, 0, 0, last]),
             input: Rc::clone(input),
             output: Rc::new(RefCell::new(out)),
             now: Rc::clone(now),
@@ -120,6 +119,7 @@ impl MemNic {
             switches: Switches {
                 up: Rc::new(Cell::new(true)),
                 generation: Rc::new(Cell::new(1)),
+                mac: Rc::new(Cell::new(EthernetAddress([0, 0x16, 0x3e, 0, 0, last]))),
                 stalled: Rc::new(Cell::new(false)),
                 checksum: Rc::default(),
                 groups: Rc::default(),
@@ -189,7 +189,7 @@ impl MemNic {
 
 impl Nic for MemNic {
     fn mac(&self) -> EthernetAddress {
-        self.mac
+        self.switches.mac.get()
     }
 
     fn link_up(&self) -> bool {

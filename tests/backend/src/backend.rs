@@ -12,6 +12,7 @@ use crate::shadow::Shadow;
 use crate::store::Store;
 use crate::sys::{self, Evtchn, Mapping};
 use crate::vif::{CLOSED, CLOSING, CONNECTED, INIT_WAIT, INITIALISING, Queue, ROOT, Vif};
+use smoltcp::wire::EthernetAddress;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
@@ -179,7 +180,7 @@ impl Backend {
                 let Ok(vif) = Vif::adopt(&mut self.store, &domid, &handle) else { continue };
                 let mac = self.store.read(&format!("{}/mac", vif.back)).unwrap_or_default();
                 if let Some(mac) = parse_mac(&mac) {
-                    self.peer.guest_mac.0 = mac;
+                    self.peer.meet(EthernetAddress(mac));
                 }
                 vif.offer(&mut self.store)?;
                 self.vif = Some(vif);

@@ -105,6 +105,13 @@ impl Peer {
         }
     }
 
+    /// Another guest, or the same once more, is behind the vif. Its address may be that of the guest before; smoltcp forgets
+    /// its neighbours when its addresses are set, and does not heed a gratuitous request.
+    pub fn meet(&mut self, mac: EthernetAddress) {
+        self.guest_mac = mac;
+        self.interface.update_ip_addrs(|_| ());
+    }
+
     /// Lets smoltcp work. Milliseconds until it wants to again.
     pub fn poll(&mut self) -> u64 {
         let now = Instant::from_micros(self.begun.elapsed().as_micros() as i64);

@@ -8,7 +8,8 @@ use crate::release::Release;
 use std::path::Path;
 
 /// QEMU's user networks: of the guests, and of dom0 alone. `restrict=on` keeps everything inside: no connection and no
-/// datagram reaches the host or its network. DHCP, DNS's address, ping to 10.0.2.2 and forwarded ports still work.
+/// datagram reaches the host or its network. DHCP (without a gateway), ping to 10.0.2.2 and forwarded TCP ports still
+/// work; what a guest answers to a forwarded UDP port is dropped.
 const USER_LAN: &str = "user,id=lan,restrict=on";
 const USER_CONTROL: &str = "user,id=control,net=10.0.3.0/24,restrict=on";
 

@@ -75,14 +75,6 @@ impl<'a> Guest<'a> {
     pub fn tcp(&self, port: u16) -> Outcome<SocketAddr> {
         Ok(self.bed.forward_tcp(self.address, port)?)
     }
-
-    /// A port of 127.0.0.1 that leads to a UDP port of the guest.
-    ///
-    /// # Errors
-    /// When QEMU refuses.
-    pub fn udp(&self, port: u16) -> Outcome<SocketAddr> {
-        Ok(self.bed.forward_udp(self.address, port)?)
-    }
 }
 
 /// The address that a guest says it got by DHCP.

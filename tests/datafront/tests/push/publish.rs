@@ -169,7 +169,7 @@ fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
         ("datafront_blocks_bytes_total{channel=\"push\"}", "/datafront/channels/0/blocks/bytes"),
         ("datafront_link_clients_total{channel=\"push\"}", "/datafront/channels/0/link/clients"),
         ("datafront_link_read_bytes_total{channel=\"push\"}", "/datafront/channels/0/link/read_bytes"),
-        ("published_files", "/datafront/published/files"),
+        ("datafront_published_files", "/datafront/published/files"),
     ] {
         let line = format!("\nmillpond_{name} {}\n", number(&status, path)?);
         assert!(metrics.contains(&line), "{line}");

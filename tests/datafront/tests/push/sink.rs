@@ -62,7 +62,7 @@ fn a_transfer_goes_on_after_a_resume_in_the_same_domain() {
         parts_over(
             bed,
             "stays",
-            &["/var/resume $id anew", "/var/resume $id cancel", "xl save -c stays /tmp/saved"],
+            &["/var/resume $id resume", "/var/resume $id cancel", "xl save -c stays /tmp/saved"],
         )
     });
 }

@@ -4,8 +4,8 @@ use crate::cases;
 use crate::rig::End::{Broken, Counted, Works};
 
 cases! {
-    h10_tx_id_256: Broken("tx_id_range", "the id 256 "), ["hold", "provoke 2", "wait 100", "tx 256 0"];
-    h11_tx_id_ffff: Broken("tx_id_range", "the id 65535 "), ["hold", "provoke 2", "wait 100", "tx 65535 0"];
+    h10_tx_id_256: Broken("tx_id_range", "with id 256,"), ["hold", "provoke 2", "wait 100", "tx 256 0"];
+    h11_tx_id_ffff: Broken("tx_id_range", "with id 65535,"), ["hold", "provoke 2", "wait 100", "tx 65535 0"];
     h12_tx_id_that_was_never_sent: Broken("tx_id_idle", "not in flight"),
         ["hold", "provoke 2", "wait 100", "tx idle 0"];
     h13_the_same_tx_id_twice: Broken("tx_id_idle", "not in flight"),
@@ -24,7 +24,7 @@ cases! {
     h18_rx_statuses_that_are_allowed: Works, ["rx 0:-1: 0:-2:"];
     h19_an_extra_for_which_nobody_asked: Counted("rx_extra_unasked"),
         ["rx 0:98:x e:1:0:a80501000000", "rx 0:98:x e:4:0:010100000000"];
-    h20_a_tx_id_that_is_negative_to_some: Broken("tx_id_range", "the id 32768 "),
+    h20_a_tx_id_that_is_negative_to_some: Broken("tx_id_range", "with id 32768,"),
         ["hold", "provoke 2", "wait 100", "tx 32768 0"];
     h20_an_rx_id_that_is_negative_to_some: Broken("rx_id", "rx response 65535"), ["rx 0:98::65535"];
 }

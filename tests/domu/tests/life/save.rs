@@ -57,6 +57,11 @@ impl Account {
         })
     }
 
+    /// This account, or `other` if it has less in the heap.
+    pub(crate) const fn least(self, other: Self) -> Self {
+        if other.heap < self.heap { other } else { self }
+    }
+
     /// Whether this is as before, but for what requests leave in the heap for a moment.
     pub(crate) fn check(&self, before: &Self, when: &str) -> Outcome {
         let flat = Self { heap: before.heap, ..*self } == *before && self.heap <= before.heap + HEAP_NOISE;

@@ -44,7 +44,7 @@ fn shell_commands_answer_and_a_flood_of_input_costs_no_traffic() {
         let mut connection = Connection::open(guest.tcp(80)?)?;
         assert_eq!(connection.get("/healthz")?.status, 200);
         for (command, answer) in [
-            ("help", "poweroff  'poweroff now' ends it in order"),
+            ("help", "poweroff  'poweroff now' powers the guest off"),
             ("status", "hypercalls: evtchn_send "),
             ("net", "10.0.2.15/24 by 10.0.2.2"),
             ("pool", "0 tx: "),
