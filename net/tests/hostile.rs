@@ -12,22 +12,7 @@ use smoltcp::wire::{
 use world::frames::{
     self, Tcp, arp, ethernet, fragments, ipv4, parse_arp, parse_ipv4, parse_tcp, syn, udp, udp_datagram,
 };
-use world::{Dice, MS, Raw, SECOND, Wire, World, at, ip};
-
-/// One stack that knows the test's address, 10.0.0.9.
-fn target(change: impl Fn(&mut net::Config)) -> (World, Net, Raw) {
-    let (mut world, net, raw) = World::single(change);
-    raw.send(arp(ArpOperation::Request, ip(9), ip(1)));
-    world.run(MS);
-    raw.take();
-    (world, net, raw)
-}
-
-fn replies(world: &mut World, raw: &Raw, frame: Vec<u8>) -> Vec<Vec<u8>> {
-    raw.send(frame);
-    world.run(MS);
-    raw.take()
-}
+use world::{Dice, MS, Raw, SECOND, Wire, World, at, ip, replies, target};
 
 fn echo_request(data: &[u8]) -> Vec<u8> {
     let request = Icmpv4Repr::EchoRequest { ident: 1, seq_no: 2, data };

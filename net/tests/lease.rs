@@ -1,16 +1,5 @@
 //! What DHCP servers of the field send: options of clouds, replies of relays, refusals, and what does not fit.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::std_instead_of_core,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use net::{Addressing, DhcpStatus, Ipv4Address, Ipv4Cidr, Net, Probing};

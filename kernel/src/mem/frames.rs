@@ -1,6 +1,11 @@
 //! The page allocator: [`xen::Memory`] over the free regions.
 //!
-//! A page that is freed waits in a list and is zeroed when it is allocated again.
+//! A page that is freed waits in a list and is zeroed when it is allocated again. The list lies in the free pages
+//! themselves, so that to free a page needs no memory:
+//!
+//! ```text
+//!   returned ─► [ address of the next │ … ] ─► [ address of the next │ … ] ─► [ 0 │ … ]
+//! ```
 
 #![allow(unsafe_code, reason = "makes pages out of physical memory; see docs/soundness.md")]
 
@@ -15,14 +20,18 @@ use xen::{Gfn, Memory, Page, Private};
 #[derive(Debug)]
 pub(crate) struct Frames {
     untouched: RefCell<FreeRegions>,
-    returned: RefCell<Vec<Page<Private>>>,
+    /// The physical address of the page that was freed last; 0: there is none.
+    returned: Cell<u64>,
+    /// Pages in that list.
+    nr_returned: Cell<usize>,
     taken: Cell<usize>,
 }
 
 impl Frames {
     /// Takes over the regions in `free`.
     pub(crate) fn new(free: FreeRegions) -> Self {
-        Self { untouched: RefCell::new(free), returned: RefCell::new(Vec::new()), taken: Cell::new(0) }
+        let untouched = RefCell::new(free);
+        Self { untouched, returned: Cell::new(0), nr_returned: Cell::new(0), taken: Cell::new(0) }
     }
 
     /// Pages that are allocated.
@@ -30,27 +39,34 @@ impl Frames {
         self.taken.get()
     }
 
+    /// The page at a physical address that [`FreeRegions::take`] gave, or that the list of freed pages held.
     fn page_at(address: u64) -> Option<Page<Private>> {
         let base =
             NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(address).ok()?))?;
-        // SAFETY: `FreeRegions::take` gives each frame of RAM once, RAM is mapped at its physical address, and nothing
-        // else refers to a free frame.
-        let mut page = unsafe { Page::from_raw(base, Gfn(address / PAGE)) };
-        page.bytes_mut().fill(0);
+        // SAFETY: `FreeRegions::take` gives each frame of RAM once, and `free_page` takes the page before it lists its frame,
+        // which leaves the list when it is given again. RAM is mapped at its physical address. So nothing else refers to a
+        // free frame.
+        Some(unsafe { Page::from_raw(base, Gfn(address / PAGE)) })
+    }
+
+    /// The page that was freed last, not zeroed.
+    fn take_returned(&self) -> Option<Page<Private>> {
+        let page = Self::page_at(self.returned.get())?;
+        let next = page.bytes().first_chunk().map_or(0, |next| u64::from_ne_bytes(*next));
+        self.returned.set(next);
+        self.nr_returned.set(self.nr_returned.get().saturating_sub(1));
         Some(page)
+    }
+
+    fn take_untouched(&self) -> Option<Page<Private>> {
+        Self::page_at(self.untouched.borrow_mut().take(PAGE, u64::MAX)?.start)
     }
 }
 
 impl Memory for Frames {
     fn alloc_page(&self) -> Option<Page<Private>> {
-        let returned = self.returned.borrow_mut().pop();
-        let page = match returned {
-            Some(mut page) => {
-                page.bytes_mut().fill(0);
-                page
-            }
-            None => Self::page_at(self.untouched.borrow_mut().take(PAGE, u64::MAX)?.start)?,
-        };
+        let mut page = self.take_returned().or_else(|| self.take_untouched())?;
+        page.bytes_mut().fill(0);
         self.taken.set(self.taken.get().saturating_add(1));
         Some(page)
     }
@@ -62,18 +78,26 @@ impl Memory for Frames {
             .map_while(|index| {
                 Self::page_at(region.start.checked_add(u64::try_from(index).ok()?.checked_mul(PAGE)?)?)
             })
+            .map(|mut page| {
+                page.bytes_mut().fill(0);
+                page
+            })
             .collect();
         self.taken.set(self.taken.get().saturating_add(count));
         Some(pages)
     }
 
-    fn free_page(&self, page: Page<Private>) {
+    fn free_page(&self, mut page: Page<Private>) {
         self.taken.set(self.taken.get().saturating_sub(1));
-        self.returned.borrow_mut().push(page);
+        if let Some(next) = page.bytes_mut().first_chunk_mut() {
+            *next = self.returned.get().to_ne_bytes();
+        }
+        self.returned.set(page.gfn().0.saturating_mul(PAGE));
+        self.nr_returned.set(self.nr_returned.get().saturating_add(1));
     }
 
     fn free_pages(&self) -> usize {
         let untouched = usize::try_from(self.untouched.borrow().total() / PAGE).unwrap_or(usize::MAX);
-        untouched.saturating_add(self.returned.borrow().len())
+        untouched.saturating_add(self.nr_returned.get())
     }
 }

@@ -24,12 +24,29 @@ use net::{
     Addressing, Config, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Limits,
     Net, Probing, Stack,
 };
+use smoltcp::wire::ArpOperation;
 use xen::SystemTime;
 
 pub(crate) use nic::{MemNic, Raw, Wire};
 
 pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000 * MS;
+
+/// One stack that knows the test's address, 10.0.0.9.
+pub(crate) fn target(change: impl Fn(&mut Config)) -> (World, Net, Raw) {
+    let (mut world, net, raw) = World::single(change);
+    raw.send(frames::arp(ArpOperation::Request, ip(9), ip(1)));
+    world.run(MS);
+    raw.take();
+    (world, net, raw)
+}
+
+/// What a stack sends within a millisecond after a frame.
+pub(crate) fn replies(world: &mut World, raw: &Raw, frame: Vec<u8>) -> Vec<Vec<u8>> {
+    raw.send(frame);
+    world.run(MS);
+    raw.take()
+}
 
 /// The address of the stack with this number.
 pub(crate) fn ip(last: u8) -> Ipv4Address {

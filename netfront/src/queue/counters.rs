@@ -1,11 +1,6 @@
 //! The counters of a queue, by direction.
 //!
 //! Packets and bytes are whole Ethernet frames. `rx` is backend → us, `tx` is us → backend.
-//!
-//! ```text
-//!   packets … bytes …      counters that one frame moves do not lie side by side: the compiler would add them as a vector,
-//!                          which takes more instructions than one addition each
-//! ```
 
 xen::counters! {
     /// What is counted on the way in.
