@@ -3,7 +3,7 @@
 mod world;
 
 use embedded_io_async::{Read, Write};
-use net::{Addressing, DropReason, IpEndpoint, Net, TcpOptions, UdpOptions};
+use net::{Addressing, DropReason, IpEndpoint, TcpOptions, UdpOptions};
 use nic::Nic;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
