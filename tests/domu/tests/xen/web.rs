@@ -166,9 +166,9 @@ fn stand_still(bed: &Bed, client: &Client<'_>, guest: &Guest<'_>, least: u64) ->
         client.request(to, BATCHES, PADDING, left())?;
         after = look()?;
     }
-    // A client that reads a reply acknowledges it with its next request: frames below the threshold come by pings.
+    // Frames below the threshold of 64 bytes come by pings: an acknowledgement with a timestamp has 66.
     let pings = u32::try_from(least / 50)?;
-    ping(bed, pings, &format!("-i 0.002 -s 56 {}", guest.address))?;
+    ping(bed, pings, &format!("-i 0.002 -s 8 {}", guest.address))?;
     after = look()?;
     let packets = flowed(&after)? - flowed(&before)?;
     eprintln!("  {packets} packets in {:.1} s", begun.elapsed().as_secs_f64());
