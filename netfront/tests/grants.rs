@@ -30,7 +30,7 @@ fn restore(rig: &Rig, backend: DomId) -> Guest {
 }
 
 #[test]
-fn h81_after_a_restore_no_stranger_with_the_old_number_has_grants() {
+fn h81_after_a_restore_no_domain_with_the_old_domid_has_grants() {
     for backend in [OTHER, BACKEND] {
         let mut rig = Rig::connected_with(vif(), Config::default());
         assert!(rig.send(&frame(1000, 3)));

@@ -14,7 +14,7 @@ use crate::PoolCounts;
 use crate::gref_set::GrefAccounts;
 use alloc::vec::Vec;
 use xen::gnttab::{GrantError, Quarantined};
-use xen::{DomId, Granted, Gref, Machine, Page, Private, ReadOnly, Stretch, Xen};
+use xen::{ContiguousPages, DomId, Granted, Gref, Machine, Page, Private, ReadOnly, Xen};
 
 /// Pages of the longest frame.
 pub const MAX_FRAME_PAGES: usize = 16;
@@ -26,7 +26,7 @@ pub const NO_PAGE: u8 = u8::MAX;
 /// Contiguous pages that one backend may read.
 #[derive(Debug)]
 pub struct ContiguousBuffer {
-    pages: Stretch,
+    pages: ContiguousPages,
     backend: DomId,
     /// A bit for each page that is in the ring, and for each page that the buffer does not have.
     taken: u128,
@@ -64,7 +64,7 @@ impl ContiguousBuffer {
                 }
             }
         }
-        let pages = if refused.is_none() { Stretch::join(granted) } else { Err(granted) };
+        let pages = if refused.is_none() { ContiguousPages::join(granted) } else { Err(granted) };
         match pages {
             Ok(pages) => {
                 let absent =

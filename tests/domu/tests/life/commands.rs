@@ -180,8 +180,8 @@ fn healthy(to: SocketAddr) -> Outcome {
 }
 
 #[test]
-fn card_that_is_pulled_and_plugged_works_again() {
-    run_test("card_that_is_pulled_and_plugged_works_again", |bed| -> Outcome {
+fn vif_that_is_detached_and_attached_works_again() {
+    run_test("vif_that_is_detached_and_attached_works_again", |bed| -> Outcome {
         // A static address: no lease to wait for.
         let domain =
             bed.create(&config("web", "plug", "ip=10.0.2.77/24 gw=10.0.2.2")?.memory_mib(SMALL_MIB))?;

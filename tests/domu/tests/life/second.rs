@@ -17,8 +17,8 @@ const ROUNDS: u32 = 3;
 const MAC: &str = "00:16:3e:00:00:77";
 
 #[test]
-fn a_second_card_comes_and_goes_while_the_first_is_busy() {
-    run_test("a_second_card_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
+fn a_second_vif_comes_and_goes_while_the_first_is_busy() {
+    run_test("a_second_vif_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
         let cmdline = format!("{SILENCE} ip.1=10.0.2.81/24 ip6.1=off");
         let guest = Guest::create(bed, &config("web", "vifs", &cmdline)?.memory_mib(SMALL_MIB))?;
         let id = guest.domain.domid();

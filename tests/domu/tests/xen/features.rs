@@ -129,8 +129,8 @@ const CREDIT: u64 = 128 << 10;
 const RATE: u64 = 100_000;
 
 #[test]
-fn a_card_with_a_rate_is_slow_and_does_not_hang() {
-    run_test("a_card_with_a_rate_is_slow_and_does_not_hang", |bed| -> Outcome {
+fn a_vif_with_a_rate_is_slow_and_does_not_hang() {
+    run_test("a_vif_with_a_rate_is_slow_and_does_not_hang", |bed| -> Outcome {
         let client = Client::new(bed)?;
         let domain = config("echo", "rate", "")?.vif(["bridge=xenbr0,rate=100KB/s"]);
         let guest = Guest::create(bed, &domain)?;
@@ -201,8 +201,8 @@ fn several_queues_are_used() {
 }
 
 #[test]
-fn every_card_is_an_interface_of_its_own() {
-    run_test("every_card_is_an_interface_of_its_own", |bed| -> Outcome {
+fn every_vif_is_a_separate_interface() {
+    run_test("every_vif_is_a_separate_interface", |bed| -> Outcome {
         let client = Client::new(bed)?;
         let two = ["bridge=xenbr0", "bridge=xenbr0"];
         let cmdline = "ip=dhcp ip.1=10.0.2.81/24 ip.2=10.0.2.82/24 ip.3=10.0.2.83/24";

@@ -6,8 +6,8 @@
 mod frames;
 mod guest;
 mod handshake;
-mod held;
 mod hostile;
 mod peers;
 mod restore;
+mod retained;
 mod upper;
