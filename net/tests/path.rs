@@ -66,7 +66,7 @@ fn a_stream_gets_through(address: IpEndpoint, mtu: usize) {
     // A path that becomes narrower while the connection lasts.
     world.stacks[0].nic().change_wire(|wire| wire.path = Some(mtu));
     ends = pass(&mut world, ends);
-    assert!(a.status().counters.paths_narrowed.get() == 1, "{:?}", a.status().counters);
+    assert!(a.status().counters.path_mtu_lowered.get() == 1, "{:?}", a.status().counters);
     world.stacks[0].nic().largest();
     ends = pass(&mut world, ends);
     assert_eq!(world.stacks[0].nic().largest(), mtu, "no more and no less");
@@ -192,7 +192,7 @@ fn a_router_is_believed_about_what_it_can_have_seen() {
         let (mut world, net, raw, frames, _open) = waiting();
         raw.send(big::v4(&frames[0][14..], mtu));
         assert_eq!(again(&mut world, &raw), largest, "{mtu}");
-        assert_eq!(net.status().counters.paths_narrowed.get(), 1);
+        assert_eq!(net.status().counters.path_mtu_lowered.get(), 1);
     }
 }
 
@@ -235,6 +235,6 @@ fn who_has_not_seen_a_packet_makes_ours_no_smaller() {
     }
     assert!(again(&mut world, &raw) > 1400);
     let counters = net.status().counters;
-    assert_eq!(counters.paths_narrowed.get(), 0);
+    assert_eq!(counters.path_mtu_lowered.get(), 0);
     assert!(net.status().drops.get(DropReason::TooBig) >= 4, "{counters:?}");
 }

@@ -26,7 +26,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("packets_sent", "/packets/sent"),
     ("copied_packets", "/interfaces/0/rx/copied_packets"),
     ("copied_bytes", "/interfaces/0/rx/copied_bytes"),
-    ("stack_turns", "/interfaces/0/stack/turns"),
+    ("stack_iterations", "/interfaces/0/stack/iterations"),
     ("socket_visits", "/interfaces/0/stack/socket_visits"),
 ];
 

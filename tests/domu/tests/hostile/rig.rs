@@ -259,7 +259,7 @@ impl Rig {
         for pool in ["rx_pool", "tx_pool"] {
             let count = |key: &str| number(after, &format!("/interfaces/0/{pool}/{key}"));
             let total = count("total")?;
-            same(pool, count("free")? + count("in_ring")? + count("lent")? + count("quarantined")?, total)?;
+            same(pool, count("free")? + count("in_ring")? + count("in_use")? + count("quarantined")?, total)?;
             pages += total;
         }
         let mismatch = after.pointer("/interfaces/0/mismatch");

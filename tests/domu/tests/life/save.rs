@@ -41,7 +41,7 @@ impl Account {
             for pool in ["rx_pool", "tx_pool"] {
                 let of = |key: &str| number(interface, &format!("/{pool}/{key}"));
                 pools += of("total")?;
-                all &= of("total")? == of("free")? + of("in_ring")? + of("lent")? + of("quarantined")?;
+                all &= of("total")? == of("free")? + of("in_ring")? + of("in_use")? + of("quarantined")?;
             }
         }
         if !all {

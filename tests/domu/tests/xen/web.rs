@@ -83,7 +83,7 @@ fn told(status: &Value) -> Outcome {
         assert!(number(status, pointer)? > 0, "{pointer}: {status}");
     }
     for pointer in
-        ["/pool/lent", "/pool/quarantined", "/grants/ended", "/grants/quarantined", "/events/stray"]
+        ["/pool/in_use", "/pool/quarantined", "/grants/ended", "/grants/quarantined", "/events/stray"]
     {
         number(status, pointer)?;
     }
