@@ -15,7 +15,7 @@ use crate::frame::too_big::TooBig;
 use crate::link::neighbours::Lookup;
 use crate::tcp::chunk::Chunk;
 use crate::tcp::open::{Answer, Arrival, Tally};
-use crate::turn::ingress::Frame;
+use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
 /// Payload of so many bytes stays in the page in which it came.
