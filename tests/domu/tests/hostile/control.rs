@@ -7,7 +7,7 @@ use domu_tests::Outcome;
 use domu_tests::http::number;
 use std::time::{Duration, Instant};
 
-/// What the backend offers with a control ring.
+/// The features of a backend with a control ring.
 const OFFER: &str = "feature-ctrl-ring=1";
 /// Longer than the guest waits for an answer.
 const SETTLED: Duration = Duration::from_secs(20);
@@ -176,7 +176,7 @@ fn h78_hashes_that_lie() {
         rig.orders(&["provoke 0", "rx 0:98:x e:4:0:000100000000*1 0:98:x e:4:0:0001ffffffff", "replies 2"])?;
         same("frames with a hash", of_vif(rig, "rx/hashed")? - hashed, 3)?;
         assert!(of_vif(rig, "rx/hash_mismatch")? + of_vif(rig, "rx/hash_wrong_queue")? > 0);
-        // By no algorithm, by one that nobody knows, of what nobody knows.
+        // No algorithm, an unknown algorithm, an unknown type.
         for (extra, kind) in
             [("000012345678", "rx_extra_unasked"), ("000212345678", "rx_extra"), ("070112345678", "rx_extra")]
         {

@@ -1,4 +1,4 @@
-//! What frontend and backend agree on, against dom0's netback: each feature on and off, and data that uses it.
+//! Negotiation with dom0's netback: each feature on and off, and data that uses it.
 
 use bed::{Bed, run_test};
 use domu_tests::dom0::{Client, ping};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Bytes that go there and back with each choice of features.
 const BULK: u64 = 4 << 20;
 
-/// One direction, as the guest's shell tells of it.
+/// One direction, as the guest's shell prints it.
 #[derive(Debug)]
 pub(crate) struct Way {
     pub(crate) features: String,
@@ -41,7 +41,7 @@ impl Way {
     }
 }
 
-/// A guest without some features, with bulk data both ways: what it says of its way in and out.
+/// A guest without some features, with bulk data both ways; returns its figures of both directions.
 fn without<'a>(bed: &'a Bed, client: &Client<'_>, refused: &str) -> Outcome<(Guest<'a>, Way, Way)> {
     let name = if refused.is_empty() { "all".to_owned() } else { refused.replace(',', "-") };
     let cmdline = if refused.is_empty() { String::new() } else { format!("vif.refuse={refused}") };
@@ -99,8 +99,8 @@ const JUMBO: usize = 8000;
 fn frames_of_nine_thousand_bytes_go_both_ways() {
     run_test("frames_of_nine_thousand_bytes_go_both_ways", |bed| -> Outcome {
         let client = Client::new(bed)?;
-        // Without merged segments: what takes several slots then is one large packet. Without IPv6: each address of
-        // it that becomes valid empties smoltcp's cache of neighbours, which costs the reply to a ping.
+        // Without merged segments, so that one large packet takes several slots. Without IPv6: each address of
+        // it that becomes valid empties the cache of neighbours, which costs the reply to a ping.
         let domain = config("echo", "jumbo", "ip6=off vif.refuse=gso4,gso6")?.vif(["bridge=xenbr0,mtu=9000"]);
         let guest = Guest::create(bed, &domain)?;
         let id = guest.domain.domid();

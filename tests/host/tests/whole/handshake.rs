@@ -21,7 +21,7 @@ fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
     guests
 }
 
-/// That a frame comes and goes.
+/// Checks that a frame goes out and comes in.
 fn works(sim: &Sim, netback: &Netback, guests: &mut [Os<Mirror>; 1]) {
     while netback.recv().is_some() {}
     netback.send(frame(777, 1));
@@ -129,7 +129,7 @@ fn again_and_again_with_the_same_backend() {
         assert_eq!(guests[0].xen.machine.open_ports(), ports, "in round {round}");
         assert_eq!(sim.store().watches(GUEST), watches, "in round {round}");
     }
-    // Two rings a round are granted and ended; the pool stays as it is.
+    // Two rings a round are granted and ended; the pool does not change.
     let after = guests[0].xen.grants.stats();
     assert_eq!((after.issued - grants.issued, after.free), (after.ended - grants.ended, grants.free));
 }
