@@ -1,4 +1,4 @@
-//! Counts what a unit of work costs on real Xen: our domU beside a Linux domU, in the same boot of the bed.
+//! Counts what a unit of work costs on real Xen: our domU beside a Linux domU, in the same boot of the test bed.
 //!
 //! ```text
 //!  work ──► guests ──► bed (one processor, -icount: the machine's time is its number of instructions)

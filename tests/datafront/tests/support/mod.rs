@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Whatever takes long under emulation.
 pub const LONG: Duration = Duration::from_secs(300);
 
-/// A test on a bed. `DATAFRONT_DOM0_VCPUS=2` gives dom0 so many processors: two sides that really run at once.
+/// A test on a test bed. `DATAFRONT_DOM0_VCPUS=2` gives dom0 so many processors: two sides that really run at once.
 pub fn run(name: &str, body: impl FnOnce(&Bed) -> Outcome) {
     let vcpus = std::env::var("DATAFRONT_DOM0_VCPUS").ok();
     let more = vcpus.map(|count| format!("dom0_max_vcpus={count}"));

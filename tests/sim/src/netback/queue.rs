@@ -1,4 +1,4 @@
-//! One queue: two rings, their channels, and what is under way on them.
+//! One queue: two rings, their channels, and the frames in flight.
 
 use super::faults::{Faults, Notify};
 use super::packet::Packet;

@@ -1,4 +1,4 @@
-//! What the guest receives: packets copied into the pages that it posted, in the order in which it posted them.
+//! The guest receives: packets are copied into the pages that it posted, in the order in which it posted them.
 //!
 //! ```text
 //!   packet ─► enough requests? ─ no ─► req_event = req_prod + 1, and wait for the event
@@ -176,7 +176,7 @@ impl Queue {
     }
 }
 
-/// Requests that netback wants to see before it gives a packet: `xenvif_update_needed_slots`.
+/// Requests that netback needs before it delivers a packet: `xenvif_update_needed_slots`.
 pub(crate) fn slots_needed(packet: &Packet) -> usize {
     packet.data.len().div_ceil(PAGE_SIZE) + usize::from(packet.gso.is_some())
 }

@@ -1,7 +1,7 @@
 //! One domain's connection: its ring page, its watches and its transactions.
 //!
 //! ```text
-//!   req ring ─► bytes ─► whole messages ─► answers and events ─► backlog ─► rsp ring, as much as fits or is asked for
+//!   req ring ─► bytes ─► whole messages ─► answers and events ─► backlog ─► rsp ring, as much as fits or is allowed
 //! ```
 
 use super::ops::Fired;
@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, IntoBytes};
 /// How answers and events reach the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// As much as the ring holds.
+    /// As much as fits the ring.
     #[default]
     Whole,
     /// This many bytes each time that the guest has emptied the ring.
@@ -38,7 +38,7 @@ pub(crate) struct Watch {
     pub(crate) token: Vec<u8>,
 }
 
-/// A transaction: a copy of the tree, and what was touched and changed in it.
+/// A transaction: a copy of the tree, and the nodes that were read and changed in it.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     pub(crate) tree: Tree,
@@ -117,7 +117,7 @@ impl Connection {
         self.peer.evtchn_send(self.port).expect("the port is bound");
     }
 
-    /// Takes what the guest has written, if it said so.
+    /// Takes the guest's bytes, if it has sent an event.
     pub(crate) fn receive(&mut self) -> bool {
         if !self.peer.take_event(self.port) {
             return false;
@@ -183,7 +183,7 @@ impl Connection {
             Delivery::Pieces(_) | Delivery::Silent => 0,
         };
         let count = room.min(self.backlog.len());
-        // A daemon that has met a full ring looks again when the guest rings, not before.
+        // A daemon that has met a full ring looks again only after an event of the guest.
         self.starved = used + count == XENSTORE_RING_SIZE && count < self.backlog.len();
         if count == 0 {
             return false;
