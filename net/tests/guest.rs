@@ -1,5 +1,5 @@
-//! As a guest on other people's networks: neighbours that move, addresses that are taken, odd packets, and what is not
-//! answered.
+//! A guest on other people's networks: neighbours that move, addresses that are taken, odd packets, and packets
+//! without an answer.
 
 mod world;
 
@@ -124,7 +124,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
         raw.take();
     }
     assert_eq!(net.status().connections, 1000);
-    // Strangers in great number want our table.
+    // Many unknown hosts fill our table.
     for n in 0..5000_u16 {
         let stranger = Ipv4Address::new(10, 9, (n >> 8) as u8, n as u8);
         raw.send(arp_of(ArpOperation::Request, (NEW, stranger), ip(1), US));
@@ -135,7 +135,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
     }
     world.run(SECOND);
     raw.take();
-    // Every connection sends at once, and asks nobody.
+    // Every connection sends at once, without asking for a neighbour.
     let listener = Rc::new(listener);
     for _ in 0..1000 {
         let listener = Rc::clone(&listener);

@@ -1,4 +1,4 @@
-//! One turn: what came in, what the tasks make of it, what goes out.
+//! One iteration: received frames, the tasks' work, sent frames.
 
 mod world;
 

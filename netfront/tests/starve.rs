@@ -1,4 +1,4 @@
-//! A backend that keeps requests of ours for ever: what is left of the ring still sends and receives.
+//! A backend that keeps requests for ever: the rest of the ring still sends and receives.
 
 mod common;
 
@@ -131,7 +131,7 @@ fn h80_a_full_tx_ring_does_not_keep_replies_from_going_out() {
         rig.sim.run();
     }
     assert_eq!(rig.device.stats().tx.packets.since(before) as usize, left);
-    // No slot is left: nothing is received that could not be answered, and nobody is kept awake.
+    // No slot is left: nothing is received that could not be answered, and nothing keeps the loop awake.
     rig.netback.send(frame(200, 1));
     rig.sim.run();
     rig.idle_turn();
