@@ -25,7 +25,7 @@ pub struct Bench {
     pub sim: Sim,
     pub xen: Rc<Xen<Guest>>,
     /// What dom0 may access.
-    pub pond: Rc<SharedPagePool<Guest>>,
+    pub pool: Rc<SharedPagePool<Guest>>,
 }
 
 impl Bench {
@@ -37,12 +37,12 @@ impl Bench {
     pub fn with_memory(pages: usize) -> Self {
         let sim = Sim::builder().memory_pages(pages).build();
         let xen = sim.xen();
-        let pond = Rc::new(SharedPagePool::new(&xen, DOM0));
-        Self { sim, xen, pond }
+        let pool = Rc::new(SharedPagePool::new(&xen, DOM0));
+        Self { sim, xen, pool }
     }
 
     pub fn pages(&self) -> Rc<dyn GrantedPages> {
-        Rc::<SharedPagePool<Guest>>::clone(&self.pond)
+        Rc::<SharedPagePool<Guest>>::clone(&self.pool)
     }
 
     pub fn settings(&self, port: &str) -> Settings {

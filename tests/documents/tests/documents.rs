@@ -115,3 +115,38 @@ fn a_new_appliance_is_at_most_50_lines() {
     let lines = read("tools/new/main.rs.in").lines().count();
     assert!(lines <= 50, "{lines}");
 }
+
+#[test]
+fn tests_named_in_documents_exist() {
+    let code: String = files(&[".rs"]).iter().map(|file| read(file)).collect();
+    let name = |line: &'_ str| {
+        line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
+    };
+    // A test is a function, or an entry of the macro `cases!`.
+    let functions: BTreeSet<String> = code
+        .lines()
+        .map(str::trim_start)
+        .filter_map(|line| match line.split_once("fn ") {
+            Some((_, function)) => Some(function),
+            None => line.contains(": ").then_some(line),
+        })
+        .map(name)
+        .collect();
+    let (mut missing, mut found) = (Vec::new(), 0);
+    for document in ["docs/threat-model.md", "docs/soundness.md", "docs/datafront.md"] {
+        // A name ends in `_…` if the rest of it is left out.
+        for name in matches(r"::([a-z][a-z0-9]*(?:_[a-z0-9…]+){2,})", &read(document)) {
+            let start = name.trim_end_matches('…');
+            let exists = functions
+                .range(start.to_owned()..)
+                .next()
+                .is_some_and(|known| if start == name { *known == name } else { known.starts_with(start) });
+            found += 1;
+            if !exists {
+                missing.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+    assert!(found > 150, "{found} names of tests");
+}
