@@ -10,4 +10,5 @@ mod held;
 mod hostile;
 mod peers;
 mod restore;
+mod slow;
 mod upper;
