@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nic", &["pool"]),
     ("netfront", &["nic", "pool", "xen"]),
     ("tcp", &["ledger"]),
+    ("tls", &[]),
     ("net", &["ledger", "nic", "tcp", "xen"]),
     ("datafront", &["ledger", "xen"]),
     ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
@@ -28,9 +29,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
+        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "tls", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "boot", "domu-tests"],
+        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "tls", "boot", "domu-tests"],
     }
 }
 
