@@ -17,6 +17,7 @@
 //! | `sending` | the block that is being sent |
 //! | `outgoing` | small blocks together, large ones from where they lie |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
+//! | [`console`] | what a person, a log or a program sees |
 //! | [`error`] | what can go wrong, and the exit codes |
 //!
 //! ```no_run
@@ -34,6 +35,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 pub mod connection;
+pub mod console;
 pub mod dial;
 pub mod domain;
 pub mod error;
