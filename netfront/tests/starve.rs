@@ -4,6 +4,7 @@ mod common;
 
 use common::{NOW, Rig, frame};
 use netfront::{Config, Nic as _};
+use pool::contiguous::{MAX_FRAME_PAGES, MAX_PAGES};
 use smoltcp::phy::{Device as _, PacketMeta, TxToken as _};
 use std::cell::Cell;
 use std::num::NonZeroU16;
@@ -104,6 +105,32 @@ fn h79_any_number_of_kept_slots_leaves_the_others_working() {
 fn h79_kept_slots_of_one_of_four_queues_leave_it_working() {
     // A quarter of the pages: 128 to send from, at most.
     starve(4, 112, 3);
+}
+
+#[test]
+fn h79_a_kept_page_of_each_long_frame_leaves_them_working() {
+    let mut rig = Rig::connected_with(VifConfig::default().lenient(), Config::default());
+    let kept = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&kept);
+    rig.netback.faults(|faults| {
+        faults.tx_responses = Some(Box::new(move |responses: &mut Vec<NetifTxResponse>| {
+            // One page in 16 of the contiguous buffer: no run of 16 is left in it.
+            if counter.get() < MAX_PAGES / MAX_FRAME_PAGES {
+                counter.set(counter.get() + 1);
+                responses.remove(0);
+            }
+        }));
+    });
+    for number in 0..3 * MAX_PAGES / MAX_FRAME_PAGES {
+        drop(rig.sent());
+        assert!(send_long(&mut rig, number), "frame {number}");
+        rig.rounds(2);
+        let sent = rig.sent();
+        assert_eq!(sent.len(), 1, "frame {number}");
+        assert_eq!(sent[0][54..], segment(LONG, number)[54..], "frame {number}");
+    }
+    assert_eq!(kept.get(), MAX_PAGES / MAX_FRAME_PAGES);
+    assert_eq!(rig.device.stats().tx.refused, 0);
 }
 
 #[test]

@@ -15,22 +15,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nic", &["pool"]),
     ("netfront", &["nic", "pool", "xen"]),
     ("tcp", &["ledger"]),
+    ("tls", &[]),
     ("net", &["ledger", "nic", "tcp", "xen"]),
     ("datafront", &["ledger", "xen"]),
     ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
-    ("abi-tests", &["xen", "push"]),
+    ("abi-tests", &["xen", "vchan"]),
     ("bed", &[]),
     ("bill", &[]),
+    ("vchan", &["xen"]),
+    ("receive", &["datafront", "push", "vchan"]),
     ("rules", &[]),
 ];
 
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
-        "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "boot", "domu-tests"],
+        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "tls", "bill"],
+        "tools" => &["datafront", "vchan", "xen"],
+        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "tls", "boot", "domu-tests"],
     }
 }
 

@@ -13,7 +13,7 @@ use xen_sim::{Delivery, Netback, Quota, Sim, VifConfig};
 const GUEST: DomId = DomId(1);
 
 /// Boots a guest over this vif, runs it until the link is up, and sends a frame both ways.
-fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
+pub(crate) fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
     let mut guests = [Os::boot(sim.guest(), Config::default(), Mirror::new)];
     run_until(sim, &mut guests, "the link is up", |guests| guests[0].device().link_up());
     assert_eq!(netback.state(), XenbusState::Connected);
@@ -22,7 +22,7 @@ fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
 }
 
 /// Checks that a frame goes out and comes in.
-fn works(sim: &Sim, netback: &Netback, guests: &mut [Os<Mirror>; 1]) {
+pub(crate) fn works(sim: &Sim, netback: &Netback, guests: &mut [Os<Mirror>; 1]) {
     while netback.recv().is_some() {}
     netback.send(frame(777, 1));
     run_until(sim, guests, "a frame was seen", |guests| !guests[0].upper.seen.is_empty());

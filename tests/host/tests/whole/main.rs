@@ -10,4 +10,5 @@ mod hostile;
 mod peers;
 mod restore;
 mod retained;
+mod slow;
 mod upper;

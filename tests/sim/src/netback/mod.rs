@@ -12,6 +12,7 @@ mod config;
 mod ctrl;
 mod faults;
 mod link;
+mod pace;
 mod packet;
 mod queue;
 mod raw;
@@ -27,6 +28,7 @@ pub use config::{Hotplug, VifConfig};
 pub use ctrl::Hashing;
 pub use faults::{Faults, Notify, Order, RxSlot};
 pub(crate) use link::wire;
+pub use pace::Pace;
 pub use packet::{Gso, Packet};
 pub use raw::{Index, RawRing, Side};
 pub use rules::{Penalty, Violation};
@@ -146,6 +148,10 @@ struct Inner {
     kept: Vec<MappedPage>,
     /// The test gave frames or changed faults.
     kicked: bool,
+    /// The virtual time of this run.
+    now: u64,
+    /// When a slow backend works again without being told.
+    wake: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -190,6 +196,8 @@ impl Netback {
             violations: Vec::new(),
             kept: Vec::new(),
             kicked: false,
+            now: 0,
+            wake: None,
             config,
         };
         inner.probe(&world.store);
@@ -419,9 +427,17 @@ impl Service for Device {
         if !inner.present {
             return false;
         }
+        inner.now = world.now();
+        if inner.wake.take_if(|at| *at <= world.now()).is_some() {
+            inner.kicked = true;
+        }
+        let before = inner.wake;
         let changed = inner.watch_store(&world.store);
         let worked = !inner.disabled && Self::run_queues(&mut inner);
         let asked = inner.run_ctrl();
+        if let Some(at) = inner.wake.filter(|_| inner.wake != before) {
+            world.agenda.enter(at, |_| ());
+        }
         changed || worked || asked
     }
 

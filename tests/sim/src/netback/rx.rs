@@ -67,7 +67,9 @@ impl Queue {
     /// Gives the guest as many of the waiting packets as its requests allow.
     pub(crate) fn run_rx(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
-        while !cx.faults.hold_rx {
+        let mut part = self.rx_due.part(cx.faults.rx_pace, self.to_guest.len(), cx.now, cx.wake);
+        while !cx.faults.hold_rx && part > 0 {
+            part -= 1;
             let Some(packet) = self.to_guest.front() else { break };
             let needed = slots_needed(packet) + usize::from(cx.hashing.toeplitz);
             if self.posted.len() < needed {

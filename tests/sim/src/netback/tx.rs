@@ -184,10 +184,11 @@ impl Queue {
 
     /// Writes the answers that are due, shows them, and notifies.
     pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
-        if cx.faults.hold_tx || self.answers.is_empty() {
+        let part = self.tx_due.part(cx.faults.tx_pace, self.answers.len(), cx.now, cx.wake);
+        if cx.faults.hold_tx || part == 0 {
             return;
         }
-        let mut answers = std::mem::take(&mut self.answers);
+        let mut answers: Vec<_> = self.answers.drain(..part).collect();
         cx.faults.order.apply(&mut answers);
         let mut responses = Vec::with_capacity(answers.len());
         for answer in answers {

@@ -222,6 +222,8 @@ impl Inner {
             groups: &mut self.groups,
             hashing: &self.hashing,
             statics: &self.statics,
+            now: self.now,
+            wake: &mut self.wake,
         };
         work(&mut self.queues, &mut context)
     }

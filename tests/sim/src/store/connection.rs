@@ -8,6 +8,7 @@ use super::ops::Fired;
 use super::tree::Tree;
 use crate::domain::Domain;
 use crate::peer::{MappedPage, Peer};
+use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
@@ -24,6 +25,10 @@ pub enum Delivery {
     Whole,
     /// This many bytes each time that the guest has emptied the ring.
     Pieces(usize),
+    /// Nanoseconds of virtual time after the oldest message that waits.
+    Late(u64),
+    /// This many bytes more, and then nothing: the last message may be cut.
+    Cut(usize),
     /// Nothing at all: a xenstored that does not answer.
     Silent,
 }
@@ -69,6 +74,8 @@ pub(crate) struct Connection {
     pub(crate) last_transaction: u32,
     pub(crate) delivery: Delivery,
     pub(crate) mangle: Mangle,
+    /// When messages that are late are written.
+    due: Option<u64>,
     /// Met a full ring.
     starved: bool,
 }
@@ -105,6 +112,7 @@ impl Connection {
             last_transaction: 0,
             delivery: Delivery::default(),
             mangle: Mangle::default(),
+            due: None,
             starved: false,
         }
     }
@@ -169,16 +177,34 @@ impl Connection {
         self.answer(&header, XsdSockmsgType::WatchEvent, &payload);
     }
 
+    /// Whether messages that are late wait for their time.
+    fn is_late(&mut self, world: &World) -> bool {
+        let Delivery::Late(ns) = self.delivery else { return false };
+        if self.backlog.is_empty() {
+            return false;
+        }
+        let due = *self.due.get_or_insert_with(|| {
+            world.agenda.enter(world.now() + ns, |_| ());
+            world.now() + ns
+        });
+        if world.now() < due {
+            return true;
+        }
+        self.due = None;
+        false
+    }
+
     /// Moves the backlog into the ring; whether anything moved.
-    pub(crate) fn deliver(&mut self) -> bool {
+    pub(crate) fn deliver(&mut self, world: &World) -> bool {
         let prod = self.page.load::<u32>(offset::RSP_PROD);
         let used = prod.wrapping_sub(self.page.load::<u32>(offset::RSP_CONS)) as usize;
         assert!(used <= XENSTORE_RING_SIZE, "xenstore: rsp_cons is ahead of rsp_prod");
-        if self.starved {
+        if self.starved || self.is_late(world) {
             return false;
         }
         let room = match self.delivery {
-            Delivery::Whole => XENSTORE_RING_SIZE - used,
+            Delivery::Whole | Delivery::Late(_) => XENSTORE_RING_SIZE - used,
+            Delivery::Cut(left) => left.min(XENSTORE_RING_SIZE - used),
             Delivery::Pieces(bytes) if used == 0 => bytes.min(XENSTORE_RING_SIZE),
             Delivery::Pieces(_) | Delivery::Silent => 0,
         };
@@ -187,6 +213,9 @@ impl Connection {
         self.starved = used + count == XENSTORE_RING_SIZE && count < self.backlog.len();
         if count == 0 {
             return false;
+        }
+        if let Delivery::Cut(left) = &mut self.delivery {
+            *left -= count;
         }
         let bytes: Vec<u8> = self.backlog.drain(..count).collect();
         self.page.write_ring(offset::RSP, XENSTORE_RING_SIZE, prod, &bytes);

@@ -148,7 +148,7 @@ impl Xenstored {
 }
 
 impl Service for Xenstored {
-    fn run(&self, _world: &World) -> bool {
+    fn run(&self, world: &World) -> bool {
         let mut inner = self.0.borrow_mut();
         let mut worked = false;
         for index in 0..inner.connections.len() {
@@ -162,7 +162,7 @@ impl Service for Xenstored {
             inner.connections[index] = Some(conn);
         }
         for conn in inner.connections.iter_mut().flatten() {
-            worked |= conn.deliver();
+            worked |= conn.deliver(world);
         }
         worked
     }
