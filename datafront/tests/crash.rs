@@ -1,8 +1,8 @@
 //! Either side dies at every step of a transfer, over a real channel in the simulated Xen: every block once, in order.
 //!
-//! A step of the sender is a connection, a piece written, or an answer read; one of the guest is a read or a write of its
-//! stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who dies may
-//! come back with what it knew (its connection died) or without (it was started anew).
+//! A step of the sender is a connection, a piece written, or an answer read; one of the guest is a read or a write of
+//! its stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who
+//! dies may return with their state (the connection died) or without (the guest was restarted).
 #![allow(
     clippy::await_holding_refcell_ref,
     missing_debug_implementations,

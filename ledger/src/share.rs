@@ -34,7 +34,7 @@ pub struct Share {
     pub limit: u8,
 }
 
-/// The shares. The floors leave more than half of the memory to whoever comes first.
+/// The shares. The floors leave more than half of the memory to any consumer.
 pub const SHARES: [Share; 8] = [
     Share { consumer: Consumer::Tcp, name: "tcp", floor: 32, limit: 144 },
     Share { consumer: Consumer::Udp, name: "udp", floor: 8, limit: 48 },

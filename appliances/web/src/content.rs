@@ -50,7 +50,7 @@ impl Budget {
         self.used.get()
     }
 
-    /// Whether so many more bytes would fit.
+    /// Whether `len` more bytes would fit.
     pub(crate) fn fits(&self, more: usize) -> bool {
         self.used().checked_add(more).is_some_and(|used| used <= self.limit)
     }

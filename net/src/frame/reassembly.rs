@@ -6,8 +6,8 @@
 //!                 └─► the whole packet is dropped
 //! ```
 //!
-//! An incomplete packet counts with the bytes that its buffer takes. When the budget or the number of packets is used up,
-//! the oldest packet makes room: whoever sends halves displaces halves.
+//! An incomplete packet counts with the bytes that its buffer takes. When the budget or the number of packets is used
+//! up, the oldest packet makes room: incomplete packets displace only incomplete packets.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ const RANGES: usize = 64;
 /// Bytes of the longest payload.
 const LONGEST: usize = 65_535;
 
-/// What the fragments of one packet have in common.
+/// The common fields of a packet's fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FragmentKey {
     pub(crate) from: IpAddress,
@@ -58,9 +58,9 @@ pub(crate) struct Fragment {
 struct Packet {
     key: FragmentKey,
     bytes: Vec<u8>,
-    /// What is there, in order, without neighbours that touch.
+    /// The received ranges, in order, without adjacent ones.
     ranges: Vec<Range<usize>>,
-    /// Bytes of the whole payload, once the last fragment is there.
+    /// Bytes of the whole payload, once the last fragment has arrived.
     len: Option<usize>,
     expires: Instant,
 }
@@ -113,7 +113,7 @@ impl Reassembly {
         Ok(None)
     }
 
-    /// Drops the oldest packets until there is room for so many bytes more.
+    /// Drops the oldest packets until there is room for `len` more bytes.
     fn make_room(&mut self, bytes: usize) -> bool {
         if bytes > self.budget {
             return false;

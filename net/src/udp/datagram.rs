@@ -18,13 +18,13 @@ impl Datagram {
         Self { packet, payload, from }
     }
 
-    /// What was sent.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         self.packet.get(self.payload.clone()).unwrap_or_default()
     }
 
-    /// Who sent it.
+    /// The sender.
     #[must_use]
     pub const fn from(&self) -> IpEndpoint {
         self.from
