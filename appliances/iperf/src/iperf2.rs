@@ -1,4 +1,4 @@
-//! iperf (2): what comes is counted.
+//! iperf (2): received bytes are counted.
 
 use alloc::vec;
 use iperf::datagram::{Place, Tally, iperf2_place, iperf2_report, iperf2_sent};
@@ -36,7 +36,7 @@ pub(crate) async fn datagrams(system: System, socket: UdpSocket) {
             }
             Some(Place::Last) => {
                 let report = iperf2_report(datagram, tally, now.saturating_sub(*started));
-                // A report that is lost is asked for again.
+                // A lost report is requested again.
                 let _ = socket.send_to(&report, peer).await;
             }
             None => {}

@@ -1,4 +1,4 @@
-//! What iperf and iperf3 say to each other, as bytes: nothing here sends or waits.
+//! The messages of iperf and iperf3, as bytes: nothing here sends or waits.
 //!
 //! ```text
 //!   session   iperf3's control connection: states, parameters, results

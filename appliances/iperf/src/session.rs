@@ -107,7 +107,7 @@ impl Params {
     /// Parses the client's JSON.
     ///
     /// # Errors
-    /// What is not supported, and what to use instead.
+    /// The unsupported option, and what to use instead.
     pub fn parse(text: &[u8]) -> Result<Self, &'static str> {
         let params: Self =
             serde_json::from_slice(text).map_err(|_| "its parameters are no JSON of iperf3")?;
@@ -188,7 +188,7 @@ pub fn results(streams: &[StreamResult]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// What iperf3 3.12 sends for `iperf3 -c HOST -u -l 64 -b 0 -R`.
+    /// The parameters of iperf3 3.12 for `iperf3 -c HOST -u -l 64 -b 0 -R`.
     const REVERSE: &[u8] = br#"{"udp":true,"omit":0,"time":10,"num":0,"blockcount":0,"parallel":1,"reverse":true,"len":64,"bandwidth":0,"pacing_timer":1000,"client_version":"3.12"}"#;
 
     #[test]

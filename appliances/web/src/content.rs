@@ -15,7 +15,7 @@ use core::ops::Range;
 /// What a piece costs besides its bytes: its place in a list, and the heap's own header.
 const PIECE_COST: usize = 64;
 
-/// A limit on bytes, shared by all who use some.
+/// A limit on bytes, shared by all users.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Budget {
     limit: usize,
@@ -27,7 +27,7 @@ pub struct Budget {
 pub enum NoRoom {
     /// More than the whole budget.
     Never,
-    /// More than what is left of the budget, or of the heap.
+    /// More than the rest of the budget, or of the heap.
     Now,
 }
 
@@ -75,7 +75,7 @@ impl Budget {
 struct Piece {
     /// Bytes in the pieces before it.
     start: usize,
-    /// What it takes of the budget.
+    /// Its part of the budget.
     cost: usize,
     bytes: Vec<u8>,
 }
@@ -130,7 +130,7 @@ impl Content {
         }
     }
 
-    /// Drops the pieces that begin at `len` or behind it.
+    /// Drops the pieces that begin at `len` or after it.
     pub fn truncate(&mut self, len: usize) {
         while let Some(piece) = self.pieces.pop_if(|piece| piece.start >= len) {
             self.budget.give_back(piece.cost);

@@ -1,8 +1,8 @@
-//! The tasks that receive what dom0 pushes, one for each channel, and their status.
+//! The tasks that receive dom0's pushes, one for each channel, and their status.
 //!
 //! ```text
 //!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Store, which all channels share ─► the site
-//!        ▲                                  │ ended, for whatever reason: the next sender
+//!        ▲                                  │ ended, for any reason: the next sender
 //!        └──────────────────────────────────┘
 //! ```
 
@@ -120,8 +120,8 @@ impl Lane {
     }
 }
 
-/// Receives what dom0 pushes on one channel, one sender after another, as long as the guest runs. The receiver remembers the
-/// completed blocks over all connections and over a suspend, after which the channel has a new path.
+/// Receives dom0's pushes on one channel, one sender after another, as long as the guest runs. The receiver remembers
+/// the completed blocks over all connections and over a suspend, after which the channel has a new path.
 async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
     let mut inbox =

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What the images are built for.
+/// The target of the images.
 const TARGET: &str = "x86_64-unknown-none";
 
 /// A crate that is part of an image.
@@ -33,7 +33,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Asks cargo what the crate in a folder is linked with.
+    /// Asks cargo for the crates with which the crate in a folder is linked.
     ///
     /// `cargo tree` and not `cargo metadata`, which counts what any crate of the workspace could switch on.
     ///
@@ -86,7 +86,7 @@ impl Image {
 /// Name and version.
 type Key = (String, String);
 
-/// Reads `2|log v0.4.35|MIT OR Apache-2.0`; behind the version there may be more.
+/// Reads `2|log v0.4.35|MIT OR Apache-2.0`; more may follow the version.
 fn package(line: &str) -> Option<(usize, Key, Option<String>)> {
     let mut fields = line.split('|');
     let depth = fields.next()?.parse().ok()?;

@@ -1,7 +1,7 @@
 //! A connection: bytes out as far as there is room, whole frames in, and one place that waits.
 //!
 //! ```text
-//!   driver ── write: what there is room for ──► way ══► guest
+//!   driver ── write: as much as there is room for ──► way ══► guest
 //!   driver ◄── next: frames, the end, or nothing ◄── way ◄══ guest
 //!                └── nothing there: waits, for a frame or for room
 //! ```
@@ -16,10 +16,10 @@ use std::time::Duration;
 /// Bytes read at once: many frames.
 const BUFFER: usize = 4096;
 
-/// What happened on a connection.
+/// An event on a connection.
 #[derive(Debug)]
 pub enum News {
-    /// The guest said something: all frames that were there.
+    /// The guest sent frames: all that were received.
     Frames(Vec<Frame>),
     /// The connection has ended, and why.
     Ended(String),
@@ -31,7 +31,7 @@ pub struct Connection {
     /// Boxed: the owner of a connection moves it.
     bytes: Box<[u8]>,
     filled: usize,
-    /// Why nothing can be written any more. What the guest said before is still heard.
+    /// Why nothing can be written any more. Frames that the guest sent before are still read.
     broken: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Connection {
         })
     }
 
-    /// What happened, if anything does within `limit`. It ends early when there may be room, if that is wanted.
+    /// The next event within `limit`, if any. Returns early when there may be room, if that is wanted.
     pub fn next(&mut self, for_room: bool, limit: Duration) -> Option<News> {
         if let Some(news) = self.hear() {
             return Some(news);
@@ -73,13 +73,13 @@ impl Connection {
         self.hear()
     }
 
-    /// What the way itself said last.
+    /// The last message of the way itself.
     #[must_use]
     pub fn said(&self) -> String {
         self.way.said()
     }
 
-    /// The frames that are there.
+    /// The received frames.
     fn hear(&mut self) -> Option<News> {
         match self.way.read(self.bytes.get_mut(self.filled..).unwrap_or_default()) {
             Ok(None) => return None,

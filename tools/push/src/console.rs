@@ -1,4 +1,4 @@
-//! What programs of datafront show: a bar on a terminal, plain lines elsewhere, or JSON, one object a line.
+//! The output of datafront's programs: a bar on a terminal, plain lines elsewhere, or JSON, one object a line.
 //!
 //! Lines and the bar go to the standard error, JSON to the standard output.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const EVENT: Duration = Duration::from_secs(1);
 /// Between two lines of progress where the output is no terminal.
 const LINE: Duration = Duration::from_secs(5);
-/// The bar, and behind it the same words as on a line.
+/// The bar, followed by the same words as on a line.
 const BAR: &str = "[{bar:20}] {percent:>3} %, {msg}";
 
 /// Where lines and events go.
@@ -50,7 +50,7 @@ impl Console {
         self.told = self.begun;
     }
 
-    /// So many of `total` bytes have moved. `event` makes the event for JSON.
+    /// This many of `total` bytes have moved. `event` makes the event for JSON.
     pub fn progress(&mut self, moved: u64, total: u64, event: impl FnOnce() -> Value) {
         if !self.terminal && self.told.elapsed() < if self.json { EVENT } else { LINE } {
             return;

@@ -12,14 +12,14 @@ pub use vchan::Way;
 
 /// Makes ways to a guest; called again when one has ended.
 pub trait Dial {
-    /// Opens a way. Whether the guest is there shows when it answers.
+    /// Opens a way. Only an answer shows whether the guest is there.
     ///
     /// # Errors
-    /// What is in the way; `HostUnreachable` with a domain's name if there is no such domain any more.
+    /// The obstacle; `HostUnreachable` with a domain's name if there is no such domain any more.
     fn dial(&mut self) -> io::Result<Box<dyn Way>>;
 
-    /// Whether the guest of the last way is still there. Asked when nothing has moved for a while: a domain that was saved
-    /// or destroyed closes nothing.
+    /// Whether the guest of the last way is still there. Asked when nothing has moved for a while: a domain that was
+    /// saved or destroyed closes nothing.
     fn is_alive(&mut self) -> bool {
         true
     }
@@ -80,7 +80,7 @@ impl Dial for Proxy {
     }
 }
 
-/// The proxy's standard streams, and what it says.
+/// The proxy's standard streams, and its messages.
 struct Proxied {
     streams: Streams,
     said: Arc<Mutex<String>>,

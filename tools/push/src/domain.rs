@@ -52,7 +52,7 @@ impl Domain {
     }
 }
 
-/// A way to a domain of a name, under whatever number it runs: a restored domain has another one.
+/// A way to a domain by its name, with any domid: a restored domain has another one.
 #[derive(Clone, Debug)]
 pub struct Redial {
     domain: Domain,
@@ -72,7 +72,7 @@ impl Redial {
         number(&self.domain.name).ok().flatten()
     }
 
-    /// By libxenvchan: tries until the guest is there, and no other client is.
+    /// By libxenvchan: retries until the guest is there and no other client is.
     #[cfg(feature = "libxenvchan")]
     fn direct(&self, path: &str, deadline: Instant) -> io::Result<Box<dyn Way>> {
         loop {

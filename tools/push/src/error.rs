@@ -1,4 +1,4 @@
-//! What can go wrong, in words for a person, and the exit codes by which scripts tell it apart.
+//! Errors, in words for a person, and the exit codes for scripts.
 
 use datafront::block::{LedgerFault, Status};
 use std::fmt;
@@ -23,12 +23,12 @@ pub enum Error {
     TimedOut {
         /// How long.
         after: Duration,
-        /// What was awaited.
+        /// The awaited event.
         awaited: &'static str,
-        /// What the connection said last, if anything.
+        /// The last message of the connection, if any.
         said: String,
     },
-    /// What was to be pushed cannot be read.
+    /// The source cannot be read.
     Source(String, io::Error),
     /// A tool of dom0 is missing or fails.
     Tool(String, io::Error),

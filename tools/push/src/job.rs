@@ -25,7 +25,7 @@ const GUEST: Duration = Duration::from_secs(2);
 pub(crate) fn run(arguments: &Arguments, name: &str, screen: &mut Screen) -> Result<(), Error> {
     let options = options(arguments);
     let from_stream = is_stream(&arguments.source);
-    // Looked at before anything is read: a change meanwhile counts as a change.
+    // Checked before anything is read: a change during the push counts as a change.
     let look = || arguments.watch.then(|| watch::stamp(&arguments.source));
     let mut stamp = look();
     // A source that cannot be read is reported before the guest is asked.
@@ -87,8 +87,8 @@ fn stream(arguments: &Arguments) -> push::pieces::Pieces {
     })
 }
 
-/// Waits until the source changes, or another run of the application is in the guest. A guest that is away (between save
-/// and restore, or while it starts) is looked for again.
+/// Waits until the source changes, or another run of the application is in the guest. A guest that is missing
+/// (between save and restore, or while it starts) is searched again.
 fn wait_for_change(arguments: &Arguments, stamp: u64, pusher: &mut Pusher<Redial>, screen: &mut Screen) {
     let mut domid = pusher.dialer().domid();
     while watch::wait_for_change(&arguments.source, stamp, GUEST) == Change::None {

@@ -3,7 +3,7 @@
 //! ```text
 //!   Source ─► Pusher: Ledger, window ─► Outgoing ─► Connection ─► Way: libxenvchan, or vchan-socket-proxy ══► guest
 //!                ▲ ◄──── WELCOME, ACK ◄───────────────┘ ◄════════════════════════════════════════════════════════┘
-//!                └── the connection died: dial again, what is not acknowledged goes once more
+//!                └── the connection died: dial again, unacknowledged blocks are sent again
 //! ```
 //!
 //! | file | idea |
@@ -15,10 +15,10 @@
 //! | [`domain`] | the guest's number, and whether it listens |
 //! | [`connection`] | bytes out, frames in, and one place that waits |
 //! | `sending` | the block that is being sent |
-//! | `outgoing` | small blocks together, large ones from where they lie |
+//! | `outgoing` | small blocks together, large ones by reference |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
-//! | [`console`] | what a person, a log or a program sees |
-//! | [`error`] | what can go wrong, and the exit codes |
+//! | [`console`] | the output for a person, a log or a program |
+//! | [`error`] | errors and the exit codes |
 //!
 //! ```no_run
 //! use push::{Options, Pusher, Source, domain::Domain};

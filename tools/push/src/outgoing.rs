@@ -1,4 +1,4 @@
-//! What is on its way out: small blocks together in one buffer, and large ones from where they lie.
+//! Bytes to be written: small blocks together in one buffer, and large ones by reference.
 //!
 //! ```text
 //!   buffer: trailer │ header, name, bytes, trailer │ header, name      then  borrowed: bytes of a source in memory
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Bytes that are gathered before they are written.
 pub(crate) const CHUNK: usize = 64 * 1024;
-/// Room behind them for what belongs together: a header, its name, a trailer.
+/// Room after them for a header, its name, a trailer.
 const SPARE: usize = 512;
 /// Sources of at least this many bytes are written from their own memory: one more write costs less than a copy.
 const WORTH: usize = 4096;
@@ -22,7 +22,7 @@ pub(crate) struct Outgoing {
     buffer: Box<[u8]>,
     filled: usize,
     written: usize,
-    /// Comes after what is in the buffer.
+    /// Follows the bytes in the buffer.
     borrowed: Option<(Arc<[u8]>, Range<usize>)>,
 }
 
@@ -33,7 +33,7 @@ impl Default for Outgoing {
 }
 
 impl Outgoing {
-    /// What is to be written next; nothing if all is written.
+    /// The next bytes to write; empty if everything is written.
     pub(crate) fn next(&self) -> &[u8] {
         let gathered = self.buffer.get(self.written..self.filled).unwrap_or_default();
         match &self.borrowed {

@@ -4,7 +4,7 @@
 //!   reader ─► a thread: 1 MiB at a time ─► at most DEPTH parts wait ─► Pusher ─► First, Middle …, Last
 //! ```
 //!
-//! So much of it is in memory: what waits, and what is not acknowledged. What ends within the first piece is one block,
+//! In memory are only waiting and unacknowledged pieces. A source that ends within the first piece is one block,
 //! as a file would be.
 
 use crate::error::Error;
@@ -53,8 +53,8 @@ impl Pieces {
     }
 }
 
-/// Opens a source and reads it to its end in a thread of its own, as blocks of this name. To open may wait: a FIFO does so
-/// for its writer.
+/// Opens a source and reads it to its end in a thread of its own, as blocks of this name. To open may wait: a FIFO
+/// does so for its writer.
 pub fn pieces<R: Read>(name: &str, open: impl FnOnce() -> io::Result<R> + Send + 'static) -> Pieces {
     let (sender, parts) = sync_channel(DEPTH);
     let name: Arc<str> = name.into();
@@ -108,7 +108,7 @@ fn cut(
     }
 }
 
-/// A whole piece, or what is left.
+/// A whole piece, or the rest.
 fn fill(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(PIECE);
     reader.take(u64::try_from(PIECE).unwrap_or(u64::MAX)).read_to_end(&mut piece)?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   waiting sources ─► ledger (a window of them) ─► chunks ─► connection
-//!                        ▲        ACK: done          ended: dial again, HELLO, what is not acknowledged
+//!                        ▲        ACK: done          ended: dial again, HELLO, unacknowledged blocks
 //! ```
 
 use crate::connection::{Connection, News};
@@ -24,9 +24,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a part that is still being read is waited for at a time.
 const READING: Duration = Duration::from_millis(20);
-/// How long WELCOME is waited for on a connection before another one is made, at first and at most. Who connects before
-/// the guest has noticed that the last sender died inherits that one's connection: libxenvchan's page and port are still
-/// there, and HELLO is taken for bytes of a block that will never end.
+/// How long WELCOME is awaited on a connection before another one is made, at first and at most. A sender that
+/// connects before the guest has noticed the death of the last one inherits its connection: libxenvchan's page and
+/// port still exist, and HELLO is read as bytes of a block that will never end.
 const ANSWER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -76,7 +76,7 @@ pub struct Done {
     pub status: Status,
 }
 
-/// What happens meanwhile.
+/// Progress of a push.
 #[derive(Debug)]
 pub enum Report<'a> {
     /// The guest answered.
@@ -84,7 +84,7 @@ pub enum Report<'a> {
         /// Blocks that it has completed of this stream.
         completed: u64,
     },
-    /// So many bytes were given to the channel since the start, of so many that are known.
+    /// Bytes that were given to the channel since the start, and the known total.
     Sent(u64, u64),
     /// A block was completed.
     Done(&'a Done),
@@ -111,7 +111,7 @@ pub struct Pusher<D> {
     asked: Instant,
     answer: Duration,
     skipped: bool,
-    /// The receiver's number by its last WELCOME: another one is another run of the application.
+    /// The receiver's number by its last WELCOME: it differs in another run of the application.
     instance: Option<u64>,
     /// Blocks of this run that were accepted.
     accepted: usize,
@@ -169,7 +169,7 @@ impl<D: Dial> Pusher<D> {
         self.connection = None;
     }
 
-    /// Connects, and asks which run of the application is there: a number that changes when it is restarted.
+    /// Connects, and asks for the run of the application: a number that changes with each restart.
     ///
     /// # Errors
     /// As [`Pusher::run`].
@@ -180,7 +180,7 @@ impl<D: Dial> Pusher<D> {
         Ok(self.instance.unwrap_or_default())
     }
 
-    /// Forgets what was not pushed, so that a push begins again from its sources, on a new stream.
+    /// Forgets everything that was not pushed, so that a push starts again from its sources, on a new stream.
     pub fn forget(&mut self) {
         let stream = self.options.stream.wrapping_add(1);
         self.options.stream = stream;
@@ -202,7 +202,7 @@ impl<D: Dial> Pusher<D> {
         self.instance
     }
 
-    /// Takes what has been read meanwhile.
+    /// Takes the results of finished reads.
     fn take_pieces(&mut self) -> Result<(), Error> {
         while let (Some(pieces), true) = (&self.pieces, self.waiting.is_empty()) {
             match pieces.try_recv() {
@@ -217,8 +217,8 @@ impl<D: Dial> Pusher<D> {
     /// Pushes until every block is acknowledged. The connection stays for the next call.
     ///
     /// # Errors
-    /// [`Error::Source`] if a source could not be read to its end, [`Error::Refused`] names what the application did not
-    /// take, both once everything is through; else what ended it.
+    /// [`Error::Source`] if a source could not be read to its end, [`Error::Refused`] names what the application did
+    /// not take, both once everything is through; else what ended it.
     pub fn run(&mut self, report: &mut Reporter<'_>) -> Result<Vec<Done>, Error> {
         self.accepted = 0;
         let is_done =
@@ -271,7 +271,8 @@ impl<D: Dial> Pusher<D> {
             match news {
                 Some(News::Frames(frames)) => {
                     for frame in frames {
-                        // A guest that has not noticed yet that the last sender died answers that one: it is asked again.
+                        // A guest that has not noticed yet that the last sender died answers that one: it is asked
+                        // again.
                         if !self.welcomed && frame.kind != Kind::Welcome {
                             why = self.interrupt(format!("the guest answers {:?}", frame.kind), report);
                             break;
@@ -298,7 +299,7 @@ impl<D: Dial> Pusher<D> {
         }
     }
 
-    /// What was waited for in vain, and what the connection says of it.
+    /// The awaited event that did not come, and the connection's last message.
     fn timed_out(&mut self, why: String) -> Error {
         let idle = self.ledger.is_empty() && self.waiting.is_empty();
         if let Some(pieces) = self.pieces.as_ref().filter(|_| idle && self.welcomed) {
@@ -364,7 +365,7 @@ impl<D: Dial> Pusher<D> {
                 Ok(Some(done))
             }
             Event::Stop { seq } => {
-                // What is left of the block is not sent: the next connection begins behind it.
+                // The rest of the block is not sent: the next connection begins after it.
                 if self.sending.is_some() && self.ledger.last_seq() == Some(seq) {
                     self.connection = None;
                     self.sending = None;
@@ -382,7 +383,7 @@ impl<D: Dial> Pusher<D> {
                 self.gather()?;
             }
             let bytes = self.outgoing.next();
-            // Nothing to write is no event for anybody either.
+            // Without bytes to write no event is needed.
             let written = if bytes.is_empty() { 0 } else { connection.write(bytes) };
             if written == 0 {
                 return Ok(has_moved);
@@ -406,7 +407,7 @@ impl<D: Dial> Pusher<D> {
         Ok(())
     }
 
-    /// Moves a block on. A source that cannot be read to its end is remembered: the guest hears that it was given up.
+    /// Moves a block on. If a source cannot be read to its end, the block is aborted.
     fn send_some(&mut self, sending: Sending) {
         self.sending = sending.some(&mut self.outgoing);
         if let Some(error) = self.sending.as_mut().and_then(Sending::take_failure) {
@@ -415,7 +416,7 @@ impl<D: Dial> Pusher<D> {
         }
     }
 
-    /// Whether it is worth while to fill the channel: something is half sent, or half of what may be under way has been
+    /// Whether filling the channel is worthwhile: a block is half sent, or half of the window has been
     /// answered. A small block for each answer would cost a switch to the guest and back for each.
     fn is_worth_while(&self) -> bool {
         self.sending.is_some()

@@ -40,8 +40,8 @@ impl Sending {
         self.failure.take()
     }
 
-    /// Moves bytes of the block on; `None` when it is complete. A source that ends early or fails is filled up with zeros
-    /// and marked as given up: the guest drops it, and says so in its acknowledgement.
+    /// Moves bytes of the block on; `None` when it is complete. If a source ends early or fails, the block is filled
+    /// with zeros and aborted: the guest drops it, and its acknowledgement says so.
     pub(crate) fn some(mut self, outgoing: &mut Outgoing) -> Option<Self> {
         if self.left == 0 {
             outgoing.push(&self.sum.trailer(self.fate));

@@ -1,4 +1,4 @@
-//! What a block is made of. It may have to be read again: what is not acknowledged is sent once more.
+//! The source of a block. It may have to be read again: unacknowledged blocks are sent again.
 
 use crate::error::Error;
 use crate::tree::{Rules, Tree};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct Source {
     /// Its name in the guest. Shared: repeated pushes of one name allocate it once.
     pub name: Arc<str>,
-    /// What its bytes are.
+    /// The form of its bytes.
     pub form: Form,
     /// All of it, or a part.
     pub part: Part,
@@ -59,8 +59,8 @@ impl Source {
     /// A folder and all below it, as one block: the guest switches to it in one step.
     ///
     /// # Errors
-    /// If it cannot be listed, has something in it that cannot be published (and the rules do not say to leave it out), or
-    /// more than 1 GiB.
+    /// If it cannot be listed, has something in it that cannot be published (and the rules do not say to leave it
+    /// out), or more than 1 GiB.
     pub fn folder(name: &str, path: &Path, rules: Rules) -> Result<Self, Error> {
         let tree =
             Tree::list(path, rules).map_err(|error| Error::Source(path.display().to_string(), error))?;
@@ -106,7 +106,7 @@ impl Source {
         }
     }
 
-    /// Its bytes, if they lie in memory.
+    /// Its bytes, if they are in memory.
     #[must_use]
     pub(crate) const fn in_memory(&self) -> Option<&Arc<[u8]>> {
         match &self.content {
@@ -118,7 +118,7 @@ impl Source {
     /// Opens it, from the first byte on.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The file system's error.
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match &self.content {
             Content::File(path) => Box::new(File::open(path).map_err(|error| at(path, &error))?),

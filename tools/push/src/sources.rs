@@ -1,4 +1,4 @@
-//! What the command line's source is made of: one block, or one for each file of a folder.
+//! The blocks of the command line's source: one, or one for each file of a folder.
 
 use crate::Arguments;
 use crate::screen::Screen;
@@ -13,7 +13,7 @@ pub(crate) fn is_stream(path: &Path) -> bool {
     path == Path::new("-") || std::fs::metadata(path).is_ok_and(|meta| without_end(meta.file_type()))
 }
 
-/// The blocks of a source that has a length. What is left out of a folder is reported.
+/// The blocks of a source of known length. Files of a folder that are left out are reported.
 pub(crate) fn blocks(arguments: &Arguments, screen: &mut Screen) -> Result<Vec<Source>, Error> {
     let blocks = read(arguments)?;
     for tree in blocks.iter().filter_map(Source::tree) {
@@ -22,7 +22,7 @@ pub(crate) fn blocks(arguments: &Arguments, screen: &mut Screen) -> Result<Vec<S
     Ok(blocks)
 }
 
-/// `--dry-run`: names and lengths of what would be pushed.
+/// `--dry-run`: names and lengths of the blocks.
 pub(crate) fn list(arguments: &Arguments) -> Result<(), Error> {
     let mut screen = Screen::new(arguments.json, None);
     if is_stream(&arguments.source) {

@@ -4,10 +4,10 @@
 //!   | pax header, only for a long path | header 512 | content, filled up to 512 | … | 1024 zeros |   files only, by name
 //! ```
 //!
-//! A file that shrinks meanwhile is an error while reading; one that grows is cut to the length that was listed.
+//! A file that shrinks in between is an error while reading; one that grows is cut to the length that was listed.
 //!
-//! What cannot be published (a link to nothing, a link out of the folder, a device, FIFO or socket) is named, and refuses
-//! the folder or is left out, as [`Rules`] say.
+//! An entry that cannot be published (a broken link, a link out of the folder, a device, FIFO or socket) is named,
+//! and refuses the folder or is left out, as [`Rules`] say.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,12 +21,12 @@ const MAX_DEPTH: u32 = 64;
 /// Files that an error names.
 const MAX_NAMED: usize = 20;
 
-/// What of a folder is published.
+/// The published part of a folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Also files and folders whose name begins with a dot.
     pub all: bool,
-    /// Leave out what cannot be published, where it otherwise refuses the folder.
+    /// Leave out entries that cannot be published, which otherwise refuse the folder.
     pub skip: bool,
 }
 
@@ -89,7 +89,7 @@ impl Tree {
     /// Lists a folder and all below it. Links are followed within the folder.
     ///
     /// # Errors
-    /// What the file system says, or the names of what cannot be published, unless the rules say to leave it out.
+    /// The file system's error, or the names of entries that cannot be published, unless the rules leave them out.
     pub fn list(folder: &Path, rules: Rules) -> io::Result<Self> {
         let mut listing =
             Listing { root: folder.canonicalize()?, rules, entries: Vec::new(), left_out: Vec::new() };
@@ -108,7 +108,7 @@ impl Tree {
         Ok(Self { entries, left_out })
     }
 
-    /// What is not published, by path.
+    /// Entries that are not published, by path.
     #[must_use]
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
@@ -187,7 +187,7 @@ impl Listing {
         Ok(())
     }
 
-    /// The file or folder at a path, behind a link if it is one, or why it is not published.
+    /// The file or folder at a path, with links resolved, or the reason why it is not published.
     fn target(&self, path: &Path) -> io::Result<Result<fs::Metadata, Reason>> {
         let is_link = fs::symlink_metadata(path)?.is_symlink();
         let meta = match fs::metadata(path) {
@@ -208,8 +208,8 @@ pub(crate) fn is_hidden(name: &[u8]) -> bool {
     name.first() == Some(&b'.')
 }
 
-/// The headers of a regular file: ustar's (POSIX.1-1988), and before it pax's (POSIX.1-2001) with the path if that is too
-/// long for it. Times, owners and modes are left out: equal files, equal bytes.
+/// The headers of a regular file: ustar's (POSIX.1-1988), and before it pax's (POSIX.1-2001) with the path if that is
+/// too long for it. Times, owners and modes are left out: equal files, equal bytes.
 fn headers(path: &str, len: u64) -> Vec<u8> {
     if let Some((prefix, name)) = split(path) {
         return header(prefix, name, len, b'0').to_vec();

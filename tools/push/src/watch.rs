@@ -24,8 +24,8 @@ pub(crate) enum Change {
     Source,
 }
 
-/// Waits for another stamp than `before`, and until it stays the same: the first changed file is rarely the last. Without
-/// a change, not longer than `limit`.
+/// Waits for another stamp than `before`, and until it stays the same: the first changed file is rarely the last.
+/// Without a change, not longer than `limit`.
 pub(crate) fn wait_for_change(path: &Path, before: u64, limit: Duration) -> Change {
     let begun = Instant::now();
     let mut last = before;
@@ -42,7 +42,7 @@ pub(crate) fn wait_for_change(path: &Path, before: u64, limit: Duration) -> Chan
     }
 }
 
-/// Adds what is there, in whatever order it is found.
+/// Adds the present files, in any order.
 fn visit(path: &Path, depth: u32, sum: &mut u64) {
     let (Ok(meta), Some(depth)) = (std::fs::metadata(path), depth.checked_sub(1)) else { return };
     let modified =

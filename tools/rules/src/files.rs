@@ -1,4 +1,4 @@
-//! Every file says in its head what it is.
+//! Every file begins with lines that say what it is.
 
 use crate::Finding;
 use std::fs;

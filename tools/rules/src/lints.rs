@@ -1,7 +1,7 @@
-//! What ships has the strict lints at the head of its crate root: no panic anywhere, and in images no unchecked arithmetic.
+//! Crates that ship have strict lints in their crate root: no panic anywhere, and in images no unchecked arithmetic.
 //!
-//! The lints that hold for tests too are in the workspace's Cargo.toml. Cargo has no lints for one target of a package, so
-//! those that a test need not keep stand in the crate roots, under `not(test)`.
+//! The lints that hold for tests too are in the workspace's Cargo.toml. Cargo has no lints for one target of a
+//! package, so those that a test need not keep stand in the crate roots, under `not(test)`.
 
 use crate::{Finding, files};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Checks what the compiler cannot: which crate imports which, the order of groups inside a crate, the budget of `unsafe`,
+//! Checks beyond the compiler's: which crate imports which, the order of groups inside a crate, the budget of `unsafe`,
 //! and that each file says what it is.
 //!
 //! Each finding names a file and the next step. Run by `make check`.

@@ -1,6 +1,6 @@
 //! Parser of the crash reports in a console log.
 
-/// A report: what happened, and where.
+/// A report: the reason, and the place.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     /// Kind and reason.

@@ -5,7 +5,7 @@
 //!                        └─CR─► SizeEnd, size 0 ─LF─► Trailer ─ lines, an empty one ─► Done
 //! ```
 //!
-//! RFC 9112, 7.1, to the letter: a recipient that took a bare LF, or anything else behind a size, would see another end
+//! RFC 9112, 7.1, strictly: a recipient that accepted a bare LF, or other bytes after a size, could see another end
 //! than a proxy before it.
 
 use crate::http::code::{Code, Refusal};
@@ -25,15 +25,15 @@ enum State {
     Length(u64),
     /// In a chunk's size, or at its start if there is no digit yet.
     Size { size: u64, digits: u8 },
-    /// In blanks behind the size: an extension must follow.
+    /// In blanks after the size: an extension must follow.
     Blank { size: u64 },
     /// In extensions of the chunk, up to the end of the line.
     Extension { size: u64 },
-    /// Behind CR at the end of a size's line.
+    /// After CR at the end of a size's line.
     SizeEnd { size: u64 },
     /// In a chunk.
     Data(u64),
-    /// Behind a chunk: CR, LF.
+    /// After a chunk: CR, LF.
     DataEnd { cr: bool },
     /// In the lines after the last chunk: whether this one is empty, and whether its CR was read.
     Trailer { empty: bool, cr: bool },
@@ -67,7 +67,7 @@ impl Skipper {
         self.state == State::Done
     }
 
-    /// Takes what belongs to the body off the front: how many bytes.
+    /// Takes the body's bytes off the front and returns their number.
     ///
     /// # Errors
     /// The body is too long, or its chunks are malformed.
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
-    /// Skips a body given in pieces; what is left over behind it.
+    /// Skips a body given in pieces; returns the rest after it.
     fn run(body: Body, budget: u64, bytes: &[u8], piece: usize) -> Result<Option<Vec<u8>>, Code> {
         let mut skipper = Skipper::new(body, budget).map_err(|refusal| refusal.code)?;
         let mut left = Vec::new();

@@ -7,8 +7,8 @@
 //!   └──────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Pipelined requests are answered in order. A reply whose body lies behind its head is one write. GET of a fixed resource
-//! costs no allocation: the buffer belongs to the connection, the reply to the resource.
+//! Pipelined requests are answered in order. A reply whose body follows its head in memory is one write. GET of a
+//! fixed resource costs no allocation: the buffer belongs to the connection, the reply to the resource.
 
 use crate::http::body::Skipper;
 use crate::http::buffer::Buffer;
@@ -131,7 +131,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         }
     }
 
-    /// Skips what has arrived of the body; the answer at its end.
+    /// Skips the received part of the body; returns the answer at its end.
     fn pass_body(&mut self) -> Option<Answer<'a>> {
         let (answer, mut skipper) = self.pending.take()?;
         match skipper.skip(self.buffer.filled()) {
@@ -202,7 +202,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 }
 
-/// The head with a `Connection` line, and behind it the part of the body that lies behind the head: a short copy.
+/// The head with a `Connection` line, followed by the adjacent part of the body: a short copy.
 fn saying(reply: &Reply, persist: Persist, head_only: bool) -> Vec<u8> {
     let body = if head_only { &[] } else { reply.inline() };
     [reply.open_head(), persist.header(), b"\r\n", body].concat()

@@ -4,7 +4,7 @@ use crate::http::code::Code;
 use core::cell::Cell;
 
 kernel::xen::counters! {
-    /// What the server has counted since it started.
+    /// The server's counters since the start.
     pub struct HttpCounts {
         /// Connections since boot.
         connections,

@@ -1,6 +1,6 @@
 //! The bytes of a request's head to a [`Request`] and its [`Framing`], or to a [`Refusal`].
 //!
-//! Grammar is httparse's business. What the lines mean together is decided here, by RFC 9112: where the body ends, and
+//! httparse checks the grammar. This file interprets the lines by RFC 9112: where the body ends, and
 //! whether the connection stays. A message whose end could be read in two ways is refused, never guessed: that is how
 //! requests are smuggled past a proxy.
 
@@ -18,7 +18,7 @@ pub(crate) const fn room<'b>() -> Room<'b> {
     [const { MaybeUninit::uninit() }; MAX_HEADERS]
 }
 
-/// What may be done with a resource.
+/// The methods of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Head and body.
@@ -29,18 +29,18 @@ pub enum Method {
     Options,
     /// A method of RFC 9110 or 5789 that no resource here has.
     NotAllowed,
-    /// No method that anybody knows.
+    /// An unknown method.
     Unknown,
 }
 
 /// A request.
 #[derive(Debug)]
 pub struct Request<'b> {
-    /// What to do.
+    /// The method.
     pub method: Method,
     /// The path, from `/` on, as sent: percent signs and all.
     pub path: &'b [u8],
-    /// What stood after `?`.
+    /// The text after `?`.
     pub query: &'b [u8],
     headers: &'b [Header<'b>],
 }
@@ -66,10 +66,10 @@ impl<'b> Request<'b> {
     }
 }
 
-/// What follows the head.
+/// The framing of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// So many bytes; mostly none.
+    /// This number of bytes; usually 0.
     Length(u64),
     /// Chunks, until the last one.
     Chunked,
@@ -85,18 +85,18 @@ impl Body {
 pub struct Framing {
     /// Bytes of the head.
     pub head_len: usize,
-    /// What follows it.
+    /// The body.
     pub body: Body,
-    /// What becomes of the connection after the reply.
+    /// The connection's state after the reply.
     pub persist: Persist,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
 
-/// Parses what was received so far; `None`: the head is not complete.
+/// Parses the received bytes; `None`: the head is not complete.
 ///
 /// # Errors
-/// What is wrong with it. The connection cannot go on after that: nobody knows where the next request begins.
+/// The error in it. The connection cannot continue after that: the start of the next request is unknown.
 pub(crate) fn parse<'b>(
     bytes: &'b [u8],
     room: &'b mut Room<'b>,
@@ -122,8 +122,8 @@ pub(crate) fn parse<'b>(
     Ok(Some((request, framing)))
 }
 
-/// Whether each line of a parsed head ends in CR LF, which the library does not demand. A proxy that takes a bare LF for a
-/// part of a value would see other headers.
+/// Whether each line of a parsed head ends in CR LF, which the library does not demand. A proxy that takes a bare LF
+/// for a part of a value would see other headers.
 fn ends_in_crlf(bytes: &[u8], head_len: usize, target: &str, headers: &[Header<'_>]) -> bool {
     const VERSION: usize = " HTTP/1.1".len();
     let start = bytes.as_ptr().addr();
@@ -189,7 +189,7 @@ impl Method {
     }
 }
 
-/// Path and query of a target: `/path?query`, or the same behind `http://host`, or `*`, or `host:port`.
+/// Path and query of a target: `/path?query`, or the same after `http://host`, or `*`, or `host:port`.
 fn split_target(target: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     let local = if target.first() == Some(&b'/') { target } else { local_part(target)? };
     let mark = local.iter().position(|byte| *byte == b'?');
@@ -218,7 +218,7 @@ fn local_part(target: &[u8]) -> Result<&[u8], Refusal> {
     }
 }
 
-/// What the header lines say of the message itself.
+/// The header lines about the message itself.
 #[derive(Default)]
 struct Lines {
     hosts: u32,
@@ -298,8 +298,8 @@ fn decimal(value: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Whether this is `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, or empty (RFC 9110, 7.2; RFC 3986, 3.2.2). A name with
-/// user information, blanks or another port is not.
+/// Whether this is `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, or empty (RFC 9110, 7.2; RFC 3986, 3.2.2). A name
+/// with user information, blanks or another port is not.
 fn is_authority(value: &[u8]) -> bool {
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
     let (host_ok, port) = match value.strip_prefix(b"[") {

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`server`] | what the connections share, and the answer to one request |
+//! | [`server`] | the state that connections share, and the answer to one request |
 //! | `connection` | a connection: read a head, skip a body, answer, again |
 //! | [`head`] | the bytes of a head to a [`Request`] and its [`Framing`](head::Framing), or to a [`Refusal`] |
 //! | [`body`] | the end of a request's body |

@@ -6,7 +6,7 @@
 //!   Content-Type: …\r\nContent-Length: …\r\n    unless the code has no body
 //!   …: …\r\n                                    further headers
 //!   (Connection: …\r\n)                         only where HTTP/1.1 does not imply it; added when the reply is sent
-//!   \r\n
+//!   body                                        after the head in one piece, or separate bytes, or shared ones
 //!   body                                        behind the head in one piece, or bytes of its own, or shared ones
 //! ```
 
@@ -20,12 +20,12 @@ use core::cell::RefCell;
 use core::fmt::Write as _;
 use core::ops::Range;
 
-/// What happens to the connection after a reply.
+/// The connection's state after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persist {
     /// It stays open, as HTTP/1.1 implies.
     Keep,
-    /// It stays open, and an HTTP/1.0 client must be told.
+    /// It stays open, and an HTTP/1.0 client must be notified.
     KeepSaid,
     /// It ends.
     Close,
@@ -44,7 +44,7 @@ impl Persist {
 /// Where the body is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
-    /// In the bytes of the head, behind it.
+    /// In the bytes of the head, after it.
     Inline,
     /// In bytes of its own.
     Own(Vec<u8>),
@@ -65,7 +65,7 @@ pub struct Reply {
 const END: &[u8] = b"\r\n";
 
 impl Reply {
-    /// A reply with a short body, which is copied behind the head. `headers` are whole lines, each ended by CR LF.
+    /// A reply with a short body, which is copied after the head. `headers` are whole lines, each ended by CR LF.
     #[must_use]
     pub fn new(code: Code, content_type: &str, headers: &str, body: &[u8], now: &Moment) -> Self {
         let mut bytes = head(code, Some((content_type, body.len())), headers, now);
@@ -95,7 +95,8 @@ impl Reply {
         Self { code, head_len: bytes.len(), bytes, body: Body::Shared(Rc::clone(content), range) }
     }
 
-    /// A reply without a body and without a word about it, as the codes 204 and 304 demand (RFC 9110, 15.3.5 and 15.4.5).
+    /// A reply without a body and without a word about it, as the codes 204 and 304 demand (RFC 9110, 15.3.5 and
+    /// 15.4.5).
     #[must_use]
     pub fn bare(code: Code, headers: &str, now: &Moment) -> Self {
         let bytes = head(code, None, headers, now);
@@ -139,18 +140,18 @@ impl Reply {
         self.bytes.get(..self.head_len).unwrap_or_default()
     }
 
-    /// The head without its last line, for more headers behind it.
+    /// The head without its last line, for more headers after it.
     pub(crate) fn open_head(&self) -> &[u8] {
         self.bytes.get(..self.head_len.saturating_sub(END.len())).unwrap_or_default()
     }
 
-    /// The part of the body that lies behind the head.
+    /// The part of the body that is adjacent to the head.
     #[must_use]
     pub fn inline(&self) -> &[u8] {
         self.bytes.get(self.head_len..).unwrap_or_default()
     }
 
-    /// The part of the body that does not lie behind the head, from a place on, up to where its memory ends.
+    /// The part of the body that is not adjacent to the head, from an offset on, up to where its memory ends.
     #[must_use]
     pub fn tail(&self, from: usize) -> &[u8] {
         match &self.body {
@@ -160,7 +161,7 @@ impl Reply {
         }
     }
 
-    /// The length of the part of the body that does not lie behind the head.
+    /// The length of the part of the body that is not adjacent to the head.
     #[must_use]
     pub fn tail_len(&self) -> usize {
         match &self.body {

@@ -1,5 +1,5 @@
-//! The server: a site, what its connections share, and the answer to one request. `connection.rs` has the sequence of
-//! requests on a connection.
+//! The server: a site, the state that its connections share, and the answer to one request. `connection.rs` has the
+//! sequence of requests on a connection.
 
 use crate::http::clock::{Clock, Moment};
 use crate::http::code::{Code, Refusal};
@@ -76,8 +76,8 @@ impl<S: Site> Server<S> {
         self.counters.connections_open()
     }
 
-    /// Sets the time: before a connection is served, and once a second while connections are open. `seconds` is monotonic;
-    /// `unix_seconds` is the wall clock, 0 if it is unknown.
+    /// Sets the time: before a connection is served, and once a second while connections are open. `seconds` is
+    /// monotonic; `unix_seconds` is the wall clock, 0 if it is unknown.
     pub fn tick(&self, seconds: u64, unix_seconds: u64) {
         self.clock.tick(seconds, unix_seconds);
     }
@@ -89,11 +89,11 @@ impl<S: Site> Server<S> {
 
     /// Serves a connection until its end.
     ///
-    /// The stream is not closed here, it is the caller's. It must close in order (FIN, and what still comes in is thrown
-    /// away), or a client that is being refused may lose the reply to a reset.
+    /// The stream is not closed here, it is the caller's. It must close in order (FIN, and what still comes in is
+    /// thrown away), or a client that is being refused may lose the reply to a reset.
     ///
     /// # Errors
-    /// What the stream says.
+    /// The stream's error.
     pub async fn serve<T: Read + Write>(&self, stream: &mut T) -> Result<(), T::Error> {
         let _open = Open::new(&self.counters);
         Connection::new(self, stream).run().await
@@ -148,7 +148,7 @@ impl<S: Site> Server<S> {
 /// A reply up to this length costs no more than the connection itself.
 const SMALL: usize = 2048;
 
-/// Counts the bytes of a reply until it is sent, or given up.
+/// Counts the bytes of a reply until it is sent or dropped.
 struct Unsent<'a> {
     all: &'a Cell<usize>,
     len: usize,

@@ -7,7 +7,7 @@
 //!   L  GNU: the name of the next entry ────────┴─► 0 file, 5 folder
 //! ```
 //!
-//! Folders are implied by their files. What cannot be published as it is meant (links, devices, sparse files, entries of
+//! Folders are implied by their files. An entry that cannot be published (links, devices, sparse files, entries of
 //! unknown types) refuses the whole archive, by name and type: half a tree is worse than none.
 
 use super::name;
@@ -66,7 +66,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// What headers say of the next entry.
+/// The attributes of the next entry, from headers.
 #[derive(Debug, Default)]
 struct Next {
     pax: Pax,

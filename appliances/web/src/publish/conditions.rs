@@ -11,7 +11,7 @@ use crate::http::date::parse_http_date;
 use crate::http::head::Method;
 use core::ops::Range;
 
-/// What identifies the present version of a file.
+/// The identity of the present version of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validators<'a> {
     /// The strong entity tag, in quotes.
@@ -22,7 +22,7 @@ pub(super) struct Validators<'a> {
     pub(super) len: usize,
 }
 
-/// What the request gets.
+/// The reply to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Whole,
@@ -63,7 +63,7 @@ pub(super) fn evaluate(request: &Request<'_>, file: Validators<'_>) -> Outcome {
     }
 }
 
-/// Whether the range is asked of this version: by its strong tag, or by its exact date.
+/// Whether the range is of this version: by its strong tag, or by its exact date.
 fn if_range(request: &Request<'_>, file: Validators<'_>) -> bool {
     request.header("If-Range").is_none_or(|value| {
         value == file.etag.as_bytes()

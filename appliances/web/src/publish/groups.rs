@@ -34,7 +34,7 @@ pub fn channel(blocks: &ReceiverStats, link: &Stats) -> Groups {
     ]))
 }
 
-/// The numbers of all channels together: the pages of their rings, and what is published.
+/// The numbers of all channels together: the pages of their rings, and the published content.
 #[must_use]
 pub fn all(pages: &PoolCounts, store: &StoreStatus) -> Groups {
     Groups(Vec::from([

@@ -6,9 +6,9 @@
 //!     └───────────────── the next part of the stream goes on with it ◄─────────────┘
 //! ```
 //!
-//! Nothing is published before it is complete. Memory for a block is taken at its beginning, as much as its head says; if
-//! there is no room, the block is refused before its bytes arrive. The parts of a stream whose sender has gone stay for a
-//! sender that goes on with it, until somebody else needs their room.
+//! Nothing is published before it is complete. Memory for a block is taken at its beginning, as much as its head
+//! says; if there is no room, the block is refused before its bytes arrive. The parts of a stream whose sender has
+//! gone stay for a sender that continues it, until another block needs their room.
 
 use super::archive::{self, Entry, Refused};
 use super::headers::HeaderRules;
@@ -57,7 +57,7 @@ impl fmt::Debug for Inbox {
     }
 }
 
-/// What has arrived of a block and of the parts before it.
+/// The received part of a block, and the parts before it.
 #[derive(Debug)]
 pub(super) struct Incoming {
     owner: u64,
@@ -159,8 +159,8 @@ impl Inbox {
         incomplete.push(incoming);
     }
 
-    /// Makes room for a block: first of streams whose sender has gone, then, if the operator says so, of the content that
-    /// this block replaces.
+    /// Makes room for a block: first of streams whose sender has gone, then, if the operator says so, of the content
+    /// that this block replaces.
     fn reserve(
         &self,
         content: &mut Content,

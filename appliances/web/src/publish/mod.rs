@@ -1,4 +1,4 @@
-//! What dom0 pushes is published, in one step.
+//! Pushes of dom0 are published in one step.
 //!
 //! ```text
 //!   datafront ─► Inbox: begin, data … finish ─► one step ──► Store ─► reply, which shares the bytes

@@ -32,7 +32,7 @@ struct Rule {
 /// What a rule says of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Redirect {
-    /// The client is told another URL.
+    /// The client is redirected to another URL.
     To(String, Code),
     /// The file at another path answers, with this code.
     Serve(String, Code),
@@ -82,7 +82,7 @@ impl Redirects {
         Ok(Self(rules))
     }
 
-    /// What the first matching rule says.
+    /// The result of the first matching rule.
     pub(super) fn of(&self, path: &str) -> Option<Redirect> {
         self.0.iter().find_map(|rule| {
             // Without its slashes, or `/:splat` would lead to another host: `//evil.example`.

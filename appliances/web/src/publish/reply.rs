@@ -71,13 +71,14 @@ pub(super) fn make(served: Served<'_>, mut headers: Headers, request: &Request<'
     }
 }
 
-/// Names with a hash of their content may be kept for good; everything else is asked for again.
+/// Names with a hash of their content may be cached for good; everything else is revalidated.
 fn cache_rule(path: &str) -> &'static str {
     if has_hash(path) { "public, max-age=31536000, immutable" } else { "no-cache" }
 }
 
-/// Whether the file's name has a hash before its ending, as bundlers write it: `app-BfK3s9xQ.js`, `main.3f2a91c0.css`. A hash
-/// is 8 to 64 letters and digits with at least two of each, so that words and dates are none.
+/// Whether the file's name has a hash before its ending, as bundlers write it: `app-BfK3s9xQ.js`,
+/// `main.3f2a91c0.css`. A hash is 8 to 64 letters and digits with at least two of each, so that words and dates are
+/// none.
 fn has_hash(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or_default();
     let Some((stem, _)) = file.split_once('.').and_then(|_| file.rsplit_once('.')) else { return false };

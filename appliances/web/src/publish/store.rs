@@ -51,7 +51,7 @@ pub(super) struct Revision {
 }
 
 impl Revision {
-    /// Publishes a file at a path, in place of the one that is there.
+    /// Publishes a file at a path, and replaces the present one.
     pub(super) fn insert(&mut self, path: String, file: File) {
         self.files.insert(path, file);
     }
@@ -154,7 +154,7 @@ impl Store {
         &self.budget
     }
 
-    /// Drops what has arrived of streams whose sender has gone, the oldest first, until `bytes` fit.
+    /// Drops parts of streams whose sender has gone, the oldest first, until `bytes` fit.
     pub(super) fn make_room(&self, bytes: usize) {
         let mut incomplete = self.incomplete.borrow_mut();
         while !self.budget.fits(bytes)

@@ -1,8 +1,8 @@
 //! `/metrics`: the status as Prometheus reads it (text exposition format 0.0.4).
 //!
-//! Names begin with `millpond_`, then the group's key, then the number's name; counters end in `_total`. All samples of a
-//! name follow its `# TYPE`, as the format demands. Numbers of an interface have the label `interface`, those of a channel
-//! the label `channel`.
+//! Names begin with `millpond_`, then the group's key, then the number's name; counters end in `_total`. All samples
+//! of a name follow its `# TYPE`, as the format demands. Numbers of an interface have the label `interface`, those of
+//! a channel the label `channel`.
 
 use crate::site::numbers::{Group, Groups, Kind, Number, Shape};
 use crate::site::status::{InterfaceStatus, Status};
@@ -99,7 +99,7 @@ impl Display for Name<'_> {
     }
 }
 
-/// A set of groups, and the label of what it belongs to.
+/// A set of groups, and the label of its owner.
 type Owned<'a> = (Option<Label<'a>>, &'a Groups);
 
 impl Out {

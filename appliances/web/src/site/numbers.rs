@@ -1,4 +1,5 @@
-//! Named numbers in groups: the one form in which every counter and gauge reaches `/status.json`, `/metrics` and the page.
+//! Named numbers in groups: the one form in which every counter and gauge reaches `/status.json`, `/metrics` and the
+//! page.
 //!
 //! ```text
 //!   xen::counters! … ─ iter() ─► (name, help, value) ─► Group "rx" ─► Groups ─┬─► /status.json   "rx": { "packets": 5 }
@@ -30,7 +31,7 @@ pub enum Kind {
 pub struct Number {
     /// The key in `/status.json`; `_bytes` at its end is the unit.
     pub name: &'static str,
-    /// What it counts, in a sentence.
+    /// The meaning, in a sentence.
     pub help: &'static str,
     /// Counter, gauge or part.
     pub kind: Kind,

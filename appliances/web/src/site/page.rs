@@ -1,7 +1,7 @@
 //! `/`: the facts and the numbers of the guest on one page without external files.
 //!
-//! The page shows the numbers of the moment of the request, so it can be read without JavaScript. With JavaScript the page
-//! fetches `/status.json` once a second, updates its numbers and draws graphs.
+//! The page shows the numbers of the moment of the request, so it can be read without JavaScript. With JavaScript the
+//! page fetches `/status.json` once a second, updates its numbers and draws graphs.
 
 use crate::site::markup::{Html, Text};
 use crate::site::status::{Datafront, Groups, InterfaceStatus, Ipv6Address, Shape, Status};
@@ -61,7 +61,7 @@ fn top(html: &mut Html, status: &Status) {
     ));
 }
 
-/// The host name, or else what the appliance is called.
+/// The host name, or else the appliance's name.
 fn title(status: &Status) -> &str {
     if status.hostname.is_empty() { status.name } else { &status.hostname }
 }

@@ -4,7 +4,7 @@ use super::graph::{Crate, File, module};
 use super::order::Groups;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A file, and what is wrong with it.
+/// A file and its error.
 type Found = (File, String);
 
 /// Every finding.

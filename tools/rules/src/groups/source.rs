@@ -11,7 +11,7 @@ pub(super) type Path = Vec<String>;
 pub(super) struct Source {
     /// Paths that begin with `crate`, `self` or `super`, anywhere in the file.
     pub(super) paths: Vec<Path>,
-    /// What `use` brings into scope: the name, and the path behind it.
+    /// The names that `use` brings into scope: the name, and its path.
     pub(super) uses: BTreeMap<String, Path>,
     /// Types that the file defines.
     pub(super) types: Vec<String>,
