@@ -8,7 +8,6 @@
 //!                                                           Conn{Parked}
 //! ```
 
-pub(crate) mod chunk;
 pub(crate) mod conn;
 pub(crate) mod listener;
 pub(crate) mod open;

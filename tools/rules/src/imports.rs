@@ -30,7 +30,19 @@ fn others(folder: &str) -> &'static [&'static str] {
     match folder {
         "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
         "tools" => &["datafront", "xen"],
-        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "boot", "domu-tests"],
+        _ => &[
+            "xen",
+            "xen-sim",
+            "bed",
+            "ledger",
+            "pool",
+            "nic",
+            "netfront",
+            "net",
+            "tcp",
+            "boot",
+            "domu-tests",
+        ],
     }
 }
 
