@@ -47,7 +47,7 @@ impl fmt::Display for Status {
                 f.write_str("a part whose beginning the application does not have any more")
             }
             Self::NO_ROOM => f.write_str(
-                "no room beside the content that the guest has; app.replace=first on its command line removes the old first",
+                "no room beside the content that the guest has (web: app.replace=first on its command line removes the old first)",
             ),
             Self::UNSUPPORTED => f.write_str("an entry of a kind that cannot be published; the guest's console names it"),
             Self::ABORTED => f.write_str("aborted by the sender"),

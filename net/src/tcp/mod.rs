@@ -9,6 +9,7 @@
 //! ```
 
 pub(crate) mod conn;
+mod idle;
 pub(crate) mod listener;
 pub(crate) mod open;
 pub(crate) mod shard;

@@ -183,7 +183,7 @@ impl State {
         let headers = if matches!(big.tuple.local, IpAddress::Ipv4(_)) { V4 } else { V6 };
         let mss = big.mtu.saturating_sub(headers).saturating_sub(TCP);
         if self.tcp.too_big(&big.tuple, big.seq, mss, &mut self.counters) {
-            self.counters.paths_narrowed.bump();
+            self.counters.path_mtu_lowered.bump();
         } else {
             self.drops.bump(DropReason::TooBig);
         }

@@ -15,21 +15,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nic", &["pool"]),
     ("netfront", &["nic", "pool", "xen"]),
     ("tcp", &["ledger"]),
+    ("tls", &[]),
     ("net", &["ledger", "nic", "tcp", "xen"]),
     ("datafront", &["ledger", "xen"]),
     ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
-    ("abi-tests", &["xen", "push"]),
+    ("abi-tests", &["xen", "vchan"]),
     ("bed", &[]),
     ("bill", &[]),
+    ("vchan", &["xen"]),
+    ("receive", &["datafront", "push", "vchan"]),
     ("rules", &[]),
 ];
 
 /// Crates outside of these lists: appliances and test guests (the kernel, and nothing of the tests), and the tests.
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
-        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "bill"],
-        "tools" => &["datafront", "xen"],
+        "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "tls", "bill"],
+        "tools" => &["datafront", "vchan", "xen"],
         _ => &[
             "xen",
             "xen-sim",
@@ -40,6 +43,7 @@ fn others(folder: &str) -> &'static [&'static str] {
             "netfront",
             "net",
             "tcp",
+            "tls",
             "boot",
             "domu-tests",
         ],
