@@ -7,8 +7,8 @@ mod world;
 use net::{Addressing, EthernetAddress, Ipv4Address, Ipv6Addressing, Probing};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv4Packet, Icmpv4Repr,
-    Icmpv6Message, IpProtocol, Ipv4Packet, NdiscRepr,
+    ArpOperation, ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv4Packet,
+    Icmpv4Repr, Icmpv6Message, IpProtocol, Ipv4Packet, NdiscRepr,
 };
 use world::frames::six::{self, THEIR_LOCAL, US_LOCAL};
 use world::frames::{THEM, US, fragments, ipv4, parse_ipv4};
@@ -17,7 +17,12 @@ use world::{MS, SECOND, World, ip, replies, target};
 const OTHER: EthernetAddress = EthernetAddress([0, 0x16, 0x3e, 0, 0, 0x42]);
 
 /// An ARP message in a frame from `source`.
-fn arp(source: EthernetAddress, operation: ArpOperation, from: (EthernetAddress, Ipv4Address), to: Ipv4Address) -> Vec<u8> {
+fn arp(
+    source: EthernetAddress,
+    operation: ArpOperation,
+    from: (EthernetAddress, Ipv4Address),
+    to: Ipv4Address,
+) -> Vec<u8> {
     let repr = ArpRepr::EthernetIpv4 {
         operation,
         source_hardware_addr: from.0,
@@ -112,7 +117,9 @@ fn pings_beyond_the_mtu_are_answered_whole() {
     for len in [1473, 3000, 8000] {
         let (mut world, _net, raw) = target(|_| {});
         let data: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
-        fragments(ip(9), ip(1), IpProtocol::Icmp, &echo(&data), 1480, 7).into_iter().for_each(|frame| raw.send(frame));
+        fragments(ip(9), ip(1), IpProtocol::Icmp, &echo(&data), 1480, 7)
+            .into_iter()
+            .for_each(|frame| raw.send(frame));
         world.run(10 * MS);
         let mut parts: Vec<(usize, Vec<u8>)> = raw
             .take()
@@ -171,5 +178,8 @@ fn a_probe_for_our_address_is_answered_to_all() {
     world.run(10 * MS);
     let sent: Vec<_> = raw.take().iter().filter_map(|frame| six::parse(frame)).collect();
     assert_eq!(sent.len(), 1);
-    assert_eq!((sent[0].kind, sent[0].to, sent[0].target), (Icmpv6Message::NeighborAdvert, six::ALL_NODES, Some(US_LOCAL)));
+    assert_eq!(
+        (sent[0].kind, sent[0].to, sent[0].target),
+        (Icmpv6Message::NeighborAdvert, six::ALL_NODES, Some(US_LOCAL))
+    );
 }

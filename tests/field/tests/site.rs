@@ -86,7 +86,10 @@ fn the_ends_of_a_range_are_both_included() {
     assert_eq!(reply.header("Content-Range"), Some("bytes 0-1023/4000"));
     assert_eq!(reply.body, content[..1024]);
     let last = range(&store, "/x.bin", "bytes=3999-3999");
-    assert_eq!((last.header("Content-Range"), &last.body[..]), (Some("bytes 3999-3999/4000"), &content[3999..]));
+    assert_eq!(
+        (last.header("Content-Range"), &last.body[..]),
+        (Some("bytes 3999-3999/4000"), &content[3999..])
+    );
 }
 
 /// Field: dart-archive/http_server#29: a range that goes beyond the end → what there is, and its own length
@@ -136,7 +139,10 @@ fn names_around_the_hundredth_byte_are_whole() {
     for len in [99, 100, 101, 154, 155, 156, 255, 256, 257, 300] {
         let name: String = (0..len).map(|at| if at % 60 == 59 { '/' } else { 'n' }).collect();
         let name = name.trim_end_matches('/').to_owned() + "e";
-        let file = [entry(b'x', b"PaxHeaders/n", &pax(b"path", name.as_bytes())), entry(b'0', name.as_bytes(), b"data")];
+        let file = [
+            entry(b'x', b"PaxHeaders/n", &pax(b"path", name.as_bytes())),
+            entry(b'0', name.as_bytes(), b"data"),
+        ];
         let (store, status, cause) = push(&of(&file));
         assert_eq!(status, Status::ACCEPTED, "{len}: {cause}");
         assert_eq!(request(&store, "GET", &format!("/{name}"), "").body, b"data", "{len}");
@@ -178,10 +184,15 @@ fn long_names_of_gnu_end_anywhere_in_a_block() {
         let name: String = (0..len).map(|at| if at % 60 == 59 { '/' } else { 'g' }).collect();
         let name = name.trim_end_matches('/').to_owned() + "e";
         let long = entry(b'L', b"././@LongLink", format!("{name}\0").as_bytes());
-        let (store, status, cause) = push(&of(&[long, entry(b'0', name.as_bytes(), b"data"), entry(b'0', b"y", b"y")]));
+        let (store, status, cause) =
+            push(&of(&[long, entry(b'0', name.as_bytes(), b"data"), entry(b'0', b"y", b"y")]));
         assert_eq!(status, Status::ACCEPTED, "{len}: {cause}");
         assert_eq!(request(&store, "GET", &format!("/{name}"), "").body, b"data", "{len}");
-        assert_eq!((request(&store, "GET", "/y", "").body, store.status().files), (b"y".to_vec(), 2), "{len}");
+        assert_eq!(
+            (request(&store, "GET", "/y", "").body, store.status().files),
+            (b"y".to_vec(), 2),
+            "{len}"
+        );
     }
 }
 
@@ -216,14 +227,63 @@ fn links_with_long_targets_are_refused_by_name() {
     }
 }
 
-/// Field: libarchive/libarchive#1756, alexcrichton/tar-rs#428: a record with binary bytes and line ends before the path → it is skipped by its length, and the path is read
+/// Field: libarchive/libarchive#1756, composefs/tar-rs#428: a record with binary bytes and line ends before the path → it is skipped by its length, and the path is read
 #[test]
 fn binary_records_do_not_hide_the_path() {
     let path = "p".repeat(130) + ".txt";
-    let records = [pax(b"SCHILY.xattr.security.x", b"\x01\0\0\n30 path=wrong\n\xff"), pax(b"path", path.as_bytes())];
+    let records =
+        [pax(b"SCHILY.xattr.security.x", b"\x01\0\0\n30 path=wrong\n\xff"), pax(b"path", path.as_bytes())];
     let (store, status, cause) =
         push(&of(&[entry(b'x', b"PaxHeaders/p", &records.concat()), entry(b'0', path.as_bytes(), b"data")]));
     assert_eq!(status, Status::ACCEPTED, "{cause}");
     assert_eq!(request(&store, "GET", &format!("/{path}"), "").body, b"data");
     assert_eq!(store.status().files, 1);
+}
+
+/// Field: http-party/http-server#502, drogonframework/drogon#2591, openswoole/ext-openswoole#392: a zero byte in a path → never the file before it, and the server serves on
+#[test]
+fn a_zero_byte_in_a_path_is_no_end() {
+    let store = site("css/site.css", b"body");
+    for path in ["/css/site.css%00.png", "/css/site.css%00", "/%00", "/css%00/site.css"] {
+        let code = request(&store, "GET", path, "").code;
+        assert!(code == 400 || code == 404, "{path}: {code}");
+    }
+    assert_eq!(request(&store, "GET", "/css/site.css", "").code, 200);
+}
+
+/// Field: kernelsauce/turbo#57, senchalabs/connect#198, ohler55/agoo#138, isaacs/st#104: dots and slashes that are percent-encoded, once or twice → no way out of a folder, and none into another
+#[test]
+fn encoded_dots_lead_nowhere() {
+    let files = [entry(b'0', b"secret.txt", b"secret"), entry(b'0', b"open/x.txt", b"open")];
+    let (store, status, cause) = push(&of(&files));
+    assert_eq!(status, Status::ACCEPTED, "{cause}");
+    for path in [
+        "/open/%2e%2e/secret.txt",
+        "/open/..%2fsecret.txt",
+        "/open/%2e%2e%2fsecret.txt",
+        "/open/%252e%252e/secret.txt",
+        "/open/..%5csecret.txt",
+        "/open/.%2e/secret.txt",
+        "/open//../secret.txt",
+        "/../secret.txt",
+    ] {
+        let reply = request(&store, "GET", path, "");
+        assert!(reply.code != 200 && reply.body != b"secret", "{path}: {}", reply.code);
+    }
+}
+
+/// Field: h3js/h3#1431: names with a percent sign, a space, letters of other scripts → each is found under its encoded name
+#[test]
+fn encoded_names_are_found() {
+    for (name, path) in [
+        ("50%.png", "/50%25.png"),
+        ("a b.txt", "/a%20b.txt"),
+        ("a%2fb", "/a%252fb"),
+        ("grün.txt", "/gr%C3%BCn.txt"),
+        ("a+b", "/a+b"),
+    ] {
+        let store = site(name, b"data");
+        let reply = request(&store, "GET", path, "");
+        assert_eq!((reply.code, &reply.body[..]), (200, &b"data"[..]), "{name}");
+    }
 }
