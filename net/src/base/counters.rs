@@ -46,6 +46,8 @@ xen::counters! {
         cookies_sent,
         /// Idle connections that were ended to make room for new ones.
         evicted,
+        /// Parked connections that were ended because no request came, or because the peer did not take what was sent.
+        idle_closed,
         /// Connections in TIME-WAIT that ended early for a new connection with the same ports.
         time_wait_recycled,
         /// Times that a router's message made the segments of a connection smaller.

@@ -221,7 +221,7 @@ facts! {
 }
 
 /// The version of the format of `/status.json`.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 impl InterfaceStatus {
     /// The addresses in use, of both families.
