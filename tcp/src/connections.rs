@@ -163,6 +163,14 @@ impl<T> Connections<T> {
         Some(entry.thing)
     }
 
+    /// Frees the name of a connection that has ended: another one may take it. [`Connections::find`] does not find the
+    /// connection any more; it stays under its number until it is removed.
+    pub fn free_name(&mut self, id: u32) {
+        if let Some(tuple) = self.tuple(id) {
+            self.table.remove(low32(self.key.table_hash(&tuple)), id);
+        }
+    }
+
     /// The number of the connection with this name.
     #[must_use]
     #[inline]

@@ -34,6 +34,7 @@ fn body(store: &Rc<Store>, path: &str) -> String {
 
 const LONG: &str = "a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/x.txt";
 
+/// Field: composefs/tar-rs#389: paths of more than 100 bytes, by pax and by GNU tar, binary records before them → the whole path
 #[test]
 fn long_paths_of_pax_and_of_gnu_are_read() {
     assert!(LONG.len() > 100);

@@ -169,6 +169,7 @@ fn methods_that_change_get_405_and_are_told_which_do_not() {
     expect("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405, true);
 }
 
+/// Field: phpmyadmin/docker#126, haproxytech/kubernetes-ingress#429: a load balancer checks by OPTIONS / → 204 with Allow
 #[test]
 fn options_gets_204_with_the_methods() {
     for target in ["/", "/1k", "/nothing", "*"] {

@@ -67,6 +67,7 @@ fn get(store: &Rc<Store>, path: &str, lines: &str) -> Reply {
     request(store, "GET", path, lines)
 }
 
+/// Field: svenstaro/miniserve#161, yihui/servr#5, chmorgan/libesphttpd#106, denoland/std#3219: a folder is asked for without its slash → 301 to the path with it
 #[test]
 fn a_folder_without_its_slash_is_redirected() {
     let store = site(&[("docs/index.html", "<p>docs"), ("a b/index.html", "x")]);
@@ -80,6 +81,7 @@ fn a_folder_without_its_slash_is_redirected() {
     }
 }
 
+/// Field: emikulic/darkhttpd#102, h2o/h2o#542, ninenines/cowboy#259: names end in capitals, or in newer extensions → the media type, never octet-stream
 #[test]
 fn types_do_not_depend_on_case() {
     let store = site(&[("PHOTO.JPG", "x"), ("a.woff", "x"), ("site.webmanifest", "{}"), ("INDEX.HTML", "x")]);
@@ -93,6 +95,7 @@ fn types_do_not_depend_on_case() {
     }
 }
 
+/// Field: cesanta/mongoose#2999: a client asks whether the file has changed since → Last-Modified, and 304
 #[test]
 fn dates_of_the_archive_are_last_modified() {
     let store = site(&[("a.txt", "hello")]);
