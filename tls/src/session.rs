@@ -249,6 +249,13 @@ impl Session {
         take(&mut self.output)
     }
 
+    /// Bytes of the buffers: what came and was not read, and what waits to be sent.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        let incoming = self.incoming.capacity().saturating_add(self.plaintext.capacity());
+        incoming.saturating_add(self.output.capacity())
+    }
+
     /// Whether the handshake is not complete.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {

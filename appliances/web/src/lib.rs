@@ -37,6 +37,7 @@ extern crate std;
 
 pub mod content;
 pub mod http;
+pub mod https;
 pub mod options;
 pub mod publish;
 pub mod site;

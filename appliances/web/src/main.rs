@@ -1,6 +1,6 @@
 //! The web appliance: serves status pages and pushed content over HTTP.
 //!
-//! One task accepts, one for each channel receives what dom0 pushes, one ticks while connections are open, and one serves each
+//! One task accepts on each port, one for each channel receives what dom0 pushes, one ticks while connections are open, and one serves each
 //! connection. The stack limits the number of connections.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -19,46 +19,75 @@ mod machine;
 mod pushes;
 
 #[cfg(target_os = "none")]
+mod secure;
+
+#[cfg(target_os = "none")]
 mod guest {
     use crate::machine::Machine;
     use crate::pushes::Pushes;
+    use crate::secure::Secure;
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
     use kernel::System;
-    use kernel::net::{Ipv6State, Net, TcpOptions, TcpStream};
-    use web::http::{Limits, Server};
-    use web::options::{KEYS, Options};
+    use kernel::net::{Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
+    use web::http::{Limits, Server, Site};
+    use web::https::RedirectSite;
+    use web::options::{KEYS, Options, Tls};
     use web::site::StatusSite;
 
     const PORT: u16 = 80;
+    const SECURE_PORT: u16 = 443;
     const SECOND_NS: u64 = 1_000_000_000;
 
-    type WebServer = Server<StatusSite<Machine>>;
+    pub(crate) type WebServer = Server<StatusSite<Machine>>;
 
     async fn run(system: System) {
         let options: Options = system.options(KEYS);
         let idle_seconds = u64::try_from(options.idle_seconds).unwrap_or(u64::MAX);
         let limits = Limits { idle_seconds, ..Limits::default() };
         let net = system.net().await;
-        let listener = match net.tcp_listen(PORT, TcpOptions::default()) {
-            Ok(listener) => listener,
-            Err(error) => {
-                kernel::log::error!("port {PORT}: {error}");
-                return;
-            }
-        };
-        let pushes = Rc::new(Pushes::new(&system, &options));
+        let Some(plain) = listen(&net, PORT) else { return };
+        let secure = (options.tls != Tls::Off).then(|| Rc::new(Secure::new(&system, options.hsts_seconds)));
+        let pushes = Rc::new(Pushes::new(&system, &options, secure.as_ref().map(|secure| secure.tls())));
         let site = StatusSite::with_store(Machine::new(&system, &pushes), pushes.store());
         let server = Rc::new(Server::new(site, limits));
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));
-        system.spawn(greet(net));
+        system.spawn(greet(net.clone()));
+        if let Some(secure) = secure {
+            let Some(listener) = listen(&net, SECURE_PORT) else { return };
+            system.spawn(accept_secure(system.clone(), listener, Rc::clone(&server), secure));
+        }
+        if options.tls == Tls::Only {
+            let redirect = Rc::new(Server::new(RedirectSite, limits));
+            system.spawn(tick(system.clone(), Rc::clone(&redirect)));
+            accept(&system, &plain, &redirect).await;
+        }
+        accept(&system, &plain, &server).await;
+    }
+
+    fn listen(net: &Net, port: u16) -> Option<TcpListener> {
+        let listener = net.tcp_listen(port, TcpOptions::default());
+        listener.inspect_err(|error| kernel::log::error!("port {port}: {error}")).ok()
+    }
+
+    async fn accept<S: Site + 'static>(system: &System, listener: &TcpListener, server: &Rc<Server<S>>) {
         loop {
             let stream = listener.accept().await;
             // There is no tick without connections.
+            tell_time(system, server);
+            system.spawn(connection(Rc::clone(server), stream));
+        }
+    }
+
+    async fn accept_secure(system: System, listener: TcpListener, server: Rc<WebServer>, secure: Rc<Secure>) {
+        loop {
+            let stream = listener.accept().await;
             tell_time(&system, &server);
-            system.spawn(connection(Rc::clone(&server), stream));
+            secure.tell_time(&system);
+            let (server, secure) = (Rc::clone(&server), Rc::clone(&secure));
+            system.spawn(async move { secure.connection(&server, stream).await });
         }
     }
 
@@ -82,14 +111,14 @@ mod guest {
         kernel::log::info!("listening on {}", all.join(" and "));
     }
 
-    async fn connection(server: Rc<WebServer>, mut stream: TcpStream) {
+    async fn connection<S: Site>(server: Rc<Server<S>>, mut stream: TcpStream) {
         // Dropping the stream closes it in order. Any client can cause an error here, so the console does not show it.
         if let Err(error) = server.serve(&mut stream).await {
             kernel::log::debug!("{:?}: {error}", stream.peer());
         }
     }
 
-    async fn tick(system: System, server: Rc<WebServer>) {
+    async fn tick<S: Site>(system: System, server: Rc<Server<S>>) {
         loop {
             server.occupied().await;
             system.sleep(SECOND_NS).await;
@@ -97,7 +126,7 @@ mod guest {
         }
     }
 
-    fn tell_time(system: &System, server: &WebServer) {
+    fn tell_time<S: Site>(system: &System, server: &Server<S>) {
         let unix_ns = system.xen().machine.unix_time_ns().unwrap_or(0);
         server.tick(system.since_boot() / SECOND_NS, unix_ns / SECOND_NS);
     }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`source`] | what a block is made of: a file, bytes, a folder as an archive |
 //! | [`pieces`](mod@pieces) | a stream without a known length, as parts |
+//! | `secret` | certificates and keys of a folder in one block |
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
 //! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
 //! | [`streams`] | a way over two file descriptors |
@@ -51,6 +52,7 @@ pub mod pieces;
 #[cfg(feature = "libxenvchan")]
 mod processor;
 pub mod pusher;
+mod secret;
 mod sending;
 pub mod source;
 pub mod streams;

@@ -28,6 +28,8 @@ const LOOK_EARLY: usize = 16;
 pub(crate) struct Connection<'a, S, T> {
     server: &'a Server<S>,
     stream: &'a mut T,
+    /// Header lines of every reply on this connection.
+    lines: &'a str,
     buffer: Buffer,
     time_limit: TimeLimit<'a>,
     /// Bytes of the unfinished request at the last look; `None` between requests.
@@ -45,9 +47,9 @@ enum Got {
 }
 
 impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
-    pub(crate) fn new(server: &'a Server<S>, stream: &'a mut T) -> Self {
+    pub(crate) fn new(server: &'a Server<S>, stream: &'a mut T, lines: &'a str) -> Self {
         let buffer = Buffer::new(server.limits.head_bytes);
-        Self { server, stream, buffer, time_limit: server.clock.enter(), seen: None, pending: None }
+        Self { server, stream, lines, buffer, time_limit: server.clock.enter(), seen: None, pending: None }
     }
 
     /// Answers requests until there are no more.
@@ -166,10 +168,10 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         let Answer { reply, persist, head_only, .. } = answer;
         let said;
         let first = match (persist, head_only) {
-            (Persist::Keep, false) => reply.whole(),
-            (Persist::Keep, true) => reply.head(),
+            (Persist::Keep, false) if self.lines.is_empty() => reply.whole(),
+            (Persist::Keep, true) if self.lines.is_empty() => reply.head(),
             _ => {
-                said = saying(reply, *persist, *head_only);
+                said = saying(reply, *persist, self.lines, *head_only);
                 &said
             }
         };
@@ -202,8 +204,8 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 }
 
-/// The head with a `Connection` line, and behind it the part of the body that lies behind the head: a short copy.
-fn saying(reply: &Reply, persist: Persist, head_only: bool) -> Vec<u8> {
+/// The head with a `Connection` line and others, and behind it the part of the body that lies behind the head: a short copy.
+fn saying(reply: &Reply, persist: Persist, lines: &str, head_only: bool) -> Vec<u8> {
     let body = if head_only { &[] } else { reply.inline() };
-    [reply.open_head(), persist.header(), b"\r\n", body].concat()
+    [reply.open_head(), persist.header(), lines.as_bytes(), b"\r\n", body].concat()
 }

@@ -95,8 +95,16 @@ impl<S: Site> Server<S> {
     /// # Errors
     /// What the stream says.
     pub async fn serve<T: Read + Write>(&self, stream: &mut T) -> Result<(), T::Error> {
+        self.serve_with(stream, "").await
+    }
+
+    /// As [`Server::serve`], with header lines that every reply gets, each ended by CR LF.
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub async fn serve_with<T: Read + Write>(&self, stream: &mut T, lines: &str) -> Result<(), T::Error> {
         let _open = Open::new(&self.counters);
-        Connection::new(self, stream).run().await
+        Connection::new(self, stream, lines).run().await
     }
 
     /// The answer to the request at the front of `bytes`, if its head is complete.
