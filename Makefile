@@ -191,7 +191,7 @@ rules: setup
 # Leaks are not looked for: unit tests leak the memory of the machines that they make up. Under Miri a byte takes as long as
 # a thousand, so that it gets what has to do with references, atomics and pages: these modules of xen, netfront's unit tests
 # and the pool's operations; the rest of xen (xenstore, console, xenbus: safe code over it) would take hours.
-MIRI := shared:: page:: ring:: stretch:: gnttab:: foreign:: evtchn::
+MIRI := shared:: page:: ring:: contiguous:: gnttab:: foreign:: evtchn::
 sanitize: setup ## the hostile cases under AddressSanitizer, and those of rings and pages under Miri; needs a nightly compiler (its own command)
 	@$(SAY) 'under AddressSanitizer: xen, netfront, the whole guest'
 	@ASAN_OPTIONS=detect_leaks=0 RUSTFLAGS='-Zsanitizer=address' CARGO_TARGET_DIR=$(TARGET_DIR)/asan \

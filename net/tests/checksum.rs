@@ -1,4 +1,4 @@
-//! Checksums of TCP and UDP on an interface that says of each frame whether anybody has verified it.
+//! Checksums of TCP and UDP on an interface that reports for each frame whether they were verified.
 
 mod world;
 
@@ -16,7 +16,7 @@ fn target() -> (World, Net, Raw) {
     let (mut world, net, raw) = World::single(|_| {});
     let nic = world.stacks[0].nic_mut();
     nic.change_wire(|wire| wire.tells_checksums = true);
-    // A link that comes up anew: abilities are looked at then.
+    // A new link: the stack reads the capabilities again.
     nic.switches.generation.set(2);
     raw.send(arp(ArpOperation::Request, ip(9), ip(1)));
     world.run(MS);
@@ -55,7 +55,7 @@ fn a_wrong_checksum_is_noticed_unless_somebody_has_verified_it() {
         // SYN and ACK; the checksum is left to the interface.
         let answered = raw.take().iter().any(|frame| frame.get(47) == Some(&0x12));
         assert_eq!(answered, accepted, "{checksum:?}");
-        // Another port each time: the connection is there now.
+        // Another port each time: the connection exists by now.
         opening[14 + 20 + 1] ^= 1 + accepted as u8;
     }
     let received = world.block_on(MS, async move {

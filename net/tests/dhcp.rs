@@ -1,4 +1,4 @@
-//! DHCP against a server that the test plays, honest or not.
+//! DHCP against a server that the test plays, correct or not.
 
 mod world;
 

@@ -1,5 +1,5 @@
-//! As a guest on other people's networks: neighbours that move, addresses that are taken, odd packets, and what is not
-//! answered.
+//! A guest on other people's networks: neighbours that move, addresses that are taken, odd packets, and packets
+//! without an answer.
 
 mod world;
 
@@ -16,7 +16,7 @@ use smoltcp::wire::{
 };
 use world::frames::six::{self, ALL_NODES, THEIR_LOCAL, US_LOCAL};
 use world::frames::{
-    THEM, Tcp, US, ethernet, fragments, ipv4, ipv4_packet, parse_arp, parse_ipv4, parse_tcp, syn, udp,
+    THEM, Tcp, US, arp, ethernet, fragments, ipv4, ipv4_packet, parse_arp, parse_ipv4, parse_tcp, syn, udp,
     udp_datagram,
 };
 use world::{MS, Raw, SECOND, World, at, ip, replies, target};
@@ -124,7 +124,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
         raw.take();
     }
     assert_eq!(net.status().connections, 1000);
-    // Strangers in great number want our table.
+    // Many unknown hosts fill our table.
     for n in 0..5000_u16 {
         let stranger = Ipv4Address::new(10, 9, (n >> 8) as u8, n as u8);
         raw.send(arp_of(ArpOperation::Request, (NEW, stranger), ip(1), US));
@@ -135,7 +135,7 @@ fn a_thousand_neighbours_with_connections_stay_known() {
     }
     world.run(SECOND);
     raw.take();
-    // Every connection sends at once, and asks nobody.
+    // Every connection sends at once, without asking for a neighbour.
     let listener = Rc::new(listener);
     for _ in 0..1000 {
         let listener = Rc::clone(&listener);
@@ -455,4 +455,81 @@ fn a_parked_connection_comes_back_with_its_request() {
     let sent = replies(&mut world, &raw, segment.frame());
     assert!(served.done());
     assert!(sent.iter().any(|frame| parse_tcp(frame).is_some_and(|(_, _, _, data)| data == b"GET /")));
+}
+
+/// A connection that is open and parked; frames of the peer, and the number that it acknowledges.
+fn parked(idle: u64, sent: usize) -> (World, Net, Raw, impl Fn(&[u8], i32) -> Vec<u8>, i32) {
+    let (mut world, net, raw) = target(|_| {});
+    let idle = Some(core::time::Duration::from_secs(idle));
+    let listener = net.tcp_listen(80, TcpOptions { idle, ..TcpOptions::default() }).unwrap();
+    let (from, to) = (at(9, 4000), at(1, 80));
+    let answer = replies(&mut world, &raw, syn(from, to, 1000));
+    let ours = parse_tcp(&answer[0]).unwrap().1.wrapping_add(1);
+    let frame = move |data: &[u8], ack: i32| {
+        Tcp { from, to, control: TcpControl::None, seq: 1001, ack: Some(ours.wrapping_add(ack)), data }
+            .frame()
+    };
+    raw.send(frame(b"", 0));
+    let served = world.spawn(async move {
+        let mut stream = listener.ready().await;
+        assert!(stream.is_new());
+        stream.send(vec![b'x'; sent]).await.unwrap();
+        stream.park();
+        let again = listener.ready().await;
+        assert!(!again.is_new(), "only one connection");
+    });
+    world.run(MS);
+    assert!(!served.done());
+    raw.take();
+    (world, net, raw, frame, ours)
+}
+
+/// FIN and RST among frames.
+fn ends(raw: &Raw) -> (bool, bool) {
+    let frames = raw.take();
+    let flags = |wanted: TcpControl| {
+        frames.iter().any(|frame| parse_tcp(frame).is_some_and(|(control, ..)| control == wanted))
+    };
+    (flags(TcpControl::Fin), flags(TcpControl::Rst))
+}
+
+#[test]
+fn a_parked_connection_ends_after_its_idle_time() {
+    let (mut world, net, raw, frame, _) = parked(60, 0);
+    world.run(50 * SECOND);
+    // A keep-alive segment of the peer is no request.
+    raw.send(frame(b"", 0));
+    world.run(9 * SECOND);
+    assert_eq!(ends(&raw), (false, false));
+    world.run(6 * SECOND);
+    assert_eq!(ends(&raw), (true, false));
+    assert_eq!(net.status().counters.idle_closed.get(), 1);
+}
+
+#[test]
+fn a_parked_peer_that_takes_too_little_is_reset() {
+    let (mut world, net, raw, frame, ours) = parked(1, 900_000);
+    // It acknowledges up to 10 KB a second of what has come, and after 70 s no more.
+    let (mut come, mut acked, mut reset) = (0, 0, 0);
+    for tenth in 1..=1400 {
+        world.run(100 * MS);
+        let frames: Vec<_> = raw.take().iter().filter_map(|frame| parse_tcp(frame)).collect();
+        let end = |(_, seq, _, data): &(_, i32, _, Vec<u8>)| {
+            seq.wrapping_sub(ours).wrapping_add(i32::try_from(data.len()).unwrap())
+        };
+        come = frames.iter().map(end).fold(come, i32::max);
+        if frames.iter().any(|(control, ..)| *control == TcpControl::Rst) {
+            reset = tenth;
+            break;
+        }
+        if tenth <= 700 {
+            acked = come.min(acked + 1000);
+        }
+        if tenth % 100 == 0 {
+            raw.send(arp(ArpOperation::Reply, ip(9), ip(1)));
+        }
+        raw.send(frame(b"", acked));
+    }
+    assert!(acked > 60 * 4096 && (701..=1400).contains(&reset), "{acked} bytes, reset after {reset}");
+    assert_eq!(net.status().counters.idle_closed.get(), 1);
 }

@@ -1,4 +1,4 @@
-//! What the network may send: garbage, floods, fragments, half-finished handshakes.
+//! A hostile network: garbage, floods, fragments, half-finished handshakes.
 
 mod world;
 
@@ -30,7 +30,7 @@ fn echo_reply(frames: &[Vec<u8>]) -> Option<Vec<u8>> {
     }
 }
 
-/// Opens a connection by hand; returns what the stack will send next and what it expects next.
+/// Opens a connection by hand; returns the next numbers of both directions.
 fn open(world: &mut World, raw: &Raw, from: IpEndpoint, to: IpEndpoint) -> (i32, i32) {
     let answer = replies(world, raw, syn(from, to, 1000));
     let (control, seq, ack, _) = parse_tcp(&answer[0]).unwrap();
@@ -51,7 +51,7 @@ fn pings_of_every_size_are_answered() {
     }
 }
 
-/// Everything that the stack understands, as a start for what it does not.
+/// Every message that the stack understands, as a base for damaged ones.
 fn honest_frames() -> Vec<Vec<u8>> {
     let (here, there) = (at(1, 80), at(9, 4000));
     let mut frames = vec![
@@ -263,7 +263,7 @@ fn one_bulk_sender_does_not_starve_others_when_slots_are_few() {
     }
     world.run(0);
     let mut sent = [0; 3];
-    // Acknowledge as it comes, so that the windows never stop anybody.
+    // Acknowledges at once, so that the windows stop nobody.
     for _ in 0..12 {
         let now = world.time();
         world.stacks[0].turn(now);

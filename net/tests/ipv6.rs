@@ -1,4 +1,4 @@
-//! IPv6: addresses and how they come, neighbours, both ends of TCP and UDP, and what others can do to that.
+//! IPv6: addresses and their sources, neighbours, both ends of TCP and UDP, and attacks on them.
 
 mod world;
 
@@ -24,7 +24,7 @@ fn at(last: u16, port: u16) -> IpEndpoint {
     IpEndpoint::new(global(last).into(), port)
 }
 
-/// A stack with an advertised prefix, and what it sent until it had its address.
+/// A stack with an advertised prefix, and its frames until it had its address.
 fn settled() -> (World, Net, Raw, Vec<Vec<u8>>) {
     let (mut world, net, raw) = World::single(auto);
     world.run(1100 * MS);
@@ -59,7 +59,7 @@ fn an_address_is_probed_and_announced_and_routers_are_asked() {
     }
     let asked = all.iter().find(|found| found.kind == Icmpv6Message::RouterSolicit).unwrap();
     assert_eq!((asked.from, asked.to), (US_LOCAL, parse("ff02::2")));
-    // The device is told of all hosts', all nodes', and, both addresses ending alike, twice of one group.
+    // The device gets the groups of all hosts and all nodes, and, because both addresses end alike, one group twice.
     let groups = world.stacks[0].nic().switches.groups.borrow();
     let solicited = [0x33, 0x33, 0xff, 0, 0, 1];
     let wanted = [[1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1], solicited, solicited];
@@ -272,7 +272,7 @@ fn segment(control: TcpControl, seq: i32, ack: Option<i32>, data: &[u8]) -> Tcp<
     Tcp { from, to, control, seq, ack, data }
 }
 
-/// Opens a connection to port 80; what is to be acknowledged, and our next number.
+/// Opens a connection to port 80; returns the number to acknowledge, and our next number.
 fn open(world: &mut World, raw: &Raw) -> (i32, i32) {
     raw.send(six::ask(THEIR_LOCAL, parse(OURS)));
     raw.send(six::tcp(&segment(TcpControl::Syn, 1000, None, &[])));
@@ -321,7 +321,7 @@ fn an_advertisement_cannot_end_an_address_within_two_hours() {
     let (mut world, net, raw, _) = settled();
     raw.send(six::advertisement(1800, &[(parse("2001:db8::"), 64, 0xc0, 0)]));
     raw.send(six::advertisement(0, &[(parse("2001:db8::"), 64, 0xc0, 10)]));
-    // One that has passed a router is from nobody of this link.
+    // A message that has passed a router is from no host of this link.
     let mut far = six::advertisement(1800, &[(parse("2001:db8:7::"), 64, 0xc0, 86_400)]);
     far[21] = 254;
     raw.send(far);
@@ -341,7 +341,7 @@ fn a_flood_of_false_neighbours_costs_no_connection() {
         for _ in 0..200 {
             let liar = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 1, dice.roll() as u16, dice.roll() as u16);
             let flags = NdiscNeighborFlags::OVERRIDE;
-            // To all, for themselves and for our peer; and answers to what nobody asked, in another's name.
+            // To all nodes, about itself and about our peer; and unsolicited answers in another's name.
             raw.send(ndisc(liar, ALL_NODES, &six::advert(liar, THEM, flags)));
             raw.send(ndisc(liar, ALL_NODES, &six::advert(THEIR_LOCAL, THEM, flags)));
             raw.send(ndisc(

@@ -1,5 +1,5 @@
-//! Sequence numbers cannot be foreseen: an attack that computes smoltcp's generator from half a dozen numbers seen outside
-//! works on smoltcp alone and fails on this stack.
+//! Sequence numbers cannot be foreseen: an attack that computes smoltcp's generator from half a dozen numbers seen
+//! outside works on smoltcp alone and fails on this stack.
 
 mod world;
 
@@ -34,7 +34,7 @@ fn fits(state: u64, output: u32) -> bool {
     })
 }
 
-/// Looks for a state that explains three numbers in a row: whoever has it knows the next ones.
+/// Searches for a generator state that explains three numbers in a row: whoever finds it knows the next ones.
 fn attack(numbers: &[u32]) -> bool {
     let step = |state: u64| state.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT);
     numbers.windows(3).any(|seen| {
@@ -51,7 +51,7 @@ fn number(frames: &[Vec<u8>]) -> Option<u32> {
     })
 }
 
-/// What our stack answers to half a dozen clients.
+/// Our stack's answers to half a dozen clients.
 fn ours() -> Vec<u32> {
     let (mut world, net, raw) = World::single(|_| {});
     let _listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
@@ -67,7 +67,7 @@ fn ours() -> Vec<u32> {
     numbers
 }
 
-/// What smoltcp alone answers.
+/// smoltcp's own answers.
 fn smoltcp_alone() -> Vec<u32> {
     let (mut nic, raw): (MemNic, Raw) = MemNic::raw(&Rc::new(Cell::new(0)));
     let mut config = Config::new(nic.mac().into());

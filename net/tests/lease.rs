@@ -1,4 +1,4 @@
-//! What DHCP servers of the field send: options of clouds, replies of relays, refusals, and what does not fit.
+//! Replies of real DHCP servers: options of clouds, relays, refusals, and invalid ones.
 
 mod world;
 
@@ -230,7 +230,7 @@ fn a_renewal_goes_to_the_server_and_not_to_its_relay() {
     assert_eq!((renewal.kind, renewal.to), (DhcpMessageType::Request, far));
 }
 
-/// What makes a reply one that the client must ignore.
+/// Reasons for which the client must ignore a reply.
 type Change = fn(Reply) -> Reply;
 
 #[test]

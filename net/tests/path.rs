@@ -1,4 +1,4 @@
-//! Paths that take less than our link: streams get through, and nobody who has not seen a packet makes ours smaller.
+//! Path MTU below our link's: streams get through, and only a host that has seen a packet can make ours smaller.
 
 mod world;
 
@@ -11,7 +11,7 @@ use world::{Dice, MS, Raw, SECOND, Wire, World, at, fixed, global};
 
 const LEN: usize = 300_000;
 
-/// Who sends and who receives.
+/// The sender and the receiver.
 type Ends = (TcpStream, TcpStream);
 
 /// Two stacks with a connection, over which the first sends: its stream, and where the second's ends.
@@ -41,7 +41,7 @@ fn new_backend(world: &mut World, number: usize) {
     world.run(SECOND);
 }
 
-/// Sends so many bytes from one end to the other.
+/// Sends `len` bytes from one end to the other.
 fn pass(world: &mut World, (mut from, mut to): Ends) -> Ends {
     let data = Dice(5).bytes(LEN);
     let sent = data.clone();
@@ -66,11 +66,11 @@ fn a_stream_gets_through(address: IpEndpoint, mtu: usize) {
     // A path that becomes narrower while the connection lasts.
     world.stacks[0].nic().change_wire(|wire| wire.path = Some(mtu));
     ends = pass(&mut world, ends);
-    assert!(a.status().counters.paths_narrowed.get() == 1, "{:?}", a.status().counters);
+    assert!(a.status().counters.path_mtu_lowered.get() == 1, "{:?}", a.status().counters);
     world.stacks[0].nic().largest();
     ends = pass(&mut world, ends);
     assert_eq!(world.stacks[0].nic().largest(), mtu, "no more and no less");
-    // Narrower again, and with another backend meanwhile.
+    // A still smaller path MTU, and another backend in between.
     world.stacks[0].nic().change_wire(|wire| wire.path = Some(mtu - 20));
     ends = pass(&mut world, ends);
     new_backend(&mut world, 0);
@@ -108,14 +108,14 @@ fn over_ipv6_long_packets_go_to_a_device_that_cuts_them() {
     assert!(largest > 10_000, "{largest}");
     // Less the option of timestamps.
     assert_eq!(segment, 1428);
-    // Back as well; and after a minute, when neighbours are to be asked for anew.
+    // In the other direction too; and after a minute, when neighbours are resolved again.
     let (near, far) = ends;
     let (far, near) = pass(&mut world, (far, near));
     assert_eq!(world.stacks[1].nic().largest_segment(), 1428);
     world.run(300 * SECOND);
     ends = pass(&mut world, (near, far));
     assert!(there(&world).0 > 10_000);
-    // A narrow path: smaller pieces.
+    // A path with a small MTU: smaller segments.
     world.stacks[0].nic().change_wire(|wire| wire.path = Some(1300));
     ends = pass(&mut world, ends);
     there(&world);
@@ -168,7 +168,7 @@ fn waiting() -> (World, Net, Raw, Vec<Vec<u8>>, TcpStream) {
     (world, net, raw, frames, stream)
 }
 
-/// Bytes of the largest IP packet that is sent again to a peer who tells where he is.
+/// Bytes of the largest IP packet that is sent again to a peer whose neighbour entry is known.
 fn again(world: &mut World, raw: &Raw) -> usize {
     raw.take();
     let mut largest = 0;
@@ -192,7 +192,7 @@ fn a_router_is_believed_about_what_it_can_have_seen() {
         let (mut world, net, raw, frames, _open) = waiting();
         raw.send(big::v4(&frames[0][14..], mtu));
         assert_eq!(again(&mut world, &raw), largest, "{mtu}");
-        assert_eq!(net.status().counters.paths_narrowed.get(), 1);
+        assert_eq!(net.status().counters.path_mtu_lowered.get(), 1);
     }
 }
 
@@ -218,14 +218,14 @@ fn who_has_not_seen_a_packet_makes_ours_no_smaller() {
         changed(16, 1),
         changed(9, 1),
         changed(7, 1),
-        // A byte before those that are on their way, and one behind all that there is to send.
+        // A byte before those in flight, and one after everything that there is to send.
         with_seq(u32::MAX),
         with_seq(4000),
     ];
     for packet in &forged {
         raw.send(big::v4(packet, 600));
     }
-    // What is as large as ours, and what is broken or cut short.
+    // A message with our own MTU, and damaged or truncated ones.
     raw.send(big::v4(packet, 1500));
     let mut broken = big::v4(packet, 600);
     broken[14 + 20 + 2] ^= 1;
@@ -235,6 +235,6 @@ fn who_has_not_seen_a_packet_makes_ours_no_smaller() {
     }
     assert!(again(&mut world, &raw) > 1400);
     let counters = net.status().counters;
-    assert_eq!(counters.paths_narrowed.get(), 0);
+    assert_eq!(counters.path_mtu_lowered.get(), 0);
     assert!(net.status().drops.get(DropReason::TooBig) >= 4, "{counters:?}");
 }

@@ -27,7 +27,7 @@ async fn connect(net: Net, count: usize) -> Vec<TcpStream> {
     held
 }
 
-/// Sockets that smoltcp looks at, and turns, for each of 200 transactions beside `idle` connections.
+/// Socket visits and iterations for each of 200 transactions beside `idle` connections.
 fn cost(idle: usize) -> (u64, u64) {
     let many = |config: &mut net::Config| {
         config.limits.connections = 20_000;

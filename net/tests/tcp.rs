@@ -1,4 +1,4 @@
-//! TCP between two stacks: opening, echo over a bad wire, every way to end.
+//! TCP between two stacks: opening, echo over a bad link, every way to end.
 
 mod world;
 
@@ -297,7 +297,7 @@ fn a_pause_of_an_hour_ends_no_connection() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let (_listener, mut client, mut server) = connect(&mut world, &a, &b);
     client.set_timeout(Some(Duration::from_secs(20)));
-    // What is sent is lost, and then nothing runs: paused, or a clock that jumped.
+    // A segment is lost, and then nothing runs: a pause, or a clock that jumped.
     world.stacks[0].nic().change_wire(|wire| wire.loss = 1000);
     let _client = world.block_on(SECOND, async move {
         client.write_all(b"anybody?").await.unwrap();
@@ -395,7 +395,7 @@ fn a_syn_beyond_the_backlog_is_dropped_and_gets_in_later() {
 fn accepting_tasks_share_connections() {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
     let listener = Rc::new(b.tcp_listen(80, TcpOptions::default()).unwrap());
-    // The first in line is woken by the connection, and gives up instead of taking it.
+    // The first waiter is woken by the connection, and is dropped instead of taking it.
     let first = Rc::clone(&listener);
     let cancelled = world.spawn(async move {
         let mut accept = Box::pin(first.accept());

@@ -57,7 +57,7 @@ fn a_pool_of_the_least_size_is_enough_for_the_largest_frames() {
     rig.rounds(60);
     assert_eq!(rig.received.len(), 20);
     assert!((0..20).all(|number| rig.received[number] == frame(65_535, number)));
-    // What netback wants to see before it gives the largest frame.
+    // The slots that netback needs before it delivers the largest frame.
     assert!(rig.netback.posted().len() >= 19);
 }
 
@@ -129,7 +129,7 @@ fn slot(id: u16, flags: u16, status: i16) -> RxSlot {
     RxSlot::Response(NetifRxResponse { id, offset: 0, flags, status })
 }
 
-/// A chain of so many slots of so many bytes, without a descriptor.
+/// A chain of `slots` slots of `len` bytes each, without an extra.
 fn chain(slots: u16, status: i16) -> Vec<RxSlot> {
     (0..slots).map(|id| slot(id, if id + 1 == slots { 0 } else { MORE }, status)).collect()
 }

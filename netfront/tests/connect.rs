@@ -248,7 +248,8 @@ fn too_little_memory_is_said_and_survived() {
 
 #[test]
 fn a_small_grant_table_gives_small_pools() {
-    // 512 entries, 8 reserved, 2 for the rings and 2 for the control ring: what is too much for both pools is shared out, and none starves.
+    // 512 entries, 8 reserved, 2 for the rings and 2 for the control ring: both pools share what is too little for
+    // both, and none starves.
     const FREE: usize = 512 - 8 - 2 - 2;
     for (wanted, rx, tx) in
         [((512, 512), FREE / 2, FREE / 2), ((512, 32), FREE - 32, 32), ((300, 300), FREE / 2, FREE / 2)]
@@ -291,7 +292,7 @@ fn frames_flow_while_the_backend_has_carrier() {
     rig.rounds(2);
     assert_eq!(rig.received, [common::frame(60, 2)]);
     rig.works();
-    // What makes no sense is no reason to stop.
+    // Invalid values do not stop the connection.
     rig.sim.store().write(&carrier, "maybe");
     rig.rounds(10);
     assert!(rig.device.link_up());

@@ -1,4 +1,4 @@
-//! TCP over IPv6 that the backend is to cut, of which smoltcp does not say how: by what peer and link take.
+//! TCP over IPv6 that the backend is to segment, by the sizes of peer and link, which smoltcp does not pass on.
 
 mod common;
 
@@ -49,7 +49,7 @@ fn frames_are_cut_by_what_the_peer_and_the_link_take() {
             let pieces = packets.into_iter().flat_map(Packet::segmented);
             assert!(pieces.into_iter().all(|piece| piece.data.len() <= HEADERS + size));
             assert_eq!(rig.device.stats().tx.refused, 0);
-            // What the peer takes is no limit to anybody else.
+            // The peer's size limits no other flow.
             assert!(rig.send(&segment(1428)));
             rig.rounds(2);
             assert!(sent(&rig).iter().all(|packet| packet.gso.is_none()));

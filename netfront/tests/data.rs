@@ -1,4 +1,4 @@
-//! The data's way: frames of every size in both directions, under every policy, and what they leave behind.
+//! The way of the data: frames of every size in both directions, under every policy, and the bytes that remain.
 
 mod common;
 
@@ -52,7 +52,7 @@ fn untrusted() -> VifConfig {
 fn frames_of_every_size_arrive_unchanged_under_every_policy() {
     for threshold in [0, 256, 4096] {
         for vif in [VifConfig::default(), untrusted(), VifConfig::default().trusted(None)] {
-            // Cleared so that the netback that looks for what is left sees every miss.
+            // With clearing, so that a netback that checks for remains finds every omission.
             let config = Config { threshold, clearing: Clearing::Copied, ..Config::default() };
             let mut rig = Rig::connected_with(vif, config);
             for (number, len) in SIZES.into_iter().enumerate() {
@@ -165,7 +165,7 @@ fn peek_keeps_the_next_frame_and_discard_drops_it() {
 fn no_token_without_a_slot_and_the_frame_waits() {
     let config = Config { refuse: netfront::Feature::SCATTER_GATHER, ..Config::default() };
     let mut rig = Rig::connected_with(VifConfig::default(), config);
-    // What the new connection still has to ask of the device is asked.
+    // The new connection has sent all its requests to the device.
     rig.rounds(3);
     rig.netback.faults(|faults| faults.hold_tx = true);
     for number in 0..256 {
@@ -195,7 +195,7 @@ fn an_iteration_replies_and_notifies_once_a_direction() {
         let vif = if split { vif } else { vif.without("feature-split-event-channels") };
         let mut rig = Rig::connected_with(vif, Config::default());
         rig.rounds(3);
-        // The backend was rung once on each channel when it had come.
+        // The backend was notified once on each channel when it connected.
         let spurious = rig.netback.stats().spurious_notifications;
         assert!(spurious <= if split { 2 } else { 1 });
         for turn in 0..50 {
@@ -301,7 +301,7 @@ fn pools_grow_when_they_are_empty_and_shrink_when_they_are_idle() {
     let config = Config { pool_rx: 32, pool_rx_max: 300, pool_tx: 32, pool_tx_max: 100, ..Config::default() };
     let mut rig = Rig::connected_with(VifConfig::default(), config);
     let stats = rig.device.stats();
-    // The ring wants 256 pages.
+    // The ring needs 256 pages.
     assert_eq!((stats.rx_pool.in_ring, stats.rx_pool.total), (256, 256));
     assert_eq!(stats.rx_pool_stats.grows, 7);
     rig.netback.faults(|faults| faults.hold_tx = true);
@@ -398,7 +398,7 @@ fn frames_lost_with_the_backend_are_counted() {
         assert!(rig.send(&frame(64, number)));
     }
     rig.netback.unload();
-    // Without a flush in between: the rings are not touched again.
+    // Without a flush in between, the rings are not accessed again.
     rig.until_down();
     rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
     let stats = rig.device.stats();
@@ -426,7 +426,7 @@ fn h85_a_frame_whose_copy_fails_is_not_lost() {
     REFUSED.with(|size| size.set(0));
     assert!(refused.is_none());
     assert_eq!(rig.device.stats().rx.retained_refused, 1);
-    // The frame is still the next one: discarding it does not discard the one behind it.
+    // The frame is still the next one: discarding it does not discard its successor.
     assert_eq!(rig.device.peek().map(|shown| shown.frame.to_vec()), Some(frames[0].clone()));
     rig.device.discard();
     let kept = rig.device.retain().expect("the second frame");

@@ -30,7 +30,7 @@ fn restore(rig: &Rig, backend: DomId) -> Guest {
 }
 
 #[test]
-fn h81_after_a_restore_no_stranger_with_the_old_number_has_grants() {
+fn h81_after_a_restore_no_domain_with_the_old_domid_has_grants() {
     for backend in [OTHER, BACKEND] {
         let mut rig = Rig::connected_with(vif(), Config::default());
         assert!(rig.send(&frame(1000, 3)));
@@ -67,7 +67,10 @@ fn h82_a_quarantine_ends_when_no_domain_has_the_pages_mapped() {
         rig.sim.advance(SECOND);
     }
     assert!(rig.device.link_up());
-    assert_eq!((rig.device.stats().tx_pool.quarantined, grants_to(&guest, BACKEND)), (0, 0));
+    let stats = rig.device.stats();
+    assert_eq!((stats.tx_pool.quarantined, grants_to(&guest, BACKEND)), (0, 0));
+    let (kept, back) = (stats.device.quarantined_rings.get(), stats.device.recovered_rings.get());
+    assert!(kept > 0 && back == kept, "{back} of {kept} pages of rings came back");
     rig.works();
 }
 

@@ -20,12 +20,12 @@ fn vif() -> VifConfig {
 }
 
 fn config() -> Config {
-    // What else the control ring is for has tests of its own.
+    // Other uses of the control ring have their own tests.
     let refuse = Feature::GREF_MAPPING;
     Config { queues: QUEUES, hash_key: Some(key()), refuse, ..Config::default() }
 }
 
-/// A connected vif with several queues; what was to be settled is.
+/// A connected vif with several queues, after the negotiation.
 fn settled(vif: VifConfig, config: Config) -> Rig {
     let mut rig = Rig::connected_with(vif, config);
     rig.rounds(40);
@@ -36,7 +36,7 @@ fn addresses() -> (IpAddress, IpAddress) {
     (IpAddress::v4(192, 0, 2, 77), IpAddress::v4(198, 51, 100, 9))
 }
 
-/// A TCP segment to port 80 with so many bytes, the last one its number.
+/// A TCP segment to port 80 with `len` bytes of payload, the last one its number.
 fn segment(port: u16, len: usize, number: u8) -> Vec<u8> {
     let mut bytes = vec![2; 12];
     bytes.extend([8, 0, 0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 77, 198, 51, 100, 9]);
@@ -160,7 +160,7 @@ fn a_backend_that_falls_silent_is_not_waited_for() {
     assert_eq!((stats.device.ctrl_silent.get(), stats.device.ctrl_answered.get()), (1, 0));
     assert_eq!(rig.netback.stats().ctrl_requests, 1, "it is asked once");
     rig.works();
-    // A backend that comes after it is asked again, and nothing was lost to the one before.
+    // The next backend is asked again, and nothing was lost at the former one.
     rig.netback.faults(|faults| faults.ctrl_silent = false);
     rig.netback.unload();
     rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
@@ -233,7 +233,7 @@ fn h78_hashes_that_lie_are_counted_and_their_frames_arrive() {
     assert_eq!(rig.give(bytes.clone()), Some(bytes));
     let rx = rig.device.stats().rx;
     assert_eq!((rx.hashed.get(), rx.hash_wrong_queue.get(), rx.hash_mismatch.get()), (1, 1, 1));
-    // A hash by another algorithm, or of what was not asked for, spoils its frame: nobody agreed to it.
+    // A hash by another algorithm, or of an unrequested type, makes its frame invalid: it was not negotiated.
     for (at, value) in [(3, 0), (2, 7), (3, 2)] {
         rig.netback.faults(|faults| {
             faults.rx_responses = Some(Box::new(move |slots| {

@@ -14,7 +14,7 @@ use zerocopy::IntoBytes as _;
 /// Payload that fits the link under either version of IP.
 const SIZE: u16 = 1440;
 
-/// A TCP segment over IPv4 or IPv6 with so many bytes after the Ethernet header, and no checksum.
+/// A TCP segment over IPv4 or IPv6 with `len` bytes after the Ethernet header, and no checksum.
 fn tcp(version: u8, ip_len: usize, number: usize) -> Vec<u8> {
     let mut bytes = vec![2; 12];
     let (header, addresses) = if version == 4 { (20, 8) } else { (40, 32) };
@@ -119,7 +119,7 @@ fn a_blank_checksum_can_be_completed_by_the_receiver() {
     let mut whole = tcp(4, 900, 3);
     netfront::offload::complete(&mut whole);
     let mut blank = whole.clone();
-    // What a frame that was never on a wire holds.
+    // The contents of a frame that was never on a wire.
     netfront::offload::prepare(&mut blank, |_| true);
     assert_ne!(blank, whole);
     let received = rig.give_packet(Packet { csum_blank: true, ..Packet::from(blank) }).unwrap();
@@ -153,7 +153,7 @@ fn tokens_are_given_only_while_the_longest_frame_has_room() {
             assert!(same(&rig.netback.recv().unwrap(), bytes, 4));
         }
         assert_eq!(rig.device.stats().tx_contiguous.in_ring, 0);
-        // The strip goes round and round, with whatever was laid down before.
+        // The contiguous buffer is used again and again, with the bytes of former frames in it.
         for number in 0..300 {
             let bytes = tcp(4, 200 + number * 211, number);
             assert!(rig.send_cut(&bytes, SIZE), "{number}");

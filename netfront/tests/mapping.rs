@@ -1,4 +1,4 @@
-//! Pages that the backend keeps mapped: no grant operation a frame, and whatever a backend makes of being asked.
+//! Pages that the backend keeps mapped: no grant operation for a frame, whatever the backend answers.
 
 mod common;
 
@@ -19,20 +19,20 @@ fn config() -> Config {
     Config { pool_rx: 512, pool_rx_max: 1024, pool_tx: 256, pool_tx_max: 512, ..Config::default() }
 }
 
-/// A connected vif; what was to be settled is.
+/// A connected vif, after the negotiation.
 fn settled(vif: VifConfig, config: Config) -> Rig {
     let mut rig = Rig::connected_with(vif, config);
     rig.rounds(40);
     rig
 }
 
-/// Pages of both pools and of the strip.
+/// Pages of both pools and of the contiguous buffer.
 fn pages(rig: &Rig) -> usize {
     let stats = rig.device.stats();
     stats.rx_pool.total + stats.tx_pool.total + stats.tx_contiguous.total
 }
 
-/// Grant operations for so many frames of all sizes each way.
+/// Grant operations for `count` frames of all sizes each way.
 fn operations(rig: &mut Rig, frames: usize) -> u64 {
     let count = |rig: &Rig| rig.netback.stats().grant_copies + rig.netback.stats().grant_maps;
     let before = count(rig);
@@ -136,7 +136,7 @@ fn new_pages_are_mapped_and_freed_ones_unmapped_first() {
 fn everything_is_unmapped_before_a_backend_that_closes_is_left() {
     let vif = VifConfig { backend: DomId(5), ..vif() };
     let mut rig = settled(vif, config());
-    // It says so, and still has its rings; the frontend's state, once it is 6, takes them from it.
+    // The backend reports it, and still has its rings; it unmaps them when the frontend's state is 6.
     rig.netback.show_state(5);
     let mut least = usize::MAX;
     while rig.device.stats().backend.is_some() {

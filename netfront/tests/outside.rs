@@ -1,5 +1,5 @@
-//! What comes from outside the rings: events without a sense, xenstore nodes without a sense, grants used otherwise than
-//! meant, extras that change under our eyes, and endings at the wrong moment. The numbers are those of
+//! Inputs from outside the rings: events without work, invalid xenstore nodes, misused grants, extras that change
+//! while they are read, and endings at the wrong moment. The numbers are those of
 //! `docs/threat-model.md`.
 
 mod common;
@@ -62,7 +62,7 @@ fn h42_tx_pages_are_granted_for_reading_only() {
         assert_eq!(writable, !entry.read_only);
         *(if writable { &mut to_write } else { &mut to_read }) += 1;
     }
-    // Both rings are written by both sides, the control ring and its table too.
+    // Both sides write to both rings, to the control ring and to its table.
     assert_eq!(
         (to_read, to_write),
         (stats.tx_pool.total + stats.tx_contiguous.total, stats.rx_pool.total + 4)
@@ -71,7 +71,7 @@ fn h42_tx_pages_are_granted_for_reading_only() {
 
 #[test]
 fn h45_too_few_grants_or_event_channels() {
-    // 512 entries: enough for 300 pages to receive into, and for what is left to send from.
+    // 512 entries: enough for 300 pages for receiving, and the rest for sending.
     let sim = xen_sim::Sim::builder().max_grant_frames(1).build();
     let config = Config { pool_rx: 300, pool_tx: 300, ..Config::default() };
     let mut rig = Rig::on(sim, VifConfig::default(), config);
@@ -112,7 +112,7 @@ fn h45_a_grant_table_that_xen_refuses_is_an_error() {
 fn h46_a_storm_of_events_costs_no_hypercall() {
     let mut rig = Rig::connected();
     rig.works();
-    // Until the life has read what it reads once connected.
+    // Until the connection task has read what it reads once connected.
     rig.rounds(10);
     let before = rig.xen.machine.counters();
     for _ in 0..1000 {

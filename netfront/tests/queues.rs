@@ -1,4 +1,4 @@
-//! Several queues: as many as both ends want, each with its share of the pages, each flow on one of them.
+//! Several queues: as many as both ends support, each with its share of the pages, each flow on one of them.
 
 mod common;
 
@@ -21,7 +21,7 @@ fn there_are_as_many_queues_as_both_ends_want() {
     for (offered, wanted, found) in [("8", 1, 1), ("1", 8, 1), ("2", 8, 2), ("8", 3, 3), ("8", 8, 8)] {
         let mut rig = rig(offered, wanted);
         assert_eq!(rig.device.stats().features.queues, found, "{offered} offered, {wanted} wanted");
-        // Enough on each for the largest frame, whatever the grant table has left.
+        // Enough for the largest frame on each, whatever the grant table has left.
         assert!(rig.netback.posted().len() >= 64 * found as usize);
         let front = rig.netback.frontend_path();
         let top = rig.sim.store().read(&format!("{front}/tx-ring-ref"));
@@ -39,7 +39,7 @@ fn frames_arrive_on_every_queue_and_none_starves_the_others() {
         }
     }
     rig.sim.run();
-    // A turn with a small budget: after four of them, each queue had the first word once.
+    // An iteration with a small budget: after four of them, each queue was first once.
     for _ in 0..4 {
         xen_sim::turn(&rig.xen);
         rig.device.reap();

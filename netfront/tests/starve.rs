@@ -1,9 +1,10 @@
-//! A backend that keeps requests of ours for ever: what is left of the ring still sends and receives.
+//! A backend that keeps requests for ever: the rest of the ring still sends and receives.
 
 mod common;
 
 use common::{NOW, Rig, frame};
 use netfront::{Config, Nic as _};
+use pool::contiguous::{MAX_FRAME_PAGES, MAX_PAGES};
 use smoltcp::phy::{Device as _, PacketMeta, TxToken as _};
 use std::cell::Cell;
 use std::num::NonZeroU16;
@@ -107,6 +108,32 @@ fn h79_kept_slots_of_one_of_four_queues_leave_it_working() {
 }
 
 #[test]
+fn h79_a_kept_page_of_each_long_frame_leaves_them_working() {
+    let mut rig = Rig::connected_with(VifConfig::default().lenient(), Config::default());
+    let kept = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&kept);
+    rig.netback.faults(|faults| {
+        faults.tx_responses = Some(Box::new(move |responses: &mut Vec<NetifTxResponse>| {
+            // One page in 16 of the contiguous buffer: no run of 16 is left in it.
+            if counter.get() < MAX_PAGES / MAX_FRAME_PAGES {
+                counter.set(counter.get() + 1);
+                responses.remove(0);
+            }
+        }));
+    });
+    for number in 0..3 * MAX_PAGES / MAX_FRAME_PAGES {
+        drop(rig.sent());
+        assert!(send_long(&mut rig, number), "frame {number}");
+        rig.rounds(2);
+        let sent = rig.sent();
+        assert_eq!(sent.len(), 1, "frame {number}");
+        assert_eq!(sent[0][54..], segment(LONG, number)[54..], "frame {number}");
+    }
+    assert_eq!(kept.get(), MAX_PAGES / MAX_FRAME_PAGES);
+    assert_eq!(rig.device.stats().tx.refused, 0);
+}
+
+#[test]
 fn h80_a_full_tx_ring_does_not_keep_replies_from_going_out() {
     let mut rig = Rig::connected_with(VifConfig::default().lenient(), Config::default());
     let allowed = Rc::new(Cell::new(usize::MAX));
@@ -131,7 +158,7 @@ fn h80_a_full_tx_ring_does_not_keep_replies_from_going_out() {
         rig.sim.run();
     }
     assert_eq!(rig.device.stats().tx.packets.since(before) as usize, left);
-    // No slot is left: nothing is received that could not be answered, and nobody is kept awake.
+    // No slot is left: nothing is received that could not be answered, and nothing keeps the loop awake.
     rig.netback.send(frame(200, 1));
     rig.sim.run();
     rig.idle_turn();

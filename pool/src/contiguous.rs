@@ -14,7 +14,7 @@ use crate::PoolCounts;
 use crate::gref_set::GrefAccounts;
 use alloc::vec::Vec;
 use xen::gnttab::{GrantError, Quarantined};
-use xen::{DomId, Granted, Gref, Machine, Page, Private, ReadOnly, Stretch, Xen};
+use xen::{ContiguousPages, DomId, Granted, Gref, Machine, Page, Private, ReadOnly, Xen};
 
 /// Pages of the longest frame.
 pub const MAX_FRAME_PAGES: usize = 16;
@@ -26,7 +26,7 @@ pub const NO_PAGE: u8 = u8::MAX;
 /// Contiguous pages that one backend may read.
 #[derive(Debug)]
 pub struct ContiguousBuffer {
-    pages: Stretch,
+    pages: ContiguousPages,
     backend: DomId,
     /// A bit for each page that is in the ring, and for each page that the buffer does not have.
     taken: u128,
@@ -64,7 +64,7 @@ impl ContiguousBuffer {
                 }
             }
         }
-        let pages = if refused.is_none() { Stretch::join(granted) } else { Err(granted) };
+        let pages = if refused.is_none() { ContiguousPages::join(granted) } else { Err(granted) };
         match pages {
             Ok(pages) => {
                 let absent =
@@ -118,9 +118,9 @@ impl ContiguousBuffer {
         self.next.is_some()
     }
 
-    /// The first page with room for the longest frame: behind the last frame, or else the lowest.
+    /// The first page with room for the longest frame: after the last frame, or else the lowest.
     fn room(&self) -> Option<usize> {
-        // A bit for each page that is free together with the 15 behind it.
+        // A bit for each page that is free together with the next 15.
         let mut runs = !self.taken;
         for step in [1, 2, 4, 8] {
             runs &= runs >> step;
@@ -180,8 +180,8 @@ impl ContiguousBuffer {
         }
     }
 
-    /// Clears the buffer and grants it to another backend. If the former backend still uses a page, the buffer ends: the
-    /// other pages are freed, and the pages in use are returned.
+    /// Clears the buffer and grants it to another backend. If the former backend still uses a page, the buffer ends:
+    /// the other pages are freed, and the pages in use are returned.
     pub fn regrant<M: Machine>(self, xen: &Xen<M>, backend: DomId) -> (Option<Self>, InUse) {
         let (mut pages, mut in_use) = (Vec::with_capacity(self.pages.len()), InUse::new());
         for page in self.pages.into_pages() {

@@ -66,7 +66,7 @@ impl<A> ReturnQueue<A> {
 /// The terms on which a page is retained.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    /// The proof that the backend does not write to the page meanwhile.
+    /// The proof that the backend does not write to the page.
     pub trusted: TrustedBackend,
     /// The backend that the page is granted to.
     pub granted_to: DomId,

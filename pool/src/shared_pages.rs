@@ -1,4 +1,4 @@
-//! A pool whose users keep pages for as long as they like: the rings of data channels.
+//! A pool whose users keep pages without a limit of time: the rings of data channels.
 //!
 //! ```text
 //!   take ──► free? ──► a channel's ring or control page ──put──► still mapped by the domain? ──► waiting ─┐
@@ -6,10 +6,10 @@
 //!              └────────────────────── cleared ◄────────────────────┴─────────────────────────────────────┘ each take, put
 //! ```
 //!
-//! The rules are those of [`Pool`]: zeros before the first grant, granted once, cleared before the next user, counted at
-//! any place. In addition, the domain may unmap a page late or never, so a page that comes back waits until Xen no longer
-//! sees it in use. The number of waiting pages is limited to the largest number that channels ever had at once, plus
-//! [`SPARE`]. At the limit, [`GrantedPages::take`] fails until the domain unmaps some.
+//! The rules are those of [`Pool`]: zeros before the first grant, granted once, cleared before the next user, counted
+//! at any place. In addition, the domain may unmap a page late or never, so a page that comes back waits until Xen no
+//! longer sees it in use. The number of waiting pages is limited to the largest number that channels ever had at
+//! once, plus [`SPARE`]. At the limit, [`GrantedPages::take`] fails until the domain unmaps some.
 
 use crate::{Limits, Mismatch, Pool, PoolCounts, PoolError};
 use alloc::rc::Rc;

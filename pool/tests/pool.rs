@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// Everything that must hold after every operation.
+    /// Conditions that hold after every operation.
     fn check(&self) {
         let counts = self.pool.account(self.out.len(), 0).unwrap_or_else(|mismatch| panic!("{mismatch}"));
         assert!(counts.total - counts.quarantined <= LIMITS.max);

@@ -57,7 +57,7 @@ impl World {
         Ok(())
     }
 
-    /// Everything that must hold after every operation.
+    /// Conditions that hold after every operation.
     fn check(&self) {
         let counts = self.pool.account().unwrap_or_else(|mismatch| panic!("{mismatch}"));
         assert_eq!(counts.in_use, self.out.len());

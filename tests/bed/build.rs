@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         return fail("OUT_DIR is not set");
     };
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    // Paths are relative to this folder, so that equal sources give an equal binary wherever they lie.
+    // Paths are relative to this folder, so that equal sources give an equal binary in any folder.
     let status = Command::new(rustc)
         .args(["--edition", "2024", "--crate-name", "bed_agent", "--crate-type", "bin"])
         .args(["--target", "x86_64-unknown-linux-gnu", "-C", "target-feature=+crt-static"])

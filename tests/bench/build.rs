@@ -1,5 +1,5 @@
-//! Compiles the generators that run in dom0 and leaves them where the benchmarks embed them: static programs of the
-//! standard library alone, so that they depend on no C library of dom0's.
+//! Compiles the generators that run in dom0, for the benchmarks to embed: static programs of the standard
+//! library alone, which need no C library of dom0's.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};

@@ -1,10 +1,11 @@
 //! Compiles the programs that run in dom0, and a plugin for QEMU.
 //!
 //! - `client`: packets between it and a guest cross netback and nothing else. A static program of the standard library
-//!   alone, made of this crate's own modules, so that it depends on nothing in dom0.
-//! - `resume`: does with xl's library what xl itself does not. Linked with the host's libxenlight, which is the one that
-//!   is in dom0: both are Debian's.
-//! - `flood`, `attack`: sockets without blocking and raw ones, which the standard library does not have. Static programs.
+//!   alone. It is built from this crate's modules and needs nothing from dom0.
+//! - `resume`: resumes a guest through libxl in ways that xl does not offer. Linked with the host's libxenlight,
+//!   which is the same as dom0's: both are Debian's.
+//! - `flood`, `attack`: sockets without blocking and raw ones, which the standard library does not have. Static
+//!   programs.
 //! - `share.so`: counts the instructions of each processor.
 
 use std::path::PathBuf;

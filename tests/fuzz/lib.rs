@@ -7,7 +7,7 @@ mod machines;
 
 pub use machines::Machines;
 
-/// What is left of an input.
+/// The rest of an input.
 #[derive(Debug)]
 pub struct Input<'a>(pub &'a [u8]);
 

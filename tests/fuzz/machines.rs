@@ -6,8 +6,8 @@
 //!                         └── a new one, when the last was not as new, and after INPUTS of them ◄───────┘
 //! ```
 //!
-//! What an input meets is what a boot would have given it, but for the order of pages in pools and the numbers of ports.
-//! So that what is found can be shown again, a panic leaves all inputs since the last boot, numbered, in
+//! An input meets the state after a boot, except for the order of pages in pools and the numbers of ports.
+//! For reproduction, a panic leaves all inputs since the last boot, numbered, in
 //! `artifacts/history-PID`; they are given to the target in that order: `rx artifacts/history-PID/*`.
 
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ impl<M, const N: usize> Default for Machines<M, N> {
 }
 
 impl<M, const N: usize> Machines<M, N> {
-    /// Runs an input on the machine of a kind; `run` says whether it left that as new.
+    /// Runs an input on the machine of a kind; `run` returns whether the machine is as new.
     pub fn run(&self, input: &[u8], kind: u8, boot: impl FnOnce() -> M, run: impl FnOnce(&mut M) -> bool) {
         let mut machines = self.0.borrow_mut();
         {

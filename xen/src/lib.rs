@@ -68,7 +68,7 @@ pub use counter::{Counter, Counters};
 pub use gnttab::granted_pages::{self, GrantedPage, GrantedPages};
 pub use hypervisor::{Clock, Hypervisor, Machine, Memory};
 pub use ids::{DomId, EvtchnPort, Gfn, Gref, SystemTime, VcpuId};
-pub use memory::contiguous::Stretch;
+pub use memory::contiguous::ContiguousPages;
 pub use memory::foreign::{self, Foreign};
 pub use memory::page::{self, Access, Granted, Page, Private, ReadOnly, ReadWrite, TrustedBackend};
 pub use memory::shared::{self, Shared, SharedPage};

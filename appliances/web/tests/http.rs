@@ -338,7 +338,7 @@ fn other_versions_get_505() {
 }
 
 #[test]
-fn the_end_of_the_stream_ends_the_connection_after_what_was_asked() {
+fn the_end_of_the_stream_ends_the_connection_after_all_replies() {
     let whole = b"GET /1k HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
     let outcome = run(&server(), vec![Sends(whole.clone()), Closes]);
     assert_eq!((outcome.reply().code, outcome.open), (200, false));

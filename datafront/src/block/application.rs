@@ -2,6 +2,7 @@
 
 use super::stats::ReceiverStats;
 use super::status::Status;
+use super::streams::Streams;
 use super::wire::{Form, Part};
 
 /// What is known of a block before its bytes.
@@ -37,6 +38,9 @@ pub trait Application {
     fn finish(&mut self) -> Status;
     /// It will not be completed now: the sender gave up, or the connection ended. It may come again.
     fn abandon(&mut self);
+    /// A block was completed, whatever its status, and is acknowledged next. An application that survives a restart keeps
+    /// `streams` here, for [`Receiver::with_streams`](super::Receiver::with_streams).
+    fn completed(&mut self, _streams: &Streams) {}
     /// Called after each [`Receiver::feed`](super::Receiver::feed), with what the receiver has done so far.
     fn progress(&mut self, _stats: &ReceiverStats) {}
 }

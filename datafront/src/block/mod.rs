@@ -43,4 +43,5 @@ pub use receiver::Receiver;
 pub use serve::{ServeError, serve};
 pub use stats::ReceiverStats;
 pub use status::Status;
+pub use streams::Streams;
 pub use wire::{Form, Frame, Part};

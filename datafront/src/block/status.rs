@@ -61,7 +61,7 @@ impl fmt::Display for Status {
                 f.write_str("a part whose beginning the application does not have any more")
             }
             Self::NO_ROOM => f.write_str(
-                "no room beside the content that the guest has; app.replace=first on its command line removes the old first",
+                "no room beside the content that the guest has (web: app.replace=first on its command line removes the old first)",
             ),
             Self::UNSUPPORTED => f.write_str("an entry of a kind that cannot be published; the guest's console names it"),
             Self::NO_SECRETS => f.write_str("the application takes no secrets; app.tls=on on its command line changes that"),

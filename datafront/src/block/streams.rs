@@ -2,6 +2,12 @@
 //!
 //! Bounded: the stream that was quiet for longest makes room for a new one. A sender that comes back after that is taken
 //! at its word, as after a restart of this guest: it goes on at its first unacknowledged block.
+//!
+//! A receiver that is to survive a restart keeps them elsewhere, as bytes (little endian):
+//!
+//! ```text
+//!   | streams u32 | for each: id u64 | completed u64 | last use u64 | kept u32 | for each: status u32 | bytes u64 |
+//! ```
 
 use super::status::Status;
 use alloc::collections::VecDeque;
@@ -45,9 +51,9 @@ impl Stream {
     }
 }
 
-/// All streams.
+/// How far each stream has come, and the status of its last blocks.
 #[derive(Debug, Default)]
-pub(crate) struct Streams {
+pub struct Streams {
     all: Vec<Stream>,
     uses: u64,
 }
@@ -72,8 +78,92 @@ impl Streams {
         stream
     }
 
+    /// Appends them as bytes: at most 6.6 KiB.
+    pub fn save(&self, to: &mut Vec<u8>) {
+        to.extend(count(self.all.len()).to_le_bytes());
+        for stream in &self.all {
+            for word in [stream.id, stream.completed, stream.last_use] {
+                to.extend(word.to_le_bytes());
+            }
+            to.extend(count(stream.kept.len()).to_le_bytes());
+            for (status, len) in &stream.kept {
+                to.extend(status.0.to_le_bytes());
+                to.extend(len.to_le_bytes());
+            }
+        }
+    }
+
+    /// What [`Streams::save`] has written, and nothing more; `None` for any other bytes.
+    #[must_use]
+    pub fn load(mut bytes: &[u8]) -> Option<Self> {
+        let from = &mut bytes;
+        let mut streams = Self::default();
+        let len = usize::try_from(take(from).map(u32::from_le_bytes)?).ok()?;
+        for _ in 0..Some(len).filter(|len| *len <= MAX_STREAMS)? {
+            let mut word = || take(from).map(u64::from_le_bytes);
+            let (id, completed, last_use) = (word()?, word()?, word()?);
+            let len = usize::try_from(take(from).map(u32::from_le_bytes)?).ok()?;
+            let mut kept = VecDeque::new();
+            for _ in 0..Some(len).filter(|len| *len <= MAX_KEPT)? {
+                kept.push_back((Status(u32::from_le_bytes(take(from)?)), u64::from_le_bytes(take(from)?)));
+            }
+            streams.uses = streams.uses.max(last_use);
+            streams.all.push(Stream { id, completed, kept, last_use });
+        }
+        from.is_empty().then_some(streams)
+    }
+
     /// The stream with this id, if it is known.
     pub(crate) fn get(&mut self, id: u64) -> Option<&mut Stream> {
         self.all.iter_mut().find(|stream| stream.id == id)
+    }
+}
+
+/// A length that is far below 2^32.
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// Takes the first bytes.
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_that_are_loaded_are_those_that_were_saved() {
+        let mut streams = Streams::default();
+        for id in 0..20_u64 {
+            let stream = streams.enter(id, id);
+            (0..id * 3).for_each(|len| stream.complete(Status((len % 3) as u32), len));
+        }
+        let mut saved = Vec::new();
+        streams.save(&mut saved);
+        let mut loaded = Streams::load(&saved).expect("what was saved");
+        let mut again = Vec::new();
+        loaded.save(&mut again);
+        assert_eq!(saved, again);
+        let last = loaded.get(19).expect("the last stream");
+        assert_eq!((last.completed(), last.kept(75)), (75, Some((Status(2), 56))));
+        // The one that was quiet for longest makes room, as before.
+        loaded.enter(99, 1);
+        assert!(loaded.get(4).is_none() && loaded.get(5).is_some());
+    }
+
+    #[test]
+    fn bytes_that_were_not_saved_are_no_streams() {
+        let mut streams = Streams::default();
+        streams.enter(7, 1).complete(Status::ACCEPTED, 5);
+        let mut saved = Vec::new();
+        streams.save(&mut saved);
+        assert!((0..saved.len()).all(|len| Streams::load(&saved[..len]).is_none()));
+        assert!(Streams::load(&[saved.as_slice(), &[0]].concat()).is_none());
+        assert!(Streams::load(&17_u32.to_le_bytes()).is_none());
+        assert!(Streams::load(&[255; 64]).is_none());
     }
 }

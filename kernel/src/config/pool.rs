@@ -85,8 +85,8 @@ pub const KEYS: &[Key<Config>] = &[
         example: "64",
     },
     Key {
-        name: "pool.held",
-        value: number("packets", &RETAINED, |config, packets| config.pool.held = Some(packets)),
+        name: "pool.retained",
+        value: number("packets", &RETAINED, |config, packets| config.pool.retained = Some(packets)),
         default: "half of `pool.rx=`",
         help: "packets that applications may retain",
         example: "256",
@@ -123,8 +123,8 @@ pub struct PoolKeys {
     pub clearing: Option<Clearing>,
     /// `pool.quarantine=`.
     pub quarantine: Option<usize>,
-    /// `pool.held=`.
-    pub held: Option<usize>,
+    /// `pool.retained=`.
+    pub retained: Option<usize>,
     /// `pool.trust=`.
     pub trust: Option<Trust>,
 }
@@ -162,7 +162,7 @@ impl PoolKeys {
             threshold: self.threshold.unwrap_or(default_config.threshold),
             clearing: self.clearing.unwrap_or(default_config.clearing),
             quarantine_max: self.quarantine.unwrap_or(default_config.quarantine_max),
-            retained_max: self.held.unwrap_or(pool_rx / 2),
+            retained_max: self.retained.unwrap_or(pool_rx / 2),
             trust: self.trust.unwrap_or(default_config.trust),
             ..default_config
         }
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn every_policy_can_be_chosen() {
         let line = "pool.rx=64 pool.rx.max=65 pool.tx=4096 pool.tx.max=8192 pool.threshold=4096 pool.clearing=off \
-                    pool.quarantine=1 pool.held=0 pool.trust=never";
+                    pool.quarantine=1 pool.retained=0 pool.trust=never";
         let expected = netfront::Config {
             pool_rx: 64,
             pool_rx_max: 65,
@@ -229,7 +229,7 @@ mod tests {
             ("pool.tx.max=-1", "a number of pages from 32 to 8192"),
             ("pool.threshold=4097", "a number of bytes from 0 to 4096"),
             ("pool.quarantine=0", "a number of pages from 1 to 4096"),
-            ("pool.held=8193", "a number of packets from 0 to 8192"),
+            ("pool.retained=8193", "a number of packets from 0 to 8192"),
             ("pool.clearing=some", "pool.clearing=some is wrong: one of off, small, copied, all"),
             ("pool.trust=always", "pool.trust=always is wrong: one of toolstack, never"),
             ("pool.rx=64 pool.rx.max=63", "pool.rx.max=63 is wrong: at least pool.rx=64"),

@@ -44,7 +44,7 @@ impl Net {
     ) -> Result<TcpStream, NetError> {
         let (id, ends) = self.0.borrow_mut().connect(remote.into(), options)?;
         // From here on a drop gives the attempt up.
-        let stream = TcpStream::new(&self.0, id, ends);
+        let stream = TcpStream::new(&self.0, id, ends, true);
         stream.connected().await?;
         Ok(stream)
     }

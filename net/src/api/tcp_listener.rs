@@ -72,12 +72,12 @@ impl Future for Ready<'_> {
         let this = &mut *self;
         let port = this.listener.port;
         let mut state = this.listener.state.borrow_mut();
-        if let Some((id, ends)) = state.take_ready(port) {
+        if let Some((id, ends, is_new)) = state.take_ready(port) {
             if let (Some(ticket), Some(listener)) = (this.ticket.take(), state.listener_mut(port)) {
                 listener.waiting.leave(ticket);
             }
             drop(state);
-            return Poll::Ready(TcpStream::new(&this.listener.state, id, ends));
+            return Poll::Ready(TcpStream::new(&this.listener.state, id, ends, is_new));
         }
         if let Some(listener) = state.listener_mut(port) {
             this.ticket = Some(listener.waiting.queue(this.ticket, cx.waker()));

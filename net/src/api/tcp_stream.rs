@@ -34,11 +34,12 @@ pub struct TcpStream {
     ends: FourTuple,
     /// The listener has it again.
     parked: bool,
+    is_new: bool,
 }
 
 impl TcpStream {
-    pub(crate) fn new(state: &Shared, id: u32, ends: FourTuple) -> Self {
-        Self { state: Rc::clone(state), id, ends, parked: false }
+    pub(crate) fn new(state: &Shared, id: u32, ends: FourTuple, is_new: bool) -> Self {
+        Self { state: Rc::clone(state), id, ends, parked: false, is_new }
     }
 
     /// The other end.
@@ -51,6 +52,12 @@ impl TcpStream {
     #[must_use]
     pub const fn local(&self) -> IpEndpoint {
         IpEndpoint { addr: self.ends.local, port: self.ends.local_port }
+    }
+
+    /// Whether nobody has had the connection before: it was not parked.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Gives up when the peer is silent for this long while it owes us something; see [`crate::TcpOptions::timeout`].
@@ -71,7 +78,7 @@ impl TcpStream {
     }
 
     /// Gives the connection back to its listener. [`crate::TcpListener::ready`] hands it out again when there is something
-    /// to read, or when it has ended. Until then it costs no task and no buffer.
+    /// to read, or when it has ended. Until then it costs no task and no buffer. After [`crate::TcpOptions::idle`] it is closed.
     pub fn park(self) {
         let mut this = self;
         this.parked = true;

@@ -4,8 +4,8 @@ xen::counters! {
     /// Events since the start.
     #[non_exhaustive]
     pub struct Counters {
-        /// Turns of the loop.
-        turns,
+        /// Iterations of the loop.
+        iterations,
         /// ARP messages.
         rx_arp,
         /// Messages of IPv6 neighbour discovery.
@@ -20,17 +20,17 @@ xen::counters! {
         rx_fragment,
         /// Other packets for us.
         rx_other,
-        /// Turns that ended with the receive budget used up.
+        /// Iterations that ended with the receive budget used up.
         rx_budget_hits,
-        /// Turns that ended with the transmit budget used up.
+        /// Iterations that ended with the transmit budget used up.
         tx_budget_hits,
-        /// Turns that had something to send and no slot, or no link.
+        /// Iterations that had something to send and no slot, or no link.
         tx_exhausted,
         /// Connections and sockets that were asked for frames to send.
         socket_visits,
         /// Deadlines that were reached.
         timers_fired,
-        /// Times that the guest stood still for longer than a second when it was due.
+        /// Times that the guest did not run for more than a second although it was due.
         standstills,
         /// Connections handed to an application by a listener.
         accepted,
@@ -46,10 +46,12 @@ xen::counters! {
         cookies_sent,
         /// Idle connections that were ended to make room for new ones.
         evicted,
+        /// Parked connections that were ended because no request came, or because the peer did not take what was sent.
+        idle_closed,
         /// Connections in TIME-WAIT that ended early for a new connection with the same ports.
         time_wait_recycled,
-        /// Times that a router's message made the segments of a connection smaller.
-        paths_narrowed,
+        /// Times that a "packet too big" message lowered the path MTU of a connection.
+        path_mtu_lowered,
         /// Leases taken, a change of address included.
         dhcp_bound,
         /// Leases confirmed again.

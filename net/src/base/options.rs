@@ -22,6 +22,9 @@ pub struct TcpOptions {
     pub connect_timeout: Duration,
     /// Listener only: connections that are not accepted yet. A SYN beyond is dropped.
     pub backlog: usize,
+    /// Listener only: how long a connection may be parked ([`crate::TcpStream::park`]) before it is closed. While bytes are
+    /// unacknowledged it stays as long as the peer takes 4 KiB of them in a second, and is reset else. `None`: for ever.
+    pub idle: Option<Duration>,
 }
 
 impl TcpOptions {
@@ -40,6 +43,7 @@ impl Default for TcpOptions {
             timeout: Some(Duration::from_secs(100)),
             connect_timeout: Duration::from_secs(30),
             backlog: 256,
+            idle: None,
         }
     }
 }

@@ -79,54 +79,52 @@ impl Ends {
     }
 }
 
-impl<N: Nic> Wire<'_, N> {
-    /// Sends a UDP datagram that fits into one frame. `None`: there is no slot.
-    pub(crate) fn udp(&mut self, ends: Ends, ports: (u16, u16), data: &[u8]) -> Option<()> {
-        let checksums = self.nic.capabilities().checksum;
-        let repr = UdpRepr { src_port: ports.0, dst_port: ports.1 };
-        let len = data.len().saturating_add(8);
-        let header = ends.header_len();
-        self.frame(ends.mac, ends.ethertype(), header.saturating_add(len), |bytes| {
-            ends.emit(IpProtocol::Udp, len, bytes);
-            let Some(datagram) = bytes.get_mut(header..) else { return };
-            let mut datagram = UdpPacket::new_unchecked(datagram);
-            let copy = |space: &mut [u8]| space.copy_from_slice(data);
-            repr.emit(&mut datagram, &ends.from, &ends.to, data.len(), copy, &checksums);
-        })
-    }
+/// Sends a UDP datagram that fits into one frame. `None`: there is no slot.
+pub(crate) fn udp<N: Nic>(wire: &mut Wire<'_, N>, ends: Ends, ports: (u16, u16), data: &[u8]) -> Option<()> {
+    let checksums = wire.nic.capabilities().checksum;
+    let repr = UdpRepr { src_port: ports.0, dst_port: ports.1 };
+    let len = data.len().saturating_add(8);
+    let header = ends.header_len();
+    wire.frame(ends.mac, ends.ethertype(), header.saturating_add(len), |bytes| {
+        ends.emit(IpProtocol::Udp, len, bytes);
+        let Some(datagram) = bytes.get_mut(header..) else { return };
+        let mut datagram = UdpPacket::new_unchecked(datagram);
+        let copy = |space: &mut [u8]| space.copy_from_slice(data);
+        repr.emit(&mut datagram, &ends.from, &ends.to, data.len(), copy, &checksums);
+    })
+}
 
-    /// Sends a packet, in fragments if it is longer than `mtu`. `None`: there is no slot for some of it.
-    pub(crate) fn packet(
-        &mut self,
-        ends: Ends,
-        protocol: IpProtocol,
-        payload: &[u8],
-        (mtu, ident): (usize, u32),
-    ) -> Option<()> {
-        let header = ends.header_len();
-        if header.saturating_add(payload.len()) <= mtu {
-            return self.frame(ends.mac, ends.ethertype(), header.saturating_add(payload.len()), |bytes| {
-                ends.emit(protocol, payload.len(), bytes);
-                bytes.get_mut(header..).into_iter().for_each(|space| space.copy_from_slice(payload));
-            });
-        }
-        let extra = if header == V4 { 0 } else { FRAGMENT };
-        let room = mtu.saturating_sub(header).saturating_sub(extra) & !7;
-        if room == 0 {
-            return Some(());
-        }
-        for (number, piece) in payload.chunks(room).enumerate() {
-            let offset = number.saturating_mul(room);
-            let more = offset.saturating_add(piece.len()) < payload.len();
-            let place = (u16::try_from(offset).ok()?, more, ident);
-            let len = header.saturating_add(extra).saturating_add(piece.len());
-            self.frame(ends.mac, ends.ethertype(), len, |bytes| match ends.from {
-                IpAddress::Ipv4(_) => fragment_v4(ends, protocol, piece, place, bytes),
-                IpAddress::Ipv6(_) => fragment_v6(ends, protocol, piece, place, bytes),
-            })?;
-        }
-        Some(())
+/// Sends a packet, in fragments if it is longer than `mtu`. `None`: there is no slot for some of it.
+pub(crate) fn packet<N: Nic>(
+    wire: &mut Wire<'_, N>,
+    ends: Ends,
+    protocol: IpProtocol,
+    payload: &[u8],
+    (mtu, ident): (usize, u32),
+) -> Option<()> {
+    let header = ends.header_len();
+    if header.saturating_add(payload.len()) <= mtu {
+        return wire.frame(ends.mac, ends.ethertype(), header.saturating_add(payload.len()), |bytes| {
+            ends.emit(protocol, payload.len(), bytes);
+            bytes.get_mut(header..).into_iter().for_each(|space| space.copy_from_slice(payload));
+        });
     }
+    let extra = if header == V4 { 0 } else { FRAGMENT };
+    let room = mtu.saturating_sub(header).saturating_sub(extra) & !7;
+    if room == 0 {
+        return Some(());
+    }
+    for (number, piece) in payload.chunks(room).enumerate() {
+        let offset = number.saturating_mul(room);
+        let more = offset.saturating_add(piece.len()) < payload.len();
+        let place = (u16::try_from(offset).ok()?, more, ident);
+        let len = header.saturating_add(extra).saturating_add(piece.len());
+        wire.frame(ends.mac, ends.ethertype(), len, |bytes| match ends.from {
+            IpAddress::Ipv4(_) => fragment_v4(ends, protocol, piece, place, bytes),
+            IpAddress::Ipv6(_) => fragment_v6(ends, protocol, piece, place, bytes),
+        })?;
+    }
+    Some(())
 }
 
 fn fragment_v4(

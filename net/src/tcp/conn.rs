@@ -9,6 +9,7 @@ use tcp::{CloseReason, State, Tcb};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
 use crate::tcp::chunk::Chunk;
+use crate::tcp::idle::Rest;
 
 /// Who answers for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,10 @@ pub(crate) struct Conn {
     pub(crate) owner: Owner,
     /// In the list of connections with something to send.
     pub(crate) queued: bool,
+    /// An application had it already.
+    pub(crate) was_held: bool,
+    /// While it is parked.
+    pub(super) rest: Rest,
     /// The neighbour's entry that it holds.
     pub(crate) pin: Option<u32>,
     /// Why it ended, if the engine does not know.
@@ -56,7 +61,19 @@ const _: () = assert!(size_of::<Conn>() <= 216);
 
 impl Conn {
     pub(crate) const fn new(tcb: Tcb<Chunk>, options: Rc<TcpOptions>, owner: Owner) -> Self {
-        Self { tcb, options, io: None, charged: 0, flow: 0, owner, queued: false, pin: None, fault: None }
+        Self {
+            tcb,
+            options,
+            io: None,
+            charged: 0,
+            flow: 0,
+            owner,
+            queued: false,
+            was_held: false,
+            rest: Rest { end: 0, queued: 0 },
+            pin: None,
+            fault: None,
+        }
     }
 
     pub(crate) fn io(&mut self) -> &mut Io {

@@ -10,6 +10,7 @@
 
 pub(crate) mod chunk;
 pub(crate) mod conn;
+mod idle;
 pub(crate) mod listener;
 pub(crate) mod open;
 pub(crate) mod shard;

@@ -201,9 +201,8 @@ impl Shard {
             conn.queued = true;
             self.dirty.push_back(id);
         }
-        let timer = conn.tcb.next_timer().map(millis_up);
         let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
-        self.conns.set_timer(id, timer);
+        self.set_timer(id);
         if !opening {
             self.connecting.remove(&id);
         }
@@ -222,6 +221,14 @@ impl Shard {
             }
             _ => {}
         }
+    }
+
+    /// Sets the timer of a connection: the engine's deadline, or the end of its rest.
+    pub(super) fn set_timer(&mut self, id: u32) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let timer = conn.tcb.next_timer().map(millis_up);
+        let timer = timer.into_iter().chain(conn.rest_ends()).min();
+        self.conns.set_timer(id, timer);
     }
 
     /// Gives a connection to its listener; without one it ends.
@@ -276,6 +283,9 @@ impl Shard {
         for _ in 0..TIMER_BUDGET {
             let Some(id) = self.conns.pop_expired(millis(self.at)) else { return false };
             counters.timers_fired.bump();
+            if self.end_rest(id, counters) {
+                continue;
+            }
             self.update(id, counters, |conn, at, env| conn.tcb.on_timer(at, env));
         }
         true

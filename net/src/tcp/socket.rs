@@ -44,12 +44,12 @@ impl Shard {
         self.listeners.get_mut(&port)
     }
 
-    /// Takes a connection that waits to be accepted; its number and name.
+    /// Takes a connection that waits to be accepted: its number, its name, and whether it is new.
     pub(crate) fn take_ready(
         &mut self,
         port: u16,
         counters: &mut Counters,
-    ) -> Option<(u32, tcp::tuple::FourTuple)> {
+    ) -> Option<(u32, tcp::tuple::FourTuple, bool)> {
         loop {
             let id = self.listeners.get_mut(&port)?.ready.pop_front()?;
             // One that gave way meanwhile is gone.
@@ -58,8 +58,11 @@ impl Shard {
                 continue;
             };
             conn.owner = Owner::Held;
-            counters.accepted.bump();
-            return Some((id, tuple));
+            if !core::mem::replace(&mut conn.was_held, true) {
+                counters.accepted.bump();
+                return Some((id, tuple, true));
+            }
+            return Some((id, tuple, false));
         }
     }
 
@@ -72,6 +75,8 @@ impl Shard {
         let listened = port.is_some_and(|port| self.listeners.contains_key(&port));
         if !listened || self.get(id).is_some_and(Conn::is_readable) {
             self.offer(id);
+        } else {
+            self.begin_rest(id);
         }
     }
 

@@ -10,11 +10,11 @@ use crate::addr::ip6::Ip6;
 use crate::addr::ip6::advert::Heard as Advert;
 use crate::base::counters::DropReason;
 use crate::frame::classify::Datagram;
-use crate::frame::emit::Ends;
+use crate::frame::emit::{self, Ends};
 use crate::link::arp::Arp;
 use crate::link::neighbours::Lookup;
 use crate::link::wire::Wire;
-use crate::turn::ingress::Frame;
+use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
 /// The ports of DHCP. RFC 2131, section 4.1.
@@ -153,7 +153,8 @@ impl State {
             }
         };
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
-        wire.udp(Ends { from: message.from.into(), to, mac }, (CLIENT, SERVER), &message.bytes).is_some()
+        let ends = Ends { from: message.from.into(), to, mac };
+        emit::udp(&mut wire, ends, (CLIENT, SERVER), &message.bytes).is_some()
     }
 
     /// Takes a datagram to the DHCP client's port.

@@ -5,9 +5,9 @@ use smoltcp::wire::{IpAddress, IpProtocol};
 
 use crate::base::counters::{DropReason, FrameKind};
 use crate::frame::classify::{Message, sender};
-use crate::frame::emit::{Ends, echo_reply, error};
+use crate::frame::emit::{self, Ends, echo_reply, error};
 use crate::link::wire::{HEADER, Wire};
-use crate::turn::ingress::Frame;
+use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
 /// Why a packet to us cannot be taken.
@@ -36,7 +36,7 @@ impl State {
         let ident = self.next_ident();
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
         // Without a slot the reply is lost, as on the way.
-        let _ = wire.packet(ends, protocol, &reply, (self.mtu, ident));
+        let _ = emit::packet(&mut wire, ends, protocol, &reply, (self.mtu, ident));
     }
 
     /// Drops a packet that nobody takes, and tells its sender if it was sent to us alone and the rate allows it.
@@ -66,7 +66,7 @@ impl State {
         };
         let message = error(kind, pointer, &packet, ends);
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
-        if wire.packet(ends, protocol(ends), &message, (self.mtu, 0)).is_some() {
+        if emit::packet(&mut wire, ends, protocol(ends), &message, (self.mtu, 0)).is_some() {
             self.counters.icmp_errors.bump();
         }
     }

@@ -39,7 +39,7 @@ impl State {
 
     /// The first half of an iteration. `true`: there is more to take.
     pub(crate) fn run_receive<N: Nic>(&mut self, nic: &mut N, now: Instant) -> bool {
-        self.counters.turns.bump();
+        self.counters.iterations.bump();
         self.now = now;
         let paused = self.standstill();
         self.tcp.begin(now, paused);

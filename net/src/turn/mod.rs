@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod egress;
+pub(crate) mod frame;
 pub(crate) mod icmp;
 pub(crate) mod ingress;
 pub(crate) mod link;

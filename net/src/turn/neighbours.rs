@@ -11,7 +11,7 @@ use crate::frame::local::is_unicast;
 use crate::link::arp::Arp;
 use crate::link::neighbours::{Ask, Source};
 use crate::link::wire::Wire;
-use crate::turn::ingress::Frame;
+use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
 impl State {

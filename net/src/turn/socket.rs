@@ -26,7 +26,7 @@ impl State {
         self.tcp.listener_mut(port)
     }
 
-    pub(crate) fn take_ready(&mut self, port: u16) -> Option<(u32, FourTuple)> {
+    pub(crate) fn take_ready(&mut self, port: u16) -> Option<(u32, FourTuple, bool)> {
         self.tcp.take_ready(port, &mut self.counters)
     }
 

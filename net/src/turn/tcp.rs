@@ -15,7 +15,7 @@ use crate::frame::too_big::TooBig;
 use crate::link::neighbours::Lookup;
 use crate::tcp::chunk::Chunk;
 use crate::tcp::open::{Answer, Arrival, Tally};
-use crate::turn::ingress::Frame;
+use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
 /// Payload of so many bytes stays in the page in which it came.
@@ -183,7 +183,7 @@ impl State {
         let headers = if matches!(big.tuple.local, IpAddress::Ipv4(_)) { V4 } else { V6 };
         let mss = big.mtu.saturating_sub(headers).saturating_sub(TCP);
         if self.tcp.too_big(&big.tuple, big.seq, mss, &mut self.counters) {
-            self.counters.paths_narrowed.bump();
+            self.counters.path_mtu_lowered.bump();
         } else {
             self.drops.bump(DropReason::TooBig);
         }

@@ -11,12 +11,12 @@ use crate::base::error::NetError;
 use crate::base::options::UdpOptions;
 use crate::base::time;
 use crate::frame::classify::{DHCP_CLIENT, Datagram as Found};
-use crate::frame::emit::{Ends, group_mac};
+use crate::frame::emit::{self, Ends, group_mac};
 use crate::frame::local::is_unicast_v6;
 use crate::link::neighbours::Lookup;
 use crate::link::wire::Wire;
+use crate::turn::frame::Frame;
 use crate::turn::icmp::Trouble;
-use crate::turn::ingress::Frame;
 use crate::turn::state::State;
 use crate::udp::datagram::Datagram;
 use crate::udp::entry::{Outgoing, UdpEntry};
@@ -163,7 +163,7 @@ impl State {
                     let Some(datagram) = entry.outgoing(place) else { return sent };
                     let ports = (entry.port, datagram.to.port);
                     let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
-                    if wire.udp(ends, ports, &datagram.data).is_none() {
+                    if emit::udp(&mut wire, ends, ports, &datagram.data).is_none() {
                         entry.queued = true;
                         self.dirty_udp.push_front(id);
                         return sent;

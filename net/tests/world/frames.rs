@@ -154,7 +154,7 @@ pub(crate) fn arp(operation: ArpOperation, from: Ipv4Address, to: Ipv4Address) -
     ethernet(US, EthernetProtocol::Arp, &bytes)
 }
 
-/// Who asks for whom, if the frame is an ARP request.
+/// Sender and target, if the frame is an ARP request.
 pub(crate) fn parse_arp(frame: &[u8]) -> Option<(Ipv4Address, Ipv4Address)> {
     let frame = EthernetFrame::new_checked(frame).unwrap();
     if frame.ethertype() != EthernetProtocol::Arp {

@@ -1,7 +1,7 @@
-//! A world for tests: stacks joined by wires in memory, virtual time, and the smallest executor.
+//! A world for tests: stacks joined by links in memory, virtual time, and the smallest executor.
 //!
 //! ```text
-//!   tasks ─► Stack ─ MemNic ══ wire (delay, loss, slots) ══ MemNic ─ Stack ◄─ tasks
+//!   tasks ─► Stack ─ MemNic ══ link (delay, loss, slots) ══ MemNic ─ Stack ◄─ tasks
 //!                       or                                  Raw: the test itself
 //! ```
 //!
@@ -113,7 +113,7 @@ pub(crate) struct World {
     pub(crate) now: Rc<Cell<u64>>,
     pub(crate) stacks: Vec<Stack<MemNic>>,
     tasks: Vec<Option<Task>>,
-    /// Turns of all stacks.
+    /// Iterations of all stacks.
     pub(crate) turns: u64,
 }
 
@@ -134,7 +134,7 @@ impl World {
         (world, a, b)
     }
 
-    /// One stack, 10.0.0.1 unless changed, and the other end of its wire.
+    /// One stack, 10.0.0.1 unless changed, and the other end of its link.
     pub(crate) fn single(change: impl Fn(&mut Config)) -> (Self, Net, Raw) {
         let mut world = Self::new();
         let (nic, raw) = MemNic::raw(&world.now);
@@ -188,7 +188,7 @@ impl World {
         while self.step(end, &|| false) {}
     }
 
-    /// Polls what is woken, lets every stack have its turns, then moves time on unless it is `done`. `false`: `end` is
+    /// Polls woken tasks, runs every stack, then advances the time, unless it is `done`. `false`: `end` is
     /// reached.
     fn step(&mut self, end: u64, done: &dyn Fn() -> bool) -> bool {
         let mut next = end;
@@ -209,7 +209,7 @@ impl World {
                 // An interface that cannot send has nothing to gain from a deadline that is past.
                 next = next.min(if due <= now.0 { u64::MAX } else { due });
             }
-            // Only now: what the last stack sent is on its way to the first.
+            // Only now: the frames of the last stack are in flight to the first.
             for nic in self.stacks.iter().map(Stack::nic) {
                 busy |= nic.arrived();
                 next = next.min(nic.next_arrival());

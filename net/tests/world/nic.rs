@@ -1,4 +1,4 @@
-//! A network interface in memory, and the wire between two of them.
+//! A network interface in memory, and the link between two of them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use smoltcp::time::Instant;
 
 use super::Dice;
 
-/// What a wire does to frames.
+/// What a link does to frames.
 #[derive(Clone, Copy)]
 pub(crate) struct Wire {
     /// Nanoseconds on the way.
@@ -22,9 +22,9 @@ pub(crate) struct Wire {
     /// Frames an interface can send between two reaps.
     pub(crate) slots: usize,
     pub(crate) ip_mtu: usize,
-    /// A router on the way passes IP packets of so many bytes, and says so of those that are larger.
+    /// A router on the path passes IP packets of at most this many bytes, and reports larger ones.
     pub(crate) path: Option<usize>,
-    /// Interfaces say of each frame what is known of its checksum, instead of leaving that to smoltcp.
+    /// Interfaces report the state of each frame's checksum, instead of leaving the check to smoltcp.
     pub(crate) tells_checksums: bool,
     /// Interfaces cut TCP over IPv6 into segments.
     pub(crate) cuts6: bool,
@@ -51,7 +51,7 @@ type Queue = Rc<RefCell<VecDeque<(u64, Vec<u8>)>>>;
 /// Where an interface sends to.
 struct Out {
     queue: Queue,
-    /// Where a router's word goes: to who sent the frame.
+    /// The destination of a router's message: the sender of the frame.
     back: Queue,
     now: Rc<Cell<u64>>,
     wire: Wire,
@@ -71,7 +71,7 @@ pub(crate) struct Switches {
     pub(crate) mac: Rc<Cell<EthernetAddress>>,
     /// The backend takes nothing: no slot comes back.
     pub(crate) stalled: Rc<Cell<bool>>,
-    /// Each frame is shown with what is known of its checksum, which is this.
+    /// Each frame is shown with this state of its checksum.
     pub(crate) checksum: Rc<Cell<Checksum>>,
     /// The groups that were asked for last.
     pub(crate) groups: Rc<RefCell<Vec<EthernetAddress>>>,
@@ -88,7 +88,7 @@ pub(crate) struct MemNic {
     pub(crate) final_checks: u64,
 }
 
-/// The other end of a wire, for a test that plays the network itself.
+/// The other end of a link, for a test that plays the network itself.
 pub(crate) struct Raw {
     to: Queue,
     from: Queue,
@@ -129,13 +129,13 @@ impl MemNic {
         }
     }
 
-    /// Two interfaces with a wire between them; their MAC addresses end in 1 and 2.
+    /// Two interfaces with a link between them; their MAC addresses end in 1 and 2.
     pub(crate) fn pair(now: &Rc<Cell<u64>>, wire: Wire) -> (Self, Self) {
         let (there, back) = (Queue::default(), Queue::default());
         (Self::new(1, &back, &there, now, wire), Self::new(2, &there, &back, now, wire))
     }
 
-    /// An interface and the other end of its wire, without delay.
+    /// An interface and the other end of its link, without delay.
     pub(crate) fn raw(now: &Rc<Cell<u64>>) -> (Self, Raw) {
         let (to, from) = (Queue::default(), Queue::default());
         let wire = Wire { delay: 0, ..Wire::default() };
@@ -161,7 +161,7 @@ impl MemNic {
         self.input.borrow().front().filter(|_| self.can_send()).map_or(u64::MAX, |(due, _)| *due)
     }
 
-    /// Whether a frame is there.
+    /// Whether there is a frame.
     pub(crate) fn arrived(&self) -> bool {
         self.can_send() && (self.held.is_some() || self.next_arrival() <= self.now.get())
     }
@@ -263,7 +263,7 @@ impl TxToken for Slot {
         out.used += 1;
         let wire = out.wire;
         let six = wire.cuts6 && frame[12..14] == [0x86, 0xdd] && frame[20] == 6;
-        // What is cut into pieces, as a frontend does it; nothing else may be longer than the link takes.
+        // Frames are segmented as a frontend does it; no other frame may exceed the link's MTU.
         let link = (wire.ip_mtu - 60) as u16;
         let asked = out.cut.filter(|cut| six && len > 74 + usize::from(*cut.min(&link)));
         let asked = self.1.map(NonZeroU16::get).or(asked).map(|asked| asked.min(link));
@@ -304,7 +304,7 @@ impl Device for MemNic {
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = self.output.borrow().wire.ip_mtu + 14;
         if self.output.borrow().wire.tells_checksums {
-            // As a device that also leaves them to be finished behind it, and cuts segments.
+            // Like a device that completes checksums and segments frames.
             capabilities.checksum.tcp = phy::Checksum::None;
             capabilities.checksum.udp = phy::Checksum::None;
             capabilities.segmentation.tcpv4 = std::num::NonZeroUsize::new(65_535);

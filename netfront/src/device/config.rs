@@ -25,7 +25,7 @@ pub struct Config {
     pub pool_tx: usize,
     /// `pool.tx.max`: pages to which the pool may grow; `pool_tx`..=16384, default 512.
     pub pool_tx_max: usize,
-    /// `pool.strip`: contiguous pages for frames that are longer than a page, 16 for the longest; 0: no such frames are
+    /// `pool.contiguous`: contiguous pages for frames that are longer than a page, 16 for the longest; 0: no such frames are
     /// sent; 0..=128, default 128.
     pub contiguous: usize,
     /// `pool.threshold`: frames of at least this many bytes are read in their page, if the backend is trusted; shorter
@@ -37,7 +37,7 @@ pub struct Config {
     pub trust: Trust,
     /// `pool.quarantine`: pages that a backend may keep in use before the device stops; 1..=4096, default 64.
     pub quarantine_max: usize,
-    /// `pool.held`: the retention limit, packets that applications may retain; 0..=8192, default 256.
+    /// `pool.retained`: the retention limit, packets that applications may retain; 0..=8192, default 256.
     pub retained_max: usize,
     /// `vif.queues`: the largest number of queues, each with a share of the pages; 1..=8, default 1: there is one vCPU.
     pub queues: usize,
@@ -128,10 +128,10 @@ impl Config {
             ("pool.tx", self.pool_tx, POOL),
             ("pool.tx.max", self.pool_tx_max, self.pool_tx..=*POOL.end()),
             ("vif.queues", self.queues, QUEUES),
-            ("pool.strip", self.contiguous, 0..=MAX_PAGES),
+            ("pool.contiguous", self.contiguous, 0..=MAX_PAGES),
             ("pool.threshold", self.threshold, THRESHOLD),
             ("pool.quarantine", self.quarantine_max, QUARANTINE),
-            ("pool.held", self.retained_max, RETAINED),
+            ("pool.retained", self.retained_max, RETAINED),
         ];
         for (key, value, range) in rules {
             if !range.contains(&value) {

@@ -1,6 +1,6 @@
 //! Chance for tests.
 
-/// Knuth's generator: a seed gives the same run every time.
+/// Knuth's generator: a seed gives the same sequence every time.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! A vif on a simulated Xen, driven turn by turn as the kernel's loop drives it.
+//! A vif on a simulated Xen, driven iteration by iteration like the kernel's loop.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -17,7 +17,7 @@ pub(crate) const NOW: Instant = Instant::ZERO;
 
 /// A machine, a vif, and its frontend.
 pub(crate) struct Rig {
-    // The future first: it holds what the machine lends.
+    // The future is dropped first: it borrows from the machine.
     life: Pin<Box<dyn Future<Output = ()>>>,
     pub(crate) device: NetDevice<Guest>,
     pub(crate) netback: Netback,
@@ -27,7 +27,7 @@ pub(crate) struct Rig {
     pub(crate) received: Vec<Vec<u8>>,
 }
 
-/// A frame of so many bytes with a pattern that its number decides.
+/// A frame of `len` bytes with a pattern that depends on its number.
 pub(crate) fn frame(len: usize, number: usize) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..len).map(|at| (at * 7 + number * 13 + 1) as u8).collect();
     // To one station: a group has to be joined.
@@ -46,7 +46,7 @@ impl Rig {
         Self::with(VifConfig::default(), Config::default())
     }
 
-    /// A rig whose vif is opened; nothing has run yet.
+    /// A rig whose vif is opened, before its first iteration.
     pub(crate) fn with(vif: VifConfig, config: Config) -> Self {
         Self::on(Sim::builder().build(), vif, config)
     }
@@ -77,7 +77,7 @@ impl Rig {
         self.until("the link is down", |rig| !rig.device.link_up());
     }
 
-    /// Runs until something is so, at most 300 turns and some seconds of virtual time.
+    /// Runs until a condition holds, at most 300 iterations and some seconds of virtual time.
     pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
         for round in 0..300 {
             if so(self) {
@@ -92,7 +92,7 @@ impl Rig {
         panic!("not so after 300 turns: {what}\n{:?}\n{}", self.device.stats(), self.sim.dump());
     }
 
-    /// One turn of the loop; received frames are kept.
+    /// One iteration of the loop; received frames are kept.
     pub(crate) fn turn(&mut self) {
         turn(&self.xen);
         self.device.reap();
@@ -104,7 +104,7 @@ impl Rig {
         self.end_turn();
     }
 
-    /// A turn that takes no frames.
+    /// An iteration that takes no frames.
     pub(crate) fn idle_turn(&mut self) {
         turn(&self.xen);
         self.device.reap();
@@ -121,7 +121,7 @@ impl Rig {
         self.check();
     }
 
-    /// A turn, and then the backend's.
+    /// An iteration, and then the backend's work.
     pub(crate) fn round(&mut self) {
         self.turn();
         self.sim.run();
@@ -133,7 +133,7 @@ impl Rig {
         }
     }
 
-    /// What must hold at any time.
+    /// Conditions that hold at any time.
     pub(crate) fn check(&self) {
         if let Err(mismatch) = self.device.accounting() {
             panic!("{mismatch}");
@@ -158,7 +158,7 @@ impl Rig {
         self.give_packet(bytes.into())
     }
 
-    /// The same, of a packet with what the rings say about it.
+    /// The same, of a packet with its metadata in the rings.
     pub(crate) fn give_packet(&mut self, packet: Packet) -> Option<Vec<u8>> {
         self.received.clear();
         self.netback.send(packet);

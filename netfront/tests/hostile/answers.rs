@@ -1,4 +1,5 @@
-//! Responses: ids that are not out, twice out or swapped, statuses, extras nobody asked for, slots that change while read.
+//! Responses: unknown, repeated or swapped ids, statuses, extras that were not negotiated, slots that change while
+//! they are read.
 
 use crate::common::{NOW, Rig, frame};
 use crate::{EXTRA, MORE, broken_and_healed, dropped, plain, response, restarted, rig};

@@ -21,7 +21,7 @@ fn h46_h50_events_without_work_are_counted() {
 fn h46_a_storm_is_masked_and_frames_go_on() {
     let mut rig = rig();
     let before = rig.device.stats().device;
-    // An event before each turn, 20 µs apart, for a second.
+    // An event before each iteration, 20 µs apart, for a second.
     let (turns, step) = (50_000, 20_000);
     for _ in 0..turns {
         rig.netback.notify_guest();
@@ -34,9 +34,9 @@ fn h46_a_storm_is_masked_and_frames_go_on() {
     // Two channels: 32 events each until they are masked, and two for each time that they are unmasked again.
     assert!((2 * 1000 / 32..=2 * (5 + 1000 / 32)).contains(&masks), "{masks} times masked");
     assert!(idle <= 2 * 32 + 2 * masks as u64, "{idle} events of {} were taken", 2 * turns);
-    // Something else begins a turn: frames flow all the same.
+    // Something else begins an iteration: frames flow all the same.
     rig.works();
-    // The storm is over, and the next frame rings.
+    // The storm is over, and the next frame sends an event.
     rig.sim.advance(40_000_000);
     rig.idle_turn();
     for number in 0..200 {
@@ -82,7 +82,7 @@ fn h46_a_storm_over_a_broken_vif_wakes_nobody() {
         rig.netback.notify_guest();
         rig.turn();
     }
-    // One or two are xenstore's: what is wrong is published.
+    // One or two belong to xenstore: the error is published.
     assert!(rig.xen.events.received() <= received + 2);
     restarted(&mut rig);
 }

@@ -55,7 +55,7 @@ fn h06_an_index_that_changes_while_it_is_read() {
         rig.check();
     }
     drop(flipper);
-    // Whether a look has met with the wrong value is up to the scheduler. If one has, what it found in the slots was
+    // It depends on the scheduler whether a look meets the wrong value. If one does, the slots that it found were
     // refused, and an index that then went back has broken the device: never silently.
     assert_eq!(rig.device.link_up(), rig.device.broken().is_none());
     assert!(rig.device.link_up() || rig.device.stats().misbehaviour.total() > 0);

@@ -1,4 +1,4 @@
-//! Pages that the backend keeps, lets go of late, or looks into.
+//! Pages that the backend keeps, releases late, or reads.
 
 use crate::common::{Rig, frame};
 use crate::rig;
@@ -26,7 +26,7 @@ fn h39_h40_h41_pages_in_use_are_never_used_again() {
     rig.netback.return_as(xen::DomId(7));
     rig.until_up();
     let stats = rig.device.stats();
-    // A page that it received into, and ten that it was sent from; and the rings.
+    // A page for receiving, and ten for sending; and the rings.
     assert_eq!((stats.rx_pool.quarantined, stats.tx_pool.quarantined), (1, 10));
     assert_eq!(held.len(), 1 + 10 + 2);
     assert_eq!((stats.rx_pool.total, stats.tx_pool.total), (512 + 1, 256 + 10));

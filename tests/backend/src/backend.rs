@@ -1,7 +1,7 @@
 //! The backend at work: correct, until an order asks for a fault.
 //!
 //! ```text
-//!   tx ring ─request─► frame copied out ─► Peer (ARP, HTTP, echo replies) ─► response, unless it is held
+//!   tx ring ─request─► frame copied out ─► Peer (ARP, HTTP, echo replies) ─► response, unless it is withheld
 //!   Peer ─frame─► copied into the next page of the rx ring ─► response, event
 //! ```
 
@@ -43,16 +43,16 @@ pub struct Backend {
     pub manners: Manners,
     /// Tx requests that were taken and not answered: the queue, and the request.
     pub held: VecDeque<(usize, NetifTxRequest)>,
-    /// Requests that came since somebody asked: fault injection answers the last one.
+    /// Requests since the last order; fault injection answers the last one.
     pub last_tx: Option<NetifTxRequest>,
-    /// Pages that are not let go of.
+    /// Pages that stay mapped.
     pub kept: Vec<Mapping>,
     /// Control connections, so that orders wake the loop.
     pub control: Vec<RawFd>,
     backlog: VecDeque<Vec<u8>>,
-    /// Bytes of all frames that the guest was given: of responses as they were first written, whatever flips later.
+    /// Bytes of all frames that the guest was sent: of responses as they were first written, whatever flips later.
     pub given: u64,
-    /// What the frontend did that no honest one does.
+    /// What the frontend did that no correct one does.
     pub complaints: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Backend {
         Ok(())
     }
 
-    /// One turn: xenbus, what the guest sent, what it is sent. Milliseconds until the next is due.
+    /// One iteration: xenbus, frames of the guest, frames to the guest. Returns the milliseconds until the next is due.
     fn turn(&mut self) -> Outcome<u64> {
         while let Some(token) = self.store.event()? {
             self.follow(&token)?;
@@ -126,7 +126,7 @@ impl Backend {
         Ok(nap)
     }
 
-    /// What xenbus says.
+    /// Handles xenbus.
     fn follow(&mut self, token: &str) -> Outcome {
         if token == ROOT {
             return self.adopt();
@@ -166,7 +166,7 @@ impl Backend {
         Ok(())
     }
 
-    /// Takes the first vif that is there.
+    /// Takes the first vif.
     fn adopt(&mut self) -> Outcome {
         if self.vif.is_some() {
             return Ok(());
@@ -214,7 +214,7 @@ impl Backend {
         vif.switch(&mut self.store, state)
     }
 
-    /// Gives up rings and channels, and whatever was under way.
+    /// Unmaps rings, closes channels, and drops frames in flight.
     pub fn let_go(&mut self) {
         if let Some(vif) = &mut self.vif {
             vif.detach(&self.evtchn);
@@ -223,7 +223,7 @@ impl Backend {
         self.backlog.clear();
     }
 
-    /// How the rings stand, for a message.
+    /// The rings' indexes, for a message.
     pub fn stand(&self) -> String {
         let Some(queue) = self.vif.as_ref().and_then(|vif| vif.queues.first()) else {
             return "not connected".into();
@@ -243,7 +243,7 @@ impl Backend {
         self.vif.as_ref().is_some_and(|vif| !vif.queues.is_empty())
     }
 
-    /// Takes what the guest has sent.
+    /// Takes the guest's frames.
     fn take_frames(&mut self) {
         let Some(vif) = &mut self.vif else { return };
         for (number, queue) in vif.queues.iter_mut().enumerate() {
@@ -270,7 +270,7 @@ impl Backend {
         }
     }
 
-    /// Answers what was held, in the order in which it came or the other way round.
+    /// Answers withheld requests, in their order or in reverse.
     pub fn release(&mut self, backwards: bool) {
         let mut held: Vec<_> = self.held.drain(..).collect();
         if backwards {
@@ -300,7 +300,7 @@ impl Backend {
         Ok(request)
     }
 
-    /// Shows the guest what is new, and tells it so.
+    /// Shows the guest new entries, and notifies it.
     pub fn flush(&mut self) {
         while self.queue().is_ok_and(|queue| queue.rx.requests() > 0) {
             let Some(mut frame) = self.backlog.pop_front() else { break };
@@ -330,7 +330,7 @@ impl Backend {
             let (tx, rx) = (queue.tx.push(), queue.rx.push());
             for (wanted, port) in [(tx, queue.ports.0), (rx, queue.ports.1)] {
                 if wanted && !self.mute {
-                    // A port whose other end has gone cannot be rung.
+                    // A port without its other end cannot be notified.
                     let _ = self.evtchn.notify(port);
                 }
             }

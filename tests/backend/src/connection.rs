@@ -1,4 +1,4 @@
-//! Orders about the connection: states that are written, and rings that are taken or left.
+//! Orders about the connection: states, and rings that are mapped or unmapped.
 
 use crate::backend::Backend;
 use crate::vif::{CLOSED, CLOSING, INIT_WAIT, INITIALISING};

@@ -1,4 +1,4 @@
-//! The control ring, as Xen's `io/netif.h` has it: pages that stay mapped, and hashes. Honest, or as [`Manners`] say.
+//! The control ring of Xen's `io/netif.h`: mapped pages, and hashes. Correct, or as [`Manners`] say.
 //!
 //! ```text
 //!   GET_GREF_MAPPING_SIZE ─► how many      ADD_GREF_MAPPING ─► all of the list mapped, or none
@@ -27,9 +27,9 @@ const MOST: u32 = 512;
 /// How requests are answered.
 #[derive(Debug)]
 pub struct Manners {
-    /// Pages that may stay mapped; `None`: nothing is known of such a thing.
+    /// Pages that may stay mapped; `None`: mappings are not supported.
     size: Option<u32>,
-    /// Hashes are agreed to, whatever they are to be.
+    /// Every hash is accepted.
     hashes: bool,
     /// Added to the id, to the type.
     id: u16,
@@ -86,7 +86,7 @@ impl Control {
 #[derive(Debug, Default)]
 pub struct Statics {
     pub maps: BTreeMap<u32, (Mapping, Access)>,
-    /// Accesses by a grant operation, and by a mapping that was there.
+    /// Accesses by a grant operation, and by an existing mapping.
     copies: u64,
     uses: u64,
 }
@@ -160,7 +160,7 @@ pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
             control.ring.set(offset::RSP_PROD, control.ring.rsp_prod().wrapping_add(manners.index));
         }
         if wanted {
-            // A port whose other end has gone cannot be rung.
+            // A port without its other end cannot be notified.
             let _ = evtchn.notify(control.port);
         }
     }
@@ -168,7 +168,7 @@ pub fn answer(vif: &mut Vif, evtchn: &Evtchn, manners: &mut Manners) {
     vif.control = Some(control);
 }
 
-/// Does what an honest backend does.
+/// Does what a correct backend does.
 fn obey(
     vif: &mut Vif,
     control: &mut Control,

@@ -1,9 +1,10 @@
 //! Fault injection: raw access to rings and events, from which a test composes a fault.
 //!
-//! A SLOT of `rx` is one response, `OFFSET:LENGTH:FLAGS[:ID]`: the page gets an echo request at that offset as far as it
-//! fits, and the response says what the slot says. FLAGS are letters: `v` data validated, `c` checksum blank, `m` more
-//! data, `x` extra info; `n` makes it a frame of no known protocol, `t` a TCP segment of so few bytes. An ID is a number, or `+N` on that of the request. `e:TYPE:FLAGS:HEX` is an extra over the
-//! whole slot, its payload 6 bytes in hexadecimal. `SLOT*N` is N of them.
+//! A SLOT of `rx` is one response, `OFFSET:LENGTH:FLAGS[:ID]`: the page gets an echo request at that offset as far as
+//! it fits, and the response says what the slot says. FLAGS are letters: `v` data validated, `c` checksum blank, `m`
+//! more data, `x` extra info; `n` makes it a frame of no known protocol, `t` a TCP segment of so few bytes. An ID is
+//! a number, or `+N` on that of the request. `e:TYPE:FLAGS:HEX` is an extra over the whole slot, its payload 6 bytes
+//! in hexadecimal. `SLOT*N` is N of them.
 
 use crate::Outcome;
 use crate::backend::{Backend, answer};
@@ -61,7 +62,7 @@ fn tx(backend: &mut Backend, id: &str, status: i16) -> Outcome<String> {
         "idle" => (0..256).rev().find(|id| !held.contains(id)).ok_or("every id is in flight")?,
         number => number.parse()?,
     };
-    // The request that was held is answered, if it is that one.
+    // The withheld request is answered, if it is that one.
     if let Some(at) = backend.held.iter().position(|(_, request)| request.id == id) {
         backend.held.remove(at);
     }
@@ -70,7 +71,7 @@ fn tx(backend: &mut Backend, id: &str, status: i16) -> Outcome<String> {
     ring_both(backend)
 }
 
-/// Rings both channels, asked for or not.
+/// Notifies both channels, requested or not.
 fn ring_both(backend: &mut Backend) -> Outcome<String> {
     let ports = backend.queue()?.ports;
     backend.evtchn.notify(ports.0)?;
@@ -120,7 +121,7 @@ fn rx(backend: &mut Backend, slots: &[&str]) -> Outcome<String> {
     }
     backend.show();
     ring_both(backend)?;
-    // What comes later is not to be taken for the end of this.
+    // Later frames must not be taken for the end of this.
     seen(backend)?;
     Ok(String::new())
 }
@@ -170,12 +171,12 @@ fn one_rx(backend: &mut Backend, slot: &str) -> Outcome {
     Ok(())
 }
 
-/// Events with nothing behind them.
+/// Events without work.
 fn storm(backend: &mut Backend, count: u32) -> Outcome<String> {
     let ports = backend.queue()?.ports;
     let begun = std::time::Instant::now();
     for number in 0..count {
-        // A port whose other end has gone cannot be rung: then the storm is over.
+        // A port without its other end cannot be notified: then the storm is over.
         let port = if number % 2 == 0 { ports.0 } else { ports.1 };
         if backend.evtchn.notify(port).is_err() {
             break;
@@ -184,7 +185,7 @@ fn storm(backend: &mut Backend, count: u32) -> Outcome<String> {
     Ok(format!("{}", begun.elapsed().as_micros()))
 }
 
-/// Maps pages of which the guest believes that it has them back, and does not let go.
+/// Maps pages that the guest believes it has got back, and keeps them.
 fn keep(backend: &mut Backend, what: &str) -> Outcome<String> {
     let rings = backend.vif()?.rings();
     let last = backend.last_tx.map(|request| request.gref);

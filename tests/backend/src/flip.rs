@@ -3,13 +3,13 @@
 //! | what | flips between |
 //! |---|---|
 //! | `status` | an rx response of 98 bytes, and one of 65535 |
-//! | `more` | a whole frame of 98 bytes, and one of 4000 that goes on in another slot |
-//! | `extra` | an extra of type 1, and one of type 200 that another is to follow |
-//! | `index` | `rsp_prod` of the rx ring as it ought to be, and 300 beyond |
-//! | `payload` | eight bytes of an echo request's payload, as they were sent and others |
+//! | `more` | a complete frame of 98 bytes, and one of 4000 that continues in another slot |
+//! | `extra` | an extra of type 1, and one of type 200 with the flag for another one |
+//! | `index` | the correct `rsp_prod` of the rx ring, and 300 beyond |
+//! | `payload` | eight bytes of an echo request's payload as they were sent, and others |
 //!
-//! dom0 has one processor and the guest another, so the guest reads while the thread writes. Before what flips come
-//! honest frames: a guest that wakes reads before the thread is back from ringing it, and is to be busy meanwhile.
+//! dom0 has one processor and the guest another, so the guest reads while the thread writes. Correct frames precede
+//! the flip: a guest that wakes up reads before the thread has returned from the notification, so it must be busy.
 
 use crate::Outcome;
 use crate::backend::Backend;
@@ -23,12 +23,12 @@ use xen::abi::io_netif::{NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::abi::io_ring::offset;
 use zerocopy::IntoBytes;
 
-/// How long the guest is given to read what flips; it says when it has.
+/// The guest's time to read the flipping field; it reports when it has.
 const ROUND: Duration = Duration::from_millis(300);
 /// Flips between two looks at the clock, and looks between two events.
 const FLIPS: u32 = 2000;
 const LOOKS: u32 = 50;
-/// Honest frames before what flips, and what they are numbered.
+/// Correct frames before the flip, and their numbers.
 const BEFORE: u32 = 40;
 const HONEST: u16 = 0x2000;
 /// Bytes of a frame that is said to go on in another slot.
@@ -45,7 +45,7 @@ pub fn flip(backend: &mut Backend, what: &str, rounds: u32) -> Outcome<String> {
         }
         backend.peer.replies.clear();
         for _ in 0..BEFORE {
-            // A guest that has left the rings alone posts no more pages: what it said by then counts.
+            // A guest that does not use the rings any more posts no pages: its report so far counts.
             let (request, status) = match request(backend, HONEST, 56) {
                 Ok(filled) => filled,
                 Err(_) if round > 0 => return Ok(answered.to_string()),
@@ -62,7 +62,7 @@ pub fn flip(backend: &mut Backend, what: &str, rounds: u32) -> Outcome<String> {
         }
         for (number, reply) in &backend.peer.replies {
             answered += u32::from(*number != HONEST);
-            // Whatever was flipped, a reply has the payload of the request that the checksum was made for.
+            // Whatever was flipped, a reply has the payload for which the checksum was computed.
             let sent = payload(*number, reply.len());
             if *reply != sent {
                 let at = reply.iter().zip(&sent).position(|(found, sent)| found != sent);
@@ -73,11 +73,11 @@ pub fn flip(backend: &mut Backend, what: &str, rounds: u32) -> Outcome<String> {
     Ok(answered.to_string())
 }
 
-/// Flips one word of a page, shows the guest what there is in the rx ring, and goes on flipping while it reads; leaves
-/// the first value there.
+/// Flips one word of a page, shows the guest the rx ring, and continues to flip while it reads; the first value
+/// remains.
 ///
-/// The thread that flips rings the guest itself: dom0 has one processor, and by the time that another thread had it the
-/// guest would have read.
+/// The flipping thread notifies the guest itself: dom0 has one processor, and before another thread ran the guest
+/// would have read.
 fn while_flipping(
     backend: &mut Backend,
     page: Arc<Mapping>,
@@ -104,8 +104,8 @@ fn while_flipping(
         let mut looks = 0;
         while !over.load(Ordering::Relaxed) {
             if looks % LOOKS == 0 {
-                // A response must be read with its false value at least once. An index is to be met as it ought to be: a false one
-                // ends everything.
+                // A response must be read with its false value at least once. An index is to be met as it ought to
+                // be: a false one ends everything.
                 put(if wide { second } else { first });
                 // Its other end may have been closed.
                 let _ = evtchn.notify(port);
@@ -158,7 +158,7 @@ fn slot(backend: &mut Backend, what: &str, seq_no: u16) -> Outcome {
     while_flipping(backend, page, at, [word(honest.as_bytes()), word(false_slot.as_bytes())], true)
 }
 
-/// An extra behind a frame changes its type.
+/// An extra after a frame changes its type.
 fn extra(backend: &mut Backend, seq_no: u16) -> Outcome {
     let (request, status) = request(backend, seq_no, 56)?;
     let first = NetifRxResponse { id: request.id, offset: 0, flags: NetRxFlags::EXTRA_INFO.bits(), status };

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `backend PORT` listens on that port of dom0, takes every vif that xl makes under `backend/vif`, one at a time, and
-//! obeys: what it can be told is at the head of `orders.rs`. Linux's netback must not be there, or it takes the vif
+//! executes the orders at the head of `orders.rs`. Linux's netback must not run, or it takes the vif
 //! first: `rmmod xen-netback`, and a vif with a `script=` that does nothing.
 //!
 //! It shares layouts with the guest (`xen::abi`) and no line of its driver.
@@ -88,7 +88,7 @@ fn run() -> Outcome {
     }
 }
 
-/// Who gives the orders.
+/// The source of the orders.
 struct Master {
     stream: TcpStream,
     input: Vec<u8>,

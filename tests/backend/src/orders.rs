@@ -1,18 +1,18 @@
 //! What a test can say, a line each; the answer is a line that begins with `ok` or `error`.
 //!
-//! | order | what happens |
+//! | order | effect |
 //! |---|---|
 //! | `open [KEY=VALUE …]` | these nodes are offered too; waits until the rings are there and both ends are connected |
-//! | `close` | state 5; waits for the frontend's 6, lets go, state 6, and stays there |
-//! | `wait MS` | goes on being honest for so long |
-//! | `ping N [BYTES]` | echo requests one after the other; every one must be answered as it went |
+//! | `close` | state 5; waits for the frontend's 6, unmaps the rings, state 6, and stays there |
+//! | `wait MS` | works correctly for this time |
+//! | `ping N [BYTES]` | echo requests one after the other; every one must be answered unchanged |
 //! | `provoke N [BYTES]` | echo requests at once, nothing is waited for |
 //! | `get PATH` | fetches a page of the guest's web server: its body |
-//! | `scan [GREF …]` | looks at every page that the guest has granted, but for those, for bytes that the guest did not send |
-//! | `state N` | writes the backend's state, whatever follows |
+//! | `scan [GREF …]` | searches every page that the guest has granted, except these, for bytes that the guest did not send |
+//! | `state N` | writes the backend's state, and nothing else |
 //! | `passive` | states are not answered until the next `open` |
 //! | `late` | the next `open` maps rings and binds channels, and does not change the state |
-//! | `leave` | lets go of rings and channels, without a word |
+//! | `leave` | unmaps rings and closes channels without a change of state |
 //! | `front N` | waits for the frontend's state |
 //! | `replies N` | waits for N echo replies since the last `provoke` or `ping` |
 //! | `states N` | writes the backend's state so often |
@@ -21,20 +21,20 @@
 //! | `mute on`, `mute off` | no event is sent |
 //! | `hold`, `release`, `release backwards` | tx requests are not answered; all are, in this order |
 //! | `tx ID STATUS` | a tx response; an ID of `last` is that of the newest request, `idle` one that is not in flight |
-//! | `ring tx FIELD VALUE` | writes a field of a ring's header; a VALUE of `+N` or `-N` is relative to what it ought to be |
+//! | `ring tx FIELD VALUE` | writes a field of a ring's header; a VALUE of `+N` or `-N` is relative to the correct one |
 //! | `rx SLOT …` | rx responses, pushed together, see [`crate::faults`] |
-//! | `flip WHAT ROUNDS` | a thread changes what is being read, see [`crate::flip`] |
+//! | `flip WHAT ROUNDS` | a thread changes a field while it is read, see [`crate::flip`] |
 //! | `storm N` | N events without work |
-//! | `stray PORT` | binds a port of the guest's that is no vif's, and rings it |
+//! | `stray PORT` | binds a port of the guest's that is no vif's, and notifies it |
 //! | `keep tx`, `keep rx`, `keep ring`, `drop` | pages stay mapped, until `drop` |
 //! | `write-tx` | tries to write to a page that is granted to be read |
 //! | `given` | bytes of all frames that the guest was given until now |
 //! | `ctrl size N`, `ctrl size none` | N pages may stay mapped; the control ring does not know the request |
 //! | `ctrl hashes` | hashes are agreed to |
-//! | `ctrl silent`, `id N`, `type N`, `status N`, `data N`, `index N` | answers on the control ring are none, or changed so |
-//! | `ctrl only TYPE`, `ctrl honest` | to requests of that type alone; honest again |
-//! | `ctrl counts` | pages that stay mapped, accesses by grant operations, by mappings that were there, requests |
-//! | `complaints` | what the frontend did that an honest one does not |
+//! | `ctrl silent`, `id N`, `type N`, `status N`, `data N`, `index N` | no answers on the control ring, or changed ones |
+//! | `ctrl only TYPE`, `ctrl honest` | faults for requests of that type alone; correct again |
+//! | `ctrl counts` | mapped pages, accesses by grant operations, by existing mappings, requests |
+//! | `complaints` | what the frontend did that a correct one does not |
 
 use crate::Outcome;
 use crate::backend::Backend;
@@ -44,7 +44,7 @@ use std::time::Duration;
 /// An answer to an echo request, of which some may be lost.
 const ATTEMPT: Duration = Duration::from_millis(500);
 const ATTEMPTS: u32 = 20;
-/// An answer over the rings.
+/// The answer to an echo request over the rings.
 const SOON: Duration = Duration::from_secs(10);
 
 pub fn obey(backend: &mut Backend, line: &str) -> Outcome<String> {
@@ -98,7 +98,7 @@ pub fn obey(backend: &mut Backend, line: &str) -> Outcome<String> {
     }
 }
 
-/// What an echo request carries: its number, and a pattern of it.
+/// The payload of an echo request: its number, and a pattern that depends on it.
 pub fn payload(seq_no: u16, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at as u16).wrapping_mul(31).wrapping_add(seq_no.wrapping_mul(7)) as u8 | 1).collect()
 }

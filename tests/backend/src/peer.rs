@@ -1,4 +1,4 @@
-//! The honest host behind the backend: it answers ARP, fetches pages over HTTP, and makes echo requests.
+//! The well-behaved host behind the backend: it answers ARP, fetches pages over HTTP, and sends echo requests.
 //!
 //! smoltcp does ARP and TCP. Echo requests are made by hand, so that a case can send them over slots of its choice, and
 //! their replies are kept aside, to be compared byte for byte.
@@ -22,7 +22,7 @@ const MAC: EthernetAddress = EthernetAddress([0x02, 0, 0, 0xbe, 0xd0, 0x01]);
 pub const HEADERS: usize = 14 + 20 + 8;
 const IDENT: u16 = 0x4d70;
 
-/// Frames on their way between smoltcp and the rings.
+/// Frames in flight between smoltcp and the rings.
 #[derive(Debug, Default)]
 struct Wire {
     to_us: VecDeque<Vec<u8>>,
@@ -63,7 +63,7 @@ impl Device for Wire {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = 1514;
-        // A guest may leave a checksum blank, as it may to netback, which takes the word of its domain.
+        // A guest may leave a checksum blank for netback, which accepts it from its domain.
         capabilities.checksum.tcp = Checksum::Tx;
         capabilities.checksum.udp = Checksum::Tx;
         capabilities
@@ -105,14 +105,14 @@ impl Peer {
         }
     }
 
-    /// Another guest, or the same once more, is behind the vif. Its address may be that of the guest before; smoltcp forgets
-    /// its neighbours when its addresses are set, and does not heed a gratuitous request.
+    /// Another guest, or the same one again, is behind the vif, perhaps with the address of the former guest. smoltcp
+    /// forgets its neighbours when its addresses are set, and ignores a gratuitous request.
     pub fn meet(&mut self, mac: EthernetAddress) {
         self.guest_mac = mac;
         self.interface.update_ip_addrs(|_| ());
     }
 
-    /// Lets smoltcp work. Milliseconds until it wants to again.
+    /// Runs smoltcp. Returns the milliseconds until it must run again.
     pub fn poll(&mut self) -> u64 {
         let now = Instant::from_micros(self.begun.elapsed().as_micros() as i64);
         self.interface.poll(now, &mut self.wire, &mut self.sockets);
@@ -155,7 +155,8 @@ impl Peer {
         frame
     }
 
-    /// A frame of `len` bytes that says it is TCP, and has zeros after its IPv4 header: too few for one of TCP, or no port.
+    /// A frame of `len` bytes that says it is TCP, and has zeros after its IPv4 header: too few for one of TCP, or no
+    /// port.
     pub fn segment(&self, len: usize) -> Vec<u8> {
         let ip = Ipv4Repr {
             src_addr: OURS,
@@ -184,14 +185,14 @@ impl Peer {
         Ok(self.sockets.add(socket))
     }
 
-    /// Sends what is left of a request, and takes what came of the answer; whether the guest has closed.
+    /// Sends the rest of a request, and takes the answer so far. Returns whether the guest has closed.
     pub fn exchange(&mut self, handle: SocketHandle, request: &mut Vec<u8>, answer: &mut Vec<u8>) -> bool {
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
         if socket.can_send() && !request.is_empty() {
             let sent = socket.send_slice(request).unwrap_or_default();
             request.drain(..sent);
         }
-        // What is there may lie in two pieces.
+        // The data may be in two pieces.
         while socket.can_recv() {
             let _ = socket.recv(|bytes| {
                 answer.extend_from_slice(bytes);
@@ -209,7 +210,7 @@ impl Peer {
     }
 }
 
-/// Sequence number and payload, if the frame is an honest reply to an echo request of ours.
+/// Sequence number and payload, if the frame is a correct reply to an echo request of ours.
 fn echo_reply(frame: &[u8]) -> Option<(u16, Vec<u8>)> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     if ethernet.ethertype() != EthernetProtocol::Ipv4 {

@@ -1,4 +1,4 @@
-//! The backend's half of a ring, with nothing that would keep it honest: [`xen::ring::BackRing`], with its page in reach.
+//! The backend's half of a ring without its checks: [`xen::ring::BackRing`], with access to its page.
 
 use crate::Outcome;
 use crate::sys::Mapping;
@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 #[derive(Debug)]
 pub struct BackRing {
     ring: xen::ring::BackRing<Arc<Mapping>>,
-    /// An index was falsified: nothing honest is shown any more.
+    /// An index was falsified: no more correct responses are shown.
     pub bent: bool,
 }
 
@@ -19,7 +19,7 @@ impl BackRing {
         Ok(Self { ring, bent: false })
     }
 
-    /// The page. Threads that flip what is in it hold it too.
+    /// The page. Threads that flip its fields share it.
     pub const fn page(&self) -> &Arc<Mapping> {
         self.ring.page()
     }
@@ -37,7 +37,7 @@ impl BackRing {
         self.ring.slot_offset(index)
     }
 
-    /// Requests that were not taken yet: the guest's index as it last made sense, whatever we wrote there ourselves.
+    /// Requests that were not taken yet: by the guest's last valid index, whatever we wrote there.
     pub fn requests(&mut self) -> u32 {
         let _ = self.ring.unconsumed_requests();
         self.ring.req_prod_seen().wrapping_sub(self.ring.req_cons())

@@ -1,7 +1,7 @@
-//! The bytes that granted pages may hold: any other byte is a leak.
+//! The bytes that granted pages may contain: any other byte is a leak.
 //!
 //! ```text
-//!   page of a frame:   what frames carried in it, at the offsets where they carried it, or zero where it was cleared
+//!   page of a frame:   the bytes of frames, at their offsets, or zero where they were cleared
 //!   page of a ring:    slots, and zero around them
 //!   any other page:    zero
 //! ```
@@ -29,8 +29,8 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Shadow {
     pages: BTreeMap<u32, Known>,
-    /// Rings of former connections that were kept mapped: the guest cannot take them back. Once we let go of them it does,
-    /// and their references are a pool's from the first frame on.
+    /// Rings of former connections that were kept mapped: the guest cannot take them back. Once they are unmapped it
+    /// does, and their references belong to a pool from the first frame on.
     former_rings: BTreeSet<u32>,
 }
 
@@ -67,8 +67,8 @@ impl Shadow {
         self.pages.entry(gref).or_insert_with(|| Known { bytes: Box::new([0; PAGE]), wild: false })
     }
 
-    /// Looks at every page that is granted. `rings` are the references of the rings' pages, `others` those of pages that
-    /// hold something else for dom0.
+    /// Searches every granted page. `rings` are the references of the rings' pages, `others` those of pages with other
+    /// contents for dom0.
     pub fn scan(&self, gntdev: &Gntdev, mac: [u8; 6], rings: &[u32], others: &[u32]) -> Outcome<Scan> {
         let mut scan = Scan::default();
         let (mut gref, mut missing) = (RESERVED, 0);
@@ -92,10 +92,10 @@ impl Shadow {
 
     fn look(&self, scan: &mut Scan, gref: u32, bytes: &[u8; PAGE], rings: &[u32], mac: [u8; 6]) {
         let unsent = unsent_frame(bytes, mac);
-        // A reference may have been a page's before it was a ring's; a former ring's may hold the first frame of a pool's.
+        // A reference may have been a page's before it was a ring's; a former ring's may now be that of a pool's page.
         let ring = rings.contains(&gref) || (self.former_rings.contains(&gref) && unsent == 0);
         let bad = if ring {
-            // The header's padding; slots are the protocol's, behind them there is nothing.
+            // The header's padding; the slots belong to the protocol, and after them everything is zero.
             let used = 64 + 256 * 12;
             let padding = bytes.iter().take(64).skip(16).any(|byte| *byte != 0).then_some(16);
             let rest = bytes.iter().skip(used).position(|byte| *byte != 0);

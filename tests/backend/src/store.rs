@@ -112,7 +112,7 @@ impl Store {
         event
     }
 
-    /// Reads what is there; whether there was anything.
+    /// Reads pending data. Returns whether there was any.
     fn fill(&mut self) -> Outcome<bool> {
         let mut buffer = [0; XENSTORE_PAYLOAD_MAX + size_of::<XsdSockmsg>()];
         match self.file.read(&mut buffer) {

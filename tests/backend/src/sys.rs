@@ -3,7 +3,7 @@
 //! ```text
 //!   gref ──MAP_GRANT_REF, mmap──► Mapping ──► xen::Shared: values, never references
 //!   gref ◄──GRANT_COPY──► a buffer of ours              (as netback does it: the page is not mapped)
-//!   port ──BIND_INTERDOMAIN──► a port of ours; NOTIFY; what is read are the ports that rang
+//!   port ──BIND_INTERDOMAIN──► a local port; NOTIFY; reading returns the ports with events
 //! ```
 //!
 //! Numbers and structures are those of Linux's `include/uapi/xen/gntdev.h` and `evtchn.h`.
@@ -250,6 +250,6 @@ impl Evtchn {
 pub fn wait(files: &[RawFd], limit_ms: i32) {
     let mut all: Vec<libc::pollfd> =
         files.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();
-    // SAFETY: as many structures as are there. What was ready is found by trying.
+    // SAFETY: the count is that of the structures. What was ready is found by trying.
     unsafe { libc::poll(all.as_mut_ptr(), all.len() as u64, limit_ms) };
 }

@@ -1,8 +1,8 @@
-//! One vif as xenbus has it: nodes offered, rings mapped, channels bound.
+//! One vif on xenbus: nodes offered, rings mapped, channels bound.
 //!
 //! ```text
 //!   B = backend/vif/<domid>/<handle>      F = /local/domain/<domid>/device/vif/<handle>
-//!   F 1 ─► offer, B 2 ─► F 4 ─► rings, B 4 ─► (B 5) ─► F 5, F 6 ─► let go, B 6 ─► F 1 …
+//!   F 1 ─► offer, B 2 ─► F 4 ─► rings, B 4 ─► (B 5) ─► F 5, F 6 ─► unmap, B 6 ─► F 1 …
 //! ```
 
 use crate::Outcome;
@@ -21,7 +21,7 @@ pub const CONNECTED: u32 = 4;
 pub const CLOSING: u32 = 5;
 pub const CLOSED: u32 = 6;
 
-/// What every backend offers that is good for anything.
+/// The nodes that every usable backend offers.
 const OFFERS: [(&str, &str); 2] = [("feature-rx-copy", "1"), ("feature-split-event-channels", "1")];
 
 /// The rings of a queue, and its channels: for tx and for rx, which may be the same.
@@ -43,7 +43,7 @@ pub struct Vif {
     pub control: Option<Control>,
     /// Pages that stay mapped, because the guest asked for that.
     pub statics: Statics,
-    /// Nodes beside [`OFFERS`].
+    /// Nodes in addition to [`OFFERS`].
     pub offers: Vec<(String, String)>,
 }
 
@@ -80,7 +80,7 @@ impl Vif {
         store.write(&format!("{}/state", self.back), &state.to_string())
     }
 
-    /// Writes what is offered, and waits for the frontend.
+    /// Writes the offered nodes, and waits for the frontend.
     pub fn offer(&self, store: &mut Store) -> Outcome {
         for (key, value) in OFFERS {
             store.write(&format!("{}/{key}", self.back), value)?;
@@ -120,7 +120,7 @@ impl Vif {
         Ok(())
     }
 
-    /// Gives rings and channels up.
+    /// Unmaps rings and closes channels.
     pub fn detach(&mut self, evtchn: &Evtchn) {
         if let Some(control) = self.control.take() {
             evtchn.unbind(control.port);

@@ -1,4 +1,4 @@
-//! Sends back what comes, by TCP and UDP: what a Linux guest offers to tests, and to compare our own with.
+//! Echo by TCP and UDP: the service of a Linux guest for tests and benchmarks.
 
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};

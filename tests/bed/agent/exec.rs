@@ -8,10 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// How often a silent command is asked whether it has ended.
+/// The interval at which a silent command is checked for its end.
 const POLL: Duration = Duration::from_millis(10);
 
-/// How long output is still collected after the command ended: a daemon it left behind may hold the pipe for ever.
+/// How long output is collected after the command has ended: a daemon that it started may keep the pipe open for ever.
 const LINGER: Duration = Duration::from_millis(300);
 
 /// Runs `script` by `/bin/sh`, at most `timeout_ms`, and reports how it ended.
@@ -27,7 +27,7 @@ pub fn exec(stream: &mut TcpStream, timeout_ms: &str, script: &str) -> io::Resul
         .process_group(0)
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A command that does not read its input closes the pipe: no error of ours.
+        // A command that does not read its input closes the pipe, which is not an error.
         std::thread::spawn(move || stdin.write_all(&input));
     }
     let (sender, output) = mpsc::channel();

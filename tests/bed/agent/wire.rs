@@ -1,4 +1,4 @@
-//! What the host and the agent in dom0 say to each other.
+//! The protocol of the host and the agent in dom0.
 //!
 //! One TCP connection carries one request. A frame is a tag (1 byte), a length (4 bytes, big endian) and that
 //! many bytes. The host opens with a [`Tag::Request`] frame that holds the operation and its arguments; what
@@ -12,7 +12,7 @@
 //! | `get` | path | | `Data`…, `End` |
 //! | `follow` | path | | `Data`… until the host hangs up |
 //!
-//! Whatever fails is answered by one `Error` frame with the reason in words.
+//! An operation that fails is answered by one `Error` frame with the reason.
 
 use std::io::{self, Read, Write};
 

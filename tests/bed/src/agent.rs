@@ -12,9 +12,9 @@ const GRACE: Duration = Duration::from_secs(20);
 /// What a command in dom0 printed and how it ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
-    /// What it wrote to its standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// What it wrote to its standard error.
+    /// Its standard error.
     pub stderr: String,
     /// Its exit status; nothing if a signal ended it.
     pub status: Option<i32>,

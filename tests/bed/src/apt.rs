@@ -1,4 +1,4 @@
-//! Debian's apt, asked about one suite: the host's own lists, or lists of the bed's for any other suite.
+//! Debian's apt for one suite: the host's own lists, or separate lists for any other suite.
 //!
 //! ```text
 //!   host's suite    /var/lib/apt/lists                        apt-get update is the owner's business
@@ -48,7 +48,7 @@ impl Apt {
         Ok(apt)
     }
 
-    /// Runs one of apt's programs and returns what it printed.
+    /// Runs one of apt's programs and returns its output.
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let output = self.command(program).args(arguments).output();
         let output = output.map_err(|error| {
@@ -121,7 +121,7 @@ impl Apt {
     }
 }
 
-/// The options that make apt use a folder of the bed's and nothing of the host's.
+/// The options with which apt uses a folder of the test bed and nothing of the host's.
 fn options(folder: &Path) -> Vec<String> {
     let folder = folder.display();
     [

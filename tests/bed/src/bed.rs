@@ -1,4 +1,4 @@
-//! The bed as a test sees it: a machine with Xen and dom0.
+//! The test bed for a test: a machine with Xen and dom0.
 
 use crate::agent::Output;
 use crate::console::Console;
@@ -23,7 +23,7 @@ use std::time::{Duration, UNIX_EPOCH};
 /// How long a command in dom0 may take if nothing else is said.
 const COMMAND: Duration = Duration::from_secs(120);
 
-/// How long a file may stand still on its way to or from dom0.
+/// How long a file may make no progress on its way to or from dom0.
 const TRANSFER: Duration = Duration::from_secs(60);
 
 /// Real Xen with a Linux dom0, running. Ends when it is dropped, and with the process at the latest.
@@ -33,7 +33,7 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// Starts a machine: restores the snapshot of a ready dom0, and builds first whatever is missing.
+    /// Starts a machine: restores the snapshot of a ready dom0. Builds it first if it is missing.
     ///
     /// # Errors
     /// When the host lacks something (`bed doctor` names it), a download fails, or the machine does not come up.
@@ -51,13 +51,13 @@ impl Bed {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What the machine was booted from.
+    /// The release and the image of the machine.
     #[must_use]
     pub fn image(&self) -> &Image {
         &self.inner.image
     }
 
-    /// A folder of the host's for what belongs to this machine alone; it goes with it.
+    /// A folder of the host for files of this machine; it is removed with the machine.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.inner.machine.qemu.folder()
@@ -67,13 +67,13 @@ impl Bed {
     /// follows its console from the first byte.
     ///
     /// # Errors
-    /// When the configuration names no domain or a file that is not there, or xl refuses; the message has what xl
-    /// said.
+    /// When the configuration names no domain or a missing file, or xl refuses; the message has xl's
+    /// output.
     pub fn create(&self, config: &DomainConfig) -> Result<Domain> {
         self.create_as(config, "")
     }
 
-    /// As [`Bed::create`], but the guest waits for `xl unpause`: what is in xenstore before it runs can be changed.
+    /// As [`Bed::create`], but the guest waits for `xl unpause`: a test can change xenstore before it runs.
     ///
     /// # Errors
     /// As [`Bed::create`].
@@ -210,7 +210,7 @@ impl Bed {
         self.inner.run(&script, COMMAND).map(|_| ())
     }
 
-    /// Lists what is below a xenstore key, as `xenstore-ls -f` prints it.
+    /// Lists the nodes below a xenstore key, as `xenstore-ls -f` prints it.
     ///
     /// # Errors
     /// When the key is not there.
@@ -218,7 +218,7 @@ impl Bed {
         self.inner.run(&format!("xenstore-ls -f '{key}'"), COMMAND)
     }
 
-    /// Whether a xenstore key is there.
+    /// Whether a xenstore key exists.
     ///
     /// # Errors
     /// When dom0 does not answer.
@@ -226,8 +226,8 @@ impl Bed {
         Ok(self.dom0(&format!("xenstore-exists '{key}'"))?.success())
     }
 
-    /// What Xen and dom0's kernel printed on the serial port since boot. What a guest writes to port 0xE9 is there as
-    /// `(dN) …`.
+    /// The output of Xen and dom0's kernel on the serial port since boot. Bytes that a guest writes to port 0xE9 are
+    /// in it as `(dN) …`.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -259,8 +259,8 @@ impl Bed {
         self.inner.machine.qemu.forward(Network::Lan, "tcp", host_port, (guest, port))
     }
 
-    /// Writes the first 128 bytes of every frame between the guests' network and the host to a file in the format of
-    /// libpcap, from now on. Once for a bed.
+    /// From now on, writes the first 128 bytes of every frame between the guests' network and the host to a file in
+    /// the format of libpcap. Once for a machine.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -271,7 +271,7 @@ impl Bed {
     /// Writes everything that helps to understand a failure into a folder of the host.
     ///
     /// # Errors
-    /// When the folder cannot be written. What cannot be had from dom0 is left out, and the reason put in its place.
+    /// When the folder cannot be written. A file that dom0 does not have is replaced by the reason.
     pub fn collect_logs(&self, folder: impl AsRef<Path>) -> Result<()> {
         crate::logs::collect(&self.inner, folder.as_ref())
     }
@@ -279,7 +279,7 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        // Domains may outlive the bed; the machine does not.
+        // Domains may outlive the test bed; the machine does not.
         self.inner.machine.qemu.end();
     }
 }

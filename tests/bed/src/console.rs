@@ -124,7 +124,7 @@ impl Console {
         self.shared.lock().bytes.len()
     }
 
-    /// Waits for something new after the first `known` bytes, at most `limit`; returns what is new.
+    /// Waits for new bytes after the first `known` ones, at most `limit`; returns them.
     pub(crate) fn after(&self, known: usize, limit: Duration) -> Vec<u8> {
         let text = self.shared.lock();
         let waiting = |text: &mut Text| text.bytes.len() <= known && !text.ended;

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// What an entry of the archive is.
+/// The kind of an entry of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
     Folder,
@@ -15,7 +15,7 @@ enum Node {
         bytes: Vec<u8>,
     },
     Link(String),
-    /// A character device: the kernel wants `/dev/console` before anything is mounted.
+    /// A character device: the kernel needs `/dev/console` before anything is mounted.
     Device {
         major: u32,
         minor: u32,

@@ -1,4 +1,4 @@
-//! Checks the host: what the test bed needs, what is missing, and what installs it.
+//! Checks the host: what the test bed needs, what is missing, and how to install it.
 
 use crate::accel::Accel;
 use crate::apt::Apt;
@@ -8,12 +8,12 @@ use crate::release::Release;
 use std::fmt;
 use std::process::{Command, Stdio};
 
-/// What one look at the host found.
+/// The result of one check of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub what: String,
-    /// What is wrong and how to repair it; `None` if it is all right.
+    /// What is wrong and how to repair it; `None` if nothing is.
     pub trouble: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub fn examine() -> Vec<Finding> {
     findings
 }
 
-/// How the machine will be run on this host, in words.
+/// How the machine will run on this host, in words.
 #[must_use]
 pub fn acceleration() -> String {
     match Accel::choose() {

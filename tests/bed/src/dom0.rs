@@ -1,7 +1,7 @@
-//! What is in dom0: no Debian installation, only the handful of its programs that Xen's toolstack needs, with their
-//! libraries, the modules, an init of our own and the agent.
+//! The contents of dom0: no Debian installation, only the programs that Xen's toolstack needs, with their libraries,
+//! the modules, our own init and the agent.
 //!
-//! Everything comes from packages, nothing from the host, so the host's own release does not matter to what runs here.
+//! Everything comes from packages and nothing from the host, so the host's release does not matter.
 
 use crate::cpio::Archive;
 use crate::error::{Doing, Result};
@@ -10,8 +10,8 @@ use crate::modules;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The script with which dom0 takes addresses of IPv6: one in the network whose prefix QEMU's router advertises, and
-/// `fd00:6d69::1/64`. They are there at once, without a probe of its own first.
+/// The script by which dom0 gets IPv6 addresses: one in the network whose prefix QEMU's router advertises, and
+/// `fd00:6d69::1/64`. They are valid at once, without a probe.
 pub const SPEAK_IPV6: &str =
     "cd /proc/sys/net/ipv6/conf/xenbr0 && echo 0 >accept_dad && echo 0 >disable_ipv6 &&
     ip -6 addr add fd00:6d69::1/64 dev xenbr0 && ip -6 addr add fec0::6430/64 dev xenbr0";
@@ -21,7 +21,7 @@ pub(crate) const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bed-ag
 const INIT: &str = include_str!("../dom0/init");
 const VIF_BRIDGE: &str = include_str!("../dom0/vif-bridge");
 
-/// Xen's programs that go into dom0; `xl` looks for its helpers beside itself.
+/// Xen's programs that go into dom0; `xl` looks for its helpers in its own folder.
 const XEN_PROGRAMS: &[&str] = &[
     "libxl-save-helper",
     OXENSTORED,
@@ -40,7 +40,7 @@ const TERMINALS: [&str; 2] = ["lib/terminfo/v/vt100", "usr/share/terminfo/v/vt10
 
 const XENSTORE_PROGRAMS: &[&str] = &["chmod", "exists", "list", "ls", "read", "rm", "watch", "write"];
 
-/// The modules that dom0 loads; what they need comes by itself.
+/// The modules that dom0 loads; their dependencies are added.
 const MODULES: &[&str] = &[
     "xenfs",
     "xen-privcmd",
@@ -56,13 +56,13 @@ const MODULES: &[&str] = &[
 
 /// The xenstored written in OCaml.
 const OXENSTORED: &str = "oxenstored";
-/// What oxenstored has to be told: where Linux shows dom0's own xenstore page and event channel.
+/// Variables for oxenstored: where Linux shows dom0's own xenstore page and event channel.
 const OXENSTORED_CONF: &str = "xenstored-kva = /proc/xen/xsd_kva\nxenstored-port = /proc/xen/xsd_port\n";
 
 /// `autoballoon`: dom0's memory is fixed by Xen's command line.
 const XL_CONF: &str = "autoballoon=\"off\"\n";
 
-/// Adds what dom0 is made of, besides packages, to the image's key.
+/// Adds dom0's inputs other than packages to the image's key.
 pub(crate) fn add_inputs(key: &mut Key) {
     for part in [INIT, VIF_BRIDGE, XL_CONF, OXENSTORED_CONF, TERMINALS[0]] {
         key.add(part);
@@ -147,7 +147,7 @@ fn modules(tree: &mut Archive, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Adds a whole package tree; what Debian keeps in `/lib` and so on goes below `/usr`, as the links above say.
+/// Adds a whole package tree; Debian's `/lib` and so on go below `/usr`, as the links above say.
 pub(crate) fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()> {
     let folder = root.join(below);
     for entry in fs::read_dir(&folder).doing(|| format!("reading the folder {}", folder.display()))?.flatten()

@@ -1,4 +1,4 @@
-//! A guest on the bed.
+//! A guest on the test bed.
 
 use crate::console::{Console, Pattern};
 use crate::error::{Error, Kind, Result};
@@ -51,7 +51,7 @@ impl Domain {
         self.domid
     }
 
-    /// The addresses that the bed gave to its vifs.
+    /// The addresses that the test bed gave to its vifs.
     #[must_use]
     pub fn macs(&self) -> Vec<String> {
         self.vifs.iter().map(MacLease::mac).collect()
@@ -63,7 +63,7 @@ impl Domain {
         self.console.text()
     }
 
-    /// What it wrote to port 0xE9, before it had a console.
+    /// Its output to port 0xE9, before it had a console.
     ///
     /// # Errors
     /// When Xen's log cannot be read.
@@ -82,8 +82,8 @@ impl Domain {
         self.wait_from(&pattern.into(), 0, limit).map(|(line, _)| line)
     }
 
-    /// As [`Domain::wait_for`], but begins after the line that the last such call found: what comes in an order is
-    /// awaited in that order.
+    /// As [`Domain::wait_for`], but begins after the line that the last such call found, so that lines are awaited in
+    /// their order.
     ///
     /// # Errors
     /// As [`Domain::wait_for`].
@@ -125,7 +125,7 @@ impl Domain {
         format!("its console ends with:\n{tail}{early}")
     }
 
-    /// What it printed from byte `from` on, for a caller that shows it; waits at most `limit` for something.
+    /// Its output from byte `from` on; waits at most `limit` for more.
     #[must_use]
     pub fn console_after(&self, from: usize, limit: Duration) -> Vec<u8> {
         self.console.after(from, limit)
@@ -152,7 +152,7 @@ impl Domain {
         Err(Error::new(Kind::GuestEnded, format!("typing on {}'s console", self.name)).because(output.stderr))
     }
 
-    /// What it does, as `xl list -v` shows it; [`DomainState::Gone`] if it is not listed.
+    /// Its state, as `xl list -v` shows it; [`DomainState::Gone`] if it is not listed.
     ///
     /// # Errors
     /// When dom0 does not answer.
@@ -180,7 +180,7 @@ impl Domain {
         Ok(after.and_then(|after| after.split_whitespace().next()).and_then(|reason| reason.parse().ok()))
     }
 
-    /// Waits until it has powered off, crashed or is gone, and returns what it is then.
+    /// Waits until it has powered off, crashed or is gone, and returns its state then.
     ///
     /// # Errors
     /// When it still runs after `limit`.
@@ -233,7 +233,7 @@ impl Domain {
     /// Destroys it. It is no error if it is gone already.
     ///
     /// # Errors
-    /// When xl fails though the domain is there.
+    /// When xl fails although the domain exists.
     pub fn destroy(&self) -> Result<()> {
         match self.bed.run(&format!("xl destroy {}", self.domid), XL) {
             Err(error) if self.state()?.state != DomainState::Gone => Err(error),

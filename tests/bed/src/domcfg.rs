@@ -1,4 +1,4 @@
-//! A domain's configuration: the text that `xl create` takes, with what a test wants changed.
+//! A domain's configuration: the text for `xl create`, with a test's changes.
 
 use crate::cfgparse::Parser;
 use crate::error::{Error, Kind, Result};
@@ -31,7 +31,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// What to create: a configuration in `xl`'s own form and changes to it.
+/// The domain to create: a configuration in `xl`'s own form and changes to it.
 ///
 /// `kernel` and `ramdisk` name files of the host, relative to the folder of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub struct DomainConfig {
 }
 
 impl DomainConfig {
-    /// A PVH guest with a name, a kernel, 64 MiB, one processor and one vif on dom0's bridge; what it does
-    /// when it ends is kept for the test to look at (`on_crash="preserve"`).
+    /// A PVH guest with a name, a kernel, 64 MiB, one processor and one vif on dom0's bridge; it is kept after a
+    /// crash for inspection (`on_crash="preserve"`).
     #[must_use]
     pub fn pvh(name: &str, kernel: impl AsRef<Path>) -> Self {
         let empty = Self { entries: Vec::new(), folder: PathBuf::new() };
@@ -121,7 +121,7 @@ impl DomainConfig {
     }
 
     /// Sets the vifs, each as xl has it (`bridge=xenbr0,mac=…`); none for an empty list. A vif without an
-    /// address gets one from the bed.
+    /// address gets one from the test bed.
     #[must_use]
     pub fn vif<'a>(self, vifs: impl IntoIterator<Item = &'a str>) -> Self {
         self.set("vif", Value::List(vifs.into_iter().map(|vif| Value::Text(vif.to_owned())).collect()))

@@ -1,12 +1,12 @@
-//! What can go wrong on the bed: what was being done, why it failed, and what to do next.
+//! Errors of the test bed: the operation, the cause, and the next step.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The result of everything on the bed.
+/// The result of all operations of the test bed.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What kind of failure it was, for a test that wants to tell them apart.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The host lacks something, or a file or a process of the host failed.
@@ -17,7 +17,7 @@ pub enum Kind {
     Agent,
     /// A command in dom0 (`xl create`, for instance) ended with an error.
     Command,
-    /// What was waited for did not happen in time.
+    /// A wait has taken too long.
     Timeout,
     /// The guest ended while something was expected of it.
     GuestEnded,
@@ -25,7 +25,7 @@ pub enum Kind {
     Config,
 }
 
-/// A failure, as a person wants to read it: what failed, the cause, the next step.
+/// A failure: what failed, the cause, the next step.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -57,14 +57,14 @@ impl Error {
         self
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds the next step for the reader.
     #[must_use]
     pub fn next(mut self, step: impl Into<String>) -> Self {
         self.next = Some(step.into());
         self
     }
 
-    /// What kind of failure it was.
+    /// The kind of the failure.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
@@ -86,9 +86,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Puts "what was being done" on the errors of the standard library.
+/// Adds the operation to the errors of the standard library.
 pub(crate) trait Doing<T> {
-    /// Turns the error into an [`Error`] of the host that says what failed.
+    /// Turns the error into an [`Error`] of the host for this operation.
     fn doing(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 

@@ -1,8 +1,8 @@
-//! Builds what the machine boots: Xen, the kernel, and dom0 as an initramfs.
+//! Builds the machine's images: Xen, the kernel, and dom0 as an initramfs.
 //!
 //! dom0 is no Debian installation, only the handful of its programs that Xen's toolstack needs, with their libraries,
-//! the modules, an init of our own and the agent. Everything comes from packages, nothing from the host, so the
-//! host's own release does not matter to what runs in dom0.
+//! the modules, our own init and the agent. Everything comes from packages and nothing from the host, so the
+//! host's release does not matter.
 
 use crate::dom0;
 use crate::error::{Doing, Result};
@@ -43,7 +43,7 @@ impl Image {
     /// The lengths of the files, to notice one that was cut short.
     const SUMS: &'static str = "sums";
 
-    /// Where Xen, the kernel and dom0's initramfs lie.
+    /// The paths of Xen, the kernel and dom0's initramfs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -1,4 +1,4 @@
-//! What a bed and its domains share: the machine, and running commands in its dom0.
+//! What a machine and its domains share: the machine, and running commands in its dom0.
 
 use crate::agent::{Agent, Output};
 use crate::error::{Error, Kind, Result};
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// What a bed and its domains share.
+/// What a machine and its domains share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) machine: Machine,
@@ -36,7 +36,7 @@ impl Inner {
         result.map_err(|error| if self.alive() { error } else { self.ended(error) })
     }
 
-    /// Runs a script that must succeed, and returns what it printed.
+    /// Runs a script that must succeed, and returns its output.
     pub(crate) fn run(&self, script: &str, limit: Duration) -> Result<String> {
         let output = self.exec(script, b"", limit)?;
         if output.success() {
@@ -53,13 +53,13 @@ impl Inner {
         error.because(format!("QEMU has ended. {said}\nXen's console ends with:\n{xen}"))
     }
 
-    /// What Xen and dom0 printed on the serial port.
+    /// The output of Xen and dom0 on the serial port.
     pub(crate) fn hypervisor_log(&self) -> Result<String> {
         let bytes = paths::read(&self.machine.qemu.xen_log())?;
         Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
     }
 
-    /// What QEMU complained about.
+    /// QEMU's error output.
     pub(crate) fn complaints(&self) -> String {
         self.machine.qemu.complaints()
     }

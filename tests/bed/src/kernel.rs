@@ -1,4 +1,4 @@
-//! Takes the kernel out of Debian's `vmlinuz`, and unpacks what kernels and modules are packed with.
+//! Takes the kernel out of Debian's `vmlinuz`, and unpacks compressed kernels and modules.
 //!
 //! Neither Xen (for dom0) nor `xl` in dom0 (for a guest) then has to unpack it, which takes seconds in emulation.
 
@@ -18,7 +18,7 @@ pub(crate) fn unpack(bzimage: &[u8]) -> Result<Vec<u8>> {
     if elf.starts_with(b"\x7fELF") { Ok(elf) } else { Err(Error::host("the unpacked kernel is no ELF file")) }
 }
 
-/// Unpacks xz, gzip or zstd; what is none of them is returned as it is. What follows the stream is not looked at: the
+/// Unpacks xz, gzip or zstd; other data is returned as it is. Bytes after the stream are ignored: the
 /// payload of a bzImage ends with its unpacked length.
 pub(crate) fn unpack_stream(packed: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

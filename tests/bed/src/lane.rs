@@ -17,8 +17,8 @@ const MOST: usize = 2;
 /// How often a test looks for a free lane.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How many tests run at a time: one on a host with one processor, else two; `BED_LANES` in the environment says
-/// otherwise.
+/// How many tests run at a time: one on a host with one processor, otherwise two; `BED_LANES` in the environment
+/// overrides it.
 #[must_use]
 pub fn lanes() -> usize {
     let asked = std::env::var("BED_LANES").ok().and_then(|lanes| lanes.parse().ok());

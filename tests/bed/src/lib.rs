@@ -1,7 +1,7 @@
 //! The test bed: real Xen on any Debian machine, for tests and for people.
 //!
-//! Xen, its toolstack and a Linux dom0 run in QEMU, emulated if need be. Everything comes from Debian's packages by
-//! name, is built once, kept under `build/bed/` and frozen in a snapshot, so that a test on real Xen costs seconds:
+//! Xen, its toolstack and a Linux dom0 run in QEMU, emulated if necessary. Everything comes from Debian's packages by
+//! name, is built once, kept in `build/bed/` and frozen in a snapshot, so that a test on real Xen takes seconds:
 //!
 //! ```no_run
 //! use bed::{Bed, DomainConfig, Options};
@@ -25,9 +25,9 @@
 //!                                    └──────────────────────────────────────────┘
 //! ```
 //!
-//! [`Bed`] is the machine, [`DomainConfig`] what to create, [`Domain`] a guest, [`run_test`] the way a test uses them:
-//! it starts a bed, and when the test fails it collects all logs. Nothing here touches the host beyond `build/bed/`,
-//! ports on 127.0.0.1 and processes of its own.
+//! [`Bed`] is the machine, [`DomainConfig`] describes a domain, [`Domain`] is a guest, [`run_test`] is the frame of a
+//! test: it starts a machine, and collects all logs when the test fails. Nothing here touches the host beyond
+//! `build/bed/`, ports on 127.0.0.1 and its own processes.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]

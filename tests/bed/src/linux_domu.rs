@@ -1,6 +1,6 @@
 //! A Linux guest: Debian's kernel as a PVH domU with a ramdisk of busybox and a script.
 //!
-//! It proves the bed, plays the other side in tests, and is what benchmarks compare with.
+//! It tests the test bed, is the other end in tests, and the reference of benchmarks.
 
 use crate::bed::Bed;
 use crate::cpio::Archive;
@@ -17,7 +17,7 @@ use std::path::Path;
 
 /// The guest's init; the script of the caller follows.
 const INIT: &str = include_str!("../dom0/guest-init");
-/// What the DHCP client runs.
+/// The script of the DHCP client.
 const LEASE: &str = include_str!("../dom0/guest-lease");
 
 /// Builds a Linux guest.
@@ -62,8 +62,8 @@ impl Linux {
         self
     }
 
-    /// What it runs, in busybox's shell, when its network is up. When that ends, the guest powers off. Besides
-    /// busybox's programs there is `bed-agent echo PORT`, which echoes by TCP and UDP.
+    /// The script that it runs, in busybox's shell, when its network is up. When the script ends, the guest powers
+    /// off. Besides busybox's programs there is `bed-agent echo PORT`, which echoes by TCP and UDP.
     #[must_use]
     pub fn script(mut self, script: &str) -> Self {
         script.clone_into(&mut self.script);
@@ -135,7 +135,7 @@ impl Linux {
         Ok(tree)
     }
 
-    /// Adds the packages that were asked for by name. Debian's `/lib` and so on are below `/usr` in a tree of ours.
+    /// Adds the packages that were requested by name. Debian's `/lib` and so on are below `/usr` in our tree.
     fn unpack_packages(&self, release: Release, tree: &mut Archive) -> Result<()> {
         if self.packages.is_empty() {
             return Ok(());

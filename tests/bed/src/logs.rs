@@ -1,4 +1,4 @@
-//! Collects what helps to understand a failure.
+//! Collects information about a failure.
 
 use crate::error::Result;
 use crate::inner::Inner;
@@ -6,7 +6,7 @@ use crate::paths;
 use std::path::Path;
 use std::time::Duration;
 
-/// What dom0 is asked, and the file that the answer goes into.
+/// Commands in dom0, and the file for each output.
 const QUESTIONS: &[(&str, &str)] = &[
     ("dom0-dmesg.txt", "dmesg"),
     ("dom0-network.txt", "ip addr; brctl show; cat /proc/net/dev"),
@@ -17,7 +17,7 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("xl-list.txt", "xl list -v"),
 ];
 
-/// How long each answer may take: the machine may be what is broken.
+/// The limit for each answer: the machine may be the cause of the failure.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Writes everything into the folder.
@@ -38,7 +38,7 @@ pub(crate) fn collect(bed: &Inner, folder: &Path) -> Result<()> {
         };
         paths::write(&folder.join(file), answer)?;
     }
-    // Guests' consoles, what xl did for each of them, the agent's own log.
+    // The guests' consoles, xl's logs of them, the agent's own log.
     let files = bed.exec("find /var/log -type f", b"", LIMIT).map(|output| output.stdout).unwrap_or_default();
     for path in files.lines() {
         if let (Some(name), Ok(bytes)) = (path.rsplit('/').next(), bed.agent().get(path, LIMIT)) {

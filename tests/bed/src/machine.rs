@@ -36,7 +36,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Brings up a machine as the options say, and builds whatever that needs.
+    /// Starts a machine by the options, and builds what is missing.
     pub(crate) fn start(options: &Options, progress: &mut Progress) -> Result<(Self, Image)> {
         let image = Image::ensure(options.chosen_release()?, options.packages(), progress)?;
         let accel = if options.counts_instructions() { Accel::Tcg } else { Accel::choose()? };

@@ -20,13 +20,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Order {
-    /// Says what the host lacks, and what installs it
+    /// Lists what the host lacks, and how to install it
     Doctor,
     /// Fetches and builds Xen and dom0, and makes the snapshot that every start restores
     Build,
     /// Creates a guest and shows its console; Ctrl-C ends everything
     Run(run::Run),
-    /// Starts Xen, runs a command in dom0, prints what it prints
+    /// Starts Xen, runs a command in dom0, prints its output
     Exec {
         /// The longest time that the command may take, in seconds
         #[arg(long, default_value_t = 60)]

@@ -22,7 +22,7 @@ pub(crate) fn folder(root: &Path) -> PathBuf {
     if old.is_dir() { old } else { root.join("usr/lib/modules") }
 }
 
-/// The modules in `wanted` and all that they need, each after what it needs.
+/// The modules in `wanted` and their dependencies, each after the ones that it needs.
 pub(crate) fn closure(tree: &Path, wanted: &[&str]) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
     index(tree, &mut files)?;

@@ -76,7 +76,7 @@ impl Options {
         self
     }
 
-    /// dom0's share of the memory (default 512 MiB). Its file system lies in it.
+    /// dom0's share of the memory (default 512 MiB), which includes its file system.
     #[must_use]
     pub const fn dom0_memory_mib(mut self, mib: u32) -> Self {
         self.dom0_memory_mib = mib;

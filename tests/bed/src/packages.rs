@@ -1,7 +1,7 @@
 //! Debian packages by name: resolved by apt, downloaded, verified and unpacked, never installed.
 //!
-//! apt knows the versions and the hashes from its signed lists; nothing about them is written down here. So the bed
-//! follows security updates by itself: a new version changes the key of the image, and the image is built again.
+//! apt knows the versions and the hashes from its signed lists; no file here has them. So the test bed
+//! follows security updates: a new version changes the key of the image, and the image is built again.
 
 use crate::apt::Apt;
 use crate::error::{Doing, Error, Result};
@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 /// The package that depends on the current kernel.
 const KERNEL_META: &str = "linux-image-amd64";
 
-/// What dom0 needs besides Xen, its tools, their own libraries and the kernel.
+/// dom0's packages besides Xen, its tools, their libraries and the kernel.
 const PACKAGES: &[&str] = &[
     "busybox-static",
     "libc6",
@@ -52,13 +52,13 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    /// Where the downloaded file lies.
+    /// The path of the downloaded file.
     #[must_use]
     pub(crate) fn path(&self) -> PathBuf {
         bed_dir().join("debs").join(&self.file)
     }
 
-    /// Whether the file is there and complete. Its hash was checked when it came.
+    /// Whether the file exists with its full length. Its hash was checked when it was downloaded.
     fn present(&self) -> bool {
         fs::metadata(self.path()).is_ok_and(|meta| meta.len() == self.size)
     }
@@ -84,7 +84,7 @@ impl Resolved {
 #[derive(Serialize, Deserialize)]
 struct Answer {
     lists: Option<SystemTime>,
-    /// What was asked for besides what depends on releases.
+    /// The requested packages, except those that depend on the release.
     asked: Vec<String>,
     resolved: Resolved,
 }
@@ -116,7 +116,7 @@ pub(crate) fn resolve(release: Release, extra: &[String]) -> Result<Resolved> {
             Ok(answer.resolved)
         }
         (Ok(None), Some(known)) => Ok(known.resolved),
-        // A machine whose lists were cleared away still has what it once downloaded.
+        // A machine whose lists were removed still has the packages that it once downloaded.
         (Err(_), Some(known)) if known.resolved.present() => Ok(known.resolved),
         (Err(error), _) => Err(error),
         (Ok(None), None) => Err(Error::host("apt's answer is not there")),
@@ -185,10 +185,10 @@ fn parse_uris(text: &str) -> Vec<Package> {
     text.lines().filter_map(parse).collect()
 }
 
-/// Downloads what is missing and verifies it against apt's hashes.
+/// Downloads missing packages and verifies them against apt's hashes.
 ///
 /// # Errors
-/// When apt cannot download, or a file is not what apt's lists say.
+/// When apt cannot download, or a file differs from apt's lists.
 pub(crate) fn download(release: Release, packages: &[Package], progress: &Progress) -> Result<()> {
     let missing: Vec<&Package> = packages.iter().filter(|package| !package.present()).collect();
     if missing.is_empty() {
@@ -245,7 +245,7 @@ fn fetch(apt: &Apt, missing: &[&Package], folder: &Path, progress: &Progress) ->
         .next(format!("check the network; {}", apt.remedy())))
 }
 
-/// `name=version`, as apt wants it, from `name_version_arch.deb`.
+/// `name=version`, as apt expects it, from `name_version_arch.deb`.
 fn request(file: &str) -> Option<String> {
     let mut parts = file.split('_');
     Some(format!("{}={}", parts.next()?, parts.next()?.replace("%3a", ":")))

@@ -1,12 +1,12 @@
-//! Where the bed keeps its things: everything under `build/bed/` of the repository.
+//! The folders of the test bed: everything is in `build/bed/` of the repository.
 //!
 //! | path | what |
 //! |---|---|
 //! | `debs/` | packages as downloaded, verified |
-//! | `image-KEY/` | Xen, the kernel and dom0's initramfs; KEY is the hash of what they are made of |
+//! | `image-KEY/` | Xen, the kernel and dom0's initramfs; KEY is the hash of their inputs |
 //! | `snapshot-KEY/` | a machine with dom0 ready; KEY also covers QEMU and its arguments |
-//! | `run/PID-N/` | what a running machine writes |
-//! | `logs/TEST/` | what was collected when a test failed |
+//! | `run/PID-N/` | the files of a running machine |
+//! | `logs/TEST/` | the logs of a failed test |
 //!
 //! `BED_DIR` in the environment puts it all elsewhere.
 
@@ -23,7 +23,7 @@ pub fn repository() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// The folder of the bed's caches, runs and logs.
+/// The folder of caches, runs and logs.
 #[must_use]
 pub fn bed_dir() -> PathBuf {
     std::env::var_os("BED_DIR").map_or_else(|| repository().join("build/bed"), PathBuf::from)
@@ -61,7 +61,7 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
-    /// Takes the lock in that file, or nothing if another holds it.
+    /// Takes the lock in that file; `None` if another process has it.
     pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
         let file = Self::open(path)?;
         Ok(file.try_lock().is_ok().then_some(Self { _file: file }))
@@ -109,7 +109,7 @@ impl Drop for RunDir {
     }
 }
 
-/// Removes the folders of processes that ended without doing so; an owner that lives holds its lock.
+/// Removes the folders of processes that ended without doing so; a running owner has its lock.
 fn sweep(runs: &Path) {
     let Ok(entries) = fs::read_dir(runs) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {

@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// Tells the reader how far the work is: `[bed] 2/5 downloading 31 packages`.
+/// Prints the progress: `[bed] 2/5 downloading 31 packages`.
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,

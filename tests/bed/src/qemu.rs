@@ -46,8 +46,8 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    /// Starts QEMU in `folder` (relative names in `arguments` are looked up there). `boot_log` is what Xen had
-    /// already said when the machine was frozen.
+    /// Starts QEMU in `folder` (relative names in `arguments` refer to it). `boot_log` is the output of Xen
+    /// from before the machine was frozen.
     pub(crate) fn start(folder: &Path, arguments: &[String], boot_log: Option<&Path>) -> Result<Self> {
         let run = RunDir::new()?;
         let xen_log = run.path().join("xen.log");
@@ -112,17 +112,17 @@ impl Qemu {
         }
     }
 
-    /// What QEMU itself complained about.
+    /// QEMU's error output.
     pub(crate) fn complaints(&self) -> String {
         fs::read_to_string(self.run.path().join("qemu.log")).unwrap_or_default()
     }
 
-    /// The folder for what this machine writes.
+    /// The folder of this machine's files.
     pub(crate) fn folder(&self) -> &Path {
         self.run.path()
     }
 
-    /// The file with what Xen and dom0's kernel print on the serial port.
+    /// The file with the output of Xen and dom0's kernel on the serial port.
     pub(crate) fn xen_log(&self) -> PathBuf {
         self.run.path().join("xen.log")
     }
@@ -136,7 +136,7 @@ impl Qemu {
         self.migrated("writing the snapshot")
     }
 
-    /// Waits until a machine that was started with `-incoming` is there, and lets it go on.
+    /// Waits until a machine that was started with `-incoming` is restored, and resumes it.
     pub(crate) fn thaw(&self) -> Result<()> {
         self.migrated("reading the snapshot")?;
         self.execute("cont", json!({})).map(|_| ())

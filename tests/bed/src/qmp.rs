@@ -52,7 +52,7 @@ impl Qmp {
         Ok(answer.get_mut("return").map(Value::take).unwrap_or_default())
     }
 
-    /// Gives an order to the monitor for people, for what the protocol lacks, and returns what it prints.
+    /// Runs a command of the human monitor, for operations that the protocol lacks, and returns its output.
     pub(crate) fn monitor(&mut self, line: &str) -> Result<String> {
         let answer = self.execute("human-monitor-command", json!({ "command-line": line }))?;
         Ok(answer.as_str().unwrap_or_default().to_owned())

@@ -1,4 +1,4 @@
-//! Releases of Xen: each is what one suite of Debian has, with its tools, libraries and kernel, never mixed.
+//! Releases of Xen: each is one suite of Debian with its tools, libraries and kernel, never mixed.
 //!
 //! | `BED_XEN` | suite | Xen | Linux in dom0 |
 //! |---|---|---|---|

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The address that the first guest gets by DHCP.
 const FIRST_LEASE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 
-/// A guest that listens on this port is asked for a page.
+/// A page is requested from a guest that listens on this port.
 const HTTP: u16 = 80;
 
 /// Arguments of `bed run`.
@@ -111,7 +111,7 @@ fn show_console(domain: &Domain) -> Result<ExitCode> {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(&bytes).and_then(|()| out.flush());
         quiet = if bytes.is_empty() { quiet + 1 } else { 0 };
-        // The guest is asked how it is when it has been silent: asking costs dom0 time.
+        // The state of the guest is checked when it has been silent: the check costs dom0 time.
         if quiet == 0 || quiet % 5 != 0 {
             continue;
         }
@@ -148,7 +148,7 @@ fn type_lines(domain: &Arc<Domain>) {
     });
 }
 
-/// Says when HTTP is first answered behind a forwarded port.
+/// Prints a line when HTTP is first answered on a forwarded port.
 fn report_http(address: SocketAddr) {
     loop {
         if let Some(status) = http_status(address) {

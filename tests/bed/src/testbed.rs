@@ -1,4 +1,4 @@
-//! How a test uses the bed: in its turn, and with everything collected when it fails.
+//! Tests on the test bed: when they run, and what is collected when they fail.
 
 use crate::bed::Bed;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
-/// Runs a test on a bed of its own with default options. See [`run_test_with`].
+/// Runs a test on a machine of its own with default options. See [`run_test_with`].
 ///
 /// ```no_run
 /// #[test]
@@ -27,9 +27,9 @@ pub fn run_test<E: Display>(name: &str, body: impl FnOnce(&Bed) -> std::result::
     run_test_with(name, Options::default(), body);
 }
 
-/// Runs a test on a bed of its own: restores the snapshot, runs the body, ends the machine.
+/// Runs a test on a machine of its own: restores the snapshot, runs the body, ends the machine.
 ///
-/// Only [`lanes`](crate::lanes) of them run at a time, also those of other processes: emulation wants a processor each.
+/// At most [`lanes`](crate::lanes) of them run at a time, over all processes: each emulation needs a processor.
 /// When the body panics or returns an error, all logs are collected into `build/bed/logs/NAME/` and the test fails.
 /// How long it took is printed either way.
 pub fn run_test_with<E: Display>(
@@ -42,8 +42,8 @@ pub fn run_test_with<E: Display>(
     }
 }
 
-/// A bed that several tests of a program share, for those to whom a start of their own would cost more than they take
-/// themselves. While it is there, it has a lane.
+/// A machine that several tests of a program share, if its start would take longer than the tests. It has a lane
+/// while it exists.
 #[derive(Debug)]
 pub struct SharedBed {
     bed: Bed,
@@ -51,7 +51,7 @@ pub struct SharedBed {
 }
 
 impl SharedBed {
-    /// Waits for its turn, and restores the snapshot.
+    /// Waits for a lane, and restores the snapshot.
     ///
     /// # Errors
     /// As [`Bed::start`].

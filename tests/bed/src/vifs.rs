@@ -1,8 +1,8 @@
 //! MAC addresses of the guests' vifs.
 //!
-//! The DHCP server remembers 16 vifs and hands out 10.0.2.15 upwards in the order in which it meets them. xl would
-//! invent a new vif for every guest, and the seventeenth would get no lease. So the bed gives vifs that have no
-//! address of their own the lowest free one of sixteen, and takes it back when the guest is gone.
+//! The DHCP server remembers 16 vifs and assigns addresses from 10.0.2.15 in the order in which it meets them. xl would
+//! invent a new MAC address for every guest, and the seventeenth would get no lease. So the test bed gives vifs without
+//! an address the lowest free one of sixteen, and takes it back when the guest is gone.
 
 use crate::error::{Error, Kind, Result};
 use std::sync::{Arc, Mutex, PoisonError};

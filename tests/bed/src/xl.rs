@@ -15,7 +15,7 @@ pub enum DomainState {
     Shutdown,
     /// It has crashed and is still there (`c`): `on_crash="preserve"`.
     Crashed,
-    /// Ending; something still holds its memory (`d`).
+    /// Ending; its memory is still in use (`d`).
     Dying,
     /// Not in the list: it has ended.
     Gone,
@@ -30,7 +30,7 @@ pub struct DomainStatus {
     pub domid: u32,
     /// Its memory in MiB.
     pub memory_mib: u64,
-    /// What it does.
+    /// Its state.
     pub state: DomainState,
     /// The processor time it has used, in seconds.
     pub seconds: f64,
@@ -88,7 +88,7 @@ fn parse_line(line: &str) -> Option<DomainStatus> {
     })
 }
 
-/// Six columns, each with its own letters; the fifth tells why a domain has shut down: reboot, suspend, crash,
+/// Six columns with their letters; the fifth is the reason of a shutdown: reboot, suspend, crash,
 /// watchdog, soft reset.
 fn is_state(field: &str) -> bool {
     const LETTERS: [&str; 6] = ["r", "b", "p", "s", "rscwS", "d"];

@@ -1,4 +1,4 @@
-//! The bed itself on real Xen, with Linux as the guest: each test restores the machine and ends it.
+//! Tests of the test bed on real Xen, with Linux as the guest: each restores the machine and ends it.
 
 use bed::linux_domu::Linux;
 use bed::{Bed, DomainConfig, DomainState, Error, Kind, Options, run_test, run_test_with};

@@ -1,5 +1,5 @@
-//! Counts what a block from dom0 into a guest costs on real Xen: by datafront, by HTTP PUT through netback, and by a bare
-//! pair of C programs over libxenvchan, in one run.
+//! Counts the cost of a block from dom0 into a guest on real Xen: by datafront, by HTTP PUT through netback, and by a
+//! bare pair of C programs over libxenvchan, in one run.
 //!
 //! ```text
 //!   dom0: push-blocks (the library) ──── vchan ────► probe app.do=sink       our guest, blocks checked and dropped
@@ -7,8 +7,8 @@
 //!         peer pump                 ──── vchan ────► Linux: peer drain       bytes dropped, 32 bytes of answer a block
 //! ```
 //!
-//! One processor under `-icount`: dom0's clock counts the instructions of the whole machine (`docs/measuring.md`). What is
-//! not measured is paused. Kept in `build/bench/datafront.tsv`.
+//! One processor under `-icount`: dom0's clock counts the instructions of the whole machine (`docs/measuring.md`).
+//! All other guests are paused. The results are in `build/bench/datafront.tsv`.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::cast_precision_loss,
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// What makes the machine's time its number of instructions: 2 ns each, and no waiting while nothing runs.
+/// The machine's time is its number of instructions: 2 ns each, and no waiting while nothing runs.
 const ICOUNT: &str = "shift=1,sleep=off";
 const PER_SECOND: f64 = 500e6;
 const BOOT: Duration = Duration::from_secs(1200);
@@ -45,10 +45,10 @@ const SIZES: [(&str, u64, u32, u32); 4] = [
     ("16 MiB", 16 << 20, 1, 2),
 ];
 
-/// How many times as many blocks are sent for a profile, which is of the middle of the run.
+/// The factor by which a profile sends more blocks; it is of the middle of the run.
 const TIMES: u32 = 15;
 
-/// What is measured.
+/// A measured transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Datafront,

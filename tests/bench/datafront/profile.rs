@@ -4,7 +4,7 @@
 //!   plugin: blocks by address ──► Xen: /proc/xen/xensyms │ dom0: /proc/kallsyms, else a program │ guest: nm of probe
 //! ```
 //!
-//! A program of dom0 is one line, whatever it is: the kernel puts it elsewhere each time.
+//! A program of dom0 is one line: the kernel loads it elsewhere each time.
 
 use crate::Outcome;
 use crate::plugin::{IN_IMAGE, Plugin, Reading};
@@ -29,7 +29,7 @@ const XEN: u64 = 0xfff_f82d;
 /// Functions by address.
 type Names = BTreeMap<u64, String>;
 
-/// The plugin, and the names of what it counts.
+/// The plugin, and the names of its counters.
 pub(crate) struct Profile {
     plugin: Plugin,
     machine: Names,
@@ -48,8 +48,8 @@ impl Profile {
         Ok(Self { plugin, machine, guest: names(&String::from_utf8_lossy(&output.stdout)) })
     }
 
-    /// Does the work, which says what a unit cost, and looks at the counters meanwhile: the table is of the middle of the
-    /// run, without the start of the programs.
+    /// Does the work, which returns the cost of a unit, and reads the counters in between: the table is of the middle
+    /// of the run, without the start of the programs.
     pub(crate) fn during(&self, work: impl FnOnce() -> Outcome<f64>) -> Outcome<(f64, String)> {
         let (plugin, is_over) = (&self.plugin, AtomicBool::new(false));
         let (cost, readings) = std::thread::scope(|scope| {
@@ -73,7 +73,7 @@ impl Profile {
         Ok((cost, self.table(&part, part.all() / cost)))
     }
 
-    /// A table of what was counted, a unit.
+    /// A table of the counts, a unit.
     fn table(&self, reading: &Reading, units: f64) -> String {
         let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (address, block) in reading.addresses() {

@@ -1,4 +1,4 @@
-//! HTTP PUT in dom0, one request after another over one kept connection: what datafront is compared with.
+//! HTTP PUT in dom0, one request after another over one kept connection: the reference for datafront.
 //!
 //! Usage: `put ADDRESS:PORT SIZE COUNT`. Prints `blocks seconds`, without the time to connect.
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! The generator of what no packaged program does: datagrams and a stream that an echo service sends back, and a
-//! domain that is created and asked for a page until it has one.
+//! A generator for what no packaged program does: datagrams and a stream that an echo service returns, and the
+//! creation of a domain with requests for a page until it is answered.
 //!
 //! Runs in dom0 and prints `units seconds`. Under `-icount` dom0's clock counts the instructions of the whole machine,
 //! so the seconds are a number of instructions. One thread: a second one would add switches that are not the guest's.
@@ -16,9 +16,9 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long an answer may take: a lost datagram ends the run, rather than be counted as slow.
+/// The limit for an answer: a lost datagram ends the run instead of counting as slow.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Bytes that the stream may be ahead of its echo; less than what the two ends can hold, so that neither waits for ever.
+/// Bytes that the stream may be ahead of its echo; less than both ends can buffer, so that neither waits for ever.
 const AHEAD: usize = 64 << 10;
 /// Bytes a write.
 const PIECE: usize = 32 << 10;

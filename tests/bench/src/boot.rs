@@ -3,14 +3,13 @@
 //! ```text
 //!   one machine with the plugin ──► our web, then Linux with nginx, one at a time:
 //!      xl create ─────────────────────────────► GET / answered 200
-//!      └ counters before                         └ counters after: Xen, dom0, guest; what the guest itself counts
+//!      └ counters before                         └ counters after: Xen, dom0, guest; the guest's own counters
 //! ```
 //!
-//! The first start of a machine is reported apart: dom0 reads xl, its libraries and the scripts of its hotplug from disk
-//! then, once.
-//!
-//! Instructions are those that ran, counted by the plugin; time in which nothing ran is no instruction. What the
-//! client's own polling costs is in dom0's share, on both sides alike.
+//! The first start of a machine is reported apart: dom0 reads xl, its libraries and the scripts of its hotplug from
+//! disk then, once.
+//! Instructions are those that ran, counted by the plugin; idle time counts none. The cost of the client's
+//! polling is in dom0's share, on both sides alike.
 
 use crate::guests::{self, PER_SECOND, Side};
 use crate::plugin::{Plugin, Reading};
@@ -24,7 +23,7 @@ use std::fs;
 /// Addresses of the two guests, and of their vifs.
 const OURS: (&str, &str) = ("10.0.2.31", "00:16:3e:be:d1:01");
 const LINUX: (&str, &str) = ("10.0.2.32", "00:16:3e:be:d1:02");
-/// Seconds of the machine's time in which a guest must answer: many times what it takes.
+/// Seconds of the machine's time in which a guest must answer: many times the usual time.
 const OUR_TIMEOUT: u32 = 10;
 const LINUX_TIMEOUT: u32 = 90;
 
@@ -36,11 +35,11 @@ struct Candidate {
     timeout: u32,
 }
 
-/// What one start took.
+/// The cost of one start.
 struct Start {
     seconds: f64,
     reading: Reading,
-    /// What the guest itself has counted, as text of JSON; Linux has none.
+    /// The guest's own counters, as JSON; Linux has none.
     counts: String,
 }
 
@@ -102,7 +101,7 @@ impl Candidate {
         (address, mac): (&'static str, &str),
         timeout: u32,
     ) -> Outcome<Self> {
-        // dom0 learns the address from the guest's own announcement. A fixed entry would send what is asked too early past
+        // dom0 learns the address from the guest's announcement. With a fixed entry an early request would leave
         // the bridge to QEMU's user network, which connects to such an address outside of the machine.
         let config = config.vif([format!("bridge=xenbr0,mac={mac}").as_str()]).on_crash("destroy");
         Ok(Self { side, config, address, timeout })
@@ -161,8 +160,8 @@ impl Candidate {
 }
 
 impl Start {
-    /// The figures of a start that are ours alone: exits by what the guest did. An exchange with xenstore is a
-    /// notification, a sleep, and the turn that the answer begins.
+    /// The figures of a start that only our guest has: exits by their reason. An exchange with xenstore is a
+    /// notification, a sleep, and the iteration that the answer begins.
     fn exits(&self, row: &mut Row) -> Outcome {
         let counts: Value = serde_json::from_str(&self.counts)?;
         let count =

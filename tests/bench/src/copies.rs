@@ -1,4 +1,4 @@
-//! What copies and checksums cost in an image, by several ways, in instructions: `build/bench/copies.tsv`.
+//! The cost of copies and checksums in an image, by several methods, in instructions: `build/bench/copies.tsv`.
 //!
 //! The guest `probe` measures by the timestamp counter, of which two ticks are one instruction on a machine that counts
 //! (one nanosecond a tick, `-icount shift=1`).

@@ -11,19 +11,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What makes the machine's time its number of instructions: 2 ns each, and no waiting while nothing runs.
+/// The machine's time is its number of instructions: 2 ns each, and no waiting while nothing runs.
 pub(crate) const ICOUNT: &str = "shift=1,sleep=off";
 /// Instructions of the whole machine in a second of its time.
 pub(crate) const PER_SECOND: f64 = 500e6;
 /// From `xl create` to the last line of a start; Linux takes billions of instructions.
 const BOOT: Duration = Duration::from_secs(1200);
-/// A command in dom0. A second of the machine's time can take half a minute of ours on a busy host.
+/// The limit of a command in dom0. A second of the machine's time can take half a minute on a busy host.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// The generator, as built by `build.rs`.
 const LOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench-load"));
-/// What dom0 gets besides its tools: wrk and what it is linked with.
+/// dom0's additional programs: wrk and its libraries.
 const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3", "iperf3", "libiperf0", "libsctp1", "iperf"];
-/// What the Linux guest gets: nginx, iperf3 and what they are linked with.
+/// The Linux guest's programs: nginx, iperf3 and their libraries.
 const SERVERS: &[&str] =
     &["nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g", "iperf3", "libiperf0", "libsctp1"];
 /// Keep-alive without a limit and no log: the cheapest that nginx can do.
@@ -102,7 +102,7 @@ impl Rig {
         Ok(Self { bed, web, echo, iperf, linux, plugin })
     }
 
-    /// The sides that are there.
+    /// The sides of this run.
     pub(crate) fn sides(&self) -> Vec<Side> {
         self.linux.iter().fold(vec![Side::Ours], |sides, _| [sides, vec![Side::Linux]].concat())
     }
@@ -133,7 +133,7 @@ impl Rig {
         self.plugin.as_ref()
     }
 
-    /// Lets the guest run while `work` is done.
+    /// Runs the guest while `work` runs.
     pub(crate) fn with<T>(
         &self,
         side: Side,
@@ -147,7 +147,7 @@ impl Rig {
         result
     }
 
-    /// Runs a command in dom0, which must end well, and returns what it printed.
+    /// Runs a command in dom0, which must succeed, and returns its output.
     pub(crate) fn run(&self, script: &str) -> Outcome<String> {
         run(&self.bed, script)
     }
@@ -185,7 +185,7 @@ fn ours(bed: &Bed, image: &str, address: &'static str, refuse: &str) -> Outcome<
     start(bed, &config, address, "listening on ")
 }
 
-/// The address of IPv6 that a guest has beside its own.
+/// The guest's additional IPv6 address.
 fn six(address: &str) -> String {
     format!("fd00:6d69::{}", address.rsplit('.').next().unwrap_or_default())
 }
@@ -203,7 +203,7 @@ pub(crate) fn ours_config(image: &str, address: &str) -> Outcome<DomainConfig> {
     Ok(native_tsc(&config))
 }
 
-/// Where the image that runs lies: a run takes minutes, in which `make image` may write another.
+/// The path of the running image: a run takes minutes, in which `make image` may write another one.
 pub(crate) fn copy_of(image: &str) -> Outcome<PathBuf> {
     Ok(report::folder()?.join(format!("{image}.elf")))
 }
@@ -232,8 +232,8 @@ pub(crate) fn linux_config(bed: &Bed, address: &str) -> Outcome<DomainConfig> {
     Ok(native_tsc(&config))
 }
 
-/// The emulated processor promises no invariant TSC, so Xen would intercept RDTSC and each look at a clock would be an
-/// exit of thousands of instructions. Machines that people run Xen on have one.
+/// The emulated processor promises no invariant TSC, so Xen would intercept RDTSC and each reading of the clock would
+/// be an exit of thousands of instructions. Machines that people run Xen on have one.
 fn native_tsc(config: &DomainConfig) -> DomainConfig {
     config.clone().set("tsc_mode", Value::Text("native".into()))
 }

@@ -46,7 +46,7 @@ fn section(row: &Row) -> String {
     )
 }
 
-/// The lines behind the bars.
+/// The rows of the bars.
 fn details(row: &Row) -> String {
     let cells = |line: &String| line.split('\t').map(|cell| format!("<td>{cell}")).collect::<String>();
     let lines: String = row.lines().iter().map(|line| format!("<tr>{}", cells(line))).collect();

@@ -1,4 +1,4 @@
-//! Counts what a unit of work costs on real Xen: our domU beside a Linux domU, in the same boot of the bed.
+//! Counts the cost of a unit of work on real Xen: our domU beside a Linux domU, in the same boot of the test bed.
 //!
 //! ```text
 //!  work ──► guests ──► bed (one processor, -icount: the machine's time is its number of instructions)
@@ -10,7 +10,7 @@
 //!  copies ──► guests, report: build/bench/copies.tsv (--copies)
 //! ```
 //!
-//! What each column means, and what was seen, is in `docs/measuring.md`. It is a command of its own: no test waits for
+//! `docs/measuring.md` has the meaning of each column, and results. It is a command of its own: no test waits for
 //! a figure.
 #![forbid(unsafe_code)]
 
@@ -27,13 +27,13 @@ mod work;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// What everything returns: an error has the words that a person needs.
+/// The result of everything: an error has words for a person.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// Counts instructions and hypercalls of our domU beside Linux's, on real Xen in QEMU.
 #[derive(Clone, Debug, Parser)]
 struct Arguments {
-    /// How often each workload is run on each side
+    /// The number of runs of each workload on each side
     #[arg(long, default_value_t = 3)]
     repeats: u32,
     /// Seconds of the machine's own time (500 million instructions each) that a timed workload lasts
@@ -45,13 +45,13 @@ struct Arguments {
     /// Also count by domain (Xen, dom0, guest), count VM exits, and profile our guest by function
     #[arg(long)]
     plugin: bool,
-    /// Not what work costs but what a start does: size, least memory, instructions to the first page
+    /// Measures a start instead of work: size, least memory, instructions to the first page
     #[arg(long)]
     boot: bool,
-    /// What copies and checksums cost in an image, by several ways
+    /// Measures copies and checksums in an image, by several methods
     #[arg(long)]
     copies: bool,
-    /// What our guests do without: `gso6`, or `gso4,gso6`, as in `vif.refuse=`
+    /// Features that our guests refuse: `gso6`, or `gso4,gso6`, as in `vif.refuse=`
     #[arg(long, default_value = "")]
     refuse: String,
     /// Only our guests: Linux takes most of the time of a run
@@ -87,7 +87,7 @@ fn run(arguments: &Arguments) -> Outcome {
     for (number, workload) in workloads.iter().enumerate() {
         eprintln!("[bench] {}/{} {}", number + 1, workloads.len(), workload.name);
         let row = work::measure(&rig, workload, arguments.repeats)?;
-        // Each line as soon as it is known: a whole run takes minutes.
+        // Each line as soon as it is known: a complete run takes minutes.
         row.lines().iter().for_each(|line| println!("{line}"));
         rows.push(row);
         report::keep(&rows)?;

@@ -26,7 +26,7 @@ pub(crate) struct Plugin {
 /// The image moves by a multiple of 4 MiB (`boot::ImageLayout::moved`): these bits of an address are those of the file.
 pub(crate) const IN_IMAGE: u64 = (4 << 20) - 1;
 
-/// What was counted until now.
+/// The counts so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
     xen: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Reading {
     elsewhere: HashMap<(u64, u64), u64>,
 }
 
-/// What was counted of a block of code.
+/// The counts of a block of code.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Block {
     /// Instructions that ran in it.
@@ -67,13 +67,13 @@ impl Plugin {
         Ok(Self { object, counters: folder.join("counters") })
     }
 
-    /// What QEMU is told.
+    /// The arguments for QEMU.
     pub(crate) fn argument(&self) -> String {
         format!("file={},counters={}", self.object.display(), self.counters.display())
     }
 
-    /// Reads the counters at the end of something: the sums first. The machine goes on while the blocks are read, and an
-    /// idle one has its timers: a tenth of a second of them is a million instructions.
+    /// Reads the counters at the end of something: the sums first. The machine goes on while the blocks are read, and
+    /// an idle one has its timers: a tenth of a second of them is a million instructions.
     pub(crate) fn read(&self) -> Outcome<Reading> {
         let mut bytes = Vec::new();
         File::open(&self.counters)?.read_to_end(&mut bytes)?;
@@ -117,7 +117,7 @@ fn word(bytes: &[u8]) -> u64 {
 }
 
 impl Reading {
-    /// What was counted since another reading, or beyond another run: what ran less often then counts as nothing.
+    /// The difference to another reading, or to another run: a smaller count then is 0.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let change = |(key, after): (&(u64, u64), &Block)| {
             let before = before.blocks.get(key).copied().unwrap_or_default();

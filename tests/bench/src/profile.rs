@@ -20,7 +20,7 @@ const EXITS: f64 = 0.01;
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) instructions: f64,
-    /// VM exits in it, for whatever reason.
+    /// VM exits in it, for any reason.
     pub(crate) exits: f64,
 }
 

@@ -1,7 +1,7 @@
-//! What is printed and kept: `name<TAB>ours<TAB>linux<TAB>ratio`, a line a figure.
+//! The printed and stored lines: `name<TAB>ours<TAB>linux<TAB>ratio`, a line for each figure.
 //!
-//! A figure is the median of its repeats; the ratio is Linux's divided by ours, so more than 1 means that ours needs
-//! less. `spread` lines say how far the repeats lie apart, as a fraction of the median.
+//! A figure is the median of its repeats. The ratio is Linux's divided by ours: above 1, ours needs
+//! less. `spread` lines are the range of the repeats, as a fraction of the median.
 
 use crate::guests::Side;
 use crate::plugin::Reading;
@@ -18,7 +18,7 @@ pub(crate) const MAIN: &str = "instructions";
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) unit: &'static str,
-    /// What was counted a unit, a repeat each, by name and side.
+    /// The counts of a unit, one for each repeat, by name and side.
     figures: BTreeMap<(String, Side), Vec<f64>>,
     /// Where our guest's instructions went, by function, a unit.
     pub(crate) profile: Vec<Function>,
@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-/// `build/bench`, which is there after this.
+/// The folder `build/bench`, created if necessary.
 pub(crate) fn folder() -> Outcome<PathBuf> {
     let folder = bed::repository().join("build/bench");
     fs::create_dir_all(&folder)?;
@@ -117,7 +117,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// How far the values lie apart, in hundredths of their median.
+/// The range of the values, in hundredths of their median.
 pub(crate) fn spread(values: &[f64]) -> f64 {
     let most = values.iter().copied().fold(f64::MIN, f64::max);
     let least = values.iter().copied().fold(f64::MAX, f64::min);

@@ -1,4 +1,4 @@
-//! What our guest itself counts: differences of `/status.json`, a unit.
+//! Our guest's own counters: differences of `/status.json`, a unit.
 
 use crate::Outcome;
 use crate::guests::Rig;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Counters by name.
 pub(crate) type Counts = BTreeMap<String, f64>;
 
-/// What is looked at, by its place in the document: all of it should be small, and the grants 0.
+/// The counters, by their place in the document: all should be small, and the grants 0.
 const COUNTERS: &[(&str, &str)] = &[
     ("evtchn_send", "/hypercalls/evtchn_send"),
     ("evtchn_other", "/hypercalls/evtchn_other"),
@@ -26,7 +26,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("packets_sent", "/packets/sent"),
     ("copied_packets", "/interfaces/0/rx/copied_packets"),
     ("copied_bytes", "/interfaces/0/rx/copied_bytes"),
-    ("stack_turns", "/interfaces/0/stack/turns"),
+    ("stack_iterations", "/interfaces/0/stack/iterations"),
     ("socket_visits", "/interfaces/0/stack/socket_visits"),
 ];
 
@@ -39,7 +39,7 @@ pub(crate) fn read(rig: &Rig, address: &str) -> Outcome<Counts> {
     Ok(found.collect())
 }
 
-/// What was counted between two readings, a unit.
+/// The difference of two readings, a unit.
 pub(crate) fn difference(before: &Counts, after: &Counts, units: f64) -> Counts {
     let change = |(name, after): (&String, &f64)| Some((name.clone(), (after - before.get(name)?) / units));
     after.iter().filter_map(change).collect()

@@ -1,4 +1,4 @@
-//! The workloads: what dom0 does to a guest, and how many instructions of the machine a unit of it took.
+//! The workloads: dom0's requests to a guest, and the instructions of the machine for a unit.
 
 use crate::guests::{PER_SECOND, Rig, Service, Side};
 use crate::plugin::{Plugin, Reading};
@@ -7,10 +7,10 @@ use crate::report::{self, Row};
 use crate::status::{self, Counts};
 use crate::{Arguments, Outcome};
 
-/// Something that a guest is asked to do many times.
+/// A request that a guest gets many times.
 pub(crate) struct Workload {
     pub(crate) name: String,
-    /// What is counted.
+    /// The unit.
     unit: &'static str,
     service: Service,
     kind: Kind,
@@ -33,9 +33,9 @@ enum Kind {
 struct Sample {
     /// Instructions of the whole machine a unit.
     instructions: f64,
-    /// What the plugin and `/status.json` counted, a unit; only ours has the latter.
+    /// The counts of the plugin and of `/status.json`, a unit; only ours has the latter.
     counts: Counts,
-    /// What the plugin counted, and the units of it.
+    /// The plugin's counts, and the units.
     reading: Option<(Reading, f64)>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
     all.filter(|workload| wanted(&workload.name)).collect()
 }
 
-/// Runs a workload on both sides in turn, so that what drifts hits both.
+/// Runs a workload on both sides alternately, so that drift affects both.
 pub(crate) fn measure(rig: &Rig, workload: &Workload, repeats: u32) -> Outcome<Row> {
     let mut row = Row::new(&workload.name, workload.unit);
     for _ in 0..repeats {
@@ -145,7 +145,7 @@ impl Workload {
         Ok(Sample { instructions: seconds * PER_SECOND / units, counts, reading })
     }
 
-    /// What dom0 is told.
+    /// The command for dom0.
     fn command(&self, address: &str) -> String {
         match &self.kind {
             Kind::Http { connections, seconds } => {
@@ -160,7 +160,7 @@ impl Workload {
         }
     }
 
-    /// Units and seconds from what the client said.
+    /// Units and seconds from the client's output.
     fn understand(&self, said: &str) -> Option<(f64, f64)> {
         match self.kind {
             Kind::Iperf { datagrams, .. } => iperf(said, datagrams),
@@ -185,7 +185,7 @@ impl Workload {
     }
 }
 
-/// Units and seconds of iperf3's report: what arrived, whoever sent it.
+/// Units and seconds of iperf3's report: what arrived, whichever side sent it.
 fn iperf(said: &str, datagrams: bool) -> Option<(f64, f64)> {
     let report: serde_json::Value = serde_json::from_str(said).ok()?;
     let end = report.get("end")?;

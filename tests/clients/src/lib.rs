@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What everything returns: an error has the words that a person needs.
+/// The result of everything: an error has words for a person.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// A network namespace; gone when dropped.
@@ -27,7 +27,7 @@ impl Namespace {
     /// Makes one, and the script by which QEMU hands its TAP device over to it.
     ///
     /// # Errors
-    /// Who may not make namespaces.
+    /// Without the right to make namespaces.
     pub fn new() -> Outcome<Self> {
         let name = format!("mill-{}", std::process::id());
         let script = std::env::temp_dir().join(format!("{name}-up"));
@@ -52,10 +52,10 @@ impl Namespace {
         &self.script
     }
 
-    /// Runs a command in the namespace, for `seconds` at most; what it printed. It must end well.
+    /// Runs a command in the namespace, for `seconds` at most, and returns its output. It must succeed.
     ///
     /// # Errors
-    /// What it printed, if it ended badly or not at all.
+    /// The output, if it failed or did not end.
     pub fn run(&self, seconds: u32, command: &str) -> Outcome<String> {
         let seconds = seconds.to_string();
         let arguments = ["netns", "exec", &self.name, "timeout", &seconds, "sh", "-c", command];

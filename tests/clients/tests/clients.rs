@@ -1,13 +1,13 @@
 //! Third-party clients against our images on real Xen: from the host through a TAP device, and from dom0.
 //!
-//! One machine for all of them; each check says its name and what it saw.
+//! One machine for all of them; each check prints its name and its result.
 
 use bed::{Bed, Domain, DomainConfig, Options, run_test_with};
 use client_tests::{Namespace, Outcome};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What dom0 gets.
+/// dom0's additional programs.
 const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3", "iperf3", "libiperf0", "libsctp1", "iperf"];
 const WEB: &str = "10.0.2.31";
 const IPERF: &str = "10.0.2.32";
@@ -151,13 +151,13 @@ const CHECKS: &[(&str, Check)] = &[
         );
         let said = host.run(170, &format!("/usr/bin/python3 - <<'PY'\n{script}PY"))?;
         expect(&said, "sent 1500")?;
-        // It still answers, and nothing that it holds has grown for good.
+        // It still answers, and nothing has grown for good.
         expect(&host.run(60, &format!("curl -fsS --max-time 30 http://{WEB}/healthz"))?, "")?;
         expect(&host.run(60, &format!("ping -c 10 -i 0.1 -W 5 {WEB}"))?, " 0% packet loss")
     }),
 ];
 
-/// The line that has what must be there.
+/// The line with the expected text.
 fn expect(said: &str, what: &str) -> Outcome<String> {
     let line = said.lines().find(|line| line.contains(what));
     Ok(line.map(|line| line.trim().to_owned()).ok_or_else(|| format!("no {what:?} in: {said}"))?)

@@ -1,4 +1,4 @@
-//! Runs this program under callgrind, and reads what it wrote.
+//! Runs this program under callgrind, and reads its output.
 //!
 //! A dump ends each warm-up and each case; the warm-up's is thrown away. Names are not compressed, so that a dump is a
 //! list of `fn=NAME` with lines of costs, of which those after `calls=` are another function's.

@@ -1,10 +1,10 @@
-//! What is counted: policies, sizes, numbers of pages, thresholds.
+//! The cases: policies, sizes, numbers of pages, thresholds.
 
 use crate::rig::Rig;
 use netfront::{Clearing, Config, Feature};
 use xen_sim::VifConfig;
 
-/// Frames in a turn, but where it says otherwise.
+/// Frames in an iteration, unless a case says otherwise.
 const BATCH: usize = 64;
 const TURNS: usize = 16;
 pub(crate) const SIZES: [usize; 3] = [64, 256, 1500];
@@ -37,13 +37,13 @@ impl Policy {
     }
 }
 
-/// Ends a case: callgrind writes what was collected (`--dump-after`).
+/// Ends a case: callgrind writes its counts (`--dump-after`).
 #[inline(never)]
 fn dump_here() {
     std::hint::black_box(());
 }
 
-/// Runs a case: once to warm up, and once to count. `cost run PART` runs those whose names have that in them.
+/// Runs a case: once to warm up, and once to count. `cost run PART` runs cases with that part in their names.
 fn case(name: &str, mut rig: Rig, work: impl Fn(&mut Rig)) {
     if std::env::args().nth(2).is_some_and(|part| !name.contains(&part)) {
         return;

@@ -1,5 +1,5 @@
-//! The simulated guest with an allocator of pages that costs next to nothing: what grant-per-packet is compared with
-//! must not be made expensive by a simulator.
+//! The simulated guest with an almost free allocator of pages: the simulator must not make the reference, grant per
+//! packet, expensive.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -6,10 +6,10 @@
 //!            ─► dumps read ─► name<TAB>value<TAB>unit on stdout and in DIR/host.tsv
 //! ```
 //!
-//! Only what the driver does is counted: `counted` switches the collection on, and the simulated backend works outside
-//! of it. It is the driver of the image, whole: device, queues, tokens, pools, grant table, over the simulated Xen.
-//! **Grant per packet** is the same driver with its pools trimmed after each turn, so that every packet's page is
-//! allocated, granted, ended and freed; the allocator is then the cheapest that can be thought of, a list (`machine.rs`).
+//! Only the driver's work is counted: `counted` switches the collection on, and the simulated backend works outside
+//! of it. It is the complete driver of the image: device, queues, tokens, pools, grant table, over the simulated Xen.
+//! **Grant per packet** is the same driver with its pools trimmed after each iteration, so that every packet's page is
+//! allocated, granted, ended and freed; its allocator is a list, the cheapest possible one (`machine.rs`).
 
 mod allocations;
 mod callgrind;

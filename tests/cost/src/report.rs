@@ -61,7 +61,7 @@ fn bars(figures: &[Figure]) {
             verdict(spread <= 50)
         );
     }
-    // What is cleared by default: frames that are copied because they are shorter than the threshold.
+    // Bytes that are cleared by default: those of frames shorter than the threshold.
     for size in CURVE.into_iter().filter(|size| *size < netfront::Config::default().threshold) {
         let whole = |name: &str| {
             let figure = find(&format!("rx_{name}_{size}"));

@@ -1,4 +1,4 @@
-//! A vif on the simulated Xen, connected, and turns of which the driver's part is counted.
+//! A connected vif on the simulated Xen, and iterations of which the driver's part is counted.
 
 use crate::allocations;
 use crate::machine::{Host, boot};
@@ -26,7 +26,7 @@ pub(crate) struct Rig {
     netback: Netback,
     xen: Rc<Xen<Host>>,
     sim: Sim,
-    /// The pools are trimmed in each turn.
+    /// The pools are trimmed in each iteration.
     per_packet: bool,
     pub(crate) packets: u64,
     pub(crate) allocations: u64,
@@ -57,7 +57,7 @@ impl Rig {
         rig
     }
 
-    /// One turn; the driver's part is counted.
+    /// One iteration; the driver's part is counted.
     fn turn<T>(&mut self, work: impl FnOnce(&mut NetDevice<Host>) -> T) -> T {
         self.xen.events.dispatch();
         self.xen.store.pump(&self.xen.machine);
@@ -65,7 +65,7 @@ impl Rig {
         let (device, per_packet) = (&mut self.device, self.per_packet);
         let result = counted(|| {
             device.reap();
-            // What was sent is freed before anything new is, and what was received before new pages are posted.
+            // Sent pages are freed before anything new is sent, and received ones before new pages are posted.
             let trim = |device: &mut NetDevice<Host>| _ = per_packet.then(|| device.trim());
             trim(device);
             let result = work(device);
@@ -81,7 +81,8 @@ impl Rig {
         result
     }
 
-    /// Receives frames of `len` bytes: so many turns with so many frames each. Longer ones than an MTU are merged ones.
+    /// Receives frames of `len` bytes: `turns` iterations with `batch` frames each. Frames longer than the MTU are
+    /// merged ones.
     pub(crate) fn receive(&mut self, len: usize, turns: usize, batch: usize) {
         let mut frame = vec![0x5a; len];
         frame[12..14].copy_from_slice(&[0x88, 0xb5]);
@@ -105,7 +106,7 @@ impl Rig {
         }
     }
 
-    /// Sends frames; what the stack would write into them is not the driver's, and is left out.
+    /// Sends frames; the stack's writing of their contents is not counted.
     pub(crate) fn send(&mut self, len: usize, turns: usize, batch: usize) {
         for _ in 0..turns {
             self.turn(|device| {
@@ -139,7 +140,7 @@ impl Rig {
         assert_eq!(self.device.stats().tx.checksum_blank, self.device.stats().tx.packets, "all were TCP");
     }
 
-    /// Turns that an event began and that find nothing.
+    /// Iterations that an event began and that find nothing.
     pub(crate) fn idle(&mut self, turns: usize) {
         for _ in 0..turns {
             self.netback.notify_guest();
@@ -148,7 +149,7 @@ impl Rig {
         }
     }
 
-    /// Forgets what was counted so far.
+    /// Resets the counts.
     pub(crate) fn warm(&mut self) {
         (self.packets, self.allocations) = (0, 0);
     }

@@ -47,7 +47,7 @@ fn prepare(bed: &Bed, name: &str, contents: &[Vec<u8>]) -> Outcome {
     }
     upload(bed, &folder, &format!("/tmp/{name}"))?;
     std::fs::remove_dir_all(&folder)?;
-    // What it says is read some blocks at a time: the pipe is full soon, and holds it.
+    // Its output is read some blocks at a time: the pipe is soon full, and stops it.
     let script = format!(
         "cat >/tmp/{name}.sh <<'end'
          at=/tmp/{name}.$1; mkfifo $at.pipe
@@ -87,7 +87,7 @@ fn accepted(channels: &Value, n: usize) -> u64 {
     channels[n]["blocks"]["accepted"].as_u64().unwrap_or(0)
 }
 
-/// Two at once; one is killed and comes back while the other goes on; a third has its turn at any time.
+/// Two at once; one is killed and returns while the other continues; a third has its turn at any time.
 fn transfers(bed: &Bed, page: SocketAddr) -> Outcome {
     let begin = |name: &str, nth: u8| {
         dom0(bed, &format!("setsid sh /tmp/{name}.sh {nth} >/dev/null 2>&1 </dev/null &"))
@@ -124,7 +124,7 @@ fn transfers(bed: &Bed, page: SocketAddr) -> Outcome {
     Ok(())
 }
 
-/// By the guest's own reckoning over each channel, and by what is published.
+/// By the guest's chain over each channel, and by the published content.
 fn each_block_once(page: SocketAddr, contents: &[Vec<Vec<u8>>; 2]) -> Outcome {
     let mut http = Connection::open(page)?;
     let status = http.status()?;

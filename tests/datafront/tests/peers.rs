@@ -1,5 +1,5 @@
-//! The channel on real Xen, in both roles, against programs over libxenvchan that know nothing of us: `peer/peer.c`, and
-//! Debian's `vchan-socket-proxy` in both of its roles.
+//! The channel on real Xen, in both roles, against programs over libxenvchan that know nothing of us: `peer/peer.c`,
+//! and Debian's `vchan-socket-proxy` in both of its roles.
 #![allow(
     clippy::too_many_lines,
     reason = "a program of the host: the standard library, and numbers far from overflow"
@@ -67,7 +67,7 @@ fn our_server(bed: &Bed) -> Outcome {
     Ok(())
 }
 
-/// The proxy's standard streams: what goes in comes back.
+/// The proxy's standard streams: input comes back.
 fn through_proxy(bed: &Bed, proxy: &str) -> Outcome {
     let said = dom0(
         bed,

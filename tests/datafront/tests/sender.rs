@@ -1,4 +1,4 @@
-//! A sender that was written from `docs/datafront.md` alone, in another language: what the document says is enough.
+//! A sender that was written from `docs/datafront.md` alone, in another language: the document is sufficient.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The clients as a program for dom0, so that what is measured and compared crosses netback and nothing else.
+//! The clients as a program for dom0: their traffic crosses netback and nothing else.
 //!
 //! ```text
 //!   client tcp-echo ADDRESS:PORT BYTES

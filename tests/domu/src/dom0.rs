@@ -17,7 +17,8 @@ pub const FLOOD: &str = concat!(env!("OUT_DIR"), "/flood");
 /// The hostile clients, for dom0; see `dom0/attack.c`.
 pub const ATTACK: &str = concat!(env!("OUT_DIR"), "/attack");
 
-/// Gives dom0 an address in the network of IPv6 whose prefix the bed's router advertises, and one in `fd00:6d69::/64`.
+/// Gives dom0 an address in the IPv6 network whose prefix the test bed's router advertises, and one in
+/// `fd00:6d69::/64`.
 ///
 /// # Errors
 /// When dom0 does not take them.
@@ -32,8 +33,8 @@ const ANSWERS: &str = "awk '/^Icmp:/ { if (!names) names = split($0, name); else
     $1 == \"Icmp6InEchoReplies\" { sum += $2 }
     END { print sum }' /proc/net/snmp /proc/net/snmp6";
 
-/// Pings from dom0: all `count` answers must come. Its kernel counts them; busybox's ping has room for ten, and loses what
-/// comes at once after the machine stood still.
+/// Pings from dom0: all `count` answers must come. Its kernel counts them; busybox's ping has room for ten, and loses
+/// what comes at once after the machine stood still.
 ///
 /// # Errors
 /// When an answer is missing.
@@ -110,7 +111,7 @@ impl<'a> Client<'a> {
         if output.success() { Ok(output.stdout) } else { Err(output.stderr.into()) }
     }
 
-    /// Opens a connection to a web server, which asks for `path` again and again until it is told to end.
+    /// Opens a connection to a web server, and requests `path` on it until it is told to end.
     ///
     /// # Errors
     /// When it does not begin.

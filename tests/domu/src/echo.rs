@@ -106,7 +106,7 @@ pub fn udp(to: SocketAddr, sizes: impl Iterator<Item = usize>) -> Outcome<usize>
     Ok(again)
 }
 
-/// Takes answers until all are there or none comes any more.
+/// Takes answers until all have arrived or no more come.
 fn collect(socket: &UdpSocket, open: &mut BTreeMap<usize, Vec<u8>>) -> Outcome {
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut buffer = [0; 9000];

@@ -1,4 +1,4 @@
-//! One of our images as a domU on the bed.
+//! One of our images as a domU on the test bed.
 
 use crate::{BOOT, Outcome};
 use bed::{Bed, Domain, DomainConfig};
@@ -55,9 +55,9 @@ impl<'a> Guest<'a> {
         Ok(Self { bed, domain, address })
     }
 
-    /// Waits until the guest has the address of IPv6 that the bed's router advertises, and returns it. Each address that
-    /// becomes valid empties smoltcp's cache of neighbours, which costs a reply to a ping that goes out just then; and a task that waits
-    /// for it ends.
+    /// Waits until the guest has the IPv6 address with the prefix that the test bed's router advertises, and returns
+    /// it. Each new address empties the cache of neighbours, which costs a reply to a ping that is sent just then,
+    /// and ends a task that waits for it.
     ///
     /// # Errors
     /// When it does not get one in time.
@@ -88,7 +88,8 @@ pub fn leased(domain: &Domain) -> Outcome<Ipv4Addr> {
     Ok(address.ok_or_else(|| format!("no address in {line:?}"))?)
 }
 
-/// Types a line on a console until it is answered: after a flood of input there may be no room for it, and then it is lost.
+/// Types a line on a console until it is answered: after a flood of input there may be no room for it, and then it is
+/// lost.
 ///
 /// # Errors
 /// When it is not answered in time.
@@ -104,8 +105,7 @@ pub fn insist(domain: &Domain, line: &str, answer: &str) -> Outcome {
     }
 }
 
-/// The verdict of a probe: what its last line says, as XTF's guests say it. What its stack tells of addresses may come
-/// after that.
+/// The verdict of a probe: its last line, in the words of XTF's guests. Lines of its stack about addresses may follow.
 ///
 /// # Errors
 /// When the probe reports a failure, or there is no verdict: then it has crashed.

@@ -1,4 +1,4 @@
-//! HTTP to a guest: a client that believes little, and what `/status.json` tells.
+//! HTTP to a guest: a strict client, and access to `/status.json`.
 
 mod client;
 mod status;

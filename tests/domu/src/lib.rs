@@ -1,16 +1,16 @@
-//! What the tests on real Xen share: the images as domUs, and the clients that talk to them.
+//! What the tests on real Xen share: images as domUs, and clients.
 //!
 //! ```text
-//!   tests/*.rs ──► guest: an image as a domU on the bed, its address, its verdict
+//!   tests/*.rs ──► guest: an image as a domU on the test bed, its address, its verdict
 //!              ──► http: requests over a kept connection          ┐  std's sockets, to ports of 127.0.0.1
-//!              ──► echo: patterns there and back by TCP and UDP   ┘  that the bed forwards into the guest
-//!              ──► linux: a guest of that kind beside it
+//!              ──► echo: patterns there and back by TCP and UDP   ┘  that the test bed forwards into the guest
+//!              ──► linux: a Linux guest
 //!              ──► dom0: the same clients, running in dom0
 //!              ──► capture: what of the guests' frames reached the host
 //! ```
 //!
-//! A test is one bed: what belongs to one theme shares it, because restoring the machine costs seconds. Every wait has
-//! an end. The images are those that `make image guests` leaves in `build/`.
+//! Each test has a machine of its own. Tests of one subject are combined, because restoring the machine takes
+//! seconds. Every wait has a limit. The images are those of `make image guests` in `build/`.
 
 #![forbid(unsafe_code)]
 

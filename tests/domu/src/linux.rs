@@ -1,6 +1,6 @@
-//! Linux guests beside ours; Linux is started again if it dies while it boots.
+//! Linux guests, which are started again if they crash while they boot.
 //!
-//! On a processor that is emulated it does not always (docs/xen-map.md). What ends later is a test's matter.
+//! That happens on an emulated processor (docs/xen-map.md). A guest that ends later is the test's concern.
 
 use crate::Outcome;
 use bed::{Bed, Domain, DomainConfig, Kind, Value};
@@ -9,8 +9,8 @@ use std::time::Duration;
 /// Starts of it, at most.
 const TRIES: usize = 5;
 
-/// Creates the guest, does to it what comes `before` it runs, and waits for a line of its script. How long that takes goes
-/// by the host.
+/// Creates the guest, calls `before`, lets it run, and waits for a line of its script. The time that this takes
+/// depends on the host.
 ///
 /// # Errors
 /// It does not come as far, five times, or something else is in the way.

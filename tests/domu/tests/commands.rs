@@ -1,4 +1,4 @@
-//! The commands for people: `make run IMAGE=echo`, and an appliance of one's own in a folder outside of the repository.
+//! Commands of the Makefile: `make run IMAGE=echo`, and an appliance in a folder outside of the repository.
 //!
 //! ```text
 //!   make new ─► folder ─ make run ─► image ─► real Xen ─► http://127.0.0.1:PORT/ answers
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// From `make run` to an answer: it builds an image, and starts a machine.
+/// The time from `make run` to an answer: it builds an image and starts a machine.
 const READY: Duration = Duration::from_secs(1200);
 
 /// A command in a process group of its own, which ends with it.

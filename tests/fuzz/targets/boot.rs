@@ -57,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whatever the map says, each page of RAM is in one range at most, nothing reserved is in any, and the hole for Xen's
+/// For any map, each page of RAM is in one range at most, nothing reserved is in any, and the hole for Xen's
 /// frames touches neither.
 fn usable(info: &BootInfo) {
     const LIMIT: u64 = 1 << 47;

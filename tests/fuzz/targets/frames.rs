@@ -25,12 +25,12 @@ struct Checker {
     welcomes: usize,
 }
 
-/// Streams that a receiver remembers. One for which sixteen others were entered since may be forgotten, and its sender is
-/// then taken at its word.
+/// Streams that a receiver remembers. One for which sixteen others were entered since may be forgotten, and its
+/// sender is then taken at its word.
 const REMEMBERED: usize = 16;
 
 impl Checker {
-    /// Each stream that was entered was answered. What may be forgotten is not expected any more.
+    /// Each complete stream was answered. Streams that may be forgotten are not expected any more.
     fn streams_entered(&mut self, answers: &[u8]) {
         for head in answers.as_chunks::<HEADER_BYTES>().0 {
             let welcome = Frame::parse(head, b"").is_ok_and(|frame| frame.kind == Kind::Welcome);

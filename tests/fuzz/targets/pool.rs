@@ -1,9 +1,9 @@
-//! Any operations on a pool, in any order, with backends that keep pages mapped: the accounting balances after each, and no
-//! page is in two places.
+//! Any operations on a pool, in any order, with backends that keep pages mapped: the accounting balances after each,
+//! and no page is in two places.
 //!
 //! ```text
-//!   0: take   1 n: put the n-th   2: grow   3 n: shrink   4: shrink_idle   5: new turn   6 n: the backend maps the n-th
-//!   7 n: and lets one go          8 n: another backend
+//!   0: take   1 n: put the n-th   2: grow   3 n: shrink   4: shrink_idle   5: new iteration   6 n: the backend maps the n-th
+//!   7 n: unmaps one               8 n: another backend
 //! ```
 
 #![no_main]

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   | trusted? poison? | record … |     record: | kind | … |
-//!   kind 0: len u16, frame                     an honest frame
+//!   kind 0: len u16, frame                     a correct frame
 //!   kind 1: id, offset, flags, status; len, frame   the same with values xor-ed into its response
 //!   kind 2: 8 bytes                            a slot of the ring by hand
-//!   kind 3: distance u32                       rsp_prod, that far from where it is
-//!   else:   a turn
+//!   kind 3: distance u32                       rsp_prod, relative to its value
+//!   else:   an iteration
 //! ```
 
 #![no_main]
@@ -106,7 +106,7 @@ impl Machine {
             sim.run();
             guests[0].turn();
         }
-        // Whatever it was, a new connection heals it.
+        // A new connection heals every fault.
         netback.faults(|faults| *faults = Faults::default());
         netback.unload();
         run_until(sim, guests, "down", |guests| guests[0].device().stats().backend.is_none());

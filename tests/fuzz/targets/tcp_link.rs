@@ -1,4 +1,4 @@
-//! Two TCP engines through a hostile network: each reads a prefix of what the other wrote; and once the network is kind
+//! Two TCP engines over a hostile network: each reads a prefix of what the other wrote; and once the network works
 //! again, all of it, or the connection ends.
 //!
 //! ```text

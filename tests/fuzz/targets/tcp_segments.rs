@@ -1,5 +1,5 @@
-//! Any segments, in any order, at a TCP connection with state: nothing panics, no octet is sent that was not written, none
-//! is read that was not sent, no acknowledgment and no window goes back, and the engine falls silent.
+//! Any segments, in any order, at a TCP connection with state: nothing panics, no octet is sent that was not written,
+//! none is read that was not sent, no acknowledgment and no window goes back, and the engine falls silent.
 //!
 //! ```text
 //!   how it opens, its options, initial numbers
@@ -119,7 +119,7 @@ impl World {
 
     fn segment(&mut self, input: &mut Input<'_>) {
         let flags = Flags::from_bits_retain(input.byte());
-        // Mostly what is expected; sometimes nearby, sometimes anything.
+        // Mostly the expected numbers; sometimes near ones, sometimes any.
         let near = |base: Seq, input: &mut Input<'_>| match input.byte() % 8 {
             0..4 => base,
             4 | 5 => base.add(u32::from(input.short())),
@@ -192,7 +192,7 @@ impl World {
         let _ = self.tcb.take_events();
     }
 
-    /// What was acknowledged and promised stays so.
+    /// Acknowledged bytes and the announced window stay valid.
     fn note_window(&mut self, header: &Segment) {
         if !header.flags.contains(Flags::ACK) {
             return;
@@ -242,7 +242,7 @@ fuzz_target!(|data: &[u8]| {
         }
         world.step(&mut input);
     }
-    // Whatever came before: an end.
+    // In every case, an end.
     world.read();
     world.tcb.abort(&mut world.env);
     world.transmit();

@@ -1,10 +1,10 @@
-//! Completions of what was sent: any ids, any statuses, any indexes, in any order with our own sending.
+//! Completions of sent frames: any ids, any statuses, any indexes, in any order with our own sending.
 //!
 //! ```text
 //!   | where the indexes begin | step … |
 //!   kind 0: len u16            we send a frame        kind 3: distance u32       rsp_prod, that far from where it is
 //!   kind 1: id u16, status u16 a response by hand     kind 4: value u32          req_event
-//!   kind 2: which u8           an honest response     else:                      a turn
+//!   kind 2: which u8           a correct response     else:                      an iteration
 //! ```
 
 #![no_main]
@@ -62,7 +62,7 @@ impl Machine {
     fn boot(ring_start: u32) -> Self {
         let sim = Sim::builder().memory_pages(700).build();
         let config = Config { pool_rx: 300, pool_tx: 64, ring_start, ..Config::default() };
-        // What is received is not in question here.
+        // Received frames are not tested here.
         let vif = VifConfig { poison: false, ..VifConfig::default() };
         let mut rig = Rig::on(sim, vif.lenient(), config);
         rig.until_up();
@@ -91,7 +91,7 @@ impl Machine {
     }
 }
 
-/// Where the indexes of rings begin.
+/// The initial indexes of the rings.
 const STARTS: [u32; 4] = [0, u32::MAX - 1, i32::MAX as u32 - 2, 200];
 
 thread_local! {

@@ -1,5 +1,5 @@
-//! The control page of a channel, in both roles, with a peer that writes anything into it at any time: no panic, no wait
-//! that does not end, and the next channel works.
+//! The control page of a channel, in both roles, with a peer that writes anything into it at any time: no panic, no
+//! wait that does not end, and the next channel works.
 //!
 //! ```text
 //!   | role | op … |     0 at v: a byte of the page    1 at w: an aligned word    2: an event    3 n: write    4: read
@@ -25,7 +25,7 @@ use support::server::{Host, PATH, SERVER};
 /// Operations that one input may have.
 const MOST: usize = 100;
 
-/// Gives back what comes, until the channel ends.
+/// Returns received bytes, until the channel ends.
 async fn echo(channel: &mut (impl Read<Error = ChannelError> + Write<Error = ChannelError>)) {
     let mut buffer = [0; 700];
     while let Ok(len @ 1..) = channel.read(&mut buffer).await {
@@ -39,7 +39,7 @@ fn sizes(input: &mut Input<'_>) -> [u16; 2] {
     [[12, 12], [10, 11], [13, 12], [11, 10]][usize::from(input.byte() % 4)]
 }
 
-/// What the other side does, whichever it is.
+/// The operations of the other side, in either role.
 trait Peer: Sized {
     fn poke_byte(&self, at: usize, value: u8);
     fn poke_word(&self, at: usize, value: u32);
@@ -101,7 +101,7 @@ impl Run<'_> {
     }
 }
 
-/// One channel's operations. What is honest stops with the first thing that is not: the peer's own code is not on trial.
+/// The operations of one channel. Correct ones stop at the first fault: the peer's own code is not under test.
 fn abuse(input: &mut Input<'_>, peer: &mut impl Peer, mut honest: bool, run: &mut Run<'_>) {
     for _ in 0..MOST {
         match input.byte() {
@@ -130,7 +130,7 @@ fn abuse(input: &mut Input<'_>, peer: &mut impl Peer, mut honest: bool, run: &mu
     }
 }
 
-/// An honest channel works: what is sent comes back.
+/// A correct channel works: sent bytes come back.
 fn heals(peer: &mut impl Peer, run: &mut Run<'_>) {
     let (mut sent, mut back) = (0, Vec::new());
     for _ in 0..50 {

@@ -1,11 +1,11 @@
-//! Xenstore's wire: replies of any bytes, cut anywhere, and indexes of any value, while requests are under way.
+//! Xenstore's wire: replies of any bytes, cut anywhere, and indexes of any value, during requests.
 //!
 //! ```text
 //!   kind 0: len u8, bytes               bytes of replies, as far as the ring has room
 //!   kind 1: type, req_id, len, bytes    a message with a header that fits its bytes
 //!   kind 2: which u8, value u32         an index of the ring
 //!   kind 3: which u8                    another request of ours
-//!   else:                               a turn of the client
+//!   else:                               an iteration of the client
 //! ```
 
 #![no_main]
@@ -25,7 +25,7 @@ const RING: u32 = 1024;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One of our requests, whatever comes of it.
+/// One of our requests, with any result.
 fn request(xen: &Rc<Xen<Guest>>, which: u8) -> Task {
     let xen = Rc::clone(xen);
     Box::pin(async move {

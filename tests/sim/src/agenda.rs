@@ -1,4 +1,4 @@
-//! What is to happen at a later virtual time.
+//! Events at a later virtual time.
 
 use crate::world::World;
 use std::cell::{Cell, RefCell};

@@ -1,4 +1,4 @@
-//! What a kernel does at boot, so that a driver's test can begin where the driver does; and its loop, in small.
+//! A small kernel: what it does at boot, so that a driver's test can begin with the driver; and its loop.
 
 use crate::guest::Guest;
 use crate::machine::Sim;

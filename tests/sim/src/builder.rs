@@ -69,7 +69,7 @@ impl Builder {
         self
     }
 
-    /// Where the indexes of the xenstore and console rings stand at the start.
+    /// The initial indexes of the xenstore and console rings.
     #[must_use]
     pub const fn ring_start(mut self, index: u32) -> Self {
         self.guest.ring_start = index;
@@ -97,8 +97,8 @@ pub(crate) fn build_guest(world: &Rc<World>, config: &GuestConfig) -> (Guest, Co
     (guest, console)
 }
 
-/// What the toolstack does for a domain before it runs, be it new or restored: reserved grants, rings, parameters, nodes,
-/// and xenstored told of it. The console's port.
+/// The toolstack's work before a domain runs, new or restored: reserved grants, rings, parameters, nodes, and the
+/// introduction to xenstored. Returns the console's port.
 pub(crate) fn furnish(world: &World, domain: &Rc<Domain>, ring_start: u32, name: &str) -> EvtchnPort {
     domain.seed_reserved_grants(CONSOLE, XENSTORE);
     start_rings_at(domain, ring_start);

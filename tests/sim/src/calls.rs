@@ -58,7 +58,7 @@ pub(crate) type Refuse = Box<dyn FnMut(Call) -> Option<Errno>>;
 pub(crate) struct Gate(RefCell<Option<Refuse>>);
 
 impl Gate {
-    /// What the test says to a call.
+    /// The test's decision about a call.
     pub(crate) fn ask(&self, call: Call) -> Result<(), Errno> {
         let refused = self.0.borrow_mut().as_mut().and_then(|refuse| refuse(call));
         refused.map_or(Ok(()), Err)

@@ -1,4 +1,4 @@
-//! The other end of the console ring: collects what the guest prints, sends what a test types.
+//! The other end of the console ring: collects the guest's output, and sends a test's input.
 
 use crate::peer::{MappedPage, Peer};
 use crate::world::{Service, World};
@@ -66,13 +66,13 @@ impl Console {
         self.0.stopped.set(true);
     }
 
-    /// Reads again, and what is in the ring at once.
+    /// Reads again, beginning with the bytes that are in the ring.
     pub fn resume(&self) {
         self.0.stopped.set(false);
         self.0.kicked.set(true);
     }
 
-    /// Writes a 32-bit word of the ring page, an index mostly, and notifies the guest.
+    /// Writes a 32-bit word of the ring page, such as an index, and notifies the guest.
     pub fn poke_ring(&self, at: usize, value: u32) {
         self.0.page.store(at, value);
         self.0.peer.evtchn_send(self.0.port).expect("the port is bound");

@@ -1,6 +1,6 @@
 //! What a guest asked of the simulated Xen, counted by kind.
 
-/// Hypercalls and events of one guest since it was built. Take two and [`Counters::since`] to count a turn.
+/// Hypercalls and events of one guest since it was built. [`Counters::since`] counts those of an interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// `EVTCHNOP_send`.
@@ -45,7 +45,7 @@ impl Counters {
             + self.physmap_ops
     }
 
-    /// What was added since `earlier`.
+    /// The difference to `earlier`.
     #[must_use]
     pub const fn since(&self, earlier: &Self) -> Self {
         Self {

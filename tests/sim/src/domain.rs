@@ -1,4 +1,4 @@
-//! One domain: its memory, and what Xen keeps about it.
+//! One domain: its memory, and Xen's state of it.
 
 use crate::calls::{Call, Gate};
 use crate::counters::Counters;
@@ -44,7 +44,7 @@ pub(crate) struct Domain {
 impl Domain {
     /// A guest with `nr_pages` of RAM and a grant table that can grow to `max_grant_frames`.
     pub(crate) fn guest(id: DomId, nr_pages: usize, max_grant_frames: u32) -> Self {
-        // Hidden frames: the shared info page, and behind it one for each frame of the grant table.
+        // Hidden frames: the shared info page, followed by one for each frame of the grant table.
         let memory = GuestMemory::new(nr_pages, 1 + max_grant_frames as usize);
         Self::new(id, true, memory, max_grant_frames)
     }
@@ -78,7 +78,7 @@ impl Domain {
         self.number.get()
     }
 
-    /// Moves the guest into a new domain: its memory is kept, and everything that Xen held for it is gone.
+    /// Moves the guest into a new domain: its memory remains, and Xen's state of it is new.
     pub(crate) fn begin_anew(&self, id: DomId) {
         let others: Vec<u32> = self.active_grants.borrow().keys().copied().filter(|gref| *gref > 0).collect();
         assert!(others.is_empty(), "grants of domain {} are in use: {others:?}", self.id());

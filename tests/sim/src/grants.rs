@@ -35,7 +35,7 @@ pub(crate) struct Active {
 pub struct GrantedFrame {
     /// Its reference.
     pub gref: Gref,
-    /// Who may access it.
+    /// The domain that may access it.
     pub to: DomId,
     /// The frame.
     pub gfn: Gfn,
@@ -52,7 +52,7 @@ impl Domain {
         Some((self.memory.view(gfn)?, at))
     }
 
-    /// What the toolstack writes before the guest starts: access to the console and xenstore rings for dom0.
+    /// The toolstack's entries before the guest starts: access to the console and xenstore rings for dom0.
     pub(crate) fn seed_reserved_grants(&self, console: Gfn, xenstore: Gfn) {
         for (gref, gfn) in [(GNTTAB_RESERVED_CONSOLE, console), (GNTTAB_RESERVED_XENSTORE, xenstore)] {
             let (page, at) = self.grant_entry(Gref(gref)).expect("the first frame of the table");
@@ -158,7 +158,7 @@ impl Domain {
         }
     }
 
-    /// Who can still reach a frame, if anybody: what makes freeing it a leak.
+    /// The domain that can still access a frame: freeing the frame would be a leak.
     pub(crate) fn who_reaches(&self, gfn: Gfn) -> Option<String> {
         let mut granted = None;
         self.each_granted(|entry| {

@@ -43,7 +43,7 @@ impl Guest {
         self.domain.id()
     }
 
-    /// What it asked of Xen since it was built.
+    /// Its hypercalls since it was built.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.domain.counters()
@@ -108,8 +108,8 @@ impl Guest {
         self.domain.memory.flip(gfn, offset, values)
     }
 
-    /// Asks `refuse` about each hypercall that can fail, after it was counted: it gives the error with which Xen refuses,
-    /// or lets the call pass.
+    /// Asks `refuse` about each hypercall that can fail, after it was counted: it gives the error with which Xen
+    /// refuses, or lets the call pass.
     pub fn refuse(&self, refuse: impl FnMut(Call) -> Option<Errno> + 'static) {
         self.domain.gate.set(Some(Box::new(refuse)));
     }

@@ -8,17 +8,17 @@
 //!       event channels     grant table read as Xen reads it ▲
 //!            │                 │                            │ atomic loads and stores only
 //!            ▼                 ▼                            │
-//!         Peer: what backend domains may do        ──┘
+//!         Peer: the operations of backend domains      ──┘
 //!       ┌────┴─────┬───────────┐
 //!   Xenstored    Netback    Console          ◄──── scripted by the test: frames, nodes, keys, faults
 //! ```
 //!
 //! A [`Sim`] is one machine; every test builds its own. Nothing runs by itself: other domains work when the guest
-//! blocks or yields, or when the test calls [`Sim::run`], and then only on what an event told them, so that a
-//! notification that the guest forgot is a test that hangs and says so. The same inputs give the same run.
+//! blocks or yields, or when the test calls [`Sim::run`], and then only on what an event announced. So a
+//! notification that the guest forgot makes the test hang, which it reports. The same inputs give the same run.
 //!
-//! The simulator is stricter than Xen. A free of a granted page, a request that the real netback would punish, a byte written to a
-//! page that the backend holds: each stops the test with the name of the rule. It shares
+//! The simulator is stricter than Xen. Freeing a granted page, a request that the real netback would punish, a byte
+//! written to a page that the backend has: each stops the test with the name of the rule. It shares
 //! no code with the drivers under test: of the `xen` crate it uses the traits, the identifiers, [`xen::Shared`] and the
 //! layouts.
 //!
@@ -33,14 +33,14 @@
 //! ```
 
 //!
-//! A vif, what goes over it, and what its backend does wrong:
+//! A vif, its traffic, and faults of its backend:
 //!
 //! ```
 //! use xen_sim::netback::{Index, Order, Side};
 //! use xen_sim::{Delivery, Sim, VifConfig};
 //! let machine = Sim::builder().memory_pages(64).build();
 //! let netback = machine.add_vif(VifConfig::default().trusted(Some("0")).without("feature-sg"));
-//! let xen = machine.xen(); // what the kernel does at boot; a driver's test begins here
+//! let xen = machine.xen(); // as after the kernel's boot; a driver's test begins here
 //!
 //! netback.send(vec![0; 60]); // waits until the guest has connected and posted pages
 //! netback.faults(|faults| {

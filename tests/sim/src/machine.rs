@@ -93,18 +93,18 @@ impl Sim {
         Peer::new(Weak::clone(&self.world.me), id)
     }
 
-    /// Lets the other domains run until none of them has anything to do. Virtual time stands still.
+    /// Runs the other domains until none of them has work. Virtual time does not advance.
     pub fn run(&self) {
         self.world.run();
     }
 
-    /// `SCHEDOP_block` of several guests at once, for a test that runs them in turns: until one of them has an event.
+    /// `SCHEDOP_block` of several guests at once, for a test that runs them in turn: until one of them has an event.
     pub fn block(&self, guests: &[Guest]) {
         let domains: Vec<&Domain> = guests.iter().map(Guest::domain).collect();
         self.world.block(&domains);
     }
 
-    /// Moves virtual time on by `ns`; everything that is due meanwhile happens in its order.
+    /// Advances virtual time by `ns`; everything due until then happens in its order.
     pub fn advance(&self, ns: u64) {
         self.world.advance_to(self.world.now() + ns);
     }
@@ -120,7 +120,7 @@ impl Sim {
         self.world.agenda.enter(self.world.now() + ns, move |_| action());
     }
 
-    /// Connects two vifs by a wire: what one guest sends, the other receives.
+    /// Connects two vifs: what one guest sends, the other receives.
     pub fn connect(&self, a: &Netback, b: &Netback) {
         self.world.add_service(crate::netback::wire(a, b));
     }
@@ -155,7 +155,7 @@ impl Sim {
         leaks
     }
 
-    /// The state of everything as text, for a test that gives up.
+    /// The state of the whole machine as text, for a test that fails.
     #[must_use]
     pub fn dump(&self) -> String {
         self.world.dump()

@@ -5,7 +5,7 @@
 //!   | RAM: given out |   | console, xenstore |    | Xen's own: shared info, grant frames until they are mapped |
 //! ```
 //!
-//! The one file of this crate with `unsafe`. Everybody else sees a page as [`Shared`]: values by atomic loads and
+//! This is the only file of this crate with `unsafe`. All others see a page as [`Shared`]: values by atomic loads and
 //! stores, so that two "domains" may touch one page without a data race. The guest's own references into a page are
 //! made by [`Page`] from the same allocation, and end before the simulator looks.
 
@@ -30,7 +30,8 @@ use xen::{Errno, Gfn, Page, Private, Shared};
 
 /// The first frame of RAM.
 pub(crate) const RAM: u64 = 0x400;
-/// The frames that the toolstack shares with the guest: xenstore at `0xfeffc`, console at `0xfefff`, as Xen 4.17 has it.
+/// The frames that the toolstack shares with the guest: xenstore at `0xfeffc`, console at `0xfefff`, as Xen 4.17 has
+/// it.
 const SPECIAL: u64 = 0xf_eff8;
 const NR_SPECIAL: usize = 8;
 /// Frame of the xenstore ring.
@@ -40,14 +41,14 @@ pub(crate) const CONSOLE: Gfn = Gfn(0xf_efff);
 /// Frames that Xen has not put into the guest's map yet; above what a version 1 grant can name.
 pub(crate) const HIDDEN: u64 = 1 << 40;
 
-/// The bytes themselves; alive as long as anybody who may touch them.
+/// The bytes; they exist as long as any user.
 #[derive(Debug)]
 struct Heap {
     base: NonNull<u8>,
     layout: Layout,
 }
 
-// SAFETY: the heap is an address and a size; whoever touches the bytes from another thread does so by atomics.
+// SAFETY: the heap is an address and a size; other threads access the bytes by atomics.
 unsafe impl Send for Heap {}
 // SAFETY: as for Send.
 unsafe impl Sync for Heap {}
@@ -76,15 +77,16 @@ impl GuestMemory {
         // SAFETY: the layout is not empty: there are always special pages.
         let raw = unsafe { alloc(layout) };
         let Some(base) = NonNull::new(raw) else { handle_alloc_error(layout) };
-        // RAM is cleared when it is given out. A machine that is made for each input of a fuzzer has much that never is.
+        // RAM is cleared when it is given out. A machine that is made for each input of a fuzzer has much that never
+        // is.
         let others = base.as_ptr().wrapping_add(nr_ram * PAGE_SIZE);
-        // SAFETY: from there to the end of the heap are these pages, and nobody has them yet.
+        // SAFETY: from there to the end of the heap are these pages, and nothing uses them yet.
         unsafe { others.write_bytes(0, (pages - nr_ram) * PAGE_SIZE) };
         let heap = Arc::new(Heap { base, layout });
         Self { heap, nr_ram, nr_hidden, free: RefCell::new((0..nr_ram).collect()) }
     }
 
-    /// Where a frame lies, in pages from the start of the heap.
+    /// The position of a frame, in pages from the start of the heap.
     fn index(&self, gfn: Gfn) -> Option<usize> {
         let within = |first: u64, count: usize| {
             let index = usize::try_from(gfn.0.checked_sub(first)?).ok()?;
@@ -103,8 +105,8 @@ impl GuestMemory {
     /// A page as another domain or Xen sees it; `None` if there is no memory at this frame.
     pub(crate) fn view(&self, gfn: Gfn) -> Option<Shared<'_>> {
         let base = self.address(self.index(gfn)?);
-        // SAFETY: the page lies in the heap, which lives as long as `self`, aligned to 4096. References that the guest
-        // holds into it end before it calls into the simulator or lets another domain run.
+        // SAFETY: the page is in the heap, which lives as long as `self`, aligned to 4096. References that the guest
+        // has into it end before it calls into the simulator or lets another domain run.
         Some(unsafe { Shared::new(base, PAGE_SIZE) })
     }
 
@@ -112,16 +114,16 @@ impl GuestMemory {
     pub(crate) fn view_for_ever(&self, gfn: Gfn, count: usize) -> Shared<'static> {
         let index = self.index(gfn).expect("memory of this guest");
         let base = self.address(index);
-        // SAFETY: the pages lie in the heap. It lives as long as the machine, and whoever gets this view holds a
-        // `Guest`, which holds the machine; a test that takes it apart must keep the guest.
+        // SAFETY: the pages are in the heap. It lives as long as the machine, and the user of this view has a
+        // `Guest`, which owns the machine; a test that takes it apart must keep the guest.
         unsafe { Shared::new(base, count * PAGE_SIZE) }
     }
 
     /// A page as a mapping in another domain; `gfn` is one that was granted.
     pub(crate) fn foreign(&self, gfn: Gfn, handle: u32) -> Foreign {
         let base = self.address(self.index(gfn).expect("memory of this guest"));
-        // SAFETY: the page lies in the heap, aligned. Whoever maps it keeps its owner, and with it the heap, until it
-        // is unmapped. References that the owner holds into it end before another domain runs.
+        // SAFETY: the page is in the heap, aligned. A mapping keeps its owner, and with it the heap, until it
+        // is unmapped. References that the owner has into it end before another domain runs.
         unsafe { Foreign::from_raw(base, gfn, MapHandle(handle)) }
     }
 
@@ -142,7 +144,7 @@ impl GuestMemory {
         let page = |index: usize| {
             free.remove(&index);
             let (gfn, base) = (Gfn(RAM + index as u64), self.address(index));
-            // SAFETY: the page lies in the heap, and in nobody's hands: it was free.
+            // SAFETY: the page is in the heap, and unused: it was free.
             unsafe { base.write_bytes(0, PAGE_SIZE) };
             // SAFETY: as above, and its frame is `gfn`.
             unsafe { Page::from_raw(base, gfn) }
@@ -171,11 +173,11 @@ impl GuestMemory {
         assert!(self.free.borrow_mut().insert(index), "frame {gfn} was freed twice");
     }
 
-    /// Moves one of Xen's frames, with what is in it, to a frame that the guest chose.
+    /// Moves one of Xen's frames, with its contents, to a frame that the guest chose.
     pub(crate) fn move_frame(&self, from: Gfn, to: Gfn) -> Option<()> {
         let (from, to) = (self.address(self.index(from)?), self.address(self.index(to)?));
-        // SAFETY: both pages lie in the heap. The guest gave its own up for this, and the other is Xen's; they may be
-        // the same one. No other thread uses either meanwhile.
+        // SAFETY: both pages are in the heap. The guest gave up its own for this, and the other is Xen's; they may be
+        // the same one. No other thread uses either of them.
         unsafe { to.copy_from(from, PAGE_SIZE) };
         Some(())
     }
@@ -187,7 +189,7 @@ impl GuestMemory {
         Some((first, self.view_for_ever(first, count)))
     }
 
-    /// A thread that writes two values to the same place in turn, as fast as it can, until it is dropped.
+    /// A thread that alternately writes two values to the same place, as fast as it can, until it is dropped.
     pub(crate) fn flip(&self, gfn: Gfn, offset: usize, values: [u16; 2]) -> Flipper {
         assert!(offset.is_multiple_of(2) && offset < PAGE_SIZE, "a 16-bit field in a page");
         let at = self.index(gfn).expect("memory of this guest") * PAGE_SIZE + offset;
@@ -195,7 +197,7 @@ impl GuestMemory {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             let cell = heap.base.as_ptr().wrapping_add(at).cast::<AtomicU16>();
-            // SAFETY: within the heap and aligned (asserted), and the thread holds the heap.
+            // SAFETY: within the heap and aligned (asserted), and the thread owns a reference to the heap.
             let cell = unsafe { &*cell };
             while !stopped.load(Ordering::Relaxed) {
                 for value in values {
@@ -224,13 +226,13 @@ impl Drop for Flipper {
     }
 }
 
-/// What the kernel does at boot: puts the shared info page at a frame that was taken for it.
+/// As the kernel at boot: maps the shared info page at a frame that was taken for it.
 pub(crate) fn map_shared_info(guest: &Guest, gfn: Gfn) -> Result<(), Errno> {
     // SAFETY: the caller has just taken the frame out of free memory, for this.
     unsafe { guest.add_to_physmap(MapSpace::SharedInfo, 1, gfn) }
 }
 
-/// What the kernel does at boot: takes frames and puts the grant table there.
+/// As the kernel at boot: takes frames and maps the grant table there.
 pub(crate) fn set_up_grant_table(guest: &Guest, nr_frames: u32) -> Result<GrantTable, Errno> {
     let (gfn, memory) = guest.domain().memory.take_frames(nr_frames as usize).ok_or(Errno::ENOMEM)?;
     // SAFETY: the frames were just taken for this, and `memory` is the view of exactly them.

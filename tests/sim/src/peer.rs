@@ -153,7 +153,7 @@ impl MappedPage {
         self.gref
     }
 
-    /// The frame behind it, in the granter's memory.
+    /// The frame of the grant, in the granter's memory.
     #[must_use]
     pub const fn gfn(&self) -> Gfn {
         self.gfn
@@ -223,7 +223,7 @@ impl MappedPage {
     }
 }
 
-/// For what writes, such as a ring: the page must be mapped writable.
+/// For writers, such as a ring: the page must be mapped writable.
 impl SharedPage for MappedPage {
     fn shared(&self) -> Shared<'_> {
         self.writable_view()

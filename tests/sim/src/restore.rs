@@ -3,7 +3,7 @@
 //! ```text
 //!   rings, channels, mappings, nodes of the old domain ─► gone
 //!   new domain: grant table and shared info empty, no channel but xenstore's and the console's, vifs in state 1
-//!   the guest ─► `resume`, as the kernel does it ─► its vifs find that their rings are void
+//!   the guest ─► `resume`, as the kernel does it ─► its vifs notice that their rings are invalid
 //! ```
 //!
 //! The console's new port has no other end.
@@ -24,8 +24,8 @@ pub struct Restored {
 }
 
 impl Sim {
-    /// Saves a guest, and restores it as domain `id` with these vifs, each with a backend in that domain. From then on it
-    /// is to do nothing before [`resume`].
+    /// Saves a guest, and restores it as domain `id` with these vifs, each with a backend in that domain. From then
+    /// on it is to do nothing before [`resume`].
     #[must_use]
     pub fn restore(&self, guest: &Guest, id: DomId, vifs: &[(&Netback, DomId)]) -> Restored {
         let (world, domain) = (self.world(), guest.shared_domain());
@@ -43,7 +43,7 @@ impl Sim {
     }
 }
 
-/// What the kernel does when it comes back from a suspend, but for its timer.
+/// As the kernel after a suspend, except for its timer.
 pub fn resume(xen: &Xen<Guest>, restored: Restored) {
     map_shared_info(&xen.machine, restored.shared_info).expect("the shared info page");
     let _void = xen.events.resume();

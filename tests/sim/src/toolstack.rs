@@ -1,4 +1,4 @@
-//! What the toolstack writes into xenstore for a guest and its devices, with the permissions it gives.
+//! The toolstack's nodes in xenstore for a guest and its devices, with their permissions.
 //!
 //! After libxl of Xen 4.17 (`tools/libs/light/libxl_create.c`, `libxl_device.c`, `libxl_nic.c`).
 

@@ -1,4 +1,4 @@
-//! The machine as its parts see it: domains, virtual time, and who gets to run.
+//! The machine for its parts: domains, virtual time, and scheduling.
 //!
 //! ```text
 //!   the guest blocks ──► services run until none has work ──► an event for the guest? back to it
@@ -17,7 +17,7 @@ use std::rc::{Rc, Weak};
 use xen::DomId;
 use xen::abi::xen::offset::vcpu_info;
 
-/// A domain's worth of backend code. It acts on events, and when it is told to by a test.
+/// The backend code of a domain. It works on events, and on a test's order.
 pub(crate) trait Service: fmt::Debug {
     /// Does the pending work; returns whether there was any.
     fn run(&self, world: &World) -> bool;
@@ -90,7 +90,7 @@ impl World {
         self.services.borrow_mut().push(service);
     }
 
-    /// Lets the other domains run until none of them has anything to do.
+    /// Runs the other domains until none of them has work.
     pub(crate) fn run(&self) {
         for _ in 0..MAX_ROUNDS {
             self.fire_due();

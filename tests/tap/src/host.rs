@@ -18,7 +18,7 @@ use crate::link::{Link, Wire};
 use crate::namespace::ip;
 use crate::{DEVICE, ENGINE, ENGINE_MAC, LINUX, PORT};
 
-/// Who opens the connection.
+/// The side that opens the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opens {
     /// The engine.
@@ -89,9 +89,10 @@ impl Host {
         }
     }
 
-    /// Runs until the connection is over at our side. Returns what was received, and why it ended.
+    /// Runs until the connection has ended on our side. Returns the received bytes, and the reason of the end.
     ///
-    /// `linux_mac` is the device's own; Linux's packets tell it. A connection that has not ended after `limit` is a failure.
+    /// `linux_mac` is the device's own; Linux's packets tell it. A connection that has not ended after `limit` is a
+    /// failure.
     pub fn run(&mut self, opens: Opens, limit: Duration) -> (usize, Option<CloseReason>) {
         if opens == Opens::Engine {
             self.ports.0 = PORT + 1;
@@ -249,7 +250,7 @@ impl Host {
         self.wires[1].put(packet, Instant::now());
     }
 
-    /// What has come through the link goes to Linux.
+    /// Packets that have passed the link go to Linux.
     fn flush(&mut self) {
         let Some(linux_mac) = self.linux_mac else { return };
         while let Some(packet) = self.wires[1].take(Instant::now()) {

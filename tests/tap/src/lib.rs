@@ -5,8 +5,8 @@
 //!                                                  ◄─ Link ◄─
 //! ```
 //!
-//! The link between the device and the engine does what `tc netem` does (delay, loss, reordering, duplication, corruption,
-//! rate, queue), by a clock of its own: not every kernel has `sch_netem`.
+//! The link between the device and the engine does what `tc netem` does (delay, loss, reordering, duplication,
+//! corruption, rate, queue), by a clock of its own: not every kernel has `sch_netem`.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -34,7 +34,7 @@ pub use namespace::inside;
 pub const LINUX: [u8; 4] = [10, 77, 0, 1];
 /// The engine's.
 pub const ENGINE: [u8; 4] = [10, 77, 0, 2];
-/// Port of whoever listens.
+/// The port of the listening side.
 pub const PORT: u16 = 7000;
 /// Hardware address of the engine.
 pub const ENGINE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];

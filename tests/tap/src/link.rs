@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-/// What happens to packets; probabilities are in 1/100,000.
+/// What the link does to packets; probabilities are in 1/100,000.
 #[derive(Clone, Debug, Default)]
 pub struct Link {
     /// Delay of every packet.
@@ -25,7 +25,7 @@ pub struct Link {
     pub queue: u64,
 }
 
-/// A link with what is on it.
+/// A link with the packets on it.
 #[derive(Debug)]
 pub(crate) struct Wire {
     link: Link,

@@ -58,7 +58,7 @@ fn exchange(link: &Link, seed: u64, opens: Opens, up: usize, down: usize) {
         linux(stream, down)
     });
     let (received, reason) = host.run(opens, LIMIT);
-    // What is left of the path carries our last acknowledgment; Linux's FIN, if that was lost, is not waited for.
+    // The rest of the path carries our last acknowledgment. Linux's FIN is not awaited if that was lost.
     assert_eq!((received, reason), (down, Some(CloseReason::Finished)), "{:?}", host.counters());
     assert_eq!(peer.join().unwrap(), up, "{:?}", host.counters());
     let counters: Vec<String> = host

@@ -6,34 +6,9 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use vchan::streams::Streams;
 
-use crate::streams::Streams;
-
-/// A way to the guest. Dropping it ends the connection.
-pub trait Way {
-    /// Reads what is there: `None` if there is nothing yet, 0 at the end.
-    ///
-    /// # Errors
-    /// The way is broken; as good as an end.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>>;
-
-    /// Writes as many bytes as there is room for: 0 if there is none.
-    ///
-    /// # Errors
-    /// The guest has gone.
-    fn write(&mut self, from: &[u8]) -> io::Result<usize>;
-
-    /// Waits until there may be something to read, or room to write if that is wanted, and not longer than `limit`.
-    ///
-    /// # Errors
-    /// What the system says.
-    fn wait(&mut self, for_room: bool, limit: Duration) -> io::Result<()>;
-
-    /// What the way itself said last, for an error.
-    fn said(&self) -> String {
-        String::new()
-    }
-}
+pub use vchan::Way;
 
 /// Makes ways to a guest; called again when one has ended.
 pub trait Dial {

@@ -76,7 +76,7 @@ impl Redial {
     #[cfg(feature = "libxenvchan")]
     fn direct(&self, path: &str, deadline: Instant) -> io::Result<Box<dyn Way>> {
         loop {
-            if let Some(way) = crate::libxenvchan::connect(self.domain.domid, path)? {
+            if let Some(way) = vchan::libxenvchan::connect(self.domain.domid, path)? {
                 return Ok(way);
             }
             if Instant::now() >= deadline {

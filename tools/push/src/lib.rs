@@ -12,16 +12,13 @@
 //! | [`pieces`](mod@pieces) | a stream without a known length, as parts |
 //! | `secret` | certificates and keys of a folder in one block |
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
-//! | [`dial`] | how the guest is reached: `vchan-socket-proxy` as a child process |
-//! | [`streams`] | a way over two file descriptors |
-//! | `libxenvchan` | the same without the proxy, if it is built with that library |
-//! | `linger`, `processor` | looks again for a moment before it sleeps, and lets the guest run meanwhile |
-//! | [`layout`] | that library's own structure |
+//! | [`dial`] | how the guest is reached: libxenvchan (the crate `vchan`), or `vchan-socket-proxy` as a child process |
 //! | [`domain`] | the guest's number, and whether it listens |
 //! | [`connection`] | bytes out, frames in, and one place that waits |
 //! | `sending` | the block that is being sent |
 //! | `outgoing` | small blocks together, large ones from where they lie |
 //! | [`pusher`] | everything until the last acknowledgement, over as many connections as it takes |
+//! | [`console`] | what a person, a log or a program sees |
 //! | [`error`] | what can go wrong, and the exit codes |
 //!
 //! ```no_run
@@ -34,28 +31,21 @@
 //! pusher.run(&mut |_| {})?;
 //! # Ok(()) }
 //! ```
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 pub mod connection;
+pub mod console;
 pub mod dial;
 pub mod domain;
 pub mod error;
-pub mod layout;
-#[cfg(feature = "libxenvchan")]
-pub mod libxenvchan;
-#[cfg(any(feature = "libxenvchan", test))]
-mod linger;
 mod outgoing;
 pub mod pieces;
-#[cfg(feature = "libxenvchan")]
-mod processor;
 pub mod pusher;
 mod secret;
 mod sending;
 pub mod source;
-pub mod streams;
 pub mod tree;
 
 pub use dial::Dial;

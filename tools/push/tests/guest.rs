@@ -11,13 +11,13 @@ use datafront::block::wire::{Frame, Kind};
 use datafront::block::{Application, BlockHead, Receiver, Status};
 use push::dial::Way;
 use push::pieces::pieces;
-use push::streams::Streams;
 use push::tree::Rules;
 use push::{Dial, Done, Error, Options, Pusher, Report, Source};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use vchan::streams::Streams;
 
 type Blocks = Vec<(String, Vec<u8>)>;
 

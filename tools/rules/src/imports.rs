@@ -20,9 +20,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("datafront", &["ledger", "xen"]),
     ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
-    ("abi-tests", &["xen", "push"]),
+    ("abi-tests", &["xen", "vchan"]),
     ("bed", &[]),
     ("bill", &[]),
+    ("vchan", &["xen"]),
+    ("receive", &["datafront", "push", "vchan"]),
     ("rules", &[]),
 ];
 
@@ -30,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 fn others(folder: &str) -> &'static [&'static str] {
     match folder {
         "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "tls", "bill"],
-        "tools" => &["datafront", "xen"],
+        "tools" => &["datafront", "vchan", "xen"],
         _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "tls", "boot", "domu-tests"],
     }
 }

@@ -1,4 +1,4 @@
-//! Granted pages that follow each other in memory: room for a frame that is longer than a page.
+//! Granted pages at consecutive addresses: room for a frame that is longer than a page.
 //!
 //! ```text
 //!   gref 40        gref 41        gref 57
@@ -6,26 +6,26 @@
 //!     slot 0         slot 1         slot 2                one slot of a ring for each
 //! ```
 //!
-//! Each page has a grant of its own, for reading; together they are one piece of our memory.
+//! Each page has its own read-only grant; together they are one slice of our memory.
 
-#![allow(unsafe_code, reason = "makes one slice of pages that follow each other; see docs/soundness.md")]
+#![allow(unsafe_code, reason = "makes one slice of consecutive pages; see docs/soundness.md")]
 
 use crate::ids::{Gref, PAGE_SIZE};
 use crate::memory::page::{Granted, Page, ReadOnly};
 use alloc::vec::Vec;
 
-/// Pages in a row that a peer may read.
+/// Pages at consecutive addresses that a peer may read.
 #[derive(Debug)]
-pub struct Stretch {
-    /// At consecutive addresses: checked by [`Stretch::join`], and never changed.
+pub struct ContiguousPages {
+    /// At consecutive addresses: checked by [`ContiguousPages::join`], and never changed.
     pages: Vec<Page<Granted<ReadOnly>>>,
 }
 
-impl Stretch {
+impl ContiguousPages {
     /// Joins pages that come from one [`crate::Memory::alloc_contiguous`], in its order.
     ///
     /// # Errors
-    /// The pages, if they do not follow each other.
+    /// The pages, if their addresses are not consecutive.
     pub fn join(pages: Vec<Page<Granted<ReadOnly>>>) -> Result<Self, Vec<Page<Granted<ReadOnly>>>> {
         let follows = |pair: &[Page<Granted<ReadOnly>>]| match pair {
             [one, next] => one.address().checked_add(PAGE_SIZE) == Some(next.address()),
@@ -34,7 +34,7 @@ impl Stretch {
         if pages.windows(2).all(follows) { Ok(Self { pages }) } else { Err(pages) }
     }
 
-    /// How many pages there are.
+    /// The number of pages.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.pages.len()

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Page<Private> ── grant ──► Page<Granted<A>>      ours; the type says what the other domain may do
-//!   contiguous::Stretch                              ours, several granted pages that follow each other
+//!   contiguous::ContiguousPages                      ours, several granted pages at consecutive addresses
 //!   Foreign                                          another domain's page, mapped under its grant
 //!        └────────── SharedPage::shared() ──► Shared: values by atomic loads and stores, never references
 //! ```

@@ -223,7 +223,7 @@ impl Page<Granted<ReadWrite>> {
     #[must_use]
     pub fn lend(&self, offset: usize, len: usize, _trusted: TrustedBackend) -> Option<&[u8]> {
         // SAFETY: mapped and aligned (`from_raw`); no one in this domain writes while it is borrowed, and the trusted
-        // backend does not write to a page whose response it has given (docs/soundness.md, "Lent pages").
+        // backend does not write to a page whose response it has given (docs/soundness.md, "Pages read in place").
         let bytes: &[u8; PAGE_SIZE] = unsafe { self.base.cast().as_ref() };
         bytes.get(offset..offset.checked_add(len)?)
     }

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn time_does_not_go_back_and_the_date_comes_as_soon_as_it_is_known() {
+    fn time_does_not_go_back_and_the_date_comes_once_it_is_known() {
         let clock = Clock::default();
         clock.tick(5, 0);
         assert_eq!(*clock.moment(), Moment { seconds: 5, date: String::new() });

@@ -39,7 +39,7 @@ pub fn channel(blocks: &ReceiverStats, link: &Stats) -> Groups {
 pub fn all(pages: &PoolCounts, store: &StoreStatus) -> Groups {
     Groups(Vec::from([
                 Group::new("pages", "Pages of the channels").parts([
-                    ("lent", "Pages in use by channels.", wide(pages.in_use)),
+                    ("in_use", "Pages in use by channels.", wide(pages.in_use)),
                     ("quarantined", "Pages that a former sender still has mapped.", wide(pages.quarantined)),
                     ("free", "Free pages.", wide(pages.free)),
                 ]).sum(("total", "Pages of the pool: the sum of those above.", wide(pages.total)))

@@ -120,7 +120,7 @@ fn pages(group: Group, counts: &PoolCounts) -> Group {
     group
         .parts([
             ("in_ring", "Pages that are posted, queued or in flight.", wide(counts.in_ring)),
-            ("lent", "Pages in use by the network stack or the application.", wide(counts.in_use)),
+            ("in_use", "Pages in use by the network stack or the application.", wide(counts.in_use)),
             ("quarantined", "Pages that a backend does not release.", wide(counts.quarantined)),
             ("free", "Free pages.", wide(counts.free)),
         ])

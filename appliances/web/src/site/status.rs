@@ -115,7 +115,7 @@ facts! {
         clearing: String,
         /// `pool.quarantine=`: quarantined pages at most.
         quarantine_max_pages: u64,
-        /// `pool.held=`: packets that applications may retain at most.
+        /// `pool.retained=`: packets that applications may retain at most.
         retained_max_packets: u64,
         /// `pool.trust=`: `toolstack` or `never`.
         trust: String,
@@ -221,7 +221,7 @@ facts! {
 }
 
 /// The version of the format of `/status.json`.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 impl InterfaceStatus {
     /// The addresses in use, of both families.

@@ -55,7 +55,7 @@ impl Fake {
     }
 
     fn interface(&self) -> InterfaceStats {
-        let lent = 3 + self.0 as usize * 7 % 60;
+        let in_use = 3 + self.0 as usize * 7 % 60;
         let frontend = netfront::Stats {
             link_up: true,
             carrier: true,
@@ -64,9 +64,9 @@ impl Fake {
             backend: Some(kernel::xen::DomId(0)),
             trusted: true,
             rx_pool: PoolCounts {
-                free: 256 - lent,
+                free: 256 - in_use,
                 in_ring: 255,
-                in_use: lent,
+                in_use,
                 quarantined: 1,
                 total: 512,
                 max: 1024,

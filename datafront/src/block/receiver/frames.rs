@@ -84,14 +84,19 @@ impl Receiver {
         let secret = Form::from_aux(frame.aux).is_some_and(|(form, _)| form == Form::Secret);
         let mut current =
             Current { seq: frame.seq, len: frame.length, left: frame.length, sum: check(), secret, skip };
-        self.stop_early(&mut current, answers);
+        self.stop_early(&mut current, application, answers);
         self.state = if frame.length == 0 { State::Trailer(current) } else { State::Payload(current) };
         Ok(())
     }
 
     /// Completes a block that was refused, if the sender takes STOP and many of its bytes are still to come. Sent all the
     /// same, they are skipped.
-    pub(super) fn stop_early(&mut self, current: &mut Current, answers: &mut Vec<u8>) {
+    pub(super) fn stop_early(
+        &mut self,
+        current: &mut Current,
+        application: &mut impl Application,
+        answers: &mut Vec<u8>,
+    ) {
         let Some(Skip::Refused(status)) = current.skip else { return };
         if !self.wants_stop || current.left < WORTH_A_STOP {
             return;
@@ -101,6 +106,7 @@ impl Receiver {
         self.stats.last_seq = current.seq;
         self.stats.refused = self.stats.refused.wrapping_add(1);
         current.skip = Some(Skip::Stopped(status));
+        application.completed(&self.streams);
         answer(answers, Kind::Stop, current.seq, 0, status.0);
     }
 
@@ -154,6 +160,7 @@ impl Receiver {
         }
         let count = if status.is_accepted() { &mut self.stats.accepted } else { &mut self.stats.refused };
         *count = count.wrapping_add(1);
+        application.completed(&self.streams);
         answer(answers, Kind::Ack, current.seq, len, status.0);
         Ok(())
     }

@@ -85,9 +85,15 @@ impl Receiver {
     /// A receiver that knows no stream. `instance` is a number by which senders notice that it is a new one.
     #[must_use]
     pub fn new(instance: u64) -> Self {
+        Self::with_streams(instance, Streams::default())
+    }
+
+    /// A receiver that goes on where these streams are. `instance` is the one of then: nothing was forgotten.
+    #[must_use]
+    pub fn with_streams(instance: u64, streams: Streams) -> Self {
         Self {
             instance,
-            streams: Streams::default(),
+            streams,
             session: None,
             wants_stop: false,
             state: State::Head,
@@ -180,7 +186,7 @@ impl Receiver {
             State::Payload(mut current) => {
                 self.secret |= current.secret;
                 let taken = payload(&mut current, bytes, application);
-                self.stop_early(&mut current, answers);
+                self.stop_early(&mut current, application, answers);
                 self.state =
                     if current.left == 0 { State::Trailer(current) } else { State::Payload(current) };
                 Ok(taken)

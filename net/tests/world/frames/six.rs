@@ -48,7 +48,7 @@ pub(crate) fn ndisc(from: Ipv6Address, to: Ipv6Address, message: &NdiscRepr<'_>)
     icmp(from, to, 255, &Icmpv6Repr::Ndisc(*message))
 }
 
-/// Who has `to`? It teaches where `from` is.
+/// A neighbour solicitation for `to`. It teaches the address of `from`.
 pub(crate) fn ask(from: Ipv6Address, to: Ipv6Address) -> Vec<u8> {
     ndisc(
         from,
@@ -111,7 +111,7 @@ pub(crate) struct Found {
     pub(crate) flags: NdiscNeighborFlags,
 }
 
-/// The ICMPv6 message in a frame, if there is one at once behind the header; its checksum is right.
+/// The ICMPv6 message in a frame, if it follows the header directly; its checksum is right.
 pub(crate) fn parse(frame: &[u8]) -> Option<Found> {
     let frame = EthernetFrame::new_checked(frame).unwrap();
     let packet = Ipv6Packet::new_checked(frame.payload()).ok()?;

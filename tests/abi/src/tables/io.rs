@@ -3,7 +3,7 @@
 use crate::Table;
 use crate::table::{flags, layout, numbers, values};
 use core::mem::offset_of;
-use push::layout::{BLOCKING, Libxenvchan, Ring};
+use vchan::layout::{BLOCKING, Libxenvchan, Ring};
 use xen::abi::errno::Errno;
 use xen::abi::io_console::{self, XenconsInterface};
 use xen::abi::io_libxenvchan::{self, RingShared, VchanInterface, VchanNotify};

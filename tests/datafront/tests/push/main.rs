@@ -1,9 +1,9 @@
 //! `push` in dom0 against the web appliance on real Xen, by libxenvchan and over Debian's own `vchan-socket-proxy`.
 //!
 //! ```text
-//!   publish   one sender, killed again and again ──► web ──► the page, /status.json, /metrics
-//!   turns     several senders, a slow reader, a stream of no known length ──► web
-//!   sink      blocks larger than the guest, one at a time, over suspends ──► a guest that reckons and drops
+//!   publish   one sender, killed repeatedly ──► web ──► the page, /status.json, /metrics
+//!   turns     several senders, a slow reader, a stream of unknown length ──► web
+//!   sink      blocks larger than the guest, one at a time, over suspends ──► a guest that checks and drops
 //! ```
 #![allow(
     clippy::too_many_lines,

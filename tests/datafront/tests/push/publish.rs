@@ -34,7 +34,7 @@ fn pushes_arrive_once_in_order_and_are_published() {
     });
 }
 
-/// What goes wrong is said in words and by exit codes.
+/// Errors have messages and exit codes.
 fn errors(bed: &Bed) -> Outcome {
     bed.dom0("echo hello >/tmp/hello.txt")?;
     let expected = [
@@ -47,7 +47,7 @@ fn errors(bed: &Bed) -> Outcome {
         let output = push(bed, arguments)?;
         assert!(output.status == Some(code) && output.stderr.contains(words), "{arguments}: {output:?}");
     }
-    // A guest that does not run answers nothing.
+    // A guest that does not run does not answer.
     bed.dom0("xl pause web")?;
     let output = push(bed, "/tmp/hello.txt --domain web --timeout 3s --json")?;
     bed.dom0("xl unpause web")?;
@@ -106,8 +106,8 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     let arguments = "/tmp/blocks --each --resume blocks --name b --domain web";
     let mut killed = 0;
     for round in 0..KILLS {
-        // Killed in the middle of the transfer: once so many blocks of this attempt are acknowledged. The pipe holds what is
-        // not read, and with that push, so that it cannot come to its end before.
+        // Killed in the middle of the transfer, after this many acknowledged blocks of this attempt. The pipe keeps
+        // what is not read, and stops push, so that it cannot end before.
         let some = nr_blocks() / 200 + round * nr_blocks() / 500;
         let script = format!(
             "rm -f /tmp/out; mkfifo /tmp/out; push {arguments} --json >/tmp/out & p=$!
@@ -144,7 +144,7 @@ fn many_blocks(bed: &Bed, page: SocketAddr) -> Outcome {
     Ok(())
 }
 
-/// A client that speaks no datafront is told of; page, JSON and metrics show what came.
+/// A client that does not speak datafront is reported; page, JSON and metrics show what arrived.
 fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
     let before = number(&Connection::open(page)?.status()?, "/datafront/channels/0/blocks/faults")?;
     dom0(

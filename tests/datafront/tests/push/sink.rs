@@ -1,4 +1,4 @@
-//! Into a guest that drops what it has reckoned: blocks of any length, one at a time, from an heir, over suspends.
+//! Into a guest that drops what it has checked: blocks of any length, one at a time, with an inherited connection, over
 
 use super::accepted;
 use crate::support::{self, LONG, chain, dom0, install_push, number_after, random, sum};
@@ -24,7 +24,7 @@ fn sink_says(bed: &Bed, name: &str, words: &str) -> Outcome<String> {
     }
 }
 
-/// What the sink's larger ring holds.
+/// The capacity of the sink's larger ring.
 const RING_BYTES: u64 = 256 << 10;
 
 fn sink(bed: &Bed, name: &str) -> Outcome<Domain> {
@@ -49,9 +49,9 @@ fn a_guest_of_16_mib_takes_any_length_over_a_restore() {
     });
 }
 
-/// A transfer goes on in a guest that is suspended and resumed where it is: as after a failed save (its hypercall says so),
-/// as anew (an older kernel's way), and by a checkpoint. Here, other than after a restore, the sender still has the old
-/// pages mapped.
+/// A transfer continues in a guest that is suspended and resumed in its domain: as after a failed save (its hypercall
+/// says so), as in a new domain (an older kernel's way), and by a checkpoint. Unlike after a restore, the sender
+/// still has the old pages mapped.
 #[test]
 fn a_transfer_goes_on_after_a_resume_in_the_same_domain() {
     support::run("datafront_resume", |bed| {
@@ -112,8 +112,8 @@ fn one_large_block(bed: &Bed, name: &str) -> Outcome {
     Ok(())
 }
 
-/// Each block acknowledged before the next, on one processor: the sender lets the guest run and looks again, before it asks
-/// for an event, so there is not one for each block.
+/// Each block is acknowledged before the next, on one processor: the sender yields and looks again before it asks
+/// for an event, so most blocks need none.
 fn one_at_a_time(bed: &Bed, name: &str) -> Outcome {
     const BLOCKS: u64 = 200;
     bed.put_file(bed::repository().join("build/push-blocks"), "/usr/bin/blocks")?;
@@ -134,7 +134,7 @@ fn one_at_a_time(bed: &Bed, name: &str) -> Outcome {
 }
 
 /// A sender is killed in the middle of a block while the guest does not run, and the next one connects before the guest
-/// can notice: it finds the dead one's page and port, and its HELLO is taken for bytes of the block.
+/// can notice: it finds the dead one's page and port, and its HELLO is read as bytes of the block.
 fn heir(bed: &Bed, name: &str) -> Outcome {
     for way in ["", "--proxy"] {
         let script = format!(
@@ -152,8 +152,8 @@ fn heir(bed: &Bed, name: &str) -> Outcome {
     Ok(())
 }
 
-/// Parts of a stream, and in their middle, each once some more are accepted, what is done to the guest, whose number is
-/// `$id`: every part once, in order. However slow the host is, only some parts more are there before each act has ended.
+/// Parts of a stream, with an action on the guest, whose domid is `$id`, after some more are accepted: every part
+/// arrives once, in order. However slow the host is, only some more parts have arrived before each action has ended.
 fn parts_over(bed: &Bed, name: &str, acts: &[&str]) -> Outcome {
     const PARTS: u64 = 16;
     const BETWEEN: usize = 4;
@@ -190,7 +190,7 @@ fn parts_over(bed: &Bed, name: &str, acts: &[&str]) -> Outcome {
     assert!(said.contains("interrupted"), "{said}");
     let line = sink_says(bed, name, &format!("accepted {PARTS} "))?;
     println!("{line}");
-    // Of the pages that the sender had mapped when a channel was opened anew, none is lost, and none too many is kept.
+    // No page that the sender had mapped when a channel was opened again is lost, and none is kept in excess.
     let (pages, mapped) = (number_after(&line, "pages")?, number_after(&line, "mapped")?);
     assert!(pages - mapped <= RING_BYTES / 4096 + 2 && mapped <= 1, "{line}");
     let check = sum(&blob);

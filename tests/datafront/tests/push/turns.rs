@@ -1,4 +1,4 @@
-//! Several senders and readers of one name each, and streams whose length nobody knows.
+//! Several senders and readers of one name each, and streams of unknown length.
 
 use super::accepted;
 use crate::support::{self, LONG, dom0, install_push, push, random};
@@ -22,7 +22,7 @@ fn pushers_take_turns_and_streams_become_files() {
     });
 }
 
-/// Five at once, and one that comes back every second: they take turns, and nobody's block is lost.
+/// Five at once, and one that returns every second: they take turns, and no block is lost.
 fn several_pushers(bed: &Bed, page: SocketAddr) -> Outcome {
     let before = Connection::open(page)?.status()?;
     dom0(
@@ -52,8 +52,8 @@ fn several_pushers(bed: &Bed, page: SocketAddr) -> Outcome {
     Ok(())
 }
 
-/// Who has begun to read a file reads it to its end, though another tree is published meanwhile; what he reads counts
-/// until then. He is in dom0, whose buffers are small as long as nobody takes anything out of them.
+/// A client that has begun to read a file reads it to its end, though another tree is published in between; the old
+/// version counts until then. The client is in dom0, whose buffers are small as long as nobody reads from them.
 fn a_slow_reader(bed: &Bed, guest: &Guest<'_>, page: SocketAddr) -> Outcome {
     const LEN: usize = 3_000_000;
     let (old, new) = (random(21, LEN), random(22, LEN));
@@ -89,14 +89,14 @@ fn a_slow_reader(bed: &Bed, guest: &Guest<'_>, page: SocketAddr) -> Outcome {
     Ok(())
 }
 
-/// A stream whose length nobody knows becomes one file, and push holds little of it.
+/// A stream of unknown length becomes one file, and push keeps little of it in memory.
 fn a_stream(bed: &Bed, page: SocketAddr) -> Outcome {
     let blob = random(77, 3_500_000);
     let output = bed.dom0_with_input("push - --domain web --name stream.bin --json", &blob, LONG)?;
     accepted(&output)?;
     assert_eq!(output.stdout.matches("\"accepted\":true").count(), 4, "1 MiB each: {}", output.stdout);
     assert!(Connection::open(page)?.get("/stream.bin")?.body == blob);
-    // Far more than its memory may hold: the shell's limit on address space ends it else.
+    // Far more than its memory: the shell's limit on address space ends it otherwise.
     let output = dom0(
         bed,
         "head -c 40000000 /dev/zero | (ulimit -v 40000; push - --domain web --name big 2>&1); echo code $?",

@@ -15,10 +15,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Whatever takes long under emulation.
+/// The limit for long operations under emulation.
 pub const LONG: Duration = Duration::from_secs(300);
 
-/// A test on a bed. `DATAFRONT_DOM0_VCPUS=2` gives dom0 so many processors: two sides that really run at once.
+/// A test on a test bed. `DATAFRONT_DOM0_VCPUS=2` gives dom0 two processors: two sides that run at once.
 pub fn run(name: &str, body: impl FnOnce(&Bed) -> Outcome) {
     let vcpus = std::env::var("DATAFRONT_DOM0_VCPUS").ok();
     let more = vcpus.map(|count| format!("dom0_max_vcpus={count}"));
@@ -34,7 +34,7 @@ pub fn sum(content: &[u8]) -> u32 {
     own.value()
 }
 
-/// What the guest reckons over accepted blocks, by docs/datafront.md, from the check of the next one.
+/// The guest's chain over accepted blocks, by docs/datafront.md, from the checksum of the next one.
 #[must_use]
 pub fn chain(before: u32, seq: u64, check: u32) -> u32 {
     let mut next = Sum::default();
@@ -57,7 +57,7 @@ pub fn random(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Runs a script in dom0 that must end well; what it printed.
+/// Runs a script in dom0 that must succeed, and returns its output.
 ///
 /// # Errors
 /// When it does not, with everything that it said.
@@ -85,7 +85,7 @@ pub fn install_push(bed: &Bed) -> Outcome {
 /// Compiles `peer/peer.c` against Debian's libxenvchan and puts it into dom0 as `peer`.
 ///
 /// # Errors
-/// What the compiler says; `make setup` installs it and the headers.
+/// The compiler's output; `make setup` installs it and the headers.
 pub fn install_peer(bed: &Bed) -> Outcome {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer/peer.c");
     let program = std::env::temp_dir().join(format!("millpond-peer-{}", std::process::id()));

@@ -10,15 +10,15 @@ use serde_json::Value;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long an attack goes on once its connections are there.
+/// The duration of an attack after its connections are open.
 const SECONDS: u32 = 5;
-/// Connections may be silent for this long, so that the guest gives up soon those whose clients vanish.
+/// Connections may be silent for this long, so that the guest soon closes those of clients that vanish.
 const IDLE: &str = "app.idle=10";
 /// The limit for a guest to be as it was: TCP retransmits to clients that have vanished for minutes.
 const RECOVERY: Duration = Duration::from_secs(300);
 const COMMAND: Duration = Duration::from_secs(300);
 
-/// What an attack leaves behind.
+/// The state after an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tcp {
     /// Its connections end with RST.
@@ -54,7 +54,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Runs every attack; what went wrong is added to `faults`, a line each.
+    /// Runs every attack and adds a line to `faults` for each failure.
     pub(crate) fn run(self, bed: &Bed, attacks: &[Attack], faults: &mut Vec<String>) -> Outcome {
         bed.put_file(ATTACK, "/var/attack")?;
         let mut victim: Option<Victim<'_>> = None;
@@ -84,7 +84,7 @@ impl Cell {
     }
 }
 
-/// The guest, and what it was like before the first attack.
+/// The guest, and its state before the first attack.
 struct Victim<'a> {
     bed: &'a Bed,
     guest: Guest<'a>,
@@ -115,7 +115,7 @@ impl<'a> Victim<'a> {
         Ok(Self { bed, guest, path, base })
     }
 
-    /// One attack, with an honest client beside it. What the attack printed.
+    /// One attack beside a well-behaved client. Returns the output of the attack.
     fn suffer(&self, attack: &Attack) -> Outcome<String> {
         self.bed.dom0(&format!("ping -c 3 -W 5 {}", self.guest.address))?;
         let honest = Honest::start(self.guest.tcp(80)?);
@@ -136,7 +136,7 @@ impl<'a> Victim<'a> {
         Ok(format!("made and refused {made}, {answered} honest replies, as before after {recovered:.0} s"))
     }
 
-    /// The guest is there; else its last words.
+    /// Checks that the guest runs; otherwise returns its last lines.
     fn runs(&self) -> Outcome {
         let status = self.guest.domain.state()?;
         if matches!(status.state, DomainState::Gone | DomainState::Crashed | DomainState::Shutdown) {
@@ -170,7 +170,7 @@ impl<'a> Victim<'a> {
         }
     }
 
-    /// What the guest still has in use beyond its base; tables may stay as long as they became.
+    /// What the guest uses beyond its base. Tables may keep their size.
     fn more_than_before(&self, now: &Value) -> Outcome<Option<String>> {
         let memory = number(now, "/memory_bytes")?;
         for (pointer, slack) in

@@ -1,4 +1,4 @@
-//! The honest client: a connection that is kept, and a new one for each request, in a thread of its own.
+//! The well-behaved client: one kept connection, and a new connection for each request, in a separate thread.
 
 use domu_tests::Outcome;
 use domu_tests::http::Connection;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Between two requests.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An honest client at work.
+/// A well-behaved client.
 pub(crate) struct Honest {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<u32, String>>,

@@ -1,4 +1,5 @@
-//! Hostile clients × memory × content, on real Xen: no client may end the guest, and none may keep it from serving others.
+//! Hostile clients × memory × content, on real Xen: no client may end the guest, and none may keep it from serving
+//! others.
 //!
 //! ```text
 //!   dom0: attack MODE ──┐
@@ -7,8 +8,8 @@
 //!      one kept connection, and a new one for each request
 //! ```
 //!
-//! After each attack: the guest runs, each honest request was answered, and connections, tasks and heap are back to what
-//! they were before. A guest that an attack ends is started again, so that one run shows every fault of a cell.
+//! After each attack the guest runs, each well-behaved request was answered, and connections, tasks and heap are back
+//! at their former values. A guest that an attack ends is started again, so one run shows every fault of a cell.
 //!
 //! The short form runs some cells; `make test-battery` runs the whole matrix. `BATTERY=4:50:readers` in the environment
 //! narrows the matrix to one memory size, content, attack; each part may be empty.
@@ -20,10 +21,10 @@ use bed::{Options, run_test_with};
 use cell::{Attack, Cell, Tcp};
 use domu_tests::Outcome;
 
-/// Content, in percent of what the web appliance may publish.
+/// Content, in percent of the web appliance's budget.
 const CONTENT: [u64; 3] = [0, 50, 100];
 
-/// Every attack. The numbers are beyond what 32 MiB have room for.
+/// Every attack. The numbers exceed what 32 MiB have room for.
 const ATTACKS: &[Attack] = &[
     Attack::tcp("readers", 400, Tcp::Ends),
     Attack::tcp("trickle", 400, Tcp::Ends),
@@ -40,7 +41,7 @@ const ATTACKS: &[Attack] = &[
     Attack::frames("neighbours", 5000),
 ];
 
-/// Runs cells on one machine; all of them run, whatever becomes of the others.
+/// Runs cells on one machine; a failed cell does not stop the others.
 fn battery(name: &str, cells: &[Cell], attacks: &[Attack]) {
     run_test_with(name, Options::default(), |bed| -> Outcome {
         let mut faults = Vec::new();
@@ -68,7 +69,7 @@ fn row(memory_mib: u32) {
     }
 }
 
-/// Two of the smallest cells and the attacks that hold most memory.
+/// Two of the smallest cells, with the attacks that use most memory.
 #[test]
 #[ignore = "fails until the memory ledger and the TCP engine are in: clients that read nothing end the guest"]
 fn some_hostile_clients_against_small_guests() {

@@ -42,7 +42,7 @@ impl Backend {
         let port = bed.forward_tcp(DOM0, PORT)?;
         let begun = Instant::now();
         loop {
-            // QEMU accepts at once; only an answer says that the backend is there.
+            // QEMU accepts connections at once; only an answer shows that the backend runs.
             let mut backend = Self { line: BufReader::new(TcpStream::connect(port)?) };
             backend.line.get_ref().set_read_timeout(Some(TIMEOUT))?;
             backend.line.get_ref().set_nodelay(true)?;
@@ -54,7 +54,7 @@ impl Backend {
         }
     }
 
-    /// Gives an order; what it answers.
+    /// Gives an order and returns the answer.
     pub(crate) fn order(&mut self, order: &str) -> Outcome<String> {
         self.line.get_mut().write_all(format!("{order}\n").as_bytes())?;
         let mut answer = String::new();

@@ -7,7 +7,7 @@ use domu_tests::Outcome;
 use domu_tests::http::number;
 use std::time::{Duration, Instant};
 
-/// What the backend offers with a control ring.
+/// The features of a backend with a control ring.
 const OFFER: &str = "feature-ctrl-ring=1";
 /// Longer than the guest waits for an answer.
 const SETTLED: Duration = Duration::from_secs(20);
@@ -20,20 +20,20 @@ fn counts(rig: &mut Rig) -> Outcome<[u64; 4]> {
 }
 
 /// A number of the guest's interface.
-fn of_card(rig: &mut Rig, pointer: &str) -> Outcome<u64> {
+fn of_vif(rig: &mut Rig, pointer: &str) -> Outcome<u64> {
     number(&rig.status()?, &format!("/interfaces/0/{pointer}"))
 }
 
 /// Pages of both pools.
 fn pages(rig: &mut Rig) -> Outcome<u64> {
-    Ok(of_card(rig, "rx_pool/total")? + of_card(rig, "tx_pool/total")?)
+    Ok(of_vif(rig, "rx_pool/total")? + of_vif(rig, "tx_pool/total")?)
 }
 
 /// Waits until a number of the guest's interface is that.
 fn until(rig: &mut Rig, pointer: &str, wanted: u64) -> Outcome {
     let begun = Instant::now();
     loop {
-        let found = of_card(rig, pointer)?;
+        let found = of_vif(rig, pointer)?;
         if found == wanted {
             return Ok(());
         }
@@ -89,7 +89,7 @@ fn pages_do_not_stay_mapped_where_the_operator_refuses() {
     case("pages_do_not_stay_mapped_where_the_operator_refuses", Works, |rig| {
         rig.replace(|config| config.cmdline(&format!("{},gref", Plain.cmdline())))?;
         rig.reconnect(OFFER)?;
-        same("pages", of_card(rig, "mapped_pages")?, 0)?;
+        same("pages", of_vif(rig, "mapped_pages")?, 0)?;
         let (copies, uses) = frames(rig)?;
         same("frames over mapped pages", uses, 0)?;
         assert!(copies >= 120, "{copies}");
@@ -124,7 +124,7 @@ fn h76_answers_on_the_control_ring_that_make_no_sense() {
             same("other kinds of misbehaviour", others, 0)?;
             same(
                 "times that the vif broke",
-                of_card(rig, "device/breaks")?,
+                of_vif(rig, "device/breaks")?,
                 rig.before("/interfaces/0/device/breaks")?,
             )?;
             rig.order("ctrl honest")?;
@@ -133,7 +133,7 @@ fn h76_answers_on_the_control_ring_that_make_no_sense() {
         }
         // One that never answers, and one that falls silent in the middle.
         for fault in ["ctrl silent", "ctrl only 9"] {
-            let silent = of_card(rig, "device/ctrl_silent")?;
+            let silent = of_vif(rig, "device/ctrl_silent")?;
             rig.orders(&[fault, "ctrl silent", "close", &format!("open {OFFER}"), "ping 3"])?;
             until(rig, "device/ctrl_silent", silent + 1)?;
             rig.orders(&["ping 3", "ctrl honest"])?;
@@ -153,7 +153,7 @@ fn h77_any_number_as_an_answer_on_the_control_ring() {
                 "wait 500",
                 "ping 3",
             ])?;
-            let mapped = of_card(rig, "mapped_pages")?;
+            let mapped = of_vif(rig, "mapped_pages")?;
             assert!(mapped <= u64::from(data) && mapped <= pages(rig)?, "{mapped} of {data}");
         }
         rig.order("ctrl honest")?;
@@ -170,13 +170,13 @@ fn h78_hashes_that_lie() {
         until(rig, "device/ctrl_silent", 0)?;
         rig.order("wait 1000")?;
         rig.forgive()?;
-        let hashed = of_card(rig, "rx/hashed")?;
+        let hashed = of_vif(rig, "rx/hashed")?;
         // Toeplitz over IPv4 addresses, as was agreed, and any number for a hash: the frames arrive.
         rig.orders(&["provoke 0", "rx 0:98:x e:4:0:000112345678*1", "replies 1"])?;
         rig.orders(&["provoke 0", "rx 0:98:x e:4:0:000100000000*1 0:98:x e:4:0:0001ffffffff", "replies 2"])?;
-        same("frames with a hash", of_card(rig, "rx/hashed")? - hashed, 3)?;
-        assert!(of_card(rig, "rx/hash_mismatch")? + of_card(rig, "rx/hash_wrong_queue")? > 0);
-        // By no algorithm, by one that nobody knows, of what nobody knows.
+        same("frames with a hash", of_vif(rig, "rx/hashed")? - hashed, 3)?;
+        assert!(of_vif(rig, "rx/hash_mismatch")? + of_vif(rig, "rx/hash_wrong_queue")? > 0);
+        // No algorithm, an unknown algorithm, an unknown type.
         for (extra, kind) in
             [("000012345678", "rx_extra_unasked"), ("000212345678", "rx_extra"), ("070112345678", "rx_extra")]
         {

@@ -1,4 +1,4 @@
-//! Grants: H39 to H45. What the backend maps is really mapped, by Xen.
+//! Grants: H39 to H45. The backend maps the pages by Xen.
 
 use crate::cases;
 use crate::rig::End::Works;
@@ -34,7 +34,7 @@ fn h39_h40_pages_that_the_backend_keeps_are_not_used() {
         // As long as they are kept, a new connection does not use them.
         rig.reconnect("")?;
         same("pages in quarantine while they are kept", held(rig)?, rig.lost)?;
-        // Let go of, they come back with the next connection: nobody can have them mapped any more.
+        // Unmapped, they return with the next connection: nobody can have them mapped any more.
         rig.order("drop")?;
         rig.reconnect("")?;
         rig.lost -= 2;
@@ -55,7 +55,7 @@ fn h41_ring_pages_that_the_backend_keeps() {
         same("ring pages given up", rings(rig, "quarantined_rings")?, 2)?;
         rig.order("wait 2500")?;
         same("ring pages that came back while they were in use", rings(rig, "recovered_rings")?, 0)?;
-        // Let go of, they come back by time: after 1, 2, 4, 8 seconds.
+        // Unmapped, they return by time: after 1, 2, 4, 8 seconds.
         rig.order("drop")?;
         for _ in 0..20 {
             if rings(rig, "recovered_rings")? == 2 {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   test ──orders──► tests/backend in dom0, in the place of netback ◄──rings──► the web appliance
-//!     └──► console, xenstore, /status.json through the honest part of the backend
+//!     └──► console, xenstore, /status.json through the correct part of the backend
 //! ```
 //!
 //! All cases share one boot. Each ends with the same look at the guest (`rig.rs`): it runs, nothing crashed, the pages

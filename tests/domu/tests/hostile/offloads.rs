@@ -1,6 +1,6 @@
 //! Chains, descriptors and blank checksums for a guest that asked for all of them: H25, H30 to H38 once more.
 //!
-//! With a plain vif they are refused for not having been asked for, before anybody looks at what they say (`lengths.rs`).
+//! With a plain vif they are refused because they were not negotiated, before their content is checked (`lengths.rs`).
 
 use crate::cases;
 use crate::reads::flip;
@@ -9,7 +9,7 @@ use crate::rig::VifKind::Whole;
 
 cases! {
     with Whole;
-    // The first slot is a whole echo request; what follows is padding.
+    // The first slot is a complete echo request; the rest is padding.
     h30_a_chain_as_long_as_allowed: Works, ["provoke 0", "rx 0:60:m*18 0:60:", "replies 1"];
     h30_a_chain_of_20_slots: Counted("rx_slots"), ["rx 0:60:m*19 0:60:", "ping 1", "rx 0:60:m*50 0:60:"];
     h31_a_chain_that_never_ends: Counted("rx_incomplete"), ["rx 0:98:m*40"];

@@ -1,7 +1,7 @@
-//! What changes while it is read: H06, H21 to H25.
+//! Fields that change while they are read: H06, H21 to H25.
 //!
-//! A thread in dom0 writes as fast as it can, the guest reads on another processor. Whatever value the guest happened to
-//! read, it has to stay with it.
+//! A thread in dom0 writes as fast as it can; the guest reads on another processor. The guest must use the value that
+//! it read first.
 
 use crate::rig::{End, Rig, VifKind, case, case_with};
 use domu_tests::Outcome;
@@ -11,8 +11,8 @@ use serde_json::Value;
 /// Bytes of the frames that fetch a page and are not all counted in it: acknowledgements.
 const FETCH: u64 = 1500;
 
-/// Lets something flip; then restarts, since the rings hold what the thread left there. What the guest made of it,
-/// it may have counted or called broken, by one of the names that fit. It cannot have received more than it was given:
+/// Lets a field flip, then restarts, because the rings keep what the thread wrote. Whatever values the guest read, it
+/// may have counted errors or be broken, for one of the given reasons. It cannot have received more than was sent:
 /// a length that was checked, and then read again, is another.
 pub(crate) fn flip(vif: VifKind, name: &str, order: &str, fits: &'static [&'static str]) {
     case_with(vif, name, End::Works, |rig| {
@@ -41,8 +41,8 @@ pub(crate) fn flip(vif: VifKind, name: &str, order: &str, fits: &'static [&'stat
 #[test]
 fn h06_rx_rsp_prod_changes_while_it_is_read() {
     case("h06_rx_rsp_prod_changes_while_it_is_read", End::Works, |rig| {
-        // A false one that is met breaks the device. One that is read again after it was found right would have the guest
-        // take what nobody answered, and call it by other names.
+        // A wrong value that is read first breaks the device. If it is read a second time after a right one, the
+        // guest takes responses that do not exist, and reports other reasons.
         for _ in 0..4 {
             rig.order("flip index 20")?;
             rig.is_broken("rx ring: ")?;
@@ -69,7 +69,7 @@ fn h25_an_extra_whose_type_flips() {
     flip(VifKind::Plain, "h25_an_extra_whose_type_flips", "flip extra 20", &["rx_extra", "rx_extra_unasked"]);
 }
 
-/// That nothing was counted in this case but what fits.
+/// Checks that this case counted only the given reasons.
 fn only(rig: &mut Rig, fits: &[&str]) -> Outcome {
     let status = rig.status()?;
     match rig.counted(&status)?.iter().find(|(kind, count)| *count > 0 && !fits.contains(&kind.as_str())) {
@@ -90,7 +90,7 @@ fn h23_h24_a_payload_that_an_untrusted_backend_flips() {
     case(name, End::Works, |rig| {
         trust(rig, "0")?;
         rig.guest.wait_for_next("backend not trusted", domu_tests::SOON)?;
-        // Every reply carries what its checksum was checked with.
+        // Every reply contains the bytes for which its checksum was verified.
         let answered: u32 = rig.order("flip payload 60")?.parse()?;
         eprintln!("  {answered} of 60 requests were answered");
         trust(rig, "1")

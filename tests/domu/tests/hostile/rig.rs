@@ -1,4 +1,4 @@
-//! One boot for all cases, and what must hold after each of them.
+//! One boot for all cases, and the checks after each of them.
 
 use crate::backend::{Backend, SCRIPT};
 use bed::{Bed, Domain, DomainConfig, DomainState, Options, SharedBed};
@@ -10,14 +10,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// The guest with its backend, and what it said of itself before the case.
+/// The guest with its backend, and the guest's state before the case.
 pub(crate) struct Rig {
     bed: SharedBed,
     pub(crate) guest: Domain,
     backend: Backend,
     vif: VifKind,
     before: Value,
-    /// Pages that a case has made the guest give up.
+    /// Pages that a case has made the guest quarantine.
     pub(crate) lost: u64,
 }
 
@@ -34,12 +34,12 @@ pub(crate) enum End {
     Broken(&'static str, &'static str),
 }
 
-/// What the guest tells its backend that it accepts.
+/// The features that the guest accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VifKind {
-    /// Whole frames in one page: what belongs to scatter-gather and offloads is an answer to nothing that it asked for.
+    /// Complete frames in one page: everything of scatter-gather and offloads was not negotiated.
     Plain,
-    /// Everything: chains, descriptors and blank checksums are what it asked for.
+    /// Everything: chains, extras and blank checksums are negotiated.
     Whole,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn case(name: &str, end: End, attack: impl FnOnce(&mut Rig) -> Outcom
     case_with(VifKind::Plain, name, end, attack);
 }
 
-/// Runs a case: on the boot of the one before, unless that failed, and with its guest, if that has such a vif.
+/// Runs a case on the boot of the previous one, unless that failed, and with its guest, if that has such a vif.
 pub(crate) fn case_with(vif: VifKind, name: &str, end: End, attack: impl FnOnce(&mut Rig) -> Outcome) {
     let mut shared = RIG.lock().unwrap_or_else(PoisonError::into_inner);
     let mut rig = match shared.take().map_or_else(Rig::start, Ok) {
@@ -97,7 +97,7 @@ fn victim(
 ) -> Outcome<Domain> {
     let guest = bed.create(&change(config("web", "victim", vif.cmdline())?.vif([SCRIPT])))?;
     guest.wait_for("listening on ", BOOT)?;
-    // A processor each, if there are two: what flips has to flip while the guest reads.
+    // A processor each, if there are two: fields must flip while the guest reads.
     bed.dom0(&format!("xl vcpu-pin 0 0 0; xl vcpu-pin {} 0 1", guest.domid()))?;
     backend.order("open")?;
     Ok(guest)
@@ -123,7 +123,7 @@ impl Rig {
         self.begin()
     }
 
-    /// Sees to it that the guest has such a vif.
+    /// Starts a guest with such a vif, unless it runs.
     fn has(&mut self, vif: VifKind) -> Outcome {
         if std::mem::replace(&mut self.vif, vif) == vif {
             return Ok(());
@@ -136,7 +136,7 @@ impl Rig {
         &self.bed
     }
 
-    /// Gives the backend an order; what it answers.
+    /// Gives the backend an order and returns the answer.
     pub(crate) fn order(&mut self, order: &str) -> Outcome<String> {
         let begun = Instant::now();
         let answer = self.backend.order(order);
@@ -151,12 +151,12 @@ impl Rig {
         orders.iter().try_for_each(|order| self.order(order).map(drop))
     }
 
-    /// What the guest says of itself.
+    /// The guest's state.
     pub(crate) fn status(&mut self) -> Outcome<Value> {
         Ok(serde_json::from_str(&self.order("get /status.json")?)?)
     }
 
-    /// The backend closes and opens again, with these nodes beside the usual ones.
+    /// The backend closes and opens again, with these nodes in addition to the usual ones.
     pub(crate) fn reconnect(&mut self, offers: &str) -> Outcome {
         self.order("close")?;
         self.order(&format!("open {offers}")).map(drop)
@@ -184,7 +184,7 @@ impl Rig {
         Ok(())
     }
 
-    /// What was broken or counted in this case is fine: from here on it is counted again.
+    /// Accepts the errors that this case counted so far; from here on they count again.
     pub(crate) fn forgive(&mut self) -> Outcome {
         self.before = self.status()?;
         Ok(())
@@ -245,7 +245,7 @@ impl Rig {
         Ok(())
     }
 
-    /// What holds whatever the backend did.
+    /// The checks that hold whatever the backend did.
     fn sound(&mut self, after: &Value) -> Outcome {
         let state = self.guest.state()?;
         if !matches!(state.state, DomainState::Running | DomainState::Blocked) {
@@ -259,7 +259,7 @@ impl Rig {
         for pool in ["rx_pool", "tx_pool"] {
             let count = |key: &str| number(after, &format!("/interfaces/0/{pool}/{key}"));
             let total = count("total")?;
-            same(pool, count("free")? + count("in_ring")? + count("lent")? + count("quarantined")?, total)?;
+            same(pool, count("free")? + count("in_ring")? + count("in_use")? + count("quarantined")?, total)?;
             pages += total;
         }
         let mismatch = after.pointer("/interfaces/0/mismatch");
@@ -273,7 +273,7 @@ impl Rig {
         let was = self.before("/interfaces/0/rx_pool/total")? + self.before("/interfaces/0/tx_pool/total")?;
         let taken = others(&self.before, was)?;
         same("pages outside the pools", others(after, pages)?, taken + self.lost_now(after)?)?;
-        // What dom0 pushes comes over pages of their own; the one that describes them is not empty.
+        // Pushes by dom0 use other pages; the page that describes them is not empty.
         let ring = self.node("data/vchan/0/push/ring-ref");
         let push = self.bed.xenstore_read(&ring).unwrap_or_default();
         self.order(&format!("scan {push}"))?;
@@ -283,7 +283,7 @@ impl Rig {
         }
     }
 
-    /// Pages that this case made the guest give up.
+    /// Pages that this case made the guest quarantine.
     fn lost_now(&self, after: &Value) -> Outcome<u64> {
         let device = |status: &Value, key: &str| number(status, &format!("/interfaces/0/device/{key}"));
         let lost = |status: &Value| -> Outcome<u64> {
@@ -293,12 +293,13 @@ impl Rig {
     }
 }
 
-/// That a count is what it ought to be.
+/// Checks a count.
 pub(crate) fn same(what: &str, found: u64, expected: u64) -> Outcome {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found}, not {expected}").into()) }
 }
 
-/// Declares cases that are orders alone: the name, how it ends, and the orders; `with CARD;` first, if it is not plain.
+/// Declares cases that consist of orders: the name, the end, and the orders; `with CARD;` first, if it is not the
+/// plain one.
 #[macro_export]
 macro_rules! cases {
     (with $vif:expr; $($name:ident: $end:expr, [$($order:expr),* $(,)?];)*) => {$(

@@ -1,14 +1,15 @@
-//! H46: what a storm of events without work leaves of the guest's processor.
+//! H46: the share of the guest's processor that an event storm leaves.
 //!
 //! ```text
 //!   dom0, processor 0: events as fast as it can ──► guest, processor 1: pieces of work, or sleep
 //!                                                   a plugin of QEMU's counts the instructions of processor 1
 //! ```
 //!
-//! Time says nothing on an emulated machine, instructions do. dom0 and the guest seldom run at the same time there, so
-//! that events come in bursts, of which the guest takes one. What an event costs that it takes by itself is what taking
-//! one costs at most: an exit, with what Xen does in it, and a whole turn of the guest's, as a sleeping one takes. A hundred
-//! thousand of these in a second may not take more than half of a processor that runs 2,000 million instructions in it, a slow one.
+//! On an emulated machine time means nothing; instructions do. dom0 and the guest seldom run at the same time there,
+//! so events come in bursts, which the guest handles as one. The most that an event can cost is the cost of one that
+//! is handled alone: an exit, with Xen's part of it, and an iteration of the guest, as after a sleep. A hundred
+//! thousand of these in a second may take at most half of a processor that runs 2,000 million instructions in it, a
+//! slow one.
 //!
 //! A guest that sleeps is woken by each: that costs it nothing that it needs, and is shown only.
 
@@ -20,16 +21,16 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What an event may cost: half of 2,000 million instructions, by a hundred thousand.
+/// The limit for an event: half of 2,000 million instructions, divided by a hundred thousand.
 const BAR: f64 = 10_000.0;
-/// Events of one storm, and how many storms there are.
+/// Events of a storm, and the number of storms.
 const EVENTS: u64 = 20_000;
 const STORMS: u64 = 3;
 /// The processor of the guest, and bytes and place of its counters: in Xen, outside, entries.
 const GUEST_S: usize = 1;
 const LINE: usize = 64;
 
-/// What was counted until now.
+/// The counts so far.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     xen: u64,
@@ -65,7 +66,7 @@ struct Scale {
 
 impl Scale {
     fn start() -> Outcome<Self> {
-        // Always the same: the machine's snapshot goes by what QEMU is told.
+        // Always the same arguments: the machine's snapshot depends on QEMU's.
         let counters = bed::repository().join("build/share.counters");
         let plugin = format!("file={},counters={}", env!("SHARE_PLUGIN"), counters.display());
         let bed = Bed::start(Options::default().vcpus(2).qemu_arg("-plugin").qemu_arg(&plugin))?;
@@ -99,7 +100,7 @@ impl Scale {
         Ok(Reading { xen: word(0), guest: word(1), exits: word(2), events, pieces })
     }
 
-    /// What is counted while something is done.
+    /// What is counted while `run` does something.
     fn during(&mut self, work: impl FnOnce(&mut Self) -> Outcome) -> Outcome<Reading> {
         let before = self.read()?;
         work(self)?;
@@ -160,7 +161,8 @@ fn weigh() -> Outcome {
     if piece < 5000.0 || stormy.events < 32 {
         return Err("that was no work, or no storm".into());
     }
-    // An event stops the guest at most once, and the end of its channel's pause once more; what Xen stops it for otherwise, it does without a storm too.
+    // An event stops the guest at most once, and the end of its channel's mask once more; other stops happen without
+    // a storm too.
     let others = per(quiet.exits, quiet.instructions()) * stormy.instructions() as f64;
     if stormy.exits as f64 > 2.0 * stormy.events as f64 + 2.0 * others + 100.0 {
         return Err(format!("{} events cost {} exits", stormy.events, stormy.exits).into());

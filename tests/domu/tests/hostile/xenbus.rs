@@ -6,7 +6,7 @@ use crate::rig::{Rig, case, same};
 use domu_tests::http::number;
 use domu_tests::{Outcome, SOON};
 
-/// A domain that does not exist: nobody there touches what it is granted.
+/// A domain that does not exist: nobody uses the guest's grants there.
 const NOBODY: u32 = 77;
 /// Reconnects of H74 in the suite; `HOSTILE_RECONNECTS` says how many else.
 const RECONNECTS: u64 = 10;
@@ -41,7 +41,7 @@ fn h54_a_backend_whose_directory_vanishes() {
             rig.bed().xenstore_write(&rig.back(key), &value)?;
         }
         rig.bed().xenstore_write(&rig.back("online"), "1")?;
-        // Our 4 was for the backend that is gone: to the one that comes back it would say that there are rings.
+        // Our state 4 was for the backend that is gone. The new one would take it for the sign that there are rings.
         assert_eq!(rig.bed().xenstore_read(&rig.node("device/vif/0/state"))?, "6");
         rig.bed().xenstore_write(&rig.back("state"), "1")?;
         let shown = rig.bed().dom0(&format!("xenstore-chmod -r {back} n0 r{}", rig.guest.domid()))?;
@@ -66,7 +66,8 @@ pub(crate) fn move_away(rig: &mut Rig) -> Outcome {
     if !moved.success() {
         return Err(format!("moving the vif: {}", moved.stderr).into());
     }
-    // The guest is as far as it gets with nobody there: rings published, state 4, and no event of the old rings.
+    // The guest has done all that is possible without a backend: rings published, state 4, and no event of the old
+    // rings.
     let began = std::time::Instant::now();
     while rig.bed().xenstore_read(&format!("{front}/request-rx-copy")).is_err()
         || rig.bed().xenstore_read(&format!("{front}/event-channel")).is_err()

@@ -1,5 +1,5 @@
-//! The twenty commands of `docs/operating.md`, in its order: what each does to our guest, one check each. Those that
-//! take long have files of their own; their checks are named in the table there.
+//! The twenty commands of `docs/operating.md`, in its order, one check each. Commands that take long have separate
+//! files, which the table there names.
 
 use crate::traffic::SILENCE;
 use crate::{SMALL_MIB, ask, node, xl};
@@ -42,7 +42,7 @@ fn dump_core(bed: &Bed, guest: &Guest<'_>, whole: bool) -> Outcome {
     Ok(())
 }
 
-/// `xl top` wants a terminal: it gets a description of one, and a `q` once it has shown what it knows.
+/// `xl top` needs a terminal: it gets a description of one, and a `q` after its first screen.
 fn top(bed: &Bed) -> Outcome {
     let output = bed.dom0(&format!(
         "({}; echo q) | TERM=vt100 timeout 20 xl top | tee /var/top",
@@ -53,8 +53,8 @@ fn top(bed: &Bed) -> Outcome {
     Ok(())
 }
 
-/// `xl console`: what the guest printed since somebody last looked comes first, then what it answers. What is typed goes
-/// past it: it takes nothing from what is no terminal.
+/// `xl console` prints first what the guest wrote since the last look, then the answer. It does not read what is
+/// typed here, because standard input is not a terminal.
 fn console(bed: &Bed, domid: u32) -> Outcome {
     let (listens, answers) = (seen("listening on ", "console"), seen("quarantined 0", "console"));
     let script = format!(
@@ -110,7 +110,7 @@ fn acknowledged(bed: &Bed, guest: &Guest<'_>) -> Outcome {
         node(bed, id, "control/shutdown", str::is_empty, SOON)?;
     }
     guest.domain.wait_for_next("\"poweroff now\", which is unknown", SOON)?;
-    // A guest that has ended writes nothing any more: what is there was written before.
+    // A guest that has ended writes nothing: this line was written before.
     xl(bed, &format!("reboot {id}"))?;
     let ended = guest.domain.wait_ended(BOOT)?;
     assert_eq!((ended.state, ended.reason), (DomainState::Shutdown, Some(1)));
@@ -180,8 +180,8 @@ fn healthy(to: SocketAddr) -> Outcome {
 }
 
 #[test]
-fn card_that_is_pulled_and_plugged_works_again() {
-    run_test("card_that_is_pulled_and_plugged_works_again", |bed| -> Outcome {
+fn vif_that_is_detached_and_attached_works_again() {
+    run_test("vif_that_is_detached_and_attached_works_again", |bed| -> Outcome {
         // A static address: no lease to wait for.
         let domain =
             bed.create(&config("web", "plug", "ip=10.0.2.77/24 gw=10.0.2.2")?.memory_mib(SMALL_MIB))?;
@@ -192,9 +192,9 @@ fn card_that_is_pulled_and_plugged_works_again() {
         domain.wait_for_next("is closing", SOON)?;
         xl(bed, "network-attach plug bridge=xenbr0")?;
         domain.wait_for_next("vif/0: connected", SOON)?;
-        // The new vif has another address: QEMU's network learns it by the second announcement at the latest, two
-        // seconds after the first, which is lost if the bridge does not know the port yet. What goes to the old one until
-        // then is lost.
+        // The new vif has another MAC address. QEMU's network learns it at the latest from the second announcement, two
+        // seconds after the first, which is lost if the bridge does not know the port yet. Frames to the old address
+        // are lost until then.
         let began = Instant::now();
         while let Err(error) = healthy(to) {
             assert!(began.elapsed() < SOON, "with the new vif: {error}");

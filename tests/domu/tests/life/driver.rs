@@ -1,4 +1,4 @@
-//! A driver domain: a Linux guest that serves as the backend of ours, is destroyed and made again, with another number,
+//! A driver domain: a Linux guest is the backend of ours, and is destroyed and created again, with another domid,
 //! while our guest runs.
 //!
 //! ```text
@@ -26,7 +26,7 @@ const NAME: &str = "netdriver";
 const LINUX_BOOT: Duration = Duration::from_secs(240);
 const MAC: &str = "00:16:3e:00:00:55";
 
-/// What the driver domain does besides what its kernel does: puts every new vif on its bridge, and says so.
+/// The script of the driver domain: it puts every new vif on the bridge, and prints a line.
 const SCRIPT: &str = "ip addr flush dev eth0
     ip link add xenbr0 type bridge
     echo 0 > /sys/class/net/xenbr0/bridge/multicast_snooping
@@ -46,14 +46,14 @@ fn start(bed: &Bed) -> Outcome<Domain> {
     let mut linux = Linux::new(NAME).address("10.0.2.30").script(SCRIPT);
     let list = bed.dom0("cat /etc/bed/modules")?.stdout;
     let wanted = ["/llc.ko", "/stp.ko", "/bridge.ko", "/xen_netback.ko"];
-    // In the order of that list, in which each comes after what it needs.
+    // In the order of that list, in which each module follows the ones that it needs.
     for (at, path) in list.lines().filter(|path| wanted.iter().any(|name| path.ends_with(name))).enumerate() {
         let name = path.rsplit('/').next().unwrap_or_default();
         linux = linux.file(&format!("modules/9{at}-{name}"), 0o644, bed.get_file(path)?);
     }
     let config = linux.config(bed)?.set("driver_domain", Value::Number("1".to_owned()));
-    // A page of our guest that the driver has mapped cannot be granted on to dom0 by it. Without scatter-gather its vif
-    // copies what it sends; a driver domain with a vif of its own has no such trouble.
+    // The driver domain cannot grant a page of our guest, which it has mapped, on to dom0. Without scatter-gather its
+    // vif copies what it sends. A driver domain with a real network device does not have this problem.
     let without = |domain: &Domain| -> Outcome {
         let back = format!("/local/domain/0/backend/vif/{}/0", domain.domid());
         for feature in ["feature-sg", "feature-gso-tcpv4", "feature-gso-tcpv6"] {
@@ -97,8 +97,8 @@ fn connections_go_on_when_a_driver_domain_is_made_anew() {
         xl(bed, &format!("network-attach kept bridge=xenbr0 backend={NAME} mac={MAC}"))?;
         plug(bed, &driver, id)?;
         guest.domain.wait_for_next(format!("vif/0: connected to domain {}", driver.domid()), SOON)?;
-        // Its directory goes before Xen has taken its mappings from it: the pages of its rings may still be in use when the
-        // guest takes them back, and then they are given up. By now they are back.
+        // Its directory is removed before Xen has removed its mappings: the pages of its rings may still be in use
+        // when the guest takes them back, and are then quarantined. By now they have returned.
         let now = Connection::open(guest.tcp(80)?)?.status()?;
         let rings = |key: &str| number(&now, &format!("/interfaces/0/device/{key}"));
         let (lost, back) = (rings("quarantined_rings")?, rings("recovered_rings")?);

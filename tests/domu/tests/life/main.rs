@@ -1,6 +1,6 @@
-//! Lifecycle: what the toolstack sees of the guest, what the guest does for an operator, and what a crash leaves.
+//! Lifecycle: the commands of the toolstack and what a crash leaves.
 //!
-//! A program of its own beside `xen`: these are the tests of the toolstack's side.
+//! A separate program from `xen`: these are the tests of the toolstack's side.
 
 mod clock;
 mod commands;
@@ -44,7 +44,7 @@ fn node(bed: &Bed, domid: u32, path: &str, fits: impl Fn(&str) -> bool, limit: D
     Err(format!("{key} is {last:?} after {limit:?}").into())
 }
 
-/// Runs an `xl` command that must succeed; what it printed.
+/// Runs an `xl` command that must succeed, and returns its output.
 fn xl(bed: &Bed, command: &str) -> Outcome<String> {
     let output = bed.dom0(&format!("xl {command}"))?;
     if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }

@@ -1,4 +1,4 @@
-//! Memory: a `maxmem` above `memory`, and a toolstack that wants some of it back.
+//! Memory: a `maxmem` above `memory`, and `xl mem-set`.
 
 use crate::{SMALL_MIB, xl, xl_slowly};
 use bed::{Bed, DomainConfig, Value, run_test};
@@ -14,7 +14,7 @@ fn promised(image: &str, name: &str, cmdline: &str) -> Outcome<DomainConfig> {
     Ok(config.set("maxmem", Value::Number(PROMISED_MIB.to_string())))
 }
 
-/// Xen fills such a guest on demand, and ends it when it touches more than it has.
+/// Xen populates such a guest on demand, and ends it if it touches more than its reservation.
 fn uses_all_that_it_has(bed: &Bed) -> Outcome {
     let probe = bed.create(&promised("probe", "filled", "app.do=fill")?)?;
     let line = probe.wait_for(" KiB to Xen (maxmem= beyond memory=)", BOOT)?;
@@ -30,7 +30,7 @@ fn uses_all_that_it_has(bed: &Bed) -> Outcome {
     Ok(())
 }
 
-/// One way for `xl mem-set`: what was given is kept, and the operator is told.
+/// `xl mem-set` changes nothing: the guest keeps its memory, and a line on the console says so.
 fn keeps_what_it_has(bed: &Bed, guest: &Guest<'_>, connection: &mut Connection) -> Outcome {
     let name = guest.domain.name();
     // Some pages of the last MiB may be missing, so that xl shows one less.
@@ -54,7 +54,7 @@ fn unused_maxmem_is_returned_and_mem_set_changes_nothing() {
         let memory = number(&connection.status()?, "/memory_bytes")?;
         assert!((15 << 20..=16 << 20).contains(&memory), "{memory} bytes are its own");
         keeps_what_it_has(bed, &guest, &mut connection)?;
-        // What was never there is in no save file, and the guest does not miss it afterwards.
+        // Memory that was never populated is in no save file, and the guest does not need it afterwards.
         xl_slowly(bed, "save full /var/full")?;
         xl_slowly(bed, "restore /var/full")?;
         assert_eq!(connection.get("/healthz")?.status, 200);

@@ -1,4 +1,4 @@
-//! Live migration to the same host, and what comes of a migration that fails.
+//! Live migration to the same host, and a migration that fails.
 
 use crate::save::Account;
 use crate::tools::agent;
@@ -43,7 +43,7 @@ fn connections_go_on_after_a_migration_that_fails() {
         let guest = Guest::create(bed, &config("web", "stayed", SILENCE)?.memory_mib(SMALL_MIB))?;
         let mut busy = Busy::start(bed, &guest)?;
         let before = xl(bed, "domid stayed")?;
-        // The receiving end says that it is there (54 bytes), takes everything, and is not heard of again.
+        // The receiving end sends its banner (54 bytes), reads everything, and never answers.
         let broken = "xl migrate-receive | dd bs=1 count=54 2>/dev/null";
         let failed = bed.dom0_within(&format!("xl migrate -s '' stayed '{broken}'"), SLOWLY)?;
         assert!(!failed.success() && failed.stderr.contains("resuming at sender"), "{failed:?}");

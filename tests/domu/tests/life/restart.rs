@@ -1,4 +1,5 @@
-//! A backend that is restarted: the module of dom0's netback is unloaded and loaded again under a guest that is busy (H74).
+//! A backend that is restarted: the module of dom0's netback is unloaded and loaded again under a guest that is busy
+//! (H74).
 
 use crate::save::Account;
 use crate::traffic::{Busy, SILENCE};
@@ -16,8 +17,9 @@ const RESTARTS: u64 = 5;
 /// Restarts of the long test.
 const MANY: u64 = 100;
 
-/// Takes the module out and puts it in again. Linux keeps a module that has devices, so they are taken from it first. The
-/// new network interface is put on the bridge as a hotplug script would, which runs only when the toolstack attaches.
+/// Takes the module out and puts it in again. Linux keeps a module that has devices, so they are taken from it first.
+/// The new network interface is put on the bridge as a hotplug script would, which runs only when the toolstack
+/// attaches.
 fn reload(bed: &Bed, domid: u32) -> Outcome {
     let script = format!(
         "back=backend/vif/{domid}/0; vif=vif{domid}.0
@@ -63,7 +65,7 @@ fn restarts(bed: &Bed, count: u64) -> Outcome {
         if restart == 1 {
             most = most.max(pools(&status)?);
         }
-        // Neighbours are told where we are: a second time two seconds later.
+        // The guest announces its address to neighbours: a second time two seconds later.
         let began = Instant::now();
         loop {
             let now = heard()?;

@@ -1,7 +1,7 @@
 //! Suspend and resume in the same domain: cancelled, and resumed.
 //!
-//! Of the second the guest cannot tell at first that the domain is not a new one: event channels, grants and watches
-//! are still there, and a backend that works on rings of which the guest knows nothing any more.
+//! In the second case the guest cannot see at first that the domain is the old one: event channels, grants and watches
+//! still exist, and a backend works on rings that the guest does not know any more.
 
 use crate::save::Account;
 use crate::traffic::{Busy, SILENCE};

@@ -13,16 +13,16 @@ use std::net::Ipv6Addr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Cycles in the suite: each takes some seconds under emulation. What the first life leaves behind is seen in the second.
+/// Cycles in the suite: each takes some seconds under emulation. A leak of the first cycle shows in the second.
 const CYCLES: u32 = 4;
 /// Cycles of the long test.
 const MANY: u32 = 50;
-/// Cycles after which it is looked for what neighbours are told.
+/// Cycles after which announcements to neighbours are checked.
 const LISTENED: u32 = 3;
 /// Bytes of heap that come and go with requests.
 const HEAP_NOISE: u64 = 32 << 10;
 
-/// What must not change from one life to the next.
+/// Values that must not change from one cycle to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     /// Pages that are out, and not in a pool.
@@ -41,7 +41,7 @@ impl Account {
             for pool in ["rx_pool", "tx_pool"] {
                 let of = |key: &str| number(interface, &format!("/{pool}/{key}"));
                 pools += of("total")?;
-                all &= of("total")? == of("free")? + of("in_ring")? + of("lent")? + of("quarantined")?;
+                all &= of("total")? == of("free")? + of("in_ring")? + of("in_use")? + of("quarantined")?;
             }
         }
         if !all {
@@ -62,7 +62,7 @@ impl Account {
         if other.heap < self.heap { other } else { self }
     }
 
-    /// Whether this is as before, but for what requests leave in the heap for a moment.
+    /// Whether the state is as before, except for the heap that requests use for a moment.
     pub(crate) fn check(&self, before: &Self, when: &str) -> Outcome {
         let flat = Self { heap: before.heap, ..*self } == *before && self.heap <= before.heap + HEAP_NOISE;
         if flat { Ok(()) } else { Err(format!("{when}: {self:?}, before {before:?}").into()) }
@@ -129,7 +129,7 @@ fn announcements(capture: &Capture, guest: &Guest<'_>, six: Ipv6Addr, cycle: u32
     Ok((arp, capture.count(|frame| advertises(frame, six))?))
 }
 
-/// In its new place the guest tells everybody of both its addresses.
+/// In the new domain the guest announces both addresses to neighbours.
 fn neighbours_hear(
     capture: &Capture,
     guest: &Guest<'_>,

@@ -12,13 +12,13 @@ use serde_json::Value;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Times that the vif comes and goes.
+/// Times that the vif is attached and detached.
 const ROUNDS: u32 = 3;
 const MAC: &str = "00:16:3e:00:00:77";
 
 #[test]
-fn a_second_card_comes_and_goes_while_the_first_is_busy() {
-    run_test("a_second_card_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
+fn a_second_vif_comes_and_goes_while_the_first_is_busy() {
+    run_test("a_second_vif_comes_and_goes_while_the_first_is_busy", |bed| -> Outcome {
         let cmdline = format!("{SILENCE} ip.1=10.0.2.81/24 ip6.1=off");
         let guest = Guest::create(bed, &config("web", "vifs", &cmdline)?.memory_mib(SMALL_MIB))?;
         let id = guest.domain.domid();
@@ -51,8 +51,8 @@ fn a_second_card_comes_and_goes_while_the_first_is_busy() {
     });
 }
 
-/// What the first round leaves is what every later one leaves. What the busy connection has under way is in the heap, more or
-/// less of it at a look; a leak is there at each of them.
+/// Every round must leave what the first one left. Data in flight of the busy connection is in the heap, more or less
+/// of it at each look; a leak is there at every look.
 fn same(first: &mut Option<Account>, connection: &mut Connection, when: &str) -> Outcome<Value> {
     let began = Instant::now();
     loop {
@@ -60,7 +60,7 @@ fn same(first: &mut Option<Account>, connection: &mut Connection, when: &str) ->
         let now = Account::of(&status)?;
         match now.check(first.get_or_insert(now), when) {
             Ok(()) => {
-                // The least that was seen is what later rounds are held to.
+                // Later rounds are compared with the least value.
                 *first = first.map(|first| first.least(now));
                 return Ok(status);
             }

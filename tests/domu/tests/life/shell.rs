@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How long the console is written to without an end.
 const FLOOD: Duration = Duration::from_secs(6);
 
-/// Endless lines from the other end of the console, answers, and nobody who reads them: it costs no traffic.
+/// Endless lines from the other end of the console, and answers that nobody reads, cost no traffic.
 fn flood_of_input(bed: &Bed, guest: &Guest<'_>, connection: &mut Connection) -> Outcome {
     let id = guest.domain.domid();
     let flood = format!(

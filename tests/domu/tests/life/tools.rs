@@ -1,4 +1,4 @@
-//! What tools find in the guest's directory, and that it keeps being so.
+//! What tools find in the guest's directory, and that it stays.
 
 use crate::{SLOWLY, SMALL_MIB, node, xl};
 use bed::{Bed, run_test};
@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// What XCP-ng's test of its guest agent asserts, wherever the guest has come from: the version of the tools, the system,
-/// memory within 90 s, no balloon that is not there, and the address among those of the first vif. And Xen Orchestra's
+/// The assertions of XCP-ng's test of its guest agent, after each kind of start: the version of the tools, the
+/// system, memory within 90 s, no balloon, and the address among those of the first vif. And Xen Orchestra's
 /// conditions: a version that is not 0, `Installed`, and a list of addresses without gaps.
 pub(crate) fn agent(bed: &Bed, domid: u32, address: Ipv4Addr) -> Outcome {
     let is_number = |value: &str| value.parse::<u32>().is_ok();
@@ -102,7 +102,7 @@ fn reboots(bed: &Bed, guest: &Guest<'_>, address: Ipv4Addr) -> Outcome {
     assert_eq!(told, address.to_string(), "the address that the vif had");
     agent(bed, restarted, address)?;
     xl(bed, "shutdown -w seen")?;
-    // xl has returned once the guest has shut down; what xl left to watch it takes the domain away after that.
+    // xl has returned after the guest's shutdown; the background xl removes the domain after that.
     let began = Instant::now();
     while bed.dom0("xl domid seen")?.success() {
         assert!(began.elapsed() < BOOT, "it is still there");
@@ -111,7 +111,7 @@ fn reboots(bed: &Bed, guest: &Guest<'_>, address: Ipv4Addr) -> Outcome {
     Ok(())
 }
 
-/// What xenstored counts for a domain: nodes, watches, transactions, requests under way, bytes.
+/// What xenstored counts for a domain: nodes, watches, transactions, outstanding requests, bytes.
 fn quota(bed: &Bed, domid: u32) -> Outcome<BTreeMap<String, u64>> {
     let output = bed.dom0(&format!("xenstore-control quota {domid}"))?;
     let counts: BTreeMap<String, u64> = output
@@ -148,7 +148,7 @@ fn a_day_s_events_leave_nothing_behind_in_xenstore() {
                 guest.domain.wait_for_next("is closing", SOON)?;
                 xl(bed, "network-attach asked bridge=xenbr0 mac=00:16:3e:00:00:98")?;
                 guest.domain.wait_for_next("vif/0: connected", BOOT)?;
-                // What is told of the new vif is told once it has its addresses: the router's prefix makes the last one.
+                // The new vif's nodes are complete once it has its addresses: the router's prefix makes the last one.
                 node(bed, id, "attr/vif/0/mac/0", |value| value == "00:16:3e:00:00:98", SOON)?;
                 node(bed, id, "attr/vif/0/ipv4/0", |value| !value.is_empty(), SOON)?;
                 node(bed, id, "attr/vif/0/ipv6/1", |value| value.starts_with("fec0:"), SOON)?;
@@ -158,14 +158,14 @@ fn a_day_s_events_leave_nothing_behind_in_xenstore() {
             guest.domain.wait_for_next("s prints the status", SOON)?;
             Ok(())
         };
-        // Once, so that what is there only from then on is there.
+        // Once, so that nodes which exist only from then on exist.
         round(1, true)?;
         let before = quota(bed, id)?;
         round(30, false)?;
         round(1, true)?;
         let mut after = quota(bed, id)?;
         for _ in 0..40 {
-            // While the vif has no address, less is told of it.
+            // While the vif has no address, it has fewer nodes.
             if after.get("nodes") == before.get("nodes") {
                 break;
             }

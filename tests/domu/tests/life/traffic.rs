@@ -12,16 +12,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// Bytes of what is downloaded. It takes a part of a second, a hundred times what passes between a request and the head of
-/// its reply: whatever happens in between nearly always meets a reply that has begun. (With an eighth of it one save of
-/// four met none.)
+/// Bytes of a download. It takes part of a second, a hundred times as long as from a request to the head of its reply:
+/// an event in between nearly always meets a reply that has begun. (With an eighth of it one save of four met none.)
 const LEN: usize = 2 << 20;
 /// For the guest's command line: connections may be silent for as long as anything here takes on a busy host.
 pub(crate) const SILENCE: &str = "app.idle=900";
-/// The longest that a download stands still: a migration of a busy guest under emulation.
+/// The longest pause of a download: a migration of a busy guest under emulation.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
-/// Has dom0 push what is downloaded into the guest.
+/// Has dom0 push the content of the downloads into the guest.
 pub(crate) fn publish(bed: &Bed, name: &str) -> Outcome {
     let file = bed.folder().join("blob.bin");
     fs::write(&file, pattern::bytes(1, LEN))?;
@@ -132,8 +131,8 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Begins when the guest has all its addresses: the task that waits for them is then no more, and those who count
-    /// tasks later count the same ones.
+    /// Starts when the guest has all its addresses: the task that waits for them has ended, and later counts of tasks
+    /// include the same ones.
     pub(crate) fn start(bed: &Bed, guest: &Guest<'_>) -> Outcome<Self> {
         guest.settled()?;
         publish(bed, guest.domain.name())?;

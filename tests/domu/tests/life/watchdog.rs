@@ -20,7 +20,7 @@ fn watchdog_ends_a_guest_that_hangs_and_no_other() {
         hung.wait_for("app.do=hang", BOOT)?;
         let status = hung.wait_ended(BOOT)?;
         assert_eq!((status.state, status.reason), (DomainState::Crashed, Some(SHUTDOWN_WATCHDOG)));
-        // Without a watchdog it would hang for ever; one that looks after itself is left alone meanwhile.
+        // Without a watchdog it would hang for ever. A guest with a healthy loop is not affected.
         sleep(Duration::from_secs(4));
         assert_eq!(guest.domain.state()?.state, DomainState::Blocked, "it looks after itself while idle");
         Ok(())

@@ -22,7 +22,8 @@ fn a_live_update_of_xenstored_under_load_costs_nothing() {
         let mut connection = Connection::open(guest.tcp(80)?)?;
         connection.status()?;
         let domid = guest.domain.domid();
-        // Events for the guest's watches, as fast as dom0 writes: half a message is in its ring when the process changes.
+        // Events for the guest's watches, as fast as dom0 writes: half a message is in its ring when the process
+        // changes.
         let load = format!(
             "(while [ -e /tmp/load ]; do xenstore-write /local/domain/{domid}/control/shutdown ''; done) \
              >/dev/null 2>&1 &"
@@ -36,7 +37,7 @@ fn a_live_update_of_xenstored_under_load_costs_nothing() {
         }
         bed.dom0("rm /tmp/load")?;
         let last = pid(bed)?;
-        // The guest still answers what comes by xenstore: its nodes, a vif, and the end.
+        // The guest still answers through xenstore: its nodes, a vif, and the shutdown.
         xl(bed, "network-attach updated bridge=xenbr0 mac=00:16:3e:00:00:77")?;
         guest.domain.wait_for_next("vif/1: connected", BOOT)?;
         connection.status()?;

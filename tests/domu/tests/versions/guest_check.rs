@@ -1,4 +1,5 @@
-//! What is asked of a guest in each variant: an address, the page, kept requests, pings, and an end in order.
+//! The checks of a guest in each variant: an address, the page, requests on one connection, pings, and a clean
+//! shutdown.
 
 use crate::table::Verdict;
 use bed::{Bed, DomainConfig, Error, Kind};
@@ -44,7 +45,7 @@ fn use_it(bed: &Bed, guest: &Guest<'_>) -> Outcome {
     Ok(())
 }
 
-/// What xl says when it refuses: its first line with an error, without the time and place in its source.
+/// The error of xl: its first line with an error, without time and source location.
 fn refusal(error: &Error) -> Verdict {
     let text = error.to_string();
     let line = text

@@ -9,7 +9,7 @@ use domu_tests::guest::config;
 
 const SECTION: &str = "Xen's command line";
 
-/// Variants: what is added to Xen's command line.
+/// Variants: additions to Xen's command line.
 const VARIANTS: &[&str] = &[
     "",
     "gnttab=max-ver:1",
@@ -33,7 +33,7 @@ const PLAIN_CPU: &str = "QEMU's -cpu qemu64";
 const OXENSTORED: &str = "oxenstored";
 const ONE_CPU: &str = "one processor";
 
-/// Runs every variant that is asked for.
+/// Runs every selected variant.
 pub(crate) fn run(release: Release, table: &mut Table) -> Outcome {
     for variant in VARIANTS {
         let options = variant

@@ -1,13 +1,13 @@
-//! One release of Xen: does the guest run under its hypervisor's options, and with its toolstack's?
+//! One release of Xen: does the guest run with the hypervisor's and the toolstack's options?
 //!
 //! ```text
 //!   BED_XEN=4.14 | 4.17 | 4.20 | sid ──► hypervisor: a boot of the machine for each command line ──┐
 //!                                    ──► xl_cfg: one machine, a guest for each variant of xl.cfg ──┴─► table
 //! ```
 //!
-//! Each line gets a verdict: the guest works, or the toolstack refuses the variant and says why. Anything else is a fault,
-//! and fails the test. The verdicts are kept in `build/versions/`; `docs/versions.md` is written from all that are there.
-//! `make test-versions` runs this for every release, and the programs `xen`, `life` and `push` besides.
+//! Each line gets a verdict: the guest works, or the toolstack refuses the variant and gives a reason. Everything
+//! else is a fault, and fails the test. The verdicts are kept in `build/versions/`; `docs/versions.md` is generated
+//! from all of them. `make test-versions` runs this for every release, and also the programs `xen`, `life` and `push`.
 
 mod guest_check;
 mod hypervisor;
@@ -18,7 +18,7 @@ use bed::Release;
 use domu_tests::Outcome;
 use table::{Row, Table};
 
-/// Which part is asked for: `VERSIONS=hypervisor` or `xl.cfg` in the environment, and a part of a variant's name after a
+/// The selected part: `VERSIONS=hypervisor` or `xl.cfg` in the environment, and a part of a variant's name after a
 /// colon, like `VERSIONS=xl.cfg:memory`.
 fn asked_for(section: &str, variant: &str) -> bool {
     let asked = std::env::var("VERSIONS").unwrap_or_default();

@@ -16,10 +16,10 @@ use std::path::PathBuf;
 const BEGIN: &str = "<!-- table: written by make test-versions -->";
 const END: &str = "<!-- end of the table -->";
 
-/// What became of a variant.
+/// The result of a variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The guest did everything that is asked of it.
+    /// The guest passed all checks.
     Works,
     /// Xen or its toolstack refuses the variant, and says so.
     Refused(String),
@@ -93,13 +93,13 @@ fn read(release: Release) -> Vec<Row> {
 }
 
 impl Table {
-    /// The rows that an earlier run left; a run of a part replaces that part.
+    /// The rows of an earlier run; a run of a part replaces that part.
     pub(crate) fn load(release: Release) -> Outcome<Self> {
         fs::create_dir_all(folder())?;
         Ok(Self { release, rows: read(release) })
     }
 
-    /// Adds or replaces a row, prints it, and writes the file and the document: a run that is cut short keeps its rows.
+    /// Adds or replaces a row, prints it, and writes the file and the document: an interrupted run keeps its rows.
     pub(crate) fn put(&mut self, section: &str, variant: &str, verdict: Verdict) -> Outcome {
         let row = Row { section: section.to_owned(), variant: variant.to_owned(), verdict };
         eprintln!("  Xen {}: {row}", self.release.name());

@@ -64,19 +64,19 @@ const VIFS: &[&[&str]] = &[
     &["bridge=xenbr0,type=vif,vifname=pond0"],
 ];
 
-/// Runs every variant that is asked for.
+/// Runs every selected variant.
 pub(crate) fn run(release: Release, table: &mut Table) -> Outcome {
     let variants: Vec<(String, DomainConfig)> =
         variants()?.into_iter().filter(|(name, _)| asked_for("xl.cfg", name)).collect();
     if variants.is_empty() {
         return Ok(());
     }
-    // Room for one guest of 5,000 MiB; what no guest writes to costs the host nothing.
+    // Room for one guest of 5,000 MiB; memory that no guest writes to costs the host nothing.
     let bed = SharedBed::start(&Options::default().release(release).memory_mib(7168).without_snapshot())?;
     for (name, config) in variants {
         let verdict = guest_check::verdict(&bed, &config);
         table.put(SECTION, &name, verdict)?;
-        // Whatever became of it, it must not stand in the way of the next.
+        // Whatever the result, it must not affect the next variant.
         bed.dom0(
             "xl list | tail -n +3 | awk '{print $1}' | while read -r name; do xl destroy \"$name\"; done",
         )?;

@@ -1,4 +1,4 @@
-//! From `xl create` to an address, and what is said when that cannot be.
+//! From `xl create` to an address, and the messages when that is impossible.
 
 use bed::{DomainState, run_test};
 use domu_tests::guest::{Guest, config};
@@ -21,8 +21,8 @@ fn guest_prints_its_banner_takes_a_lease_and_sleeps() {
         let console = domain.console();
         assert!(!console.contains("WARN") && !console.contains("ERROR"), "{console}");
 
-        // A guest with nothing to do uses no processor: not in each second of its first ones, in which it asks for routers
-        // and tells its neighbours of itself.
+        // An idle guest uses no processor; but not in each of its first seconds, in which it solicits routers and
+        // announces its addresses.
         let mut before = domain.state()?;
         for second in 1.. {
             sleep(Duration::from_secs(1));

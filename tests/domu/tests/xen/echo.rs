@@ -6,7 +6,7 @@ use domu_tests::guest::Guest;
 use domu_tests::{Outcome, SOON, echo};
 use std::time::Duration;
 
-/// 20 sizes, on both sides of what matters: the least frame, the pool's threshold, the largest unfragmented.
+/// 20 sizes, on both sides of the limits: the shortest frame, the pool's threshold, the longest unfragmented datagram.
 const PING_SIZES: [usize; 20] =
     [56, 63, 64, 127, 128, 213, 214, 215, 255, 256, 257, 400, 511, 512, 600, 800, 1000, 1024, 1280, 1400];
 const PINGS_OF_A_SIZE: u32 = 50;
@@ -34,7 +34,7 @@ fn datagrams_of_every_size_come_back() {
         let again = client.echo_udp((guest.address, 7).into(), 1472, Duration::from_secs(300))?;
         eprintln!("  1473 datagrams there and back; {again} sent again");
         assert!(again <= 15, "{again} datagrams were lost on a network that loses none");
-        // Echo holds each datagram in its page until the answer is on its way; every page has come back.
+        // Echo retains each datagram in its page until the answer is sent; every page has returned.
         guest.domain.send_line("pool")?;
         let counts =
             guest.domain.wait_for(" retained by applications, 0 refused to them; mismatches 0", SOON)?;

@@ -1,4 +1,4 @@
-//! How guests end: in order, by request, or with a report that tells why.
+//! Ends of a guest: by its own decision, by request, or with a crash report.
 
 use bed::{Bed, Domain, DomainState, Value, run_test};
 use domu_tests::guest::{Guest, config, verdict};
@@ -46,7 +46,7 @@ fn panic_is_reported_with_reason_place_and_backtrace() {
         assert_eq!(line(&report, "reason: "), "on purpose, with a number: 42");
         assert!(line(&report, "at: ").starts_with("tests/guests/probe/src/main.rs:"), "{report}");
         let trace = backtrace(&report);
-        // The image lies at 1 MiB, moved by a multiple of 4 MiB in the upper half of the address space.
+        // The image is at 1 MiB plus a multiple of 4 MiB in the upper half of the address space.
         let moved = |at: &u64| at & !0x3f_ffff;
         let first = trace.first().map_or(0, moved);
         assert!(first >= 0xffff_8000_0000_0000, "{report}");
@@ -141,7 +141,7 @@ fn line_typed_on_the_console_is_read() {
 #[test]
 fn xl_shutdown_and_xl_reboot_are_acknowledged_and_obeyed() {
     run_test("xl_shutdown_and_xl_reboot_are_acknowledged_and_obeyed", |bed| -> Outcome {
-        // Preserved, so that what the guest left in xenstore can be read.
+        // Preserved, so that the guest's nodes in xenstore can be read.
         let keep = |name| -> Outcome<_> {
             let config = config("echo", name, "")?.set("on_poweroff", Value::Text("preserve".into()));
             Ok(config.set("on_reboot", Value::Text("preserve".into())))

@@ -40,12 +40,12 @@ fn without_entropy_it_refuses_and_a_seed_is_a_source() {
     });
 }
 
-/// Creates a guest paused, writes its seed to xenstore as a toolstack would, and lets it run.
+/// Creates a paused guest, writes its seed to xenstore as a toolstack would, and lets it run.
 fn paused_with_seed(bed: &Bed) -> Outcome<Domain> {
     let stored = bed.create_paused(&without_source("stored", "")?)?;
     let key = format!("/local/domain/{}/vm-data/random-seed", stored.domid());
     bed.xenstore_write(&key, SECRET)?;
-    // libxl gives a guest read access to what dom0 writes below its directory only if it is told to.
+    // libxl gives a guest read access to dom0's nodes below its directory only on request.
     bed.dom0(&format!("xenstore-chmod -r /local/domain/{0}/vm-data n0 r{0}", stored.domid()))?;
     bed.dom0(&format!("xl unpause {}", stored.domid()))?;
     Ok(stored)

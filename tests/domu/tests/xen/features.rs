@@ -1,4 +1,4 @@
-//! What frontend and backend agree on, against dom0's netback: each feature on and off, and data that uses it.
+//! Negotiation with dom0's netback: each feature on and off, and data that uses it.
 
 use bed::{Bed, run_test};
 use domu_tests::dom0::{Client, ping};
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Bytes that go there and back with each choice of features.
 const BULK: u64 = 4 << 20;
 
-/// One direction, as the guest's shell tells of it.
+/// One direction, as the guest's shell prints it.
 #[derive(Debug)]
 pub(crate) struct Way {
     pub(crate) features: String,
@@ -41,7 +41,7 @@ impl Way {
     }
 }
 
-/// A guest without some features, with bulk data both ways: what it says of its way in and out.
+/// A guest without some features, with bulk data both ways; returns its figures of both directions.
 fn without<'a>(bed: &'a Bed, client: &Client<'_>, refused: &str) -> Outcome<(Guest<'a>, Way, Way)> {
     let name = if refused.is_empty() { "all".to_owned() } else { refused.replace(',', "-") };
     let cmdline = if refused.is_empty() { String::new() } else { format!("vif.refuse={refused}") };
@@ -99,8 +99,8 @@ const JUMBO: usize = 8000;
 fn frames_of_nine_thousand_bytes_go_both_ways() {
     run_test("frames_of_nine_thousand_bytes_go_both_ways", |bed| -> Outcome {
         let client = Client::new(bed)?;
-        // Without merged segments: what takes several slots then is one large packet. Without IPv6: each address of
-        // it that becomes valid empties smoltcp's cache of neighbours, which costs the reply to a ping.
+        // Without merged segments, so that one large packet takes several slots. Without IPv6: each address of
+        // it that becomes valid empties the cache of neighbours, which costs the reply to a ping.
         let domain = config("echo", "jumbo", "ip6=off vif.refuse=gso4,gso6")?.vif(["bridge=xenbr0,mtu=9000"]);
         let guest = Guest::create(bed, &domain)?;
         let id = guest.domain.domid();
@@ -129,8 +129,8 @@ const CREDIT: u64 = 128 << 10;
 const RATE: u64 = 100_000;
 
 #[test]
-fn a_card_with_a_rate_is_slow_and_does_not_hang() {
-    run_test("a_card_with_a_rate_is_slow_and_does_not_hang", |bed| -> Outcome {
+fn a_vif_with_a_rate_is_slow_and_does_not_hang() {
+    run_test("a_vif_with_a_rate_is_slow_and_does_not_hang", |bed| -> Outcome {
         let client = Client::new(bed)?;
         let domain = config("echo", "rate", "")?.vif(["bridge=xenbr0,rate=100KB/s"]);
         let guest = Guest::create(bed, &domain)?;
@@ -201,8 +201,8 @@ fn several_queues_are_used() {
 }
 
 #[test]
-fn every_card_is_an_interface_of_its_own() {
-    run_test("every_card_is_an_interface_of_its_own", |bed| -> Outcome {
+fn every_vif_is_a_separate_interface() {
+    run_test("every_vif_is_a_separate_interface", |bed| -> Outcome {
         let client = Client::new(bed)?;
         let two = ["bridge=xenbr0", "bridge=xenbr0"];
         let cmdline = "ip=dhcp ip.1=10.0.2.81/24 ip.2=10.0.2.82/24 ip.3=10.0.2.83/24";

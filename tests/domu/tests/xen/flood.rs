@@ -1,5 +1,5 @@
-//! Thousands of connections against a small guest: it keeps as many as it has room for, and still serves connections that
-//! were there before.
+//! Thousands of connections against a small guest: it keeps as many as it has room for, and still serves the existing
+//! connections.
 
 use bed::{Bed, run_test};
 use domu_tests::dom0::FLOOD;
@@ -19,8 +19,8 @@ const SYNS: u32 = 20_000;
 /// Half-open connections that the guest keeps.
 const HALF_OPEN: u64 = 256;
 
-/// Floods the guest from dom0, and asks it for its state over a connection that was there before, again and again. What
-/// the flood printed; the states.
+/// Floods the guest from dom0, and requests its state repeatedly over a connection that existed before. Returns the
+/// output of the flood and the states.
 fn flood(bed: &Bed, command: &str, connection: &mut Connection) -> Outcome<(String, Vec<Value>)> {
     scope(|threads| {
         let flood = threads.spawn(|| bed.dom0(&format!("/var/flood {command}")));
@@ -46,8 +46,8 @@ fn refused_requests(status: &Value) -> Outcome<u64> {
     ["backlog", "connections"].iter().map(|why| number(status, &format!("/drops/{why}"))).sum()
 }
 
-/// Waits until the connections of a flood are gone; a new one is served then. The guest's state, with no more heap in use
-/// than `more` bytes beyond what there was before.
+/// Waits until the connections of a flood are gone and a new one is served. Returns the guest's state, with at most
+/// `more` bytes of heap in use beyond those before.
 fn recovers(to: SocketAddr, connection: &mut Connection, before: &Value, more: u64) -> Outcome<Value> {
     let began = Instant::now();
     // Between two looks the connection must not be taken for a silent one.

@@ -1,4 +1,4 @@
-//! The same image by the other way: GRUB for PVH loads it with multiboot2, as tenants who may not name a kernel do.
+//! The same image booted by GRUB for PVH, with multiboot2, as for tenants who cannot choose a kernel.
 
 use bed::run_test;
 use domu_tests::guest::{Guest, config};

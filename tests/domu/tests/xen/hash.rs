@@ -1,4 +1,4 @@
-//! Queues chosen by a hash whose key is ours: what dom0's netback makes of it.
+//! Queues chosen by a hash with our key: the behaviour of dom0's netback.
 
 use bed::{Bed, run_test};
 use domu_tests::Outcome;
@@ -35,7 +35,7 @@ fn netback_chooses_queues_by_our_hash() {
         let count = |pointer: &str| number(&status, &format!("/interfaces/0/{pointer}"));
         eprintln!("  queues {}, rx {}, device {}", interface["queues"], interface["rx"], interface["device"]);
         assert!(control && interface["features"]["hash"] == true, "{interface}");
-        // What netback does not know is how to keep pages mapped.
+        // netback does not implement mappings.
         assert_eq!((count("device/ctrl_refused")?, count("device/ctrl_silent")?), (1, 0));
         assert_eq!(count("mapped_pages")?, 0);
         for queue in ["queues/0", "queues/1"] {

@@ -33,7 +33,7 @@ fn nothing_leaves_the_machine() {
         let datagram = format!("echo out | nc -u -w 1 10.0.2.2 {}", udp.local_addr()?.port());
         bed.dom0(&datagram)?;
 
-        // A frame for a guest that is not there stays on the bridge; what follows it on the same way arrives.
+        // A frame for a guest that does not exist stays on the bridge; the next one on the same path arrives.
         let absent = "arp -i xenbr0 -s 10.0.2.77 00:16:3e:00:00:77 && ping -c 3 -W 1 10.0.2.77";
         let output = bed.dom0(absent)?;
         assert!(output.stdout.contains("3 packets transmitted, 0 packets received"), "{output:?}");

@@ -7,8 +7,9 @@ use domu_tests::{BOOT, Outcome};
 
 #[test]
 fn guests_of_every_size_serve_or_say_why_not() {
-    // One machine for all, with room for two guests of more than 4 GiB at once, since Xen would first have to clear what
-    // an ended one gives back. QEMU takes what is touched: a guest's memory that nobody writes to costs the host nothing.
+    // One machine for all, with room for two guests of more than 4 GiB at once, because Xen would otherwise clear the
+    // memory of the ended one first. QEMU allocates memory that is touched: memory that no guest writes to costs the
+    // host nothing.
     let options = Options::default().memory_mib(10240).without_snapshot();
     run_test_with("guests_of_every_size_serve_or_say_why_not", options, |bed| -> Outcome {
         too_small(bed)?;
@@ -28,7 +29,7 @@ fn too_small(bed: &Bed) -> Outcome {
     Ok(())
 }
 
-/// With 3 MiB the page to one who asks; with 4 MiB, the least that xl takes without a word, to sixteen at once.
+/// With 3 MiB the guest serves one client; with 4 MiB, the least that xl accepts without a warning, sixteen at once.
 fn small(bed: &Bed) -> Outcome {
     for (mib, connections) in [(3, 1), (4, 16)] {
         let web = Guest::create(bed, &config("web", "small", "")?.memory_mib(mib))?;

@@ -1,4 +1,4 @@
-//! Multicast control against dom0's netback: what it lets in, and what it keeps out.
+//! Multicast control against dom0's netback: which groups pass, and which do not.
 
 use bed::{Bed, run_test};
 use domu_tests::guest::{Guest, config, verdict};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// All hosts, 224.0.0.1: the one group of IPv4 that every host is in.
 const JOINED: &str = "01:00:5e:00:00:01";
-/// Of the same block, which no bridge holds back; nobody is in it.
+/// A group of the same block, which no bridge filters; the guest has not joined it.
 const NOT_JOINED: &str = "01:00:5e:00:00:05";
 /// Frames that the probe sends to each group.
 const FRAMES: u64 = 5;

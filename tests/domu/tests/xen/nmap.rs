@@ -6,7 +6,7 @@ use domu_tests::Outcome;
 use domu_tests::guest::Guest;
 use std::time::Duration;
 
-/// nmap and what it is linked with.
+/// nmap and its libraries.
 const PACKAGES: &[&str] = &[
     "nmap",
     "nmap-common",
@@ -40,7 +40,7 @@ fn nmap_rates_our_sequence_numbers_as_good_luck() {
     let options = PACKAGES.iter().fold(Options::default(), |options, name| options.extra_package(name));
     run_test_with("nmap_rates_our_sequence_numbers_as_good_luck", options, |bed| -> Outcome {
         let guest = Guest::start(bed, "web", "")?;
-        // libblas lies in a folder of its own, which Debian's alternatives link from elsewhere.
+        // libblas is in a separate folder, to which Debian's alternatives link.
         let script = format!(
             "export LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/blas:/usr/lib/x86_64-linux-gnu
              nmap --privileged -n -Pn -v -O -p 80,81 --max-retries 3 {}",

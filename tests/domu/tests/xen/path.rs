@@ -1,4 +1,4 @@
-//! A path that takes less than our link: dom0 routes to a Linux guest behind a link of 1300 bytes, and says so.
+//! A path MTU below our link's: dom0 routes to a Linux guest behind a link of 1300 bytes, and reports it.
 
 use bed::linux_domu::Linux;
 use bed::{Bed, Domain, run_test};
@@ -23,7 +23,7 @@ const SCRIPT: &str = "
     done
     sleep 1000";
 
-/// The network behind dom0, which forwards.
+/// The network on the other side of dom0, which forwards.
 const ROUTER: &str = "ip link add xenbr1 type bridge && ip link set xenbr1 up &&
     echo 0 >/proc/sys/net/ipv6/conf/xenbr1/accept_dad && echo 0 >/proc/sys/net/ipv6/conf/xenbr1/disable_ipv6 &&
     ip addr add 10.9.8.1/24 dev xenbr1 && ip -6 addr add fd00:98::1/64 dev xenbr1 &&
@@ -45,7 +45,7 @@ fn streams_get_through_a_narrow_path() {
         let guest = bed.create(&config("echo", "near", line)?)?;
         guest.wait_for("IPv6 address fd00:6d69::31/64", BOOT)?;
         let far = Linux::new("far").address("10.0.2.32").script(SCRIPT).config(bed)?;
-        // Its own vif has 1500 all the same, and so has what it tells its peers to send.
+        // Its own vif has an MTU of 1500, and so has the MSS that it announces.
         let narrow = |far: &Domain| -> Outcome {
             let narrow = format!("ip link set vif{}.0 mtu 1300 && ip link set xenbr1 mtu 1300", far.domid());
             let narrow = bed.dom0(&narrow)?;

@@ -1,12 +1,12 @@
-//! What needs no Xen: an image without Xen beneath says so in one line on the debug port and ends with an exit code of
-//! its own; and nothing in an image tells where it was built.
+//! An image without Xen prints one line on the debug port and ends with a distinct exit code; and no image contains
+//! the path where it was built.
 
 use domu_tests::Outcome;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-/// `isa-debug-exit` makes `code << 1 | 1` of what is written to it; the guest writes 35.
+/// `isa-debug-exit` turns a written value into `code << 1 | 1`; the guest writes 35.
 const NO_XEN: i32 = 71;
 /// It takes a fraction of a second.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -49,8 +49,8 @@ fn plain_qemu_is_told_that_there_is_no_xen() -> Outcome {
     Ok(())
 }
 
-/// The short form of `make reproduce`, which builds everything twice: a path of this machine in an image is what makes
-/// two builds differ.
+/// The short form of `make reproduce`, which builds everything twice: a path of this machine in an image is the
+/// reason for a difference.
 #[test]
 fn images_do_not_tell_where_they_were_built() -> Outcome {
     let folders = ["HOME", "CARGO_HOME", "CARGO_TARGET_DIR"].map(std::env::var_os);

@@ -31,9 +31,9 @@ fn guest_waits_for_a_hotplug_script_that_is_late() {
 }
 
 #[test]
-fn guest_without_a_card_says_what_to_add() {
-    run_test("guest_without_a_card_says_what_to_add", |bed| -> Outcome {
-        let guest = bed.create(&config("echo", "cardless", "")?.vif([]))?;
+fn guest_without_a_vif_says_what_to_add() {
+    run_test("guest_without_a_vif_says_what_to_add", |bed| -> Outcome {
+        let guest = bed.create(&config("echo", "without-vif", "")?.vif([]))?;
         guest.wait_for("no network interface: add vif = [ 'bridge=...' ]", BOOT)?;
         let order = bed.dom0(&format!("xl shutdown {}", guest.domid()))?;
         assert!(order.success(), "{order:?}");

@@ -1,4 +1,4 @@
-//! The web appliance: pages, many connections, and grants that stand still while packets flow.
+//! The web appliance: pages, many connections, and no change of grants while packets flow.
 
 use bed::{Bed, run_test};
 use domu_tests::Outcome;
@@ -58,7 +58,7 @@ fn built(status: &Value) -> Outcome {
     Ok(())
 }
 
-/// `/status.json` tells what issue and page promise, and no account is out of balance.
+/// `/status.json` has what STATUS.md and the page promise, and every account balances.
 fn told(status: &Value) -> Outcome {
     assert_eq!(status["name"], "web");
     assert_eq!(status["hostname"], "mill");
@@ -83,7 +83,7 @@ fn told(status: &Value) -> Outcome {
         assert!(number(status, pointer)? > 0, "{pointer}: {status}");
     }
     for pointer in
-        ["/pool/lent", "/pool/quarantined", "/grants/ended", "/grants/quarantined", "/events/stray"]
+        ["/pool/in_use", "/pool/quarantined", "/grants/ended", "/grants/quarantined", "/events/stray"]
     {
         number(status, pointer)?;
     }
@@ -132,8 +132,8 @@ fn thousand_requests_over_fifty_connections_are_answered() {
 /// Packets of a segment each, and packets that dom0's stack has merged from up to forty.
 const PACKETS: u64 = 100_000;
 const MERGED: u64 = 4000;
-/// Bytes that make a request four full segments: large packets, passed to the stack in their page, without a copy. The client's
-/// acknowledgements are small ones, copied out of it.
+/// Bytes that make a request four full segments: large packets, passed to the stack in their page, without a copy.
+/// The client's acknowledgements are small ones, copied out of it.
 const PADDING: usize = 5700;
 /// Batches between two looks at the counters.
 const BATCHES: u32 = 20;

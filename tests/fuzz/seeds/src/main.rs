@@ -13,7 +13,7 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// A record of kind 0 of `rx`: an honest frame.
+/// A record of kind 0 of `rx`: a correct frame.
 fn honest(frame: &[u8]) -> Vec<u8> {
     let mut record = vec![0];
     record.extend((frame.len() as u16).to_le_bytes());
@@ -215,7 +215,7 @@ fn tcp_segments() -> Seeds {
     ]
 }
 
-/// Two engines with the same options; what is written arrives, with and without harm.
+/// Two engines with the same options; written data arrives, with and without faults.
 fn tcp_link() -> Seeds {
     let host = [&[0x70, 0, 64, 200, 200, 0xb4, 5][..], &words(&[u32::MAX - 3000, 7]), &[0, 0]].concat();
     let start = |rest: &[u8]| [&host[..], &host, &words(&[1]), rest].concat();

@@ -1,10 +1,11 @@
-//! What copies and sums cost in this image: those that it has, beside others that use vector registers.
+//! The cost of copies and checksums in this image: those that it uses, beside others with vector registers.
 //!
-//! The counter is the timestamp counter: on a machine that counts (`-icount shift=1`) with `tsc_mode="native"` two of its
-//! ticks are one instruction, elsewhere they are time. The least of a few runs counts: an event may come in between.
+//! The counter is the timestamp counter: on a machine that counts (`-icount shift=1`) with `tsc_mode="native"` two of
+//! its ticks are one instruction, elsewhere they are time. The least of a few runs counts: an event may come in
+//! between.
 //!
-//! The vector registers are switched on for this guest alone, here, when the first of them is used; the kernel's interrupt
-//! paths neither save nor touch them, and no other code of the image uses them.
+//! The vector registers are switched on for this guest alone, here, when the first of them is used; the kernel's
+//! interrupt paths neither save nor touch them, and no other code of the image uses them.
 
 #![allow(unsafe_code, reason = "measures instructions that the compiler does not give to a soft-float image")]
 
@@ -91,18 +92,18 @@ fn by_movsb(to: &mut [u8], from: &[u8]) {
 
 fn by_movsq(to: &mut [u8], from: &[u8]) {
     let count = to.len().min(from.len());
-    // SAFETY: as above; eighths, and then what is left.
+    // SAFETY: as above; eighths, and then the rest.
     unsafe {
         asm!("rep movsq", "mov rcx, {rest}", "rep movsb", rest = in(reg) count % 8, inout("rcx") count / 8 => _,
              inout("rdi") to.as_mut_ptr() => _, inout("rsi") from.as_ptr() => _, options(nostack));
     };
 }
 
-/// 64 bytes a turn through four vector registers.
+/// 64 bytes a loop through four vector registers.
 fn by_sse2(to: &mut [u8], from: &[u8]) {
     let count = to.len().min(from.len());
-    // SAFETY: as above, as many turns as there are whole 64 bytes, and then what is left. The compiler uses no vector
-    // register in this image, so that none has to be named as lost.
+    // SAFETY: as above, as many loops as there are whole 64 bytes, and then the rest. The compiler uses no vector
+    // register in this image, so none has to be declared as clobbered.
     unsafe {
         asm!("test {turns}, {turns}", "jz 3f",
              "2:",
@@ -115,7 +116,7 @@ fn by_sse2(to: &mut [u8], from: &[u8]) {
     };
 }
 
-/// 32 bytes a turn: each 32-bit half of a lane is added to a sum of 64 bits.
+/// 32 bytes a loop: each 32-bit half of a lane is added to a sum of 64 bits.
 fn sum_by_sse2(bytes: &[u8]) -> u16 {
     let turns = bytes.len() / 32;
     let (low, high): (u64, u64);

@@ -1,7 +1,7 @@
 //! Faults on purpose: each function does one thing that the page tables forbid, and comes back only if they do not.
 //!
-//! The forbidden access is a single instruction in assembly: to the compiler a bad pointer would be undefined
-//! behaviour, which it may turn into anything; the processor's answer to a bad address is defined.
+//! The forbidden access is a single instruction in assembly: to the compiler an invalid pointer would be undefined
+//! behaviour; the processor's reaction to an invalid address is defined.
 
 #![allow(unsafe_code, reason = "provokes the faults that the kernel is to report")]
 
@@ -12,7 +12,7 @@ use core::arch::asm;
 use core::hint::black_box;
 use kernel::xen::Memory;
 
-/// `ret`: what a call of the heap would run if the heap could be executed.
+/// `ret`: the instruction of a call into the heap, if the heap could be executed.
 const RET: u8 = 0xc3;
 
 /// Writes to address 8, where a null pointer to a structure with a second field would.
@@ -70,7 +70,7 @@ pub(crate) fn write_to_rodata() -> String {
 
 /// Writes to the interrupt descriptor table, or to the segments' if `global`.
 pub(crate) fn write_to_descriptors(global: bool) -> String {
-    // What SIDT and SGDT store: 2 bytes of limit, 8 of address.
+    // The result of SIDT and SGDT: 2 bytes of limit, 8 of address.
     let mut stored = [0_u8; 10];
     let to = stored.as_mut_ptr();
     if global {
@@ -94,7 +94,7 @@ pub(crate) fn double_fault() -> String {
 /// Writes to the word at an address and reads it back; the caller names memory that nothing uses.
 pub(crate) fn write_and_read(address: usize, value: u64) -> u64 {
     let read: u64;
-    // SAFETY: what the caller names is free memory; where there is none, the kernel reports the fault.
+    // SAFETY: the caller names free memory; where there is none, the kernel reports the fault.
     unsafe {
         asm!("mov [{at}], {value}", "mov {read}, [{at}]", at = in(reg) address, value = in(reg) value,
              read = out(reg) read, options(nostack, preserves_flags));
@@ -126,7 +126,7 @@ fn call(address: usize) {
 }
 
 fn write_byte(address: usize) {
-    // SAFETY: the callers pass an address that must not be writable: this faults, and the kernel does not come back.
+    // SAFETY: the callers pass an address that must not be writable: this faults, and the kernel does not return.
     // If it is writable, a byte of unused memory or of code that has been run is changed, and the guest ends with
     // that as its verdict.
     unsafe { asm!("mov byte ptr [{}], 0xc3", in(reg) address, options(nostack, preserves_flags)) };

@@ -1,6 +1,6 @@
 //! Uses every page that the guest calls its own, as a guest under load would in the course of its life.
 //!
-//! Xen ends a domain that touches more memory than it was given; this shows that what the kernel calls free really is.
+//! Xen ends a domain that touches more memory than it has; this shows that memory which the kernel calls free is free.
 
 use alloc::format;
 use alloc::string::String;
@@ -15,7 +15,7 @@ const BLOCK: usize = 64 << 10;
 const HEAP_LEFT: usize = 256 << 10;
 /// Pages that are left to live on.
 const PAGES_LEFT: usize = 16;
-/// What is written.
+/// The written value.
 const BYTE: u8 = 0x5a;
 
 /// Fills heap and pages, looks whether all is still there, and gives it back.

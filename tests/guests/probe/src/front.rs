@@ -1,9 +1,9 @@
 //! datafront's guest side for tests: blocks that are counted and dropped, and raw channels in both roles.
 //!
-//! | `app.do=` | what it does until it is destroyed |
+//! | `app.do=` | action until the guest is destroyed |
 //! |---|---|
-//! | `sink` | takes blocks of any length, keeps nothing but the check over them; a line for each connection |
-//! | `vchan-server` | gives back what comes, one client after another |
+//! | `sink` | takes blocks of any length and keeps only a checksum over them; prints a line for each connection |
+//! | `vchan-server` | returns received bytes, one client after another |
 //! | `vchan-client` | the same as a client of dom0's server |
 //!
 //! `app.left=` and `app.right=` are the orders of the server's rings, `app.port=` the last part of the path.
@@ -91,7 +91,7 @@ pub(crate) async fn sink(system: &System) -> Result<(), String> {
     }
 }
 
-/// Gives back what comes until the other side leaves.
+/// Returns received bytes until the other side closes.
 async fn echo(
     channel: &mut (impl Read<Error = ChannelError> + Write<Error = ChannelError>),
 ) -> (u64, Result<(), ChannelError>) {

@@ -1,6 +1,6 @@
-//! A guest that only tests run: it does what `app.do=` says, writes its verdict, and ends.
+//! A guest for tests: it does what `app.do=` says, writes its verdict, and ends.
 //!
-//! | `app.do=` | what it does | how it ends |
+//! | `app.do=` | action | end |
 //! |---|---|---|
 //! | `poweroff` | nothing | verdict |
 //! | `console` | waits for a line on the console and writes it back in capitals | verdict |
@@ -8,13 +8,13 @@
 //! | `chatter` | the same, while another task logs without end | verdict |
 //! | `fill` | uses all its memory, see [`fill`] | verdict |
 //! | `work` | works in pieces without end, see [`work`] | none |
-//! | `hang` | never gives the loop a turn again | by the watchdog |
+//! | `hang` | never returns to the loop | by the watchdog |
 //! | `shout` | sends frames to the groups in `app.to=`, see [`shout`] | verdict |
 //! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
-//! | `copy` | counts what copies and checksums cost, see [`copy`] | verdict |
+//! | `copy` | counts the cost of copies and checksums, see [`copy`] | verdict |
 //! | `put` | takes HTTP PUT, see [`put`] | none |
 //! | `panic`, `heap`, `exhaust` | panics; asks for more memory than there is, in large and in small blocks | report, crash |
-//! | `null`, `stack`, `exec`, `write-text` and more | does what the processor forbids, see [`faults`] | report, crash |
+//! | `null`, `stack`, `exec`, `write-text` and more | a forbidden access, see [`faults`] | report, crash |
 //! | `touch` | writes to the memory at the addresses in `app.at=` and reads it back | verdict |
 //!
 //! The verdict is the last line on the console, in the words of XTF, Xen's own test guests: `Test result: SUCCESS` or
@@ -72,7 +72,7 @@ async fn act(system: &System) -> Result<(), String> {
         "chatter" => chatter(system).await,
         "fill" => fill::fill(system),
         "hang" => {
-            // Until then what was logged is out.
+            // Until then the log is written out.
             system.sleep(HANG_AFTER_NS).await;
             hang()
         }
@@ -111,7 +111,7 @@ async fn console(system: &System) -> Result<(), String> {
     Ok(())
 }
 
-/// Talks to an echo service while a task logs as fast as it gets turns.
+/// Talks to an echo service while another task logs whenever it runs.
 async fn chatter(system: &System) -> Result<(), String> {
     let stop = Rc::new(Cell::new(false));
     let stopped = Rc::clone(&stop);
@@ -121,7 +121,7 @@ async fn chatter(system: &System) -> Result<(), String> {
                 return;
             }
             kernel::log::info!("chatter {line}: one more line");
-            // To the end of the queue, behind everything else that wants a turn.
+            // To the end of the queue, after all other tasks that are ready.
             yield_now().await;
         }
     });

@@ -1,4 +1,4 @@
-//! `app.do=put`: takes HTTP PUT on port 80 and drops the bodies, for as long as it runs. What datafront is compared with.
+//! `app.do=put`: takes HTTP PUT on port 80 and drops the bodies. The reference for datafront.
 
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -23,7 +23,7 @@ pub(crate) async fn put(system: &System) -> Result<(), String> {
     }
 }
 
-/// Requests until the client leaves, or sends what is none.
+/// Requests until the client closes, or sends an invalid one.
 async fn connection(mut stream: TcpStream) {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut filled = 0_usize;

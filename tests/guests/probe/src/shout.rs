@@ -1,6 +1,6 @@
 //! `app.do=shout`: sends frames to the groups in `app.to=`, hardware addresses separated by commas, some to each.
 //!
-//! The frames carry an EtherType that no stack speaks, so that whoever gets one counts it as such.
+//! The frames have an EtherType that no stack knows, so every receiver counts them as such.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,7 +1,7 @@
 //! Talks to an echo service: `app.peer=ADDRESS:PORT`, `app.bytes=N` by TCP, then a few datagrams by UDP.
 //!
-//! What is sent comes back, so the pattern goes in both directions, and is compared on its return byte for byte. One
-//! future writes while another reads: with one after the other the buffers on the way would fill up for good.
+//! Sent bytes come back, so the pattern passes in both directions, and is compared byte for byte. One
+//! future writes while another reads: one after the other, the buffers in between would fill up for good.
 
 use crate::TIMEOUT_NS;
 use crate::pattern::Pattern;
@@ -21,7 +21,7 @@ const DATAGRAMS: [usize; 9] = [0, 1, 2, 63, 255, 256, 257, 1471, 1472];
 const ATTEMPTS: usize = 5;
 const ANSWER_NS: u64 = 2_000_000_000;
 
-/// Everything, with what differed or failed as the error.
+/// All checks; the error has the differences and failures.
 pub(crate) async fn talk(system: &System) -> Result<(), String> {
     let peer = argument::<SocketAddrV4>(system, "peer", "like app.peer=192.0.2.10:7")?;
     let bytes = argument::<u64>(system, "bytes", "a number, like app.bytes=1048576")?;
@@ -112,7 +112,7 @@ async fn datagrams(system: &System, net: &Net, peer: IpEndpoint) -> Result<(), S
     Ok(())
 }
 
-/// Whether the answer is what was sent, from where it was sent to.
+/// Whether the answer equals the request and comes from its destination.
 fn same(
     answer: Result<(usize, IpEndpoint), NetError>,
     sent: &[u8],

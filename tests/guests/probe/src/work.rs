@@ -1,4 +1,4 @@
-//! Works without end, in pieces as long as an HTTP request, and tells how many it has done, and how many events came.
+//! Works without end, in pieces as long as an HTTP request, and prints the number of pieces and of events.
 
 use crate::yield_now;
 use alloc::format;
@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::hint::black_box;
 use kernel::System;
 
-/// Turns of a loop of four instructions: about what the web appliance takes for a request.
+/// Rounds of a loop of four instructions: about the work of the web appliance for a request.
 const TURNS: u32 = 2000;
 
 /// Obeys lines typed on the console: `work`, `rest` (the vCPU sleeps then), and anything else is answered with a count.

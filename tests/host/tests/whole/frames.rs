@@ -1,4 +1,4 @@
-//! Frames through the device: every size, many of them, and what they cost.
+//! Frames through the device: every size, in numbers, and their cost.
 
 use crate::guest::{Os, run_until};
 use crate::upper::{Mirror, frame};
@@ -11,7 +11,7 @@ fn connected(vif: VifConfig) -> (Sim, Netback, [Os<Mirror>; 1]) {
     let netback = sim.add_vif(vif);
     let mut guests = [Os::boot(sim.guest(), Config::default(), Mirror::new)];
     run_until(&sim, &mut guests, "connected", |guests| netfront::Nic::link_up(guests[0].device()));
-    // What is left to say to xenstore is said, so that notifications counted from here on are those of frames.
+    // Pending writes to xenstore are done, so that notifications from here on belong to frames.
     for _ in 0..10 {
         guests[0].turn();
         sim.run();
@@ -41,7 +41,7 @@ fn many_packets_move_no_grant_and_notify_once_an_iteration() {
     let (grants, before) = (guests[0].xen.grants.stats(), netback.stats());
     let (mut sent, mut back) = (0, 0);
     while back < packets {
-        // Bursts of all sizes, more than a ring, so that both sides run out of slots now and then.
+        // Bursts of all sizes, longer than a ring, so that both sides run out of slots from time to time.
         for _ in 0..(sent % 300 + 1).min(packets - sent) {
             netback.send(frame(14 + sent % 1501, sent));
             sent += 1;

@@ -1,4 +1,4 @@
-//! A guest's kernel, in small: one loop, its tasks, its timer; and a machine with a few such guests.
+//! A small kernel of a guest: one loop, its tasks, its timer; and a machine with several guests.
 //!
 //! ```text
 //!   dispatch events ─► pump xenstore ─► tasks ─► upper layer receives ─► tasks ─► it sends ─► set the timer ─► block in Xen
@@ -64,12 +64,12 @@ impl Naps {
 
 /// One guest: booted, its vif opened, and something above the device.
 pub(crate) struct Os<U> {
-    // The tasks go first: they hold sockets of what is above, and that holds the machine.
+    // The tasks are dropped first: they own sockets of the layers above, which own the machine.
     tasks: Vec<Task>,
     pub(crate) upper: U,
     pub(crate) xen: Rc<Xen<Guest>>,
     naps: Rc<Naps>,
-    /// What the guest asked of Xen in its last turn.
+    /// The hypercalls of the guest's last iteration.
     pub(crate) last_turn: Counters,
 }
 
@@ -121,7 +121,7 @@ impl<U: Upper> Os<U> {
         ran
     }
 
-    /// One turn of the loop; whether another is due at once.
+    /// One iteration of the loop. Returns whether another one is due at once.
     pub(crate) fn turn(&mut self) -> bool {
         let before = self.xen.machine.counters();
         turn(&self.xen);
@@ -170,10 +170,10 @@ async fn nap(clock: Guest, naps: Rc<Naps>, ns: u64) {
     .await;
 }
 
-/// Turns after which a test has gone wrong.
+/// Iterations after which a test has failed.
 const MAX_TURNS: usize = 100_000;
 
-/// Runs guests in turns until something is so. With nothing to do, they block; with nothing to come, the test stops.
+/// Runs guests in turn until a condition holds. Guests without work block; if nothing can wake them, the test fails.
 pub(crate) fn run_until<U: Upper>(
     sim: &Sim,
     guests: &mut [Os<U>],

@@ -13,7 +13,7 @@ use xen_sim::{Delivery, Netback, Quota, Sim, VifConfig};
 const GUEST: DomId = DomId(1);
 
 /// Boots a guest over this vif, runs it until the link is up, and sends a frame both ways.
-fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
+pub(crate) fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
     let mut guests = [Os::boot(sim.guest(), Config::default(), Mirror::new)];
     run_until(sim, &mut guests, "the link is up", |guests| guests[0].device().link_up());
     assert_eq!(netback.state(), XenbusState::Connected);
@@ -21,8 +21,8 @@ fn connects(sim: &Sim, netback: &Netback) -> [Os<Mirror>; 1] {
     guests
 }
 
-/// That a frame comes and goes.
-fn works(sim: &Sim, netback: &Netback, guests: &mut [Os<Mirror>; 1]) {
+/// Checks that a frame goes out and comes in.
+pub(crate) fn works(sim: &Sim, netback: &Netback, guests: &mut [Os<Mirror>; 1]) {
     while netback.recv().is_some() {}
     netback.send(frame(777, 1));
     run_until(sim, guests, "a frame was seen", |guests| !guests[0].upper.seen.is_empty());
@@ -129,7 +129,7 @@ fn again_and_again_with_the_same_backend() {
         assert_eq!(guests[0].xen.machine.open_ports(), ports, "in round {round}");
         assert_eq!(sim.store().watches(GUEST), watches, "in round {round}");
     }
-    // Two rings a round are granted and ended; the pool stays as it is.
+    // Two rings a round are granted and ended; the pool does not change.
     let after = guests[0].xen.grants.stats();
     assert_eq!((after.issued - grants.issued, after.free), (after.ended - grants.ended, grants.free));
 }

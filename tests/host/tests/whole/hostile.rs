@@ -1,11 +1,12 @@
 //! A backend that breaks rules in the middle of a TCP stream: cases H01 to H20 and H26 to H30.
 //!
 //! ```text
-//!   echo under way ─► attack ─┬─ spoils a frame: dropped by name, TCP sends it again, nobody notices
-//!                             └─ spoils indexes or ids: Broken by name ─► backend restarts ─► the stream goes on
+//!   echo in progress ─► attack ─┬─ damages a frame: dropped with a reason, TCP sends it again
+//!                               └─ damages indexes or ids: Broken with a reason ─► backend restarts ─► the stream continues
 //! ```
 //!
-//! In both cases the stream ends with the bytes with which it began, and pages add up after every turn (`guest.rs`).
+//! In both cases the stream ends with the bytes with which it began, and pages add up after every iteration
+//! (`guest.rs`).
 
 use crate::guest::Join;
 use crate::peers::Pair;
@@ -21,7 +22,7 @@ use xen_sim::{Netback, VifConfig};
 /// Bytes that are echoed around each attack.
 const LEN: usize = if cfg!(miri) { 16 * 1024 } else { 192 * 1024 };
 
-/// An echo under way, and what it will end with.
+/// An echo in progress, and its expected end.
 struct Stream {
     pair: Pair,
     join: Join<Result<Vec<u8>, NetError>>,
@@ -29,7 +30,7 @@ struct Stream {
 
 impl Stream {
     fn begin() -> Self {
-        // Frames of one slot each: what chains add is tried in netfront's `chains.rs`.
+        // Frames of one slot each: netfront's `chains.rs` tests chains.
         let config = Config { refuse: Feature::all(), ..Config::default() };
         Self::with(Pair::with_config(VifConfig::default(), config))
     }
@@ -77,7 +78,7 @@ impl Stream {
     }
 }
 
-/// Writes `rsp_prod` of one ring by hand, and rings: from what the guest has seen, and what it has requested.
+/// Writes `rsp_prod` of one ring by hand, computed from the guest's indexes, and notifies.
 fn rsp_prod(side: Side, change: impl FnOnce(u32, u32) -> u32) -> Stream {
     let mut stream = Stream::begin();
     stream.pair.sim.run();
@@ -203,7 +204,7 @@ fn h07_garbage_in_event_indexes_costs_events_and_nothing_else() {
         stream.pair.guests[0].turn();
         stream.pair.sim.run();
     }
-    // The backend that wants no event gets none; it asks again, and gets one.
+    // A backend that asks for no event gets none; it asks again, and gets one.
     let ring = stream.netback().ring(Side::Tx);
     ring.set_index(Index::ReqEvent, ring.index(Index::ReqProd) + 1);
     stream.finish();
@@ -212,7 +213,7 @@ fn h07_garbage_in_event_indexes_costs_events_and_nothing_else() {
 #[test]
 fn h08_our_own_req_prod_overwritten() {
     let stream = Stream::begin();
-    // What was under way has arrived: netback itself does not look there before the guest has written again.
+    // The data has arrived: netback itself does not look before the guest has written again.
     stream.pair.sim.run();
     stream.netback().ring(Side::Tx).set_index(Index::ReqProd, 77);
     stream.finish();

@@ -1,13 +1,14 @@
 //! The whole guest on the host: xenstore client, netfront and stack as they are in the image, over the simulated Xen.
 //!
-//! The kernel's loop is `guest.rs`, in small. A guest here truly sleeps: when it has nothing to do it blocks in Xen, and
-//! only an event or its timer wakes it, so that a wake-up or a notification that gets lost ends a test with a dump.
+//! The kernel's loop is `guest.rs`, in a small form. A guest sleeps as in Xen: without work it blocks, and only an
+//! event or its timer wakes it, so a lost wake-up or notification ends a test with a dump.
 
 mod frames;
 mod guest;
 mod handshake;
-mod held;
 mod hostile;
 mod peers;
 mod restore;
+mod retained;
+mod slow;
 mod upper;

@@ -1,4 +1,4 @@
-//! Two of our guests on one wire, and what they say to each other.
+//! Two of our guests on one link, and their traffic.
 
 use crate::guest::{Join, Os, run_until};
 use crate::upper::{Network, network};
@@ -7,7 +7,7 @@ use netfront::{Config, Nic as _};
 use xen::DomId;
 use xen_sim::{GuestConfig, Netback, Sim, VifConfig};
 
-/// Two guests, 10.0.0.1 and 10.0.0.2, connected by a wire in dom0.
+/// Two guests, 10.0.0.1 and 10.0.0.2, connected by a link in dom0.
 pub(crate) struct Pair {
     pub(crate) guests: [Os<Network>; 2],
     pub(crate) netbacks: [Netback; 2],
@@ -52,7 +52,7 @@ impl Pair {
         run_until(&self.sim, &mut self.guests, what, so);
     }
 
-    /// The second guest echoes; the first sends `len` bytes there, and will have what came back.
+    /// The second guest echoes; the first one sends `len` bytes and expects them back.
     pub(crate) fn start_echo(&mut self, len: usize) -> Join<Result<Vec<u8>, NetError>> {
         let listener = self.net(1).tcp_listen(7, TcpOptions::default()).unwrap();
         self.guests[1].spawn(async move {
@@ -104,7 +104,7 @@ async fn write_all(stream: &mut TcpStream, mut data: &[u8]) -> Result<(), NetErr
     Ok(())
 }
 
-/// Sends and receives in windows that the buffers on the way can hold.
+/// Sends and receives in windows that the buffers in between can take.
 async fn exchange(mut stream: TcpStream, len: usize) -> Result<Vec<u8>, NetError> {
     let (data, mut got) = (pattern(len), Vec::with_capacity(len));
     for chunk in data.chunks(16 * 1024) {

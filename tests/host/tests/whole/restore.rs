@@ -1,8 +1,8 @@
 //! A guest that is saved and restored in the middle of a TCP stream: H71 and H72.
 //!
 //! ```text
-//!   echo under way ─► saved: frames in the rings are lost ─► restored in another domain, its vif by a backend that may be
-//!                     in another one ─► resume ─► new rings ─► what was lost is sent again ─► … ─► every byte comes back
+//!   echo in progress ─► saved: frames in the rings are lost ─► restored in another domain, its backend perhaps in another
+//!                       one too ─► resume ─► new rings ─► lost data is sent again ─► … ─► every byte comes back
 //! ```
 
 use crate::peers::Pair;
@@ -25,7 +25,7 @@ fn restore(pair: &mut Pair, id: DomId, backend: DomId) {
     let restored = pair.sim.restore(&guest, id, &[(&netback, backend)]);
     pair.guests[0].resume(restored);
     pair.until("the link is up again", |guests| guests[0].device().stats().link_generation > generation);
-    // Nobody but the backend of now may reach a page, and nobody of before does.
+    // Only the present backend may access a page, and no former one does.
     for entry in guest.granted() {
         assert_eq!(entry.to, backend, "{entry:?}");
     }

@@ -1,4 +1,4 @@
-//! What can be above a device: the stack, or a mirror that sends every frame back.
+//! The user of a device: the stack, or a mirror that returns every frame.
 
 use net::{Addressing, Config, Ipv4Address, Ipv4Cidr, Limits, Stack, Turn};
 use netfront::{NetDevice, Nic as _};
@@ -7,7 +7,7 @@ use smoltcp::time::Instant;
 use xen::SystemTime;
 use xen_sim::Guest;
 
-/// Something above a device that works in turns.
+/// A user of a device that works in iterations.
 pub(crate) trait Upper {
     fn receive(&mut self, now: SystemTime) -> bool;
     fn send(&mut self) -> Turn;
@@ -96,7 +96,7 @@ impl Upper for Mirror {
     }
 }
 
-/// A frame of `len` bytes with a pattern that `seed` decides, of a protocol that nobody knows.
+/// A frame of `len` bytes of an unknown protocol, with a pattern that depends on `seed`.
 pub(crate) fn frame(len: usize, seed: usize) -> Vec<u8> {
     let mut frame: Vec<u8> = (0..len).map(|at| (at * 31 + seed * 17 + at / 253) as u8).collect();
     // To one station: a group has to be joined.

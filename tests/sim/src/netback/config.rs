@@ -13,7 +13,7 @@ pub enum Hotplug {
     Manual,
 }
 
-/// A vif. The default is what libxl and Linux 6.1's netback give.
+/// A vif. The default is what libxl and Linux 6.1's netback provide.
 #[derive(Clone, Debug)]
 pub struct VifConfig {
     /// Its number in `device/vif`.
@@ -28,7 +28,7 @@ pub struct VifConfig {
     pub mtu: Option<String>,
     /// The node `trusted`, if any.
     pub trusted: Option<String>,
-    /// The frontend's state at the start: 4 or 6 is what a guest before this one left behind.
+    /// The frontend's state at the start: 4 or 6 is what a former guest left.
     pub frontend_state: u32,
     /// When the bridge is ready.
     pub hotplug: Hotplug,
@@ -36,11 +36,11 @@ pub struct VifConfig {
     pub features: Vec<(String, String)>,
     /// Pages of a queue that stay mapped if the frontend asks for it; `None`: not supported, as in Linux's netback.
     pub gref_mapping: Option<u32>,
-    /// A frontend that breaks a rule stops the test. Otherwise netback does what Linux's does, and notes the rule.
+    /// A frontend that breaks a rule stops the test. Otherwise netback does what Linux's does, and records the rule.
     pub strict: bool,
     /// Pages that the frontend posts are filled with [`super::POISON`], which must still be there when data comes.
     pub poison: bool,
-    /// A posted page may hold nothing but zeros and poison.
+    /// A posted page may contain only zeros and poison.
     pub check_cleared: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The control ring: what Linux's netback answers, over a third ring of the device.
+//! The control ring: the answers of Linux's netback, over a third ring of the device.
 //!
 //! After `connect_ctrl_ring` of Linux 6.1, `xenbus.c`, and what `hash.c` there accepts; this crate's own code.
 

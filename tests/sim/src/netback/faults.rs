@@ -1,5 +1,6 @@
 //! Fault injection into the backend: what a test makes it do wrong.
 
+use super::pace::Pace;
 use std::fmt;
 use xen::abi::io_netif::{NetifCtrlResponse, NetifRxResponse, NetifTxResponse};
 use zerocopy::FromBytes as _;
@@ -83,6 +84,10 @@ pub struct Faults {
     pub hold_tx: bool,
     /// Nothing is received by the guest until this is off again.
     pub hold_rx: bool,
+    /// Transmit requests are taken at once and answered late, in parts.
+    pub tx_pace: Option<Pace>,
+    /// Frames reach the guest late, in parts.
+    pub rx_pace: Option<Pace>,
     /// Pages stay mapped after the response, until this is off again.
     pub keep_mapped: bool,
     /// Data is put at this offset of the page.
@@ -98,6 +103,8 @@ impl fmt::Debug for Faults {
             .field("notify", &self.notify)
             .field("hold_tx", &self.hold_tx)
             .field("hold_rx", &self.hold_rx)
+            .field("tx_pace", &self.tx_pace)
+            .field("rx_pace", &self.rx_pace)
             .field("keep_mapped", &self.keep_mapped)
             .finish_non_exhaustive()
     }

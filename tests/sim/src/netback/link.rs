@@ -1,4 +1,4 @@
-//! A wire between two vifs, as a bridge in dom0 is between two guests.
+//! A link between two vifs, like a bridge in dom0 between two guests.
 
 use super::{Device, Netback};
 use crate::world::{Service, World};
@@ -9,7 +9,7 @@ struct Wire {
     ends: [Weak<Device>; 2],
 }
 
-/// A wire, as a service of the machine.
+/// A link, as a service of the machine.
 pub(crate) fn wire(a: &Netback, b: &Netback) -> Rc<dyn Service> {
     Rc::new(Wire { ends: [Rc::downgrade(&a.device), Rc::downgrade(&b.device)] })
 }

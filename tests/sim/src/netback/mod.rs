@@ -6,12 +6,13 @@
 //!   faults.rs: everything that a backend can do wrong, at the moment at which it writes
 //! ```
 //!
-//! It works when an event tells it to, when xenstore changes, and when the test gives it a frame; and at no other time.
+//! It works when an event arrives, when xenstore changes, and when the test gives it a frame; and at no other time.
 
 mod config;
 mod ctrl;
 mod faults;
 mod link;
+mod pace;
 mod packet;
 mod queue;
 mod raw;
@@ -27,6 +28,7 @@ pub use config::{Hotplug, VifConfig};
 pub use ctrl::Hashing;
 pub use faults::{Faults, Notify, Order, RxSlot};
 pub(crate) use link::wire;
+pub use pace::Pace;
 pub use packet::{Gso, Packet};
 pub use raw::{Index, RawRing, Side};
 pub use rules::{Penalty, Violation};
@@ -43,7 +45,7 @@ use std::rc::{Rc, Weak};
 use xen::DomId;
 use xen::abi::io_xenbus::XenbusState as State;
 
-/// What fills a page that the frontend has posted and not got back.
+/// The poison in a page that the frontend has posted and not got back.
 pub const POISON: u8 = 0xa5;
 
 /// What a netback has done since it was attached. `rx` and `tx` are the guest's directions.
@@ -71,7 +73,7 @@ pub struct Stats {
     pub notifications_sent: u64,
     /// Events from the guest.
     pub notifications_received: u64,
-    /// Those of them behind which there was no work: Linux delays the next one.
+    /// Those without work: Linux delays the next one.
     pub spurious_notifications: u64,
     /// Pages of the guest copied to or from.
     pub grant_copies: u64,
@@ -85,7 +87,7 @@ pub struct Stats {
     pub ctrl_requests: u64,
 }
 
-/// What the frontend said it can.
+/// The features that the frontend wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "they are nodes that are 0 or 1")]
 pub struct FrontendFlags {
@@ -116,7 +118,7 @@ struct Inner {
     backend: String,
     /// The frontend's.
     frontend: String,
-    /// Where the backend is, and what it has shown of that.
+    /// The backend's state, and how much of it is published.
     state: State,
     shown: State,
     waits_for_hotplug: bool,
@@ -146,6 +148,10 @@ struct Inner {
     kept: Vec<MappedPage>,
     /// The test gave frames or changed faults.
     kicked: bool,
+    /// The virtual time of this run.
+    now: u64,
+    /// When a slow backend works again without being told.
+    wake: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -190,6 +196,8 @@ impl Netback {
             violations: Vec::new(),
             kept: Vec::new(),
             kicked: false,
+            now: 0,
+            wake: None,
             config,
         };
         inner.probe(&world.store);
@@ -221,14 +229,15 @@ impl Netback {
         work(&mut self.device.0.borrow_mut())
     }
 
-    /// Queues a frame for the guest, unchanged. The guest gets it when the machine runs; before it is connected, frames wait.
+    /// Queues a frame for the guest, unchanged. The guest gets it when the machine runs; before it is connected,
+    /// frames wait.
     pub fn send(&self, packet: impl Into<Packet>) {
         let packet = packet.into();
         let queue = self.inner(|inner| inner.hashing.queue(&packet, inner.queues.len()));
         self.send_to(queue.unwrap_or(0), packet);
     }
 
-    /// How the frontend wants queues to be chosen.
+    /// The frontend's algorithm for the choice of queues.
     #[must_use]
     pub fn hashing(&self) -> Hashing {
         self.inner(|inner| inner.hashing.clone())
@@ -284,13 +293,13 @@ impl Netback {
         self.inner(|inner| inner.from_guest.pop_front())
     }
 
-    /// What it did.
+    /// Its counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.inner(|inner| inner.stats)
     }
 
-    /// What the frontend said it can.
+    /// The features that the frontend wrote.
     #[must_use]
     pub fn frontend_flags(&self) -> FrontendFlags {
         self.inner(|inner| inner.flags)
@@ -314,7 +323,7 @@ impl Netback {
         self.inner(|inner| inner.shown)
     }
 
-    /// Whether the rings are in use; the frontend may not have been told yet.
+    /// Whether the rings are in use; the frontend may not know it yet.
     #[must_use]
     pub fn has_rings(&self) -> bool {
         self.inner(|inner| !inner.queues.is_empty())
@@ -352,7 +361,7 @@ impl Netback {
         self.inner(|inner| inner.frontend.clone())
     }
 
-    /// Changes what goes wrong from now on.
+    /// Changes the faults from now on.
     pub fn faults(&self, change: impl FnOnce(&mut Faults)) {
         self.inner(|inner| {
             change(&mut inner.faults);
@@ -366,7 +375,7 @@ impl Netback {
 }
 
 impl Inner {
-    /// `xenvif_start_xmit`: frames to a group that was not joined are dropped, those to everybody are not.
+    /// `xenvif_start_xmit`: frames to a group that was not joined are dropped, broadcast frames are not.
     fn keeps_out(&self, packet: &Packet) -> bool {
         let Some(to) = packet.data.first_chunk::<6>() else { return false };
         let group = to[0] & 1 == 1 && *to != [0xff; 6];
@@ -375,7 +384,7 @@ impl Inner {
 }
 
 impl Device {
-    /// Work on the rings: what events ask for, and what the test gave.
+    /// Work on the rings: for events, and for the test's frames.
     fn run_queues(inner: &mut Inner) -> bool {
         let kicked = std::mem::take(&mut inner.kicked);
         let (alive, worked) = inner.with_context(|queues, cx| {
@@ -418,9 +427,17 @@ impl Service for Device {
         if !inner.present {
             return false;
         }
+        inner.now = world.now();
+        if inner.wake.take_if(|at| *at <= world.now()).is_some() {
+            inner.kicked = true;
+        }
+        let before = inner.wake;
         let changed = inner.watch_store(&world.store);
         let worked = !inner.disabled && Self::run_queues(&mut inner);
         let asked = inner.run_ctrl();
+        if let Some(at) = inner.wake.filter(|_| inner.wake != before) {
+            world.agenda.enter(at, |_| ());
+        }
         changed || worked || asked
     }
 

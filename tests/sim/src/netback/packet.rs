@@ -1,4 +1,4 @@
-//! A packet between netback and the world behind it, with what the rings say about it.
+//! A packet between netback and the network, with its metadata in the rings.
 
 /// How a large packet is to be segmented, or was merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(crate) fn internet_checksum(pieces: &[&[u8]]) -> u16 {
 }
 
 impl Packet {
-    /// Finishes a blank checksum, as Linux's `skb_checksum_help` does: the field holds the pseudo-header's sum already.
+    /// Completes a blank checksum, as Linux's `skb_checksum_help` does: the field has the pseudo-header's sum already.
     pub(crate) fn finish_checksum(&mut self) {
         if !std::mem::take(&mut self.csum_blank) {
             return;

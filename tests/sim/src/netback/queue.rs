@@ -1,6 +1,7 @@
-//! One queue: two rings, their channels, and what is under way on them.
+//! One queue: two rings, their channels, and the frames in flight.
 
 use super::faults::{Faults, Notify};
+use super::pace::Due;
 use super::packet::Packet;
 use super::ring::BackRing;
 use super::rules::Violation;
@@ -29,6 +30,10 @@ pub(crate) struct Queue {
     pub(crate) kept: Vec<MappedPage>,
     /// An event was promised for more receive requests: without it, nothing is looked at.
     pub(crate) rx_waits: bool,
+    /// When a slow backend answers next.
+    pub(crate) tx_due: Due,
+    /// When a slow backend gives the next frames.
+    pub(crate) rx_due: Due,
 }
 
 /// What a queue needs of its device while it works.
@@ -44,6 +49,8 @@ pub(crate) struct Context<'a> {
     pub(crate) groups: &'a mut BTreeSet<[u8; 6]>,
     pub(crate) hashing: &'a super::Hashing,
     pub(crate) statics: &'a super::Statics,
+    pub(crate) now: u64,
+    pub(crate) wake: &'a mut Option<u64>,
 }
 
 impl Context<'_> {
@@ -95,6 +102,8 @@ impl Queue {
             to_guest: VecDeque::new(),
             kept: Vec::new(),
             rx_waits: false,
+            tx_due: Due::default(),
+            rx_due: Due::default(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! The backend's life and its rings by hand, for what no honest backend does.
+//! The backend's states and rings by hand, for what no correct backend does.
 
 use super::{Inner, Netback, State};
 use crate::peer::Peer;
@@ -80,7 +80,7 @@ impl RawRing {
         self.with(|ring| ring.copy_request(index))
     }
 
-    /// Where the slot of an index lies in the ring's page: for [`crate::Guest::flip`].
+    /// The position of an index's slot in the ring's page: for [`crate::Guest::flip`].
     #[must_use]
     pub fn slot_offset(&self, index: u32) -> usize {
         self.with(|ring| ring.slot_offset(index))
@@ -92,12 +92,12 @@ impl RawRing {
         self.with(|ring| ring.page().gfn())
     }
 
-    /// Writes the next response, whatever it is, without showing it.
+    /// Writes any next response, without showing it.
     pub fn put(&self, bytes: &[u8]) {
         self.with(|ring| ring.put_response(bytes));
     }
 
-    /// Shows what was put, and sends an event whether it is wanted or not.
+    /// Shows the written responses, and sends an event in any case.
     pub fn push(&self) {
         self.with(|ring| ring.push(|index| index));
         self.netback.notify_guest();
@@ -133,7 +133,7 @@ impl Netback {
         self.world().store.write(&format!("{}/state", self.backend_path()), &raw.to_string());
     }
 
-    /// Netback is unloaded in its living domain: Closing, and the rings are let go.
+    /// Netback is unloaded while its domain runs: Closing, and the rings are unmapped.
     pub fn unload(&self) {
         let world = self.world();
         self.inner(|inner| {

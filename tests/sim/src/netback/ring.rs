@@ -13,8 +13,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 #[derive(Debug)]
 pub(crate) struct BackRing {
     ring: xen::ring::BackRing<MappedPage>,
-    /// One past the last request that an honest backend would have answered. Faults in responses part it from what was
-    /// written.
+    /// One past the last request that a correct backend would have answered. Faults in responses make it differ from
+    /// the responses that were written.
     answered: u32,
 }
 
@@ -45,7 +45,7 @@ impl BackRing {
         self.ring.rsp_prod()
     }
 
-    /// What the guest has written, whatever it is.
+    /// What the guest has written, valid or not.
     pub(crate) fn req_prod(&self) -> u32 {
         self.page().load(offset::REQ_PROD)
     }
@@ -65,7 +65,7 @@ impl BackRing {
         self.answered == self.ring.rsp_prod()
     }
 
-    /// Counts this many requests as answered, whatever is written as responses.
+    /// Counts this many requests as answered, whatever was written as responses.
     pub(crate) const fn acknowledge(&mut self, requests: usize) {
         self.answered = self.answered.wrapping_add(requests as u32);
     }
@@ -75,7 +75,7 @@ impl BackRing {
         self.ring.get_request()
     }
 
-    /// What stands at the start of the slot of any index, read once.
+    /// The start of the slot of any index, read once.
     pub(crate) fn copy_request<T: FromBytes + IntoBytes>(&self, index: u32) -> T {
         self.ring.copy_request(index)
     }
@@ -95,8 +95,8 @@ impl BackRing {
         wanted
     }
 
-    /// Asks for an event with the next request; whether one is there already. One that breaks the ring is found by
-    /// [`BackRing::unconsumed`].
+    /// Asks for an event with the next request. Returns whether one is there already. A request that breaks the ring
+    /// is found by [`BackRing::unconsumed`].
     pub(crate) fn final_check(&mut self) -> bool {
         self.ring.final_check_for_requests().unwrap_or_else(|_| self.is_honest())
     }

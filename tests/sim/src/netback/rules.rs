@@ -1,4 +1,4 @@
-//! What netback requires of a frontend, each rule with a name.
+//! Netback's requirements of a frontend, each rule with a name.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ macro_rules! rules {
         }
 
         impl Violation {
-            /// What Linux 6.1's netback does about it.
+            /// The reaction of Linux 6.1's netback.
             #[must_use]
             pub const fn penalty(self) -> Penalty {
                 match self {
@@ -40,7 +40,7 @@ rules! {
     MoreDataWithoutSlot => Fatal,
     /// More than 20 slots after the first.
     FatalSlots => Fatal,
-    /// A slot does not lie within its page.
+    /// A slot exceeds its page.
     SlotCrossesPage => Fatal,
     /// A request says `extra_info`, and no extra follows.
     MissingExtra => Fatal,
@@ -52,7 +52,7 @@ rules! {
     GsoType => Fatal,
     /// The first slot has less than an Ethernet header.
     FirstSlotShort => Drop,
-    /// A fragment is larger than what the packet's size leaves for it.
+    /// A fragment is larger than the rest of the packet's size.
     FragmentTooLarge => Drop,
     /// More than 18 slots.
     TooManySlots => Drop,

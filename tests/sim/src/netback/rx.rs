@@ -1,4 +1,4 @@
-//! What the guest receives: packets copied into the pages that it posted, in the order in which it posted them.
+//! The guest receives: packets are copied into the pages that it posted, in the order in which it posted them.
 //!
 //! ```text
 //!   packet ─► enough requests? ─ no ─► req_event = req_prod + 1, and wait for the event
@@ -67,7 +67,9 @@ impl Queue {
     /// Gives the guest as many of the waiting packets as its requests allow.
     pub(crate) fn run_rx(&mut self, cx: &mut Context<'_>) -> bool {
         let mut worked = false;
-        while !cx.faults.hold_rx {
+        let mut part = self.rx_due.part(cx.faults.rx_pace, self.to_guest.len(), cx.now, cx.wake);
+        while !cx.faults.hold_rx && part > 0 {
+            part -= 1;
             let Some(packet) = self.to_guest.front() else { break };
             let needed = slots_needed(packet) + usize::from(cx.hashing.toeplitz);
             if self.posted.len() < needed {
@@ -176,7 +178,7 @@ impl Queue {
     }
 }
 
-/// Requests that netback wants to see before it gives a packet: `xenvif_update_needed_slots`.
+/// Requests that netback needs before it delivers a packet: `xenvif_update_needed_slots`.
 pub(crate) fn slots_needed(packet: &Packet) -> usize {
     packet.data.len().div_ceil(PAGE_SIZE) + usize::from(packet.gso.is_some())
 }

@@ -7,7 +7,7 @@
 
 use super::packet::{Packet, headers, internet_checksum};
 
-/// Where an IP header begins behind an Ethernet header.
+/// The position of the IP header after an Ethernet header.
 const IP: usize = 14;
 /// TCP flags that only the last segment keeps: FIN and PSH.
 const LAST_ONLY: u8 = 0x09;

@@ -1,4 +1,4 @@
-//! What the guest transmits: requests, extras and fragments off the ring, checked, copied or mapped, answered.
+//! The guest transmits: requests, extras and fragments are taken off the ring, checked, copied or mapped, answered.
 //!
 //! ```text
 //!   first request (size of all) [+ extras] [+ fragments] ─► rules ─► first 128 bytes copied, the rest mapped ─► packet
@@ -28,7 +28,7 @@ const MOST_GROUPS: usize = 64;
 pub(crate) struct Answer {
     response: NetifTxResponse,
     map: Option<MappedPage>,
-    /// Where the bytes came from and what they were, to see that they stay.
+    /// The source of the bytes and a copy, to see that they do not change.
     source: Option<(Gref, usize, Vec<u8>)>,
 }
 
@@ -184,10 +184,11 @@ impl Queue {
 
     /// Writes the answers that are due, shows them, and notifies.
     pub(crate) fn answer(&mut self, cx: &mut Context<'_>) {
-        if cx.faults.hold_tx || self.answers.is_empty() {
+        let part = self.tx_due.part(cx.faults.tx_pace, self.answers.len(), cx.now, cx.wake);
+        if cx.faults.hold_tx || part == 0 {
             return;
         }
-        let mut answers = std::mem::take(&mut self.answers);
+        let mut answers: Vec<_> = self.answers.drain(..part).collect();
         cx.faults.order.apply(&mut answers);
         let mut responses = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -221,7 +222,7 @@ impl Queue {
     }
 }
 
-/// The bytes of each slot: the first one's own length is what the others leave of the packet's.
+/// The bytes of each slot: the first one's own length is the packet's minus the others'.
 fn slot_lengths(chain: &Chain) -> Result<Vec<usize>, Rule> {
     let (first, rest) = chain.requests.split_first().expect("a packet has a first request");
     let mut left = usize::from(first.size);

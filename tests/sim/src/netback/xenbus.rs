@@ -15,7 +15,7 @@ use crate::store::Xenstored;
 use xen::abi::io_xenbus::XenbusState as State;
 use xen::{EvtchnPort, Gref};
 
-/// What the frontend published about one queue.
+/// The frontend's nodes of one queue.
 struct Published {
     refs: (Gref, Gref),
     ports: (EvtchnPort, EvtchnPort),
@@ -41,7 +41,7 @@ impl Inner {
         self.switch(store, State::InitWait);
     }
 
-    /// Looks at what changed in xenstore; whether anything did.
+    /// Handles changes in xenstore. Returns whether there were any.
     pub(super) fn watch_store(&mut self, store: &Xenstored) -> bool {
         if std::mem::replace(&mut self.store_version, store.version()) == store.version() {
             return false;
@@ -61,7 +61,7 @@ impl Inner {
         worked
     }
 
-    /// `hotplug_status_changed`: the state that was held back is written.
+    /// `hotplug_status_changed`: writes the delayed state.
     fn watch_hotplug(&mut self, store: &Xenstored) -> bool {
         let ready = store.read(&format!("{}/hotplug-status", self.backend)).as_deref() == Some("connected");
         if !(self.waits_for_hotplug && ready) {
@@ -98,7 +98,7 @@ impl Inner {
                     if self.connect(store).is_err() {
                         return self.fatal(store);
                     }
-                    // Held back until the bridge is ready.
+                    // Delayed until the bridge is ready.
                     self.waits_for_hotplug = true;
                     State::Connected
                 }
@@ -124,7 +124,7 @@ impl Inner {
         self.switch(store, State::Closing);
     }
 
-    /// Reads what the frontend published, and takes the rings into use.
+    /// Reads the frontend's nodes, and connects the rings.
     fn connect(&mut self, store: &Xenstored) -> Result<(), Rule> {
         self.flags = self.read_flags(store);
         if !self.flags.rx_copy {
@@ -188,7 +188,7 @@ impl Inner {
         }
     }
 
-    /// Lets rings and channels go. Frames that were on their way to the guest are lost.
+    /// Unmaps rings and closes channels. Frames in flight to the guest are lost.
     pub(super) fn disconnect(&mut self) {
         for queue in std::mem::take(&mut self.queues) {
             queue.close(&self.peer);
@@ -222,6 +222,8 @@ impl Inner {
             groups: &mut self.groups,
             hashing: &self.hashing,
             statics: &self.statics,
+            now: self.now,
+            wake: &mut self.wake,
         };
         work(&mut self.queues, &mut context)
     }

@@ -1,13 +1,14 @@
 //! One domain's connection: its ring page, its watches and its transactions.
 //!
 //! ```text
-//!   req ring ─► bytes ─► whole messages ─► answers and events ─► backlog ─► rsp ring, as much as fits or is asked for
+//!   req ring ─► bytes ─► whole messages ─► answers and events ─► backlog ─► rsp ring, as much as fits or is allowed
 //! ```
 
 use super::ops::Fired;
 use super::tree::Tree;
 use crate::domain::Domain;
 use crate::peer::{MappedPage, Peer};
+use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
@@ -19,11 +20,15 @@ use zerocopy::{FromBytes, IntoBytes};
 /// How answers and events reach the guest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// As much as the ring holds.
+    /// As much as fits the ring.
     #[default]
     Whole,
     /// This many bytes each time that the guest has emptied the ring.
     Pieces(usize),
+    /// Nanoseconds of virtual time after the oldest message that waits.
+    Late(u64),
+    /// This many bytes more, and then nothing: the last message may be cut.
+    Cut(usize),
     /// Nothing at all: a xenstored that does not answer.
     Silent,
 }
@@ -38,7 +43,7 @@ pub(crate) struct Watch {
     pub(crate) token: Vec<u8>,
 }
 
-/// A transaction: a copy of the tree, and what was touched and changed in it.
+/// A transaction: a copy of the tree, and the nodes that were read and changed in it.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     pub(crate) tree: Tree,
@@ -69,6 +74,8 @@ pub(crate) struct Connection {
     pub(crate) last_transaction: u32,
     pub(crate) delivery: Delivery,
     pub(crate) mangle: Mangle,
+    /// When messages that are late are written.
+    due: Option<u64>,
     /// Met a full ring.
     starved: bool,
 }
@@ -105,6 +112,7 @@ impl Connection {
             last_transaction: 0,
             delivery: Delivery::default(),
             mangle: Mangle::default(),
+            due: None,
             starved: false,
         }
     }
@@ -117,7 +125,7 @@ impl Connection {
         self.peer.evtchn_send(self.port).expect("the port is bound");
     }
 
-    /// Takes what the guest has written, if it said so.
+    /// Takes the guest's bytes, if it has sent an event.
     pub(crate) fn receive(&mut self) -> bool {
         if !self.peer.take_event(self.port) {
             return false;
@@ -169,24 +177,45 @@ impl Connection {
         self.answer(&header, XsdSockmsgType::WatchEvent, &payload);
     }
 
+    /// Whether messages that are late wait for their time.
+    fn is_late(&mut self, world: &World) -> bool {
+        let Delivery::Late(ns) = self.delivery else { return false };
+        if self.backlog.is_empty() {
+            return false;
+        }
+        let due = *self.due.get_or_insert_with(|| {
+            world.agenda.enter(world.now() + ns, |_| ());
+            world.now() + ns
+        });
+        if world.now() < due {
+            return true;
+        }
+        self.due = None;
+        false
+    }
+
     /// Moves the backlog into the ring; whether anything moved.
-    pub(crate) fn deliver(&mut self) -> bool {
+    pub(crate) fn deliver(&mut self, world: &World) -> bool {
         let prod = self.page.load::<u32>(offset::RSP_PROD);
         let used = prod.wrapping_sub(self.page.load::<u32>(offset::RSP_CONS)) as usize;
         assert!(used <= XENSTORE_RING_SIZE, "xenstore: rsp_cons is ahead of rsp_prod");
-        if self.starved {
+        if self.starved || self.is_late(world) {
             return false;
         }
         let room = match self.delivery {
-            Delivery::Whole => XENSTORE_RING_SIZE - used,
+            Delivery::Whole | Delivery::Late(_) => XENSTORE_RING_SIZE - used,
+            Delivery::Cut(left) => left.min(XENSTORE_RING_SIZE - used),
             Delivery::Pieces(bytes) if used == 0 => bytes.min(XENSTORE_RING_SIZE),
             Delivery::Pieces(_) | Delivery::Silent => 0,
         };
         let count = room.min(self.backlog.len());
-        // A daemon that has met a full ring looks again when the guest rings, not before.
+        // A daemon that has met a full ring looks again only after an event of the guest.
         self.starved = used + count == XENSTORE_RING_SIZE && count < self.backlog.len();
         if count == 0 {
             return false;
+        }
+        if let Delivery::Cut(left) = &mut self.delivery {
+            *left -= count;
         }
         let bytes: Vec<u8> = self.backlog.drain(..count).collect();
         self.page.write_ring(offset::RSP, XENSTORE_RING_SIZE, prod, &bytes);

@@ -1,4 +1,4 @@
-//! What xenstored does with a message: dispatch, transactions, watches.
+//! xenstored's handling of a message: dispatch, transactions, watches.
 
 use super::connection::{Connection, Request, Transaction, Watch};
 use super::ops::{Fired, View, XsError};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use xen::DomId;
 use xen::abi::io_xs_wire::{XENSTORE_ABS_PATH_MAX, XENSTORE_PAYLOAD_MAX, XsdSockmsgType as Type};
 
-/// What an operation answers: a payload, or the name of an error.
+/// The result of an operation: a payload, or the name of an error.
 type Answer = Result<Vec<u8>, XsError>;
 
 /// The absolute form of a path that a domain gave.
@@ -26,7 +26,7 @@ fn absolute(who: DomId, given: &str) -> Result<String, XsError> {
     Ok(if relative { format!("/local/domain/{who}/{given}") } else { given.to_owned() })
 }
 
-/// The payload split at its zero bytes; what follows the last one comes last.
+/// The payload split at its zero bytes; the rest after the last one is the last item.
 fn strings(payload: &[u8]) -> Vec<&[u8]> {
     payload.split(|byte| *byte == 0).collect()
 }
@@ -65,7 +65,7 @@ impl Inner {
             (None, Err(_)) => Err("ENOSYS"),
         };
         match &answer {
-            // `send_reply` of xenstored: what does not fit into a message is an error.
+            // `send_reply` of xenstored: an answer that does not fit a message is an error.
             Ok(payload) if payload.len() > XENSTORE_PAYLOAD_MAX => {
                 conn.answer(&request.header, Type::Error, b"E2BIG\0")
             }
@@ -73,7 +73,7 @@ impl Inner {
             Err(error) => conn.answer(&request.header, Type::Error, format!("{error}\0").as_bytes()),
         }
         if kind == Ok(Type::Watch) && answer.is_ok() {
-            // The first event comes at once, behind the answer.
+            // The first event is sent at once, after the answer.
             let (given, token) =
                 conn.watches.last().map(|w| (w.given.clone(), w.token.clone())).expect("just made");
             conn.event(&given, &token);
@@ -206,7 +206,7 @@ impl Inner {
         }
     }
 
-    /// Works on the tree itself; what watches are to be told.
+    /// Works on the tree; returns the changes for watches.
     pub(super) fn directly<T>(
         &mut self,
         who: DomId,
@@ -221,7 +221,7 @@ impl Inner {
         (result, fired)
     }
 
-    /// Tells the watches: those of `current`, whose message is being handled, and those of the others.
+    /// Fires the watches: those of `current`, whose message is being handled, and those of the others.
     pub(super) fn fire(&mut self, fired: Vec<Fired>, current: Option<&mut Connection>) {
         let tree = &self.tree;
         let others = self.connections.iter_mut().flatten();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! After `tools/xenstore` of Xen 4.17: transactions conflict by node generation, watches fire once at registration, a
-//! domain sees and hears of only what it may read. Not here: `DIRECTORY_PART`, which is answered with `ENOSYS`.
+//! domain sees only nodes that it may read. Not implemented: `DIRECTORY_PART`, which is answered with `ENOSYS`.
 
 mod connection;
 mod daemon;
@@ -32,7 +32,7 @@ use xen::{DomId, EvtchnPort};
 /// A message that a guest sent, for tests that count or compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Who sent it.
+    /// The sender.
     pub domain: DomId,
     /// Its type, as in `xs_wire.h`: `XS_READ`, …
     pub operation: &'static str,
@@ -148,7 +148,7 @@ impl Xenstored {
 }
 
 impl Service for Xenstored {
-    fn run(&self, _world: &World) -> bool {
+    fn run(&self, world: &World) -> bool {
         let mut inner = self.0.borrow_mut();
         let mut worked = false;
         for index in 0..inner.connections.len() {
@@ -162,7 +162,7 @@ impl Service for Xenstored {
             inner.connections[index] = Some(conn);
         }
         for conn in inner.connections.iter_mut().flatten() {
-            worked |= conn.deliver();
+            worked |= conn.deliver(world);
         }
         worked
     }
@@ -268,8 +268,8 @@ impl Store {
         self.inner(|inner| inner.conflicts = count);
     }
 
-    /// Asks `refuse` about each message of a guest: domain, operation (`XS_WRITE`), path. It gives the name of an error,
-    /// known or not, or lets the message pass. It must not use the store.
+    /// Asks `refuse` about each message of a guest: domain, operation (`XS_WRITE`), path. It gives the name of an
+    /// error, known or not, or lets the message pass. It must not use the store.
     pub fn refuse(&self, refuse: impl FnMut(DomId, &str, &str) -> Option<&'static str> + 'static) {
         self.inner(|inner| inner.refuse = Some(Box::new(refuse)));
     }
@@ -279,8 +279,8 @@ impl Store {
         self.inner(|inner| inner.refuse = None);
     }
 
-    /// Falsifies every answer and event to a guest, from now on: header and payload, before they are written. The length
-    /// in the header is not corrected.
+    /// Falsifies every answer and event to a guest, from now on: header and payload, before they are written. The
+    /// length in the header is not corrected.
     pub fn mangle(&self, guest: DomId, mangle: impl FnMut(&mut XsdSockmsg, &mut Vec<u8>) + 'static) {
         self.inner(|inner| inner.connection(guest).mangle.0 = Some(Box::new(mangle)));
     }

@@ -4,16 +4,16 @@ use super::tree::{Perms, Tree, Want, is_within, parent};
 use std::collections::BTreeSet;
 use xen::DomId;
 
-/// The name of an error, as it goes over the wire.
+/// The name of an error, as sent over the wire.
 pub(crate) type XsError = &'static str;
 
-/// A change that watches are told of.
+/// A change for watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fired {
     pub(crate) path: String,
     /// Only for watches on exactly this path: a node that went away with its parent.
     pub(crate) exact: bool,
-    /// Who could read it, asked before it went away.
+    /// The domains that could read it before it was removed.
     pub(crate) perms: Option<Perms>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Whether the node is there and permitted; for one that is not there, whether its parent may be seen.
+    /// Whether the node exists and is permitted; for a missing node, whether its parent may be read.
     fn check(&mut self, path: &str, want: Want) -> Result<(), XsError> {
         self.touched.insert(path.to_owned());
         if let Some(node) = self.tree.get(path) {
@@ -134,7 +134,7 @@ impl View<'_> {
     pub(crate) fn rm(&mut self, path: &str) -> Result<(), XsError> {
         match self.check(path, Want::Write) {
             Ok(()) => {}
-            // As xenstored has it: no error if the node is missing in a directory that is there.
+            // As xenstored: no error if the node is missing in an existing directory.
             Err("ENOENT") if self.tree.get(parent(path)).is_some() => return Ok(()),
             Err(error) => return Err(error),
         }
@@ -163,7 +163,8 @@ impl View<'_> {
 }
 
 impl Fired {
-    /// Whether a watch of domain `who` on `watched` fires: only for nodes that the domain may read, or whose parent it may read.
+    /// Whether a watch of domain `who` on `watched` fires: only for nodes that the domain may read, or whose parent
+    /// it may read.
     pub(crate) fn reaches(&self, watched: &str, who: DomId, tree: &Tree) -> bool {
         let matches = if self.exact { self.path == watched } else { is_within(&self.path, watched) };
         let readable = |perms: Option<&Perms>| perms.is_some_and(|perms| perms.allow(who, Want::Read));

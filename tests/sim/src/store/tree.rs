@@ -10,7 +10,7 @@ pub(crate) enum Want {
     Write,
 }
 
-/// Permissions as in `GET_PERMS`: the first entry names the owner and what everybody else may do.
+/// Permissions as in `GET_PERMS`: the first entry has the owner and the rights of all other domains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Perms(pub(crate) Vec<(char, u16)>);
 
@@ -36,7 +36,7 @@ impl Perms {
         perms
     }
 
-    /// Whether `who` may: dom0 and the owner always.
+    /// Whether `who` has the right: dom0 and the owner always have.
     pub(crate) fn allow(&self, who: DomId, want: Want) -> bool {
         if who.0 == 0 || who.0 == self.owner() {
             return true;
@@ -79,7 +79,7 @@ pub(crate) fn parent(path: &str) -> &str {
     }
 }
 
-/// Whether `path` is `base` or lies below it.
+/// Whether `path` is `base` or below it.
 pub(crate) fn is_within(path: &str, base: &str) -> bool {
     base == "/" || path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -95,7 +95,7 @@ impl Tree {
 
     /// Paths of the node and everything below it.
     pub(crate) fn within(&self, base: &str) -> Vec<String> {
-        // Names that begin with the whole path lie together, those of other nodes (`a-b` beside `a/b`) among them.
+        // Names that begin with the whole path are adjacent, including those of other nodes (`a-b` beside `a/b`).
         let from = self.nodes.range(base.to_owned()..).map(|(path, _)| path);
         from.take_while(|path| path.starts_with(base)).filter(|path| is_within(path, base)).cloned().collect()
     }
@@ -112,7 +112,7 @@ impl Tree {
         self.nodes.values().filter(|node| node.perms.owner() == who.0).count()
     }
 
-    /// Makes a node and its missing parents; a domain owns what it makes. The paths made, parents first.
+    /// Creates a node and its missing parents, owned by the domain. Returns the created paths, parents first.
     pub(crate) fn make(&mut self, path: &str, who: DomId, generation: u64) -> Vec<String> {
         if self.nodes.contains_key(path) {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! A frontend of the fewest lines, which can be as rude as a test wants: it writes any request into its rings.
+//! A minimal frontend that can break any rule: it writes any request into its rings.
 
 use std::rc::Rc;
 use xen::abi::io_netif::{NetifRxRequest, NetifRxResponse, NetifTxRequest, NetifTxResponse};
@@ -92,7 +92,7 @@ impl Front {
         NetifTxRequest { gref: self.tx_pages[page].gref().0, offset: 0, flags, id, size }
     }
 
-    /// Writes requests as they are, shows them and lets the machine run.
+    /// Writes requests as they are, shows them and runs the machine.
     pub(crate) fn transmit(&mut self, requests: &[NetifTxRequest]) {
         for request in requests {
             self.tx.write_request(request).unwrap();

@@ -1,4 +1,4 @@
-//! The simulator's own tests: that it is Xen enough, and that it catches what it is there to catch.
+//! The simulator's own tests: that it behaves as Xen, and that it finds the faults that it is there to find.
 
 mod common;
 mod console;

@@ -222,7 +222,7 @@ fn it_comes_and_goes() {
     assert!(front.xen.machine.grants_in_use().is_empty());
     front.netback.load();
     front.machine.run();
-    // The frontend still shows Connected with its old rings: netback takes them.
+    // The frontend's state is still Connected, with its old rings: netback uses them.
     assert_eq!(front.netback.state(), XenbusState::Connected);
     front.netback.vanish();
     assert_eq!(front.machine.store().read("/local/domain/0/backend/vif/1/0"), None);
@@ -251,7 +251,7 @@ fn a_wire_carries_frames_from_guest_to_guest() {
 #[test]
 fn a_blank_checksum_is_finished_for_a_frontend_that_wants_it() {
     let mut front = Front::connect(VifConfig::default(), 4);
-    // UDP 10.0.0.1:1 → 10.0.0.2:2 with the payload "ab"; the field holds the sum of the pseudo-header.
+    // UDP 10.0.0.1:1 → 10.0.0.2:2 with the payload "ab"; the field has the sum of the pseudo-header.
     let mut data = vec![0; 12];
     data.extend([8, 0, 0x45, 0, 0, 30, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     data.extend([0, 1, 0, 2, 0, 10, 0x14, 0x1e, b'a', b'b']);

@@ -13,7 +13,7 @@ use xen_sim::VifConfig;
 const IN_PLACE: UdpOptions =
     UdpOptions { rx_packets: 64, rx_bytes: 1 << 16, tx_packets: 64, tx_bytes: 1 << 15, in_place: true };
 
-/// What a datagram holds: nothing that the streams of these tests hold too.
+/// The payload of a datagram: not contained in the streams of these tests.
 fn payload(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at * at / 7 + at * 3) as u8).collect()
 }
@@ -66,7 +66,7 @@ fn a_datagram_is_retained_in_its_page_and_the_page_returns() {
         let stats = pair.guests[0].device().stats();
         assert_eq!(stats.rx.retained_packets, lens.len() as u64);
         kept.borrow_mut().clear();
-        // Other traffic makes turns; nothing else has to happen.
+        // Other traffic causes iterations; nothing else is needed.
         let join = pair.start_echo(10_000);
         pair.finish_echo(&join, 10_000);
         assert_eq!(retained(&pair.guests[0]), 0);
@@ -161,7 +161,7 @@ fn frames_of_an_unknown_protocol_have_a_tap() {
     let (kept, tap) = join.take();
     assert_eq!((&kept[..], kept.is_in_place(), retained(&pair.guests[0])), (&sent[..], true, 1));
     let net = pair.net(1);
-    // The other guest is on the same wire, and has another address.
+    // The other guest is on the same link, with another address.
     pair.until("it went back", |_| net.status().drops.get(DropReason::NotForUs) > 0);
     drop((kept, tap));
     assert!(pair.net(0).tap(0x88b5, 4).is_ok(), "the tap is free again");

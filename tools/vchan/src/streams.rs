@@ -1,6 +1,6 @@
 //! A way over two file descriptors: pipes, or a socket twice.
 
-use crate::dial::Way;
+use crate::way::Way;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
@@ -11,8 +11,8 @@ use std::time::Duration;
 /// Two file descriptors that never make their user wait.
 #[derive(Debug)]
 pub struct Streams {
-    from_guest: OwnedFd,
-    to_guest: OwnedFd,
+    incoming: OwnedFd,
+    outgoing: OwnedFd,
 }
 
 impl Streams {
@@ -20,17 +20,17 @@ impl Streams {
     ///
     /// # Errors
     /// What the system says.
-    pub fn new(from_guest: OwnedFd, to_guest: OwnedFd) -> io::Result<Self> {
-        for fd in [&from_guest, &to_guest] {
+    pub fn new(incoming: OwnedFd, outgoing: OwnedFd) -> io::Result<Self> {
+        for fd in [&incoming, &outgoing] {
             fcntl_setfl(fd, fcntl_getfl(fd)? | OFlags::NONBLOCK)?;
         }
-        Ok(Self { from_guest, to_guest })
+        Ok(Self { incoming, outgoing })
     }
 }
 
 impl Way for Streams {
     fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
-        match rustix::io::read(&self.from_guest, into) {
+        match rustix::io::read(&self.incoming, into) {
             Ok(len) => Ok(Some(len)),
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -38,15 +38,15 @@ impl Way for Streams {
     }
 
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        match rustix::io::write(&self.to_guest, from) {
+        match rustix::io::write(&self.outgoing, from) {
             Err(Errno::AGAIN | Errno::INTR) => Ok(0),
             other => Ok(other?),
         }
     }
 
     fn wait(&mut self, for_room: bool, limit: Duration) -> io::Result<()> {
-        let read = PollFd::new(&self.from_guest, PollFlags::IN);
-        let write = PollFd::new(&self.to_guest, PollFlags::OUT);
+        let read = PollFd::new(&self.incoming, PollFlags::IN);
+        let write = PollFd::new(&self.outgoing, PollFlags::OUT);
         let mut both = [read, write];
         wait_for(both.get_mut(..if for_room { 2 } else { 1 }).unwrap_or_default(), limit).map(drop)
     }

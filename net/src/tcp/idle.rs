@@ -1,0 +1,90 @@
+//! Parked connections that stay idle for too long.
+//!
+//! ```text
+//!   park ─► deadline: now + TcpOptions::idle ─► nothing came ─┬─ all acknowledged ─────────────► FIN
+//!                                                             ├─ enough taken in the meantime ─► another period
+//!                                                             └─ the peer does not take it ────► RST
+//! ```
+//!
+//! The deadline shares the connection's timer with the engine's. Keep-alive segments of the peer do not move it.
+
+use core::time::Duration;
+
+use smoltcp::time::Instant;
+
+use crate::base::counters::Counters;
+use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::shard::{End, Shard};
+
+/// Bytes in a second that the peer must take of what waits to be sent.
+const LEAST_RATE: u64 = 4096;
+
+/// Seconds after which the rate is judged at the earliest: losses may stop a connection for that long.
+const LEAST_PERIOD: u64 = 30;
+
+/// A period without a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rest {
+    /// When it ends, in seconds of the engine's time; 0: it has no end.
+    pub(super) end: u32,
+    /// Bytes that were unacknowledged at its beginning.
+    pub(super) queued: u32,
+}
+
+impl Conn {
+    /// Begins a period.
+    fn begin_rest(&mut self, at: Instant) {
+        let queued = self.tcb.send_queued();
+        let end = self.options.idle.map_or(0, |idle| {
+            let period = Duration::as_secs(&idle).max(if queued > 0 { LEAST_PERIOD } else { 1 });
+            u32::try_from(seconds(at).saturating_add(period)).unwrap_or(u32::MAX)
+        });
+        self.rest = Rest { end, queued };
+    }
+
+    /// When the period is over, in milliseconds; `None`: it has no end, or somebody holds the connection.
+    pub(super) fn rest_ends(&self) -> Option<u64> {
+        let end = Some(self.rest.end).filter(|end| *end > 0 && self.owner == Owner::Parked)?;
+        Some(tcp::wheel::coarse(u64::from(end).saturating_mul(1000)))
+    }
+
+    /// Whether the peer has taken enough in the period.
+    fn takes_enough(&self) -> bool {
+        let queued = self.tcb.send_queued();
+        let idle = self.options.idle.map_or(0, |idle| idle.as_secs()).max(LEAST_PERIOD);
+        let least = idle.saturating_mul(LEAST_RATE).min(u64::from(self.rest.queued));
+        queued > 0 && u64::from(self.rest.queued.saturating_sub(queued)) >= least
+    }
+}
+
+impl Shard {
+    /// A connection that is parked from now on.
+    pub(super) fn begin_rest(&mut self, id: u32) {
+        let at = self.at;
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.begin_rest(at);
+        }
+        self.set_timer(id);
+    }
+
+    /// Ends a parked connection whose period is over. `false`: it is not.
+    pub(super) fn end_rest(&mut self, id: u32, counters: &mut Counters) -> bool {
+        let at = self.at;
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        if conn.rest_ends().is_none() || seconds(at) < u64::from(conn.rest.end) {
+            return false;
+        }
+        if conn.takes_enough() {
+            conn.begin_rest(at);
+            return false;
+        }
+        let end = if conn.tcb.send_queued() == 0 { End::Close } else { End::Abort };
+        counters.idle_closed.bump();
+        self.orphan(id, end, counters);
+        true
+    }
+}
+
+fn seconds(at: Instant) -> u64 {
+    u64::try_from(at.total_micros()).unwrap_or(0) / 1_000_000
+}

@@ -1,0 +1,127 @@
+//! Every change to the file system, a step each: tests stop the receiver before any of them, or fill the disk.
+
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// Called before a step with its name; an error takes the step's place.
+pub type Before = Box<dyn Fn(&'static str) -> io::Result<()> + Send>;
+
+/// The file system.
+#[derive(Default)]
+pub struct Disk {
+    before: Option<Before>,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+impl Disk {
+    /// One whose steps are looked at.
+    #[must_use]
+    pub fn watched(before: Before) -> Self {
+        Self { before: Some(before) }
+    }
+
+    /// A step of this name is next.
+    pub(crate) fn step(&self, name: &'static str) -> io::Result<()> {
+        self.before.as_ref().map_or(Ok(()), |before| before(name))
+    }
+
+    /// Makes a folder and those above it, where they are missing.
+    pub(crate) fn create_folders(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        self.step("create folders")?;
+        fs::create_dir_all(path)
+    }
+
+    /// Makes an empty file, in place of an older one.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<File> {
+        self.step("create")?;
+        File::create(path)
+    }
+
+    /// Opens a file to be written on behind its first `len` bytes. `UnexpectedEof`: it is shorter.
+    pub(crate) fn reopen(&self, path: &Path, len: u64) -> io::Result<File> {
+        self.step("reopen")?;
+        let mut file = File::options().write(true).open(path)?;
+        if file.metadata()?.len() < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.set_len(len)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+
+    /// Writes all of these bytes.
+    pub(crate) fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        self.step("write")?;
+        file.write_all(bytes)
+    }
+
+    /// Waits until a file is on the medium.
+    pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
+        self.step("sync")?;
+        file.sync_all()
+    }
+
+    /// Waits until the names in a folder are on the medium.
+    pub(crate) fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.step("sync folder")?;
+        File::open(path)?.sync_all()
+    }
+
+    /// Waits until everything on the file system of a folder is on the medium.
+    pub(crate) fn sync_all(&self, path: &Path) -> io::Result<()> {
+        self.step("sync all")?;
+        Ok(rustix::fs::syncfs(File::open(path)?)?)
+    }
+
+    /// Renames, in one step.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step("rename")?;
+        fs::rename(from, to)
+    }
+
+    /// Makes a symbolic link.
+    pub(crate) fn link(&self, target: &Path, at: &Path) -> io::Result<()> {
+        self.step("link")?;
+        symlink(target, at)
+    }
+
+    /// Removes a file, a link or a whole folder, if there is one.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        let Ok(found) = path.symlink_metadata() else { return Ok(()) };
+        self.step("remove")?;
+        if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    }
+
+    /// Puts a file with these bytes into the place of an older one: it has all of them at any moment, or all of the old.
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let new = path.with_extension("new");
+        let file = self.create(&new)?;
+        self.write(&file, bytes)?;
+        self.sync(&file)?;
+        self.rename(&new, path)?;
+        path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
+    }
+
+    /// Whether a file of this length has room on the file system of a folder. A system that does not say has it.
+    pub(crate) fn has_room(folder: &Path, len: u64) -> bool {
+        rustix::fs::statvfs(folder).is_ok_and(|is| is.f_bavail.saturating_mul(is.f_frsize) >= len)
+    }
+}
+
+/// Whether an error says that the disk is full: the block is refused, and the receiver goes on.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}

@@ -1,0 +1,284 @@
+//! What happens to a block between its first byte and its acknowledgement.
+//!
+//! ```text
+//!   begin ─► does the sink have it? is there room? ─► data ─► incoming/<stream> ─► finish
+//!     whole, or the last part:  the sink is not sure? "handing on" is recorded ─► sink ─► completed: recorded ─► ACK
+//!     a part before the last:   sync ──────────────────────────────────────────────────► completed: recorded ─► ACK
+//! ```
+//!
+//! A failure that is not the block's own (a disk that cannot be written, a program that does not start) stops everything:
+//! nothing more is acknowledged, and the receiver goes on from what is recorded, as if it had been killed there.
+
+use crate::disk::{Disk, is_full};
+use crate::error::Error;
+use crate::sink::{Block, Sink};
+use crate::state::{Parts, State, StateFile};
+use datafront::block::{Application, BlockHead, Part, Receiver, Status, Streams};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A block that was completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its name.
+    pub name: String,
+    /// Its stream.
+    pub stream: u64,
+    /// Its number.
+    pub seq: u64,
+    /// Its bytes.
+    pub len: u64,
+    /// What was acknowledged.
+    pub status: Status,
+}
+
+/// The block that is coming.
+#[derive(Debug)]
+struct Current {
+    block: Block,
+    part: Part,
+    /// The bytes of this block alone.
+    len: u64,
+    come: u64,
+    /// `None`: the sink has it already.
+    file: Option<File>,
+}
+
+/// Takes blocks for a sink, and records what it has.
+#[derive(Debug)]
+pub struct Keeper {
+    disk: Disk,
+    incoming: PathBuf,
+    file: StateFile,
+    state: State,
+    sink: Box<dyn Sink>,
+    current: Option<Current>,
+    /// What the next `completed` is about.
+    done: Option<Done>,
+    /// To be removed once it is recorded that the sink has it.
+    used: Option<PathBuf>,
+    events: Vec<Done>,
+    failure: Option<Error>,
+}
+
+impl Keeper {
+    /// With its state in this folder, which nobody else uses meanwhile.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or its state is damaged.
+    pub fn open(folder: &Path, sink: Box<dyn Sink>, disk: Disk) -> Result<Self, Error> {
+        let file = StateFile::open(folder, &disk)?;
+        let incoming = folder.join("incoming");
+        disk.create_folders(&incoming).map_err(Error::at(&incoming))?;
+        let state = file.load(&disk)?;
+        let (current, done, used, failure) = (None, None, None, None);
+        Ok(Self { disk, incoming, file, state, sink, current, done, used, events: Vec::new(), failure })
+    }
+
+    /// A receiver that goes on where the state on disk is: at the start, and after a failure.
+    ///
+    /// # Errors
+    /// As for [`Keeper::open`].
+    pub fn receiver(&mut self) -> Result<Receiver, Error> {
+        (self.current, self.done, self.used, self.failure) = (None, None, None, None);
+        self.events.clear();
+        self.state = self.file.load(&self.disk)?;
+        let streams = Streams::load(&self.state.streams).unwrap_or_default();
+        Ok(Receiver::with_streams(self.state.instance, streams))
+    }
+
+    /// What ended it, if anything did: the receiver is to be made anew.
+    pub const fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    /// Blocks that were completed since the last call.
+    pub fn take_done(&mut self) -> std::vec::Drain<'_, Done> {
+        self.events.drain(..)
+    }
+
+    /// Name, bytes that have come, and bytes of the block that is coming.
+    #[must_use]
+    pub fn coming(&self) -> Option<(&str, u64, u64)> {
+        self.current.as_ref().map(|current| (current.block.name.as_str(), current.come, current.len))
+    }
+
+    /// Where a stream's bytes go.
+    fn place(&self, stream: u64) -> PathBuf {
+        self.incoming.join(format!("{stream:016x}"))
+    }
+
+    /// What an error means for the block: a full disk refuses it, everything else is a failure of ours.
+    fn refusal(&mut self, error: io::Error, place: &Path) -> Status {
+        if !is_full(&error) {
+            self.failure.get_or_insert(Error::Disk(place.to_owned(), error));
+        }
+        Status::NO_ROOM
+    }
+
+    /// The file for a block: a new one, or the parts that are there.
+    fn open_file(&mut self, block: &mut Block, part: Part, len: u64) -> Result<File, Status> {
+        let place = self.place(block.stream);
+        if !Disk::has_room(&self.incoming, len) {
+            return Err(Status::NO_ROOM);
+        }
+        if !part.continues() {
+            self.state.forget(block.stream);
+            return self.disk.create(&place).map_err(|error| self.refusal(error, &place));
+        }
+        let parts = self.state.parts(block.stream, &block.name, block.form);
+        block.len = parts.ok_or(Status::NO_BEGINNING)?.len;
+        match self.disk.reopen(&place, block.len) {
+            Ok(file) => Ok(file),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) =>
+            {
+                Err(Status::NO_BEGINNING)
+            }
+            Err(error) => Err(self.refusal(error, &place)),
+        }
+    }
+
+    fn start(&mut self, block: &mut Block, head: &BlockHead<'_>) -> Result<Option<File>, Status> {
+        self.sink.look(block)?;
+        if !head.part.has_more() {
+            match self.sink.has(block) {
+                Ok(true) => return Ok(None),
+                Ok(false) => {}
+                Err(error) => return Err(self.refusal(error, &self.incoming.clone())),
+            }
+        }
+        self.open_file(block, head.part, head.len).map(Some)
+    }
+
+    /// The sink gets the whole of it.
+    fn hand_on(&mut self, mut block: Block, file: Option<File>) -> Status {
+        let place = self.place(block.stream);
+        let key = (block.stream, block.seq);
+        if !self.sink.is_sure() {
+            block.again = self.state.handing_on.replace(key) == Some(key);
+            if let Err(error) = self.file.save(&self.state, &self.disk) {
+                self.failure.get_or_insert(error);
+                return Status::NO_ROOM;
+            }
+        }
+        let result = match file {
+            Some(file) => self.sink.deliver(&self.disk, &block, &file, &place),
+            None => self.sink.settle(&self.disk, &block).map(|()| Status::ACCEPTED),
+        };
+        let status = match result {
+            Ok(status) => status,
+            Err(error) if is_full(&error) => Status::NO_ROOM,
+            Err(error) => {
+                self.failure.get_or_insert(Error::Sink(self.sink.to_string(), error));
+                return Status::NO_ROOM;
+            }
+        };
+        self.state.handing_on = None;
+        self.state.forget(block.stream);
+        self.used = Some(place);
+        status
+    }
+
+    /// Bytes of a part are kept for those that follow.
+    fn keep_part(&mut self, block: &Block, file: Option<&File>) -> Status {
+        let place = self.place(block.stream);
+        let Some(file) = file else { return Status::NO_BEGINNING };
+        if let Err(error) = self.disk.sync(file) {
+            return self.refusal(error, &place);
+        }
+        let Block { stream, form, len, ref name, .. } = *block;
+        if let Some(oldest) = self.state.keep(Parts { stream, form, len, name: name.clone() }) {
+            let _ = self.disk.remove(&self.place(oldest.stream));
+        }
+        Status::ACCEPTED
+    }
+
+    /// The block is over; what is said of it when it is recorded.
+    fn over(&mut self, current: Current, status: Status) -> Status {
+        let Current { block: Block { name, stream, seq, .. }, len, .. } = current;
+        self.done = Some(Done { name, stream, seq, len, status });
+        status
+    }
+}
+
+impl Application for Keeper {
+    fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status> {
+        let mut block = Block {
+            name: head.name.to_owned(),
+            stream: head.stream,
+            seq: head.seq,
+            form: head.form,
+            len: 0,
+            again: false,
+        };
+        // After a failure nothing of what still comes on this connection counts.
+        let started = match &self.failure {
+            Some(_) => Err(Status::NO_ROOM),
+            None => self.start(&mut block, head),
+        };
+        let (file, status) = started.map_or_else(|status| (None, Some(status)), |file| (file, None));
+        let current = Current { block, part: head.part, len: head.len, come: 0, file };
+        match status {
+            Some(status) => Err(self.over(current, status)),
+            None => {
+                self.current = Some(current);
+                Ok(())
+            }
+        }
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        let Some(mut current) = self.current.take() else { return Err(Status::NO_ROOM) };
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        current.come = current.come.saturating_add(len);
+        current.block.len = current.block.len.saturating_add(len);
+        let written = current.file.as_ref().map_or(Ok(()), |file| self.disk.write(file, bytes));
+        if let Err(error) = written {
+            let place = self.place(current.block.stream);
+            let status = self.refusal(error, &place);
+            return Err(self.over(current, status));
+        }
+        self.current = Some(current);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Status {
+        let Some(mut current) = self.current.take() else { return Status::NO_ROOM };
+        let file = current.file.take();
+        let status = if current.part.has_more() {
+            self.keep_part(&current.block, file.as_ref())
+        } else {
+            self.hand_on(current.block.clone(), file)
+        };
+        self.over(current, status)
+    }
+
+    fn abandon(&mut self) {
+        // What has come of it is cut off again when the stream goes on. (Or the sender has given it up: then it is completed.)
+        if let Some(current) = self.current.take() {
+            self.over(current, Status::ABORTED);
+        }
+    }
+
+    fn completed(&mut self, streams: &Streams) {
+        if self.failure.is_some() {
+            return;
+        }
+        // Parts that follow a refused one would leave a hole.
+        if let Some(refused) = self.done.as_ref().filter(|done| !done.status.is_accepted()) {
+            self.state.forget(refused.stream);
+        }
+        self.state.streams.clear();
+        streams.save(&mut self.state.streams);
+        if let Err(error) = self.file.save(&self.state, &self.disk) {
+            self.failure = Some(error);
+            return;
+        }
+        self.events.extend(self.done.take());
+        if let Some(used) = self.used.take() {
+            let _ = self.disk.remove(&used);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What survives a restart: how far each stream has come, what is half there, what was being handed on.
+//!
+//! ```text
+//!   | "MPRECV1\0" | instance u64 | handing on: yes u64, stream u64, seq u64 |
+//!   | parts u32 | for each: stream u64, form u32, bytes u64, name_len u32, name | streams: datafront's | CRC-32C u32 |
+//! ```
+//!
+//! All numbers are little endian. The file is replaced in one step, so it is whole unless the medium is damaged.
+
+use crate::disk::Disk;
+use crate::error::Error;
+use datafront::block::wire::Sum;
+use datafront::block::{Form, Part, Streams};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8; 8] = b"MPRECV1\0";
+/// Streams whose parts are kept: as many as a receiver knows.
+const MAX_PARTS: usize = 16;
+
+/// The first parts of something whose last one is still to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The stream that it comes on.
+    pub stream: u64,
+    /// What it is.
+    pub form: Form,
+    /// Bytes that are acknowledged.
+    pub len: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// Everything that survives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The receiver's number, by which senders notice that one has forgotten: the same as long as the file is there.
+    pub instance: u64,
+    /// The block, as stream and number, that is being handed to a program that cannot tell whether it has it.
+    pub handing_on: Option<(u64, u64)>,
+    /// What is half there, the oldest first.
+    pub parts: Vec<Parts>,
+    /// How far each stream has come, as [`Streams::save`] has it.
+    pub streams: Vec<u8>,
+}
+
+impl State {
+    /// The first one: nothing was received.
+    ///
+    /// # Errors
+    /// The system gives no random number.
+    pub fn new() -> io::Result<Self> {
+        let mut instance = [0; 8];
+        File::open("/dev/urandom")?.read_exact(&mut instance)?;
+        let mut streams = Vec::new();
+        Streams::default().save(&mut streams);
+        let instance = u64::from_le_bytes(instance);
+        Ok(Self { instance, handing_on: None, parts: Vec::new(), streams })
+    }
+
+    /// The parts of this stream, if they are those of this name and form.
+    pub(crate) fn parts(&self, stream: u64, name: &str, form: Form) -> Option<&Parts> {
+        self.parts.iter().find(|parts| parts.stream == stream && parts.name == name && parts.form == form)
+    }
+
+    /// Forgets the parts of a stream.
+    pub(crate) fn forget(&mut self, stream: u64) {
+        self.parts.retain(|parts| parts.stream != stream);
+    }
+
+    /// Keeps parts in place of older ones of the stream; what makes room for them.
+    pub(crate) fn keep(&mut self, parts: Parts) -> Option<Parts> {
+        self.forget(parts.stream);
+        let oldest = (self.parts.len() >= MAX_PARTS).then(|| self.parts.remove(0));
+        self.parts.push(parts);
+        oldest
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        let (stream, seq) = self.handing_on.unwrap_or_default();
+        for word in [self.instance, u64::from(self.handing_on.is_some()), stream, seq] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(count(self.parts.len()).to_le_bytes());
+        for parts in &self.parts {
+            bytes.extend(parts.stream.to_le_bytes());
+            bytes.extend(parts.form.aux(Part::Whole).to_le_bytes());
+            bytes.extend(parts.len.to_le_bytes());
+            bytes.extend(count(parts.name.len()).to_le_bytes());
+            bytes.extend(parts.name.as_bytes());
+        }
+        bytes.extend(&self.streams);
+        bytes.extend(check(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// What [`State::to_bytes`] has made; `None` for other bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (bytes, sum) = bytes.split_last_chunk()?;
+        if u32::from_le_bytes(*sum) != check(bytes) {
+            return None;
+        }
+        let mut from = bytes.strip_prefix(MAGIC)?;
+        let from = &mut from;
+        let instance = long(from)?;
+        let handing_on = match (long(from)?, long(from)?, long(from)?) {
+            (0, ..) => None,
+            (_, stream, seq) => Some((stream, seq)),
+        };
+        let mut parts = Vec::new();
+        for _ in 0..short(from).filter(|count| usize::try_from(*count).is_ok_and(|n| n <= MAX_PARTS))? {
+            let (stream, form, len) = (long(from)?, Form::from_aux(short(from)?)?.0, long(from)?);
+            let name_len = usize::try_from(short(from)?).ok()?;
+            let name = from.split_off(..name_len)?;
+            parts.push(Parts { stream, form, len, name: String::from_utf8(name.to_vec()).ok()? });
+        }
+        let streams = from.to_vec();
+        Streams::load(&streams)?;
+        Some(Self { instance, handing_on, parts, streams })
+    }
+}
+
+/// The file, and the folder in which it is.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    /// Held as long as the receiver lives.
+    _lock: File,
+}
+
+impl StateFile {
+    /// In this folder, which is made if it is missing. A lock keeps other receivers away.
+    ///
+    /// # Errors
+    /// What the system says, or that another receiver is at work there.
+    pub fn open(folder: &Path, disk: &Disk) -> Result<Self, Error> {
+        disk.create_folders(folder).map_err(Error::at(folder))?;
+        let lock = folder.join("lock");
+        let file = File::create(&lock).map_err(Error::at(&lock))?;
+        file.try_lock().map_err(|_| Error::Busy(folder.to_owned()))?;
+        Ok(Self { path: folder.join("state"), _lock: file })
+    }
+
+    /// Reads it; the first time, makes it.
+    ///
+    /// # Errors
+    /// What the system says, or that the file is damaged.
+    pub fn load(&self, disk: &Disk) -> Result<State, Error> {
+        match std::fs::read(&self.path) {
+            Ok(bytes) => State::from_bytes(&bytes).ok_or_else(|| Error::Damaged(self.path.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let state = State::new().map_err(Error::at(Path::new("/dev/urandom")))?;
+                self.save(&state, disk)?;
+                Ok(state)
+            }
+            Err(error) => Err(Error::Disk(self.path.clone(), error)),
+        }
+    }
+
+    /// Puts it on the medium.
+    ///
+    /// # Errors
+    /// What the system says. The old one is there then.
+    pub fn save(&self, state: &State, disk: &Disk) -> Result<(), Error> {
+        disk.replace(&self.path, &state.to_bytes()).map_err(Error::at(&self.path))
+    }
+}
+
+fn check(bytes: &[u8]) -> u32 {
+    let mut sum = Sum::default();
+    sum.add(bytes);
+    sum.value()
+}
+
+/// A length that is far below 2^32.
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+fn short(from: &mut &[u8]) -> Option<u32> {
+    let (first, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(u32::from_le_bytes(*first))
+}
+
+fn long(from: &mut &[u8]) -> Option<u64> {
+    let (first, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(u64::from_le_bytes(*first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_comes_back_and_any_damage_is_noticed() {
+        let mut state = State::new().unwrap();
+        state.handing_on = Some((7, 9));
+        for stream in 0..20 {
+            let name = "x".repeat(stream as usize);
+            state.keep(Parts { stream, form: Form::Tree, len: stream * 1000, name });
+        }
+        assert_eq!(state.parts.len(), MAX_PARTS);
+        assert_eq!(state.parts.first().map(|parts| parts.stream), Some(4));
+        let bytes = state.to_bytes();
+        assert_eq!(State::from_bytes(&bytes), Some(state));
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 1;
+            assert_eq!(State::from_bytes(&bad), None, "byte {at}");
+            assert_eq!(State::from_bytes(&bytes[..at]), None, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn parts_belong_to_a_stream_a_name_and_a_form() {
+        let mut state = State::new().unwrap();
+        state.keep(Parts { stream: 1, form: Form::Bytes, len: 5, name: "a".into() });
+        assert!(state.parts(1, "a", Form::Bytes).is_some());
+        assert!(state.parts(2, "a", Form::Bytes).is_none());
+        assert!(state.parts(1, "b", Form::Bytes).is_none());
+        assert!(state.parts(1, "a", Form::Tree).is_none());
+        state.forget(1);
+        assert!(state.parts.is_empty());
+    }
+}
