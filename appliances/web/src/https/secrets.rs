@@ -13,7 +13,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use datafront::block::{Application, BlockHead, Form, Part, ReceiverStats, Status};
+use datafront::block::{Application, BlockHead, Form, Part, ReceiverStats, Status, Streams};
 use tls::{Identities, Refusal, RefusalReason, Secret, Server};
 use zeroize::Zeroizing;
 
@@ -168,6 +168,10 @@ impl Application for Receiving {
         } else {
             self.inbox.abandon();
         }
+    }
+
+    fn completed(&mut self, streams: &Streams) {
+        self.inbox.completed(streams);
     }
 
     fn progress(&mut self, stats: &ReceiverStats) {
