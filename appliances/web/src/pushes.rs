@@ -13,10 +13,12 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
+use kernel::ledger::Consumer;
 use kernel::pool::Mismatch;
 use kernel::xen::backoff::Backoff;
 use kernel::{DomU, System};
 use web::https::{Receiving, Secrets};
+use web::memory::Memory;
 use web::options::Options;
 use web::publish::{Inbox, Store, groups};
 use web::site::status::{Channel, Datafront};
@@ -46,11 +48,11 @@ struct Lane {
 }
 
 impl Pushes {
-    /// Channels that are not open yet. Published content may take a quarter of the memory; half of the memory is heap.
+    /// Channels that are not open yet. Published content takes its memory from the ledger; secrets go to `tls`.
     pub(crate) fn new(system: &System, options: &Options, tls: Option<Rc<tls::Server>>) -> Self {
         let names = &options.channels;
         let memory = system.stats().memory_bytes;
-        let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
+        let content = Rc::new(Memory::new(system.ledger().open(Consumer::Content)));
         let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
         let lane = |name: &String| {
             Rc::new(Lane {
@@ -63,7 +65,7 @@ impl Pushes {
             })
         };
         Self {
-            store: Rc::new(Store::with_options(budget, options.store)),
+            store: Rc::new(Store::new(content, options.store.clone())),
             lanes: names.iter().map(lane).collect(),
             tls,
             sizes: if each < SMALL_BYTES { Sizes::PUSH } else { Sizes::PUSH_LARGE },

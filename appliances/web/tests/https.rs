@@ -6,22 +6,21 @@ use core::convert::Infallible;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use datafront::block::{Application as _, BlockHead, Form, Part, Status};
-use embedded_io_async::{ErrorType, Read, Write};
-use ledger::{Account, Consumer, Ledger};
+use kernel::ledger::{Account, Consumer, Ledger};
+use kernel::net::Bytes;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, date_time_ymd};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read as _, Write as _};
 use std::rc::Rc;
 use std::sync::Arc;
 use support::Does::Sends;
 use support::fake::Fake;
-use support::run;
-use web::http::{Limits, Server};
-use web::https::{Receiving, RedirectSite, Secrets, StreamError, TlsStream};
+use support::{run, site_of, store_of};
+use web::http::{Limits, Next, Port, Server, Stream as _};
+use web::https::{Receiving, RedirectSite, Secrets, Sessions, StreamError};
 use web::publish::{Inbox, Store};
-use web::site::StatusSite;
 
 /// A certificate and its key.
 struct Pair {
@@ -57,15 +56,18 @@ struct Guest {
     tls: Rc<tls::Server>,
     store: Rc<Store>,
     account: Account,
-    refusal: Rc<std::cell::RefCell<Option<String>>>,
+    sessions: Rc<Sessions<u32>>,
+    refusal: Rc<RefCell<Option<String>>>,
 }
 
 impl Guest {
     fn new() -> Self {
         let tls = Rc::new(tls::Server::new([3; 32]));
         tls.tick(1, NOW);
-        let account = Ledger::new(1 << 20).open(Consumer::Appliance);
-        Self { tls, store: Rc::new(Store::new(1 << 20)), account, refusal: Rc::default() }
+        let ledger = Ledger::new(1 << 20);
+        let account = ledger.open(Consumer::Appliance);
+        let sessions = Rc::new(Sessions::new(Rc::clone(&tls), ledger.open(Consumer::Appliance)));
+        Self { tls, store: store_of(1 << 20), account, sessions, refusal: Rc::default() }
     }
 
     /// What a push of a block of this form says.
@@ -85,21 +87,28 @@ impl Guest {
         self.push(Some(Rc::clone(&self.tls)), Form::Secret, &bundle(files))
     }
 
-    /// What a client that trusts the certificate gets for its bytes, after which it closes.
+    /// What a client that trusts the certificate gets for its requests, after which it closes. Between requests the
+    /// connection is parked.
     fn get(&self, trusted: &Pair, requests: &[&str]) -> Result<String, String> {
-        let mut peer = Peer::new(trusted, requests);
-        let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(&self.store)), Limits::default());
-        let served = {
+        let peer = Line(Rc::new(RefCell::new(Peer::new(trusted, requests))));
+        let server = Server::new(site_of(Fake(1), Rc::clone(&self.store)), Limits::default());
+        let lines = Bytes::from_static(b"Strict-Transport-Security: max-age=60\r\n");
+        let mut is_new = true;
+        let served = loop {
             let mut stream =
-                TlsStream::new(&self.tls, &mut peer, &self.account).map_err(|error| error.to_string())?;
-            let served = ready(server.serve_with(&mut stream, "Strict-Transport-Security: max-age=60\r\n"));
-            ready(stream.close());
-            served
+                self.sessions.open(peer.clone(), 1, is_new).map_err(|error| error.to_string())?;
+            is_new = false;
+            match ready(server.serve_with(&mut stream, Port::Public, &lines)) {
+                Ok(Next::Idle) => stream.park(),
+                Ok(Next::End) => break Ok(ready(stream.close())),
+                Err(error) => break Err(error),
+            }
         };
-        match (peer.failed, served) {
+        let peer = peer.0.borrow();
+        match (&peer.failed, served) {
             (Some(error), _) => Err(error.to_string()),
             (None, Err(error)) => Err(error.to_string()),
-            (None, Ok(())) => Ok(peer.got),
+            (None, Ok(())) => Ok(peer.got.clone()),
         }
     }
 }
@@ -126,47 +135,48 @@ impl Peer {
     }
 }
 
-impl ErrorType for Peer {
-    type Error = Infallible;
-}
+/// The stream to the client.
+#[derive(Clone)]
+struct Line(Rc<RefCell<Peer>>);
 
-impl Read for Peer {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Infallible> {
-        if !self.client.is_handshaking() && !self.client.wants_write() {
-            match self.requests.pop() {
-                Some(request) => self.client.writer().write_all(request.as_bytes()).unwrap(),
-                None => self.client.send_close_notify(),
+impl web::http::Stream for Line {
+    type Chunk = Vec<u8>;
+    type Error = Infallible;
+
+    async fn recv(&mut self) -> Result<Option<Vec<u8>>, Infallible> {
+        let mut peer = self.0.borrow_mut();
+        let Peer { client, requests, .. } = &mut *peer;
+        if !client.is_handshaking() && !client.wants_write() {
+            match requests.pop() {
+                Some(request) => client.writer().write_all(request.as_bytes()).unwrap(),
+                None => client.send_close_notify(),
             }
         }
-        let mut room = to;
-        let len = room.len();
-        while self.client.wants_write() && !room.is_empty() {
-            self.client.write_tls(&mut room).unwrap();
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
         }
-        Ok(len - room.len())
+        Ok((!bytes.is_empty()).then_some(bytes))
     }
-}
 
-impl Write for Peer {
-    async fn write(&mut self, mut bytes: &[u8]) -> Result<usize, Infallible> {
-        let len = bytes.len();
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Infallible> {
+        let mut peer = self.0.borrow_mut();
+        let mut bytes = bytes.as_ref();
         while !bytes.is_empty() {
-            self.client.read_tls(&mut bytes).unwrap();
-            match self.client.process_new_packets() {
+            peer.client.read_tls(&mut bytes).unwrap();
+            match peer.client.process_new_packets() {
                 Ok(state) => {
                     let mut text = vec![0; state.plaintext_bytes_to_read()];
-                    self.client.reader().read_exact(&mut text).unwrap();
-                    self.got.push_str(&String::from_utf8(text).unwrap());
+                    peer.client.reader().read_exact(&mut text).unwrap();
+                    peer.got.push_str(&String::from_utf8(text).unwrap());
                 }
-                Err(error) => self.failed = Some(error),
+                Err(error) => peer.failed = Some(error),
             }
         }
-        Ok(len)
-    }
-
-    async fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
+
+    fn park(self) {}
 }
 
 const KILOBYTE: &str = "GET /1k HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -228,7 +238,7 @@ fn secrets_are_never_published() {
     let mut inbox = Inbox::new(Rc::clone(&guest.store), Rc::new(Cell::default()));
     let head = BlockHead { stream: 1, seq: 1, name: "tls", len: 5, form: Form::Secret, part: Part::Whole };
     assert_eq!(inbox.begin(&head), Err(Status::BAD_FORM));
-    let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(&guest.store)), Limits::default());
+    let server = Server::new(site_of(Fake(1), Rc::clone(&guest.store)), Limits::default());
     for path in ["/tls", "/a.key", "/tls/a.key"] {
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let got = String::from_utf8(run(&server, vec![Sends(request.into_bytes())]).got).unwrap();
@@ -247,6 +257,7 @@ fn a_connection_without_memory_is_refused() {
     assert_eq!(guest.get(&pair, &[KILOBYTE]).unwrap_err(), StreamError::<Infallible>::NoMemory.to_string());
     drop(all);
     // Enough for the session, not for a record that comes.
+    assert_eq!(guest.sessions.parked(), 0);
     let most = guest.account.reserve(guest.account.available() - 9000).unwrap();
     let long = format!("GET /1k HTTP/1.1\r\nHost: a.test\r\nX: {}\r\n\r\n", "x".repeat(4000));
     assert_eq!(guest.get(&pair, &[&long]).unwrap_err(), StreamError::<Infallible>::NoMemory.to_string());
@@ -264,4 +275,26 @@ fn port_80_redirects_to_the_same_place() {
     assert!(to.contains("\r\nLocation: https://a.test/a/b?c=d\r\n"), "{to}");
     let without = got("GET / HTTP/1.0\r\n\r\n");
     assert!(without.starts_with("HTTP/1.1 400 "), "{without}");
+}
+
+#[test]
+fn parked_sessions_make_room_by_age() {
+    let (guest, pair) = (Guest::new(), pair(2040));
+    guest.push_secret(&[("a.crt", &pair.certificate), ("a.key", &pair.key)]);
+    let line = || Line(Rc::new(RefCell::new(Peer::new(&pair, &[]))));
+    for key in 0..10 {
+        guest.sessions.tick(u64::from(key), 60);
+        guest.sessions.open(line(), key, true).unwrap().park();
+    }
+    assert_eq!(guest.sessions.parked(), 10);
+    let cost = guest.account.used() / 10;
+    assert!(cost <= 4096, "{cost} bytes each");
+    // Six are over; then memory for two more at the cost of the oldest.
+    guest.sessions.tick(65, 60);
+    assert_eq!(guest.sessions.parked(), 5);
+    let _rest = guest.account.reserve(guest.account.available()).unwrap();
+    guest.sessions.open(line(), 10, true).unwrap().park();
+    assert!(guest.sessions.open(line(), 9, false).is_ok(), "the youngest is there");
+    let error = guest.sessions.open(line(), 5, false).unwrap_err();
+    assert_eq!(error, StreamError::Evicted);
 }

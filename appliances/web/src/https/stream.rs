@@ -1,26 +1,26 @@
-//! A stream of bytes over TLS over another stream of bytes.
+//! TLS over another stream.
 //!
 //! ```text
-//!   read  ◄─ plaintext ◄─ Session ◄─ unread ◄─ stream
-//!   write ─► a record of at most [`RECORD`] bytes ─► stream
+//!   recv ◄─ plaintext ◄─ Session ◄─ unread ◄─ stream
+//!   send ─► a record of at most [`RECORD`] bytes ─► stream          outgoing: handshake, tickets, alerts ─► stream
+//!   park ─► Sessions: the session rests until its connection is ready again
 //! ```
 //!
-//! What a session holds beside its own state is charged to the account before it is taken; a client for whom there is no
+//! What a session holds beside its own state is charged to the ledger before it is taken; a client for whom there is no
 //! memory loses its connection.
 
-use alloc::boxed::Box;
+use crate::http::Stream;
+use crate::https::sessions::{Parked, Sessions};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
-use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-use ledger::{Account, Refused, Reservation};
-use tls::{Server, Session};
+use kernel::ledger::Refused;
+use kernel::net::Bytes;
 
 /// Bytes of plaintext in a record: what a client that does not read makes us keep.
 const RECORD: usize = 4096;
-/// Bytes that are read from the network at once.
-const READ: usize = 1024;
-/// What a session without bytes in its buffers costs, and a record that is being sent.
-const SESSION_COST: usize = 4096 + RECORD + 512;
+/// What a session costs while it is served: a record that is being sent.
+pub(super) const SERVING_COST: usize = RECORD + 512;
 
 /// Why the stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum StreamError<E> {
     Tls(tls::Error),
     /// The ledger has no memory for it.
     NoMemory,
+    /// The session of a parked connection had to make room for another one.
+    Evicted,
 }
 
 impl<E: fmt::Display> fmt::Display for StreamError<E> {
@@ -39,17 +41,12 @@ impl<E: fmt::Display> fmt::Display for StreamError<E> {
             Self::Stream(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::NoMemory => f.write_str("no memory for a session"),
+            Self::Evicted => f.write_str("the session made room for another one"),
         }
     }
 }
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for StreamError<E> {}
-
-impl<E: fmt::Debug + fmt::Display> embedded_io_async::Error for StreamError<E> {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Other
-    }
-}
 
 impl<E> From<tls::Error> for StreamError<E> {
     fn from(error: tls::Error) -> Self {
@@ -63,122 +60,111 @@ impl<E> From<Refused> for StreamError<E> {
     }
 }
 
-/// The stream.
-pub struct TlsStream<'s, T> {
-    session: Box<Session>,
-    stream: &'s mut T,
-    /// What was read from the network and not taken by the session.
-    unread: Vec<u8>,
-    reservation: Reservation,
+/// The stream. `K` names its connection among the parked ones.
+pub struct TlsStream<T: Stream, K: Ord> {
+    stream: T,
+    key: K,
+    sessions: Rc<Sessions<K>>,
+    state: Parked,
+    /// What was received, and how much of it the session has taken.
+    unread: Option<(T::Chunk, usize)>,
 }
 
-impl<T> fmt::Debug for TlsStream<'_, T> {
+impl<T: Stream, K: Ord> fmt::Debug for TlsStream<T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsStream").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("TlsStream").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
-impl<'s, T: Read + Write> TlsStream<'s, T> {
-    /// Over a stream that was accepted. The handshake begins with the first read.
-    ///
-    /// # Errors
-    /// No certificate, or no memory.
-    pub fn new(server: &Server, stream: &'s mut T, account: &Account) -> Result<Self, StreamError<T::Error>> {
-        let reservation = account.reserve(SESSION_COST)?;
-        Ok(Self { session: Box::new(server.accept()?), stream, unread: Vec::new(), reservation })
+impl<T: Stream, K: Ord + Copy> TlsStream<T, K> {
+    pub(super) const fn new(stream: T, key: K, sessions: Rc<Sessions<K>>, state: Parked) -> Self {
+        Self { stream, key, sessions, state, unread: None }
     }
 
     /// Says that nothing follows.
     pub async fn close(&mut self) {
-        self.session.close();
+        self.state.session.close();
         // The client may be gone already.
-        let _ = self.send_output().await;
+        let _ = self.flush().await;
     }
 
-    /// The session, to look at.
-    #[must_use]
-    pub fn session(&self) -> &Session {
-        &self.session
+    /// Sends what the session has to say by itself. Dropped before its end, the next call goes on.
+    async fn flush(&mut self) -> Result<(), StreamError<T::Error>> {
+        loop {
+            let Parked { session, outgoing, .. } = &mut self.state;
+            if outgoing.is_empty() {
+                *outgoing = session.take_output().into();
+            }
+            if outgoing.is_empty() {
+                return Ok(());
+            }
+            self.stream.send(outgoing.clone()).await.map_err(StreamError::Stream)?;
+            *outgoing = Bytes::new();
+        }
     }
 
-    /// Sends what the session has to say by itself.
-    async fn send_output(&mut self) -> Result<(), StreamError<T::Error>> {
-        let output = self.session.take_output();
-        send(self.stream, &output).await
-    }
-
-    /// Gives the session what was read, and charges what it may keep of it: ciphertext, or plaintext of that length.
+    /// Gives the session what was received, and charges what it may keep of it: ciphertext, or plaintext of that length.
     fn advance(&mut self) -> Result<(), StreamError<T::Error>> {
-        let before = SESSION_COST.saturating_add(self.session.buffered());
-        self.reservation.shrink_to(before);
-        let missing = before.saturating_add(self.unread.len()).saturating_sub(self.reservation.bytes());
-        self.reservation.grow(missing)?;
-        let taken = self.session.receive(&self.unread)?;
-        self.unread.drain(..taken);
-        if self.unread.is_empty() {
-            self.unread = Vec::new();
+        let Some((chunk, taken)) = &mut self.unread else { return Ok(()) };
+        let rest = chunk.get(*taken..).unwrap_or_default();
+        let Parked { session, reservation, base, .. } = &mut self.state;
+        let held = base.saturating_add(SERVING_COST).saturating_add(session.buffered());
+        reservation.shrink_to(held);
+        reservation.grow(held.saturating_add(rest.len()).saturating_sub(reservation.bytes()))?;
+        *taken = taken.saturating_add(session.receive(rest)?);
+        if *taken >= chunk.len() {
+            self.unread = None;
         }
         Ok(())
     }
 }
 
-async fn send<T: Write>(stream: &mut T, mut bytes: &[u8]) -> Result<(), StreamError<T::Error>> {
-    while !bytes.is_empty() {
-        match stream.write(bytes).await.map_err(StreamError::Stream)? {
-            0 => return Err(StreamError::Tls(tls::Error::NotOpen)),
-            len => bytes = bytes.get(len..).unwrap_or_default(),
-        }
-    }
-    Ok(())
-}
-
-impl<T: Read + Write> ErrorType for TlsStream<'_, T> {
+impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
+    type Chunk = Vec<u8>;
     type Error = StreamError<T::Error>;
-}
 
-impl<T: Read + Write> Read for TlsStream<'_, T> {
-    async fn read(&mut self, to: &mut [u8]) -> Result<usize, Self::Error> {
-        if to.is_empty() {
-            return Ok(0);
-        }
+    async fn recv(&mut self) -> Result<Option<Vec<u8>>, Self::Error> {
         loop {
-            match self.session.read(to) {
-                0 if self.session.is_peer_closed() => return Ok(0),
-                0 => {}
-                len => return Ok(len),
+            self.flush().await?;
+            if let Some(plaintext) = self.state.session.take_plaintext() {
+                return Ok(Some(plaintext));
             }
-            if self.unread.is_empty() {
-                let mut bytes = [0; READ];
-                let len = self.stream.read(&mut bytes).await.map_err(StreamError::Stream)?;
-                if len == 0 {
-                    self.session.receive_end()?;
-                    return Ok(0);
+            if self.state.session.is_peer_closed() {
+                return Ok(None);
+            }
+            if self.unread.is_none() {
+                match self.stream.recv().await.map_err(StreamError::Stream)? {
+                    Some(chunk) => self.unread = Some((chunk, 0)),
+                    None => {
+                        self.state.session.receive_end()?;
+                        return Ok(None);
+                    }
                 }
-                self.unread.try_reserve_exact(len).map_err(|_| StreamError::NoMemory)?;
-                self.unread.extend_from_slice(bytes.get(..len).unwrap_or_default());
             }
-            let advanced = self.advance();
-            // An alert goes out before the error is told.
-            let sent = self.send_output().await;
-            advanced?;
-            sent?;
+            if let Err(error) = self.advance() {
+                // The alert goes out before the error is told.
+                self.flush().await?;
+                return Err(error);
+            }
         }
     }
-}
 
-impl<T: Read + Write> Write for TlsStream<'_, T> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
-        if bytes.is_empty() {
-            return Ok(0);
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Self::Error> {
+        let mut rest = bytes.as_ref();
+        while !rest.is_empty() {
+            self.flush().await?;
+            let (records, len) = self.state.session.write(rest.get(..RECORD).unwrap_or(rest))?;
+            self.stream.send(records.into()).await.map_err(StreamError::Stream)?;
+            rest = rest.get(len..).unwrap_or_default();
         }
-        self.send_output().await?;
-        let (records, len) = self.session.write(bytes.get(..RECORD).unwrap_or(bytes))?;
-        send(self.stream, &records).await?;
-        Ok(len)
+        Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), Self::Error> {
-        self.send_output().await?;
-        self.stream.flush().await.map_err(StreamError::Stream)
+    /// A session that has more than its own state to keep is not parked, it ends.
+    fn park(self) {
+        if self.unread.is_none() && !self.state.session.is_readable() {
+            self.sessions.park(self.key, self.state);
+            self.stream.park();
+        }
     }
 }
