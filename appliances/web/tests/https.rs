@@ -289,7 +289,7 @@ fn parked_sessions_make_room_by_age() {
     assert_eq!(guest.sessions.parked(), 10);
     let cost = guest.account.used() / 10;
     assert!(cost <= 4096, "{cost} bytes each");
-    // Six are over; then memory for two more at the cost of the oldest.
+    // Five are over; then memory for another one at the cost of the oldest.
     guest.sessions.tick(65, 60);
     assert_eq!(guest.sessions.parked(), 5);
     let _rest = guest.account.reserve(guest.account.available()).unwrap();
