@@ -44,6 +44,10 @@ struct Entry<T> {
 // Table 13.7, sources 16 and 13.7, and the slab's bitmaps 1 come to it.
 const _: () = assert!(size_of::<Entry<()>>() <= 36);
 
+/// Bytes of a connection outside of its entry: 14 in the table, 30 for its source, 34 for addresses of IPv6, and the
+/// slabs' own.
+const BESIDE: usize = 80;
+
 /// An IPv6 connection's addresses, ours first.
 type Pair = (Ipv6Address, Ipv6Address);
 
@@ -198,6 +202,19 @@ impl<T> Connections<T> {
     /// Numbers and connections, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.entries.0.iter().map(|(id, entry)| (id, &entry.thing))
+    }
+
+    /// A number above those of all connections.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.entries.0.end()
+    }
+
+    /// Bytes of memory that a connection needs here at most, what the thing points to not counted.
+    #[must_use]
+    pub const fn memory_each() -> usize {
+        // Beside the entry: the table, the source and its place in a table, an IPv6 connection's addresses.
+        size_of::<Option<Entry<T>>>().saturating_add(BESIDE)
     }
 
     /// The connection was used: of all it is now the last to give way.

@@ -136,6 +136,8 @@ xen::counters! {
         UnreadDatagrams = "unread_datagrams",
         /// A frame for an application that holds as many packets as it may.
         RetentionLimit = "retention_limit",
+        /// Payload, a handshake or a datagram for which the ledger has no memory.
+        Memory = "memory",
         /// A datagram of ours whose next hop does not answer.
         Unreachable = "unreachable",
     }

@@ -9,6 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use ledger::{Account, Consumer};
 use nic::{HashKey, Nic};
 use slab::Slab;
 use smoltcp::time::Instant;
@@ -74,6 +75,8 @@ pub(crate) struct State {
     /// Connections with something to send that wait for a neighbour.
     pub(super) waiting_tcp: Vec<u32>,
     pub(super) udp: Slab<UdpEntry>,
+    /// What datagrams that wait are reserved from.
+    pub(super) udp_memory: Account,
     /// UDP sockets with something to send.
     pub(super) dirty_udp: VecDeque<usize>,
     /// UDP sockets with datagrams that wait for a neighbour, and when the first of them is looked at again.
@@ -102,15 +105,16 @@ impl State {
             now,
             due: None,
             limits: config.limits,
-            tcp: Shard::new(config.limits, &mut rng, now),
+            tcp: Shard::new(config.limits, config.ledger.open(Consumer::Tcp), &mut rng, now),
             rng,
             counters: Counters::default(),
             drops: Drops::default(),
-            reassembly: Reassembly::new(config.limits.fragment_bytes),
-            neighbours: Neighbours::new(config.limits.neighbours),
+            reassembly: Reassembly::new(config.ledger.open(Consumer::Fragments)),
+            neighbours: Neighbours::new(config.limits.neighbours, config.ledger.open(Consumer::Neighbours)),
             icmp_bucket: Bucket::new(ICMP_RATE, ICMP_BURST, now),
             reset_bucket: Bucket::new(RESET_RATE, RESET_BURST, now),
             waiting_tcp: Vec::new(),
+            udp_memory: config.ledger.open(Consumer::Udp),
             udp: Slab::new(),
             dirty_udp: VecDeque::new(),
             waiting_udp: Vec::new(),
