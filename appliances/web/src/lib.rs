@@ -38,6 +38,7 @@ extern crate std;
 
 pub mod content;
 pub mod http;
+pub mod https;
 pub mod memory;
 pub mod options;
 pub mod publish;

@@ -20,33 +20,41 @@ mod machine;
 mod pushes;
 
 #[cfg(target_os = "none")]
+mod secure;
+
+#[cfg(target_os = "none")]
 mod guest {
     use crate::machine::Machine;
     use crate::pushes::Pushes;
+    use crate::secure::Secure;
     use alloc::boxed::Box;
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
-    use core::future::{Future as _, poll_fn};
+    use core::future::{Future, poll_fn};
     use core::task::Poll;
     use core::time::Duration;
     use kernel::System;
     use kernel::ledger::Consumer;
     use kernel::net::{Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
-    use web::http::{Limits, Port, Server};
+    use web::http::{Limits, Port, Server, Site};
+    use web::https::RedirectSite;
     use web::memory::Memory;
-    use web::options::{KEYS, Options, PUBLIC_PORT};
+    use web::options::{KEYS, Options, PUBLIC_PORT, Tls};
     use web::site::{Admin, StatusSite};
 
     const SECOND_NS: u64 = 1_000_000_000;
+    /// Where the site is over TLS (RFC 9110 §4.2.2).
+    const SECURE_PORT: u16 = 443;
 
-    type WebServer = Server<StatusSite<Machine>>;
+    pub(crate) type WebServer = Server<StatusSite<Machine>>;
 
     async fn run(system: System) {
         let options: Options = system.options(KEYS);
         let net = system.net().await;
         let Some(public) = listen(&net, PUBLIC_PORT, &options) else { return };
-        let pushes = Rc::new(Pushes::new(&system, &options));
+        let secure = (options.tls != Tls::Off).then(|| Rc::new(Secure::new(&system, &options)));
+        let pushes = Rc::new(Pushes::new(&system, &options, secure.as_ref().map(|secure| secure.tls())));
         let replies = Rc::new(Memory::new(system.ledger().open(Consumer::Replies)));
         let site = StatusSite::new(Machine::new(&system, &pushes), pushes.store(), replies);
         let server = Rc::new(Server::new(site, Limits::default()));
@@ -57,7 +65,17 @@ mod guest {
             let Some(admin) = listen(&net, port, &options) else { return };
             system.spawn(serve(system.clone(), Rc::clone(&server), admin, Port::Admin));
         }
-        serve(system, server, public, Port::Public).await;
+        if let Some(secure) = secure {
+            let Some(listener) = listen(&net, SECURE_PORT, &options) else { return };
+            system.spawn(serve_secure(system.clone(), Rc::clone(&server), listener, secure));
+        }
+        if options.tls == Tls::Only {
+            let redirect = Rc::new(Server::new(RedirectSite, Limits::default()));
+            system.spawn(tick(system.clone(), Rc::clone(&redirect)));
+            serve(system, redirect, public, Port::Public).await;
+        } else {
+            serve(system, server, public, Port::Public).await;
+        }
     }
 
     fn listen(net: &Net, port: u16, options: &Options) -> Option<TcpListener> {
@@ -72,16 +90,39 @@ mod guest {
     }
 
     /// Serves whoever has something to say. Most requests are answered at once; one that waits becomes a task.
-    async fn serve(system: System, server: Rc<WebServer>, listener: TcpListener, port: Port) {
+    async fn serve<S: Site + 'static>(
+        system: System,
+        server: Rc<Server<S>>,
+        listener: TcpListener,
+        port: Port,
+    ) {
         loop {
             let stream = listener.ready().await;
             if server.begins(stream.is_new()) {
                 tell_time(&system, &server);
             }
-            let mut request = Box::pin(attend(Rc::clone(&server), stream, port));
-            if poll_fn(|cx| Poll::Ready(request.as_mut().poll(cx).is_pending())).await {
-                system.spawn(request);
+            begin(&system, attend(Rc::clone(&server), stream, port)).await;
+        }
+    }
+
+    /// The same over TLS.
+    async fn serve_secure(system: System, server: Rc<WebServer>, listener: TcpListener, secure: Rc<Secure>) {
+        loop {
+            let stream = listener.ready().await;
+            if server.begins(stream.is_new()) {
+                tell_time(&system, &server);
             }
+            secure.tell_time(&system);
+            let (server, secure) = (Rc::clone(&server), Rc::clone(&secure));
+            begin(&system, async move { secure.attend(&server, stream).await }).await;
+        }
+    }
+
+    /// Runs a request as far as it goes at once; a task has the rest.
+    async fn begin(system: &System, request: impl Future<Output = ()> + 'static) {
+        let mut request = Box::pin(request);
+        if poll_fn(|cx| Poll::Ready(request.as_mut().poll(cx).is_pending())).await {
+            system.spawn(request);
         }
     }
 
@@ -105,7 +146,7 @@ mod guest {
         kernel::log::info!("listening on {}", all.join(" and "));
     }
 
-    async fn attend(server: Rc<WebServer>, stream: TcpStream, port: Port) {
+    async fn attend<S: Site>(server: Rc<Server<S>>, stream: TcpStream, port: Port) {
         let peer = stream.peer();
         // Any client can cause an error here, so the console does not show it.
         if let Err(error) = server.attend(stream, port).await {
@@ -113,7 +154,7 @@ mod guest {
         }
     }
 
-    async fn tick(system: System, server: Rc<WebServer>) {
+    async fn tick<S: Site>(system: System, server: Rc<Server<S>>) {
         loop {
             server.in_use().await;
             system.sleep(SECOND_NS).await;
@@ -121,7 +162,7 @@ mod guest {
         }
     }
 
-    fn tell_time(system: &System, server: &WebServer) {
+    fn tell_time<S: Site>(system: &System, server: &Server<S>) {
         let unix_ns = system.xen().machine.unix_time_ns().unwrap_or(0);
         server.tick(system.since_boot() / SECOND_NS, unix_ns / SECOND_NS);
     }

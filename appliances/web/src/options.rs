@@ -15,11 +15,33 @@ pub struct Options {
     pub idle_seconds: usize,
     /// How the content is published.
     pub store: StoreOptions,
+    /// Whether the site is served over TLS.
+    pub tls: Tls,
+    /// Seconds for which browsers are told to use TLS only (RFC 6797); 0: they are not told.
+    pub hsts_seconds: usize,
+}
+
+/// Whether the site is served over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// On port 80 in the clear.
+    #[default]
+    Off,
+    /// On port 80 in the clear, and on port 443.
+    On,
+    /// On port 443; port 80 redirects to it.
+    Only,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { channels: Vec::from([String::from("push")]), idle_seconds: 60, store: StoreOptions::default() }
+        Self {
+            channels: Vec::from([String::from("push")]),
+            idle_seconds: 60,
+            store: StoreOptions::default(),
+            tls: Tls::Off,
+            hsts_seconds: 0,
+        }
     }
 }
 
@@ -84,6 +106,37 @@ pub const KEYS: &[Key<Options>] = &[
         default: "off",
         help: "whether the first folder of a pushed path is the name of the host that it is for; `_` is for all others",
         example: "on",
+    },
+    Key {
+        name: "tls",
+        value: Value::OneOf {
+            words: &["off", "on", "only"],
+            set: |options, value| {
+                options.tls = match value {
+                    "on" => Tls::On,
+                    "only" => Tls::Only,
+                    _ => Tls::Off,
+                };
+                Some(())
+            },
+        },
+        default: "off",
+        help: "whether the site is served over TLS on port 443 too, or only there: then port 80 redirects; certificates are \
+               pushed, see [tls.md](tls.md)",
+        example: "only",
+    },
+    Key {
+        name: "hsts",
+        value: Value::Number {
+            unit: "seconds",
+            least: 0,
+            most: 63_072_000,
+            set: |options, value| options.hsts_seconds = value,
+        },
+        default: "0",
+        help: "for how long browsers that came over TLS are told to use nothing else (Strict-Transport-Security); 0 tells \
+               them nothing",
+        example: "31536000",
     },
     Key {
         name: "admin",

@@ -31,6 +31,8 @@ pub(crate) struct Connection<'a, S, T: Stream> {
     server: &'a Server<S>,
     stream: &'a mut T,
     port: Port,
+    /// Header lines of every reply.
+    lines: &'a Bytes,
     input: Input<T::Chunk>,
     time_limit: TimeLimit<'a>,
     /// Bytes of the unfinished request at the last look; `None` between requests.
@@ -49,9 +51,18 @@ enum Got {
 }
 
 impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
-    pub(crate) const fn new(server: &'a Server<S>, stream: &'a mut T, port: Port) -> Self {
+    pub(crate) const fn new(server: &'a Server<S>, stream: &'a mut T, port: Port, lines: &'a Bytes) -> Self {
         let input = Input::new(server.limits.head_bytes);
-        Self { server, stream, port, input, time_limit: server.clock.limit(), seen: None, pending: None }
+        Self {
+            server,
+            stream,
+            port,
+            lines,
+            input,
+            time_limit: server.clock.limit(),
+            seen: None,
+            pending: None,
+        }
     }
 
     /// Answers the requests that are there.
@@ -182,21 +193,25 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
     /// Sends a reply; `false` if the client did not take it in time.
     async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
         let Answer { reply, persist, head_only } = answer;
-        let said = persist.header();
-        let first = match (persist, head_only) {
-            (Persist::Keep, false) => reply.whole(),
-            (Persist::Keep, true) => reply.head(),
-            _ => reply.open_head(),
+        let as_it_is = *persist == Persist::Keep && self.lines.is_empty();
+        let first = match (as_it_is, head_only) {
+            (true, false) => reply.whole(),
+            (true, true) => reply.head(),
+            (false, _) => reply.open_head(),
         };
-        let inline = if *persist == Persist::Keep || *head_only { Bytes::new() } else { reply.inline() };
+        let said: &'static [u8] = match persist {
+            Persist::Keep if !as_it_is => b"\r\n",
+            _ => persist.header(),
+        };
+        let inline = if as_it_is || *head_only { Bytes::new() } else { reply.inline() };
         let tail_len = if *head_only { 0 } else { reply.tail_len() };
-        let len =
-            first.len().saturating_add(said.len()).saturating_add(inline.len()).saturating_add(tail_len);
+        let parts = [first, self.lines.clone(), Bytes::from_static(said), inline];
+        let len = parts.iter().fold(tail_len, |sum, part| sum.saturating_add(part.len()));
         let Server { limits, counters, .. } = self.server;
         counters.replied(reply.code(), len);
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        for part in [first, Bytes::from_static(said), inline] {
+        for part in parts {
             if !part.is_empty() && !self.send(part).await? {
                 return Ok(false);
             }

@@ -10,6 +10,7 @@ use crate::http::limits::Limits;
 use crate::http::reply::{ALLOW, Persist, Reply};
 use crate::http::stream::Stream;
 use alloc::rc::Rc;
+use kernel::net::Bytes;
 
 /// The resources of a server.
 pub trait Site {
@@ -117,8 +118,21 @@ impl<S: Site> Server<S> {
     /// # Errors
     /// What the stream says.
     pub async fn serve<T: Stream>(&self, stream: &mut T, port: Port) -> Result<Next, T::Error> {
+        self.serve_with(stream, port, &Bytes::new()).await
+    }
+
+    /// As [`Server::serve`], with header lines for every reply, each ended by CR LF.
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub async fn serve_with<T: Stream>(
+        &self,
+        stream: &mut T,
+        port: Port,
+        lines: &Bytes,
+    ) -> Result<Next, T::Error> {
         let _serving = Serving::new(&self.counters);
-        Connection::new(self, stream, port).run().await
+        Connection::new(self, stream, port, lines).run().await
     }
 
     /// Answers the requests that are there, and parks the connection or drops it, which closes it in order.

@@ -130,6 +130,11 @@ impl Inbox {
         Self { refusal, ..self }
     }
 
+    /// The wall clock, seconds since 1970; 0 if it is unknown.
+    pub(crate) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
     /// The sender has gone: its incomplete streams may make room for others.
     pub fn sender_gone(&self) {
         let mut incomplete = self.store.incomplete.borrow_mut();
@@ -187,7 +192,7 @@ impl Inbox {
             Err(NoRoom::Now) if self.store.options.replace_first && !head.part.continues() => {
                 self.store.publish(|revision| match head.form {
                     Form::Tree => revision.remove_below(&format!("{path}/")),
-                    Form::Bytes => revision.remove(path),
+                    Form::Bytes | Form::Secret => revision.remove(path),
                 });
                 content.reserve(len)
             }
@@ -221,6 +226,7 @@ impl Inbox {
         let entries = match form {
             Form::Bytes => Vec::from([Entry { path: path.clone(), range: 0..content.len(), modified: now }]),
             Form::Tree => archive::files(&content, &path).map_err(Unpublished::Archive)?,
+            Form::Secret => Vec::new(),
         };
         let cost = entries
             .iter()
@@ -290,6 +296,9 @@ fn etag(data: &Content, range: &core::ops::Range<usize>) -> String {
 
 impl Application for Inbox {
     fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status> {
+        if head.form == Form::Secret {
+            return Err(Status::BAD_FORM);
+        }
         let path = name::from_push(head.name).ok_or(Status::BAD_NAME)?;
         if path.is_empty() && head.form == Form::Bytes {
             return Err(Status::BAD_NAME);
