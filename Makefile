@@ -96,7 +96,7 @@ run: image ## boot real Xen in QEMU and start an image: the web appliance, or IM
 	@$(MAKE) --no-print-directory run-guest CFG=xen.cfg FORWARD='$(FORWARD_$(IMAGE))' \
 	    GUEST='--name $(IMAGE) --kernel build/$(IMAGE).elf'
 
-# For `run` here and in the folder of an appliance of one's own.
+# For `run` here and in the folder of a separate appliance.
 run-guest:
 	@$(SAY) 'starting Xen in QEMU with $(CFG) $(GUEST); Ctrl-C ends it'
 	@$(CARGO) run --quiet --profile host -p bed --bin bed -- run --cfg $(CFG) $(GUEST) $(addprefix --forward ,$(FORWARD))

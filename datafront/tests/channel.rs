@@ -80,9 +80,9 @@ fn every_size_carries_every_byte_across_the_wrap() {
             let mut server = bench.server(sizes(left, right), first);
             let bytes = pattern(u64::from(left), 40_000);
             round(&bench, &mut server, &bytes, u64::from(right));
-            let pages = bench.pond.account().unwrap();
+            let pages = bench.pool.account().unwrap();
             bench.alone(server.close()).unwrap();
-            let after = bench.pond.account().unwrap();
+            let after = bench.pool.account().unwrap();
             assert_eq!(
                 (after.in_use, after.free, after.quarantined),
                 (0, pages.total, 0),
@@ -116,7 +116,7 @@ fn a_hundred_clients_leave_nothing_behind() {
     }
     let stats = server.stats();
     assert_eq!(
-        (stats.clients, stats.broken, bench.pond.account().unwrap().quarantined),
+        (stats.clients, stats.broken, bench.pool.account().unwrap().quarantined),
         (101, 0, 0),
         "every control page has come back"
     );
@@ -353,11 +353,11 @@ fn d06_pages_kept_mapped_stop_the_server_until_unmapped() {
     };
     // As many as there ever were at once, two rings' pages and the control page, and eight.
     assert_eq!(refused, ServerError::StillMapped(3 + SPARE));
-    let pages = bench.pond.account().unwrap();
+    let pages = bench.pool.account().unwrap();
     assert_eq!((pages.in_use, pages.quarantined, pages.total), (2, 3 + SPARE, 5 + SPARE));
     held.clear();
     heals(&bench, &mut server);
-    let pages = bench.pond.account().unwrap();
+    let pages = bench.pool.account().unwrap();
     assert_eq!(
         (pages.in_use, pages.free, pages.quarantined),
         (2, 1, 0),
@@ -414,7 +414,7 @@ fn d09_too_little_memory_is_said_and_everything_given_back() {
     settings.sizes = sizes(20, 20);
     let refused = Server::open(&bench.xen, &bench.pages(), settings);
     assert_eq!(refused.err(), Some(ServerError::OutOfPages));
-    let pages = bench.pond.account().unwrap();
+    let pages = bench.pool.account().unwrap();
     assert_eq!((pages.in_use, pages.quarantined), (0, 0));
     assert_eq!(xen::Memory::free_pages(&bench.sim.guest()) + pages.total, free);
     assert_eq!(bench.sim.guest().granted().len(), pages.free);

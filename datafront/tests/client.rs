@@ -311,10 +311,10 @@ fn d34_a_suspend_ends_both_roles_with_a_name() {
     });
     assert_eq!(end, Err(datafront::vchan::ServerError::Moved));
     drop(server);
-    let pages = bench.pond.account().unwrap();
+    let pages = bench.pool.account().unwrap();
     assert_eq!((pages.free, pages.in_use, pages.quarantined), (pages.total, 0, 0));
     // And the next one, at its new path, takes the same.
     let issued = bench.xen.grants.stats().issued;
     let _next = bench.server(Sizes::PUSH, 0);
-    assert_eq!((bench.pond.account().unwrap().total, bench.xen.grants.stats().issued), (pages.total, issued));
+    assert_eq!((bench.pool.account().unwrap().total, bench.xen.grants.stats().issued), (pages.total, issued));
 }

@@ -1,8 +1,8 @@
 //! Either side dies at every step of a transfer, over a real channel in the simulated Xen: every block once, in order.
 //!
-//! A step of the sender is a connection, a piece written, or an answer read; one of the guest is a read or a write of its
-//! stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who dies may
-//! come back with what it knew (its connection died) or without (it was started anew).
+//! A step of the sender is a connection, a piece written, or an answer read; one of the guest is a read or a write of
+//! its stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who
+//! dies may return with their state (the connection died) or without (the guest was restarted).
 #![allow(
     clippy::await_holding_refcell_ref,
     missing_debug_implementations,
@@ -31,7 +31,7 @@ const PIECE: usize = 150;
 const GUEST_READS: usize = 400;
 const GUEST_WRITES: usize = 20;
 /// Looks in vain before a sender tries another connection.
-const PATIENCE: usize = 1;
+const IDLE_LIMIT: usize = 1;
 /// Steps of a transfer, far more than any takes.
 const MOST: usize = 5000;
 
@@ -128,7 +128,7 @@ impl<'c> Sender<'c> {
             return true;
         };
         // Who inherits a dead one's connection hears nothing, if HELLO was taken for bytes of a block.
-        if client.server_live() != 1 || (!self.is_welcome && self.idle > PATIENCE) {
+        if client.server_live() != 1 || (!self.is_welcome && self.idle > IDLE_LIMIT) {
             self.client.take().unwrap().leave();
             return true;
         }
@@ -301,7 +301,7 @@ fn transfer(sender_dies: Option<Crash>, guest_dies: Option<(usize, bool)>) -> (u
     let sender = sender.into_inner();
     assert_eq!(sender.acknowledged, (1..=contents.len() as u64).collect::<Vec<_>>(), "{what}");
     if guest_dies.is_none() {
-        let pages = bench.pond.account().unwrap();
+        let pages = bench.pool.account().unwrap();
         assert_eq!((pages.in_use, pages.quarantined), (0, 0), "{what}: everything is given back");
         assert_eq!(bench.sim.guest().granted().len(), pages.free, "{what}");
     }

@@ -234,7 +234,7 @@ fn h39_a_contiguous_buffer_in_use_is_replaced() {
 }
 
 #[test]
-fn a_strip_that_changes_hands_shows_nothing_of_what_was_in_it() {
+fn a_contiguous_buffer_for_another_backend_is_cleared() {
     let mut rig =
         Rig::connected_with(VifConfig { backend: xen::DomId(5), ..VifConfig::default() }, Config::default());
     rig.sim.canary(b"\x07\x0e\x15\x1c\x23\x2a\x31\x38");

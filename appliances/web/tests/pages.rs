@@ -28,7 +28,7 @@ fn the_json_has_the_numbers_of_the_status() {
     let interface = &status.interfaces[0];
     assert_eq!(json["format"], FORMAT);
     assert_eq!(json["addresses"], serde_json::json!(["10.0.2.15/24", "2001:db8::15/64"]));
-    assert_eq!(json["hostname"], "pond <&> \"mill\"");
+    assert_eq!(json["hostname"], "web <&> \"mill\"");
     assert_eq!(json["interfaces"][0]["mismatch"], Value::Null);
     assert_eq!(json["interfaces"][0]["backend"], 0);
     // The server's own counters: the request that asks for them is the first.
@@ -111,7 +111,7 @@ fn the_metrics_are_in_order() {
     }
     let uptime = json["uptime_ms"].as_u64().unwrap();
     assert!(metrics.contains(&format!("\nmillpond_uptime_seconds {}.{:03}\n", uptime / 1000, uptime % 1000)));
-    assert!(metrics.contains("hostname=\"pond <&> \\\"mill\\\"\""));
+    assert!(metrics.contains("hostname=\"web <&> \\\"mill\\\"\""));
 }
 
 /// Elements of HTML that have no end.
@@ -144,7 +144,7 @@ fn the_page_is_well_formed() {
         assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
     }
     assert_eq!(open, Vec::<&str>::new());
-    assert!(markup.contains("<h1>pond &lt;&amp;&gt; &quot;mill&quot;</h1>"));
+    assert!(markup.contains("<h1>web &lt;&amp;&gt; &quot;mill&quot;</h1>"));
     let error = "Last error: a block's check is &lt;wrong&gt;";
     assert!(markup.replace("&#39;", "'").contains(error));
     assert!(markup.contains("<small>/local/domain/5/data/vchan/0/push</small>"));

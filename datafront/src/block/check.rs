@@ -13,7 +13,7 @@ const LANES: usize = if cfg!(target_os = "none") { 1 } else { 16 };
 /// CRC-32C.
 static CRC: Crc<u32, Table<LANES>> = Crc::<u32, Table<LANES>>::new(&CRC_32_ISCSI);
 
-/// What the processor has for it, if it has; asked once.
+/// The processor's implementation, if it has one; determined once.
 static HARDWARE: Once<Option<Append>> = Once::new();
 
 /// A check that grows with the bytes.

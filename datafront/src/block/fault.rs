@@ -1,4 +1,4 @@
-//! What a sender can do wrong, with the numbers by which it is told.
+//! Rules that a sender can break, with the codes of ERROR.
 
 use super::wire::Malformed;
 use core::fmt;

@@ -5,8 +5,8 @@
 //!                                    cursor ─► next, sent           ACK of the first: it leaves
 //! ```
 //!
-//! It holds the blocks (or whatever stands for them) and moves no bytes. After a connection has died: `hello` again, and
-//! what WELCOME does not count as completed is sent once more.
+//! It keeps the blocks (or any value for them) and moves no bytes. After a lost connection: `hello` again, and the
+//! blocks that WELCOME does not count as completed are sent again.
 
 use super::fault::Fault;
 use super::status::Status;
@@ -27,9 +27,9 @@ pub enum LedgerFault {
     AckOutOfOrder(u64),
     /// It has lost blocks that it had acknowledged.
     Lost {
-        /// What it says it has completed.
+        /// The last block that it reports as completed.
         completed: u64,
-        /// What it had acknowledged.
+        /// The last block that it had acknowledged.
         acknowledged: u64,
     },
     /// A window of no blocks.
@@ -56,7 +56,7 @@ impl core::error::Error for LedgerFault {}
 /// What a frame from the receiver means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<B> {
-    /// It is there and has completed this many blocks of the stream.
+    /// The receiver has answered, and has completed this many blocks of the stream.
     Welcome {
         /// The last completed block.
         completed: u64,
@@ -67,12 +67,13 @@ pub enum Event<B> {
     Completed {
         /// Its number.
         seq: u64,
-        /// What was enqueued.
+        /// The block that was enqueued.
         block: B,
         /// The application's word.
         status: Status,
     },
-    /// It refuses a block of which not all was sent, and needs no more of it: another connection goes on behind it.
+    /// It refuses a block of which a part is not sent yet, and does not need the rest: another connection continues
+    /// after it.
     Stop {
         /// Its number.
         seq: u64,
@@ -162,7 +163,7 @@ impl<B> Ledger<B> {
     /// Takes a frame of the receiver.
     ///
     /// # Errors
-    /// What is wrong with it; the connection is to be ended.
+    /// The rule that it breaks; the connection must end.
     pub fn receive(&mut self, frame: &Frame) -> Result<Event<B>, LedgerFault> {
         match (frame.kind, self.window) {
             (Kind::Welcome, 0) => self.welcome(frame),

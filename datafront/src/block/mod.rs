@@ -11,19 +11,20 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | [`wire`] | frames from and to bytes; `docs/datafront.md` is its text |
+//! | [`wire`] | frames from and to bytes; `docs/datafront.md` describes them |
 //! | `check` | CRC-32C that grows with the bytes |
-//! | `stats` | what a receiver counts |
-//! | [`status`] | what an acknowledgement says |
-//! | `application` | what gets the blocks |
-//! | `fault` | what a sender can do wrong |
+//! | `stats` | the receiver's counters |
+//! | [`status`] | the status in an acknowledgement |
+//! | `application` | the user of received blocks |
+//! | `fault` | rules that a sender can break |
 //! | `streams` | how far each stream has come |
 //! | [`receiver`] | bytes to blocks, blocks to the application, acknowledgements |
-//! | [`ledger`] | the sender's memory: what is not acknowledged yet |
+//! | [`ledger`] | the sender's state: unacknowledged blocks |
 //! | [`serve`](mod@serve) | a receiver on an async stream |
 //!
-//! Neither side waits in here, nor knows what carries the bytes: whatever ends a connection, the next HELLO says from
-//! where to go on. A sender forgets a block when it is acknowledged; a receiver counts it when the application has it.
+//! Neither side waits in here, nor depends on what carries the bytes: after the end of a connection, the next HELLO
+//! says where to continue. A sender forgets a block when it is acknowledged; a receiver counts it when the
+//! application has it.
 
 mod application;
 mod check;

@@ -12,7 +12,7 @@ use embedded_io_async::{Read, Write};
 pub enum ServeError<E> {
     /// The stream failed.
     Stream(E),
-    /// The sender broke a rule; it was told which.
+    /// The sender broke a rule; the ERROR frame named it.
     Sender(Fault),
 }
 
@@ -27,10 +27,10 @@ impl<E: fmt::Display> fmt::Display for ServeError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for ServeError<E> {}
 
-/// Serves a sender until it leaves. `buffer` is what is read at once; the receiver must not be fed by anybody else.
+/// Serves a sender until it disconnects. `buffer` takes the bytes of one read. Nothing else may feed the receiver.
 ///
 /// # Errors
-/// What the stream says, or the rule that the sender broke.
+/// The stream's error, or the rule that the sender broke.
 pub async fn serve<T: Read + Write>(
     stream: &mut T,
     receiver: &mut Receiver,

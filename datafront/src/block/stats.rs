@@ -15,9 +15,9 @@ pub struct ReceiverStats {
     pub cut_off: u64,
     /// Connections that ended with a fault.
     pub faults: u64,
-    /// The number of the last completed block, on whatever stream.
+    /// The number of the last completed block, of any stream.
     pub last_seq: u64,
-    /// A check over the numbers and checks of all accepted blocks in their order: equal to the sender's own reckoning if
-    /// every block came once, in order, byte for byte. See `docs/datafront.md`.
+    /// A check over the numbers and checks of all accepted blocks in their order: equal to the sender's own reckoning
+    /// if every block came once, in order, byte for byte. See `docs/datafront.md`.
     pub chain: u32,
 }

@@ -1,4 +1,4 @@
-//! What an acknowledgement says of a block.
+//! The status of a block in its acknowledgement.
 
 use core::fmt;
 
@@ -17,7 +17,7 @@ impl Status {
     pub const BAD_CONTENT: Self = Self(3);
     /// The application knows no such form.
     pub const BAD_FORM: Self = Self(4);
-    /// The parts before this one are not there any more: the guest was restarted meanwhile.
+    /// The parts before this one are lost: the guest was restarted in between.
     pub const NO_BEGINNING: Self = Self(5);
     /// The application has no room for the block now; it might have it later, or without its old content.
     pub const NO_ROOM: Self = Self(6);

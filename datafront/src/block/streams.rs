@@ -1,7 +1,7 @@
-//! How far each stream has come: what makes "exactly once" survive a sender that dies.
+//! The position of each stream: "exactly once" holds although a sender dies.
 //!
-//! Bounded: the stream that was quiet for longest makes room for a new one. A sender that comes back after that is taken
-//! at its word, as after a restart of this guest: it goes on at its first unacknowledged block.
+//! Bounded: the stream that was quiet for longest makes room for a new one. A sender that comes back after that is
+//! taken at its word, as after a restart of this guest: it goes on at its first unacknowledged block.
 //!
 //! A receiver that is to survive a restart keeps them elsewhere, as bytes (little endian):
 //!
@@ -59,7 +59,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// The stream with this id; a new one is taken to have completed what comes before `first`.
+    /// The stream with this id; a new one counts as completed up to the block before `first`.
     pub(crate) fn enter(&mut self, id: u64, first: u64) -> &mut Stream {
         self.uses = self.uses.wrapping_add(1);
         let at = self.all.iter().position(|stream| stream.id == id).unwrap_or_else(|| {

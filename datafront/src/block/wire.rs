@@ -1,4 +1,4 @@
-//! Frames: 32 bytes of header, a name; for a block its bytes and 8 bytes behind them. All numbers little endian.
+//! Frames: 32 bytes of header and a name; for a block its bytes and 8 bytes after them. All numbers are little endian.
 //!
 //! ```text
 //!   0        4         5      6          8      16       24     28     32
@@ -23,7 +23,7 @@ pub use super::check::Sum;
 
 /// Bytes of a header, without the name.
 pub const HEADER_BYTES: usize = 32;
-/// Bytes behind a block's own.
+/// Bytes after a block's own.
 pub const TRAILER_BYTES: usize = 8;
 /// Bytes of a name, at most.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -41,7 +41,7 @@ pub const WANTS_STOP: u32 = 1;
 pub const MAX_HEAD_BYTES: usize = HEADER_BYTES + MAX_NAME_BYTES;
 
 impl Sum {
-    /// What stands behind a block: its check, and whether it is whole or given up.
+    /// The end of a block: its checksum, and whether it is complete or aborted.
     #[must_use]
     pub fn trailer(self, fate: Fate) -> [u8; TRAILER_BYTES] {
         (u64::from(self.value()) | u64::from(fate.raw()) << 32).to_le_bytes()
@@ -66,7 +66,7 @@ impl Fate {
     }
 }
 
-/// What the bytes of a block are.
+/// The form of a block's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Bytes.
@@ -117,7 +117,8 @@ const MORE: u32 = 2;
 /// Bit of `aux`: the bytes go on with those of the block before of this name.
 const CONTINUES: u32 = 4;
 
-/// Which part of something a block is: what has no known length comes in several blocks of one name and one stream.
+/// The part of a content that a block is: content of unknown length is sent in several blocks of one name and one
+/// stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All of it.
@@ -213,7 +214,7 @@ pub enum Malformed {
 /// A header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
     /// See the table above.
     pub seq: u64,
@@ -224,10 +225,10 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Bytes of header and name, once the first 32 are there.
+    /// The length of header and name, from the first 32 bytes.
     ///
     /// # Errors
-    /// What is wrong with them already; the check is looked at by [`Frame::parse`].
+    /// The error in them; [`Frame::parse`] checks the checksum.
     pub fn head_len(head: &[u8; HEADER_BYTES]) -> Result<usize, Malformed> {
         let [m0, m1, m2, m3, version, kind, n0, n1, ..] = *head;
         if [m0, m1, m2, m3] != MAGIC {
@@ -245,10 +246,10 @@ impl Frame {
         Ok(HEADER_BYTES.saturating_add(usize::from(name_len)))
     }
 
-    /// Parses a header and its name; `name` is what follows the 32 bytes, as long as [`Frame::head_len`] says.
+    /// Parses a header and its name; `name` is the rest after 32 bytes, as long as [`Frame::head_len`] says.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The error in it.
     pub fn parse(head: &[u8; HEADER_BYTES], name: &[u8]) -> Result<Self, Malformed> {
         Self::head_len(head)?;
         Self::verify(head, name)

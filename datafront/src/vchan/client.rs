@@ -6,9 +6,9 @@
 //!   close:    cli_live = 0, event, port closed, everything unmapped
 //! ```
 //!
-//! The port comes first: a server has one for one client, so the client that binds it has the channel, and two clients never
-//! share one. A server that is not there yet, or whose nodes name a channel that is over, is waited for; one that offers
-//! what cannot be is an error. (`tools/libs/vchan/init.c`, `libxenvchan_client_init`)
+//! The port comes first: a server has one for one client, so the client that binds it has the channel, and two
+//! clients never share one. A server that does not exist yet, or whose nodes name a channel that has ended, is waited
+//! for; an impossible offer is an error. (`tools/libs/vchan/init.c`, `libxenvchan_client_init`)
 
 use super::endpoint::{Endpoint, Offer};
 use super::error::{ChannelError, ClientError};
@@ -31,7 +31,7 @@ pub struct Client<M: Machine> {
     server: DomId,
 }
 
-/// What two nodes of xenstore name.
+/// The contents of the two nodes in xenstore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Named {
     gref: Gref,
@@ -48,7 +48,7 @@ impl<M: Machine> Client<M> {
     /// Waits for the server, and connects. Called again after a connection has ended, it waits for the next channel.
     ///
     /// # Errors
-    /// What does not heal by waiting: xenstore fails, no room to map, or the server offers what cannot be.
+    /// Errors that waiting does not heal: xenstore fails, no room to map, or an impossible offer of the server.
     pub async fn connect(&self) -> Result<Connection<M>, ClientError> {
         let watch = self.xen.store.watch(self.path.as_str()).await?;
         loop {
@@ -61,14 +61,15 @@ impl<M: Machine> Client<M> {
         }
     }
 
-    /// Both nodes, if they are there and name anything. They may be of two channels: then the port or the gref is void.
+    /// Both nodes, if they exist with valid numbers. They may belong to two channels: then the port or the gref is
+    /// invalid.
     async fn named(&self) -> Result<Option<Named>, ClientError> {
         let gref = self.number(&self.path.ring_ref()).await?;
         let port = self.number(&self.path.event_channel()).await?;
         Ok(gref.zip(port).map(|(gref, port)| Named { gref: Gref(gref), port: EvtchnPort(port) }))
     }
 
-    /// A node's number; nothing for what is no number, is 0 (libxenvchan's "not there") or may not be read yet.
+    /// A node's number; `None` if it is not a number, is 0 (libxenvchan's "none") or may not be read yet.
     async fn number(&self, node: &str) -> Result<Option<u32>, ClientError> {
         let text = match self.xen.store.read_opt(node).await {
             Err(error) if error.is_access() => None,
@@ -108,7 +109,7 @@ impl<M: Machine> Client<M> {
         }
     }
 
-    /// Maps the rings' pages in order, and the control page as the last one; `None` if the server has left already.
+    /// Maps the rings' pages in order, and the control page as the last one; `None` if the server has gone already.
     fn map_all(&self, gref: Gref, pages: &mut Mapped<M>) -> Result<Option<Offer>, ClientError> {
         let control = self.xen.machine.map_foreign(self.server, gref).map_err(ClientError::Map)?;
         let result = self.map_rings(&control, pages);
@@ -183,7 +184,7 @@ impl<M: Machine> ErrorType for Connection<M> {
 }
 
 impl<M: Machine> Read for Connection<M> {
-    /// Reads what is there, waits if there is nothing; 0 once the server has gone and everything is read.
+    /// Reads available bytes, or waits for some; 0 once the server has gone and everything is read.
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, ChannelError> {
         match &mut self.link {
             Some(link) => link.read(into).await,
@@ -201,7 +202,7 @@ impl<M: Machine> Write for Connection<M> {
         }
     }
 
-    /// Nothing is held back: what was written is in the ring.
+    /// Does nothing: written bytes are in the ring.
     async fn flush(&mut self) -> Result<(), ChannelError> {
         Ok(())
     }

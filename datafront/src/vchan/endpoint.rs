@@ -6,7 +6,7 @@
 //!   before sleep: set the wish, barrier, look again
 //! ```
 //!
-//! `cli_notify` is what the *client* is to tell the server of, so the server sets bits there and the client takes them;
+//! `cli_notify` are the events that the *client* is to send, so the server sets bits there and the client takes them;
 //! `srv_notify` mirrors it. (`tools/libs/vchan/io.c`, `request_notify`, `send_notify`)
 //!
 //! Both roles are the same code over another list of fields, [`Fields`].
@@ -38,7 +38,7 @@ pub enum Misbehaviour {
     },
     /// A liveness that is none, or that no connected peer can have.
     Live(u8),
-    /// Sizes of rings that cannot be: no such order, or two that do not go together.
+    /// Impossible sizes of rings: no such order, or two that exclude each other.
     Orders {
         /// Of the client's way to the server.
         left: u16,
@@ -66,25 +66,25 @@ impl fmt::Display for Misbehaviour {
 
 impl core::error::Error for Misbehaviour {}
 
-/// Whether the other side is there.
+/// The state of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// It has not come yet.
     Awaited,
-    /// It is there.
+    /// It is connected.
     Here,
-    /// It was there, and will not come back to this channel.
+    /// It was connected, and will not return to this channel.
     Gone,
 }
 
-/// Where in the control page a side finds what it needs: the two roles mirror each other.
+/// The fields of the control page for one side: the two roles mirror each other.
 #[derive(Debug)]
 struct Fields {
     own_live: usize,
     peer_live: usize,
-    /// What the peer is to tell us of.
+    /// The events that the peer is to send.
     own_wishes: usize,
-    /// What we are to tell the peer of.
+    /// The events that we are to send.
     peer_wishes: usize,
     in_prod: usize,
     in_cons: usize,
@@ -123,7 +123,7 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// Reads what the server offers.
+    /// Reads the server's offer.
     pub(crate) fn read(page: Shared<'_>) -> Result<Self, Misbehaviour> {
         let left = page.load::<u16>(offset::LEFT_ORDER, Acquire);
         let right = page.load::<u16>(offset::RIGHT_ORDER, Acquire);
@@ -148,7 +148,7 @@ pub(crate) struct Endpoint<P> {
 }
 
 impl<P: SharedPage> Endpoint<P> {
-    /// The server's side of a new channel: fills the head of a control page, whose list of grefs is there.
+    /// The server's side of a new channel: fills the head of a control page whose list of grefs is complete.
     pub(crate) fn serve(control: P, rings: Rings<P>, sizes: Sizes, first_index: u32) -> Self {
         let page = control.shared();
         for at in [offset::LEFT_CONS, offset::LEFT_PROD, offset::RIGHT_CONS, offset::RIGHT_PROD] {
@@ -164,8 +164,8 @@ impl<P: SharedPage> Endpoint<P> {
         Self { control, rings, fields: &SERVER, cons: index, prod: index, peer: Peer::Awaited }
     }
 
-    /// The client's side of a channel that a server offers: says that it is there, and that it wants to hear of what is
-    /// written. The caller sends the event.
+    /// The client's side of an offered channel: sets its liveness, and requests events for written bytes.
+    /// The caller sends the event.
     pub(crate) fn join(control: P, rings: Rings<P>, offer: Offer) -> Self {
         let page = control.shared();
         page.store(offset::CLI_LIVE, VchanLive::Connected.raw(), SeqCst);
@@ -194,7 +194,8 @@ impl<P: SharedPage> Endpoint<P> {
         if self.is_server() { &self.rings.right } else { &self.rings.left }
     }
 
-    /// Reads the other side's liveness once. Gone stays gone: a flag that comes back is nobody (H68).
+    /// Reads the other side's liveness once. A side that has gone stays gone: a flag that is set again is ignored
+    /// (H68).
     pub(crate) fn look_at_peer(&mut self) -> Result<Peer, Misbehaviour> {
         let at = self.fields.peer_live;
         let value = self.page().load::<u8>(at, SeqCst);
@@ -214,7 +215,7 @@ impl<P: SharedPage> Endpoint<P> {
         self.page().store(at, VchanLive::Exited.raw(), SeqCst);
     }
 
-    /// Takes bytes out of the ring, as many as are there and fit.
+    /// Takes bytes out of the ring, as many as are available and fit.
     pub(crate) fn take(&mut self, into: &mut [u8]) -> Result<usize, Misbehaviour> {
         let (prod_at, cons_at) = (self.fields.in_prod, self.fields.in_cons);
         let prod = self.page().load::<u32>(prod_at, Acquire);
@@ -254,7 +255,7 @@ impl<P: SharedPage> Endpoint<P> {
         full_barrier();
     }
 
-    /// Whether the other side wished to hear of this action of ours; the wish is taken.
+    /// Takes the other side's request for an event after this action. Returns whether there was one.
     pub(crate) fn is_wished(&self, what: VchanNotify) -> bool {
         let at = self.fields.peer_wishes;
         full_barrier();

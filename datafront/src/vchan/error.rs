@@ -1,4 +1,4 @@
-//! What can go wrong with a channel, and what to do about it.
+//! Errors of a channel, and the next step for each.
 
 use super::endpoint::Misbehaviour;
 use core::fmt;
@@ -13,13 +13,13 @@ use xen::xenstore::XsError;
 /// Why a channel cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelError {
-    /// The other side has gone; what it wrote before has been read.
+    /// The other side has gone; its bytes have been read.
     Gone,
     /// The other side broke the protocol, and the channel was closed.
     Misbehaved(Misbehaviour),
     /// Xen refused to send an event.
     Event(Errno),
-    /// This domain was suspended: it goes on in another one, where nobody is at the other end.
+    /// This domain was suspended: it continues in another domain, without a peer.
     Suspended,
 }
 
@@ -50,7 +50,7 @@ impl embedded_io_async::Error for ChannelError {
 /// Why there is no channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerError {
-    /// Too little free memory for so large rings.
+    /// Too little free memory for rings of this size.
     OutOfPages,
     /// No page could be granted.
     Grant(GrantFailure),
@@ -95,16 +95,16 @@ impl From<NoPage> for ServerError {
     }
 }
 
-/// Why a client has no channel. What heals by itself (no server yet, one that has gone) is waited for instead.
+/// Why a client has no channel. It waits for what heals by itself (no server yet, or one that has gone).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
     /// The nodes cannot be read.
     Store(XsError),
-    /// What the server granted cannot be mapped.
+    /// The server's grants cannot be mapped.
     Map(MapError),
     /// Xen has no port for us.
     Event(Errno),
-    /// What the server offers cannot be.
+    /// The server's offer is impossible.
     Misbehaved(Misbehaviour),
 }
 

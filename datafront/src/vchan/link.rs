@@ -55,13 +55,13 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         Err(*self.fault.get_or_insert(ChannelError::Suspended))
     }
 
-    /// Tells the peer in any case: it may sleep without a wish.
+    /// Notifies the peer in any case: it may sleep without a request for an event.
     pub(crate) fn ring(&mut self) -> Result<(), ChannelError> {
         self.moved.2 = self.moved.2.wrapping_add(1);
         self.xen.machine.evtchn_send(self.port).map_err(ChannelError::Event)
     }
 
-    /// Waits for a client, or for what is left of one that has come and gone.
+    /// Waits for a client, or for the bytes of one that has come and gone.
     pub(crate) async fn awaited(&mut self) -> Result<Peer, ChannelError> {
         loop {
             self.here_still()?;
@@ -86,7 +86,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         Ok(())
     }
 
-    /// Reads what is there; 0 at the end of the stream, `None` if there is nothing yet.
+    /// Reads available bytes; 0 at the end of the stream, `None` if there are none yet.
     pub(crate) fn read_now(&mut self, into: &mut [u8]) -> Result<Option<usize>, ChannelError> {
         self.here_still()?;
         if into.is_empty() {
@@ -159,7 +159,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         if self.xen.events.generation() != self.generation {
             return self.endpoint;
         }
-        // The peer may sleep: it is told in any case. Neither call can fail for a port that we have.
+        // The peer may sleep: it is notified in any case. Neither call can fail for a port that we have.
         let _ = self.xen.machine.evtchn_send(self.port);
         self.xen.events.stop(self.port);
         let _ = self.xen.machine.evtchn_close(self.port);

@@ -4,23 +4,23 @@
 //!   client (dom0)                                             server (this guest: chooses the sizes, owns the pages)
 //!   write ─► left ring ──── left.prod ──── event, if asked for ──► read
 //!   read  ◄─ right ring ◄── right.prod ─── event, if asked for ◄── write
-//!            cli_notify: what the client is to say to the server;  srv_notify: the other way round
+//!            cli_notify: events that the client is to send;  srv_notify: those that the server is to send
 //! ```
 //!
 //! | file | idea |
 //! |---|---|
-//! | `order` | how large a ring may be, and where it lies |
-//! | `ring` | bytes into and out of a ring that lies in several pages |
-//! | `endpoint` | one side's view of control page and rings: indexes, liveness, wishes for events |
+//! | `order` | the sizes and places of rings |
+//! | `ring` | bytes into and out of a ring in several pages |
+//! | `endpoint` | one side's view of control page and rings: indexes, liveness, requests for events |
 //! | `link` | an endpoint with its event channel: async reads and writes |
 //! | `server` | the side that owns the pages: one client after another |
 //! | `client` | the side that maps the other's pages: one server after another |
-//! | `path` | the xenstore path that libxenvchan can take |
-//! | `error` | what can go wrong |
+//! | `path` | a xenstore path that fits libxenvchan |
+//! | `error` | errors |
 //!
 //! Indexes are 32 bits, run freely and wrap; a ring may be full. Our own index is kept in our memory and only written
-//! to the page; the peer's is read once, checked and used. Orders are never read back: what the peer does to them after
-//! the connection is its own loss. Header `io/libxenvchan.h`, Xen 4.17.
+//! to the page; the peer's is read once, checked and used. Orders are never read back, so a later change by the peer
+//! has no effect here. Header `io/libxenvchan.h`, Xen 4.17.
 
 mod client;
 mod endpoint;

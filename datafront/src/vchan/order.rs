@@ -1,4 +1,4 @@
-//! How large a ring may be, and where it lies.
+//! The sizes of rings, and their places in the control page.
 //!
 //! ```text
 //!   order 10:  1 KiB in the control page at 1024     order 12 … 20:  4 KiB … 1 MiB in pages of their own
@@ -35,13 +35,13 @@ impl Order {
         1 << self.0
     }
 
-    /// Pages of its own that the ring needs; 0 if it lies in the control page.
+    /// Separate pages of the ring; 0 if it is in the control page.
     #[must_use]
     pub const fn nr_pages(self) -> usize {
         if self.0 < MIN_PAGES_ORDER { 0 } else { 1 << self.0.saturating_sub(MIN_PAGES_ORDER) }
     }
 
-    /// Where in the control page the ring lies, if it does.
+    /// The place of the ring in the control page, if it is there.
     pub(crate) const fn in_control(self) -> Option<usize> {
         match self.0 {
             SMALL_RING_ORDER => Some(SMALL_RING_OFFSET),
@@ -57,7 +57,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// The sizes of both rings, known to fit into one control page.
+/// The sizes of both rings, which fit one control page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     left: Order,
@@ -65,10 +65,10 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// `left` is what the client writes, `right` what the server writes.
+    /// The client writes `left`, the server writes `right`.
     ///
-    /// `None` if they do not go together: orders 10 and 11 may be used once each, and the list of grefs must end before a
-    /// ring that lies in the control page begins (a small ring beside one of 1 MiB would overlap it).
+    /// `None` if they exclude each other: orders 10 and 11 may be used once each, and the list of grefs must end
+    /// before a ring in the control page begins (a small ring beside one of 1 MiB would overlap it).
     #[must_use]
     pub const fn new(left: Order, right: Order) -> Option<Self> {
         let nr_grefs = left.nr_pages().saturating_add(right.nr_pages());
@@ -99,7 +99,7 @@ impl Sizes {
     }
 }
 
-/// Where the ring begins in the control page; its end, if the ring lies elsewhere.
+/// The start of the ring in the control page; the page's end, if the ring is elsewhere.
 const fn first_byte(order: Order) -> usize {
     match order.in_control() {
         Some(at) => at,

@@ -1,7 +1,7 @@
 //! The xenstore path by which the two sides find each other.
 //!
-//! libxenvchan prints `PATH/ring-ref` and `PATH/event-channel` into 64 bytes on both sides and looks at what fits: a
-//! longer path loses its end without a word. (`tools/libs/vchan/init.c`, `init_xs_srv`, `libxenvchan_client_init`)
+//! libxenvchan prints `PATH/ring-ref` and `PATH/event-channel` into 64 bytes on both sides and uses what fits: a
+//! longer path is cut without an error. (`tools/libs/vchan/init.c`, `init_xs_srv`, `libxenvchan_client_init`)
 
 use alloc::format;
 use alloc::string::String;

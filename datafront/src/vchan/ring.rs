@@ -1,4 +1,4 @@
-//! Bytes into and out of a ring, wherever it lies.
+//! Bytes into and out of a ring, in the control page or in separate pages.
 //!
 //! ```text
 //!   index, free-running ── mod size ──► offset ──► page offset / 4096, byte offset mod 4096
@@ -14,7 +14,7 @@ use xen::{Shared, SharedPage};
 #[derive(Debug)]
 pub(crate) struct Ring<P> {
     order: Order,
-    /// Its own pages; none if it lies in the control page.
+    /// Its separate pages; none if it is in the control page.
     pages: Vec<P>,
 }
 
@@ -42,7 +42,7 @@ impl<P: SharedPage> Ring<P> {
         self.pages
     }
 
-    /// Copies bytes out, from `index` on; the caller knows that they are there.
+    /// Copies bytes out, from `index` on; the caller has checked that they are available.
     pub(crate) fn read(&self, control: &P, index: u32, into: &mut [u8]) {
         self.copy(control, index, Copy::Out(into));
     }
@@ -75,7 +75,7 @@ impl<P: SharedPage> Ring<P> {
 }
 
 impl Copy<'_> {
-    /// Copies `len` bytes at `base`; what is left to do.
+    /// Copies `len` bytes at `base`; returns the rest.
     fn part(self, page: Shared<'_>, base: usize, len: usize) -> Self {
         match self {
             Self::Out(into) => {
@@ -100,7 +100,7 @@ pub(crate) struct Rings<P> {
 }
 
 impl<P: SharedPage> Rings<P> {
-    /// Rings of these sizes over pages of their own: the left ring's first, then the right ring's.
+    /// Rings of these sizes over separate pages: the left ring's first, then the right ring's.
     pub(crate) fn new(sizes: Sizes, mut pages: Vec<P>) -> Self {
         let right = pages.split_off(sizes.left().nr_pages().min(pages.len()));
         Self { left: Ring::new(sizes.left(), pages), right: Ring::new(sizes.right(), right) }

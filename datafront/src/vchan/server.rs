@@ -3,11 +3,11 @@
 //! ```text
 //!   open:    ring pages, out of the pool that the client's domain may access ── the same ones for all clients ──┐
 //!   accept:  a control page out of it, and a port ──► nodes in xenstore ──► a client comes ──► Channel
-//!   end:     srv_live = 0, event, port closed; the control page goes back, and waits there until nobody has it mapped
+//!   end:     srv_live = 0, event, port closed; the control page returns to the pool, and waits until it is unmapped
 //! ```
 //!
-//! The control page is another one for each client while the last one's kernel has the old page, in which it clears
-//! `cli_live` whenever it gets round to it. The ring pages stay: they hold nothing but what went between us and the same
+//! Each client gets another control page while the last one's kernel has the old page, in which it clears
+//! `cli_live` at some later time. The ring pages stay: they contain only bytes between us and the same
 //! domain.
 
 use super::endpoint::{Endpoint, Peer};
@@ -32,7 +32,7 @@ pub struct Settings {
     pub path: Path,
     /// Our domain: the owner of the nodes.
     pub own: DomId,
-    /// How large the rings are.
+    /// The sizes of the rings.
     pub sizes: Sizes,
     /// Where all four indexes begin. 0, but for tests: a client takes them as it finds them.
     pub first_index: u32,
@@ -77,10 +77,10 @@ pub struct Server<M: Machine> {
 }
 
 impl<M: Machine> Server<M> {
-    /// Takes the pages of the rings out of those that the clients' domain may access.
+    /// Takes the pages of the rings from the pool of pages that the clients' domain may access.
     ///
     /// # Errors
-    /// If there are too few pages or grants; what was taken is given back.
+    /// If there are too few pages or grants; everything taken is returned.
     pub fn open(
         xen: &Rc<Xen<M>>,
         pages: &Rc<dyn GrantedPages>,
@@ -104,7 +104,7 @@ impl<M: Machine> Server<M> {
         &self.settings.path
     }
 
-    /// What it has done.
+    /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (read, written, events) = self.link.as_ref().map_or((0, 0, 0), |link| link.moved);
@@ -116,7 +116,7 @@ impl<M: Machine> Server<M> {
         }
     }
 
-    /// Waits for the next client. What the one before left unread is gone with it.
+    /// Waits for the next client. Unread bytes of the former one are lost.
     ///
     /// # Errors
     /// If the channel cannot be set up. It can be tried again, but for [`ServerError::Moved`].
@@ -192,7 +192,7 @@ impl<M: Machine> Server<M> {
     /// Ends the channel and removes the nodes.
     ///
     /// # Errors
-    /// What xenstored says; the channel is closed in any case.
+    /// xenstored's error; the channel is closed in any case.
     pub async fn close(mut self) -> Result<(), ServerError> {
         self.end_link();
         Ok(self.xen.store.remove(self.settings.path.as_str()).await?)
@@ -214,7 +214,7 @@ pub struct Channel<'a, M: Machine> {
 }
 
 impl<M: Machine> Channel<'_, M> {
-    /// What the server has done, this client included.
+    /// The server's counters, this client included.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.server.stats()
@@ -232,7 +232,7 @@ impl<M: Machine> ErrorType for Channel<'_, M> {
 }
 
 impl<M: Machine> Read for Channel<'_, M> {
-    /// Reads what is there, waits if there is nothing; 0 once the client has gone and everything is read.
+    /// Reads available bytes, or waits for some; 0 once the client has gone and everything is read.
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, ChannelError> {
         match &mut self.server.link {
             Some(link) => link.read(into).await,
@@ -250,7 +250,7 @@ impl<M: Machine> Write for Channel<'_, M> {
         }
     }
 
-    /// Nothing is held back: what was written is in the ring.
+    /// Does nothing: written bytes are in the ring.
     async fn flush(&mut self) -> Result<(), ChannelError> {
         Ok(())
     }

@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    /// Writes what there is room for, byte by byte; sleeps if there is none.
+    /// Writes as many bytes as there is room for, one by one; sleeps if there is none.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         if bytes.is_empty() || self.still_asleep(0) {
             return 0;

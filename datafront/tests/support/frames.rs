@@ -72,7 +72,7 @@ pub struct Recorder {
     pub abandoned: usize,
     /// Refuses names that begin so.
     pub refuse: Option<&'static str>,
-    /// Refuses after so many bytes of a block.
+    /// Refuses after this number of bytes of a block.
     pub most: Option<usize>,
 }
 

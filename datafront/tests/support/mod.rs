@@ -1,5 +1,5 @@
-//! What the tests of the channel share: a client with ring code of its own, and a loop that starves whoever waits for an
-//! event that was forgotten.
+//! What the tests of the channel share: a client with ring code of its own, and a loop that starves whoever waits for
+//! an event that was forgotten.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 pub mod client;
@@ -25,7 +25,7 @@ pub struct Bench {
     pub sim: Sim,
     pub xen: Rc<Xen<Guest>>,
     /// What dom0 may access.
-    pub pond: Rc<SharedPagePool<Guest>>,
+    pub pool: Rc<SharedPagePool<Guest>>,
 }
 
 impl Bench {
@@ -33,16 +33,16 @@ impl Bench {
         Self::with_memory(2048)
     }
 
-    /// Of so many pages.
+    /// A machine with this number of pages.
     pub fn with_memory(pages: usize) -> Self {
         let sim = Sim::builder().memory_pages(pages).build();
         let xen = sim.xen();
-        let pond = Rc::new(SharedPagePool::new(&xen, DOM0));
-        Self { sim, xen, pond }
+        let pool = Rc::new(SharedPagePool::new(&xen, DOM0));
+        Self { sim, xen, pool }
     }
 
     pub fn pages(&self) -> Rc<dyn GrantedPages> {
-        Rc::<SharedPagePool<Guest>>::clone(&self.pond)
+        Rc::<SharedPagePool<Guest>>::clone(&self.pool)
     }
 
     pub fn settings(&self, port: &str) -> Settings {
@@ -57,8 +57,8 @@ impl Bench {
         Server::open(&self.xen, &self.pages(), settings).unwrap()
     }
 
-    /// Runs the guest's future beside the other side's steps, until the future ends. Both act only on events: if neither
-    /// can go on, somebody forgot to notify, and the test stops.
+    /// Runs the guest's future beside the other side's steps, until the future ends. Both act only on events: if
+    /// neither can go on, somebody forgot to notify, and the test stops.
     pub fn run<T>(&self, future: impl Future<Output = T>, mut other: impl FnMut() -> bool) -> T {
         let woken = Arc::new(Flag(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&woken));

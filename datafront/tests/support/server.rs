@@ -134,7 +134,7 @@ impl Server {
         Vec::new()
     }
 
-    /// Writes what there is room for; asks for an event if there is none.
+    /// Writes as many bytes as there is room for; asks for an event if there is none.
     pub fn write(&self, bytes: &[u8]) -> usize {
         let page = self.shared();
         for _ in 0..2 {

@@ -8,9 +8,9 @@
 //!                                                                 └────────► given up
 //! ```
 //!
-//! The RFC's seconds between probes are for hosts that start behind switches. A guest that is to serve in a moment waits
-//! a tenth of them; who has the address answers a probe within milliseconds, and whoever comes later is heard while the
-//! address is in use.
+//! The RFC's seconds between probes are for hosts that start behind switches. A guest that must serve at once waits
+//! a tenth of them: another host with the address answers a probe within milliseconds, and a later one is detected
+//! while the address is in use.
 
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, Ipv4Address};
@@ -35,33 +35,33 @@ const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) enum Keep {
     /// The operator chose it: it is defended for ever. RFC 5227, section 2.4 c.
     Always,
-    /// A server gave it: it is given up when defending it once does not help. Section 2.4 b.
+    /// A server assigned it: it is given up when one defence does not help. Section 2.4 b.
     Once,
 }
 
-/// What is due.
+/// The action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A probe is to be sent; [`Conflict::probed`] takes note.
     Probe(Ipv4Address),
-    /// Nobody has the address: it may be used.
+    /// No host has the address: it may be used.
     Free(Ipv4Address),
     /// The address is to be announced; [`Conflict::announced`] takes note.
     Announce,
 }
 
-/// What an ARP message means for our address.
+/// The meaning of an ARP message for our address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// Nothing.
     Nothing,
     /// The candidate is another host's: it must not be used.
     Taken(Ipv4Address, EthernetAddress),
-    /// Another host uses our address: it is told that it is ours.
+    /// Another host uses our address: an announcement defends it.
     Defend(EthernetAddress),
-    /// Another host uses our address, and was told so a moment ago.
+    /// Another host uses our address, which was defended a moment ago.
     Contested,
-    /// Another host keeps using our address: it is to be given up.
+    /// Another host keeps using our address: the address is given up.
     GiveUp(EthernetAddress),
 }
 
@@ -84,7 +84,7 @@ impl Conflict {
         *self = Self { candidate: Some(candidate), probe_at: Some(now), ..Self::default() };
     }
 
-    /// The address is in use from now on, or the link is new: neighbours are told.
+    /// The address is in use from now on, or the link is new: it is announced to neighbours.
     pub(crate) fn announce(&mut self, now: Instant) {
         (self.announcements, self.announce_at) = (ANNOUNCEMENTS, Some(now));
     }
@@ -94,7 +94,7 @@ impl Conflict {
         *self = Self::default();
     }
 
-    /// What is due.
+    /// The action that is due.
     pub(crate) fn due(&self, now: Instant) -> Option<Step> {
         if let Some(candidate) = self.candidate.filter(|_| self.probe_at.is_some_and(|at| at <= now)) {
             return Some(if self.probes < PROBES { Step::Probe(candidate) } else { Step::Free(candidate) });

@@ -6,9 +6,9 @@
 //!      └──────────────────────────── NAK ─┴────────────┘                         └───────────────── expired, NAK: lost
 //! ```
 //!
-//! Retransmission waits 4, 8, 16, 32 and 64 s, each ± 1 s (section 4.1); after a refusal the pause grows in the same way.
-//! What does not fit (another transaction, server or address than asked for, an address that cannot be) is ignored and
-//! counted. While there is no lease, the reason is told on the console after 10 s, and then at intervals that double.
+//! Retransmission waits 4, 8, 16, 32 and 64 s, each ± 1 s (section 4.1); after a refusal the pause grows in the same
+//! way. Invalid messages (another transaction, server or address than requested, an impossible address) are ignored and
+//! counted. While there is no lease, the console shows the reason after 10 s, and then at intervals that double.
 //!
 //! A new link starts the search again; the lease stays in use until it ends or another one comes.
 
@@ -39,7 +39,7 @@ const REQUESTS: u32 = 4;
 /// After a DECLINE. Section 3.1, step 5.
 const DECLINE_PAUSE: Duration = Duration::from_secs(10);
 
-/// Until a missing lease is told, and the longest time between two lines about it.
+/// The time until a missing lease is reported, and the longest interval between reports.
 const TELL_FIRST: Duration = Duration::from_secs(10);
 const TELL_LAST: Duration = Duration::from_secs(3600);
 
@@ -116,7 +116,7 @@ pub(crate) struct Client {
     /// A declined address: its message waits for a slot.
     decline: Option<Offer>,
     trouble: Trouble,
-    /// When a missing lease is told, and the pause after that.
+    /// When a missing lease is reported, and the pause after that.
     tell: Option<(Instant, Duration)>,
 }
 
@@ -151,7 +151,7 @@ impl Client {
         due.into_iter().chain(ends).chain(self.tell.map(|(at, _)| at)).min()
     }
 
-    /// Tells on the console why there is still no lease, when that is due.
+    /// Reports on the console why there is still no lease, when that is due.
     pub(crate) fn tell(&mut self, link_up: bool, now: Instant) {
         let Some((_, pause)) = self.tell.filter(|(at, _)| *at <= now) else { return };
         let again = time::double(pause, TELL_LAST);
@@ -226,7 +226,7 @@ impl Client {
         Some(self.message(kind, about, now))
     }
 
-    /// Asks the server for more time, and when half of what is left is over, once more; later, any server.
+    /// Asks the server for more time, and again at half of the remaining time; later, any server.
     fn renew(&mut self, now: Instant, rng: &mut Rng) -> Option<Outgoing> {
         let Some(lease) = &self.lease else {
             self.restart(now);
@@ -370,7 +370,7 @@ impl Client {
         }
     }
 
-    /// Nobody has the address of the lease that was acknowledged: it is in use from now on.
+    /// No host has the address of the acknowledged lease: it is in use from now on.
     pub(crate) fn checked(&mut self) -> Option<Event> {
         match core::mem::replace(&mut self.phase, Phase::Waiting) {
             Phase::Checking(lease) => Some(self.bound(lease)),
@@ -400,8 +400,8 @@ impl Client {
         lost
     }
 
-    /// The link is new and may lead elsewhere, and the vif may have another MAC address: searches again, and keeps the lease
-    /// meanwhile.
+    /// The link is new and may lead elsewhere, and the vif may have another MAC address: searches again, and keeps
+    /// the lease until then.
     pub(crate) fn new_link(&mut self, mac: EthernetAddress, now: Instant) {
         self.mac = mac;
         self.restart(now);

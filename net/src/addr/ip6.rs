@@ -11,8 +11,8 @@
 //! The interface identifier is the modified EUI-64 of the hardware address (RFC 4291, appendix A). An administrator who
 //! sets `mac=` in the domain's configuration can compute the address.
 //!
-//! A claim on an address under probe may be forged. An address that was found to be a duplicate is therefore probed again
-//! after a pause that doubles with each claim, and on every new link.
+//! A claim on an address under probe may be forged. An address that was found to be a duplicate is therefore probed
+//! again after a pause that doubles with each claim, and on every new link.
 //!
 //! The number of routers and of addresses from prefixes is limited: [`ROUTERS`], [`PREFIXES`].
 
@@ -68,7 +68,7 @@ struct Router {
     expires: Option<Instant>,
 }
 
-/// The addresses, and what is due for them.
+/// The addresses, and their due actions.
 #[derive(Debug, Default)]
 pub(crate) struct Ip6 {
     /// The link-local address first; empty: IPv6 is off.
@@ -133,8 +133,8 @@ impl Ip6 {
         self.own.iter().map(|own| Ipv6Status { address: own.cidr, state: own.state }).collect()
     }
 
-    /// The link may lead to another network: addresses that are not valid are probed again, neighbours are told of our
-    /// addresses, and routers are asked for.
+    /// The link may lead to another network: addresses that are not valid are probed again, valid ones are announced to
+    /// neighbours, and routers are solicited.
     pub(crate) fn new_link(&mut self, now: Instant) {
         if self.own.is_empty() {
             return;
@@ -147,7 +147,7 @@ impl Ip6 {
         self.tell(now);
     }
 
-    /// Neighbours are to be told of our addresses, and switches of our groups.
+    /// Our addresses are to be announced to neighbours, and our groups to switches.
     fn tell(&mut self, now: Instant) {
         (self.announce, self.report, self.rounds) = (Some(now), Some(now), 2);
         self.due = Some(now);
@@ -173,7 +173,7 @@ impl Ip6 {
         }
     }
 
-    /// Applies what is due. `true`: our addresses or our router have changed.
+    /// Applies due changes. `true`: our addresses or our router have changed.
     fn advance(&mut self, now: Instant) -> bool {
         let over = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
         let gateway = |this: &Self| this.routers.first().map(|router| router.address);

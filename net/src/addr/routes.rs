@@ -1,7 +1,7 @@
 //! IPv4 routes: our network, those of DHCP's option 121, and the default.
 //!
-//! A gateway may lie outside our network: with a prefix of 32 bits everything does, and a classless route may say so
-//! (RFC 3442). It is on this link then, and its hardware address is asked for like any other.
+//! A gateway may be outside our network: with a prefix of 32 bits every address is, and a classless route may name one
+//! (RFC 3442). It is on this link then, and is resolved like any neighbour.
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -1,4 +1,4 @@
-//! The IPv4 address of this host: its source, its routes, and who waits for it.
+//! The IPv4 address of this host: its source, its routes, and the tasks that wait for it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ pub(crate) struct V4 {
     pub(crate) routes: Routes,
     pub(crate) dns: Vec<Ipv4Address>,
     pub(crate) ntp: Vec<Ipv4Address>,
-    /// Bytes of the largest packet of the network, if a server tells.
+    /// The network's MTU in bytes, if a server sends it.
     pub(crate) mtu: Option<usize>,
     pub(crate) conflict: Conflict,
     pub(crate) dhcp: Option<Client>,
@@ -80,7 +80,7 @@ impl V4 {
         matches!(self.probing, Probing::On)
     }
 
-    /// How an address of ours is kept against another host's claim.
+    /// How our address is defended against another host's claim.
     pub(crate) const fn keep(&self) -> Keep {
         if self.dhcp.is_some() { Keep::Once } else { Keep::Always }
     }

@@ -1,4 +1,4 @@
-//! What the kernel and applications hold: the stack, and sockets of each kind.
+//! The interface for the kernel and applications: the stack, and sockets of each kind.
 
 pub(crate) mod net;
 pub(crate) mod stack;

@@ -88,7 +88,7 @@ impl Net {
         self.0.borrow().tcp_connections(limit)
     }
 
-    /// The ports on which somebody listens for TCP connections.
+    /// The ports with a listener for TCP connections.
     #[must_use]
     pub fn tcp_listeners(&self) -> Vec<u16> {
         self.0.borrow().tcp_listeners()

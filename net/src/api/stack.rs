@@ -25,10 +25,10 @@ pub struct Stack<N: Nic> {
     state: Shared,
 }
 
-/// What a turn leaves to do.
+/// The work that a turn leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// When the next turn is due at the latest; `None`: only when something happens.
+    /// When the next turn is due at the latest; `None`: only after an event.
     pub next: Option<SystemTime>,
     /// Another turn is due at once, without sleep.
     pub more: bool,
@@ -41,14 +41,14 @@ impl<N: Nic> Stack<N> {
         Self { nic, state: Rc::new(RefCell::new(state)) }
     }
 
-    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies, keys
-    /// of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has them too.
-    /// Handshakes that are under way are forgotten; connections go on.
+    /// Renews all secrets of the stack from a seed that nobody else has: the key of sequence numbers, ports, cookies,
+    /// keys of hashes, transaction numbers. For a guest that was restored from an image of its memory, whose twin has
+    /// them too. Handshakes that are under way are forgotten; connections go on.
     pub fn renew_secrets(&mut self, seed: [u8; 32]) {
         self.state.borrow_mut().renew_secrets(seed);
     }
 
-    /// What applications hold.
+    /// The handle for applications.
     #[must_use]
     pub fn net(&self) -> Net {
         Net::new(Rc::clone(&self.state))

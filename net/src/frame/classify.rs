@@ -1,4 +1,4 @@
-//! What a received frame is, and whether anybody here wants it.
+//! The kind of a received frame, and whether it is for us.
 //!
 //! ```text
 //!   frame ─┬─ not for us, malformed, forged ──────► Drop(why)
@@ -13,8 +13,8 @@
 //!          └─ priority tag, extension headers ────► Rebuilt      without them, then classified again
 //! ```
 //!
-//! It reads only, through smoltcp's checked views. Checksums are verified here: of IPv4 headers and ICMP always, of TCP and
-//! UDP if `verify` says that nobody has verified them yet.
+//! It reads only, through smoltcp's checked views. Checksums are verified here: of IPv4 headers and ICMP always, of
+//! TCP and UDP if `verify` says that nobody has verified them yet.
 
 use core::ops::Range;
 
@@ -48,7 +48,7 @@ const SOURCE_ROUTES: [u8; 2] = [131, 137];
 /// What a frame is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Nobody wants it.
+    /// The frame is not for us.
     Drop(DropReason),
     /// An ARP message.
     Arp(Arp),
@@ -60,13 +60,13 @@ pub(crate) enum Class {
     Neighbour(v6::Neighbour),
     /// A TCP segment to us.
     Tcp(Segment),
-    /// A router says that a segment of ours was too big.
+    /// A router reports that a segment of ours was too big.
     TooBig(TooBig),
     /// A part of a packet to us.
     Fragment(Fragment),
     /// The frame without headers that carry nothing for us.
     Rebuilt(alloc::vec::Vec<u8>),
-    /// A packet to us in a protocol that nobody here speaks.
+    /// A packet to us in an unknown protocol.
     Unknown(Message),
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct Segment {
     pub(crate) payload: Range<usize>,
 }
 
-/// What is known of a frame besides its bytes.
+/// Information about a frame besides its bytes.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     me: &'a Me,
@@ -133,7 +133,7 @@ pub(crate) fn sender(frame: &[u8]) -> Option<EthernetAddress> {
     EthernetFrame::new_checked(frame).ok().map(|frame| frame.src_addr())
 }
 
-/// A tag of VLAN 0 tells a priority only (IEEE 802.1Q, 9.6). A second tag is not for us.
+/// A tag of VLAN 0 has only a priority (IEEE 802.1Q, 9.6). A second tag is not for us.
 fn untagged(frame: &[u8], payload: &[u8]) -> Class {
     let Some(([tag, inner], _)) = payload.split_first_chunk::<4>().map(|(head, rest)| {
         let [a, b, c, d] = *head;
@@ -270,14 +270,15 @@ fn datagram_is_whole(ends: (IpAddress, IpAddress), udp: &UdpPacket<&[u8]>, paylo
     without || sums_up(ends, IpProtocol::Udp, datagram)
 }
 
-/// Whether pseudo-header and segment have the sum of a whole one. A fuzzer cannot guess the checksum and is not asked to.
+/// Whether pseudo-header and segment have the sum of a whole one. A fuzzer cannot guess the checksum and is not asked
+/// to.
 fn sums_up((from, to): (IpAddress, IpAddress), protocol: IpProtocol, segment: &[u8]) -> bool {
     let len = u32::try_from(segment.len()).unwrap_or(u32::MAX);
     let pseudo = checksum::pseudo_header(&from, &to, protocol, len);
     cfg!(fuzzing) || checksum::combine(&[pseudo, nic::checksum::sum(segment)]) == !0
 }
 
-/// A segment at `range`; `marked`: a router on the way has told of congestion (RFC 3168, section 5).
+/// A segment at `range`; `marked`: a router on the path has marked congestion (RFC 3168, section 5).
 fn segment(
     frame: &[u8],
     range: Range<usize>,

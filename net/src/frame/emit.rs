@@ -64,7 +64,7 @@ impl Ends {
         }
     }
 
-    /// Writes the header of a packet with so much payload.
+    /// Writes the header of a packet with `payload_len` bytes of payload.
     fn emit(&self, next_header: IpProtocol, payload_len: usize, bytes: &mut [u8]) {
         match (self.from, self.to) {
             (IpAddress::Ipv4(src_addr), IpAddress::Ipv4(dst_addr)) => {

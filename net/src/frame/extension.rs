@@ -1,7 +1,7 @@
 //! The chain of IPv6 extension headers. RFC 8200, section 4.
 //!
-//! Skipped: hop-by-hop and destination options unless an unknown one says otherwise, routing headers with no segment left,
-//! atomic fragments (RFC 6946).
+//! Skipped: hop-by-hop and destination options unless an unknown one says otherwise, routing headers with no segment
+//! left, atomic fragments (RFC 6946).
 
 use smoltcp::wire::IpProtocol;
 
@@ -32,7 +32,7 @@ pub(crate) enum Chain {
     Broken,
 }
 
-/// Walks the chain in what follows the IPv6 header.
+/// Walks the chain of headers after the IPv6 header.
 pub(crate) fn walk(first: IpProtocol, payload: &[u8]) -> Chain {
     let (mut next, mut start) = (first, 0_usize);
     for number in 0..MOST {
@@ -52,7 +52,7 @@ pub(crate) fn walk(first: IpProtocol, payload: &[u8]) -> Chain {
                 }
                 (header, 8)
             }
-            // Only at once behind the IPv6 header.
+            // Only directly after the IPv6 header.
             IpProtocol::HopByHop if number > 0 => return Chain::Broken,
             IpProtocol::HopByHop | IpProtocol::Ipv6Opts | IpProtocol::Ipv6Route => match skip(next, rest) {
                 Some(skipped) => skipped,

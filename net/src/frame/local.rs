@@ -1,4 +1,4 @@
-//! Our addresses as plain data: what decides whether a frame is for us.
+//! Our addresses as plain data: they decide whether a frame is for us.
 
 use alloc::vec::Vec;
 
@@ -54,7 +54,7 @@ impl Me {
         }
     }
 
-    /// The address of ours from which `peer` is talked to.
+    /// Our address for packets to `peer`.
     pub(crate) fn source_for(&self, peer: IpAddress) -> Option<IpAddress> {
         match peer {
             IpAddress::Ipv4(_) => self.address.map(|cidr| cidr.address().into()),
@@ -102,7 +102,8 @@ impl LocalV6 {
         self.own.iter().filter(|(_, state)| *state == Ipv6State::Valid).map(|(cidr, _)| *cidr)
     }
 
-    /// The address in use that fits `peer` best: of its scope, and with the longest prefix in common. RFC 6724, section 5.
+    /// The address in use that fits `peer` best: of its scope, and with the longest prefix in common. RFC 6724,
+    /// section 5.
     pub(crate) fn source_for(&self, peer: Ipv6Address) -> Option<Ipv6Address> {
         let [first, second, ..] = peer.octets();
         // Groups of the link and the node have its scope too. RFC 4291, section 2.7.

@@ -36,7 +36,7 @@ const OWN: usize = size_of::<Packet>().saturating_add(RANGES.saturating_mul(size
 /// Bytes of the longest payload.
 const LONGEST: usize = 65_535;
 
-/// What the fragments of one packet have in common.
+/// The common fields of a packet's fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FragmentKey {
     pub(crate) from: IpAddress,
@@ -62,9 +62,9 @@ pub(crate) struct Fragment {
 struct Packet {
     key: FragmentKey,
     bytes: Vec<u8>,
-    /// What is there, in order, without neighbours that touch.
+    /// The received ranges, in order, without adjacent ones.
     ranges: Vec<Range<usize>>,
-    /// Bytes of the whole payload, once the last fragment is there.
+    /// Bytes of the whole payload, once the last fragment has arrived.
     len: Option<usize>,
     expires: Instant,
     /// For `bytes` and `ranges`.

@@ -1,4 +1,4 @@
-//! "Packet too big": a router names the MTU of a link on the way to a peer of ours.
+//! "Packet too big": a router names the MTU of a link on the path to a peer of ours.
 //!
 //! ```text
 //!   ICMP 8: type, code, checksum, next hop's MTU │ what we sent: IP header │ ports, sequence number │ …
@@ -15,12 +15,12 @@ use tcp::tuple::FourTuple;
 
 use crate::frame::local::Me;
 
-/// The least MTU of a path that is believed over IPv4, bytes: what Linux takes. Every link takes 68 (RFC 791), and nobody
-/// has such links; less would make small packets of a large stream.
+/// The least path MTU that is accepted over IPv4, bytes: the same as Linux's. Every link takes 68 (RFC 791), but
+/// there are no such links; less would make small packets of a large stream.
 const LEAST_V4: u16 = 552;
 /// What a router means that names none: RFC 1191, section 5, lets a host take the least that all have to put together.
 const UNNAMED_V4: u16 = 576;
-/// Over IPv6 every link takes so much. RFC 8201, section 4.
+/// Over IPv6 every link takes this size. RFC 8201, section 4.
 const LEAST_V6: u16 = 1280;
 
 /// A segment of ours that did not fit.
@@ -36,10 +36,10 @@ pub(crate) struct TooBig {
 /// The header of IPv4 without options, and that of IPv6.
 const V4: usize = 20;
 const V6: usize = 40;
-/// What every router quotes of TCP: ports and sequence number.
+/// The part of TCP that every router quotes: ports and sequence number.
 const QUOTED: usize = 8;
 
-/// What an ICMP message over IPv4 says of a TCP segment; `None`: something else.
+/// The TCP segment that an ICMP message over IPv4 quotes; `None`: something else.
 pub(crate) fn v4(message: &[u8], me: &Me) -> Option<TooBig> {
     let icmp = Icmpv4Packet::new_checked(message).ok()?;
     let needs = u8::from(Icmpv4DstUnreachable::FragRequired);

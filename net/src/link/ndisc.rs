@@ -36,7 +36,7 @@ const ADVERTISEMENT: u8 = 136;
 const REPORT: u8 = 143;
 const REPORT_V1: u8 = 131;
 
-/// An advertisement's flag: what was known is wrong.
+/// An advertisement's flag: it overrides the known address.
 const OVERRIDE: u8 = 0x20;
 /// An advertisement's flag: it answers a solicitation.
 const SOLICITED: u8 = 0x40;
@@ -45,7 +45,7 @@ const SOLICITED: u8 = 0x40;
 const SOURCE: [u8; 2] = [1, 1];
 const TARGET: [u8; 2] = [2, 1];
 
-/// The record of a group that is joined, whoever sends to it.
+/// The record of a joined group, for any sender.
 const CHANGE_TO_EXCLUDE: u8 = 4;
 
 /// The group in which questions for an address are asked. RFC 4291, section 2.7.1.
@@ -61,7 +61,7 @@ pub(crate) fn group_mac(group: Ipv6Address) -> EthernetAddress {
 }
 
 impl<N: Nic> Wire<'_, N> {
-    /// Asks who has `target`; without an address of our own (a probe), nobody learns ours.
+    /// Solicits `target`; without an address of our own (a probe), no host learns ours.
     pub(crate) fn solicit(&mut self, from: Ipv6Address, target: Ipv6Address) -> Option<()> {
         let mut message = [&[SOLICITATION, 0, 0, 0, 0, 0, 0, 0], &target.octets()[..]].concat();
         if !from.is_unspecified() {
@@ -93,7 +93,7 @@ impl<N: Nic> Wire<'_, N> {
         self.send_to(mac, (address, to), DISCOVERY, &mut message)
     }
 
-    /// Tells all nodes that `address` is ours, and overrides what was known.
+    /// Announces to all nodes that `address` is ours, and overrides known entries.
     pub(crate) fn advertise(&mut self, address: Ipv6Address) -> Option<()> {
         let head = [ADVERTISEMENT, 0, 0, 0, OVERRIDE, 0, 0, 0];
         let mut message = [head.as_slice(), &address.octets(), &TARGET, &self.mac.0].concat();

@@ -1,17 +1,18 @@
-//! The neighbour table: hardware addresses of hosts on this link, for IPv4 and IPv6 alike. RFC 826, RFC 4861 section 7.3.
+//! The neighbour table: hardware addresses of hosts on this link, for IPv4 and IPv6 alike. RFC 826, RFC 4861 section
+//! 7.3.
 //!
 //! ```text
-//!   lookup ──no entry──► incomplete ──request each second, 3 times──► removed, who waits is told
+//!   lookup ──no entry──► incomplete ──request each second, 3 times──► removed, waiting tasks are woken
 //!                            │ answer
 //!                            ▼
 //!   lookup ◄─address──── reachable ──30 s without a sign of life──► probed on the next use: 3 requests to the
 //!                            ▲                                      known address, 3 to all; the address stays
-//!                            └─ answer, or any ARP of that host ──┘ in use meanwhile
+//!                            └─ answer, or any ARP of that host ──┘ in use until then
 //! ```
 //!
 //! The table has a limit. A new entry replaces one that was not used for long; one that a live connection uses
-//! ([`Neighbours::pin`]) is never replaced. Requests by others add an entry only while a quarter of the table is free, so
-//! that a flood of them displaces nothing.
+//! ([`Neighbours::pin`]) is never replaced. Requests by others add an entry only while a quarter of the table is
+//! free, so that a flood of them displaces nothing.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +30,8 @@ const REACHABLE: Duration = Duration::from_secs(30);
 /// Between two requests for one neighbour. RFC 4861, section 10, RETRANS_TIMER.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Requests to all, and before that to a known address. RFC 4861, section 10, MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT.
+/// Requests to all, and before that to a known address. RFC 4861, section 10, MAX_MULTICAST_SOLICIT,
+/// MAX_UNICAST_SOLICIT.
 const TRIES: u8 = 3;
 
 /// Bytes of an entry with its places in the index and among the timers, which are about two thirds full.
@@ -52,11 +54,11 @@ pub(crate) enum Lookup {
 /// What a message says about a neighbour's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The neighbour asked for us: it will want an answer.
+    /// The neighbour asked for us: it will need an answer.
     Request,
-    /// It answered, or told everybody: known entries change.
+    /// It answered, or announced itself: known entries change.
     Claim,
-    /// It answered, and what is known shall stay (RFC 4861, section 7.2.5: no Override flag).
+    /// It answered, and known entries stay (RFC 4861, section 7.2.5: no Override flag).
     WeakClaim,
 }
 
@@ -168,7 +170,7 @@ impl Neighbours {
         };
         let moved = entry.mac.is_some_and(|old| old != mac);
         if moved && source == Source::WeakClaim {
-            // Which of the two is right, a request tells.
+            // A request decides which of the two is right.
             entry.tries = 0;
             self.arm(id, Some(now));
             return false;
@@ -179,7 +181,7 @@ impl Neighbours {
         moved
     }
 
-    /// The request that is due, if any; [`Neighbours::asked`] takes note that it was sent. Gives up on neighbours that do
+    /// The request that is due, if any; [`Neighbours::asked`] records that it was sent. Removes neighbours that do
     /// not answer.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Ask> {
         loop {
@@ -211,12 +213,12 @@ impl Neighbours {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Whether an entry was learned or given up since the last call: who waits for one looks again.
+    /// Whether an entry was learned or removed since the last call: those who wait for one look again.
     pub(crate) fn take_news(&mut self) -> bool {
         core::mem::take(&mut self.news)
     }
 
-    /// The link may lead to another network: what is known counts no more.
+    /// The link may lead to another network: known entries are not valid any more.
     pub(crate) fn new_link(&mut self) {
         self.timers.clear();
         for id in 0..self.entries.end() {
@@ -315,7 +317,7 @@ mod tests {
         EthernetAddress([2, 0, 0, 0, 0, n])
     }
 
-    /// Sends what is due; the requests.
+    /// Sends due requests, and returns them.
     fn asks(table: &mut Neighbours, now: Instant) -> Vec<Ask> {
         let mut all = Vec::new();
         while let Some(ask) = table.due(now) {

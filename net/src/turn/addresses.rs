@@ -1,4 +1,4 @@
-//! Our addresses: follows DHCP, conflict detection and IPv6 autoconfiguration, and announces what has changed.
+//! Our addresses: follows DHCP, conflict detection and IPv6 autoconfiguration, and announces changes.
 
 use nic::Nic;
 use smoltcp::wire::{EthernetAddress, IpAddress, Ipv4Address, Ipv4Cidr, Ipv6Address};
@@ -35,7 +35,7 @@ impl State {
         self.look_at_lost();
     }
 
-    /// Applies and sends what is due for our IPv4 address.
+    /// Applies and sends everything due for our IPv4 address.
     pub(super) fn run_v4<N: Nic>(&mut self, nic: &mut N) {
         if let Some(client) = &mut self.v4.dhcp {
             client.tell(self.link_up, self.now);
@@ -57,7 +57,7 @@ impl State {
         }
     }
 
-    /// Takes the fixed address, after it was probed if that is asked for.
+    /// Takes the fixed address, after a probe if that is configured.
     pub(super) fn take_fixed(&mut self) {
         let Some(address) = self.v4.fixed_due(self.now) else { return };
         if self.v4.probes() {
@@ -125,7 +125,7 @@ impl State {
         }
     }
 
-    /// Sends what the DHCP client has to send.
+    /// Sends pending messages of the DHCP client.
     fn run_dhcp<N: Nic>(&mut self, nic: &mut N) {
         let Some(client) = &mut self.v4.dhcp else { return };
         let message = client.poll(self.now, &mut self.rng);
@@ -226,7 +226,7 @@ impl State {
         result
     }
 
-    /// Applies and sends what is due for our IPv6 addresses.
+    /// Applies and sends everything due for our IPv6 addresses.
     pub(super) fn run_ip6<N: Nic>(&mut self, nic: &mut N) {
         if !self.link_up || self.ip6.due.is_none_or(|at| at > self.now) {
             return;
@@ -243,7 +243,7 @@ impl State {
         }
     }
 
-    /// The link is new: addresses are announced and asked for again, and what is known of neighbours counts no more.
+    /// The link is new: addresses are announced and requested again, and known neighbours are not valid any more.
     pub(super) fn new_link_addresses(&mut self) {
         let now = self.now;
         self.neighbours.new_link();
@@ -277,7 +277,7 @@ impl State {
         self.with_ip6(|ip6| ip6.contested(address, now));
     }
 
-    /// Tells all nodes that an address is ours: another host is probing it.
+    /// Announces to all nodes that an address is ours: another host is probing it.
     pub(super) fn defend<N: Nic>(&mut self, nic: &mut N, address: Ipv6Address) {
         self.counters.conflicts.bump();
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };

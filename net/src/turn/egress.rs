@@ -1,8 +1,8 @@
-//! The sending half of a turn: deadlines make connections and sockets dirty, and dirty ones send in turn until the budget
-//! or the slots run out.
+//! The sending half of a turn: deadlines mark connections and sockets as dirty, and dirty ones send in turn until the
+//! budget or the slots run out.
 //!
-//! None sends more than a burst before the next one has its turn. Without a free slot nobody is asked until one comes
-//! back: time alone frees none.
+//! None sends more than a burst before the next one is served. Without a free slot nothing is sent until one returns:
+//! time alone frees none.
 
 use nic::Nic;
 
@@ -20,7 +20,7 @@ impl State {
         self.tcp.fire_timers(&mut self.counters)
     }
 
-    /// Sends what is due. `true`: there is more, and slots for it.
+    /// Sends everything due. `true`: there is more, and slots for it.
     pub(super) fn transmit<N: Nic>(&mut self, nic: &mut N) -> bool {
         let mut budget = self.limits.tx_budget.max(1);
         while budget > 0 {
@@ -55,7 +55,7 @@ impl State {
         self.tcp.has_dirty() || !self.dirty_udp.is_empty()
     }
 
-    /// Gives back what connections that are gone have held.
+    /// Releases the neighbour entries of connections that are gone.
     pub(super) fn release(&mut self) {
         for pin in self.tcp.take_released() {
             self.neighbours.unpin(pin);

@@ -13,9 +13,9 @@ use crate::turn::state::State;
 /// Why a packet to us cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// Nobody has its port.
+    /// The port has no socket.
     Port,
-    /// Nobody here speaks its protocol.
+    /// The protocol is unknown.
     Protocol,
 }
 
@@ -42,7 +42,8 @@ impl State {
         let _ = emit::packet(&mut wire, ends, protocol, &reply, (self.mtu, ident));
     }
 
-    /// Drops a packet that nobody takes, and tells its sender if it was sent to us alone and the rate allows it.
+    /// Drops a packet without a receiver, and reports it to its sender if it was sent to us alone and the rate allows
+    /// it.
     pub(super) fn refuse<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, trouble: Trouble, answered: bool) {
         self.drops.bump(match trouble {
             Trouble::Port => DropReason::NoSocket,
@@ -72,8 +73,8 @@ impl State {
         }
     }
 
-    /// The ends of an answer to a frame. It goes by our own routes; to the frame's sender while the neighbour on the way is
-    /// unknown.
+    /// The ends of an answer to a frame. It goes by our own routes; to the frame's sender while the neighbour on the
+    /// way is unknown.
     pub(super) fn answer_ends<N: Nic>(
         &self,
         nic: &mut N,

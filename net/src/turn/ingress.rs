@@ -1,4 +1,4 @@
-//! The receiving half of a turn: each frame to whom it belongs, within a budget.
+//! The receiving half of a turn: each frame goes to its receiver, within a budget.
 
 use nic::{Checksum, Nic};
 
@@ -31,7 +31,7 @@ impl State {
         more
     }
 
-    /// Handles a frame that was classified. A function of its own, so that what the rare ones need is not made ready for
+    /// Handles a classified frame. A separate function, so that the setup for rare frames costs nothing in
     /// each turn.
     #[inline(never)]
     fn frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, class: Class, depth: u8) {

@@ -1,4 +1,4 @@
-//! What the loop finds changed at the start of an iteration: time that was lost, another link, another backend.
+//! Changes since the last iteration: lost time, another link, another backend.
 
 use nic::Nic;
 use smoltcp::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use crate::turn::state::State;
 const STANDSTILL: Duration = Duration::from_secs(1);
 
 impl State {
-    /// Moves the timeouts of connections by the time in which the guest did not run. Without that, an hour of pause ends
-    /// every connection that waits for an acknowledgement.
+    /// Moves the timeouts of connections by the time in which the guest did not run. Without that, an hour of pause
+    /// ends every connection that waits for an acknowledgement.
     pub(super) fn standstill(&mut self) -> Duration {
         let now = self.now;
         let Some(due) = self.due.take().filter(|due| time::after(*due, STANDSTILL) <= now) else {

@@ -1,4 +1,4 @@
-//! Neighbours: what ARP and neighbour discovery say, and requests for hardware addresses.
+//! Neighbours: messages of ARP and neighbour discovery, and requests for hardware addresses.
 
 use nic::Nic;
 use smoltcp::wire::{ArpOperation, EthernetAddress, IpAddress, NdiscOptionType};
@@ -85,7 +85,7 @@ impl State {
         self.look_again_for_neighbours();
     }
 
-    /// What waits for a neighbour is tried again if one was learned or given up.
+    /// Senders that wait for a neighbour try again if one was learned or removed.
     pub(super) fn look_again_for_neighbours(&mut self) {
         if !self.neighbours.take_news() {
             return;
@@ -98,7 +98,7 @@ impl State {
         }
     }
 
-    /// Sends the requests that are due. What has no slot is sent in the next turn.
+    /// Sends due requests. One without a slot is sent in the next turn.
     pub(super) fn ask_neighbours<N: Nic>(&mut self, nic: &mut N) {
         while self.link_up
             && let Some(ask) = self.neighbours.due(self.now)
@@ -112,7 +112,7 @@ impl State {
         self.look_again_for_neighbours();
     }
 
-    /// Sends a request; `None`: there is no slot. Without an address of ours there is nobody to answer to.
+    /// Sends a request; `None`: there is no slot. Without an address of ours there is no destination for an answer.
     fn ask<N: Nic>(&mut self, nic: &mut N, ask: Ask) -> Option<()> {
         let Some(from) = self.me.source_for(ask.address) else { return Some(()) };
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };

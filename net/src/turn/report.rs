@@ -65,7 +65,7 @@ impl State {
         self.tcp.iter().take(limit).map(one).collect()
     }
 
-    /// The ports on which somebody listens for TCP connections.
+    /// The ports with a listener for TCP connections.
     pub(crate) fn tcp_listeners(&self) -> Vec<u16> {
         self.tcp.ports().collect()
     }

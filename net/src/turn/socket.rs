@@ -1,4 +1,4 @@
-//! What the handles of TCP ask for: each is passed on to the connections, with the counters.
+//! Requests of TCP handles: each is passed on to the connections, with the counters.
 
 use core::task::{Context, Poll};
 

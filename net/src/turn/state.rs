@@ -1,8 +1,8 @@
 //! The state that the kernel's side ([`crate::Stack`]) and the applications' side ([`crate::Net`], sockets) share.
 //!
-//! It is in one `Rc<RefCell<_>>`: single-threaded, borrowed for the length of one call, never across an `await`. This crate
-//! wakes tasks while it is borrowed. That is sound because a waker only sets a flag and queues its task. The executor
-//! polls tasks between turns, never inside `wake`.
+//! It is in one `Rc<RefCell<_>>`: single-threaded, borrowed for the length of one call, never across an `await`. This
+//! crate wakes tasks while it is borrowed. That is sound because a waker only sets a flag and queues its task. The
+//! executor polls tasks between turns, never inside `wake`.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -42,7 +42,7 @@ pub(crate) type Shared = Rc<RefCell<State>>;
 /// The shared part of the stack.
 pub(crate) struct State {
     pub(super) me: Me,
-    /// Our IPv6 addresses over time; `me` has a copy of what is valid now.
+    /// Our IPv6 addresses over time; `me` has a copy of the valid ones.
     pub(super) ip6: Ip6,
     pub(super) v4: V4,
     /// A message of the DHCP client that waits for its neighbour.
@@ -54,7 +54,7 @@ pub(crate) struct State {
     /// Payload of the longest TCP frame that the device cuts, bytes; 0: it cuts none.
     pub(super) longest_v4: u32,
     pub(super) longest_v6: u32,
-    /// The key with which the interface wants flows to be hashed.
+    /// The key by which the interface hashes flows.
     pub(super) flow_key: Option<HashKey>,
     pub(super) link_up: bool,
     pub(super) link_generation: u32,
@@ -127,7 +127,7 @@ impl State {
         state
     }
 
-    /// Other secrets, from a seed that nobody else has: sequence numbers, ports, cookies, keys of hashes, identifiers.
+    /// Other secrets, from a new seed: sequence numbers, ports, cookies, keys of hashes, identifiers.
     pub(crate) fn renew_secrets(&mut self, seed: [u8; 32]) {
         self.rng = Rng::new(seed);
         self.tcp.renew(&mut self.rng);
@@ -151,7 +151,7 @@ impl State {
         }
     }
 
-    /// The largest IP packet that we send, bytes: what the link carries, or less if the network says so.
+    /// The largest IP packet that we send, bytes: the link's MTU, or less if the network says so.
     pub(super) fn mtu_of<N: Nic>(&self, nic: &N) -> usize {
         let link = nic.capabilities().ip_mtu();
         self.v4.mtu.map_or(link, |mtu| mtu.min(link))

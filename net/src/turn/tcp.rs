@@ -18,10 +18,10 @@ use crate::tcp::open::{Answer, Arrival, Tally};
 use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
-/// Payload of so many bytes stays in the page in which it came.
+/// Payload of at least this many bytes stays in the page in which it arrived.
 const THRESHOLD: usize = 1024;
 
-/// Frames that a connection may send before the next one has its turn.
+/// Frames that a connection may send before the next one is served.
 const BURST: usize = 8;
 
 /// Bytes of the IP headers and of TCP's without options.
@@ -178,7 +178,7 @@ impl State {
         }
     }
 
-    /// Heeds a router that did not pass a segment on, if it can have seen the segment.
+    /// Applies a router's report that it could not forward a segment, if the router can have seen the segment.
     pub(super) fn too_big(&mut self, big: &TooBig) {
         let headers = if matches!(big.tuple.local, IpAddress::Ipv4(_)) { V4 } else { V6 };
         let mss = big.mtu.saturating_sub(headers).saturating_sub(TCP);

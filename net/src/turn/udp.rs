@@ -23,7 +23,7 @@ use crate::turn::state::State;
 use crate::udp::datagram::Datagram;
 use crate::udp::entry::{Outgoing, UdpEntry};
 
-/// Datagrams that a socket may send before the next one has its turn.
+/// Datagrams that a socket may send before the next one is served.
 const BURST: usize = 8;
 
 /// How long an application waits for room while the oldest datagram waits for its neighbour: longer than a living one
@@ -50,7 +50,7 @@ impl State {
         Ok((self.udp.insert(UdpEntry::new(port, options)), port))
     }
 
-    /// Closes the port. What was queued is still sent.
+    /// Closes the port. Queued datagrams are still sent.
     pub(crate) fn close_udp(&mut self, id: usize) {
         if let Some(entry) = self.udp.get_mut(id) {
             entry.close();
@@ -107,7 +107,7 @@ impl State {
         }
     }
 
-    /// Takes a datagram. One to a port that nobody has is answered with an error, if it was sent to us alone.
+    /// Takes a datagram. One to a port without a socket is answered with an error, if it was sent to us alone.
     pub(super) fn udp_frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, found: &Found) {
         self.counters.received(FrameKind::Udp);
         if found.to.port == DHCP_CLIENT && self.v4.dhcp.is_some() {
@@ -120,7 +120,7 @@ impl State {
             || local.is_multicast()
             || matches!(local, IpAddress::Ipv4(v4) if self.me.is_broadcast(v4)))
         {
-            // What is for the DHCP client of another address is nobody else's.
+            // A datagram for the DHCP client of another address is dropped.
             self.drops.bump(DropReason::NotForUs);
             return frame.discard(nic);
         }
@@ -192,7 +192,8 @@ impl State {
         sent
     }
 
-    /// Datagrams of the socket wait for a neighbour. While the application waits for room, the oldest goes after a while.
+    /// Datagrams of the socket wait for a neighbour. While the application waits for room, the oldest goes after a
+    /// while.
     fn wait_for_neighbours(&mut self, id: usize) {
         if !self.waiting_udp.contains(&id) {
             self.waiting_udp.push(id);
@@ -211,7 +212,7 @@ impl State {
         }
     }
 
-    /// What is to be done with a datagram of a queue; `None`: the queue is at its end.
+    /// The action for a datagram of a queue; `None`: the queue is at its end.
     fn fate(&mut self, id: usize, place: usize) -> Option<(Option<Ends>, Fate)> {
         let datagram = self.udp.get(id)?.outgoing(place)?;
         let (to, wish, old) = (datagram.to.addr, datagram.from, UdpEntry::is_old(datagram, self.now));
@@ -233,11 +234,11 @@ impl State {
     }
 }
 
-/// What becomes of a queued datagram.
+/// The result for a queued datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Send,
-    /// Its neighbour's hardware address is asked for.
+    /// Its neighbour is being resolved.
     Wait,
     Drop,
 }

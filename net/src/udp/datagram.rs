@@ -22,13 +22,13 @@ impl Datagram {
         Self { payload, from, _memory: memory }
     }
 
-    /// What was sent.
+    /// The payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// Who sent it.
+    /// The sender.
     #[must_use]
     pub const fn from(&self) -> IpEndpoint {
         self.from

@@ -1,8 +1,8 @@
 //! The queues of a UDP socket.
 //!
 //! ```text
-//!   frame ─► received: so many datagrams and bytes ─► recv_from, recv_owned
-//!   send_to ─► outgoing: so many datagrams and bytes ─► next turn; one whose neighbour is unknown waits, others pass it
+//!   frame ─► received: limited datagrams and bytes ─► recv_from, recv_owned
+//!   send_to ─► outgoing: limited datagrams and bytes ─► next turn; one with an unresolved neighbour lets others pass
 //! ```
 
 use alloc::collections::VecDeque;
@@ -47,7 +47,7 @@ pub(crate) struct UdpEntry {
     outgoing_bytes: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Who sent the last datagram that was taken, and to which address of ours.
+    /// The sender of the last datagram that was taken, and our address to which it was sent.
     pub(crate) last: Option<(IpEndpoint, IpAddress)>,
     /// In the list of sockets with something to send.
     pub(crate) queued: bool,
@@ -77,7 +77,7 @@ impl UdpEntry {
         self.options.in_place
     }
 
-    /// Whether a datagram of so many bytes has no room.
+    /// Whether a datagram of `len` bytes has no room.
     pub(crate) fn is_full(&self, len: usize) -> bool {
         let bytes = self.received_bytes.saturating_add(len);
         self.received.len() >= self.options.rx_packets.max(1)
@@ -101,7 +101,7 @@ impl UdpEntry {
         Some(datagram)
     }
 
-    /// Whether a datagram of so many bytes can never be sent.
+    /// Whether a datagram of `len` bytes can never be sent.
     pub(crate) const fn is_too_long(&self, len: usize) -> bool {
         len > self.options.tx_bytes
     }
@@ -141,7 +141,7 @@ impl UdpEntry {
         time::after(datagram.since, LIFE) <= now
     }
 
-    /// The application has dropped the socket: what was received is dropped.
+    /// The application has dropped the socket: received datagrams are dropped.
     pub(crate) fn close(&mut self) {
         self.closing = true;
         self.received.clear();

@@ -66,7 +66,7 @@ pub(crate) fn config(last: u8) -> Config {
             dns: vec![],
         },
         ipv6: Ipv6Addressing::Off,
-        hostname: "pond".into(),
+        hostname: "guest".into(),
         seed: [42 + last; 32],
         probing: Probing::Off,
         limits: Limits::default(),

@@ -11,7 +11,7 @@ use crate::queue::counters::RxStats;
 use crate::wire::hashing::Hashing;
 use xen::abi::io_netif::{NetifExtraHash, NetifHashType};
 
-/// One frame in so many is hashed here too.
+/// One frame in this number is hashed here too.
 const SAMPLE: u64 = 16;
 
 /// What a queue knows of the hash.

@@ -1,4 +1,5 @@
-//! The transmit queue: frames are built in granted pages, shown to the backend in one push, and freed by id in any order.
+//! The transmit queue: frames are built in granted pages, shown to the backend in one push, and freed by id in any
+//! order.
 //!
 //! ```text
 //!   idle id with its page ──► the stack writes its frame at offset 0 ──► request written (queued) ──push──► in flight
@@ -6,8 +7,8 @@
 //!    └───────────────────────────────── response with its id, in any order ◄── the backend copies or maps ◄──┘
 //! ```
 //!
-//! A token borrows the queue, so the slot that it promises cannot be promised twice, and an unused token needs no return.
-//! A frame of up to a page takes one slot; `tx_large` sends longer ones, and `tx_group` multicast requests.
+//! A token borrows the queue, so the slot that it promises cannot be promised twice, and an unused token needs no
+//! return. A frame of up to a page takes one slot; `tx_large` sends longer ones, and `tx_group` multicast requests.
 //!
 //! A token is given before the length of its frame is known. A reply to a received frame is short: its token needs room
 //! for one slot. Any other token waits for the room of the longest frame, but not for ever: see `poll_room`.
@@ -61,7 +62,8 @@ pub(crate) struct TxQueue {
     one_slot: usize,
     /// Slots of the ring that the longest frame needs.
     reserve: u32,
-    /// Frames of one slot that can be queued before ring, buffer and pages are looked at again: the next ids have pages.
+    /// Frames of one slot that can be queued before ring, buffer and pages are looked at again: the next ids have
+    /// pages.
     credit: usize,
     /// Whether there is room for the longest frame in addition to the credit.
     has_reserve: bool,
@@ -132,8 +134,8 @@ impl TxQueue {
         self.credit > 0 || self.check_ready(false)
     }
 
-    /// Whether any frame can be queued now. If the room for the longest one was missing for too long, whether a frame of
-    /// one slot can.
+    /// Whether any frame can be queued now. If the room for the longest one was missing for too long, whether a frame
+    /// of one slot can.
     #[inline]
     pub(super) fn can_send(&mut self) -> bool {
         (self.credit > 0 && self.has_reserve) || self.check_ready(!self.small_only)
@@ -157,8 +159,8 @@ impl TxQueue {
         true
     }
 
-    /// Whether there are a place in the ring and an id, and with `long` the room of the longest frame. A page of the pool
-    /// may be missing.
+    /// Whether there are a place in the ring and an id, and with `long` the room of the longest frame. A page of the
+    /// pool may be missing.
     fn has_room(&mut self, long: bool) -> bool {
         self.ring.free_requests() > 0 && self.slots.nr_idle() > 0 && (!long || self.has_reserve())
     }
@@ -307,8 +309,8 @@ impl TxQueue {
         Ok(false)
     }
 
-    /// Lets `build` write a frame of `len` bytes into granted memory, and queues it. With `segment`, the backend makes TCP
-    /// segments with so many bytes of payload, or with as many as the link takes.
+    /// Lets `build` write a frame of `len` bytes into granted memory, and queues it. With `segment`, the backend
+    /// makes TCP segments with this payload in bytes, or with as much as the link takes.
     #[inline]
     pub(super) fn send<R>(
         &mut self,
@@ -360,8 +362,8 @@ impl TxQueue {
         self.stats.bytes.add_len(len);
     }
 
-    /// Builds a frame for which there is no page, and drops it. A stack that keeps to the device's capabilities and asks
-    /// for a token first does not get here.
+    /// Builds a frame for which there is no page, and drops it. A stack that keeps to the device's capabilities and
+    /// asks for a token first does not get here.
     #[cold]
     pub(super) fn build_and_drop<R>(&mut self, len: usize, build: impl FnOnce(&mut [u8]) -> R) -> R {
         self.stats.refused.bump();
@@ -437,8 +439,9 @@ impl TxQueue {
         self.contiguous.as_ref().map(ContiguousBuffer::counts).unwrap_or_default()
     }
 
-    /// Ends the connection. Returns the page of the ring, the pool and the contiguous buffer with all their pages, and the
-    /// counters. Frames that were queued and not pushed are dropped; whether those in flight were sent is not known.
+    /// Ends the connection. Returns the page of the ring, the pool and the contiguous buffer with all their pages,
+    /// and the counters. Frames that were queued and not pushed are dropped; whether those in flight were sent is not
+    /// known.
     pub(super) fn close(mut self) -> (GrantedPage, Pool<ReadOnly>, Option<ContiguousBuffer>, TxStats) {
         for ended in self.slots.drain() {
             match ended.lost {

@@ -89,7 +89,7 @@ impl Rig {
                 self.sim.advance(1_000_000_000);
             }
         }
-        panic!("not so after 300 turns: {what}\n{:?}\n{}", self.device.stats(), self.sim.dump());
+        panic!("not after 300 iterations: {what}\n{:?}\n{}", self.device.stats(), self.sim.dump());
     }
 
     /// One iteration of the loop; received frames are kept.

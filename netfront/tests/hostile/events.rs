@@ -64,7 +64,7 @@ fn h46_a_frame_during_the_mask_is_found_afterwards() {
     let deadline = rig.device.maintain(rig.xen.machine.now()).expect("the end of the pause");
     rig.sim.advance(deadline.since(rig.xen.machine.now()));
     let again = rig.device.maintain(rig.xen.machine.now());
-    assert_eq!(again, Some(rig.xen.machine.now()), "another turn at once");
+    assert_eq!(again, Some(rig.xen.machine.now()), "another iteration at once");
     rig.received.clear();
     rig.turn();
     assert_eq!(rig.received, [bytes]);

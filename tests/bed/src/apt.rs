@@ -54,7 +54,7 @@ impl Apt {
         let output = output.map_err(|error| {
             Error::host(format!("running {program}"))
                 .because(error)
-                .next("the bed needs a Debian host with apt")
+                .next("the test bed needs a Debian host with apt")
         })?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

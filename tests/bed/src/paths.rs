@@ -56,7 +56,7 @@ impl Lock {
         let file = Self::open(&bed_dir().join(format!("{name}.lock")))?;
         if file.try_lock().is_err() {
             waiting();
-            file.lock().doing(|| format!("waiting for the lock {name} of the bed"))?;
+            file.lock().doing(|| format!("waiting for the lock {name} of the test bed"))?;
         }
         Ok(Self { _file: file })
     }

@@ -43,7 +43,7 @@ impl Release {
     pub fn named(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|release| release.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Error::new(Kind::Config, format!("BED_XEN={name} is no release of Xen that the bed knows"))
+            Error::new(Kind::Config, format!("BED_XEN={name} is no release of Xen that the test bed knows"))
                 .next(format!("set BED_XEN to one of {names}"))
         })
     }

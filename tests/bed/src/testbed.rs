@@ -87,7 +87,7 @@ fn attempt<E: Display>(
     let started = begun.elapsed().as_secs_f64();
     let outcome = catch_unwind(AssertUnwindSafe(|| body(&bed)));
     let took = begun.elapsed().as_secs_f64();
-    eprintln!("[bed] {name}: {took:.1} s, {started:.1} of them until dom0 was there");
+    eprintln!("[bed] {name}: {took:.1} s, {started:.1} of them until dom0 was ready");
     let outcome = match outcome {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => failed(name, &error),

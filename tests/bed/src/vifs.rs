@@ -26,7 +26,7 @@ impl Vifs {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let free = used.iter_mut().enumerate().find(|(_, used)| !**used);
         let (number, slot) = free.ok_or_else(|| {
-            Error::new(Kind::Config, format!("all {VIFS} vifs of the bed are in use"))
+            Error::new(Kind::Config, format!("all {VIFS} vifs of the test bed are in use"))
                 .next("destroy a guest, or give the vif an address and the guest a static one")
         })?;
         *slot = true;

@@ -73,7 +73,7 @@ pub(crate) fn run() {
     }
     for size in CURVE {
         let copied = [("copied", 4096, Policy::Trusted), ("copied_not_cleared", 4096, Policy::NoClearing)];
-        for (kind, threshold, policy) in copied.into_iter().chain([("lent", 0, Policy::Trusted)]) {
+        for (kind, threshold, policy) in copied.into_iter().chain([("in_place", 0, Policy::Trusted)]) {
             let rig = policy.rig(Config { threshold, ..Config::default() });
             case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
         }

@@ -70,7 +70,7 @@ impl Host {
 struct World {
     hosts: [Host; 2],
     /// Packets to each host.
-    wires: [VecDeque<(Segment, Bytes)>; 2],
+    links: [VecDeque<(Segment, Bytes)>; 2],
     now: u64,
 }
 
@@ -98,7 +98,7 @@ impl World {
                     segment.flags.remove(Flags::FIN | Flags::PSH);
                 }
                 seq = seq.add(segment.payload_len);
-                self.wires[1 - index].push_back((segment, part));
+                self.links[1 - index].push_back((segment, part));
                 if rest.is_empty() {
                     break;
                 }
@@ -115,7 +115,7 @@ impl World {
                 if tcb.on_segment(&segment, payload, now, &mut host.env) == Reply::Reset
                     && let Some(reset) = segment.reset_for()
                 {
-                    self.wires[1 - index].push_back((reset, Bytes::new()));
+                    self.links[1 - index].push_back((reset, Bytes::new()));
                 }
             }
             None if segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST) == Flags::SYN => {
@@ -181,20 +181,20 @@ impl World {
         let index = usize::from(byte >> 7);
         match byte & 15 {
             0..8 => {
-                if let Some(packet) = self.wires[index].pop_front() {
+                if let Some(packet) = self.links[index].pop_front() {
                     self.deliver(index, packet);
                 }
             }
-            8 => drop(self.wires[index].pop_front()),
+            8 => drop(self.links[index].pop_front()),
             9 => {
-                if let Some(packet) = self.wires[index].front().cloned() {
+                if let Some(packet) = self.links[index].front().cloned() {
                     self.deliver(index, packet);
                 }
             }
             10 => {
-                if let Some(packet) = self.wires[index].pop_front() {
-                    let later = self.wires[index].len().min(usize::from(byte >> 4) % 4 + 1);
-                    self.wires[index].insert(later, packet);
+                if let Some(packet) = self.links[index].pop_front() {
+                    let later = self.links[index].len().min(usize::from(byte >> 4) % 4 + 1);
+                    self.links[index].insert(later, packet);
                 }
             }
             11 => {
@@ -224,7 +224,7 @@ impl World {
             }
             let mut moved = false;
             for index in 0..2 {
-                if let Some(packet) = self.wires[index].pop_front() {
+                if let Some(packet) = self.links[index].pop_front() {
                     self.deliver(index, packet);
                     moved = true;
                 }
@@ -246,7 +246,7 @@ fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let hosts = [Host::new(&mut input), Host::new(&mut input)];
     let now = 1_000_000 + u64::from(input.word()) * 1000;
-    let mut world = World { hosts, wires: Default::default(), now };
+    let mut world = World { hosts, links: Default::default(), now };
     let at = world.instant();
     let first = &mut world.hosts[0];
     first.tcb = Some(Tcb::connect(&first.open, at, &mut first.env));

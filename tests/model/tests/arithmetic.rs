@@ -57,7 +57,7 @@ fn responses_are_believed_from_seen_to_pushed_only() {
             for seen in cons..=pushed {
                 for rsp_prod in 0..=u8::MAX {
                     let found = index8::responses(low(cons), low(seen), low(pushed), rsp_prod);
-                    // The honest claims, in plain integers, of which this byte could be one.
+                    // The correct values, in plain integers, of which this byte could be one.
                     let honest = (seen..=pushed).find(|claim| low(*claim) == rsp_prod);
                     assert_eq!(found.map(u32::from), honest.map(|claim| claim - cons));
                 }
@@ -94,7 +94,7 @@ fn a_notification_is_due_if_the_event_was_just_pushed() {
     });
 }
 
-/// One step of both sides, in plain integers; the small ring must agree after each. Every path of so many steps.
+/// One step of both sides, in plain integers; the small ring must agree after each. Every path of this many steps.
 fn walk(size: u32, state: [u32; 4], steps: u32) {
     let [cons, seen, pushed, written] = state;
     let free = index8::free_requests(low(size), low(written), low(cons));

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   producer                                consumer
-//!   slot = …                                take what there is
+//!   slot = …                                take all entries
 //!   prod = new            (release)         event = cons + 1
 //!   ── full barrier ──                      ── full barrier ──
 //!   event among the new ones? notify        prod != cons? go on, else sleep
@@ -62,7 +62,7 @@ impl Ring {
         new
     }
 
-    /// Takes what there is, asks for an event, looks once more; until there is nothing. Where it went to sleep.
+    /// Takes all entries, asks for an event, looks once more; until there is none. Returns where it went to sleep.
     fn consume(&self, mut cons: u32, barrier: bool) -> u32 {
         loop {
             let prod = self.prod.load(Acquire);

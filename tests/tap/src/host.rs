@@ -39,7 +39,7 @@ pub struct Host {
     device: TunTapInterface,
     linux_mac: Option<EthernetAddress>,
     /// From Linux, to Linux.
-    wires: [Wire; 2],
+    links: [Wire; 2],
     start: Instant,
     tcb: Option<Tcb<Bytes>>,
     env: Env<Bytes>,
@@ -64,7 +64,7 @@ impl Host {
         Self {
             device,
             linux_mac: None,
-            wires: [Wire::new(link.clone(), seed), Wire::new(link.clone(), seed + 1)],
+            links: [Wire::new(link.clone(), seed), Wire::new(link.clone(), seed + 1)],
             start: Instant::now(),
             tcb: None,
             env: Env::new(Config::default(), Limiter::new(1000, 1000)),
@@ -126,7 +126,7 @@ impl Host {
 
     fn is_over(&self) -> bool {
         let over = |tcb: &Tcb<Bytes>| matches!(tcb.state(), State::Closed | State::TimeWait);
-        self.tcb.as_ref().is_some_and(over) && self.wires[1].next().is_none()
+        self.tcb.as_ref().is_some_and(over) && self.links[1].next().is_none()
     }
 
     /// All that Linux has sent goes on the link.
@@ -138,13 +138,13 @@ impl Host {
             if frame.ethertype() == EthernetProtocol::Ipv4 && frame.dst_addr() == EthernetAddress(ENGINE_MAC)
             {
                 self.linux_mac = Some(frame.src_addr());
-                self.wires[0].put(frame.payload().to_vec(), now);
+                self.links[0].put(frame.payload().to_vec(), now);
             }
         }
     }
 
     fn deliver(&mut self) {
-        while let Some(packet) = self.wires[0].take(Instant::now()) {
+        while let Some(packet) = self.links[0].take(Instant::now()) {
             self.packet(&packet);
         }
     }
@@ -247,13 +247,13 @@ impl Host {
         packet[20 + header_len..].copy_from_slice(payload);
         let mut tcp = TcpPacket::new_unchecked(&mut packet[20..]);
         tcp.fill_checksum(&IpAddress::Ipv4(src_addr), &IpAddress::Ipv4(dst_addr));
-        self.wires[1].put(packet, Instant::now());
+        self.links[1].put(packet, Instant::now());
     }
 
     /// Packets that have passed the link go to Linux.
     fn flush(&mut self) {
         let Some(linux_mac) = self.linux_mac else { return };
-        while let Some(packet) = self.wires[1].take(Instant::now()) {
+        while let Some(packet) = self.links[1].take(Instant::now()) {
             let Some(token) = self.device.transmit(self.time()) else { return };
             token.consume(14 + packet.len(), |frame| {
                 let mut frame = EthernetFrame::new_unchecked(frame);
@@ -268,7 +268,7 @@ impl Host {
     /// Until Linux sends, a packet arrives, or a timer is due; not longer than 50 ms.
     fn sleep(&self) {
         let now = Instant::now();
-        let arrivals = self.wires.iter().filter_map(Wire::next).map(|at| at.saturating_duration_since(now));
+        let arrivals = self.links.iter().filter_map(Wire::next).map(|at| at.saturating_duration_since(now));
         let timer = self.tcb.as_ref().and_then(Tcb::next_timer);
         let timer = timer.map(|at| Duration::from_micros((at - self.time()).total_micros()));
         let expired = self.tcb.as_ref().and_then(Tcb::next_timer).is_some_and(|at| at <= self.time());

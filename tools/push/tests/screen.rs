@@ -111,7 +111,7 @@ fn a_terminal_has_a_bar_with_rate_and_remaining_time() {
     println!("{shown:?}");
     let drawn: Vec<&str> =
         shown.split('\r').filter(|line| line.contains('[') && line.contains(" %")).collect();
-    assert!(drawn.len() >= 5, "drawn anew again and again: {shown:?}");
+    assert!(drawn.len() >= 5, "drawn again and again: {shown:?}");
     let half = drawn.iter().find(|line| line.contains("##########  ")).expect("half of it");
     assert!(half.contains(" of 1.00 MiB") && half.contains("iB/s, ") && half.contains(" second"), "{half:?}");
     let (before, last) = shown.rsplit_once("push: ").unwrap();

@@ -1,7 +1,7 @@
 //! Bytes from the console to lines: bounded in length and in number, fit to be shown or parsed.
 //!
 //! Input to a domain's console is not trusted: control characters (escape sequences among
-//! them) are dropped, what is not UTF-8 is dropped, a line that is too long is cut, and lines that nobody takes are
+//! them) and bytes that are not UTF-8 are dropped, a line that is too long is cut, and lines that nobody takes are
 //! refused. A line ends with `\n`, `\r`, or `\r\n`.
 
 use alloc::collections::VecDeque;

@@ -6,10 +6,10 @@
 //!   read_line ◄── Lines: up to 16 ◄──pump── in[1024] ◄────── xenconsoled
 //! ```
 //!
-//! The other end may not read, read slowly, or write impossible indexes; the guest goes on in each case. Lines that find no
-//! room are lost and counted.
+//! The other end may not read, read slowly, or write impossible indexes; the guest goes on in each case. Lines that
+//! find no room are lost and counted.
 //!
-//! Neighbours: `output` and `input` know nothing of rings; `byte_ring` knows nothing of lines.
+//! `output` and `input` do not depend on rings; `byte_ring` does not depend on lines.
 
 mod input;
 mod output;
@@ -34,7 +34,7 @@ const IN: Layout = Layout { data: offset::IN, size: 1024, cons: offset::IN_CONS,
 const OUT: Layout = Layout { data: offset::OUT, size: 2048, cons: offset::OUT_CONS, prod: offset::OUT_PROD };
 const _: () = assert!(IN_BYTES == 1024 && OUT_BYTES == 2048);
 
-/// What the console has done and seen since boot.
+/// The console's counters since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConsoleStats {
     /// Lines that were dropped because nobody read them in time.
@@ -84,7 +84,7 @@ impl Console {
         Self { page: Cell::new(ring), port: Cell::new(port), state: RefCell::new(state) }
     }
 
-    /// Goes on over another page and port, as after a restore. What is queued stays queued.
+    /// Continues over another page and port, as after a restore. Queued text stays queued.
     pub fn reconnect(&self, ring: Shared<'static>, port: EvtchnPort) {
         self.page.set(ring);
         self.port.set(port);
@@ -93,7 +93,7 @@ impl Console {
         state.incoming = Incoming::attach(ring, IN);
     }
 
-    /// Queues text; `\n` becomes `\r\n`, as a terminal wants it. Never waits; [`Console::pump`] sends it.
+    /// Queues text; `\n` becomes `\r\n` for terminals. Never waits; [`Console::pump`] sends it.
     pub fn write(&self, text: &[u8]) {
         // Borrowed only if a panic comes from within: then its report goes by `write_sync_best_effort`.
         if let Ok(mut state) = self.state.try_borrow_mut() {
@@ -120,8 +120,8 @@ impl Console {
         received || sent
     }
 
-    /// Whether there is nothing left to do for [`Console::pump`]: everything is in the ring, or the ring is full and the
-    /// console says that it does not read it (Xen 4.21 on). Its event when it connects begins the next pump.
+    /// Whether there is nothing left to do for [`Console::pump`]: everything is in the ring, or the ring is full and
+    /// the console says that it does not read it (Xen 4.21 on). Its event when it connects begins the next pump.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         let nothing_to_do =
@@ -150,12 +150,12 @@ impl Console {
         .await
     }
 
-    /// For a crash report: prints what is queued and then `text` while the other end reads, and yields at most
+    /// For a crash report: prints the queued text and then `text` while the other end reads, and yields at most
     /// `max_spins` times. May be called at any moment, also while the console is in use. Whether all of
     /// `text` is in the ring.
     pub fn write_sync_best_effort(&self, h: &impl Hypervisor, text: &[u8], max_spins: u32) -> bool {
         let Ok(mut state) = self.state.try_borrow_mut() else {
-            // We were interrupted at work; what is queued is lost, and our index is the one in the page.
+            // The crash interrupted this code; the queue is lost, and our index is the one in the page.
             let mut outgoing = Outgoing::attach(self.page.get(), OUT);
             let mut output = Output::default();
             output.write(text);
@@ -170,7 +170,7 @@ impl Console {
         self.drain(h, outgoing, output, max_spins.saturating_sub(max_spins / 2))
     }
 
-    /// Sends and yields until `output` is empty, at most `max_spins` times; not once where nobody reads.
+    /// Sends and yields until `output` is empty, at most `max_spins` times; never if nobody reads.
     fn drain(
         &self,
         h: &impl Hypervisor,
@@ -191,7 +191,7 @@ impl Console {
             }
             h.sched_yield();
         }
-        // What fits is sent also with `max_spins` 0.
+        // The text that fits is sent also with `max_spins` 0.
         if output.send(|bytes| outgoing.write(bytes)).is_ok_and(|sent| sent != 0) {
             self.ring_once(h);
         }
@@ -203,7 +203,7 @@ impl Console {
         let _ = h.evtchn_send(self.port.get());
     }
 
-    /// What the console has done and seen since boot.
+    /// The console's counters since boot.
     #[must_use]
     pub fn stats(&self) -> ConsoleStats {
         let Ok(state) = self.state.try_borrow() else { return ConsoleStats::default() };
@@ -229,9 +229,9 @@ impl Console {
 }
 
 impl State {
-    /// Takes what is in the ring of input; whether there was something.
+    /// Takes the bytes of the input ring. Returns whether there were any.
     fn receive(&mut self) -> bool {
-        // Most turns bring nothing: the buffer is not even made then.
+        // In most iterations there is nothing: then no buffer is made.
         if !self.incoming.has_news() {
             return false;
         }

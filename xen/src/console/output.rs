@@ -1,4 +1,4 @@
-//! What we have printed and nobody has read yet: a bounded queue that loses whole lines, the oldest first.
+//! Printed text that nobody has read yet: a bounded queue that drops whole lines, the oldest first.
 //!
 //! ```text
 //!   write ──► queue: line\r\n line\r\n li… ──line by line──► current ──► ring
@@ -20,7 +20,7 @@ const FIRST_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Output {
     queue: VecDeque<u8>,
-    /// The line on its way; what of it is in the ring already is gone from here.
+    /// The line being sent; the part that is in the ring is removed from it.
     current: VecDeque<u8>,
     /// Whether the last byte that came into `current` ended a line.
     mid_line: bool,
@@ -79,7 +79,7 @@ impl Output {
         }
     }
 
-    /// Gives up what is queued; the line on its way stays.
+    /// Drops the queue; the line being sent stays.
     pub(super) fn drop_queued(&mut self) {
         while !self.queue.is_empty() {
             self.drop_line();

@@ -46,7 +46,7 @@ impl Terminal {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Types what fits; how much.
+    /// Types the bytes that fit; returns their number.
     fn type_in(self, bytes: &[u8]) -> usize {
         let mut typed = 0;
         for byte in bytes {
@@ -74,7 +74,7 @@ fn read_line(console: &Console) -> Poll<String> {
     pin!(console.read_line()).poll(&mut context())
 }
 
-/// Pumps until all is out; what came out.
+/// Pumps until everything is sent; returns it.
 fn drain(console: &Console, xen: &TestXen, terminal: Terminal) -> String {
     let mut text = terminal.take(usize::MAX);
     while console.pump(xen) {

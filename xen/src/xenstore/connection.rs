@@ -1,7 +1,7 @@
-//! The connection as tasks and the loop see it: the state behind a `RefCell`, and the one place that calls wakers.
+//! The connection for tasks and the loop: the state behind a `RefCell`, and the one place that calls wakers.
 //!
-//! The borrow is never held while foreign code runs: wakers are called, and dropped, outside (dropping the last waker of
-//! a task may drop its futures, which come back here to give up their requests).
+//! The borrow is never held while foreign code runs: wakers are called, and dropped, outside (dropping the last waker
+//! of a task may drop its futures, which come back here to give up their requests).
 
 use crate::abi::io_xs_wire::XsdSockmsgType as Kind;
 use crate::hypervisor::Hypervisor;
@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// See [`XenStore::write_sync_best_effort`](crate::xenstore::XenStore::write_sync_best_effort). Calls no waker, and
-    /// leaves alone what is borrowed: the crash may come from within.
+    /// does not touch borrowed state: the crash may come from within.
     pub(super) fn write_sync(&self, h: &impl Hypervisor, path: &str, value: &[u8], max_spins: u32) -> bool {
         // Not dropped either: the last waker of a task takes its futures along, which come back here.
         let mut wakers = ManuallyDrop::new(Vec::new());
@@ -116,7 +116,7 @@ impl Connection {
         poll
     }
 
-    /// Nobody waits for this request any more.
+    /// No task waits for this request any more.
     pub(super) fn abandon(&self, id: u32) {
         let _dropped_outside = self.with(|state| state.abandon(id));
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with xenstore, each with its cause and what to do about it.
+//! Errors of xenstore, each with its cause and the next step.
 
 use crate::abi::errno::Errno;
 use crate::abi::io_xs_wire::{
@@ -12,12 +12,12 @@ use core::fmt;
 /// Characters of a foreign text that an error keeps.
 const TEXT_MAX: usize = 64;
 
-/// Why xenstore did not do what was asked.
+/// Why a request to xenstore failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XsError {
     /// The daemon answered with an error.
     Refused {
-        /// What was asked.
+        /// The request.
         request: XsdSockmsgType,
         /// The node.
         path: String,
@@ -40,7 +40,7 @@ pub enum XsError {
     BadPath {
         /// The beginning of the path.
         path: String,
-        /// What is wrong with it.
+        /// The error in it.
         fault: PathFault,
     },
     /// Path and value do not fit into one message. Nothing was sent.
@@ -52,7 +52,7 @@ pub enum XsError {
     },
     /// The answer breaks the protocol. The connection goes on.
     BadReply {
-        /// What was asked.
+        /// The request.
         request: XsdSockmsgType,
         /// The node.
         path: String,
@@ -85,11 +85,11 @@ pub enum XsError {
 pub enum XsErrno {
     /// One that the protocol names.
     Known(Errno),
-    /// Another one, by its name, such as `EQUOTA`.
+    /// Another error, by its name, such as `EQUOTA`.
     Unknown(String),
 }
 
-/// What is wrong with a path.
+/// The error in a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathFault {
     /// It has no characters.
@@ -107,7 +107,7 @@ pub enum ReplyFault {
     Kind(u32),
     /// It names another transaction than the request.
     Transaction(u32),
-    /// Its payload is not what the request's answer looks like.
+    /// Its payload does not have the form of an answer to the request.
     Payload,
 }
 

@@ -38,12 +38,12 @@ pub(super) enum Link {
     Broken(Broken),
 }
 
-/// What an exchange did.
+/// The result of an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Moved {
     /// Bytes went either way.
     pub(super) any: bool,
-    /// The daemon has something to do: requests, or room for what it could not write.
+    /// The daemon has work: requests, or room for bytes that it could not write.
     pub(super) tell: bool,
 }
 
@@ -82,7 +82,7 @@ impl Link {
 }
 
 impl Rings {
-    /// Takes the ring over, where its last user stopped; what was left in it for that user is discarded. Also says
+    /// Takes the ring over where its last user stopped; bytes for that user are discarded. Also returns
     /// whether there was one. `None` while the daemon resets the ring.
     pub(super) fn attach(page: &Shared<'static>) -> Option<(Self, bool)> {
         if Link::is_resetting(page) {
@@ -97,7 +97,8 @@ impl Rings {
         Some((Self { requests, replies, assembler: Assembler::default(), leftover }, used_before))
     }
 
-    /// Whether a page holds this ring, as after a resume in the same domain: our indexes are in it, and the daemon's fit.
+    /// Whether a page has this ring, as after a resume in the same domain: our indexes are in it, and the daemon's
+    /// are valid.
     pub(super) fn are_those_of(&self, page: &Shared<'static>) -> bool {
         !Link::is_resetting(page) && self.requests.is_at(page) && self.replies.is_at(page)
     }
@@ -107,7 +108,7 @@ impl Rings {
         self.leftover
     }
 
-    /// Takes what is in the ring of replies and fills the ring of requests.
+    /// Takes the bytes of the reply ring and fills the request ring.
     ///
     /// # Errors
     /// The rule that the daemon broke. Messages that were whole before are in `messages` nevertheless.
@@ -123,14 +124,14 @@ impl Rings {
                 number => return Err(Broken::GivenUp(number)),
             }
         }
-        // One look at each index a pump: the daemon rings again for what comes later.
+        // One look at each index in a pump: the daemon sends an event for later bytes.
         let received = self.receive(messages)?;
         let sent = self.send(queue)?;
         Ok(Moved { any: received.any || sent, tell: received.tell || sent })
     }
 
     fn receive(&mut self, messages: &mut Vec<Message>) -> Result<Moved, Broken> {
-        // Most turns bring nothing: the buffer is not even made then.
+        // In most iterations there is nothing: then no buffer is made.
         if !self.replies.has_news() {
             return Ok(Moved::default());
         }

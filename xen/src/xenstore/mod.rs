@@ -8,25 +8,25 @@
 //! ```
 //!
 //! Futures only queue bytes and wait; [`XenStore::pump`] moves them, hands answers out by request id, and notifies the
-//! daemon at most once. It is called once a turn of the loop, and before the domain blocks. Nothing here waits by
-//! itself; a daemon that does not answer is noticed by [`XenStore::maintain`].
+//! daemon at most once. It is called once in an iteration of the loop, and before the domain blocks. Nothing here
+//! waits by itself; a daemon that does not answer is noticed by [`XenStore::maintain`].
 //!
 //! | file | idea |
 //! |------|------|
 //! | `wire` | messages from and to bytes |
-//! | `link` | the page: attach, exchange, broken |
+//! | `link` | the page: attach, exchange, errors |
 //! | `state` | requests, answers, ids, clean-up |
 //! | `recovery` | when a connection is to be reset |
 //! | `connection` | the state, shared; wakers |
-//! | `stats` | what is counted |
-//! | `nodes` | what can be asked of a node |
+//! | `stats` | counters |
+//! | `nodes` | requests about nodes |
 //! | `transaction` | several changes as one |
 //! | `watches` | watched paths and their waiting events |
 //! | `watch` | the handle of a watch |
-//! | `error` | what can go wrong, and what to do about it |
+//! | `error` | errors, and the next step for each |
 //!
 //! The daemon is checked, not trusted: an impossible index or length breaks the connection with a named reason
-//! ([`Broken`]); an answer of the wrong kind fails its request only; one that nobody asked for is counted. Values come
+//! ([`Broken`]); an answer of the wrong kind fails its request only; an unsolicited one is counted. Values come
 //! from every domain that may write the node, and are only text.
 
 mod connection;
@@ -77,8 +77,8 @@ impl XenStore {
         Self { connection: Rc::new(Connection::new(ring, port)) }
     }
 
-    /// Moves what can be moved: requests out, answers and events in and to their tasks. Sends at most one
-    /// notification, and only if something moved. Whether there was progress.
+    /// Moves bytes: requests out, answers and events in and to their tasks. Sends at most one
+    /// notification, and only if something moved. Returns whether there was progress.
     ///
     /// # Ordering
     /// Bytes are written before `req_prod` (release) and that before the notification; `rsp_prod` is read once
@@ -126,7 +126,7 @@ impl XenStore {
         self.connection.maintain(h, now)
     }
 
-    /// What the client has done and seen since boot.
+    /// The client's counters since boot.
     #[must_use]
     pub fn stats(&self) -> XsStats {
         self.connection.with(|state| state.stats)
@@ -166,7 +166,7 @@ impl XenStore {
         self.nodes().read_all(paths).await
     }
 
-    /// Writes several nodes in order, with one notification for all; what became of each.
+    /// Writes several nodes in order, with one notification for all; returns the result of each.
     pub async fn write_all(&self, nodes: &[(String, String)]) -> Vec<Result<(), XsError>> {
         self.nodes().write_all(nodes).await
     }
@@ -212,7 +212,7 @@ impl XenStore {
     }
 
     /// For a crash report: writes a node at any moment, also while the client is in use, and pumps until the daemon has
-    /// answered, at most `max_spins` times. Whether it has; what it said is not looked at. It allocates.
+    /// answered, at most `max_spins` times. Returns whether it has, with any answer. It allocates.
     pub fn write_sync_best_effort(
         &self,
         h: &impl Hypervisor,
@@ -223,7 +223,7 @@ impl XenStore {
         self.connection.write_sync(h, path, value, max_spins)
     }
 
-    /// Whether there is such a node.
+    /// Whether the node exists.
     ///
     /// # Errors
     /// [`XsError::Refused`] if we may not know.
@@ -231,7 +231,7 @@ impl XenStore {
         self.nodes().exists(path).await
     }
 
-    /// Sets the permissions of a node. The first entry names the owner, and what domains that are not listed may do.
+    /// Sets the permissions of a node. The first entry has the owner, and the rights of domains that are not listed.
     ///
     /// # Errors
     /// [`XsError::Refused`] with `EACCES` if the node is not ours.
@@ -239,7 +239,7 @@ impl XenStore {
         self.nodes().set_permissions(path, all).await
     }
 
-    /// The directory of a domain: what relative paths are relative to, for our own.
+    /// The directory of a domain: for our own, the base of relative paths.
     ///
     /// # Errors
     /// [`XsError::Refused`].
@@ -251,7 +251,7 @@ impl XenStore {
     /// the connection was replaced. An error of `body` aborts the transaction.
     ///
     /// # Errors
-    /// The error of `body`; [`XsError::Conflicts`] after too many attempts; whatever start and end meet with.
+    /// The error of `body`; [`XsError::Conflicts`] after too many attempts; errors of start and end.
     pub async fn transaction<T>(
         &self,
         body: impl AsyncFn(&Transaction<'_>) -> Result<T, XsError>,

@@ -1,7 +1,7 @@
-//! What can be asked of a node, within a transaction or not: the requests as async functions.
+//! Requests about nodes, within a transaction or not, as async functions.
 //!
-//! This file checks a request before it is sent (a zero byte in a path would end it on the wire), and an answer before it
-//! is used. Other domains may write a node, so an error of a read names the path.
+//! This file checks a request before it is sent (a zero byte in a path would end it on the wire), and an answer
+//! before it is used. Other domains may write a node, so an error of a read names the path.
 
 use crate::abi::io_xs_wire::{XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX, XsdSockmsgType as Kind};
 use crate::ids::DomId;
@@ -21,7 +21,7 @@ use core::task::{Context, Poll};
 /// How often a request that changes nothing is repeated when the connection is reset before its answer.
 const REPEATS: u32 = 4;
 
-/// What one domain may do with a node. `docs/misc/xenstore.txt`, `SET_PERMS`.
+/// The rights of one domain to a node. `docs/misc/xenstore.txt`, `SET_PERMS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// `n`: nothing.
@@ -45,7 +45,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// The answer of a request that was queued. Dropped, nobody waits any more.
+/// The answer of a queued request. After a drop, no task waits for it.
 #[derive(Debug)]
 pub(super) struct Answer<'a> {
     connection: &'a Connection,
@@ -105,8 +105,8 @@ impl<'a> Nodes<'a> {
         self.repeated(first, kind, path, rest).await
     }
 
-    /// The outcome of a request, repeated if the connection was reset before its answer came and it changes nothing that
-    /// another domain could have changed meanwhile.
+    /// The outcome of a request, repeated if the connection was reset before its answer came and it changes nothing
+    /// that another domain could have changed meanwhile.
     async fn repeated(
         &self,
         mut outcome: Result<Vec<u8>, XsError>,
@@ -147,8 +147,8 @@ impl<'a> Nodes<'a> {
         self.order(Kind::Write, path, &[value]).await
     }
 
-    /// Reads several nodes: every request is queued before the first answer is awaited, so that one notification and one
-    /// sleep do for all.
+    /// Reads several nodes: every request is queued before the first answer is awaited, so that one notification and
+    /// one sleep do for all.
     pub(super) async fn read_all<const N: usize>(
         &self,
         paths: &[String; N],
@@ -163,7 +163,7 @@ impl<'a> Nodes<'a> {
         values
     }
 
-    /// Writes several nodes in order, as [`Nodes::read_all`] reads; what became of each.
+    /// Writes several nodes in order, as [`Nodes::read_all`] reads; returns the result of each.
     pub(super) async fn write_all(&self, nodes: &[(String, String)]) -> Vec<Result<(), XsError>> {
         let send = |(path, value): &(String, String)| self.send(Kind::Write, path, &[value.as_bytes()]);
         let answers: Vec<_> = nodes.iter().map(send).collect();

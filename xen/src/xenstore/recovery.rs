@@ -16,7 +16,7 @@ pub(super) const ANSWER_LIMIT_NS: u64 = 30_000_000_000;
 const PAUSE_MIN_NS: u64 = 1_000_000_000;
 const PAUSE_MAX_NS: u64 = 60_000_000_000;
 
-/// What is known of a connection when it is looked at.
+/// The state of a connection when it is checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observed {
     /// A request waits for its answer.
@@ -27,7 +27,7 @@ pub(super) struct Observed {
     pub(super) activity: u64,
 }
 
-/// What is due.
+/// The due action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Nothing.
@@ -52,7 +52,7 @@ impl Recovery {
         Self { waiting_since: None, last_reset: None }
     }
 
-    /// What is due now, and when to ask again.
+    /// The action that is due now, and when to ask again.
     pub(super) fn look(&mut self, now: SystemTime, observed: Observed) -> (Step, Option<SystemTime>) {
         if observed.broken {
             return self.when_allowed(now, Step::Broken);
@@ -82,7 +82,7 @@ impl Recovery {
             Some((last, pause)) if now < last.after(pause) => {
                 return (Step::Nothing, Some(last.after(pause)));
             }
-            // A connection that held for long was a good one.
+            // A connection that worked for long was a good one.
             Some((last, _)) if now >= last.after(PAUSE_MAX_NS.saturating_mul(2)) => PAUSE_MIN_NS,
             Some((_, pause)) => pause.saturating_mul(2).min(PAUSE_MAX_NS),
         };
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(recovery.look(at(limit - 1), moved), (Step::Nothing, Some(at(2 * limit - 1))));
         assert_eq!(recovery.look(at(limit), moved).0, Step::Nothing);
         assert_eq!(recovery.look(at(2 * limit - 1), moved).0, Step::NoAnswer);
-        // What waits next has the whole time again.
+        // The next wait has the whole time again.
         assert_eq!(recovery.look(at(2 * limit), moved), (Step::Nothing, Some(at(3 * limit))));
         assert_eq!(recovery.look(at(3 * limit), Observed { waiting: false, ..moved }), (Step::Nothing, None));
         assert_eq!(recovery.look(at(4 * limit), moved), (Step::Nothing, Some(at(5 * limit))));

@@ -7,8 +7,8 @@
 //!                watches[token]   ◄──┘
 //! ```
 //!
-//! A request that nobody waits for any more stays in `requests` until it is answered, so that its id is not given
-//! away; if not a byte of it was sent, it is taken back. What the daemon started on behalf of such a request (a
+//! A request for which no task waits any more stays in `requests` until it is answered, so that its id is not
+//! reused; if not a byte of it was sent, it is removed. An operation that the daemon began for such a request (a
 //! transaction) is ended here.
 //!
 //! Nothing here calls or drops a waker: they are handed out, to [`Connection`](super::connection::Connection).
@@ -49,13 +49,13 @@ pub(super) type Reply = Result<Vec<u8>, Failure>;
 pub(super) enum Owner {
     /// A task, once it has come by.
     Task(Option<Waker>),
-    /// A task, which is told that no answer came in time. The answer is then nobody's.
+    /// A task, which gets a timeout. The answer then belongs to no task.
     GaveUp,
-    /// Nobody: the answer is only looked at for what has to be cleaned up.
+    /// No task: the answer is only checked for what has to be cleaned up.
     Nobody,
 }
 
-/// What was done about a connection that does not work.
+/// The recovery of a connection that does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovered {
     /// The daemon was asked to reset the ring.
@@ -83,7 +83,7 @@ pub(super) struct State {
     queue: VecDeque<Outbound>,
     requests: LiteMap<u32, Pending>,
     last_id: u32,
-    /// Counts connections: what was begun on another one is void.
+    /// Counts connections: operations that began on another one are void.
     epoch: u32,
     open_transactions: usize,
     pub(super) watches: Watches,
@@ -144,7 +144,8 @@ impl State {
         self.queue(kind, tx_id, parts, Owner::Task(None)).map_err(RequestError::TooLong)
     }
 
-    /// Queues a request whose answer nobody awaits. None is sent on a broken connection: there is nothing to clean up.
+    /// Queues a request for whose answer no task waits. None is sent on a broken connection: there is nothing to
+    /// clean up.
     pub(super) fn request_unattended(&mut self, kind: Kind, tx_id: u32, parts: &[&[u8]]) {
         if matches!(self.link, Link::Broken(_)) {
             return;
@@ -182,7 +183,7 @@ impl State {
         Some(owner)
     }
 
-    /// Ends what an answer that nobody wants has started.
+    /// Ends what an unwanted answer has started.
     fn clean_up(&mut self, id: u32) {
         let Some(Pending { kind, reply, .. }) = self.requests.remove(&id) else { return };
         match (kind, reply) {
@@ -209,7 +210,7 @@ impl State {
     pub(super) fn pump(&mut self, wakers: &mut Vec<Waker>) -> Result<Moved, Broken> {
         match self.link {
             Link::Attaching => self.attach(),
-            // The daemon resets the ring by itself: what it had not answered it has forgotten.
+            // The daemon resets the ring by itself: it has forgotten unanswered requests.
             Link::Up(_) if Link::is_resetting(&self.page) => self.start_over(&Failure::Reset, wakers),
             _ => {}
         }
@@ -236,9 +237,9 @@ impl State {
         self.stats.leftover_bytes = self.stats.leftover_bytes.wrapping_add(u64::from(rings.leftover()));
         self.link = Link::Up(rings);
         if used_before {
-            // Somebody before us (a boot loader, another kernel) may have left watches and transactions.
+            // A former user of the connection (a boot loader, another kernel) may have left watches and transactions.
             self.request_unattended(Kind::ResetWatches, 0, &[b"\0"]);
-            // Before everything that was queued meanwhile, and behind a request that is half in the ring.
+            // Before everything that was queued, and after a request that is half in the ring.
             let begun = self.queue.iter().take_while(|out| out.sent > 0).count();
             if let Some(reset) = self.queue.pop_back() {
                 self.queue.insert(begun, reset);
@@ -297,13 +298,13 @@ impl State {
 
     /// Goes on over another page and port, as after a suspend.
     ///
-    /// In a new domain the ring is another one, and everything starts over. In the same domain, resumed the slow way, the
-    /// ring is as we left it: our indexes are in it, and half a message may be. Then the connection goes on.
+    /// In a new domain the ring is another one, and everything starts over. In the same domain, resumed the slow way,
+    /// the ring is as we left it: our indexes are in it, and half a message may be. Then the connection goes on.
     pub(super) fn reconnect(&mut self, page: Shared<'static>, port: EvtchnPort, wakers: &mut Vec<Waker>) {
         let goes_on = matches!(&self.link, Link::Up(rings) if rings.are_those_of(&page));
         (self.page, self.port) = (page, port);
         if goes_on {
-            // What the domain had in Xen is new all the same: everybody looks again.
+            // The domain's state in Xen is new in any case: every watch has an event.
             self.watches.fire_all(wakers);
         } else {
             self.start_over(&Failure::Interrupted, wakers);
@@ -371,7 +372,7 @@ impl State {
         asked
     }
 
-    /// Fails the requests that wait. Their answers may still come, and end what they began.
+    /// Fails the waiting requests. Their answers may still come, and end what they began.
     fn give_up_waiting(&mut self, wakers: &mut Vec<Waker>) {
         self.stats.given_up = self.stats.given_up.wrapping_add(1);
         for (_, pending) in self.requests.iter_mut().filter(|(_, pending)| pending.reply.is_none()) {

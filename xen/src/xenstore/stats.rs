@@ -1,11 +1,11 @@
-//! What the client counts.
+//! The client's counters.
 
-/// What the client has done and seen since boot.
+/// The client's counters since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct XsStats {
     /// Requests queued.
     pub requests: u64,
-    /// Answers that somebody, or the clean-up, waited for.
+    /// Answers for which a task, or the clean-up, waited.
     pub replies: u64,
     /// Watch events that reached a watch.
     pub events: u64,
@@ -17,7 +17,7 @@ pub struct XsStats {
     pub bad_replies: u64,
     /// Requests of the clean-up and of [`reconnect`](crate::xenstore::XenStore::reconnect) that were refused.
     pub refused_silently: u64,
-    /// Bytes of somebody else's answers that were in the ring when we came.
+    /// Bytes of a former user's answers that were in the ring at the start.
     pub leftover_bytes: u64,
     /// Notifications sent.
     pub notifications: u64,

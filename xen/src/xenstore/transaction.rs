@@ -19,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-/// How often a transaction is tried before somebody must be told.
+/// The number of attempts after which a transaction fails.
 pub(super) const ATTEMPTS: u32 = 64;
 
 /// An open transaction: its requests see the store as it was at the start, and its own changes.

@@ -1,13 +1,13 @@
-//! The watches of a connection: what each watches, what the daemon knows of it, and the events that wait in it.
+//! The watches of a connection: their paths, their state in the daemon, and their pending events.
 //!
 //! ```text
 //!   xenstored ──path, token──► Watches[token] ──► up to EVENTS_MAX paths, each once ──► Watch::changed()
 //!                                    └── no such token: counted, dropped
 //! ```
 //!
-//! An event says "look again", no more: the same path waits only once, and many different ones end in a single event for
-//! the watched path itself. So a watch takes bounded memory, whatever the other side does. Tokens are never used twice,
-//! so that an event that is late cannot reach a later watch.
+//! An event says "look again", no more: the same path waits only once, and many different ones end in a single event
+//! for the watched path itself. So a watch takes bounded memory, whatever the other side does. Tokens are never used
+//! twice, so that an event that is late cannot reach a later watch.
 
 use crate::xenstore::wire;
 use alloc::collections::VecDeque;
@@ -37,7 +37,7 @@ struct Watched {
     waiter: Option<Waker>,
 }
 
-/// What the daemon knows of a watch.
+/// The daemon's state of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtDaemon {
     /// Nothing.
@@ -138,7 +138,7 @@ pub(super) fn token(number: u64) -> String {
     format!("w{number}")
 }
 
-/// The number in a token, if it is one of ours to the letter.
+/// The number in a token, if it is exactly one of ours.
 fn number(text: &[u8]) -> Option<u64> {
     let text = core::str::from_utf8(text).ok()?;
     let number = text.strip_prefix('w')?.parse().ok()?;

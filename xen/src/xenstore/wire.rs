@@ -28,7 +28,7 @@ pub(super) struct Message {
 pub(super) struct Assembler {
     /// The header of the message under way, once it is whole.
     header: Option<XsdSockmsg>,
-    /// What there is of the header, and then of the payload.
+    /// The received part of the header, and then of the payload.
     partial: Vec<u8>,
 }
 
@@ -37,8 +37,8 @@ impl Assembler {
     /// is not whole yet.
     ///
     /// # Errors
-    /// The length that a header claims, when no message can be that long: from there on, nobody knows where the next
-    /// one begins.
+    /// The length that a header claims, when no message can be that long: the start of the next message is then
+    /// unknown.
     pub(super) fn take(&mut self, bytes: &mut &[u8]) -> Result<Option<Message>, u32> {
         let header = match self.header {
             Some(header) => header,
@@ -77,7 +77,7 @@ fn fill(partial: &mut Vec<u8>, upto: usize, bytes: &mut &[u8]) {
     *bytes = rest;
 }
 
-/// A request as it goes on the wire; the payload is `parts`, one after the other.
+/// A request in its wire format; the payload is `parts`, one after the other.
 ///
 /// # Errors
 /// The length of the payload, when it is more than a message can hold.

@@ -144,7 +144,7 @@ impl Fake {
 impl Source for Fake {
     fn status(&self) -> Status {
         let build = Build { id: "12".repeat(20), commit: "unknown", dependencies: vec!["smoltcp 0.14.0"] };
-        let mut status = snapshot::status(&self.snapshot(), "pond <&> \"mill\"", build);
+        let mut status = snapshot::status(&self.snapshot(), "web <&> \"mill\"", build);
         status.datafront = Some(self.datafront());
         for interface in &mut status.interfaces {
             interface.rate = Some(Rate { bytes: 1_000_000, microseconds: 50_000 });

@@ -21,7 +21,7 @@ use web::site::{Source, StatusSite};
 pub(crate) enum Does {
     /// Sends bytes.
     Sends(Vec<u8>),
-    /// Sends nothing for so many seconds.
+    /// Sends nothing for this number of seconds.
     Waits(u64),
     /// Closes its direction. Without this, it stays and sends no more.
     Closes,
@@ -180,7 +180,7 @@ pub(crate) fn connect(script: Vec<Does>, takes: usize) -> impl web::http::Stream
     Stream(Rc::new(RefCell::new(Line { script: script.into(), takes, ..Line::default() })))
 }
 
-/// Runs a connection with a client that takes so many bytes and then no more.
+/// Runs a connection with a client that takes this number of bytes and then no more.
 pub(crate) fn run_taking<S: Site>(server: &Server<S>, script: Vec<Does>, takes: usize) -> Outcome {
     run_at(server, script, takes, Port::Public)
 }

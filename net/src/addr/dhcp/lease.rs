@@ -29,7 +29,7 @@ pub(crate) struct Lease {
     pub(crate) dns: Vec<Ipv4Address>,
     pub(crate) ntp: Vec<Ipv4Address>,
     pub(crate) hostname: Option<String>,
-    /// Bytes of the largest packet of the network, if the server tells.
+    /// The network's MTU in bytes, if the server sends it.
     pub(crate) mtu: Option<u16>,
     pub(crate) length: Duration,
     /// When it is renewed, when any server is asked, and when it ends. RFC 2131, section 4.4.5.

@@ -1,4 +1,5 @@
-//! DHCP messages: reading a server's, with options that overflow into other fields, and writing ours. RFC 2131, RFC 2132.
+//! DHCP messages: reading a server's, with options that overflow into other fields, and writing ours. RFC 2131, RFC
+//! 2132.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ pub(crate) mod option {
     pub(crate) const ROUTES_OLD: u8 = 249;
 }
 
-/// What the server is asked for; classless routes come first (RFC 3442).
+/// The requested options; classless routes come first (RFC 3442).
 const WANTED: [u8; 10] = [
     option::ROUTES,
     option::ROUTES_OLD,
@@ -42,7 +43,7 @@ const WANTED: [u8; 10] = [
 /// Bytes of the longest message that we take: the shortest MTU that Ethernet has, less the headers.
 const LONGEST: u16 = 1472;
 
-/// Where the fields are: server name, file, and the options behind their magic number. RFC 2131, section 2.
+/// The offsets of fields: server name, file, and the options after their magic number. RFC 2131, section 2.
 const SERVER_NAME: core::ops::Range<usize> = 44..108;
 const FILE: core::ops::Range<usize> = 108..236;
 const OPTIONS: usize = 240;
@@ -59,7 +60,7 @@ pub(crate) struct Reply<'a> {
     /// The address that is offered or confirmed.
     pub(crate) address: Ipv4Address,
     bytes: &'a [u8],
-    /// Fields besides the options that hold options too.
+    /// Other fields that may contain options.
     overload: u8,
 }
 
@@ -86,7 +87,8 @@ impl<'a> Reply<'a> {
         Some(reply)
     }
 
-    /// The value of an option, all its parts together (RFC 3396); empty: it is not there. `None`: options are malformed.
+    /// The value of an option, all its parts together (RFC 3396); empty: it is not there. `None`: options are
+    /// malformed.
     pub(crate) fn option(&self, wanted: u8) -> Option<Vec<u8>> {
         let mut value = Vec::new();
         let file = (self.overload & 1 != 0).then_some(FILE);
@@ -139,7 +141,7 @@ fn collect(field: &[u8], wanted: u8, value: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-/// A message of ours.
+/// A message from us.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) kind: DhcpMessageType,
@@ -149,7 +151,7 @@ pub(crate) struct Request<'a> {
     pub(crate) mac: EthernetAddress,
     /// Our address while we have it.
     pub(crate) ours: Option<Ipv4Address>,
-    /// The address that we want to have, or decline.
+    /// The address that we request, or decline.
     pub(crate) wanted: Option<Ipv4Address>,
     pub(crate) server: Option<Ipv4Address>,
     pub(crate) hostname: &'a str,

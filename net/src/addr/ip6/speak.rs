@@ -1,4 +1,4 @@
-//! Sends what is due for the IPv6 addresses: probes, announcements, reports of groups, router solicitations.
+//! Sends due messages for the IPv6 addresses: probes, announcements, reports of groups, router solicitations.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ const REPEAT: Duration = Duration::from_secs(2);
 const NO_SLOT: Duration = Duration::from_millis(10);
 
 impl Ip6 {
-    /// Applies and sends what is due. `true`: our addresses or our router have changed.
+    /// Applies and sends everything due. `true`: our addresses or our router have changed.
     pub(crate) fn run<N: Nic>(&mut self, wire: &mut Wire<'_, N>, counters: &mut Counters) -> bool {
         let now = wire.now;
         if self.due.is_none_or(|at| at > now) {
@@ -31,7 +31,7 @@ impl Ip6 {
         changed
     }
 
-    /// Sends what is due; `None`: there is no slot for some of it.
+    /// Sends due messages; `None`: there is no slot for some of them.
     fn speak<N: Nic>(&mut self, wire: &mut Wire<'_, N>, counters: &mut Counters) -> Option<()> {
         let now = wire.now;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);

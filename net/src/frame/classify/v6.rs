@@ -34,9 +34,9 @@ pub(crate) enum Neighbour {
     Solicit {
         /// The asker.
         from: Ipv6Address,
-        /// The address that is asked for.
+        /// The requested address.
         target: Ipv6Address,
-        /// The asker's hardware address, if it tells.
+        /// The sender's hardware address, if the option is present.
         mac: Option<EthernetAddress>,
     },
     /// A host is at this hardware address.
@@ -115,7 +115,7 @@ pub(super) fn ipv6(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {
     }
 }
 
-/// From a place behind the IPv6 header to one in the frame.
+/// From an offset after the IPv6 header to one in the frame.
 fn shifted(range: Range<usize>) -> Range<usize> {
     let headers = HEADER.saturating_add(IPV6);
     range.start.saturating_add(headers)..range.end.saturating_add(headers)
@@ -144,7 +144,7 @@ fn icmp(frame: &[u8], packet: &Ipv6Packet<&[u8]>, message: Message, context: Con
         Icmpv6Message::PktTooBig if ours => {
             too_big::v6(&icmp, me).map_or(Class::Drop(DropReason::Icmp), Class::TooBig)
         }
-        // With a router alert in front, so not at once behind the IPv6 header. RFC 3810, section 5.1.14.
+        // After a router alert, so not directly after the IPv6 header. RFC 3810, section 5.1.14.
         Icmpv6Message::MldQuery if packet.hop_limit() == 1 && from.is_unicast_link_local() => {
             Class::Neighbour(Neighbour::Query { v1: false })
         }
@@ -204,7 +204,7 @@ fn ethernet(address: smoltcp::wire::HardwareAddress) -> Option<EthernetAddress> 
     }
 }
 
-/// "Who has `target`?"
+/// A neighbour solicitation for `target`.
 fn solicitation(from: Ipv6Address, group: bool, icmp: &Icmpv6Packet<&[u8]>, context: Context<'_>) -> Class {
     let (me, target) = (context.me, icmp.target_addr());
     if me.six.find(target).is_none() {

@@ -130,10 +130,13 @@ impl<'a> Victim<'a> {
         if !attacked.success() {
             return Err(format!("the attack itself failed: {attacked:?}").into());
         }
-        let answered = answered.map_err(|error| format!("an honest client was not answered: {error}"))?;
+        let answered =
+            answered.map_err(|error| format!("a well-behaved client was not answered: {error}"))?;
         let recovered = self.recovers(attack)?;
         let made = attacked.stdout.trim();
-        Ok(format!("made and refused {made}, {answered} honest replies, as before after {recovered:.0} s"))
+        Ok(format!(
+            "made and refused {made}, {answered} replies to the well-behaved client, as before after {recovered:.0} s"
+        ))
     }
 
     /// Checks that the guest runs; otherwise returns its last lines.

@@ -39,7 +39,7 @@ impl Honest {
     /// Stops; the number of replies, or the request that was not answered.
     pub(crate) fn end(self) -> Outcome<u32> {
         self.stop.store(true, Relaxed);
-        Ok(self.thread.join().map_err(|_| "the honest client panicked")??)
+        Ok(self.thread.join().map_err(|_| "the well-behaved client panicked")??)
     }
 }
 

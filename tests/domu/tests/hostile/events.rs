@@ -35,7 +35,7 @@ fn h46_a_storm_of_events_without_work() {
             .map(|kind| delta(&format!("/hypercalls/{kind}")))
             .sum::<Outcome<_>>()?;
         eprintln!(
-            "  10000 events: {idle} taken without work, {turns} turns, {hypercalls} hypercalls, {masks} masks"
+            "  10000 events: {idle} taken without work, {turns} iterations, {hypercalls} hypercalls, {masks} masks"
         );
         if idle == 0 || masks == 0 {
             return Err(
@@ -45,15 +45,15 @@ fn h46_a_storm_of_events_without_work() {
         // Those that come while one is pending are one; and each costs a look and a sleep, no more.
         let frames = 2 * 2 * 5 + 20;
         if turns > 2 * idle + 8 * frames || hypercalls > 3 * idle + 8 * frames {
-            return Err(format!("{idle} events cost {turns} turns and {hypercalls} hypercalls").into());
+            return Err(format!("{idle} events cost {turns} iterations and {hypercalls} hypercalls").into());
         }
         Ok(())
     });
 }
 
 #[test]
-fn h47_without_any_event_a_turn_finds_the_frames() {
-    case("h47_without_any_event_a_turn_finds_the_frames", Works, |rig| {
+fn h47_without_any_event_an_iteration_finds_the_frames() {
+    case("h47_without_any_event_an_iteration_finds_the_frames", Works, |rig| {
         rig.orders(&["mute on", "provoke 5"])?;
         // Something else wakes the guest.
         rig.ask("grants", "issued ")?;

@@ -1,4 +1,4 @@
-//! False indexes: H01 to H08. (H09, an index that wraps honestly, takes 2^32 frames.)
+//! False indexes: H01 to H08. (H09, a correct index that wraps, takes 2^32 frames.)
 
 use crate::cases;
 use crate::rig::End::{Broken, Works};

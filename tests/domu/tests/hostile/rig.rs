@@ -298,7 +298,7 @@ pub(crate) fn same(what: &str, found: u64, expected: u64) -> Outcome {
     if found == expected { Ok(()) } else { Err(format!("{what}: {found}, not {expected}").into()) }
 }
 
-/// Declares cases that consist of orders: the name, the end, and the orders; `with CARD;` first, if it is not the
+/// Declares cases that consist of orders: the name, the end, and the orders; `with VIF;` first, if it is not the
 /// plain one.
 #[macro_export]
 macro_rules! cases {

@@ -171,7 +171,7 @@ async fn nap(clock: Guest, naps: Rc<Naps>, ns: u64) {
 }
 
 /// Iterations after which a test has failed.
-const MAX_TURNS: usize = 100_000;
+const MAX_ITERATIONS: usize = 100_000;
 
 /// Runs guests in turn until a condition holds. Guests without work block; if nothing can wake them, the test fails.
 pub(crate) fn run_until<U: Upper>(
@@ -181,7 +181,7 @@ pub(crate) fn run_until<U: Upper>(
     so: impl Fn(&[Os<U>]) -> bool,
 ) {
     let handles: Vec<Guest> = guests.iter().map(|os| os.xen.machine.clone()).collect();
-    for _ in 0..MAX_TURNS {
+    for _ in 0..MAX_ITERATIONS {
         let mut busy = false;
         for os in &mut *guests {
             busy |= os.turn();
@@ -195,5 +195,5 @@ pub(crate) fn run_until<U: Upper>(
             sim.block(&handles);
         }
     }
-    panic!("not so after {MAX_TURNS} turns: {what}\n{}", sim.dump());
+    panic!("not after {MAX_ITERATIONS} iterations: {what}\n{}", sim.dump());
 }

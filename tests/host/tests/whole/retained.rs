@@ -75,7 +75,7 @@ fn a_datagram_is_retained_in_its_page_and_the_page_returns() {
 }
 
 #[test]
-fn who_hoards_packets_starves_himself_and_not_the_ring() {
+fn retaining_packets_starves_the_application_not_the_ring() {
     let config = Config { pool_rx: 64, pool_rx_max: 300, retained_max: 8192, ..Config::default() };
     let mut pair = Pair::with_config(VifConfig::default(), config);
     let kept = keep(&mut pair);
@@ -97,7 +97,7 @@ fn who_hoards_packets_starves_himself_and_not_the_ring() {
 }
 
 #[test]
-fn copies_that_are_hoarded_have_a_cap_too() {
+fn retained_copies_have_a_limit_too() {
     let config = Config { retained_max: 10, ..Config::default() };
     let mut pair = Pair::with_config(VifConfig::default().trusted(Some("0")), config);
     let kept = keep(&mut pair);

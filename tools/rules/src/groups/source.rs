@@ -75,8 +75,8 @@ impl Source {
         self.uses.insert(name, path);
     }
 
-    /// Collects paths from tokens: macros hold paths that the syntax tree does not show. `depth` counts the inline modules
-    /// around the tokens, each of which takes one `super`.
+    /// Collects paths from tokens: macros hold paths that the syntax tree does not show. `depth` counts the inline
+    /// modules around the tokens, each of which takes one `super`.
     fn scan(&mut self, tokens: TokenStream, depth: usize) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -107,7 +107,7 @@ fn is_root(word: &str) -> bool {
     matches!(word, "crate" | "super" | "self")
 }
 
-/// `$crate` belongs to whoever uses the macro.
+/// `$crate` is the crate of the macro.
 fn after_dollar(tokens: &[TokenTree], at: usize) -> bool {
     is_punct(at.checked_sub(1).and_then(|before| tokens.get(before)), '$')
 }

@@ -1,6 +1,6 @@
 //! Grant tables: the version 1 entry, commands and their arguments. Header `grant_table.h`, Xen 4.17.
 //!
-//! To grant a page is to write an entry of one's own table, a shared page, in this order: `domid`, `frame`,
+//! To grant a page is to write an entry of the domain's own table, a shared page, in this order: `domid`, `frame`,
 //! write barrier, `flags`. To end a grant is to exchange `flags` for 0 while neither `READING` nor `WRITING` is
 //! set. To use a page of another domain is a hypercall, whose argument is an array of structs (file `args.rs`),
 //! each with a [`GrantStatus`] of its own. Version 2 tables are not here.

@@ -110,7 +110,7 @@ fn our_own_index_is_never_read_back() {
     let page = page();
     let (mut out, mut into) = (Outgoing::attach(page, RING), Incoming::attach(page, RING));
     out.write(b"abc").unwrap();
-    // Somebody else writes what is ours to write.
+    // The other side writes to our fields.
     page.store(RING.prod, 3_u32, SeqCst);
     assert_eq!(into.read(&mut [0; 16]).unwrap(), b"abc");
     page.store(RING.cons, 1_u32, SeqCst);

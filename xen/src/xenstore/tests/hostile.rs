@@ -1,4 +1,4 @@
-//! A daemon, or whoever writes nodes, that breaks the rules.
+//! A daemon, or a writer of nodes, that breaks the rules.
 
 use super::stub::{Msg, Stub, World};
 use crate::Errno;
@@ -158,7 +158,7 @@ fn h59_an_impossible_length_breaks_the_connection_by_name() {
         w.turn();
         let broken = XsError::Broken(Broken::MessageTooLong(4097));
         assert_eq!(read.as_mut().poll(&mut context()), Poll::Ready(Err(broken.clone())));
-        // Who asks now is told at once.
+        // A new request fails at once.
         assert_eq!(pin!(store.write("a", "1")).poll(&mut context()), Poll::Ready(Err(broken)));
         assert!(!w.store.pump(&w.xen));
         assert!(w.store.idle());

@@ -1,4 +1,4 @@
-//! Tests of the client against a small xenstored that does as it is told, also badly.
+//! Tests of the client against a small xenstored that does what a test orders, including faults.
 
 #![allow(
     clippy::arithmetic_side_effects,

@@ -1,4 +1,4 @@
-//! What can be asked of a node, with a daemon that behaves.
+//! Requests about nodes, with a correct daemon.
 
 use super::stub::{Msg, World};
 use crate::Errno;
@@ -90,7 +90,7 @@ fn many_requests_at_once_each_get_their_own_answer() {
 fn a_batch_costs_one_notification_and_has_one_result_a_node() {
     World::each(|mut w| {
         let store = w.store.clone();
-        // The first request of a connection is told apart from what follows.
+        // The first request of a connection differs from the next ones.
         w.run(async { store.mkdir("n").await }).unwrap();
         w.stub.set("n/text", "one");
         w.stub.nodes.insert("n/bytes".into(), vec![0xff, 0xfe]);

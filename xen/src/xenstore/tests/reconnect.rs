@@ -1,4 +1,4 @@
-//! Another connection: at boot after somebody else, after a restore, after a reset.
+//! Another connection: at boot after a former user, after a restore, after a reset.
 
 use super::stub::{Msg, Stub, World};
 use crate::ids::{EvtchnPort, SystemTime};
@@ -147,7 +147,7 @@ fn a_request_dropped_across_a_restore_is_forgotten() {
     w.stub = Stub::new(page);
     w.store.reconnect(page, EvtchnPort(2));
     assert!(w.store.idle());
-    // The old daemon's answer, in the new ring: nobody's.
+    // The old daemon's answer in the new ring belongs to no request.
     w.turn();
     w.stub.send(&Msg::new(2, 1, 0, b"x"));
     w.settle();
@@ -233,7 +233,7 @@ fn h59_a_daemon_that_resets_the_ring_by_itself_is_followed() {
     drop(watch);
 }
 
-/// The daemon does what it was asked for: it empties the ring and forgets watches and transactions.
+/// The daemon resets the ring: it empties the ring and forgets watches and transactions.
 fn reset_by_daemon(w: &mut World) {
     assert_eq!(w.stub.load(2068), 1, "the client asks for a reset");
     let nodes = core::mem::take(&mut w.stub.nodes);
@@ -314,7 +314,7 @@ fn h59_without_a_reset_a_broken_ring_is_taken_up_again() {
         w.stub.store(2060, honest);
         w.stub.pace = usize::MAX;
         assert!(w.store.maintain(&w.xen, SystemTime(0)).is_some());
-        // The daemon sees the whole of it, and then what comes after it.
+        // The daemon sees the complete request, and then the next one.
         w.settle();
         assert_eq!(w.store.broken(), None);
         assert_eq!(w.stub.nodes.get("b").map(Vec::len), Some(2000));
@@ -368,7 +368,7 @@ fn h59_a_resume_in_the_same_domain_goes_on_in_half_a_message() {
         w.settle();
         while watch.poll_changed(&context()).is_ready() {}
         for pace in 1..60 {
-            // The daemon writes what fits, and the rest a moment later.
+            // The daemon writes the part that fits, and the rest a moment later.
             w.stub.pace = pace;
             w.stub.set("a", "1");
             w.stub.step();

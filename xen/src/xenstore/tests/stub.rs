@@ -97,7 +97,7 @@ impl Stub {
         self.page.store(offset, value, SeqCst);
     }
 
-    /// One turn of the daemon.
+    /// One iteration of the daemon.
     pub(crate) fn step(&mut self) {
         for _ in 0..self.pace {
             let cons = self.load(REQ_CONS);
@@ -156,7 +156,7 @@ impl Stub {
         self.fire(path);
     }
 
-    /// Removes a node and what is below it, from outside.
+    /// Removes a node and those below it, from outside.
     pub(crate) fn delete(&mut self, path: &str) {
         self.nodes.retain(|node, _| node != path && !node.starts_with(&(path.to_string() + "/")));
         self.fire(path);
@@ -317,7 +317,7 @@ impl World {
         }
     }
 
-    /// One turn of both sides. Checks that there is at most one notification.
+    /// One iteration of both sides. Checks that there is at most one notification.
     pub(crate) fn turn(&mut self) {
         let before = self.xen.notifications.get();
         self.store.pump(&self.xen);
@@ -325,7 +325,7 @@ impl World {
         self.stub.step();
     }
 
-    /// Turns until nothing moves any more.
+    /// Iterates until nothing changes any more.
     pub(crate) fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..100_000 {
@@ -356,7 +356,7 @@ impl World {
         None
     }
 
-    /// Polls a future a number of times, with turns between, and drops it.
+    /// Polls a future a number of times, with iterations in between, and drops it.
     pub(crate) fn start_and_drop<T>(&mut self, future: impl Future<Output = T>, turns: usize) {
         let mut future = pin!(future);
         assert!(future.as_mut().poll(&mut context()).is_pending());

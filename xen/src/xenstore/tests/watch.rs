@@ -1,4 +1,4 @@
-//! Watches: told of changes, bounded, never leaked.
+//! Watches: fired on changes, bounded, never leaked.
 
 use super::stub::{Msg, World};
 use crate::Errno;
