@@ -9,11 +9,7 @@ use tcp::{CloseReason, State, Tcb};
 use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-<<<<<<< HEAD
-=======
-use crate::tcp::chunk::Chunk;
 use crate::tcp::idle::Rest;
->>>>>>> main
 
 /// Who answers for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

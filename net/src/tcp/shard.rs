@@ -151,6 +151,9 @@ impl Shard {
         }
         self.time_waits.renew(key(rng));
         self.env.challenge_acks = Limiter::noisy(CHALLENGES, key(rng));
+        if self.conns.renew(key(rng)).is_err() {
+            log::warn!("no memory to hash {} connections by another key; they keep the old one", self.len());
+        }
     }
 
     /// Another turn begins. For `paused` of the time since the last one the guest stood still: its peers are not blamed
@@ -164,6 +167,11 @@ impl Shard {
 
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.conns.len()).unwrap_or(usize::MAX)
+    }
+
+    /// What the engine has counted.
+    pub(crate) fn engine(&self) -> tcp::Counters {
+        self.env.counters.clone()
     }
 
     pub(crate) fn half_open_len(&self) -> usize {
@@ -225,22 +233,12 @@ impl Shard {
         }
         let opening = conn.tcb.state() == State::SynSent;
         let sends = ask && conn.tcb.wants_transmit();
-<<<<<<< HEAD
-        let timer = conn.tcb.next_timer().map(millis_up);
         let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
-        self.conns.set_timer(id, timer);
+        self.set_timer(id);
         self.charge(id);
         if sends {
             self.mark(id);
         }
-=======
-        if sends && !conn.queued {
-            conn.queued = true;
-            self.dirty.push_back(id);
-        }
-        let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
-        self.set_timer(id);
->>>>>>> main
         if !opening {
             self.connecting.remove(&id);
         }
