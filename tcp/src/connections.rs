@@ -93,6 +93,21 @@ impl<T> Connections<T> {
         }
     }
 
+    /// Another key for the hashes. Connections stay, and are found as before.
+    ///
+    /// # Errors
+    /// [`NoMemory`] for the tables that are built beside the old ones: nothing changed.
+    pub fn renew(&mut self, key: Key) -> Result<(), NoMemory> {
+        let mut table = Table::new();
+        for (id, _) in self.iter() {
+            let tuple = self.tuple(id).ok_or(NoMemory)?;
+            table.insert(low32(key.table_hash(&tuple)), id)?;
+        }
+        self.sources.renew(key)?;
+        (self.key, self.table) = (key, table);
+        Ok(())
+    }
+
     /// Connections.
     #[must_use]
     pub const fn len(&self) -> u32 {
@@ -323,6 +338,19 @@ mod tests {
             assert_eq!(all.insert(&name, 1), Err(Refused::NoMemory));
             assert_eq!((all.len(), all.count_of_source(name.remote)), (0, 0));
         }
+    }
+
+    #[test]
+    fn another_key_finds_the_same_connections() {
+        let mut all = connections(2);
+        let ids = [1, 2, 3].map(|n| all.insert(&v4(n), n).unwrap());
+        let other = all.insert(&v6(4), 4).unwrap();
+        all.renew(Key::new([2; 16])).unwrap();
+        assert_ne!(all.key.table_hash(&v4(1)), Key::new([1; 16]).table_hash(&v4(1)));
+        assert_eq!([1, 2, 3].map(|n| all.find(&v4(n))), ids.map(Some));
+        assert_eq!((all.find(&v6(4)), all.count_of_source(v4(1).remote)), (Some(other), 1));
+        ids.iter().for_each(|id| assert!(all.remove(*id).is_some()));
+        assert_eq!((all.find(&v4(1)), all.count_of_source(v4(1).remote), all.len()), (None, 0, 1));
     }
 
     #[test]

@@ -384,7 +384,7 @@ impl System {
         *self.0.random.borrow_mut() = entropy.generator();
         self.0.entropy.replace(entropy);
         for interface in self.0.interfaces.borrow_mut().iter_mut() {
-            interface.renew_secrets(self.random_bytes());
+            interface.renew_secrets(self.random_bytes(), netfront::HashKey::new(self.random_bytes()));
         }
     }
 

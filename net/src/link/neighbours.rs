@@ -208,6 +208,13 @@ impl Neighbours {
         }
     }
 
+    /// The request for the address is not to be sent now: too many were.
+    pub(crate) fn postpone(&mut self, address: IpAddress, until: Instant) {
+        if let Some(id) = self.index.get(&address).copied() {
+            self.arm(id, Some(until));
+        }
+    }
+
     /// When the next request is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)

@@ -94,6 +94,7 @@ impl Shard {
             return self.half_open_segment(arrival, &half, payload, tally);
         }
         if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
+            tally.counters.cookies_accepted.bump();
             return self.finish_handshake(arrival, &half, None, payload, tally);
         }
         segment.reset_for().map_or(Answer::None, Answer::Reset)

@@ -151,6 +151,9 @@ impl Shard {
         }
         self.time_waits.renew(key(rng));
         self.env.challenge_acks = Limiter::noisy(CHALLENGES, key(rng));
+        if self.conns.renew(key(rng)).is_err() {
+            log::warn!("no memory to hash {} connections by another key; they keep the old one", self.len());
+        }
     }
 
     /// Another turn begins. For `paused` of the time since the last one the guest stood still: its peers are not blamed
@@ -164,6 +167,11 @@ impl Shard {
 
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.conns.len()).unwrap_or(usize::MAX)
+    }
+
+    /// What the engine has counted.
+    pub(crate) fn engine(&self) -> tcp::Counters {
+        self.env.counters.clone()
     }
 
     pub(crate) fn half_open_len(&self) -> usize {

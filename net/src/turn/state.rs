@@ -36,6 +36,11 @@ const ICMP_BURST: u64 = 50;
 const RESET_RATE: u64 = 200;
 const RESET_BURST: u64 = 200;
 
+/// Requests for neighbours in a second, and at once; of one neighbour, one a second (RFC 826 leaves it to the host, RFC 1122
+/// section 2.3.2.1 asks for one a second).
+const ASK_RATE: u64 = 500;
+const ASK_BURST: u64 = 1000;
+
 /// The state as its holders have it.
 pub(crate) type Shared = Rc<RefCell<State>>;
 
@@ -71,6 +76,8 @@ pub(crate) struct State {
     /// How often ICMP errors, and RST without a connection, are sent.
     pub(super) icmp_bucket: Bucket,
     pub(super) reset_bucket: Bucket,
+    /// How often neighbours are asked for.
+    pub(super) ask_bucket: Bucket,
     pub(super) tcp: Shard,
     /// Connections with something to send that wait for a neighbour.
     pub(super) waiting_tcp: Vec<u32>,
@@ -113,6 +120,7 @@ impl State {
             neighbours: Neighbours::new(config.limits.neighbours, config.ledger.open(Consumer::Neighbours)),
             icmp_bucket: Bucket::new(ICMP_RATE, ICMP_BURST, now),
             reset_bucket: Bucket::new(RESET_RATE, RESET_BURST, now),
+            ask_bucket: Bucket::new(ASK_RATE, ASK_BURST, now),
             waiting_tcp: Vec::new(),
             udp_memory: config.ledger.open(Consumer::Udp),
             udp: Slab::new(),
