@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p tls -p netfront -p net -p datafront -p vchan -p push -p receive -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests -p field-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -15,11 +15,11 @@ REMAP   = --config 'target.$(TARGET).rustflags=[$(foreach from,$(CRATES),"--rema
 # Known to the image's note; a tree without git is told.
 export MILLPOND_COMMIT := $(or $(MILLPOND_COMMIT),$(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null),unknown)
 SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
-# Static: dom0 needs nothing for it but Xen's tools.
-BUILD_PUSH = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push --features libxenvchan
+# Static: dom0 needs nothing for it but Xen's tools, and a guest nothing but its kernel.
+BUILD_STATIC = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link
+FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link tls_records
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # As cargo-fuzz has it: AddressSanitizer, a counter at every edge, comparisons shown to the fuzzer; where, rustc.sh says.
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push backend dist reproduce run run-guest new screenshot test test-life-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push receive backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -70,9 +70,14 @@ reproduce: image ## build the images in another folder too, and compare the byte
 
 push: setup ## build dom0's end of datafront: build/push, which needs nothing but Xen's tools
 	@$(SAY) 'building push'
-	@$(BUILD_PUSH) --bins --example blocks
+	@$(BUILD_STATIC) -p push --bins --example blocks
 	@mkdir -p build && cd $(abspath $(TARGET_DIR))/x86_64-unknown-linux-gnu/release && \
 	    strip -o $(CURDIR)/build/push push && strip -o $(CURDIR)/build/push-blocks examples/blocks
+
+receive: setup ## build a Linux guest's end of datafront: build/receive, which needs nothing but Xen's devices
+	@$(SAY) 'building receive'
+	@$(BUILD_STATIC) -p receive --bins
+	@mkdir -p build && strip -o build/receive $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/receive
 
 # Of its own profile: a backend that only tests run need not be optimised as a whole.
 backend: setup ## build the backend that tests put in the place of netback: build/backend
@@ -105,7 +110,7 @@ new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=
 	@tools/new/new.sh '$(NAME)' '$(DIR)' '$(GIT)'
 
 # What is built for real Xen is built first; then the machines wait now and then, and the other tests have what they leave.
-test: check guests push backend ## every test: host, layouts against Xen's headers, real Xen
+test: check guests push receive backend ## every test: host, layouts against Xen's headers, real Xen
 	@$(MAKE) --no-print-directory test-bed BESIDE='$(MAKE) --no-print-directory test-host test-model test-abi test-reproduce'
 	@$(SAY) 'all tests passed'
 
@@ -126,13 +131,16 @@ test-reproduce: image ## the same sources give the same web image in another fol
 	@$(SAY) 'the same sources in two folders'
 	@CARGO='$(CARGO)' tools/reproduce.sh web
 
-test-bed: guests push backend ## tests on real Xen in QEMU, two programs at a time
+test-bed: guests push receive backend ## tests on real Xen in QEMU, two programs at a time
 	@$(SAY) 'tests on real Xen'
 	@$(CARGO) test --profile host -p bed --lib --bins
 	@CARGO='$(CARGO)' tests/lanes.sh $(BESIDE)
 
 test-life-long: guests push ## save and restore fifty times, pause for a minute, dump a core to its end (its own command)
 	@$(CARGO) test --profile host -p domu-tests --test life -- --ignored --test-threads=1 --nocapture
+
+test-receive-long: push receive ## 10,000 blocks into a Linux guest, both sides killed ten times, save and restore (its own command)
+	@$(CARGO) test --profile host -p datafront-tests --test receive -- --ignored --test-threads=1 --nocapture
 
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
@@ -175,14 +183,14 @@ lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
 	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests -p tap-tests --lib --tests -- -D warnings
-	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p backend --bins --examples -- -D warnings
+	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p receive -p backend --bins --examples -- -D warnings
 
 doc: setup
 	@$(SAY) 'documentation'
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps $(HOST) -p bed --lib
 
-docs: setup ## write the tables of docs/configuration.md and appliances/web/STATUS.md from the code
-	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web --lib --tests is_made_from
+docs: setup ## write the tables of docs/configuration.md, docs/field-bugs.md and appliances/web/STATUS.md from the code
+	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web -p document-tests --lib --tests is_made_from
 
 rules: setup
 	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'

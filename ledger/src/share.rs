@@ -19,6 +19,8 @@ pub enum Consumer {
     Xenstore,
     /// Console output that waits to be read.
     Log,
+    /// Hardware addresses of neighbours.
+    Neighbours,
 }
 
 /// The share of a consumer: fractions of the ledger's bytes, in 256ths.
@@ -34,8 +36,8 @@ pub struct Share {
     pub limit: u8,
 }
 
-/// The shares. The floors leave more than half of the memory to any consumer.
-pub const SHARES: [Share; 8] = [
+/// The shares. The floors leave more than half of the memory to whoever comes first.
+pub const SHARES: [Share; 9] = [
     Share { consumer: Consumer::Tcp, name: "tcp", floor: 32, limit: 144 },
     Share { consumer: Consumer::Udp, name: "udp", floor: 8, limit: 48 },
     Share { consumer: Consumer::Fragments, name: "fragments", floor: 4, limit: 16 },
@@ -44,6 +46,7 @@ pub const SHARES: [Share; 8] = [
     Share { consumer: Consumer::Appliance, name: "appliance", floor: 8, limit: 64 },
     Share { consumer: Consumer::Xenstore, name: "xenstore", floor: 4, limit: 16 },
     Share { consumer: Consumer::Log, name: "log", floor: 4, limit: 16 },
+    Share { consumer: Consumer::Neighbours, name: "neighbours", floor: 4, limit: 24 },
 ];
 
 impl Consumer {

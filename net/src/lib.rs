@@ -35,7 +35,6 @@ mod tcp;
 mod turn;
 mod udp;
 
-pub use crate::tcp::chunk::Chunk;
 pub use addr::routes::{GatewayError, check_gateway};
 pub use api::net::Net;
 pub use api::stack::{Stack, Turn};
@@ -43,6 +42,7 @@ pub use api::tap::Tap;
 pub use api::tcp_listener::TcpListener;
 pub use api::tcp_stream::{TcpReader, TcpStream, TcpWriter};
 pub use api::udp_socket::UdpSocket;
+pub use base::chunk::Chunk;
 pub use base::config::{Addressing, Config, Ipv6Addressing, Limits, Probing};
 pub use base::counters::{Counters, DropReason, Drops};
 pub use base::error::NetError;

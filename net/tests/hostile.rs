@@ -439,7 +439,7 @@ fn nothing_is_answered_that_is_not_for_us() {
 
 #[test]
 fn what_waits_in_all_connections_stays_within_the_limit() {
-    let change = |config: &mut net::Config| config.limits.buffer_bytes = 100_000;
+    let change = |config: &mut net::Config| config.ledger = ledger::Ledger::new(400_000);
     let (mut world, a, b) = World::pair(change, Wire::default());
     let listener = a.tcp_listen(80, TcpOptions::default()).unwrap();
     for _ in 0..10 {

@@ -44,6 +44,10 @@ struct Entry<T> {
 // Table 13.7, sources 16 and 13.7, and the slab's bitmaps 1 come to it.
 const _: () = assert!(size_of::<Entry<()>>() <= 36);
 
+/// Bytes of a connection outside of its entry: 14 in the table, 30 for its source, 34 for addresses of IPv6, and the
+/// slabs' own.
+const BESIDE: usize = 80;
+
 /// An IPv6 connection's addresses, ours first.
 type Pair = (Ipv6Address, Ipv6Address);
 
@@ -87,6 +91,21 @@ impl<T> Connections<T> {
             wheel: Wheel::new(now_ms),
             sources: Sources::new(key, most_of_source),
         }
+    }
+
+    /// Another key for the hashes. Connections stay, and are found as before.
+    ///
+    /// # Errors
+    /// [`NoMemory`] for the tables that are built beside the old ones: nothing changed.
+    pub fn renew(&mut self, key: Key) -> Result<(), NoMemory> {
+        let mut table = Table::new();
+        for (id, _) in self.iter() {
+            let tuple = self.tuple(id).ok_or(NoMemory)?;
+            table.insert(low32(key.table_hash(&tuple)), id)?;
+        }
+        self.sources.renew(key)?;
+        (self.key, self.table) = (key, table);
+        Ok(())
     }
 
     /// Connections.
@@ -159,6 +178,14 @@ impl<T> Connections<T> {
         Some(entry.thing)
     }
 
+    /// Frees the name of a connection that has ended: another one may take it. [`Connections::find`] does not find the
+    /// connection any more; it stays under its number until it is removed.
+    pub fn free_name(&mut self, id: u32) {
+        if let Some(tuple) = self.tuple(id) {
+            self.table.remove(low32(self.key.table_hash(&tuple)), id);
+        }
+    }
+
     /// The number of the connection with this name.
     #[must_use]
     #[inline]
@@ -198,6 +225,19 @@ impl<T> Connections<T> {
     /// Numbers and connections, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.entries.0.iter().map(|(id, entry)| (id, &entry.thing))
+    }
+
+    /// A number above those of all connections.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.entries.0.end()
+    }
+
+    /// Bytes of memory that a connection needs here at most, what the thing points to not counted.
+    #[must_use]
+    pub const fn memory_each() -> usize {
+        // Beside the entry: the table, the source and its place in a table, an IPv6 connection's addresses.
+        size_of::<Option<Entry<T>>>().saturating_add(BESIDE)
     }
 
     /// The connection was used: of all it is now the last to give way.
@@ -298,6 +338,19 @@ mod tests {
             assert_eq!(all.insert(&name, 1), Err(Refused::NoMemory));
             assert_eq!((all.len(), all.count_of_source(name.remote)), (0, 0));
         }
+    }
+
+    #[test]
+    fn another_key_finds_the_same_connections() {
+        let mut all = connections(2);
+        let ids = [1, 2, 3].map(|n| all.insert(&v4(n), n).unwrap());
+        let other = all.insert(&v6(4), 4).unwrap();
+        all.renew(Key::new([2; 16])).unwrap();
+        assert_ne!(all.key.table_hash(&v4(1)), Key::new([1; 16]).table_hash(&v4(1)));
+        assert_eq!([1, 2, 3].map(|n| all.find(&v4(n))), ids.map(Some));
+        assert_eq!((all.find(&v6(4)), all.count_of_source(v4(1).remote)), (Some(other), 1));
+        ids.iter().for_each(|id| assert!(all.remove(*id).is_some()));
+        assert_eq!((all.find(&v4(1)), all.count_of_source(v4(1).remote), all.len()), (None, 0, 1));
     }
 
     #[test]

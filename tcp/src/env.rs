@@ -68,15 +68,20 @@ impl<P> Spares<P> {
 }
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// What happened, all connections together.
         #[derive(Clone, Debug, Default)]
-        pub struct Counters { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Counters { $($(#[doc = $doc])+ pub $name: u64,)* }
 
         impl Counters {
             /// Names and values, in the order of their declaration.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*].into_iter()
+            }
+
+            /// Names, help texts and values, in the order of their declaration: what a status page publishes.
+            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name),)*].into_iter()
             }
         }
     };

@@ -387,6 +387,9 @@ impl<P: Payload> Tcb<P> {
     fn take_reassembled(&mut self, env: &mut Env<P>) -> bool {
         let mut any = false;
         while let Some(active) = &mut self.active {
+            if active.received.try_reserve(1).is_err() {
+                break;
+            }
             let Some(payload) = active.reassembly.pop(self.rcv_nxt) else { break };
             any = true;
             // It fits: it was taken within the window, and counted among the pieces.
@@ -403,7 +406,7 @@ impl<P: Payload> Tcb<P> {
         let max = self.max_pieces(env);
         self.note_echo(segment, now);
         let active = self.activate(env);
-        if active.received.len() >= max {
+        if active.received.len() >= max || active.received.try_reserve(1).is_err() {
             // Pieces of a few octets that the application does not read: they are not acknowledged.
             env.counters.pieces_refused = env.counters.pieces_refused.wrapping_add(1);
             return;

@@ -39,6 +39,7 @@ mod config;
 mod env;
 mod input;
 mod keepalive;
+mod memory;
 mod open;
 mod output;
 mod path_mtu;

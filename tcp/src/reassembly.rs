@@ -104,7 +104,10 @@ impl<P: Payload> Reassembly<P> {
                 Some(back) => payload = back,
             }
         }
-        if self.pieces.len() >= max {
+        if self.pieces.len() >= max
+            || self.pieces.try_reserve(1).is_err()
+            || self.runs.try_reserve(1).is_err()
+        {
             return true;
         }
         self.pieces.insert(index, Piece { start, end, payload });
@@ -173,6 +176,19 @@ impl<P> Reassembly<P> {
         self.runs.clear();
         self.runs.shrink_to(Self::KEPT);
         self.fin = None;
+    }
+
+    /// Pieces.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Octets of payload at most, holes counted, and bytes of the lists.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let ends = self.pieces.front().zip(self.pieces.back());
+        let octets = ends.map_or(0, |(first, last)| len_usize(last.end.since(first.start)));
+        let pieces = self.pieces.capacity().saturating_mul(size_of::<Piece<P>>());
+        (octets, pieces.saturating_add(self.runs.capacity().saturating_mul(size_of::<Run>())))
     }
 
     /// Nothing waits.

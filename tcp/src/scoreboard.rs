@@ -132,6 +132,11 @@ impl Scoreboard {
         (self.outstanding, self.sacked, self.lost) = (0, 0, 0);
     }
 
+    /// Bytes of the list of records.
+    pub(crate) fn memory(&self) -> usize {
+        self.records.capacity().saturating_mul(size_of::<Record>())
+    }
+
     /// Nothing is outstanding.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -193,7 +198,7 @@ impl Scoreboard {
             self.fack = start;
         }
         self.outstanding = self.outstanding.wrapping_add(end.since(start));
-        let full = self.records.len() >= limits.records;
+        let full = self.records.len() >= limits.records || self.records.try_reserve(1).is_err();
         let span = if full { u32::MAX } else { limits.span };
         if let Some(last) = self.records.back_mut()
             && last.mark == Mark::InFlight

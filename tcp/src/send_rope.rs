@@ -53,6 +53,11 @@ impl SendRope {
         self.len
     }
 
+    /// Bytes of the list of slices.
+    pub(crate) fn memory(&self) -> usize {
+        self.chunks.capacity().saturating_mul(size_of::<Chunk>())
+    }
+
     #[inline]
     pub(crate) const fn end(&self) -> Seq {
         self.start.add(self.len)
@@ -61,7 +66,7 @@ impl SendRope {
     /// Adds `bytes` at the end; gives them back if the rope would be too long.
     pub(crate) fn push(&mut self, bytes: Bytes) -> Result<(), Bytes> {
         let len = len32(bytes.len());
-        if len > Self::MAX_LEN.saturating_sub(self.len) {
+        if len > Self::MAX_LEN.saturating_sub(self.len) || self.chunks.try_reserve(1).is_err() {
             return Err(bytes);
         }
         if len > 0 {

@@ -140,6 +140,12 @@ impl<T> Slab<T> {
         self.slot_mut(id)?.as_mut()
     }
 
+    /// A number above those of all things.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).saturating_mul(SLOTS)
+    }
+
     /// Numbers and things, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let all = self.chunks.iter().zip((0_u32..).step_by(64));

@@ -54,6 +54,19 @@ impl Sources {
         Self { key, most, table: Table::new(), sources: Slab::new() }
     }
 
+    /// Another key for the hashes.
+    ///
+    /// # Errors
+    /// [`NoMemory`] for the table that is built beside the old one: nothing changed.
+    pub(crate) fn renew(&mut self, key: Key) -> Result<(), NoMemory> {
+        let mut table = Table::new();
+        for (id, source) in self.sources.iter() {
+            table.insert(low32(key.hash_bytes(&source.prefix.to_le_bytes())), id)?;
+        }
+        (self.key, self.table) = (key, table);
+        Ok(())
+    }
+
     /// Another limit; sources that have more keep them.
     pub fn set_most(&mut self, most: u32) {
         self.most = most;

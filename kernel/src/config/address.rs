@@ -14,6 +14,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use cmdline::{Key, Value};
 use core::net::{Ipv4Addr, Ipv6Addr};
+use net::GatewayError;
 
 /// Name servers at most.
 const MAX_DNS: usize = 3;
@@ -283,23 +284,16 @@ fn set_dns(words: &mut VifWords, value: &str) -> Option<()> {
 
 /// Whether an interface can reach this gateway; if not, what would be right.
 fn check_gateway4(address: Ipv4Addr, prefix: u8, gateway: Ipv4Addr) -> Result<(), String> {
-    let host_bits = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
-    let host = gateway.to_bits() & host_bits;
-    let wrong = if gateway == address {
-        "the gateway is another host than ip="
-    } else if !is_host4(gateway) {
-        "a unicast address"
-    } else if (gateway.to_bits() ^ address.to_bits()) & !host_bits != 0 && prefix < 32 {
-        return Err(format!(
-            "an address within {address}/{prefix}; for a gateway outside, write ip={address}/32"
-        ));
-    } else if prefix < 31 && (host == 0 || host == host_bits) {
-        // A prefix of 31 bits has no address of the network and no broadcast address (RFC 3021).
-        "a host's address, not that of the network or its broadcast"
-    } else {
-        return Ok(());
-    };
-    Err(wrong.to_string())
+    net::check_gateway(net::Ipv4Cidr::new(address, prefix), gateway).map_err(|why| match why {
+        GatewayError::OurOwn => "the gateway is another host than ip=".to_string(),
+        GatewayError::OutsideNetwork => {
+            format!("an address within {address}/{prefix}; for a gateway outside, write ip={address}/32")
+        }
+        GatewayError::NotAHost if is_host4(gateway) => {
+            "a host's address, not that of the network or its broadcast".to_string()
+        }
+        GatewayError::NotAHost => "a unicast address".to_string(),
+    })
 }
 
 /// Whether an interface can reach this gateway; if not, what would be right.

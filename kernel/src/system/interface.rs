@@ -2,6 +2,7 @@
 
 use crate::domain::domu::DomU;
 use net::{Net, Stack, Turn};
+use netfront::HashKey;
 use xen::SystemTime;
 
 /// A network interface with its stack.
@@ -16,8 +17,8 @@ pub(crate) trait Interface {
     fn stats(&self) -> netfront::Stats;
     /// The N of `device/vif/N`.
     fn handle(&self) -> u32;
-    /// Renews all secrets from a seed that nobody else has.
-    fn renew_secrets(&mut self, seed: [u8; 32]);
+    /// Renews all secrets: the stack's from a seed that nobody else has, and the key by which flows are hashed.
+    fn renew_secrets(&mut self, seed: [u8; 32], hash_key: HashKey);
 }
 
 /// A stack over a vif.
@@ -50,8 +51,9 @@ impl Interface for Vif {
     fn handle(&self) -> u32 {
         self.handle
     }
-    fn renew_secrets(&mut self, seed: [u8; 32]) {
+    fn renew_secrets(&mut self, seed: [u8; 32], hash_key: HashKey) {
         self.stack.renew_secrets(seed);
+        self.stack.nic_mut().renew_hash_key(hash_key);
     }
 }
 

@@ -210,7 +210,8 @@ fn conns(text: &mut String, system: &System) -> core::fmt::Result {
 
 fn tcp(text: &mut String, all: &Snapshot) -> core::fmt::Result {
     for interface in &all.interfaces {
-        for (name, _, count) in interface.net.counters.iter().filter(|(_, _, count)| *count > 0) {
+        let all = interface.net.counters.iter().chain(interface.net.tcp.described());
+        for (name, _, count) in all.filter(|(_, _, count)| *count > 0) {
             writeln!(text, "{name:20} {count}")?;
         }
     }

@@ -4,7 +4,6 @@
 //! attached later. The sizes of the pools are those of the command line, or follow from the memory.
 
 use crate::config::address::{Ip, Ip6};
-use crate::mem::heap;
 use crate::system::System;
 use crate::system::interface::Vif;
 use alloc::boxed::Box;
@@ -77,14 +76,6 @@ impl Vifs {
     }
 }
 
-/// Buffers of connections may take half of the free heap, shared among the interfaces, so that a client with many
-/// connections cannot exhaust it.
-fn limits(sharers: u64) -> Limits {
-    let free = u64::try_from(heap::usage().free).unwrap_or(u64::MAX);
-    let share = free.checked_div(sharers.saturating_mul(2)).unwrap_or_default();
-    Limits { buffer_bytes: usize::try_from(share).unwrap_or(usize::MAX), ..Limits::default() }
-}
-
 async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result<(), netfront::ConnectError> {
     let sharers = u64::try_from(sharers.max(1)).unwrap_or(1);
     let memory = system.memory_bytes().checked_div(sharers).unwrap_or_default();
@@ -119,7 +110,8 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
         hostname: system.host().to_string(),
         seed: system.random_bytes(),
         probing: net::Probing::On,
-        limits: limits(sharers),
+        limits: Limits::for_memory(system.ledger().bytes()),
+        ledger: system.ledger().clone(),
     };
     let stack = Stack::new(device, stack_config, system.now());
     system.add_interface(Box::new(Vif::new(handle, stack)));

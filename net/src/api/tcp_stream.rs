@@ -18,9 +18,9 @@ use embedded_io_async::{ErrorType, Read, ReadReady, Write, WriteReady};
 use smoltcp::wire::IpEndpoint;
 use tcp::tuple::FourTuple;
 
+use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
 use crate::base::time;
-use crate::tcp::chunk::Chunk;
 use crate::tcp::shard::End;
 use crate::turn::state::Shared;
 

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use ledger::Ledger;
 use smoltcp::wire::{Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 
 /// What a [`crate::Stack`] is made from.
@@ -20,6 +21,9 @@ pub struct Config {
     pub probing: Probing,
     /// What a peer may make us spend.
     pub limits: Limits,
+    /// Memory for what peers send and make us keep: the accounts of TCP, UDP, fragments and neighbours. Several stacks
+    /// may share one.
+    pub ledger: Ledger,
 }
 
 /// Whether an IPv4 address is probed before it is used. RFC 5227.
@@ -71,27 +75,44 @@ pub enum Ipv6Addressing {
 /// Caps on what the network can make us spend; each one that is hit is counted in [`crate::Counters`] or
 /// [`crate::Drops`].
 ///
-/// An idle connection takes about 300 bytes. What waits to be read, or to be acknowledged, counts in `buffer_bytes`.
+/// Memory has a cap of its own: [`Config::ledger`]. An idle connection takes about 300 bytes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// TCP connections. Beyond it the longest idle one gives way.
     pub connections: usize,
     /// Those of one source: an IPv4 address, or a /64 of IPv6.
     pub connections_per_source: usize,
-    /// Bytes that wait in all connections together. Windows and send buffers shrink as it is used up.
-    pub buffer_bytes: usize,
     /// Handshakes that are not finished, 64 bytes each. Beyond it SYN cookies are sent.
     pub half_open: usize,
     /// Connections in TIME-WAIT, about 48 bytes each; the oldest makes room for the next.
     pub time_wait: usize,
     /// Neighbours whose hardware addresses are kept.
     pub neighbours: usize,
-    /// Bytes of fragments that wait for the rest of their packets.
-    pub fragment_bytes: usize,
     /// Received frames handled in one turn.
     pub rx_budget: usize,
     /// Frames sent in one turn.
     pub tx_budget: usize,
+}
+
+impl Limits {
+    /// Caps for a ledger of so many bytes: each is a fraction of it.
+    #[must_use]
+    pub fn for_memory(bytes: usize) -> Self {
+        /// Bytes of the ledger for each connection, half-open one, connection in TIME-WAIT, and neighbour.
+        const CONNECTION: usize = 256;
+        const HALF_OPEN: usize = 16 * 1024;
+        const TIME_WAIT: usize = 3 * 1024;
+        const NEIGHBOUR: usize = 8 * 1024;
+        let connections = (bytes / CONNECTION).max(256);
+        Self {
+            connections,
+            connections_per_source: connections / 2,
+            half_open: (bytes / HALF_OPEN).clamp(64, 16_384),
+            time_wait: (bytes / TIME_WAIT).clamp(128, 262_144),
+            neighbours: (bytes / NEIGHBOUR).clamp(1024, 65_536),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Limits {
@@ -99,11 +120,9 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_source: 5_000,
-            buffer_bytes: 64 << 20,
             half_open: 256,
             time_wait: 1024,
             neighbours: 2048,
-            fragment_bytes: 256 << 10,
             rx_budget: 64,
             tx_budget: 256,
         }

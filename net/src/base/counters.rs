@@ -44,7 +44,9 @@ xen::counters! {
         timed_out,
         /// SYN cookies sent: the table of half-open connections was full, or its share for the source.
         cookies_sent,
-        /// Idle connections that were ended to make room for new ones.
+        /// Handshakes that a SYN cookie of ours finished.
+        cookies_accepted,
+        /// Connections that were ended because the table or the ledger was full: idle, or silent for long.
         evicted,
         /// Parked connections that were ended because no request came, or because the peer did not take what was sent.
         idle_closed,
@@ -72,6 +74,8 @@ xen::counters! {
         announced,
         /// ARP requests and neighbour solicitations sent.
         asked,
+        /// ARP requests and neighbour solicitations put off, because there were too many.
+        asks_limited,
         /// Neighbours that moved to another hardware address.
         neighbours_moved,
         /// Times that another host used, or was about to take, an address of ours.
@@ -136,6 +140,8 @@ xen::counters! {
         UnreadDatagrams = "unread_datagrams",
         /// A frame for an application that holds as many packets as it may.
         RetentionLimit = "retention_limit",
+        /// Payload, a handshake or a datagram for which the ledger has no memory.
+        Memory = "memory",
         /// A datagram of ours whose next hop does not answer.
         Unreachable = "unreachable",
     }

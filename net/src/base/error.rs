@@ -31,6 +31,8 @@ pub enum NetError {
     Closed,
     /// The datagram is longer than the link carries in one frame.
     TooLong,
+    /// There is no memory for it now.
+    NoMemory,
     /// The datagram is longer than the buffer that should have taken it; it is lost.
     Truncated,
 }
@@ -52,6 +54,7 @@ impl NetError {
             Self::AddressLost => "the local address is gone",
             Self::Closed => "closed",
             Self::TooLong => "datagram too long",
+            Self::NoMemory => "no memory",
             Self::Truncated => "datagram truncated",
         }
     }
@@ -71,7 +74,7 @@ impl embedded_io_async::Error for NetError {
             Self::NoAddress | Self::NoRoute | Self::AddressLost => ErrorKind::AddrNotAvailable,
             Self::Unaddressable | Self::TooLong => ErrorKind::InvalidInput,
             Self::PortInUse | Self::NoPorts => ErrorKind::AddrInUse,
-            Self::TooManyConnections => ErrorKind::OutOfMemory,
+            Self::TooManyConnections | Self::NoMemory => ErrorKind::OutOfMemory,
             Self::Refused => ErrorKind::ConnectionRefused,
             Self::Reset => ErrorKind::ConnectionReset,
             Self::TimedOut => ErrorKind::TimedOut,

@@ -1,7 +1,10 @@
 //! Plain types that everything above uses: configuration, errors, counters, status, time, random numbers.
 
 pub(crate) mod bucket;
+pub(crate) mod budget;
+pub(crate) mod chunk;
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod options;

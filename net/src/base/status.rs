@@ -47,6 +47,8 @@ pub struct NetStatus {
     pub udp_sockets: usize,
     /// Events since the start.
     pub counters: Counters,
+    /// What the TCP engine has counted, all connections together.
+    pub tcp: tcp::Counters,
     /// Frames and datagrams dropped since the start, by reason.
     pub drops: Drops,
 }

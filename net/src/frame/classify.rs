@@ -144,7 +144,7 @@ fn untagged(frame: &[u8], payload: &[u8]) -> Class {
     if tag & VLAN_ID != 0 || inner == VLAN_TAG {
         return Class::Drop(DropReason::EtherType);
     }
-    Class::Rebuilt(rebuild::untagged(frame))
+    rebuild::untagged(frame).map_or(Class::Drop(DropReason::Memory), Class::Rebuilt)
 }
 
 fn ipv4(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {

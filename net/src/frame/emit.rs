@@ -10,6 +10,7 @@ use smoltcp::wire::{
 };
 use tcp::{Segment, Slices};
 
+use crate::base::copy::copy;
 use crate::link::wire::{HEADER, Wire};
 
 /// Hop limit of what we send. RFC 1700.
@@ -198,12 +199,13 @@ pub(crate) fn tcp<T: TxToken>(
     });
 }
 
-/// The answer to an echo request: the same bytes with another type, and the checksum adjusted to it.
-pub(crate) fn echo_reply(request: &[u8], ends: Ends) -> Vec<u8> {
+/// The answer to an echo request: the same bytes with another type, and the checksum adjusted to it; `None`: there is
+/// no memory for it.
+pub(crate) fn echo_reply(request: &[u8], ends: Ends) -> Option<Vec<u8>> {
     /// Type of an echo reply. RFC 792; RFC 4443, section 4.2.
     const REPLY: [u8; 2] = [0, 129];
     let [v4, v6] = REPLY;
-    let mut reply = request.to_vec();
+    let mut reply = copy(request)?;
     let v6_ends = match (ends.from, ends.to) {
         (IpAddress::Ipv6(from), IpAddress::Ipv6(to)) => Some((from, to)),
         _ => None,
@@ -212,7 +214,7 @@ pub(crate) fn echo_reply(request: &[u8], ends: Ends) -> Vec<u8> {
         *kind = if v6_ends.is_some() { v6 } else { v4 };
     }
     fill_checksum(&mut reply, ends);
-    reply
+    Some(reply)
 }
 
 /// An ICMP error of this type and code about a packet that is quoted as far as it fits.

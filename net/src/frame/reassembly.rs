@@ -6,13 +6,14 @@
 //!                 └─► the whole packet is dropped
 //! ```
 //!
-//! An incomplete packet counts with the bytes that its buffer takes. When the budget or the number of packets is used
-//! up, the oldest packet makes room: incomplete packets displace only incomplete packets.
+//! An incomplete packet reserves the bytes that its buffer takes. When the ledger refuses, or the number of packets is used
+//! up, the oldest packet makes room: whoever sends halves displaces halves.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use ledger::{Account, Reservation};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpProtocol};
 
@@ -28,6 +29,9 @@ const PACKETS: usize = 64;
 
 /// Ranges of one packet that are apart from each other.
 const RANGES: usize = 64;
+
+/// Bytes of a packet beside its buffer.
+const OWN: usize = size_of::<Packet>().saturating_add(RANGES.saturating_mul(size_of::<Range<usize>>()));
 
 /// Bytes of the longest payload.
 const LONGEST: usize = 65_535;
@@ -63,6 +67,8 @@ struct Packet {
     /// Bytes of the whole payload, once the last fragment has arrived.
     len: Option<usize>,
     expires: Instant,
+    /// For `bytes` and `ranges`.
+    reservation: Reservation,
 }
 
 /// Packets that are incomplete.
@@ -70,13 +76,13 @@ struct Packet {
 pub(crate) struct Reassembly {
     /// The oldest first.
     packets: VecDeque<Packet>,
-    budget: usize,
+    account: Account,
 }
 
 impl Reassembly {
-    /// Buffers of at most `budget` bytes together.
-    pub(crate) const fn new(budget: usize) -> Self {
-        Self { packets: VecDeque::new(), budget }
+    /// None yet; their buffers are reserved from `account`.
+    pub(crate) const fn new(account: Account) -> Self {
+        Self { packets: VecDeque::new(), account }
     }
 
     /// Adds the fragment that is in `frame`; the frame with the whole packet, if this was the last part missing.
@@ -99,38 +105,38 @@ impl Reassembly {
         let place = self.packets.iter().position(|packet| packet.key == fragment.key);
         let mut packet = match place.and_then(|place| self.packets.remove(place)) {
             Some(packet) => packet,
-            None => Packet::new(fragment.key, time::after(now, TIMEOUT)),
+            None => Packet::new(fragment.key, time::after(now, TIMEOUT), &self.account),
         };
+        self.make_room(&mut packet, end)?;
         packet.place(fragment, bytes)?;
         if packet.is_whole() {
             let FragmentKey { from, to, protocol, .. } = packet.key;
-            return Ok(Some(rebuild::packet(frame, (from, to), protocol, &packet.bytes)));
+            return rebuild::packet(frame, (from, to), protocol, &packet.bytes)
+                .ok_or(DropReason::Memory)
+                .map(Some);
         }
-        if !self.make_room(packet.bytes.capacity()) {
-            return Err(DropReason::Fragment);
+        while self.packets.len() >= PACKETS {
+            self.packets.pop_front();
         }
         self.packets.push_back(packet);
         Ok(None)
     }
 
-    /// Drops the oldest packets until there is room for `len` more bytes.
-    fn make_room(&mut self, bytes: usize) -> bool {
-        if bytes > self.budget {
-            return false;
+    /// Makes a packet's buffer `len` bytes long at least; the oldest other packets make room for it.
+    fn make_room(&mut self, packet: &mut Packet, len: usize) -> Result<(), DropReason> {
+        let more = len.saturating_sub(packet.bytes.len());
+        let wanted = OWN.saturating_add(len).saturating_sub(packet.reservation.bytes());
+        while packet.reservation.grow(wanted).is_err() {
+            self.packets.pop_front().ok_or(DropReason::Memory)?;
         }
-        let taken = |packets: &VecDeque<Packet>| {
-            packets.iter().map(|packet| packet.bytes.capacity()).fold(bytes, usize::saturating_add)
-        };
-        while self.packets.len() >= PACKETS || taken(&self.packets) > self.budget {
-            self.packets.pop_front();
-        }
-        true
+        packet.bytes.try_reserve_exact(more).map_err(|_| DropReason::Memory)
     }
 }
 
 impl Packet {
-    const fn new(key: FragmentKey, expires: Instant) -> Self {
-        Self { key, bytes: Vec::new(), ranges: Vec::new(), len: None, expires }
+    fn new(key: FragmentKey, expires: Instant, account: &Account) -> Self {
+        let reservation = Reservation::none(account);
+        Self { key, bytes: Vec::new(), ranges: Vec::new(), len: None, expires, reservation }
     }
 
     /// Puts a fragment into its place. RFC 5722: a packet whose fragments overlap is dropped; the same one twice is not
@@ -150,9 +156,8 @@ impl Packet {
             return Err(DropReason::Fragment);
         }
         self.len = len;
-        let grow = range.end.saturating_sub(self.bytes.len());
-        self.bytes.try_reserve(grow).map_err(|_| DropReason::Fragment)?;
-        if grow > 0 {
+        // The room was reserved.
+        if range.end > self.bytes.len() {
             self.bytes.resize(range.end, 0);
         }
         self.bytes.get_mut(range.clone()).ok_or(DropReason::Fragment)?.copy_from_slice(bytes);
@@ -182,6 +187,11 @@ impl Packet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ledger::{Consumer, Ledger};
+
+    fn reassembly() -> Reassembly {
+        Reassembly::new(Ledger::new(256 << 10).open(Consumer::Fragments))
+    }
 
     fn part(ident: u32, range: Range<usize>, more: bool) -> Fragment {
         let (from, to) = (IpAddress::v4(10, 0, 0, 9), IpAddress::v4(10, 0, 0, 1));
@@ -201,7 +211,7 @@ mod tests {
     fn parts_in_any_order_make_the_packet() {
         let parts = [part(1, 0..16, true), part(1, 16..40, true), part(1, 40..45, false)];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let mut all = Reassembly::new(10_000);
+            let mut all = reassembly();
             let mut whole = order.map(|n| all.add(&parts[n], &frame(), at(0)).unwrap());
             assert!(whole[0].is_none() && whole[1].is_none());
             let whole = whole[2].take().unwrap();
@@ -212,7 +222,7 @@ mod tests {
 
     #[test]
     fn overlap_drops_the_packet_and_a_repetition_does_not() {
-        let mut all = Reassembly::new(10_000);
+        let mut all = reassembly();
         for _ in 0..3 {
             assert_eq!(all.add(&part(1, 0..16, true), &frame(), at(0)), Ok(None));
         }
@@ -220,7 +230,7 @@ mod tests {
         assert_eq!(all.packets.len(), 0);
         assert_eq!(all.add(&part(1, 24..40, false), &frame(), at(0)), Ok(None), "the first part is gone");
         for bad in [part(1, 0..48, true), part(1, 0..30, false), part(1, 40..48, true)] {
-            let mut all = Reassembly::new(10_000);
+            let mut all = reassembly();
             assert_eq!(all.add(&part(1, 24..40, false), &frame(), at(0)), Ok(None));
             assert_eq!(all.add(&bad, &frame(), at(0)), Err(DropReason::Fragment), "{bad:?}");
         }
@@ -231,11 +241,12 @@ mod tests {
 
     #[test]
     fn halves_displace_halves_and_end_with_time() {
-        let mut all = Reassembly::new(10_000);
+        let mut all = reassembly();
         for ident in 0..10_000 {
             let _ = all.add(&part(ident, 64..1000, true), &frame(), at(0));
             let bytes: usize = all.packets.iter().map(|packet| packet.bytes.capacity()).sum();
-            assert!(bytes <= 10_000 && all.packets.len() <= PACKETS);
+            assert!(bytes <= all.account.used() && all.account.used() <= all.account.limit());
+            assert!(all.packets.len() <= PACKETS);
         }
         assert_eq!(all.packets.back().unwrap().key.ident, 9999);
         assert_eq!(all.add(&part(1, 0..8, true), &frame(), at(10)), Ok(None));

@@ -6,7 +6,7 @@
 //!   Ethernet │ IP │ fragment, …, fragment          ─► Ethernet │ IP │ payload
 //! ```
 //!
-//! They are rare, and copied.
+//! They are rare, and copied; `None`: there is no memory for the copy.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,6 +14,7 @@ use core::ops::Range;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpAddress, IpProtocol, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr};
 
+use crate::base::copy::concat;
 use crate::link::wire::HEADER;
 
 /// Bytes of both Ethernet addresses, and of a tag.
@@ -21,22 +22,22 @@ const ADDRESSES: usize = 12;
 const TAG: usize = 4;
 
 /// The frame without its tag.
-pub(crate) fn untagged(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn untagged(frame: &[u8]) -> Option<Vec<u8>> {
     let (head, rest) = (frame.get(..ADDRESSES), frame.get(ADDRESSES.saturating_add(TAG)..));
-    [head.unwrap_or_default(), rest.unwrap_or_default()].concat()
+    concat(&[head.unwrap_or_default(), rest.unwrap_or_default()])
 }
 
 /// An IPv6 frame with nothing between its header and the payload that is at `range`.
-pub(crate) fn without_extensions(frame: &[u8], next: IpProtocol, range: Range<usize>) -> Vec<u8> {
+pub(crate) fn without_extensions(frame: &[u8], next: IpProtocol, range: Range<usize>) -> Option<Vec<u8>> {
     let payload = frame.get(range).unwrap_or_default();
     let headers = HEADER.saturating_add(40);
-    let mut whole = [frame.get(..headers).unwrap_or_default(), payload].concat();
+    let mut whole = concat(&[frame.get(..headers).unwrap_or_default(), payload])?;
     if let Some(packet) = whole.get_mut(HEADER..).filter(|packet| packet.len() >= 40) {
         let mut packet = Ipv6Packet::new_unchecked(packet);
         packet.set_next_header(next);
         packet.set_payload_len(u16::try_from(payload.len()).unwrap_or(0));
     }
-    whole
+    Some(whole)
 }
 
 /// A frame with a whole packet, with the Ethernet header of one of its fragments.
@@ -45,7 +46,7 @@ pub(crate) fn packet(
     ends: (IpAddress, IpAddress),
     protocol: IpProtocol,
     payload: &[u8],
-) -> Vec<u8> {
+) -> Option<Vec<u8>> {
     let ethernet = frame.get(..HEADER).unwrap_or_default();
     let mut header = [0; 40];
     let len = match ends {
@@ -73,5 +74,5 @@ pub(crate) fn packet(
         }
         _ => 0,
     };
-    [ethernet, header.get(..len).unwrap_or_default(), payload].concat()
+    concat(&[ethernet, header.get(..len).unwrap_or_default(), payload])
 }

@@ -16,10 +16,12 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use slab::Slab;
+use ledger::Account;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, IpAddress};
+use tcp::slab::Slab;
 
+use crate::base::budget::Budget;
 use crate::base::time;
 
 /// How long an address is used without a sign of life. RFC 4861, section 10, REACHABLE_TIME.
@@ -32,8 +34,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// MAX_UNICAST_SOLICIT.
 const TRIES: u8 = 3;
 
+/// Bytes of an entry with its places in the index and among the timers, which are about two thirds full.
+const ENTRY: usize = size_of::<Option<Entry>>().saturating_add(96);
+
 /// Entries looked at to find one to replace, before all of them are.
-const SAMPLE: usize = 16;
+const SAMPLE: u32 = 16;
 
 /// The result of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,25 +88,26 @@ struct Entry {
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
-    index: BTreeMap<IpAddress, usize>,
+    index: BTreeMap<IpAddress, u32>,
     entries: Slab<Entry>,
-    timers: BTreeSet<(Instant, usize)>,
+    timers: BTreeSet<(Instant, u32)>,
     limit: usize,
+    budget: Budget,
     /// Where the search for an entry to replace goes on.
-    hand: usize,
-    /// An entry was learned or removed since [`Neighbours::take_news`].
+    hand: u32,
+    /// An entry was learned or given up since [`Neighbours::take_news`].
     news: bool,
 }
 
 impl Neighbours {
-    /// A table of at most `limit` entries.
-    pub(crate) fn new(limit: usize) -> Self {
-        let (index, timers) = (BTreeMap::new(), BTreeSet::new());
-        Self { index, entries: Slab::new(), timers, limit: limit.max(1), hand: 0, news: false }
+    /// A table of at most `limit` entries, and no more than the account has memory for.
+    pub(crate) fn new(limit: usize, account: Account) -> Self {
+        let (index, timers, budget) = (BTreeMap::new(), BTreeSet::new(), Budget::new(account));
+        Self { index, entries: Slab::new(), timers, limit: limit.max(1), budget, hand: 0, news: false }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.index.len()
     }
 
     /// The hardware address of a neighbour; starts a request for it if it is unknown or was silent for long.
@@ -134,12 +140,12 @@ impl Neighbours {
         let id = self.index.get(&address).copied().or_else(|| self.insert(address, now))?;
         let entry = self.entries.get_mut(id)?;
         entry.pins = entry.pins.saturating_add(1);
-        u32::try_from(id).ok()
+        Some(id)
     }
 
     /// A connection that used the neighbour has ended.
     pub(crate) fn unpin(&mut self, id: u32) {
-        if let Some(entry) = usize::try_from(id).ok().and_then(|id| self.entries.get_mut(id)) {
+        if let Some(entry) = self.entries.get_mut(id) {
             entry.pins = entry.pins.saturating_sub(1);
         }
     }
@@ -202,6 +208,13 @@ impl Neighbours {
         }
     }
 
+    /// The request for the address is not to be sent now: too many were.
+    pub(crate) fn postpone(&mut self, address: IpAddress, until: Instant) {
+        if let Some(id) = self.index.get(&address).copied() {
+            self.arm(id, Some(until));
+        }
+    }
+
     /// When the next request is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
@@ -215,44 +228,51 @@ impl Neighbours {
     /// The link may lead to another network: known entries are not valid any more.
     pub(crate) fn new_link(&mut self) {
         self.timers.clear();
-        self.entries.retain(|_, entry| {
+        for id in 0..self.entries.end() {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
             (entry.mac, entry.timer, entry.tries) = (None, None, 0);
-            entry.pins > 0
-        });
-        let entries = &self.entries;
-        self.index.retain(|_, id| entries.contains(*id));
+            if entry.pins == 0 {
+                self.remove(id);
+            }
+        }
         self.news = true;
     }
 
     fn has_spare(&self) -> bool {
-        self.entries.len() < self.limit.saturating_sub(self.limit.div_ceil(4)).max(1)
+        let quarter = self.budget.limit() / 4;
+        self.len() < self.limit.saturating_sub(self.limit.div_ceil(4)).max(1)
+            && self.budget.free() > quarter.max(ENTRY)
     }
 
-    fn insert(&mut self, address: IpAddress, now: Instant) -> Option<usize> {
-        if self.entries.len() >= self.limit {
+    fn insert(&mut self, address: IpAddress, now: Instant) -> Option<u32> {
+        if self.len() >= self.limit || !self.budget.take(ENTRY) {
             let old = self.replaceable()?;
             self.remove(old);
+            self.budget.add(ENTRY);
         }
         let entry = Entry { address, mac: None, confirmed: now, used: now, tries: 0, timer: None, pins: 0 };
-        let id = self.entries.insert(entry);
+        let Ok(id) = self.entries.insert(entry) else {
+            self.budget.give(ENTRY);
+            return None;
+        };
         self.index.insert(address, id);
         Some(id)
     }
 
     /// The entry of a sample that was not used for longest, or of all if the whole sample is in use.
-    fn replaceable(&mut self) -> Option<usize> {
+    fn replaceable(&mut self) -> Option<u32> {
         let end = self.hand.saturating_add(SAMPLE);
-        let free = |range: core::ops::Range<usize>| {
+        let free = |range: core::ops::Range<u32>| {
             let entries = range.filter_map(|id| Some((id, self.entries.get(id)?)));
             entries.filter(|(_, entry)| entry.pins == 0).min_by_key(|(_, entry)| entry.used).map(|(id, _)| id)
         };
-        let found = free(self.hand..end).or_else(|| free(0..self.entries.capacity()));
-        self.hand = if end < self.entries.capacity() { end } else { 0 };
+        let found = free(self.hand..end).or_else(|| free(0..self.entries.end()));
+        self.hand = if end < self.entries.end() { end } else { 0 };
         found
     }
 
-    /// No answer: the entry is removed, unless a connection uses it.
-    fn give_up(&mut self, id: usize) {
+    /// Nobody answers: the entry goes, unless a connection uses it.
+    fn give_up(&mut self, id: u32) {
         self.news = true;
         match self.entries.get_mut(id) {
             Some(entry) if entry.pins > 0 => {
@@ -263,14 +283,15 @@ impl Neighbours {
         }
     }
 
-    fn remove(&mut self, id: usize) {
+    fn remove(&mut self, id: u32) {
         self.arm(id, None);
-        if let Some(entry) = self.entries.try_remove(id) {
+        if let Some(entry) = self.entries.remove(id) {
             self.index.remove(&entry.address);
+            self.budget.give(ENTRY);
         }
     }
 
-    fn arm(&mut self, id: usize, at: Option<Instant>) {
+    fn arm(&mut self, id: u32, at: Option<Instant>) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         if let Some(old) = core::mem::replace(&mut entry.timer, at) {
             self.timers.remove(&(old, id));
@@ -284,6 +305,11 @@ impl Neighbours {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ledger::{Consumer, Ledger};
+
+    fn table(limit: usize) -> Neighbours {
+        Neighbours::new(limit, Ledger::new(16 << 20).open(Consumer::Neighbours))
+    }
 
     fn at(seconds: i64) -> Instant {
         Instant::from_secs(seconds)
@@ -312,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_neighbour_is_asked_for_three_times_and_given_up() {
-        let mut table = Neighbours::new(8);
+        let mut table = table(8);
         assert_eq!(table.lookup(ip(1), at(0)), Lookup::Pending);
         for second in 0..3 {
             assert_eq!(table.lookup(ip(1), at(second)), Lookup::Pending);
@@ -326,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_silent_neighbour_is_probed_while_its_address_is_in_use() {
-        let mut table = Neighbours::new(8);
+        let mut table = table(8);
         table.lookup(ip(1), at(0));
         table.learn(ip(1), mac(1), Source::Claim, at(0));
         assert_eq!(
@@ -344,7 +370,7 @@ mod tests {
 
     #[test]
     fn known_neighbours_move_and_strangers_are_not_learned() {
-        let mut table = Neighbours::new(8);
+        let mut table = table(8);
         assert!(!table.learn(ip(1), mac(1), Source::Claim, at(0)));
         assert_eq!(table.len(), 0, "nobody asked for it");
         table.learn(ip(1), mac(1), Source::Request, at(0));
@@ -358,7 +384,7 @@ mod tests {
 
     #[test]
     fn what_a_connection_uses_is_not_replaced() {
-        let mut table = Neighbours::new(100);
+        let mut table = table(100);
         let mut pins = Vec::new();
         for n in 0..90 {
             pins.extend(table.pin(ip(n), at(0)));
@@ -381,10 +407,26 @@ mod tests {
 
     #[test]
     fn requests_of_others_leave_a_quarter_of_the_table() {
-        let mut table = Neighbours::new(100);
+        let mut table = table(100);
         for n in 0..1000 {
             table.learn(ip(n), mac(1), Source::Request, at(0));
         }
         assert_eq!(table.len(), 75);
+    }
+
+    #[test]
+    fn the_ledger_decides_how_many_neighbours_are_kept() {
+        let ledger = Ledger::new(256 << 10);
+        let account = ledger.open(Consumer::Neighbours);
+        let room = account.limit() / ENTRY;
+        let mut table = Neighbours::new(2000, account.clone());
+        for n in 0..2000 {
+            assert_eq!(table.lookup(ip(n), at(i64::from(n))), Lookup::Pending);
+            assert!(account.used() <= account.limit());
+        }
+        assert!((room - 2..=room).contains(&table.len()), "{} of {room}", table.len());
+        assert!(table.known(ip(1999)).is_none() && table.lookup(ip(1999), at(2000)) == Lookup::Pending);
+        table.new_link();
+        assert_eq!((table.len(), account.used()), (0, 0));
     }
 }

@@ -6,9 +6,9 @@ use core::task::Waker;
 
 use tcp::{CloseReason, State, Tcb};
 
+use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::tcp::chunk::Chunk;
 
 /// Who answers for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) struct Io {
     pub(crate) writer: Option<Waker>,
     /// What is left of the bytes that were lent last.
     pub(crate) front: Option<Chunk>,
+    /// Bytes to be sent that were copied here; what is sent by reference belongs to the application.
+    pub(crate) copied: u32,
 }
 
 /// A period without a request on a parked connection.
@@ -47,7 +49,7 @@ pub(crate) struct Conn {
     pub(crate) tcb: Tcb<Chunk>,
     pub(crate) options: Rc<TcpOptions>,
     io: Option<Box<Io>>,
-    /// Bytes that it counts for in the limit of all connections.
+    /// Bytes of memory that it was last found to take, [`Conn::memory`].
     pub(crate) charged: u32,
     /// The hash of its flow, by which an interface with several queues chooses one.
     pub(crate) flow: u32,
@@ -90,9 +92,20 @@ impl Conn {
 
     /// Nobody works with it for a while: what that needs goes.
     pub(crate) fn rest(&mut self) {
-        if self.io.as_ref().is_some_and(|io| io.front.is_none()) {
+        if self.io.as_ref().is_some_and(|io| io.front.is_none() && io.copied == 0) {
             self.io = None;
         }
+    }
+
+    /// Bytes of memory that it takes beside its place in the table.
+    pub(crate) fn memory(&mut self) -> usize {
+        let own = self.tcb.memory();
+        let queued = self.tcb.send_queued();
+        let Some(io) = &mut self.io else { return own };
+        io.copied = io.copied.min(queued);
+        let front = io.front.as_ref().map_or(0, |chunk| chunk.len());
+        let copied = usize::try_from(io.copied).unwrap_or(usize::MAX);
+        own.saturating_add(size_of::<Io>()).saturating_add(front).saturating_add(copied)
     }
 
     pub(crate) fn wake_reader(&mut self) {

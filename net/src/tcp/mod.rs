@@ -8,7 +8,6 @@
 //!                                                           Conn{Parked}
 //! ```
 
-pub(crate) mod chunk;
 pub(crate) mod conn;
 mod idle;
 pub(crate) mod listener;

@@ -10,10 +10,10 @@ use tcp::time_wait::Verdict;
 use tcp::tuple::FourTuple;
 use tcp::{Flags, Open, Reply, Segment, Seq, State, Tcb};
 
+use crate::base::chunk::Chunk;
 use crate::base::counters::{Counters, DropReason, Drops};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::tcp::chunk::Chunk;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
 use crate::tcp::shard::Shard;
@@ -49,17 +49,27 @@ pub(crate) struct Arrival<'a> {
     pub(crate) flow: u32,
 }
 
+/// What [`Shard::receive`] asks for: the payload, or `None` where there is no memory for a copy.
+pub(crate) trait TakePayload: FnOnce() -> Option<Chunk> {}
+
+impl<F: FnOnce() -> Option<Chunk>> TakePayload for F {}
+
 impl Shard {
     /// Takes a segment. `payload` is asked for only if somebody wants it.
     pub(crate) fn receive(
         &mut self,
         arrival: &Arrival<'_>,
-        payload: impl FnOnce() -> Chunk,
+        payload: impl TakePayload,
         tally: &mut Tally<'_>,
     ) -> Answer {
         let (tuple, segment) = (arrival.tuple, arrival.segment);
+        let controls = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST | Flags::FIN);
         if let Some(id) = self.conns.find(tuple) {
-            return self.deliver(id, segment, payload(), tally.counters);
+            if controls != Flags::SYN || !self.has_ended(id) {
+                return self.deliver(id, segment, payload, tally);
+            }
+            // The application still holds a connection that has ended. The peer may open the next one.
+            self.conns.free_name(id);
         }
         let verdict = self.time_waits.on_segment(tuple, segment, self.at);
         let past = match verdict {
@@ -77,7 +87,6 @@ impl Shard {
             }
         };
         let listened = self.listeners.contains_key(&tuple.local_port);
-        let controls = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST | Flags::FIN);
         if listened && controls == Flags::SYN && tuple.remote_port != 0 {
             return self.begin_handshake(arrival, past, tally);
         }
@@ -85,13 +94,39 @@ impl Shard {
             return self.half_open_segment(arrival, &half, payload, tally);
         }
         if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
+            tally.counters.cookies_accepted.bump();
             return self.finish_handshake(arrival, &half, None, payload, tally);
         }
         segment.reset_for().map_or(Answer::None, Answer::Reset)
     }
 
-    fn deliver(&mut self, id: u32, segment: &Segment, payload: Chunk, counters: &mut Counters) -> Answer {
+    /// Whether a connection has ended, so that nothing is sent or taken for it any more.
+    fn has_ended(&self, id: u32) -> bool {
+        self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed && !conn.tcb.wants_transmit())
+    }
+
+    /// Gives a segment to its connection. Without memory for its payload the connection gets the acknowledgement in it,
+    /// and the peer sends the payload again.
+    fn deliver(
+        &mut self,
+        id: u32,
+        segment: &Segment,
+        payload: impl TakePayload,
+        tally: &mut Tally<'_>,
+    ) -> Answer {
+        let counters = &mut *tally.counters;
         self.conns.touch(id);
+        let len = segment.payload_len;
+        let room = len == 0 || self.has_room_for(usize::try_from(len).unwrap_or(usize::MAX), counters);
+        let payload = if room { payload() } else { None };
+        let mut header = *segment;
+        let payload = payload.unwrap_or_else(|| {
+            tally.drops.bump(DropReason::Memory);
+            header.flags.remove(Flags::FIN | Flags::PSH);
+            header.payload_len = 0;
+            Chunk::EMPTY
+        });
+        let segment = &header;
         let opening = self.get(id).is_some_and(|conn| conn.tcb.state() == State::SynSent);
         let reply = self.update(id, counters, |conn, at, env| conn.tcb.on_segment(segment, payload, at, env));
         let open = self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established);
@@ -147,7 +182,7 @@ impl Shard {
         &mut self,
         arrival: &Arrival<'_>,
         half: &HalfOpen,
-        payload: impl FnOnce() -> Chunk,
+        payload: impl TakePayload,
         tally: &mut Tally<'_>,
     ) -> Answer {
         let (tuple, segment) = (arrival.tuple, arrival.segment);
@@ -182,7 +217,7 @@ impl Shard {
         arrival: &Arrival<'_>,
         half: &HalfOpen,
         rtt: Option<smoltcp::time::Duration>,
-        payload: impl FnOnce() -> Chunk,
+        payload: impl TakePayload,
         tally: &mut Tally<'_>,
     ) -> Answer {
         let Arrival { tuple, segment, mss, flow } = *arrival;
@@ -206,17 +241,21 @@ impl Shard {
         configure(&mut tcb, &options);
         let mut conn = Conn::new(tcb, options, Owner::Ready);
         conn.flow = flow;
-        match self.conns.insert(tuple, conn) {
+        let inserted = self.conns.insert(tuple, conn);
+        if inserted.is_err() {
+            self.give_room();
+        }
+        match inserted {
             Ok(id) => {
                 self.offer(id);
-                self.deliver(id, segment, payload(), tally.counters)
+                self.deliver(id, segment, payload, tally)
             }
             Err(Refused::Share) => {
                 tally.drops.bump(DropReason::SourceLimit);
                 Answer::None
             }
             Err(Refused::NoMemory) => {
-                tally.drops.bump(DropReason::Connections);
+                tally.drops.bump(DropReason::Memory);
                 Answer::None
             }
         }
@@ -244,7 +283,11 @@ impl Shard {
         let Self { ports, conns, listeners, .. } = self;
         let tuple = |local_port| FourTuple { local, local_port, remote, remote_port };
         let is_free = |port| !listeners.contains_key(&port) && conns.find(&tuple(port)).is_none();
-        let tuple = tuple(ports.pick(local, remote, remote_port, is_free).ok_or(NetError::NoPorts)?);
+        let Some(port) = ports.pick(local, remote, remote_port, is_free) else {
+            self.give_room();
+            return Err(NetError::NoPorts);
+        };
+        let tuple = tuple(port);
         let micros = u64::try_from(self.at.total_micros()).unwrap_or(0);
         let iss = Seq(self.isn.isn(&tuple, micros));
         let timestamp_offset = self.isn.timestamp_offset(&tuple);
@@ -253,39 +296,16 @@ impl Shard {
         configure(&mut tcb, &options);
         let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
         conn.flow = flow(&tuple);
-        let id = self.conns.insert(&tuple, conn).map_err(|_| NetError::TooManyConnections)?;
+        let Ok(id) = self.conns.insert(&tuple, conn) else {
+            self.give_room();
+            return Err(NetError::TooManyConnections);
+        };
         let end = self.get(id).map(|conn| crate::base::time::duration(conn.options.connect_timeout));
         self.connecting.extend(end.map(|end| (id, crate::base::time::after(self.at, end))));
         self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
     }
-
-    /// Whether there is room for one more connection, made by ending the longest idle one if need be.
-    fn make_room(&mut self, counters: &mut Counters) -> bool {
-        if self.len() < self.limits.connections {
-            return true;
-        }
-        let Some(id) = self.conns.longest_unused() else { return false };
-        let idle = self.get(id).is_some_and(|conn| conn.tcb.is_idle() && conn.owner != Owner::Orphan);
-        // One at a time: those that were told to end are still in the table until their reset is sent.
-        if !idle || self.len() > self.limits.connections.saturating_add(EVICTING) {
-            return false;
-        }
-        counters.evicted.bump();
-        self.conns.touch(id);
-        self.update(id, counters, |conn, _, env| {
-            conn.fault.get_or_insert(NetError::TimedOut);
-            if conn.owner != Owner::Held {
-                conn.owner = Owner::Orphan;
-            }
-            conn.tcb.abort(env);
-        });
-        true
-    }
 }
-
-/// Connections beyond the limit that are still being ended.
-const EVICTING: usize = 64;
 
 fn configure(tcb: &mut Tcb<Chunk>, options: &TcpOptions) {
     tcb.set_nagle(options.nagle);

@@ -5,6 +5,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use ledger::Account;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpAddress;
 use tcp::connections::Connections;
@@ -15,31 +16,53 @@ use tcp::ports::Ports;
 use tcp::syn_cache::SynCache;
 use tcp::time_wait::TimeWaits;
 use tcp::tuple::{FourTuple, Key};
-use tcp::{CloseReason, Config, Env, Events, Limits as Frames, Seq, State, Transmit};
+use tcp::{CloseReason, Config, Env, Events, Limits as Frames, Seq, State, Tcb, TimeWait, Transmit};
 
+use crate::base::budget::Budget;
+use crate::base::chunk::Chunk;
 use crate::base::config::Limits;
 use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::rng::Rng;
 use crate::base::time;
-use crate::tcp::chunk::Chunk;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
 
 /// Deadlines handled in one turn.
 const TIMER_BUDGET: usize = 1024;
 
+/// Bytes of a half-open connection.
+const HALF_OPEN: usize = 64;
+
 /// Challenge ACKs in a second, of all connections together. RFC 5961, section 7.
 const CHALLENGES: u32 = 1000;
 
-/// A connection may always have this many bytes waiting, each way.
+/// While there is any memory, a connection may have this many bytes waiting, each way.
 const LEAST_GRANT: usize = 4096;
 
-/// Of the memory that is left, a connection is granted at most this part.
+/// Without memory a connection may send this many bytes at once: what waits for room would never learn of it otherwise.
+const LEAST_SEND: u32 = 128;
+
+/// Of the memory that is left, a connection is granted at most this part; the last part of all memory is for grants of
+/// [`LEAST_GRANT`].
 const GRANT_PART: usize = 8;
+const LEAST_GRANTS_PART: usize = 4;
 
 /// The first window of a connection is this part of all memory for connections, and at most 64 KiB: it is a promise.
 const WINDOW_PART: usize = 64;
+
+/// Bytes that a connection takes in any case: its place in the tables, and in the lists of those with something to do.
+const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
+
+/// Bytes beside the payload that a segment may make an idle connection take: its state while it is active, and a page's
+/// or a copy's own.
+const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(64);
+
+/// While memory is short, a connection gives way that was not heard of for this long, idle or not.
+const STALE: Duration = Duration::from_secs(5);
+
+/// Connections that are still being ended when their memory is given to new ones, at most.
+const EVICTING: usize = 64;
 
 /// How long a connection that nobody holds may take to close when its peer does not answer.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
@@ -64,8 +87,12 @@ pub(crate) struct Shard {
     pub(super) limits: Limits,
     /// Connections with something to send.
     dirty: VecDeque<u32>,
-    /// Bytes that wait in all connections.
-    used: usize,
+    /// Memory for all of it.
+    budget: Budget,
+    /// Bytes of it that were free when the turn began, less what was taken since.
+    free: usize,
+    /// Bytes of TIME-WAIT in `budget`.
+    time_wait_bytes: usize,
     /// How long the guest stood still, all in all.
     lost: Duration,
     /// The engine's time.
@@ -86,22 +113,26 @@ fn key(rng: &mut Rng) -> Key {
 
 impl Shard {
     /// No connections yet. Without memory for the table of half-open connections every SYN is answered by a cookie.
-    pub(crate) fn new(limits: Limits, rng: &mut Rng, now: Instant) -> Self {
+    pub(crate) fn new(limits: Limits, account: Account, rng: &mut Rng, now: Instant) -> Self {
         let count = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
         let half_open = count(limits.half_open);
         let share = u16::try_from(half_open.div_ceil(4)).unwrap_or(u16::MAX);
+        let mut budget = Budget::new(account);
+        let has_room = budget.take(limits.half_open.saturating_mul(HALF_OPEN));
         Self {
             conns: Connections::new(key(rng), count(limits.connections_per_source), millis(now)),
-            env: Env::new(config(limits.buffer_bytes), Limiter::noisy(CHALLENGES, key(rng))),
+            env: Env::new(config(budget.limit()), Limiter::noisy(CHALLENGES, key(rng))),
             listeners: BTreeMap::new(),
-            half_open: SynCache::new(key(rng), half_open, share).ok(),
+            half_open: SynCache::new(key(rng), half_open, share).ok().filter(|_| has_room),
             cookies: Cookies::new(key(rng)),
             time_waits: TimeWaits::new(key(rng), count(limits.time_wait), TIME_WAIT_MS),
             isn: Isn::new(key(rng)),
             ports: Ports::new(key(rng)),
             limits,
             dirty: VecDeque::new(),
-            used: 0,
+            free: budget.free(),
+            budget,
+            time_wait_bytes: 0,
             lost: Duration::ZERO,
             at: now,
             released: Vec::new(),
@@ -120,6 +151,9 @@ impl Shard {
         }
         self.time_waits.renew(key(rng));
         self.env.challenge_acks = Limiter::noisy(CHALLENGES, key(rng));
+        if self.conns.renew(key(rng)).is_err() {
+            log::warn!("no memory to hash {} connections by another key; they keep the old one", self.len());
+        }
     }
 
     /// Another turn begins. For `paused` of the time since the last one the guest stood still: its peers are not blamed
@@ -128,10 +162,16 @@ impl Shard {
         self.lost = Duration::from_micros(self.lost.total_micros().saturating_add(paused.total_micros()));
         let micros = i64::try_from(self.lost.total_micros()).unwrap_or(i64::MAX);
         self.at = self.at.max(Instant::from_micros(now.total_micros().saturating_sub(micros)));
+        self.free = self.budget.free();
     }
 
     pub(crate) fn len(&self) -> usize {
         usize::try_from(self.conns.len()).unwrap_or(usize::MAX)
+    }
+
+    /// What the engine has counted.
+    pub(crate) fn engine(&self) -> tcp::Counters {
+        self.env.counters.clone()
     }
 
     pub(crate) fn half_open_len(&self) -> usize {
@@ -178,7 +218,7 @@ impl Shard {
     ) -> Option<R> {
         let at = self.at;
         let conn = self.conns.get_mut(id)?;
-        grant(&mut self.env, conn, self.limits.buffer_bytes.saturating_sub(self.used));
+        grant(&mut self.env, conn, self.free, self.budget.limit());
         let result = change(conn, at, &mut self.env);
         self.settle(id, true, counters);
         Some(result)
@@ -188,21 +228,17 @@ impl Shard {
     pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let events = conn.tcb.take_events();
-        let held = conn.tcb.receive_queued().saturating_add(conn.tcb.send_queued());
-        let before = core::mem::replace(&mut conn.charged, held);
-        let (held, before) = (bytes(held), bytes(before));
-        self.used = self.used.saturating_sub(before).saturating_add(held);
         if !events.is_empty() {
             notify(conn, events, counters);
         }
         let opening = conn.tcb.state() == State::SynSent;
         let sends = ask && conn.tcb.wants_transmit();
-        if sends && !conn.queued {
-            conn.queued = true;
-            self.dirty.push_back(id);
-        }
         let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
         self.set_timer(id);
+        self.charge(id);
+        if sends {
+            self.mark(id);
+        }
         if !opening {
             self.connecting.remove(&id);
         }
@@ -216,7 +252,7 @@ impl Shard {
             (State::Closed, ..) => self.remove(id),
             (_, Some(rest), Some(tuple)) => {
                 // Without memory the connection is over at once, as if its time were.
-                let _ = self.time_waits.insert(&tuple, &rest, self.at);
+                self.enter_time_wait(&tuple, &rest);
                 self.remove(id);
             }
             _ => {}
@@ -259,14 +295,109 @@ impl Shard {
         self.connecting.remove(&id);
         self.narrowed.remove(&id);
         if let Some(conn) = self.conns.remove(id) {
-            self.used = self.used.saturating_sub(bytes(conn.charged));
+            self.give(bytes(conn.charged).saturating_add(CONNECTION));
             self.released.extend(conn.pin);
         }
+    }
+
+    /// Notes how much memory a connection takes now.
+    pub(super) fn charge(&mut self, id: u32) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let now = conn.memory();
+        let charged = u32::try_from(now).unwrap_or(u32::MAX);
+        let before = bytes(core::mem::replace(&mut conn.charged, charged));
+        if now > before {
+            let more = now.saturating_sub(before);
+            self.budget.add(more);
+            self.free = self.free.saturating_sub(more);
+        } else if now < before {
+            self.give(before.saturating_sub(now));
+        }
+    }
+
+    fn give(&mut self, bytes: usize) {
+        self.budget.give(bytes);
+        self.free = self.free.saturating_add(bytes);
+    }
+
+    /// A connection that closed first is over but for TIME-WAIT. Without memory for that it is over at once, as if its
+    /// time were.
+    fn enter_time_wait(&mut self, tuple: &FourTuple, rest: &TimeWait) {
+        if self.free > LEAST_GRANT {
+            let _ = self.time_waits.insert(tuple, rest, self.at);
+        }
+        self.charge_time_waits();
+    }
+
+    fn charge_time_waits(&mut self) {
+        let now = self.time_waits.memory();
+        let before = core::mem::replace(&mut self.time_wait_bytes, now);
+        self.budget.add(now.saturating_sub(before));
+        self.give(before.saturating_sub(now));
+    }
+
+    /// Whether a connection may take a segment with so much payload. If not, the longest silent one gives way.
+    pub(super) fn has_room_for(&mut self, payload: usize, counters: &mut Counters) -> bool {
+        let wanted = payload.saturating_add(SEGMENT);
+        if self.free < wanted {
+            self.free = self.budget.free();
+        }
+        if self.free < wanted {
+            self.give_way(counters);
+        }
+        self.free >= wanted
+    }
+
+    /// Takes the memory for one more connection, if need be that of the longest idle one.
+    pub(super) fn make_room(&mut self, counters: &mut Counters) -> bool {
+        let len = self.len();
+        let has_room = |this: &Self| this.free >= CONNECTION.saturating_add(LEAST_GRANT);
+        if len >= self.limits.connections || !has_room(self) {
+            self.free = self.budget.free();
+            let full = len >= self.limits.connections;
+            // Those that were told to end are still in the table until their reset is sent.
+            let ending = EVICTING.saturating_mul(CONNECTION.saturating_add(SEGMENT));
+            let too_many = len >= self.limits.connections.saturating_add(EVICTING);
+            if (full || !has_room(self))
+                && (too_many || self.budget.overdraft() > ending || !self.give_way(counters))
+            {
+                return false;
+            }
+        }
+        self.budget.add(CONNECTION);
+        self.free = self.free.saturating_sub(CONNECTION);
+        true
+    }
+
+    /// The memory that [`Shard::make_room`] took is not needed.
+    pub(super) fn give_room(&mut self) {
+        self.give(CONNECTION);
+    }
+
+    /// Ends the connection that was not used for longest, if it is idle, or was silent for long.
+    fn give_way(&mut self, counters: &mut Counters) -> bool {
+        let Some(id) = self.conns.longest_unused() else { return false };
+        let Some(conn) = self.get(id) else { return false };
+        let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
+        if conn.tcb.state() == State::Closed || !(conn.tcb.is_idle() || stale) {
+            return false;
+        }
+        counters.evicted.bump();
+        self.conns.touch(id);
+        self.update(id, counters, |conn, _, env| {
+            conn.fault.get_or_insert(NetError::TimedOut);
+            if conn.owner != Owner::Held {
+                conn.owner = Owner::Orphan;
+            }
+            conn.tcb.abort(env);
+        });
+        true
     }
 
     /// Handles deadlines that are over. `true`: there are more.
     pub(crate) fn fire_timers(&mut self, counters: &mut Counters) -> bool {
         self.time_waits.expire(self.at);
+        self.charge_time_waits();
         let at = self.at;
         for id in due(&self.narrowed, at) {
             self.narrowed.remove(&id);
@@ -318,11 +449,21 @@ impl Shard {
         !self.dirty.is_empty()
     }
 
-    /// Puts a connection into the list.
+    /// Puts a connection into the list of those with something to send.
     pub(crate) fn mark(&mut self, id: u32) {
-        if let Some(conn) = self.conns.get_mut(id).filter(|conn| !conn.queued) {
+        let Self { conns, dirty, .. } = self;
+        if conns.get(id).is_none_or(|conn| conn.queued) {
+            return;
+        }
+        if dirty.try_reserve(1).is_err() {
+            // Numbers of connections that are gone make room: there are no more than connections then.
+            dirty.retain(|id| conns.get(*id).is_some_and(|conn| conn.queued));
+        }
+        if dirty.len() < dirty.capacity()
+            && let Some(conn) = conns.get_mut(id)
+        {
             conn.queued = true;
-            self.dirty.push_back(id);
+            dirty.push_back(id);
         }
     }
 
@@ -330,7 +471,7 @@ impl Shard {
     pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
         let at = self.at;
         let conn = self.conns.get_mut(id)?;
-        grant(&mut self.env, conn, self.limits.buffer_bytes.saturating_sub(self.used));
+        grant(&mut self.env, conn, self.free, self.budget.limit());
         conn.tcb.poll_transmit(at, frames, &mut self.env)
     }
 
@@ -382,13 +523,10 @@ impl Shard {
 
     /// Ends the connections whose local address is not ours any more.
     pub(crate) fn drop_addresses(&mut self, ours: impl Fn(IpAddress) -> bool, counters: &mut Counters) {
-        let lost: Vec<u32> = self
-            .conns
-            .iter()
-            .filter(|(id, _)| self.conns.tuple(*id).is_some_and(|tuple| !ours(tuple.local)))
-            .map(|(id, _)| id)
-            .collect();
-        for id in lost {
+        for id in 0..self.conns.end() {
+            if self.conns.tuple(id).is_none_or(|tuple| ours(tuple.local)) {
+                continue;
+            }
             self.update(id, counters, |conn, _, env| {
                 conn.fault.get_or_insert(NetError::AddressLost);
                 conn.tcb.abort(env);
@@ -424,12 +562,13 @@ fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
 }
 
 /// Tells the engine what this connection may have.
-fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize) {
-    let part = (free / GRANT_PART).max(LEAST_GRANT);
+fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
+    let common = free.saturating_sub(limit / LEAST_GRANTS_PART);
+    let part = (common / GRANT_PART).max(LEAST_GRANT.min(free));
     let options = &conn.options;
     let narrow = |bytes: usize| u32::try_from(bytes.min(part)).unwrap_or(u32::MAX);
     env.receive_grant = narrow(options.rx_buffer);
-    env.send_grant = narrow(options.tx_buffer);
+    env.send_grant = narrow(options.tx_buffer).max(LEAST_SEND);
     let millis = |duration: core::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     env.config.delayed_ack_ms = options.ack_delay.map_or(0, millis);
     env.config.connect_timeout_ms = millis(options.connect_timeout);

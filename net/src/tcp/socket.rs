@@ -1,16 +1,16 @@
 //! What applications do with connections: each call is one poll.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
 use bytes::Bytes;
 use tcp::{SendError, State};
 
+use crate::base::chunk::Chunk;
+use crate::base::copy::{copy, zeros};
 use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::tcp::chunk::Chunk;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
 use crate::tcp::shard::{End, Shard};
@@ -31,12 +31,12 @@ impl Shard {
     /// Closes a port: its connections that wait, or are parked, are reset.
     pub(crate) fn unlisten(&mut self, port: u16, counters: &mut Counters) {
         self.listeners.remove(&port);
-        let of_port = |id: &u32| self.conns.tuple(*id).is_some_and(|tuple| tuple.local_port == port);
         let waiting = |conn: &Conn| matches!(conn.owner, Owner::Ready | Owner::Parked);
-        let all = self.conns.iter().filter(|(_, conn)| waiting(conn)).map(|(id, _)| id);
-        let ids: Vec<u32> = all.filter(of_port).collect();
-        for id in ids {
-            self.orphan(id, End::Abort, counters);
+        for id in 0..self.conns.end() {
+            let of_port = self.conns.tuple(id).is_some_and(|tuple| tuple.local_port == port);
+            if of_port && self.get(id).is_some_and(waiting) {
+                self.orphan(id, End::Abort, counters);
+            }
         }
     }
 
@@ -117,6 +117,7 @@ impl Shard {
     pub(crate) fn put_back(&mut self, id: u32, chunk: Chunk) {
         if let Some(conn) = self.conns.get_mut(id).filter(|_| !chunk.is_empty()) {
             conn.io().front = Some(chunk);
+            self.charge(id);
         }
     }
 
@@ -170,9 +171,29 @@ impl Shard {
         counters: &mut Counters,
         data: &[u8],
     ) -> Poll<Result<usize, NetError>> {
-        let len = data.len().min(self.room(id, counters).max(1));
-        let mut bytes = Bytes::copy_from_slice(data.get(..len).unwrap_or(data));
-        self.poll_send(cx, id, counters, &mut bytes).map_ok(|()| len)
+        let len = data.len().min(self.room(id, counters).clamp(1, LENT));
+        let Some(copied) = copy(data.get(..len).unwrap_or(data)) else {
+            return Poll::Ready(Err(NetError::NoMemory));
+        };
+        self.poll_copied(cx, id, counters, copied).map_ok(|()| len)
+    }
+
+    /// Sends bytes that were copied here: they count for the connection until they are acknowledged.
+    fn poll_copied(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+        copied: Vec<u8>,
+    ) -> Poll<Result<(), NetError>> {
+        let len = u32::try_from(copied.len()).unwrap_or(u32::MAX);
+        let sent = self.poll_send(cx, id, counters, &mut Bytes::from(copied));
+        if let (Poll::Ready(Ok(())), Some(conn)) = (&sent, self.conns.get_mut(id)) {
+            let io = conn.io();
+            io.copied = io.copied.saturating_add(len);
+            self.charge(id);
+        }
+        sent
     }
 
     /// Lends room to `write`, which says how many bytes of it to send.
@@ -191,15 +212,14 @@ impl Shard {
                 _ => Poll::Pending,
             };
         }
+        let Some(mut space) = zeros(room) else { return Poll::Ready(Err(NetError::NoMemory)) };
         let Some(write) = write.take() else { return Poll::Ready(Err(NetError::Closed)) };
-        let mut space = vec![0; room];
         let (written, value) = write(&mut space);
         space.truncate(written);
-        let mut bytes = Bytes::from(space);
-        if bytes.is_empty() {
+        if space.is_empty() {
             return Poll::Ready(Ok(value));
         }
-        self.poll_send(cx, id, counters, &mut bytes).map_ok(|()| value)
+        self.poll_copied(cx, id, counters, space).map_ok(|()| value)
     }
 
     /// Bytes that can be given to be sent now.

@@ -30,8 +30,11 @@ impl State {
         let ends = self.answer_ends(nic, &frame, message.to, message.from);
         let request = frame.bytes(nic).and_then(|bytes| bytes.get(message.payload.clone()));
         let reply = ends.zip(request).map(|(ends, request)| (ends, echo_reply(request, ends)));
+        if matches!(reply, Some((_, None))) {
+            self.drops.bump(DropReason::Memory);
+        }
         frame.discard(nic);
-        let Some((ends, reply)) = reply else { return };
+        let Some((ends, Some(reply))) = reply else { return };
         let protocol = protocol(ends);
         let ident = self.next_ident();
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
@@ -46,17 +49,13 @@ impl State {
             Trouble::Port => DropReason::NoSocket,
             Trouble::Protocol => DropReason::Protocol,
         });
-        let quoted = frame.bytes(nic).filter(|_| answered).and_then(|bytes| bytes.get(HEADER..));
-        let packet = quoted.map(<[u8]>::to_vec);
-        let ends = packet
-            .as_deref()
-            .and_then(ends_of)
-            .and_then(|(from, to)| self.answer_ends(nic, &frame, to, from));
-        frame.discard(nic);
-        let (Some(packet), Some(ends)) = (packet, ends) else { return };
+        let ends =
+            frame.bytes(nic).filter(|_| answered).and_then(|bytes| bytes.get(HEADER..)).and_then(ends_of);
+        let ends = ends.and_then(|(from, to)| self.answer_ends(nic, &frame, to, from));
+        let Some(ends) = ends else { return frame.discard(nic) };
         if !self.icmp_bucket.take(self.now) {
             self.counters.icmp_limited.bump();
-            return;
+            return frame.discard(nic);
         }
         let v6 = matches!(ends.from, IpAddress::Ipv6(_));
         let (kind, pointer) = match (trouble, v6) {
@@ -65,7 +64,9 @@ impl State {
             (Trouble::Port, true) => ((1, 4), 0),
             (Trouble::Protocol, true) => ((4, 1), V6_NEXT),
         };
-        let message = error(kind, pointer, &packet, ends);
+        let packet = frame.bytes(nic).and_then(|bytes| bytes.get(HEADER..)).unwrap_or_default();
+        let message = error(kind, pointer, packet, ends);
+        frame.discard(nic);
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
         if emit::packet(&mut wire, ends, protocol(ends), &message, (self.mtu, 0)).is_some() {
             self.counters.icmp_errors.bump();

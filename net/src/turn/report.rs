@@ -47,6 +47,7 @@ impl State {
             listeners: self.tcp.ports().count(),
             udp_sockets: self.udp.len(),
             counters: self.counters,
+            tcp: self.tcp.engine(),
             drops: self.drops,
         }
     }

@@ -5,9 +5,9 @@ use core::task::{Context, Poll};
 use bytes::Bytes;
 use tcp::tuple::FourTuple;
 
+use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::tcp::chunk::Chunk;
 use crate::tcp::conn::Conn;
 use crate::tcp::listener::Listener;
 use crate::tcp::shard::End;

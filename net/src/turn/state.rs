@@ -9,6 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use ledger::{Account, Consumer};
 use nic::{HashKey, Nic};
 use slab::Slab;
 use smoltcp::time::Instant;
@@ -34,6 +35,11 @@ const ICMP_BURST: u64 = 50;
 /// RST without a connection in a second, and at once.
 const RESET_RATE: u64 = 200;
 const RESET_BURST: u64 = 200;
+
+/// Requests for neighbours in a second, and at once; of one neighbour, one a second (RFC 826 leaves it to the host, RFC 1122
+/// section 2.3.2.1 asks for one a second).
+const ASK_RATE: u64 = 500;
+const ASK_BURST: u64 = 1000;
 
 /// The state as its holders have it.
 pub(crate) type Shared = Rc<RefCell<State>>;
@@ -70,10 +76,14 @@ pub(crate) struct State {
     /// How often ICMP errors, and RST without a connection, are sent.
     pub(super) icmp_bucket: Bucket,
     pub(super) reset_bucket: Bucket,
+    /// How often neighbours are asked for.
+    pub(super) ask_bucket: Bucket,
     pub(super) tcp: Shard,
     /// Connections with something to send that wait for a neighbour.
     pub(super) waiting_tcp: Vec<u32>,
     pub(super) udp: Slab<UdpEntry>,
+    /// What datagrams that wait are reserved from.
+    pub(super) udp_memory: Account,
     /// UDP sockets with something to send.
     pub(super) dirty_udp: VecDeque<usize>,
     /// UDP sockets with datagrams that wait for a neighbour, and when the first of them is looked at again.
@@ -102,15 +112,17 @@ impl State {
             now,
             due: None,
             limits: config.limits,
-            tcp: Shard::new(config.limits, &mut rng, now),
+            tcp: Shard::new(config.limits, config.ledger.open(Consumer::Tcp), &mut rng, now),
             rng,
             counters: Counters::default(),
             drops: Drops::default(),
-            reassembly: Reassembly::new(config.limits.fragment_bytes),
-            neighbours: Neighbours::new(config.limits.neighbours),
+            reassembly: Reassembly::new(config.ledger.open(Consumer::Fragments)),
+            neighbours: Neighbours::new(config.limits.neighbours, config.ledger.open(Consumer::Neighbours)),
             icmp_bucket: Bucket::new(ICMP_RATE, ICMP_BURST, now),
             reset_bucket: Bucket::new(RESET_RATE, RESET_BURST, now),
+            ask_bucket: Bucket::new(ASK_RATE, ASK_BURST, now),
             waiting_tcp: Vec::new(),
+            udp_memory: config.ledger.open(Consumer::Udp),
             udp: Slab::new(),
             dirty_udp: VecDeque::new(),
             waiting_udp: Vec::new(),

@@ -6,6 +6,7 @@ use smoltcp::wire::{IpAddress, IpEndpoint};
 use tcp::tuple::FourTuple;
 use tcp::{Limits, Segment as Header};
 
+use crate::base::chunk::Chunk;
 use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
@@ -13,7 +14,6 @@ use crate::frame::classify::{Segment, sender};
 use crate::frame::emit::{self, Ends, TcpOut};
 use crate::frame::too_big::TooBig;
 use crate::link::neighbours::Lookup;
-use crate::tcp::chunk::Chunk;
 use crate::tcp::open::{Answer, Arrival, Tally};
 use crate::turn::frame::Frame;
 use crate::turn::state::State;
@@ -44,13 +44,13 @@ impl State {
             taken = true;
             if payload.is_empty() {
                 frame.discard(nic);
-                return Chunk::EMPTY;
+                return Some(Chunk::EMPTY);
             }
             if payload.len() >= THRESHOLD
                 && matches!(frame, Frame::InPlace)
                 && let Some(packet) = nic.retain()
             {
-                return Chunk::page(packet, payload.clone());
+                return Some(Chunk::page(packet, payload.clone()));
             }
             let bytes = frame.bytes(nic).and_then(|bytes| bytes.get(payload.clone()));
             let chunk = Chunk::copied(bytes.unwrap_or_default());

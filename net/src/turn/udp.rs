@@ -2,10 +2,12 @@
 
 use core::task::{Context, Poll};
 
-use nic::{Nic, Packet};
+use nic::Nic;
 use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
+use crate::base::chunk::Chunk;
+use crate::base::copy::copy;
 use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
 use crate::base::options::UdpOptions;
@@ -78,7 +80,11 @@ impl State {
         }
         // An answer comes from the address that was asked.
         let from = entry.last.filter(|(peer, _)| *peer == to).map(|(_, local)| local);
-        let datagram = Outgoing { to, from, data: data.to_vec(), since: self.now };
+        let memory = self.udp_memory.reserve(Outgoing::OWN.saturating_add(data.len())).ok();
+        let Some((data, memory)) = copy(data).zip(memory) else {
+            return Poll::Ready(Err(NetError::NoMemory));
+        };
+        let datagram = Outgoing { to, from, data, since: self.now, _memory: memory };
         let queued = entry.queue(datagram, cx.waker());
         self.mark_udp(id);
         if queued { Poll::Ready(Ok(())) } else { Poll::Pending }
@@ -122,27 +128,27 @@ impl State {
             self.drops.bump(DropReason::UnreadDatagrams);
             return frame.discard(nic);
         }
-        // In place if the socket wants that and the frame is still in its page.
-        let held = match frame {
-            Frame::InPlace if entry.in_place() => match nic.retain() {
-                Some(packet) => Some((packet, found.payload.clone())),
-                None => {
-                    self.drops.bump(DropReason::RetentionLimit);
-                    return frame.discard(nic);
-                }
-            },
-            _ => None,
+        let in_place = entry.in_place() && matches!(frame, Frame::InPlace);
+        let copied = if in_place { 0 } else { found.payload.len() };
+        let Ok(memory) = self.udp_memory.reserve(Datagram::OWN.saturating_add(copied)) else {
+            self.drops.bump(DropReason::Memory);
+            return frame.discard(nic);
         };
-        let (packet, range) = match held {
-            Some(held) => held,
-            None => {
-                let bytes = frame.bytes(nic).and_then(|bytes| bytes.get(found.payload.clone()));
-                let packet = Packet::from_bytes(bytes.unwrap_or_default());
-                frame.discard(nic);
-                (packet, 0..found.payload.len())
-            }
+        let payload = if in_place {
+            nic.retain()
+                .map(|packet| Chunk::page(packet, found.payload.clone()))
+                .ok_or(DropReason::RetentionLimit)
+        } else {
+            let bytes = frame.bytes(nic).and_then(|bytes| bytes.get(found.payload.clone()));
+            Chunk::copied(bytes.unwrap_or_default()).ok_or(DropReason::Memory)
         };
-        entry.push(Datagram::new(packet, range, found.from), local);
+        if !in_place || payload.is_err() {
+            frame.discard(nic);
+        }
+        match payload {
+            Ok(payload) => entry.push(Datagram::new(payload, found.from, memory), local),
+            Err(reason) => self.drops.bump(reason),
+        }
     }
 
     /// Sends what a socket has queued, up to a burst; the number of frames.

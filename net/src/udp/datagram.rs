@@ -1,27 +1,31 @@
 //! Datagrams that belong to the application, copied or in the pages in which they came.
 
 use core::fmt;
-use core::ops::Range;
 
-use nic::Packet;
+use ledger::Reservation;
 use smoltcp::wire::IpEndpoint;
 
-/// A received datagram that belongs to its holder. Dropping it gives the page back.
+use crate::base::chunk::Chunk;
+
+/// A received datagram that belongs to its holder. Dropping it gives its memory back.
 pub struct Datagram {
-    packet: Packet,
-    payload: Range<usize>,
+    payload: Chunk,
     from: IpEndpoint,
+    _memory: Reservation,
 }
 
 impl Datagram {
-    pub(crate) const fn new(packet: Packet, payload: Range<usize>, from: IpEndpoint) -> Self {
-        Self { packet, payload, from }
+    /// Bytes that a datagram takes beside its payload.
+    pub(crate) const OWN: usize = size_of::<Self>().saturating_add(32);
+
+    pub(crate) const fn new(payload: Chunk, from: IpEndpoint, memory: Reservation) -> Self {
+        Self { payload, from, _memory: memory }
     }
 
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.packet.get(self.payload.clone()).unwrap_or_default()
+        &self.payload
     }
 
     /// The sender.
@@ -33,12 +37,12 @@ impl Datagram {
     /// Whether it is in the page in which it came: nothing was copied.
     #[must_use]
     pub const fn is_in_place(&self) -> bool {
-        self.packet.is_in_place()
+        self.payload.is_in_place()
     }
 }
 
 impl fmt::Debug for Datagram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Datagram({} bytes from {}, {:?})", self.payload.len(), self.from, self.packet)
+        write!(f, "Datagram({:?} from {})", self.payload, self.from)
     }
 }

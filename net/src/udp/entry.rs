@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::task::Waker;
 
+use ledger::Reservation;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 
@@ -27,6 +28,12 @@ pub(crate) struct Outgoing {
     pub(crate) from: Option<IpAddress>,
     pub(crate) data: Vec<u8>,
     pub(crate) since: Instant,
+    pub(crate) _memory: Reservation,
+}
+
+impl Outgoing {
+    /// Bytes that it takes beside its data.
+    pub(crate) const OWN: usize = size_of::<Self>().saturating_add(16);
 }
 
 /// A UDP socket.

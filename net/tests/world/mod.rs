@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use ledger::Ledger;
 use net::{
     Addressing, Config, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Addressing, Ipv6Cidr, Limits,
     Net, Probing, Stack,
@@ -69,6 +70,7 @@ pub(crate) fn config(last: u8) -> Config {
         seed: [42 + last; 32],
         probing: Probing::Off,
         limits: Limits::default(),
+        ledger: Ledger::new(512 << 20),
     }
 }
 

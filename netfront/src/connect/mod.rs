@@ -50,7 +50,6 @@ use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use handshake::{Published, Terms, connection, publish};
-use nic::HashKey;
 use rings::make_rings;
 use store::{ConnectError, Offers, Vif, clamp_mtu};
 use timeout::within;
@@ -77,8 +76,6 @@ pub struct ConnectionTask<M> {
     refused: Feature,
     /// The largest number of queues.
     queues: usize,
-    /// The secret for hashes.
-    hash_key: Option<HashKey>,
     /// The control ring of the connection.
     control: RefCell<Option<Box<Control>>>,
     /// `device/vif/<handle>`.
@@ -110,6 +107,7 @@ pub async fn open<M: Machine>(
     let vif = Vif::read(&xen.store, &frontend).await?;
     let mailbox = Rc::new(Mailbox::default());
     let Config { ring_start, refuse: refused, queues, hash_key, .. } = config;
+    mailbox.hash_key.set(hash_key);
     let mtu = clamp_mtu(vif.mtu, Feature::empty());
     let device = NetDevice::new(Rc::clone(&xen), Rc::clone(&mailbox), config, handle, vif.mac, mtu);
     let control = RefCell::default();
@@ -121,7 +119,6 @@ pub async fn open<M: Machine>(
             ring_start,
             refused,
             queues,
-            hash_key,
             control,
             front,
             was_up: Cell::new(false),
@@ -310,7 +307,7 @@ impl<M: Machine> ConnectionTask<M> {
         let terms = Terms::new(&offers, self.refused, self.queues);
         let rings = make_rings(&self.xen, backend, terms.queues, terms.channels, self.ring_start)
             .map_err(|error| ConnectError::Resources(format!("{error}")))?;
-        let hash = self.hash_key.filter(|_| terms.hash);
+        let hash = self.mailbox.hash_key.get().filter(|_| terms.hash);
         let hash = hash.map(|key| (key, terms.queues));
         let control = self.open_control(backend, hash, if terms.gref { terms.queues } else { 0 }).await;
         let published: Vec<Published> = rings.iter().map(Published::of).collect();

@@ -22,6 +22,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Waker};
+use nic::HashKey;
 use pool::PoolError;
 use smoltcp::wire::EthernetAddress;
 use xen::signal::Signal;
@@ -137,6 +138,8 @@ pub(crate) struct Mailbox {
     broken: Cell<Option<Misbehaviour>>,
     groups_refused: Cell<bool>,
     mappings: Cell<bool>,
+    /// The secret for hashes, which the next connection tells its backend.
+    pub(crate) hash_key: Cell<Option<HashKey>>,
     /// Wakes the connection task at the next notice.
     waker: RefCell<Option<Waker>>,
 }

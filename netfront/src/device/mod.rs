@@ -110,6 +110,15 @@ pub struct NetDevice<M> {
 }
 
 impl<M: Machine> NetDevice<M> {
+    /// Another secret for hashes of flows; the next connection tells it to its backend. For a guest that was restored from
+    /// an image of its memory, whose twin knows the old one. Without a key in the configuration nothing changes.
+    pub fn renew_hash_key(&mut self, key: HashKey) {
+        if self.config.hash_key.is_some() {
+            self.config.hash_key = Some(key);
+            self.mailbox.hash_key.set(Some(key));
+        }
+    }
+
     /// A device without a backend.
     pub(crate) fn new(
         xen: Rc<Xen<M>>,

@@ -116,37 +116,67 @@ fn a_new_appliance_is_at_most_50_lines() {
     assert!(lines <= 50, "{lines}");
 }
 
-#[test]
-fn tests_named_in_documents_exist() {
-    let code: String = files(&[".rs"]).iter().map(|file| read(file)).collect();
-    let name = |line: &'_ str| {
-        line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
-    };
-    // A test is a function, or an entry of the macro `cases!`.
-    let functions: BTreeSet<String> = code
-        .lines()
-        .map(str::trim_start)
-        .filter_map(|line| match line.split_once("fn ") {
-            Some((_, function)) => Some(function),
-            None => line.contains(": ").then_some(line),
-        })
-        .map(name)
-        .collect();
-    let (mut missing, mut found) = (Vec::new(), 0);
-    for document in ["docs/threat-model.md", "docs/soundness.md", "docs/datafront.md"] {
-        // A name ends in `_…` if the rest of it is left out.
-        for name in matches(r"::([a-z][a-z0-9]*(?:_[a-z0-9…]+){2,})", &read(document)) {
-            let start = name.trim_end_matches('…');
-            let exists = functions
-                .range(start.to_owned()..)
-                .next()
-                .is_some_and(|known| if start == name { *known == name } else { known.starts_with(start) });
-            found += 1;
-            if !exists {
-                missing.push(format!("{document}: {name}"));
-            }
+/// A report that a test follows: reports, trigger, right value, and the test.
+type Row = (String, String, String, String);
+
+/// The lines `/// Field: reports: trigger → right value` of all tests.
+fn field_rows() -> Vec<Row> {
+    let pattern = r"(?m)^ *(/// Field: [^\n]+\n *#\[test\](?:\n *#\[[^\n]+)*\n *(?:async )?fn [a-z0-9_]+)";
+    let (mut rows, mut all) = (Vec::new(), 0);
+    for file in files(&[".rs"]) {
+        let text = read(&file);
+        all += text.lines().filter(|line| line.trim_start().starts_with("/// Field: ")).count();
+        if !text.contains("/// Field: ") {
+            continue;
+        }
+        for found in matches(pattern, &text) {
+            let (line, _) = found.split_once('\n').unwrap();
+            let name = found.rsplit(' ').next().unwrap();
+            let (reports, what) =
+                line["/// Field: ".len()..].split_once(": ").expect("Field: reports: trigger");
+            let (trigger, right) =
+                what.split_once(" → ").unwrap_or_else(|| panic!("{file}, {name}: no right value"));
+            let link = |report: &str| {
+                let known = matches(r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+#[0-9]+|RFC [0-9]+)$", report);
+                assert_eq!(known, [report], "{file}, {name}: no report");
+                match report.split_once('#') {
+                    Some((repository, number)) => {
+                        format!("[{report}](https://github.com/{repository}/issues/{number})")
+                    }
+                    None => report.to_owned(),
+                }
+            };
+            let reports: Vec<_> = reports.split(", ").map(link).collect();
+            rows.push((
+                reports.join(", "),
+                trigger.to_owned(),
+                right.to_owned(),
+                format!("`{name}` ([{file}](../{file}))"),
+            ));
         }
     }
-    assert!(missing.is_empty(), "no such tests: {missing:#?}");
-    assert!(found > 150, "{found} names of tests");
+    assert_eq!(rows.len(), all, "a line `/// Field:` stands right above `#[test]`");
+    rows.sort();
+    rows
+}
+
+#[test]
+fn field_bugs_md_is_made_from_the_tests() {
+    let mut text = "# Reports about others, as tests\n\n\
+        Public reports about network stacks, frontends, DHCP clients, web servers and archive readers. Each row is a test\n\
+        of this project with the report's trigger and the right value; nothing of the reports' code is used. `make docs`\n\
+        writes this table from the tests' doc lines (`/// Field: …`).\n\n\
+        | report | trigger | right | test |\n|---|---|---|---|\n"
+        .to_owned();
+    for (reports, trigger, right, test) in field_rows() {
+        text += &format!("| {reports} | {trigger} | {right} | {test} |\n");
+    }
+    let path = root().join("docs/field-bugs.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap_or_default() == text,
+        "docs/field-bugs.md is old: make docs"
+    );
 }

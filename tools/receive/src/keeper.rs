@@ -120,7 +120,7 @@ impl Keeper {
     /// The file for a block: a new one, or the parts that are there.
     fn open_file(&mut self, block: &mut Block, part: Part, len: u64) -> Result<File, Status> {
         let place = self.place(block.stream);
-        if !Disk::has_room(&self.incoming, len) {
+        if !self.disk.has_room(&self.incoming, len) {
             return Err(Status::NO_ROOM);
         }
         if !part.continues() {
@@ -131,9 +131,7 @@ impl Keeper {
         block.len = parts.ok_or(Status::NO_BEGINNING)?.len;
         match self.disk.reopen(&place, block.len) {
             Ok(file) => Ok(file),
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
                 Err(Status::NO_BEGINNING)
             }
             Err(error) => Err(self.refusal(error, &place)),

@@ -33,7 +33,20 @@ fn others(folder: &str) -> &'static [&'static str] {
     match folder {
         "appliances" | "guests" => &["kernel", "cmdline", "ledger", "web", "datafront", "tls", "bill"],
         "tools" => &["datafront", "vchan", "xen"],
-        _ => &["xen", "xen-sim", "bed", "pool", "nic", "netfront", "net", "tcp", "tls", "boot", "domu-tests"],
+        _ => &[
+            "xen",
+            "xen-sim",
+            "bed",
+            "ledger",
+            "pool",
+            "nic",
+            "netfront",
+            "net",
+            "tcp",
+            "tls",
+            "boot",
+            "domu-tests",
+        ],
     }
 }
 

@@ -175,6 +175,7 @@ fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
             .faults(frontend.misbehaviour.iter()),
         sockets(net),
         Group::new("stack", "Network stack").counters(net.counters.iter()),
+        Group::new("tcp", "TCP engine").counters(net.tcp.described()),
     ])
 }
 

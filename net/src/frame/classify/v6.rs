@@ -105,7 +105,8 @@ pub(super) fn ipv6(frame: &[u8], bytes: &[u8], context: Context<'_>) -> Class {
     match next {
         IpProtocol::Tcp if !ours => Class::Drop(DropReason::TcpNotForUs),
         _ if !ours => Class::Drop(DropReason::NotForUs),
-        IpProtocol::Tcp if !plain => Class::Rebuilt(rebuild::without_extensions(frame, next, range)),
+        IpProtocol::Tcp if !plain => rebuild::without_extensions(frame, next, range)
+            .map_or(Class::Drop(DropReason::Memory), Class::Rebuilt),
         IpProtocol::Tcp => {
             segment(frame, range, ends, packet.traffic_class() & MARKED == MARKED, context.verify)
         }

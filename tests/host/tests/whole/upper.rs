@@ -47,6 +47,7 @@ pub(crate) fn network(last: u8) -> impl FnOnce(NetDevice<Guest>, SystemTime) -> 
             seed: [7 + last; 32],
             probing: net::Probing::Off,
             limits: Limits::default(),
+            ledger: ledger::Ledger::new(512 << 20),
         };
         Stack::new(device, config, now)
     }

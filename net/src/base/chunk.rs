@@ -7,6 +7,8 @@ use core::ops::{Deref, Range};
 use nic::Packet;
 use tcp::Payload;
 
+use crate::base::copy::copy;
+
 /// Copies are put together up to this size, bytes: many small segments must not cost an allocation each.
 const TOGETHER: usize = 2048;
 
@@ -30,9 +32,9 @@ impl Chunk {
         Self { store: Store::Page(packet), range }
     }
 
-    /// A copy.
-    pub(crate) fn copied(bytes: &[u8]) -> Self {
-        Self { store: Store::Copy(bytes.to_vec()), range: 0..bytes.len() }
+    /// A copy; `None`: there is no memory.
+    pub(crate) fn copied(bytes: &[u8]) -> Option<Self> {
+        Some(Self { store: Store::Copy(copy(bytes)?), range: 0..bytes.len() })
     }
 
     /// Whether the bytes are in the page in which they came.
@@ -98,12 +100,12 @@ mod tests {
 
     #[test]
     fn small_copies_are_put_together() {
-        let mut chunk = Chunk::copied(b"xxonexx");
+        let mut chunk = Chunk::copied(b"xxonexx").unwrap();
         chunk.trim_front(2);
         chunk.trim_back(2);
-        assert!(chunk.append(Chunk::copied(b" and two")).is_none());
+        assert!(chunk.append(Chunk::copied(b" and two").unwrap()).is_none());
         assert_eq!(&*chunk, b"one and two");
-        assert!(chunk.append(Chunk::copied(&[7; TOGETHER])).is_some());
+        assert!(chunk.append(Chunk::copied(&[7; TOGETHER]).unwrap()).is_some());
         chunk.consume(100);
         assert!(chunk.is_empty());
     }

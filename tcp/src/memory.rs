@@ -1,0 +1,42 @@
+//! What a connection keeps in memory beside its [`Tcb`], for the caller's accounts.
+
+use crate::active::Active;
+use crate::tcb::Tcb;
+
+/// Octets up to which a piece of payload may take twice its length: small pieces grow as they are put together.
+const GROWING: usize = 2048;
+
+/// Bytes of the lists of a connection that becomes active: what an empty list allocates first.
+const FIRST_LISTS: usize = 512;
+
+impl<P> Tcb<P> {
+    /// Bytes of memory for what is under way: state, lists, and payload that was received. Slices that wait to be sent
+    /// belong to who gave them, and are not counted. 0: the connection is idle.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.active.as_ref().map_or(0, |active| active.memory())
+    }
+
+    /// Bytes that a connection without anything under way needs for a segment with payload, the payload not counted.
+    #[must_use]
+    pub const fn active_memory() -> usize {
+        size_of::<Active<P>>().saturating_add(FIRST_LISTS)
+    }
+}
+
+impl<P> Active<P> {
+    fn memory(&self) -> usize {
+        let received = crate::seq::len_usize(self.received_len);
+        let (pieces, lists) = self.reassembly.memory();
+        let payload = received.saturating_add(pieces);
+        let count = self.received.len().saturating_add(self.reassembly.len());
+        let slack = payload.min(count.saturating_mul(GROWING));
+        size_of::<Self>()
+            .saturating_add(self.received.capacity().saturating_mul(size_of::<P>()))
+            .saturating_add(lists)
+            .saturating_add(self.rope.memory())
+            .saturating_add(self.board.memory())
+            .saturating_add(payload)
+            .saturating_add(slack)
+    }
+}
