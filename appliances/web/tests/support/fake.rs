@@ -113,6 +113,7 @@ impl Fake {
             listeners: 1,
             udp_sockets: 1,
             counters: Default::default(),
+            tcp: Default::default(),
             drops: Default::default(),
         };
         InterfaceStats { frontend, net }
