@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p tls -p netfront -p net -p datafront -p push -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests -p field-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -19,7 +19,7 @@ SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
 BUILD_PUSH = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu -p push --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link
+FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link tls_records
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # As cargo-fuzz has it: AddressSanitizer, a counter at every edge, comparisons shown to the fuzzer; where, rustc.sh says.
@@ -181,8 +181,8 @@ doc: setup
 	@$(SAY) 'documentation'
 	@RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --no-deps $(HOST) -p bed --lib
 
-docs: setup ## write the tables of docs/configuration.md and appliances/web/STATUS.md from the code
-	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web --lib --tests is_made_from
+docs: setup ## write the tables of docs/configuration.md, docs/field-bugs.md and appliances/web/STATUS.md from the code
+	@UPDATE_DOCS=1 $(CARGO) test --quiet -p kernel -p web -p document-tests --lib --tests is_made_from
 
 rules: setup
 	@$(SAY) 'rules: who imports whom, unsafe budget, module heads'

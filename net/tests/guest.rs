@@ -409,6 +409,20 @@ fn an_address_in_use_is_defended() {
     assert_eq!((net.status().counters.conflicts.get(), net.status().counters.defended.get()), (2, 1));
 }
 
+/// The number of the first DHCP transaction.
+fn transaction(seed: Option<u8>) -> u32 {
+    let (mut world, _net, raw) = World::single(|config| config.addressing = Addressing::Dhcp);
+    if let Some(seed) = seed {
+        world.stacks[0].renew_secrets([seed; 32]);
+    }
+    world.run(20 * SECOND);
+    let discover = raw.take().into_iter().find_map(|frame| {
+        let message = parse_ipv4(&frame, IpProtocol::Udp)?.payload().get(8 + 4..8 + 8)?.to_vec();
+        Some(u32::from_be_bytes(message.try_into().ok()?))
+    });
+    discover.expect("a DISCOVER")
+}
+
 #[test]
 fn two_stacks_of_one_image_differ_after_renewal() {
     let numbers = |seed: Option<u8>| {
@@ -426,11 +440,11 @@ fn two_stacks_of_one_image_differ_after_renewal() {
         let packet = parse_ipv4(&opened[0], IpProtocol::Tcp).unwrap();
         let tcp = smoltcp::wire::TcpPacket::new_checked(packet.payload()).unwrap();
         let port = net.udp_bind(0, UdpOptions::default()).unwrap().port();
-        (number, tcp.src_port(), tcp.seq_number().0, port)
+        [number, u32::from(tcp.src_port()), tcp.seq_number().0, u32::from(port), transaction(seed)]
     };
     assert_eq!(numbers(None), numbers(None), "the same image");
     let (first, second) = (numbers(Some(1)), numbers(Some(2)));
-    assert!(first.0 != second.0 && first.1 != second.1 && first.2 != second.2 && first.3 != second.3);
+    assert!(first.iter().zip(second).all(|(first, second)| *first != second), "{first:?} {second:?}");
 }
 
 #[test]

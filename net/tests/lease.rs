@@ -159,6 +159,7 @@ fn a_silent_network_is_asked_with_back_off_and_seconds_counted() {
     assert!([1, 3, 6, 12, 26, 42, 121, 249].iter().all(|option| wanted.contains(option)), "{wanted:?}");
 }
 
+/// Field: systemd/systemd#2429: a server refuses every request → longer and longer pauses between requests
 #[test]
 fn refusals_are_answered_by_longer_and_longer_pauses() {
     let mut bench = Bench::new(Probing::Off);
@@ -201,6 +202,7 @@ fn name_mtu_and_time_servers_are_taken_over() {
     assert_eq!(bench.net.status().mtu, 1500, "too small to be meant");
 }
 
+/// Field: RFC 2132: the first ACK has no mask → the mask of the address class
 #[test]
 fn a_lease_without_a_mask_has_the_mask_of_its_class() {
     let mut bench = Bench::new(Probing::Off);
@@ -208,6 +210,7 @@ fn a_lease_without_a_mask_has_the_mask_of_its_class() {
     assert_eq!((bench.address(), bench.gateway()), (cidr(8), None));
 }
 
+/// Field: smoltcp-rs/smoltcp#445: a renewal is acknowledged without mask and router → both stay as they were
 #[test]
 fn a_renewal_without_mask_and_router_keeps_both() {
     let mut bench = Bench::new(Probing::Off);
@@ -287,6 +290,7 @@ fn options_that_overflow_into_the_file_are_read() {
     assert_eq!(lease.as_secs(), 3600);
 }
 
+/// Field: systemd/systemd#13923: the offered address is in use → it is declined, and asked for again after a pause
 #[test]
 fn an_address_that_is_in_use_is_declined() {
     let mut bench = Bench::new(Probing::On);

@@ -205,6 +205,13 @@ impl Session {
         len
     }
 
+    /// All plaintext that waits to be read, if there is some.
+    pub fn take_plaintext(&mut self) -> Option<Vec<u8>> {
+        let mut plaintext = take(&mut self.plaintext);
+        plaintext.drain(..take(&mut self.read).min(plaintext.len()));
+        (!plaintext.is_empty()).then_some(plaintext)
+    }
+
     /// Encrypts the beginning of `plaintext`, at most 2^14 bytes, as records to be sent after what [`Session::take_output`]
     /// gives. Returns them and the number of bytes that they hold.
     ///
@@ -247,6 +254,13 @@ impl Session {
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
         take(&mut self.output)
+    }
+
+    /// Bytes of the buffers: what came and was not read, and what waits to be sent.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        let incoming = self.incoming.capacity().saturating_add(self.plaintext.capacity());
+        incoming.saturating_add(self.output.capacity())
     }
 
     /// Whether the handshake is not complete.

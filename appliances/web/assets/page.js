@@ -73,7 +73,7 @@
   async function poll() {
     const live = document.getElementById("live");
     try {
-      const reply = await fetch("/status.json", { cache: "no-store", signal: AbortSignal.timeout(3000) });
+      const reply = await fetch("status.json", { cache: "no-store", signal: AbortSignal.timeout(3000) });
       const now = await reply.json();
       update(now, before);
       before = now;

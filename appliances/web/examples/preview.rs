@@ -9,10 +9,13 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use kernel::net::Bytes;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use web::http::{Limits, Server};
+use std::rc::Rc;
+use web::http::{Limits, Next, Port, Server};
+use web::memory::Memory;
+use web::publish::{Store, StoreOptions};
 use web::site::status::Status;
 use web::site::{Source, StatusSite};
 
@@ -29,23 +32,22 @@ impl Source for Living {
 /// Blocking reads and writes, for one connection a thread.
 struct Stream(TcpStream);
 
-impl ErrorType for Stream {
-    type Error = ErrorKind;
-}
+impl web::http::Stream for Stream {
+    type Chunk = Vec<u8>;
+    type Error = std::io::Error;
 
-impl Read for Stream {
-    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
-        self.0.read(buf).map_err(|_| ErrorKind::Other)
+    async fn recv(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let mut bytes = vec![0; 4096];
+        let len = self.0.read(&mut bytes)?;
+        bytes.truncate(len);
+        Ok((len > 0).then_some(bytes))
     }
-}
 
-impl Write for Stream {
-    async fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
-        self.0.write(buf).map_err(|_| ErrorKind::Other)
+    async fn send(&mut self, bytes: Bytes) -> std::io::Result<()> {
+        self.0.write_all(&bytes)
     }
-    async fn flush(&mut self) -> Result<(), ErrorKind> {
-        Ok(())
-    }
+
+    fn park(self) {}
 }
 
 fn main() -> std::io::Result<()> {
@@ -61,14 +63,20 @@ fn main() -> std::io::Result<()> {
 
 /// Each connection has a server of its own, so the HTTP counters are those of the connection.
 fn serve(stream: TcpStream) {
-    let server = Server::new(StatusSite::new(Living), Limits::default());
+    let memory = || Rc::new(Memory::limited(1 << 20));
+    let store = Rc::new(Store::new(memory(), StoreOptions::default()));
+    let server = Server::new(StatusSite::new(Living, store, memory()), Limits::default());
     let unix =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     server.tick(1, unix);
     let mut stream = Stream(stream);
-    let mut serving = pin!(server.serve(&mut stream));
-    // All reads and writes block, so the first poll finishes.
-    if let Poll::Ready(Err(error)) = serving.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        eprintln!("{error:?}");
+    loop {
+        // All reads and writes block, so the first poll finishes.
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(server.serve(&mut stream, Port::Public)).poll(&mut cx) {
+            Poll::Ready(Ok(Next::Idle)) => {}
+            Poll::Ready(Err(error)) => return eprintln!("{error:?}"),
+            _ => return,
+        }
     }
 }

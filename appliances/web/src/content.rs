@@ -1,146 +1,126 @@
-//! Bytes of published content, within a budget.
+//! Bytes in pieces, reserved in the ledger: published content, and generated replies.
 //!
 //! ```text
 //!   Content   ┌─ piece 0 ─┬─ piece 1 ──┬─ piece 2 ─┐      a piece for each block of a stream: nothing is moved
 //!             0           start 1      start 2     len
 //! ```
 //!
-//! The budget covers what is published, what arrives, and former revisions that clients still read.
+//! The memory covers what is published, what arrives, and former revisions that clients still read.
 
+use crate::memory::{Memory, NoRoom};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::fmt;
 use core::ops::Range;
+use kernel::net::Bytes;
 
 /// What a piece costs besides its bytes: its place in a list, and the heap's own header.
 const PIECE_COST: usize = 64;
+/// Bytes of a piece of text that is being generated.
+const TEXT_PIECE: usize = 16 * 1024;
+/// Bytes that are handed to the stack at once: what it takes, it takes whole.
+const SLICE: usize = 64 * 1024;
 
-/// A limit on bytes, shared by all who use some.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Budget {
-    limit: usize,
-    used: Cell<usize>,
+#[derive(Debug)]
+enum Data {
+    /// Bytes may be added.
+    Open(Vec<u8>),
+    /// Bytes may be shared.
+    Sealed(Bytes),
 }
 
-/// Why there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoRoom {
-    /// More than the whole budget.
-    Never,
-    /// More than what is left of the budget, or of the heap.
-    Now,
-}
-
-impl Budget {
-    /// An unused budget.
-    #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { limit, used: Cell::new(0) }
-    }
-
-    /// The limit in bytes.
-    #[must_use]
-    pub const fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// The bytes in use.
-    #[must_use]
-    pub const fn used(&self) -> usize {
-        self.used.get()
-    }
-
-    /// Whether so many more bytes would fit.
-    pub(crate) fn fits(&self, more: usize) -> bool {
-        self.used().checked_add(more).is_some_and(|used| used <= self.limit)
-    }
-
-    fn take(&self, more: usize) -> Result<(), NoRoom> {
-        if more > self.limit {
-            return Err(NoRoom::Never);
+impl Data {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Open(bytes) => bytes,
+            Self::Sealed(bytes) => bytes,
         }
-        if !self.fits(more) {
-            return Err(NoRoom::Now);
-        }
-        self.used.set(self.used().saturating_add(more));
-        Ok(())
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.set(self.used().saturating_sub(bytes));
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Piece {
     /// Bytes in the pieces before it.
     start: usize,
-    /// What it takes of the budget.
+    /// What it takes of the memory.
     cost: usize,
-    bytes: Vec<u8>,
+    data: Data,
 }
 
 /// Bytes that count until their last reader has finished.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Content {
     pieces: Vec<Piece>,
     /// Charged besides the pieces.
     extra: usize,
-    budget: Rc<Budget>,
+    memory: Rc<Memory>,
 }
 
 impl Content {
     /// No bytes.
     #[must_use]
-    pub fn new(budget: &Rc<Budget>) -> Self {
-        Self { pieces: Vec::new(), extra: 0, budget: Rc::clone(budget) }
+    pub fn new(memory: &Rc<Memory>) -> Self {
+        Self { pieces: Vec::new(), extra: 0, memory: Rc::clone(memory) }
     }
 
     /// Makes room for `more` bytes: a piece of exactly that size.
     ///
     /// # Errors
-    /// Budget or heap do not have it.
+    /// The memory does not have it.
     pub fn reserve(&mut self, more: usize) -> Result<(), NoRoom> {
         let cost = if self.pieces.is_empty() { more } else { more.saturating_add(PIECE_COST) };
-        self.budget.take(cost)?;
+        self.memory.take(cost)?;
         let mut bytes = Vec::new();
         if bytes.try_reserve_exact(more).is_err() || self.pieces.try_reserve(1).is_err() {
-            self.budget.give_back(cost);
+            self.memory.give_back(cost);
             return Err(NoRoom::Now);
         }
-        self.pieces.push(Piece { start: self.len(), cost, bytes });
+        self.pieces.push(Piece { start: self.len(), cost, data: Data::Open(bytes) });
         Ok(())
     }
 
     /// Charges bytes that this content costs elsewhere, for the names of its files.
     ///
     /// # Errors
-    /// The budget does not have them.
+    /// The memory does not have them.
     pub fn charge(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        self.budget.take(bytes)?;
+        self.memory.take(bytes)?;
         self.extra = self.extra.saturating_add(bytes);
         Ok(())
     }
 
-    /// Appends bytes to the last piece, up to its size.
-    pub fn extend(&mut self, bytes: &[u8]) {
-        if let Some(Piece { bytes: last, .. }) = self.pieces.last_mut() {
-            let room = last.capacity().saturating_sub(last.len());
-            last.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    /// Appends bytes to the last piece, up to its size. Returns how many.
+    pub fn extend(&mut self, bytes: &[u8]) -> usize {
+        let Some(Piece { data: Data::Open(last), .. }) = self.pieces.last_mut() else { return 0 };
+        let room = last.capacity().saturating_sub(last.len()).min(bytes.len());
+        last.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        room
+    }
+
+    /// From now on no bytes are added, and they can be shared.
+    #[must_use]
+    pub fn sealed(mut self) -> Rc<Self> {
+        for piece in &mut self.pieces {
+            if let Data::Open(bytes) = &mut piece.data {
+                piece.data = Data::Sealed(self.memory.share(core::mem::take(bytes), piece.cost));
+            }
         }
+        Rc::new(self)
     }
 
     /// Drops the pieces that begin at `len` or behind it.
     pub fn truncate(&mut self, len: usize) {
         while let Some(piece) = self.pieces.pop_if(|piece| piece.start >= len) {
-            self.budget.give_back(piece.cost);
+            if matches!(piece.data, Data::Open(_)) {
+                self.memory.give_back(piece.cost);
+            }
         }
     }
 
     /// The length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pieces.last().map_or(0, |piece| piece.start.saturating_add(piece.bytes.len()))
+        self.pieces.last().map_or(0, |piece| piece.start.saturating_add(piece.data.bytes().len()))
     }
 
     /// Whether there are no bytes.
@@ -149,17 +129,31 @@ impl Content {
         self.len() == 0
     }
 
+    /// The piece in which a range begins, and the part of the range that is in it.
+    fn find(&self, range: Range<usize>) -> Option<(&Piece, Range<usize>)> {
+        let place = self.pieces.partition_point(|piece| piece.start <= range.start).checked_sub(1)?;
+        let piece = self.pieces.get(place).filter(|_| !range.is_empty())?;
+        let end = range.end.saturating_sub(piece.start).min(piece.data.bytes().len());
+        Some((piece, range.start.saturating_sub(piece.start).min(end)..end))
+    }
+
     /// The bytes of a range up to the end of the piece in which it begins; empty at the end of the range.
     #[must_use]
     pub fn run(&self, range: Range<usize>) -> &[u8] {
-        if range.is_empty() {
-            return &[];
+        let found = self.find(range);
+        found.and_then(|(piece, part)| piece.data.bytes().get(part)).unwrap_or_default()
+    }
+
+    /// The same by reference, 64 KiB at most; empty if this content is not sealed.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Bytes {
+        match self.find(range) {
+            Some((Piece { data: Data::Sealed(bytes), .. }, part)) => {
+                let end = part.end.min(part.start.saturating_add(SLICE));
+                bytes.slice(part.start..end)
+            }
+            _ => Bytes::new(),
         }
-        let place = self.pieces.partition_point(|piece| piece.start <= range.start).saturating_sub(1);
-        let Some(piece) = self.pieces.get(place) else { return &[] };
-        let from = range.start.saturating_sub(piece.start);
-        let to = range.end.saturating_sub(piece.start).min(piece.bytes.len());
-        piece.bytes.get(from..to).unwrap_or_default()
     }
 
     /// The bytes of a range, piece by piece.
@@ -182,45 +176,58 @@ impl Content {
     }
 }
 
+/// Generated text.
+impl fmt::Write for Content {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        loop {
+            rest = rest.get(self.extend(rest)..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.reserve(TEXT_PIECE).map_err(|_| fmt::Error)?;
+        }
+    }
+}
+
 impl Drop for Content {
     fn drop(&mut self) {
         self.truncate(0);
-        self.budget.give_back(self.extra);
+        self.memory.give_back(self.extra);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::fmt::Write as _;
 
     #[test]
     fn room_is_given_back_once_and_never_beyond_the_limit() {
-        let budget = Rc::new(Budget::new(100));
-        let mut one = Content::new(&budget);
+        let memory = Rc::new(Memory::limited(100));
+        let mut one = Content::new(&memory);
         assert_eq!(one.reserve(4), Ok(()));
         assert_eq!((one.reserve(97), one.reserve(101)), (Err(NoRoom::Never), Err(NoRoom::Never)));
         assert_eq!(one.reserve(33), Err(NoRoom::Now));
-        one.extend(b"abcdX");
-        let mut other = Content::new(&budget);
+        assert_eq!(one.extend(b"abcdX"), 4);
+        let mut other = Content::new(&memory);
         assert_eq!((other.reserve(90), other.charge(7)), (Ok(()), Err(NoRoom::Now)));
-        assert_eq!((other.charge(6), budget.used()), (Ok(()), 100));
+        assert_eq!((other.charge(6), memory.used()), (Ok(()), 100));
         drop(other);
-        assert_eq!((budget.used(), one.reserve(3)), (4, Ok(())));
+        assert_eq!((memory.used(), one.reserve(3)), (4, Ok(())));
         one.extend(b"efg");
-        assert_eq!(
-            (one.len(), one.copy(0..7).unwrap(), budget.used()),
-            (7, b"abcdefg".to_vec(), 7 + PIECE_COST)
-        );
+        let seven = (one.len(), one.copy(0..7).unwrap(), memory.used());
+        assert_eq!(seven, (7, b"abcdefg".to_vec(), 7 + PIECE_COST));
         one.truncate(4);
-        assert_eq!((one.len(), one.copy(0..7), budget.used()), (4, None, 4));
+        assert_eq!((one.len(), one.copy(0..7), memory.used()), (4, None, 4));
         drop(one);
-        assert_eq!((budget.used(), budget.limit()), (0, 100));
+        assert_eq!((memory.used(), memory.limit()), (0, 100));
     }
 
     #[test]
     fn a_range_over_pieces_is_read_in_runs() {
-        let budget = Rc::new(Budget::new(1000));
-        let mut content = Content::new(&budget);
+        let memory = Rc::new(Memory::limited(1000));
+        let mut content = Content::new(&memory);
         for piece in [b"ab".as_slice(), b"c", b"defg"] {
             content.reserve(piece.len()).unwrap();
             content.extend(piece);
@@ -229,5 +236,38 @@ mod tests {
         assert_eq!(runs, [b"b".as_slice(), b"c", b"def"]);
         assert_eq!(content.run(7..9), b"");
         assert_eq!(content.runs(5..5).count(), 0);
+        assert_eq!(content.slice(1..6), b"".as_slice(), "not sealed");
+        let content = content.sealed();
+        assert_eq!(
+            (content.slice(1..6), content.slice(4..6)),
+            (b"b".as_slice().into(), b"ef".as_slice().into())
+        );
+    }
+
+    #[test]
+    fn what_is_lent_costs_after_its_content_has_gone() {
+        let memory = Rc::new(Memory::limited(200_000));
+        let mut content = Content::new(&memory);
+        content.reserve(150_000).unwrap();
+        assert_eq!(content.extend(&[7; 150_000]), 150_000);
+        let content = content.sealed();
+        let slice = content.slice(140_000..150_000);
+        assert_eq!((slice.len(), content.slice(0..150_000).len()), (10_000, SLICE));
+        drop(content);
+        assert_eq!((memory.used(), slice[9_999]), (150_000, 7));
+        drop(slice);
+        assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn text_takes_pieces_until_there_is_no_room() {
+        let memory = Rc::new(Memory::limited(2 * TEXT_PIECE + PIECE_COST));
+        let mut text = Content::new(&memory);
+        let mut lines = 0;
+        while writeln!(text, "line {lines:4}").is_ok() {
+            lines += 1;
+        }
+        assert_eq!((lines, text.len()), (2 * TEXT_PIECE / 10, 2 * TEXT_PIECE));
+        assert_eq!(text.copy(16_380..16_400).unwrap(), b"line 1638\nline 1639\n");
     }
 }

@@ -1,16 +1,17 @@
 //! An HTTP/1.1 server, the guest's status pages, and content that dom0 pushes.
 //!
 //! ```text
-//!   main.rs: accept ─► a task per connection ─► http::Server::serve(stream)      any embedded_io_async Read + Write
-//!                                                   │ Request             ▲ Rc<Reply>
-//!                                                   ▼                     │
-//!                                            site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)
-//!                                             /  /1k  /healthz  /readyz  /metrics  /status.json
-//!                                             publish::Store ◄─ Inbox ◄─ datafront: what dom0 pushes
+//!   main.rs: ready ─► http::Server::attend(stream) ─► park, or close                 any http::Stream
+//!                            │ Request             ▲ Rc<Reply>: bytes by reference
+//!                            ▼                     │
+//!                     site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)
+//!                      own pages, where app.admin= says
+//!                      publish::Store ◄─ Inbox ◄─ datafront: what dom0 pushes
 //! ```
 //!
 //! [`http`] has requests, replies and time, and does not know this guest. [`site`] has the guest's own pages, [`publish`] the
-//! pushed files; neither knows connections. [`content`] has the bytes that replies share. [`options`] are the keys of the
+//! pushed files; neither knows connections. [`content`] has the bytes that replies share, [`memory`] what the ledger gives for
+//! them. [`options`] are the keys of the
 //! command line. All of it is tested on the host.
 //!
 //! # Why httparse and not a framework
@@ -21,7 +22,7 @@
 //! body); each piece is a call into the stack, where a prepared reply is one copy. httparse leaves framing and refusals to
 //! this crate, which are the part that a reviewer wants to read.
 //!
-//! serde_json writes the status: 16 KiB of code. serde-json-core takes 17, and a buffer of a known size.
+//! `site::json` writes the status: serde_json cannot write to a sink that fails without std, and takes 16 KiB of code.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -37,6 +38,8 @@ extern crate std;
 
 pub mod content;
 pub mod http;
+pub mod https;
+pub mod memory;
 pub mod options;
 pub mod publish;
 pub mod site;

@@ -1,7 +1,8 @@
 //! The web appliance: serves status pages and pushed content over HTTP.
 //!
-//! One task accepts, one for each channel receives what dom0 pushes, one ticks while connections are open, and one serves each
-//! connection. The stack limits the number of connections.
+//! One task for each port answers the requests that are complete, one for each channel receives what dom0 pushes, one ticks
+//! while requests come, and one serves each request that waits for its rest or for the client. An idle connection has no task
+//! and no buffer. The stack limits the number of connections.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
@@ -19,46 +20,109 @@ mod machine;
 mod pushes;
 
 #[cfg(target_os = "none")]
+mod secure;
+
+#[cfg(target_os = "none")]
 mod guest {
     use crate::machine::Machine;
     use crate::pushes::Pushes;
+    use crate::secure::Secure;
+    use alloc::boxed::Box;
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
+    use core::future::{Future, poll_fn};
+    use core::task::Poll;
+    use core::time::Duration;
     use kernel::System;
-    use kernel::net::{Ipv6State, Net, TcpOptions, TcpStream};
-    use web::http::{Limits, Server};
-    use web::options::{KEYS, Options};
-    use web::site::StatusSite;
+    use kernel::ledger::Consumer;
+    use kernel::net::{Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
+    use web::http::{Limits, Port, Server, Site};
+    use web::https::RedirectSite;
+    use web::memory::Memory;
+    use web::options::{KEYS, Options, PUBLIC_PORT, Tls};
+    use web::site::{Admin, StatusSite};
 
-    const PORT: u16 = 80;
     const SECOND_NS: u64 = 1_000_000_000;
+    /// Where the site is over TLS (RFC 9110 §4.2.2).
+    const SECURE_PORT: u16 = 443;
 
-    type WebServer = Server<StatusSite<Machine>>;
+    pub(crate) type WebServer = Server<StatusSite<Machine>>;
 
     async fn run(system: System) {
         let options: Options = system.options(KEYS);
-        let idle_seconds = u64::try_from(options.idle_seconds).unwrap_or(u64::MAX);
-        let limits = Limits { idle_seconds, ..Limits::default() };
         let net = system.net().await;
-        let listener = match net.tcp_listen(PORT, TcpOptions::default()) {
-            Ok(listener) => listener,
-            Err(error) => {
-                kernel::log::error!("port {PORT}: {error}");
-                return;
-            }
-        };
-        let pushes = Rc::new(Pushes::new(&system, &options));
-        let site = StatusSite::with_store(Machine::new(&system, &pushes), pushes.store());
-        let server = Rc::new(Server::new(site, limits));
+        let Some(public) = listen(&net, PUBLIC_PORT, &options) else { return };
+        let secure = (options.tls != Tls::Off).then(|| Rc::new(Secure::new(&system, &options)));
+        let pushes = Rc::new(Pushes::new(&system, &options, secure.as_ref().map(|secure| secure.tls())));
+        let replies = Rc::new(Memory::new(system.ledger().open(Consumer::Replies)));
+        let site = StatusSite::new(Machine::new(&system, &pushes), pushes.store(), replies);
+        let server = Rc::new(Server::new(site, Limits::default()));
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));
-        system.spawn(greet(net));
+        system.spawn(greet(net.clone()));
+        if let Admin::Port(port) = options.store.admin {
+            let Some(admin) = listen(&net, port, &options) else { return };
+            system.spawn(serve(system.clone(), Rc::clone(&server), admin, Port::Admin));
+        }
+        if let Some(secure) = secure {
+            let Some(listener) = listen(&net, SECURE_PORT, &options) else { return };
+            system.spawn(serve_secure(system.clone(), Rc::clone(&server), listener, secure));
+        }
+        if options.tls == Tls::Only {
+            let redirect = Rc::new(Server::new(RedirectSite, Limits::default()));
+            system.spawn(tick(system.clone(), Rc::clone(&redirect)));
+            serve(system, redirect, public, Port::Public).await;
+        } else {
+            serve(system, server, public, Port::Public).await;
+        }
+    }
+
+    fn listen(net: &Net, port: u16, options: &Options) -> Option<TcpListener> {
+        let idle = u64::try_from(options.idle_seconds).ok().map(Duration::from_secs);
+        match net.tcp_listen(port, TcpOptions { idle, ..TcpOptions::default() }) {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                kernel::log::error!("port {port}: {error}");
+                None
+            }
+        }
+    }
+
+    /// Serves whoever has something to say. Most requests are answered at once; one that waits becomes a task.
+    async fn serve<S: Site + 'static>(
+        system: System,
+        server: Rc<Server<S>>,
+        listener: TcpListener,
+        port: Port,
+    ) {
         loop {
-            let stream = listener.accept().await;
-            // There is no tick without connections.
-            tell_time(&system, &server);
-            system.spawn(connection(Rc::clone(&server), stream));
+            let stream = listener.ready().await;
+            if server.begins(stream.is_new()) {
+                tell_time(&system, &server);
+            }
+            begin(&system, attend(Rc::clone(&server), stream, port)).await;
+        }
+    }
+
+    /// The same over TLS.
+    async fn serve_secure(system: System, server: Rc<WebServer>, listener: TcpListener, secure: Rc<Secure>) {
+        loop {
+            let stream = listener.ready().await;
+            if server.begins(stream.is_new()) {
+                tell_time(&system, &server);
+            }
+            secure.tell_time(&system);
+            let (server, secure) = (Rc::clone(&server), Rc::clone(&secure));
+            begin(&system, async move { secure.attend(&server, stream).await }).await;
+        }
+    }
+
+    /// Runs a request as far as it goes at once; a task has the rest.
+    async fn begin(system: &System, request: impl Future<Output = ()> + 'static) {
+        let mut request = Box::pin(request);
+        if poll_fn(|cx| Poll::Ready(request.as_mut().poll(cx).is_pending())).await {
+            system.spawn(request);
         }
     }
 
@@ -72,32 +136,33 @@ mod guest {
 
     fn tell_addresses(net: &Net) {
         let status = net.status();
-        let v4 = status.address.map(|cidr| format!("http://{}:{PORT}/", cidr.address()));
+        let v4 = status.address.map(|cidr| format!("http://{}:{PUBLIC_PORT}/", cidr.address()));
         let v6 =
             status.ipv6.iter().filter(|own| own.state == Ipv6State::Valid).map(|own| own.address.address());
         let v6 = v6
             .filter(|address| !address.is_unicast_link_local())
-            .map(|address| format!("http://[{address}]:{PORT}/"));
+            .map(|address| format!("http://[{address}]:{PUBLIC_PORT}/"));
         let all: Vec<_> = v4.into_iter().chain(v6).collect();
         kernel::log::info!("listening on {}", all.join(" and "));
     }
 
-    async fn connection(server: Rc<WebServer>, mut stream: TcpStream) {
-        // Dropping the stream closes it in order. Any client can cause an error here, so the console does not show it.
-        if let Err(error) = server.serve(&mut stream).await {
-            kernel::log::debug!("{:?}: {error}", stream.peer());
+    async fn attend<S: Site>(server: Rc<Server<S>>, stream: TcpStream, port: Port) {
+        let peer = stream.peer();
+        // Any client can cause an error here, so the console does not show it.
+        if let Err(error) = server.attend(stream, port).await {
+            kernel::log::debug!("{peer:?}: {error}");
         }
     }
 
-    async fn tick(system: System, server: Rc<WebServer>) {
+    async fn tick<S: Site>(system: System, server: Rc<Server<S>>) {
         loop {
-            server.occupied().await;
+            server.in_use().await;
             system.sleep(SECOND_NS).await;
             tell_time(&system, &server);
         }
     }
 
-    fn tell_time(system: &System, server: &WebServer) {
+    fn tell_time<S: Site>(system: &System, server: &Server<S>) {
         let unix_ns = system.xen().machine.unix_time_ns().unwrap_or(0);
         server.tick(system.since_boot() / SECOND_NS, unix_ns / SECOND_NS);
     }

@@ -1,6 +1,7 @@
 //! The command line of the appliance: the keys `app.NAME=`.
 
 use crate::publish::StoreOptions;
+use crate::site::Admin;
 use alloc::string::String;
 use alloc::vec::Vec;
 use kernel::cmdline::{Key, Value};
@@ -14,11 +15,33 @@ pub struct Options {
     pub idle_seconds: usize,
     /// How the content is published.
     pub store: StoreOptions,
+    /// Whether the site is served over TLS.
+    pub tls: Tls,
+    /// Seconds for which browsers are told to use TLS only (RFC 6797); 0: they are not told.
+    pub hsts_seconds: usize,
+}
+
+/// Whether the site is served over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// On port 80 in the clear.
+    #[default]
+    Off,
+    /// On port 80 in the clear, and on port 443.
+    On,
+    /// On port 443; port 80 redirects to it.
+    Only,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { channels: Vec::from([String::from("push")]), idle_seconds: 60, store: StoreOptions::default() }
+        Self {
+            channels: Vec::from([String::from("push")]),
+            idle_seconds: 60,
+            store: StoreOptions::default(),
+            tls: Tls::Off,
+            hsts_seconds: 0,
+        }
     }
 }
 
@@ -26,6 +49,9 @@ impl Default for Options {
 const MOST_CHANNELS: usize = 8;
 /// Characters of a channel's name: libxenvchan takes paths of up to 49 characters.
 const LONGEST_NAME: usize = 16;
+
+/// The port for everybody.
+pub const PUBLIC_PORT: u16 = 80;
 
 /// The keys.
 pub const KEYS: &[Key<Options>] = &[
@@ -81,7 +107,70 @@ pub const KEYS: &[Key<Options>] = &[
         help: "whether the first folder of a pushed path is the name of the host that it is for; `_` is for all others",
         example: "on",
     },
+    Key {
+        name: "tls",
+        value: Value::OneOf {
+            words: &["off", "on", "only"],
+            set: |options, value| {
+                options.tls = match value {
+                    "on" => Tls::On,
+                    "only" => Tls::Only,
+                    _ => Tls::Off,
+                };
+                Some(())
+            },
+        },
+        default: "off",
+        help: "whether the site is served over TLS on port 443 too, or only there: then port 80 redirects; certificates are \
+               pushed, see [tls.md](tls.md)",
+        example: "only",
+    },
+    Key {
+        name: "hsts",
+        value: Value::Number {
+            unit: "seconds",
+            least: 0,
+            most: 63_072_000,
+            set: |options, value| options.hsts_seconds = value,
+        },
+        default: "0",
+        help: "for how long browsers that came over TLS are told to use nothing else (Strict-Transport-Security); 0 tells \
+               them nothing",
+        example: "31536000",
+    },
+    Key {
+        name: "admin",
+        value: Value::Text {
+            syntax: "port:1 to port:65535 without 80, path: and a path of 3 to 64 characters that begins and ends with /, or off",
+            set: |options, value| {
+                options.store.admin = admin(value)?;
+                Some(())
+            },
+        },
+        default: "port:9090",
+        help: "where the guest's own pages are: on a port of their own (and on port 80 until something is published), below a \
+               path of port 80, or nowhere",
+        example: "path:/-/",
+    },
 ];
+
+/// Where the own pages are: `port:` and a number but the public one, `path:` and a path, or `off`.
+fn admin(value: &str) -> Option<Admin> {
+    if value == "off" {
+        return Some(Admin::Off);
+    }
+    if let Some(digits) = value.strip_prefix("port:") {
+        let port = digits.parse().ok().filter(|port: &u16| ![0, PUBLIC_PORT].contains(port))?;
+        // A sign is no digit.
+        return Some(Admin::Port(port)).filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    }
+    let path = value.strip_prefix("path:")?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
+    let is_path =
+        path.starts_with('/') && path.ends_with('/') && !path.contains("//") && !path.contains("/.");
+    let fits = (3..=64).contains(&path.len());
+    (is_path && fits && path.bytes().all(legal)).then(|| Admin::Path(path.into()))
+}
 
 fn channels(value: &str) -> Option<Vec<String>> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -98,7 +187,7 @@ fn channels(value: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEYS, Options};
+    use super::{Admin, KEYS, Options};
     use alloc::string::ToString;
     use alloc::vec::Vec;
     use kernel::config::Config;
@@ -127,6 +216,36 @@ mod tests {
         for bad in ["", "0", "-1", "86401", "1m", "99999999999999999999"] {
             let errors = idle(&alloc::format!("app.idle={bad}")).unwrap_err();
             assert!(errors[0].ends_with("like app.idle=30"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn own_pages_are_on_a_port_or_below_a_path() {
+        let admin = |line: &str| parsed(line).map(|options| options.store.admin);
+        assert_eq!((admin(""), admin("app.admin=port:81")), (Ok(Admin::Port(9090)), Ok(Admin::Port(81))));
+        assert_eq!(admin("app.admin=path:/-/"), Ok(Admin::Path("/-/".into())));
+        assert_eq!((admin("app.admin=off"), admin("app.admin=port:65535").is_ok()), (Ok(Admin::Off), true));
+        let long = alloc::format!("path:/{}/", "a".repeat(63));
+        for bad in [
+            "",
+            "on",
+            "9090",
+            "port:",
+            "port:0",
+            "port:80",
+            "port:+81",
+            "port:65536",
+            "path:/",
+            "path:-/",
+            "path:/a",
+            "path://",
+            "path:/a//b/",
+            "path:/../",
+            "path:/%20/",
+            &long,
+        ] {
+            let errors = admin(&alloc::format!("app.admin={bad}")).unwrap_err();
+            assert!(errors[0].contains("app.admin"), "{bad}: {errors:?}");
         }
     }
 

@@ -13,9 +13,12 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use kernel::datafront::block::{Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
+use kernel::ledger::Consumer;
 use kernel::pool::Mismatch;
 use kernel::xen::backoff::Backoff;
 use kernel::{DomU, System};
+use web::https::{Receiving, Secrets};
+use web::memory::Memory;
 use web::options::Options;
 use web::publish::{Inbox, Store, groups};
 use web::site::status::{Channel, Datafront};
@@ -30,6 +33,7 @@ pub(crate) struct Pushes {
     store: Rc<Store>,
     lanes: Vec<Rc<Lane>>,
     sizes: Sizes,
+    tls: Option<Rc<tls::Server>>,
 }
 
 /// One channel.
@@ -44,11 +48,11 @@ struct Lane {
 }
 
 impl Pushes {
-    /// Channels that are not open yet. Published content may take a quarter of the memory; half of the memory is heap.
-    pub(crate) fn new(system: &System, options: &Options) -> Self {
+    /// Channels that are not open yet. Published content takes its memory from the ledger; secrets go to `tls`.
+    pub(crate) fn new(system: &System, options: &Options, tls: Option<Rc<tls::Server>>) -> Self {
         let names = &options.channels;
         let memory = system.stats().memory_bytes;
-        let budget = usize::try_from(memory / 4).unwrap_or(usize::MAX);
+        let content = Rc::new(Memory::new(system.ledger().open(Consumer::Content)));
         let each = memory.checked_div(wide(names.len())).unwrap_or(memory);
         let lane = |name: &String| {
             Rc::new(Lane {
@@ -61,8 +65,9 @@ impl Pushes {
             })
         };
         Self {
-            store: Rc::new(Store::with_options(budget, options.store)),
+            store: Rc::new(Store::new(content, options.store.clone())),
             lanes: names.iter().map(lane).collect(),
+            tls,
             sizes: if each < SMALL_BYTES { Sizes::PUSH } else { Sizes::PUSH_LARGE },
         }
     }
@@ -74,7 +79,8 @@ impl Pushes {
     /// Opens every channel and serves each in a task of its own.
     pub(crate) fn serve(&self, system: &System) {
         for lane in &self.lanes {
-            system.spawn(receive(system.clone(), Rc::clone(lane), self.store(), self.sizes));
+            let secrets = Secrets::new(self.tls.clone(), Rc::clone(&lane.last_error));
+            system.spawn(receive(system.clone(), Rc::clone(lane), (self.store(), secrets), self.sizes));
         }
     }
 
@@ -122,13 +128,14 @@ impl Lane {
 
 /// Receives what dom0 pushes on one channel, one sender after another, as long as the guest runs. The receiver remembers the
 /// completed blocks over all connections and over a suspend, after which the channel has a new path.
-async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes) {
+async fn receive(system: System, lane: Rc<Lane>, (store, secrets): (Rc<Store>, Secrets), sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
-    let mut inbox =
+    let inbox =
         Inbox::new(store, Rc::clone(&lane.blocks)).with_refusal(Rc::clone(&lane.last_error)).with_clock({
             let system = system.clone();
             move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
         });
+    let mut inbox = Receiving::new(inbox, secrets);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut backoff = Backoff::new();
     loop {
@@ -149,7 +156,7 @@ async fn serve_all(
     system: &System,
     lane: &Lane,
     server: &mut Server<DomU>,
-    (receiver, inbox, buffer): (&mut Receiver, &mut Inbox, &mut [u8]),
+    (receiver, inbox, buffer): (&mut Receiver, &mut Receiving, &mut [u8]),
 ) {
     let mut backoff = Backoff::new();
     loop {

@@ -9,13 +9,13 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Waker};
 use datafront::block::{Application as _, BlockHead, Form, Part, Status};
+use kernel::net::Bytes;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::rc::Rc;
 use support::fake::Fake;
-use web::http::{Limits, Server, Site};
-use web::publish::{Inbox, Store};
-use web::site::StatusSite;
+use web::http::{Limits, Port, Server, Site};
+use web::publish::Inbox;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -43,40 +43,37 @@ impl Client<'_> {
     }
 }
 
-impl embedded_io_async::ErrorType for Client<'_> {
+impl web::http::Stream for Client<'_> {
+    type Chunk = &'static [u8];
     type Error = Infallible;
-}
 
-impl embedded_io_async::Read for Client<'_> {
-    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Infallible> {
+    async fn recv(&mut self) -> Result<Option<&'static [u8]>, Infallible> {
         if self.left + WARM == REQUESTS {
             self.region = Some(Region::new(ALLOCATOR));
         }
         if self.left == 0 {
             let change = self.region.take().unwrap().change();
             (self.allocations, self.bytes) = (change.allocations, change.bytes_allocated);
-            return Ok(0);
+            return Ok(None);
         }
         self.left -= 1;
-        buf[..self.request.len()].copy_from_slice(self.request);
-        Ok(self.request.len())
+        Ok(Some(self.request))
     }
-}
 
-impl embedded_io_async::Write for Client<'_> {
-    async fn write(&mut self, buf: &[u8]) -> Result<usize, Infallible> {
-        assert!(!buf.is_empty());
-        Ok(buf.len())
-    }
-    async fn flush(&mut self) -> Result<(), Infallible> {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Infallible> {
+        assert!(!bytes.is_empty());
         Ok(())
     }
+
+    fn park(self) {}
 }
 
 /// Serves a client to its end, and the replies that it got.
 fn serve<S: Site>(server: &Server<S>, client: &mut Client<'_>) {
-    let done = pin!(server.serve(client)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
-    assert!(done);
+    for _ in 0..=REQUESTS {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(server.serve(client, Port::Public)).poll(&mut cx).is_ready());
+    }
     assert_eq!(server.counts().replies_2xx, REQUESTS as u64);
 }
 
@@ -85,14 +82,14 @@ fn main() {
     serve(&support::server(), &mut client);
     assert_eq!(client.allocations, 0, "a fixed resource costs allocations");
 
-    let store = Rc::new(Store::new(2 * PUBLISHED));
+    let store = support::store_of(2 * PUBLISHED);
     let mut inbox = Inbox::new(Rc::clone(&store), Rc::default());
     let (form, part, len) = (Form::Bytes, Part::Whole, PUBLISHED as u64);
     inbox.begin(&BlockHead { stream: 1, seq: 1, name: "large", len, form, part }).unwrap();
     inbox.data(&vec![b'x'; PUBLISHED]).unwrap();
     assert_eq!(inbox.finish(), Status::ACCEPTED);
     let mut client = Client::new(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
-    serve(&Server::new(StatusSite::with_store(Fake(1), store), Limits::default()), &mut client);
+    serve(&Server::new(support::site_of(Fake(1), store), Limits::default()), &mut client);
     let replies = REQUESTS - WARM;
     assert!(client.bytes < replies * HEAD_BYTES, "{} bytes for {replies} of {PUBLISHED}", client.bytes);
 }

@@ -9,11 +9,10 @@ use support::fake::Fake;
 use support::tar::{entry, of, pax};
 use web::http::{Limits, Server};
 use web::publish::{Inbox, Store};
-use web::site::StatusSite;
 
 /// A store after the push of an archive, the status, and the cause of a refusal.
 fn push(archive: &[u8]) -> (Rc<Store>, Status, String) {
-    let store = Rc::new(Store::new(1 << 20));
+    let store = support::store_of(1 << 20);
     let refusal = Rc::default();
     let mut inbox = Inbox::new(Rc::clone(&store), Rc::default()).with_refusal(Rc::clone(&refusal));
     let len = archive.len() as u64;
@@ -27,7 +26,7 @@ fn push(archive: &[u8]) -> (Rc<Store>, Status, String) {
 }
 
 fn body(store: &Rc<Store>, path: &str) -> String {
-    let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(store)), Limits::default());
+    let server = Server::new(support::site_of(Fake(1), Rc::clone(store)), Limits::default());
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let got = support::run(&server, vec![Sends(request.into_bytes())]).got;
     String::from_utf8(got).unwrap().split_once("\r\n\r\n").unwrap().1.to_owned()
@@ -35,6 +34,7 @@ fn body(store: &Rc<Store>, path: &str) -> String {
 
 const LONG: &str = "a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/x.txt";
 
+/// Field: composefs/tar-rs#389: paths of more than 100 bytes, by pax and by GNU tar, binary records before them → the whole path
 #[test]
 fn long_paths_of_pax_and_of_gnu_are_read() {
     assert!(LONG.len() > 100);
@@ -113,7 +113,7 @@ fn what_does_not_parse_is_refused() {
 fn an_archive_in_pieces_is_the_same_archive() {
     let archive = of(&[entry(b'5', b"d/", b""), entry(b'0', b"d/x", &[b'x'; 3000]), entry(b'0', b"y", b"y")]);
     for piece in [1, 7, 500, 512, 513, 4000] {
-        let store = Rc::new(Store::new(4 << 20));
+        let store = support::store_of(4 << 20);
         let mut inbox = Inbox::new(Rc::clone(&store), Rc::default());
         let pieces: Vec<_> = archive.chunks(piece).collect();
         for (number, bytes) in pieces.iter().enumerate() {

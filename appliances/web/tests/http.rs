@@ -4,10 +4,12 @@ mod support;
 
 use core::future::Future;
 use core::task::{Context, Waker};
+use std::rc::Rc;
 use support::Does::{Closes, Sends, Waits};
 use support::{Answer, ask, connect, run, run_taking, server};
-use web::http::{Limits, Server};
-use web::site::{Source as _, StatusSite};
+use web::http::{Limits, Port, Server};
+use web::memory::Memory;
+use web::site::StatusSite;
 
 /// The reply to one request, of which the code is known; whether the connection stays, too.
 fn expect(request: &str, code: u16, stays: bool) -> Answer {
@@ -104,7 +106,6 @@ fn the_connection_stays_or_ends_as_its_version_and_header_say() {
         let reply = outcome.reply();
         assert_eq!((outcome.open, reply.header("connection")), (stays, said), "{version} {header}");
         assert_eq!((reply.code, reply.body.len()), (200, 1024));
-        assert_eq!(outcome.writes.len(), 1);
     }
     // What comes after the last request is not looked at.
     assert_eq!(ask("GET /1k HTTP/1.0\r\n\r\nGET /1k HTTP/1.0\r\n\r\n").reply().code, 200);
@@ -168,6 +169,7 @@ fn methods_that_change_get_405_and_are_told_which_do_not() {
     expect("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 405, true);
 }
 
+/// Field: phpmyadmin/docker#126, haproxytech/kubernetes-ingress#429: a load balancer checks by OPTIONS / → 204 with Allow
 #[test]
 fn options_gets_204_with_the_methods() {
     for target in ["/", "/1k", "/nothing", "*"] {
@@ -234,15 +236,14 @@ fn requests_that_take_too_long_get_408() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word() {
+fn an_idle_connection_is_not_served() {
     let server = server();
-    let outcome =
-        run(&server, vec![Waits(59), Sends(b"GET /1k HTTP/1.1\r\nHost: a\r\n\r\n\r\n".to_vec()), Waits(59)]);
-    assert!(outcome.open && outcome.reply().code == 200);
-    let outcome = run(&server, vec![Waits(61)]);
-    assert!(!outcome.open && outcome.got.is_empty());
-    assert_eq!(server.counts().timeouts, 1);
-    assert_eq!((server.counts().connections.get(), server.connections_open()), (2, 0));
+    let request = || Sends(b"GET /1k HTTP/1.1\r\nHost: a\r\n\r\n\r\n".to_vec());
+    // The stack ends it after its idle time, not the server.
+    let outcome = run(&server, vec![Waits(55), request(), Waits(55), request()]);
+    assert!(outcome.open && outcome.replies(&["GET"; 2]).iter().all(|reply| reply.code == 200));
+    let (counts, serving) = (server.counts(), server.serving());
+    assert_eq!((counts.timeouts.get(), counts.connections.get(), serving), (0, 1, 0));
 }
 
 #[test]
@@ -259,28 +260,35 @@ fn a_client_that_takes_nothing_is_given_up() {
 #[test]
 fn clients_that_ask_and_do_not_read_cannot_take_the_memory() {
     let page = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
-    // The page counts with the memory that it takes: one fits, two do not.
-    let large = web::site::page::html(&support::fake::Fake(42).status()).capacity();
-    let limits = Limits { unsent_bytes: large + large / 2, ..Limits::default() };
-    let server = Server::new(StatusSite::new(support::fake::Fake(42)), limits);
+    let large = run(&server(), vec![Sends(page.clone())]).got.len();
+    // One page fits, two do not.
+    let memory = Rc::new(Memory::limited(large + large / 2));
+    let site = StatusSite::new(support::fake::Fake(42), support::store_of(0), Rc::clone(&memory));
+    let server = Server::new(site, Limits::default());
     // One after the other is no trouble.
     assert_eq!(run(&server, vec![Sends(page.repeat(3))]).replies(&["GET"; 3]).len(), 3);
+    assert_eq!(memory.used(), 0);
+    let poll = |serving: core::pin::Pin<&mut dyn Future<Output = _>>| {
+        serving.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    };
     let mut stuck = connect(vec![Sends(page.clone())], 100);
-    let mut serving = Box::pin(server.serve(&mut stuck));
-    assert!(serving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    let mut unfinished =
-        connect(vec![Sends(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n".to_vec())], 0);
+    let mut serving = Box::pin(server.serve(&mut stuck, Port::Public));
+    assert!(poll(serving.as_mut()));
     let outcome =
         run(&server, vec![Sends([&page[..], b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"].concat())]);
-    let codes: Vec<_> = outcome.replies(&["GET"; 2]).iter().map(|reply| reply.code).collect();
-    assert_eq!(codes, [503, 200]);
+    let replies = outcome.replies(&["GET"; 2]);
+    assert_eq!([replies[0].code, replies[1].code], [503, 200]);
+    assert_eq!(replies[0].header("retry-after"), Some("1"));
     drop(serving);
     // A reply that waits for the request's body counts too.
-    let mut serving = Box::pin(server.serve(&mut unfinished));
-    assert!(serving.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let mut unfinished =
+        connect(vec![Sends(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n".to_vec())], 0);
+    let mut serving = Box::pin(server.serve(&mut unfinished, Port::Public));
+    assert!(poll(serving.as_mut()));
     assert_eq!(run(&server, vec![Sends(page.clone())]).reply().code, 503);
     drop(serving);
     assert_eq!(run(&server, vec![Sends(page)]).reply().code, 200);
+    assert_eq!(memory.used(), 0);
 }
 
 #[test]
@@ -350,7 +358,7 @@ fn the_end_of_the_stream_ends_the_connection_after_all_replies() {
 
 #[test]
 fn without_a_clock_there_is_no_date() {
-    let server = Server::new(StatusSite::new(support::fake::Fake(0)), Limits::default());
+    let server = Server::new(support::site(support::fake::Fake(0)), Limits::default());
     let outcome = run(&server, vec![Sends(b"GET /1k HTTP/1.0\r\n\r\n".to_vec())]);
     assert_eq!(outcome.reply().header("date"), None);
 }

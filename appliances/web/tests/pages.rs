@@ -9,7 +9,7 @@ use support::fake::Fake;
 use support::{ask, run};
 use web::http::{Limits, Server};
 use web::site::status::{Build, FORMAT, Status};
-use web::site::{Source, StatusSite, snapshot};
+use web::site::{Source, snapshot};
 
 fn get(path: &str) -> String {
     let reply = ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).reply();
@@ -32,7 +32,7 @@ fn the_json_has_the_numbers_of_the_status() {
     assert_eq!(json["interfaces"][0]["mismatch"], Value::Null);
     assert_eq!(json["interfaces"][0]["backend"], 0);
     // The server's own counters: the request that asks for them is the first.
-    assert_eq!(json["http"]["connections_open"], 1);
+    assert_eq!(json["http"]["serving"], 1);
     for (path, groups) in [("", &status.groups), ("/interfaces/0", &interface.groups)] {
         for (group, number) in
             groups.0.iter().flat_map(|group| group.numbers.iter().map(move |number| (group, number)))
@@ -92,7 +92,7 @@ fn the_metrics_are_in_order() {
         ("millpond_rx_pool_in_ring{interface=\"0\"}", "/interfaces/0/rx_pool/in_ring"),
         ("millpond_drops_total{interface=\"0\",reason=\"malformed\"}", "/interfaces/0/drops/malformed"),
         ("millpond_memory_bytes", "/memory_bytes"),
-        ("millpond_http_connections_open", "/http/connections_open"),
+        ("millpond_http_serving", "/http/serving"),
         ("millpond_hypercalls_total{kind=\"block\"}", "/hypercalls/block"),
         ("millpond_rx_packets_total{interface=\"0\"}", "/interfaces/0/rx/packets"),
         ("millpond_grants_issued_total", "/grants/issued"),
@@ -162,7 +162,8 @@ fn the_page_needs_nothing_but_itself() {
     for (at, _) in markup.match_indices("href=\"") {
         let target = markup[at + 6..].split('"').next().unwrap();
         assert!(
-            target.starts_with("data:") || ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).reply().code == 200,
+            target.starts_with("data:")
+                || ask(&format!("GET /{target} HTTP/1.0\r\n\r\n")).reply().code == 200,
             "{target}"
         );
     }
@@ -216,7 +217,7 @@ impl Source for Newborn {
 
 #[test]
 fn a_guest_without_network_or_anything_has_its_pages_too() {
-    let server = Server::new(StatusSite::new(Newborn), Limits::default());
+    let server = Server::new(support::site(Newborn), Limits::default());
     for (path, code) in
         [("/", 200), ("/status.json", 200), ("/metrics", 200), ("/healthz", 503), ("/readyz", 503)]
     {

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use support::Does::Sends;
 use support::fake::Fake;
 use support::tar::archive;
-use web::http::{Limits, Server};
+use web::http::{Limits, Port, Server};
 use web::publish::{Inbox, Store, StoreOptions};
-use web::site::StatusSite;
+use web::site::Admin;
 
 /// The time of the push: after the modification times in archives.
 const NOW: u64 = 1_700_000_000;
@@ -30,7 +30,7 @@ fn push(store: &Rc<Store>, files: &[(&str, &str)]) -> (Status, String) {
 }
 
 fn site(files: &[(&str, &str)]) -> Rc<Store> {
-    let store = Rc::new(Store::new(1 << 20));
+    let store = support::store_of(1 << 20);
     let (status, cause) = push(&store, files);
     assert_eq!(status, Status::ACCEPTED, "{cause}");
     store
@@ -54,7 +54,7 @@ impl Reply {
 }
 
 fn request(store: &Rc<Store>, method: &str, path: &str, lines: &str) -> Reply {
-    let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(store)), Limits::default());
+    let server = Server::new(support::site_of(Fake(1), Rc::clone(store)), Limits::default());
     let host = if lines.contains("Host:") { "" } else { "Host: a\r\n" };
     let request = format!("{method} {path} HTTP/1.1\r\n{host}{lines}Connection: close\r\n\r\n");
     let got = String::from_utf8(support::run(&server, vec![Sends(request.into_bytes())]).got).unwrap();
@@ -67,6 +67,7 @@ fn get(store: &Rc<Store>, path: &str, lines: &str) -> Reply {
     request(store, "GET", path, lines)
 }
 
+/// Field: svenstaro/miniserve#161, yihui/servr#5, chmorgan/libesphttpd#106, denoland/std#3219: a folder is asked for without its slash → 301 to the path with it
 #[test]
 fn a_folder_without_its_slash_is_redirected() {
     let store = site(&[("docs/index.html", "<p>docs"), ("a b/index.html", "x")]);
@@ -80,6 +81,7 @@ fn a_folder_without_its_slash_is_redirected() {
     }
 }
 
+/// Field: emikulic/darkhttpd#102, h2o/h2o#542, ninenines/cowboy#259: names end in capitals, or in newer extensions → the media type, never octet-stream
 #[test]
 fn types_do_not_depend_on_case() {
     let store = site(&[("PHOTO.JPG", "x"), ("a.woff", "x"), ("site.webmanifest", "{}"), ("INDEX.HTML", "x")]);
@@ -93,6 +95,7 @@ fn types_do_not_depend_on_case() {
     }
 }
 
+/// Field: cesanta/mongoose#2999: a client asks whether the file has changed since → Last-Modified, and 304
 #[test]
 fn dates_of_the_archive_are_last_modified() {
     let store = site(&[("a.txt", "hello")]);
@@ -232,13 +235,52 @@ fn a_site_has_its_own_404_page() {
     let etag = reply.header("ETag").unwrap();
     assert_eq!(get(&store, "/none", &format!("If-None-Match: {etag}\r\n")).code, 404);
     assert_eq!(get(&store, "/404.html", "").code, 200);
-    assert_eq!(get(&store, "/healthz", "").code, 200);
+    assert_eq!(get(&store, "/healthz", "").body, "<p>custom");
+}
+
+/// The codes of the own page with this name, at each place where it may be.
+fn own(store: &Rc<Store>, name: &str) -> [u16; 3] {
+    let ask = |path: &str, port: Port| {
+        let server = Server::new(support::site_of(Fake(1), Rc::clone(store)), Limits::default());
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        support::run_at(&server, vec![Sends(request.into_bytes())], usize::MAX, port).reply().code
+    };
+    [
+        (format!("/{name}"), Port::Public),
+        (format!("/-/{name}"), Port::Public),
+        (format!("/{name}"), Port::Admin),
+    ]
+    .map(|(path, port)| ask(&path, port))
+}
+
+#[test]
+fn own_pages_are_where_the_operator_says() {
+    const ANY: [&str; 6] = ["status", "status.json", "metrics", "healthz", "readyz", "1k"];
+    let (found, absent) = (200, 404);
+    let options = |admin| StoreOptions { admin, ..StoreOptions::default() };
+    for (admin, empty, published) in [
+        (Admin::Port(9090), [found, absent, found], [absent, absent, found]),
+        (Admin::Path("/-/".into()), [absent, found, found], [absent, found, found]),
+        (Admin::Off, [absent, absent, found], [absent, absent, found]),
+    ] {
+        let store = support::store_with(1 << 20, options(admin));
+        ANY.iter().for_each(|name| assert_eq!(own(&store, name), empty, "{name}"));
+        assert_eq!(push(&store, &[("a.txt", "published")]).0, Status::ACCEPTED);
+        ANY.iter().for_each(|name| assert_eq!(own(&store, name), published, "{name}"));
+    }
+    let store = support::store_with(1 << 20, options(Admin::Path("/-/".into())));
+    let reply = get(&store, "/", "");
+    assert_eq!((reply.code, reply.header("Location")), (302, Some("/-/status")));
+    let (status, cause) = push(&store, &[("a.txt", "x"), ("-/b.txt", "y")]);
+    assert_eq!(status, Status::BAD_NAME);
+    assert!(cause.contains("/-/b.txt") && cause.contains("app.admin="), "{cause}");
+    assert_eq!(get(&store, "/a.txt", "").code, 404, "nothing of it is published");
 }
 
 #[test]
 fn hosts_have_folders_of_their_own() {
     let options = StoreOptions { hosts: true, ..StoreOptions::default() };
-    let store = Rc::new(Store::with_options(1 << 20, options));
+    let store = support::store_with(1 << 20, options);
     let files = [
         ("a.example/index.html", "a"),
         ("b.example/index.html", "b"),

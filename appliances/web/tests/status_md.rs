@@ -60,7 +60,7 @@ fn tables(status: &Status) -> Document {
     document.facts(2, "The guest", "", Status::KEYS);
     document.facts(3, "Build", "build.", Build::KEYS);
     document.groups("", &status.groups);
-    let open = ("connections_open", "Open connections.", 0);
+    let open = ("serving", "Connections with a request in progress.", 0);
     let http = Group::new("http", "HTTP").gauges([open]).counters(HttpCounts::default().iter());
     document.groups("", &Groups(vec![http]));
     let datafront = status.datafront.as_ref().unwrap();

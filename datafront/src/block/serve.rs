@@ -56,6 +56,9 @@ async fn talk<T: Read + Write>(
             return Ok(());
         }
         let fed = receiver.feed(buffer.get(..len).unwrap_or_default(), application, &mut answers);
+        if receiver.take_secret() {
+            buffer.fill(0);
+        }
         let mut rest = answers.as_slice();
         while !rest.is_empty() {
             let len = stream.write(rest).await.map_err(ServeError::Stream)?;

@@ -23,6 +23,20 @@ impl Status {
     pub const NO_ROOM: Self = Self(6);
     /// The content has a part of a kind that the application cannot use, such as a link in an archive.
     pub const UNSUPPORTED: Self = Self(7);
+    /// A secret for which the application has no use.
+    pub const NO_SECRETS: Self = Self(16);
+    /// A file of a secret is neither a certificate nor a private key in PEM, or cannot be parsed.
+    pub const NOT_PEM: Self = Self(17);
+    /// A private key is of another algorithm than P-256 and Ed25519, or encrypted.
+    pub const UNUSABLE_KEY: Self = Self(18);
+    /// A certificate without its private key, or a key without its certificate.
+    pub const NO_PAIR: Self = Self(19);
+    /// A certificate has expired.
+    pub const EXPIRED: Self = Self(20);
+    /// A certificate is not valid yet.
+    pub const NOT_YET_VALID: Self = Self(21);
+    /// A chain of certificates does not begin with its leaf, or is out of order.
+    pub const CHAIN_ORDER: Self = Self(22);
     /// The sender gave up before the block's end; the application did not get it.
     pub const ABORTED: Self = Self(0x8000_0001);
     /// Completed so long ago that its status is not kept.
@@ -50,6 +64,15 @@ impl fmt::Display for Status {
                 "no room beside the content that the guest has (web: app.replace=first on its command line removes the old first)",
             ),
             Self::UNSUPPORTED => f.write_str("an entry of a kind that cannot be published; the guest's console names it"),
+            Self::NO_SECRETS => f.write_str("the application takes no secrets; app.tls=on on its command line changes that"),
+            Self::NOT_PEM => f.write_str("neither a certificate nor a private key in PEM; the guest's console names the file"),
+            Self::UNUSABLE_KEY => f.write_str(
+                "a private key that is encrypted, or neither P-256 nor Ed25519; the guest's console names the file",
+            ),
+            Self::NO_PAIR => f.write_str("a certificate without its key, or the reverse; the guest's console names the file"),
+            Self::EXPIRED => f.write_str("a certificate has expired; the guest's console names the file"),
+            Self::NOT_YET_VALID => f.write_str("a certificate is not valid yet; the guest's console names the file"),
+            Self::CHAIN_ORDER => f.write_str("a chain that is not in order, its leaf first; the guest's console names the file"),
             Self::ABORTED => f.write_str("aborted by the sender"),
             Self::FORGOTTEN => f.write_str("completed earlier"),
             Self(other) => write!(f, "status {other} of the application"),

@@ -73,6 +73,9 @@ pub enum Form {
     Bytes,
     /// A tree of files as a POSIX ustar archive.
     Tree,
+    /// Secrets, such as private keys: never published, kept out of checks that are shown, wiped from the buffer. Always
+    /// [`Part::Whole`].
+    Secret,
 }
 
 impl Form {
@@ -80,6 +83,7 @@ impl Form {
         match self {
             Self::Bytes => 0,
             Self::Tree => 1,
+            Self::Secret => SECRET,
         }
     }
 
@@ -92,6 +96,9 @@ impl Form {
     /// What a BLOCK's `aux` says; `None` for a form of a later version.
     #[must_use]
     pub const fn from_aux(aux: u32) -> Option<(Self, Part)> {
+        if aux == SECRET {
+            return Some((Self::Secret, Part::Whole));
+        }
         let part = match aux & !1 {
             0 => Part::Whole,
             MORE => Part::First,
@@ -103,6 +110,8 @@ impl Form {
     }
 }
 
+/// Value of `aux`: the bytes are secret.
+const SECRET: u32 = 8;
 /// Bit of `aux`: the next block of this name goes on with this one's bytes.
 const MORE: u32 = 2;
 /// Bit of `aux`: the bytes go on with those of the block before of this name.
@@ -310,7 +319,11 @@ mod tests {
             assert_eq!((Form::Bytes.aux(part), Form::Tree.aux(part)), (bits, bits + 1));
             assert_eq!(Form::from_aux(bits + 1), Some((Form::Tree, part)));
         }
-        assert!((8..64).all(|aux| Form::from_aux(aux).is_none()) && Form::from_aux(u32::MAX).is_none());
+        assert_eq!(
+            (Form::Secret.aux(Part::Whole), Form::from_aux(8)),
+            (8, Some((Form::Secret, Part::Whole)))
+        );
+        assert!((9..64).all(|aux| Form::from_aux(aux).is_none()) && Form::from_aux(u32::MAX).is_none());
     }
 
     #[test]

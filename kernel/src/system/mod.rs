@@ -358,8 +358,9 @@ impl System {
         self.0.loop_stats.set(stats);
     }
 
-    /// How often the guest was resumed.
-    pub(crate) fn resumes(&self) -> u32 {
+    /// How often the guest was resumed. Each time its secrets may be known to a copy of it.
+    #[must_use]
+    pub fn resumes(&self) -> u32 {
         self.0.resumes.get()
     }
 

@@ -9,7 +9,6 @@ use tcp::{CloseReason, State, Tcb};
 use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::tcp::idle::Rest;
 
 /// Who answers for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +32,15 @@ pub(crate) struct Io {
     pub(crate) front: Option<Chunk>,
     /// Bytes to be sent that were copied here; what is sent by reference belongs to the application.
     pub(crate) copied: u32,
+}
+
+/// A period without a request on a parked connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rest {
+    /// When it ends, in seconds of the engine's time; 0: it has no end.
+    pub(super) end: u32,
+    /// Bytes that were unacknowledged at its beginning.
+    pub(super) queued: u32,
 }
 
 /// A connection.

@@ -13,7 +13,7 @@ use core::time::Duration;
 use smoltcp::time::Instant;
 
 use crate::base::counters::Counters;
-use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::conn::{Conn, Owner, Rest};
 use crate::tcp::shard::{End, Shard};
 
 /// Bytes in a second that the peer must take of what waits to be sent.
@@ -21,15 +21,6 @@ const LEAST_RATE: u64 = 4096;
 
 /// Seconds after which the rate is judged at the earliest: losses may stop a connection for that long.
 const LEAST_PERIOD: u64 = 30;
-
-/// A period without a request.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rest {
-    /// When it ends, in seconds of the engine's time; 0: it has no end.
-    pub(super) end: u32,
-    /// Bytes that were unacknowledged at its beginning.
-    pub(super) queued: u32,
-}
 
 impl Conn {
     /// Begins a period.

@@ -63,8 +63,13 @@ impl Shard {
         tally: &mut Tally<'_>,
     ) -> Answer {
         let (tuple, segment) = (arrival.tuple, arrival.segment);
+        let controls = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST | Flags::FIN);
         if let Some(id) = self.conns.find(tuple) {
-            return self.deliver(id, segment, payload, tally);
+            if controls != Flags::SYN || !self.has_ended(id) {
+                return self.deliver(id, segment, payload, tally);
+            }
+            // The application still holds a connection that has ended. The peer may open the next one.
+            self.conns.free_name(id);
         }
         let verdict = self.time_waits.on_segment(tuple, segment, self.at);
         let past = match verdict {
@@ -82,7 +87,6 @@ impl Shard {
             }
         };
         let listened = self.listeners.contains_key(&tuple.local_port);
-        let controls = segment.flags.intersection(Flags::SYN | Flags::ACK | Flags::RST | Flags::FIN);
         if listened && controls == Flags::SYN && tuple.remote_port != 0 {
             return self.begin_handshake(arrival, past, tally);
         }
@@ -94,6 +98,11 @@ impl Shard {
             return self.finish_handshake(arrival, &half, None, payload, tally);
         }
         segment.reset_for().map_or(Answer::None, Answer::Reset)
+    }
+
+    /// Whether a connection has ended, so that nothing is sent or taken for it any more.
+    fn has_ended(&self, id: u32) -> bool {
+        self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed && !conn.tcb.wants_transmit())
     }
 
     /// Gives a segment to its connection. Without memory for its payload the connection gets the acknowledgement in it,

@@ -115,3 +115,68 @@ fn a_new_appliance_is_at_most_50_lines() {
     let lines = read("tools/new/main.rs.in").lines().count();
     assert!(lines <= 50, "{lines}");
 }
+
+/// A report that a test follows: reports, trigger, right value, and the test.
+type Row = (String, String, String, String);
+
+/// The lines `/// Field: reports: trigger → right value` of all tests.
+fn field_rows() -> Vec<Row> {
+    let pattern = r"(?m)^ *(/// Field: [^\n]+\n *#\[test\](?:\n *#\[[^\n]+)*\n *(?:async )?fn [a-z0-9_]+)";
+    let (mut rows, mut all) = (Vec::new(), 0);
+    for file in files(&[".rs"]) {
+        let text = read(&file);
+        all += text.lines().filter(|line| line.trim_start().starts_with("/// Field: ")).count();
+        if !text.contains("/// Field: ") {
+            continue;
+        }
+        for found in matches(pattern, &text) {
+            let (line, _) = found.split_once('\n').unwrap();
+            let name = found.rsplit(' ').next().unwrap();
+            let (reports, what) =
+                line["/// Field: ".len()..].split_once(": ").expect("Field: reports: trigger");
+            let (trigger, right) =
+                what.split_once(" → ").unwrap_or_else(|| panic!("{file}, {name}: no right value"));
+            let link = |report: &str| {
+                let known = matches(r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+#[0-9]+|RFC [0-9]+)$", report);
+                assert_eq!(known, [report], "{file}, {name}: no report");
+                match report.split_once('#') {
+                    Some((repository, number)) => {
+                        format!("[{report}](https://github.com/{repository}/issues/{number})")
+                    }
+                    None => report.to_owned(),
+                }
+            };
+            let reports: Vec<_> = reports.split(", ").map(link).collect();
+            rows.push((
+                reports.join(", "),
+                trigger.to_owned(),
+                right.to_owned(),
+                format!("`{name}` ([{file}](../{file}))"),
+            ));
+        }
+    }
+    assert_eq!(rows.len(), all, "a line `/// Field:` stands right above `#[test]`");
+    rows.sort();
+    rows
+}
+
+#[test]
+fn field_bugs_md_is_made_from_the_tests() {
+    let mut text = "# Reports about others, as tests\n\n\
+        Public reports about network stacks, frontends, DHCP clients, web servers and archive readers. Each row is a test\n\
+        of this project with the report's trigger and the right value; nothing of the reports' code is used. `make docs`\n\
+        writes this table from the tests' doc lines (`/// Field: …`).\n\n\
+        | report | trigger | right | test |\n|---|---|---|---|\n"
+        .to_owned();
+    for (reports, trigger, right, test) in field_rows() {
+        text += &format!("| {reports} | {trigger} | {right} | {test} |\n");
+    }
+    let path = root().join("docs/field-bugs.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap_or_default() == text,
+        "docs/field-bugs.md is old: make docs"
+    );
+}

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`source`] | what a block is made of: a file, bytes, a folder as an archive |
 //! | [`pieces`](mod@pieces) | a stream without a known length, as parts |
+//! | `secret` | certificates and keys of a folder in one block |
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
 //! | [`dial`] | how the guest is reached: libxenvchan (the crate `vchan`), or `vchan-socket-proxy` as a child process |
 //! | [`domain`] | the guest's number, and whether it listens |
@@ -42,6 +43,7 @@ pub mod error;
 mod outgoing;
 pub mod pieces;
 pub mod pusher;
+mod secret;
 mod sending;
 pub mod source;
 pub mod tree;

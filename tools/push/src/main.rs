@@ -45,6 +45,9 @@ struct Arguments {
     /// List what would be pushed, and push nothing
     #[arg(long)]
     dry_run: bool,
+    /// The folder has TLS certificates and private keys (.pem, .crt, .key): hand them over, and publish nothing
+    #[arg(long, conflicts_with_all = ["name", "each", "all", "skip"])]
+    secret: bool,
     /// Push again and again: 500ms, 5s, 2m
     #[arg(long, value_parser = duration)]
     every: Option<Duration>,

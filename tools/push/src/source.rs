@@ -1,6 +1,7 @@
 //! What a block is made of. It may have to be read again: what is not acknowledged is sent once more.
 
 use crate::error::Error;
+use crate::secret;
 use crate::tree::{Rules, Tree};
 use datafront::block::wire::MAX_BLOCK_BYTES;
 use datafront::block::{Form, Part};
@@ -66,6 +67,17 @@ impl Source {
             Tree::list(path, rules).map_err(|error| Error::Source(path.display().to_string(), error))?;
         let len = tree.len();
         Self::new(name, Form::Tree, len, Content::Tree(Arc::new(tree))).checked()
+    }
+
+    /// Certificates and private keys of a folder, as one block that the guest keeps apart from content.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or has no such file.
+    pub fn secrets(folder: &Path) -> Result<Self, Error> {
+        let bytes =
+            secret::bundle(folder).map_err(|error| Error::Source(folder.display().to_string(), error))?;
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Self::new("tls", Form::Secret, len, Content::Bytes(bytes.into())).checked()
     }
 
     /// The same bytes, as an archive that is to be unpacked.

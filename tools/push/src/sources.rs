@@ -45,6 +45,9 @@ pub(crate) fn list(arguments: &Arguments) -> Result<(), Error> {
 
 fn read(arguments: &Arguments) -> Result<Vec<Source>, Error> {
     let path = &arguments.source;
+    if arguments.secret {
+        return Ok(vec![Source::secrets(path)?]);
+    }
     let base = path.file_name().map_or_else(String::new, |base| base.to_string_lossy().into_owned());
     let name = arguments.name.clone();
     if path.is_dir() && arguments.each {

@@ -1,18 +1,18 @@
 //! Seconds: time limits and the `Date` header, for one store a request.
 //!
 //! ```text
-//!   a task of the appliance ── tick(now), once a second while connections are open ──► Clock ─► wakes those whose time is over
-//!   a connection            ── within(limit, future) ── leaves its waker and its deadline ──┘
+//!   a task of the appliance ── tick(now), once a second while requests come ──► Clock ─► wakes those whose time is over
+//!   a request that waits    ── within(limit, future) ── leaves its waker and its deadline ──┘
 //! ```
 //!
-//! A timer for each limit would cost two readings of the clock, an insertion and a removal for every request. Here a
-//! connection stores the second at which its time is over, and the tick compares them all. A limit is exact to one second.
-//! Without connections there is no tick, and the guest sleeps.
+//! A timer for each limit would cost two readings of the clock, an insertion and a removal for every request. Here a request
+//! that waits stores the second at which its time is over, and the tick compares them all. A limit is exact to one second.
+//! Without requests there is no tick, and the guest sleeps.
 
 use crate::http::date::http_date;
 use alloc::rc::Rc;
 use alloc::string::String;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Poll, Waker};
@@ -40,7 +40,11 @@ pub(crate) struct Clock {
     seconds: Cell<u64>,
     moment: RefCell<Rc<Moment>>,
     waiters: RefCell<Slab<Rc<Waiter>>>,
-    /// The task that ticks, while it waits for a connection.
+    /// Whether a request came since the last tick.
+    used: Cell<bool>,
+    /// Whether somebody ticks.
+    ticking: Cell<bool>,
+    /// The task that ticks, while there is no need.
     ticker: RefCell<Option<Waker>>,
 }
 
@@ -71,41 +75,51 @@ impl Clock {
         Rc::clone(&self.moment.borrow())
     }
 
-    /// Waits until a connection is open.
-    pub(crate) async fn occupied(&self) {
+    /// A request comes. `true`: nobody has ticked for a while, so the time must be set.
+    pub(crate) fn use_time(&self) -> bool {
+        self.used.set(true);
+        if self.ticking.get() {
+            return false;
+        }
+        self.ticking.set(true);
+        self.ticker.borrow_mut().take().into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Waits until the time is needed: a request came since the last call, or a connection waits for something.
+    pub(crate) async fn in_use(&self) {
         poll_fn(|cx| {
-            if !self.waiters.borrow().is_empty() {
+            if self.used.replace(false) || !self.waiters.borrow().is_empty() {
                 return Poll::Ready(());
             }
+            self.ticking.set(false);
             *self.ticker.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
-    /// A connection begins.
-    pub(crate) fn enter(&self) -> TimeLimit<'_> {
-        let waiter = Rc::new(Waiter::default());
-        let key = self.waiters.borrow_mut().insert(Rc::clone(&waiter));
-        if let Some(ticker) = self.ticker.borrow_mut().take() {
-            ticker.wake();
-        }
-        TimeLimit { clock: self, waiter, key }
+    /// A request begins.
+    pub(crate) const fn limit(&self) -> TimeLimit<'_> {
+        TimeLimit { clock: self, deadline: Cell::new(u64::MAX), waiter: OnceCell::new() }
     }
 }
 
-/// A connection's time limit; ends with the connection.
+/// The time limit of a connection that is being served. It costs memory from the first wait on.
 #[derive(Debug)]
 pub(crate) struct TimeLimit<'a> {
     clock: &'a Clock,
-    waiter: Rc<Waiter>,
-    key: usize,
+    deadline: Cell<u64>,
+    waiter: OnceCell<(usize, Rc<Waiter>)>,
 }
 
 impl TimeLimit<'_> {
     /// Sets the limit: `seconds` from now.
     pub(crate) fn set(&self, seconds: u64) {
-        self.waiter.deadline.set(self.clock.seconds().saturating_add(seconds));
+        self.deadline.set(self.clock.seconds().saturating_add(seconds));
+        if let Some((_, waiter)) = self.waiter.get() {
+            waiter.deadline.set(self.deadline.get());
+        }
     }
 
     /// Runs a future up to the limit; `None` if it has not ended by then.
@@ -117,10 +131,14 @@ impl TimeLimit<'_> {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
-            if self.clock.seconds() >= self.waiter.deadline.get() {
+            if self.clock.seconds() >= self.deadline.get() {
                 return Poll::Ready(None);
             }
-            let mut waker = self.waiter.waker.borrow_mut();
+            let (_, waiter) = self.waiter.get_or_init(|| {
+                let waiter = Rc::new(Waiter { deadline: self.deadline.clone(), ..Waiter::default() });
+                (self.clock.waiters.borrow_mut().insert(Rc::clone(&waiter)), waiter)
+            });
+            let mut waker = waiter.waker.borrow_mut();
             if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }
@@ -131,7 +149,9 @@ impl TimeLimit<'_> {
 
 impl Drop for TimeLimit<'_> {
     fn drop(&mut self) {
-        let _ = self.clock.waiters.borrow_mut().try_remove(self.key);
+        if let Some((key, _)) = self.waiter.get() {
+            let _ = self.clock.waiters.borrow_mut().try_remove(*key);
+        }
     }
 }
 
@@ -146,7 +166,7 @@ mod tests {
     fn a_limit_ends_a_wait_and_not_before_its_second() {
         let clock = Clock::default();
         clock.tick(100, 0);
-        let limit = clock.enter();
+        let limit = clock.limit();
         limit.set(30);
         let never = pin!(pending::<()>());
         let mut wait = pin!(limit.within(never));
@@ -173,15 +193,19 @@ mod tests {
     }
 
     #[test]
-    fn the_ticker_hears_of_the_first_connection() {
+    fn the_ticker_rests_when_nothing_comes_and_nobody_waits() {
         let clock = Clock::default();
         let mut cx = Context::from_waker(Waker::noop());
-        let mut occupied = pin!(clock.occupied());
-        assert!(occupied.as_mut().poll(&mut cx).is_pending());
-        let limit = clock.enter();
+        assert!(pin!(clock.in_use()).poll(&mut cx).is_pending());
+        assert!(clock.use_time() && !clock.use_time(), "the first of a second sets the time");
         assert!(clock.ticker.borrow().is_none(), "woken");
-        assert!(occupied.as_mut().poll(&mut cx).is_ready());
+        assert!(pin!(clock.in_use()).poll(&mut cx).is_ready());
+        let limit = clock.limit();
+        limit.set(5);
+        assert!(pin!(limit.within(pin!(pending::<()>()))).poll(&mut cx).is_pending());
+        assert!(pin!(clock.in_use()).poll(&mut cx).is_ready(), "somebody waits");
         drop(limit);
-        assert!(pin!(clock.occupied()).poll(&mut cx).is_pending());
+        assert!(pin!(clock.in_use()).poll(&mut cx).is_pending());
+        assert!(clock.use_time());
     }
 }

@@ -1,39 +1,44 @@
-//! A connection: requests in, replies out.
+//! A connection while requests come: requests in, replies out.
 //!
 //! ```text
-//!   ┌─► look: head complete? ──► decide ──► body passed? ──► write the reply ──┐
-//!   │      │ no                                │ no             close: done ◄──┤
-//!   ├──────┴── fill ◄── end of stream: done ───┘                               │
-//!   └──────────────────────────────────────────────────────────────────────────┘
+//!   ┌─► look: head complete? ──► decide ──► body passed? ──► send the reply ──┐
+//!   │      │ no                                │ no           close: End ◄────┤
+//!   ├──────┴── fill ◄── end of stream: End ────┘                              │
+//!   └───────────────────────────── more is there ◄────────────────────────────┴─► nothing is there: Idle
 //! ```
 //!
-//! Pipelined requests are answered in order. A reply whose body lies behind its head is one write. GET of a fixed resource
-//! costs no allocation: the buffer belongs to the connection, the reply to the resource.
+//! Pipelined requests are answered in order. GET of a fixed resource costs no allocation: the head is parsed in the memory
+//! in which it came, and the reply is the resource's.
 
 use crate::http::body::Skipper;
-use crate::http::buffer::Buffer;
 use crate::http::clock::TimeLimit;
 use crate::http::code::{Code, Refusal};
 use crate::http::head::{Body, Framing};
-use crate::http::reply::{Persist, Reply};
-use crate::http::server::{Answer, Server, Site};
-use alloc::vec::Vec;
+use crate::http::input::Input;
+use crate::http::reply::Persist;
+use crate::http::server::{Answer, Next, Port, Server, Site};
+use crate::http::stream::Stream;
+use core::future::{Future as _, poll_fn};
 use core::pin::pin;
-use embedded_io_async::{Read, Write};
+use core::task::Poll;
+use kernel::net::Bytes;
 
 /// Shorter heads are parsed at each arrival, so that nonsense is refused before its first line ends.
 const LOOK_EARLY: usize = 16;
 
 /// One connection.
-pub(crate) struct Connection<'a, S, T> {
+pub(crate) struct Connection<'a, S, T: Stream> {
     server: &'a Server<S>,
     stream: &'a mut T,
-    buffer: Buffer,
+    port: Port,
+    /// Header lines of every reply.
+    lines: &'a Bytes,
+    input: Input<T::Chunk>,
     time_limit: TimeLimit<'a>,
     /// Bytes of the unfinished request at the last look; `None` between requests.
     seen: Option<usize>,
     /// The answer to a request whose body has not arrived yet.
-    pending: Option<(Answer<'a>, Skipper)>,
+    pending: Option<(Answer, Skipper)>,
 }
 
 /// The result of a read.
@@ -42,59 +47,80 @@ enum Got {
     Bytes,
     Timeout,
     EndOfStream,
+    NoMemory,
 }
 
-impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
-    pub(crate) fn new(server: &'a Server<S>, stream: &'a mut T) -> Self {
-        let buffer = Buffer::new(server.limits.head_bytes);
-        Self { server, stream, buffer, time_limit: server.clock.enter(), seen: None, pending: None }
+impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
+    pub(crate) const fn new(server: &'a Server<S>, stream: &'a mut T, port: Port, lines: &'a Bytes) -> Self {
+        let input = Input::new(server.limits.head_bytes);
+        Self {
+            server,
+            stream,
+            port,
+            lines,
+            input,
+            time_limit: server.clock.limit(),
+            seen: None,
+            pending: None,
+        }
     }
 
-    /// Answers requests until there are no more.
-    pub(crate) async fn run(mut self) -> Result<(), T::Error> {
-        self.rest();
+    /// Answers the requests that are there.
+    pub(crate) async fn run(mut self) -> Result<Next, T::Error> {
         loop {
             let answer = match self.look() {
                 Some(answer) => answer,
-                None => match self.fill().await? {
-                    Got::Bytes => continue,
-                    Got::EndOfStream => return Ok(()),
-                    Got::Timeout => {
+                None => match self.more().await? {
+                    None => return Ok(Next::Idle),
+                    Some(Got::Bytes) => continue,
+                    Some(Got::EndOfStream) => return Ok(Next::End),
+                    Some(Got::NoMemory) => self.server.refuse(NO_MEMORY),
+                    Some(Got::Timeout) => {
                         self.server.counters.timed_out();
-                        if self.seen.is_none() {
-                            return Ok(());
-                        }
-                        self.too_slow()
+                        self.server.refuse(TOO_SLOW)
                     }
                 },
             };
             if !self.write(&answer).await? || answer.persist == Persist::Close {
-                return Ok(());
+                return Ok(Next::End);
             }
-            self.rest();
+            self.seen = None;
+            if self.input.is_empty() {
+                return Ok(Next::Idle);
+            }
         }
     }
 
-    /// Begins the time between two requests.
-    fn rest(&mut self) {
-        self.seen = None;
-        self.time_limit.set(self.server.limits.idle_seconds);
+    /// More bytes of a request, or of the next one; `None` if no request has begun and nothing is there.
+    async fn more(&mut self) -> Result<Option<Got>, T::Error> {
+        if self.seen.is_some() {
+            return Ok(Some(self.fill().await?));
+        }
+        let polled = {
+            let mut next = pin!(self.stream.recv());
+            poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await
+        };
+        let Poll::Ready(received) = polled else { return Ok(None) };
+        Ok(Some(match received? {
+            Some(chunk) => self.take(chunk),
+            None => Got::EndOfStream,
+        }))
     }
 
-    /// The answer to the next request in the buffer, if it is complete.
-    fn look(&mut self) -> Option<Answer<'a>> {
+    /// The answer to the next request, if it is complete.
+    fn look(&mut self) -> Option<Answer> {
         if self.pending.is_some() {
             return self.pass_body();
         }
         let server = self.server;
         // RFC 9112, 2.2: empty lines before a request are to be ignored.
-        while self.seen.is_none() && matches!(self.buffer.first(), Some(b'\r' | b'\n')) {
-            self.buffer.consume(1);
+        while self.seen.is_none() && matches!(self.input.first(), Some(b'\r' | b'\n')) {
+            self.input.consume(1);
         }
-        if self.buffer.is_empty() {
+        let bytes = self.input.filled();
+        if bytes.is_empty() {
             return None;
         }
-        let bytes = self.buffer.filled();
         let seen = self.seen.unwrap_or_else(|| {
             self.time_limit.set(server.limits.request_seconds);
             0
@@ -102,12 +128,12 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         self.seen = Some(bytes.len());
         // A line that is not complete need not be looked at again, unless it grows too long.
         let ends = |bytes: &[u8]| bytes.iter().skip(seen).any(|byte| *byte == b'\n');
-        if seen >= LOOK_EARLY && !self.buffer.is_full() && !ends(bytes) {
+        if seen >= LOOK_EARLY && !self.input.is_full() && !ends(bytes) {
             return None;
         }
-        match server.decide(bytes) {
+        match server.decide(bytes, self.port) {
             Ok(Some((answer, framing))) => {
-                self.buffer.consume(framing.head_len);
+                self.input.consume(framing.head_len);
                 if framing.body == Body::NONE { Some(answer) } else { self.begin_body(answer, framing) }
             }
             Ok(None) => None,
@@ -116,7 +142,7 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 
     /// Begins to skip the body of a request; its answer, if the body is complete already or will not be read.
-    fn begin_body(&mut self, mut answer: Answer<'a>, framing: Framing) -> Option<Answer<'a>> {
+    fn begin_body(&mut self, mut answer: Answer, framing: Framing) -> Option<Answer> {
         match Skipper::new(framing.body, self.server.limits.body_bytes) {
             Ok(_) if framing.expects_continue => {
                 // The client may send the body or not after this answer, so the next bytes are ambiguous.
@@ -132,11 +158,13 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
     }
 
     /// Skips what has arrived of the body; the answer at its end.
-    fn pass_body(&mut self) -> Option<Answer<'a>> {
+    fn pass_body(&mut self) -> Option<Answer> {
         let (answer, mut skipper) = self.pending.take()?;
-        match skipper.skip(self.buffer.filled()) {
-            Ok(len) => self.buffer.consume(len),
-            Err(refusal) => return Some(self.server.refuse(refusal)),
+        while !skipper.is_done() && !self.input.is_empty() {
+            match skipper.skip(self.input.filled()) {
+                Ok(len) => self.input.consume(len),
+                Err(refusal) => return Some(self.server.refuse(refusal)),
+            }
         }
         if skipper.is_done() {
             return Some(answer);
@@ -145,65 +173,68 @@ impl<'a, S: Site, T: Read + Write> Connection<'a, S, T> {
         None
     }
 
-    fn too_slow(&self) -> Answer<'a> {
-        self.server.refuse(Refusal::new(Code::RequestTimeout, "the request took too long to come"))
+    fn take(&mut self, chunk: T::Chunk) -> Got {
+        if self.input.add(chunk) { Got::Bytes } else { Got::NoMemory }
     }
 
     async fn fill(&mut self) -> Result<Got, T::Error> {
-        let read = self.time_limit.within(pin!(self.stream.read(self.buffer.spare()))).await;
-        Ok(match read.transpose()? {
+        // What is there of a head is copied, so that a slow client does not hold a page.
+        if !self.input.keep() {
+            return Ok(Got::NoMemory);
+        }
+        let received = self.time_limit.within(pin!(self.stream.recv())).await;
+        Ok(match received.transpose()? {
             None => Got::Timeout,
-            Some(0) => Got::EndOfStream,
-            Some(len) => {
-                self.buffer.fill(len);
-                Got::Bytes
-            }
+            Some(None) => Got::EndOfStream,
+            Some(Some(chunk)) => self.take(chunk),
         })
     }
 
-    /// Writes a reply; `false` if the stream takes no more bytes, or the client did not take them in time.
-    async fn write(&mut self, answer: &Answer<'_>) -> Result<bool, T::Error> {
-        let Answer { reply, persist, head_only, .. } = answer;
-        let said;
-        let first = match (persist, head_only) {
-            (Persist::Keep, false) => reply.whole(),
-            (Persist::Keep, true) => reply.head(),
-            _ => {
-                said = saying(reply, *persist, *head_only);
-                &said
-            }
+    /// Sends a reply; `false` if the client did not take it in time.
+    async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
+        let Answer { reply, persist, head_only } = answer;
+        let as_it_is = *persist == Persist::Keep && self.lines.is_empty();
+        let first = match (as_it_is, head_only) {
+            (true, false) => reply.whole(),
+            (true, true) => reply.head(),
+            (false, _) => reply.open_head(),
         };
+        let said: &'static [u8] = match persist {
+            Persist::Keep if !as_it_is => b"\r\n",
+            _ => persist.header(),
+        };
+        let inline = if as_it_is || *head_only { Bytes::new() } else { reply.inline() };
         let tail_len = if *head_only { 0 } else { reply.tail_len() };
-        let len = first.len().saturating_add(tail_len);
+        let parts = [first, self.lines.clone(), Bytes::from_static(said), inline];
+        let len = parts.iter().fold(tail_len, |sum, part| sum.saturating_add(part.len()));
         let Server { limits, counters, .. } = self.server;
         counters.replied(reply.code(), len);
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        // Not the trait's own `write_all`, which panics when the stream takes no more.
-        let (mut rest, mut sent) = (first, 0_usize);
-        loop {
-            if rest.is_empty() {
-                rest = if sent < tail_len { reply.tail(sent) } else { &[] };
-                sent = sent.saturating_add(rest.len());
-            }
-            if rest.is_empty() {
-                return Ok(true);
-            }
-            let written = self.time_limit.within(pin!(self.stream.write(rest))).await;
-            match written.transpose()? {
-                Some(0) => return Ok(false),
-                Some(len) => rest = rest.get(len..).unwrap_or_default(),
-                None => {
-                    counters.timed_out();
-                    return Ok(false);
-                }
+        for part in parts {
+            if !part.is_empty() && !self.send(part).await? {
+                return Ok(false);
             }
         }
+        let mut sent = 0_usize;
+        while sent < tail_len {
+            let part = reply.tail(sent);
+            sent = sent.saturating_add(part.len());
+            if part.is_empty() || !self.send(part).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<bool, T::Error> {
+        let sent = self.time_limit.within(pin!(self.stream.send(bytes))).await.transpose()?;
+        if sent.is_none() {
+            self.server.counters.timed_out();
+        }
+        Ok(sent.is_some())
     }
 }
 
-/// The head with a `Connection` line, and behind it the part of the body that lies behind the head: a short copy.
-fn saying(reply: &Reply, persist: Persist, head_only: bool) -> Vec<u8> {
-    let body = if head_only { &[] } else { reply.inline() };
-    [reply.open_head(), persist.header(), b"\r\n", body].concat()
-}
+const NO_MEMORY: Refusal = Refusal::new(Code::ServiceUnavailable, "memory is short");
+const TOO_SLOW: Refusal = Refusal::new(Code::RequestTimeout, "the request took too long to come");

@@ -16,7 +16,7 @@ kernel::xen::counters! {
         replies_5xx,
         /// Bytes of replies, heads included.
         bytes_sent,
-        /// Connections closed because a time limit was over.
+        /// Connections closed because a request did not come in time, or its reply was not taken.
         timeouts,
     }
 }
@@ -25,7 +25,7 @@ kernel::xen::counters! {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     since_boot: Cell<HttpCounts>,
-    connections_open: Cell<u64>,
+    serving: Cell<u64>,
 }
 
 impl Counters {
@@ -33,8 +33,8 @@ impl Counters {
         self.since_boot.get()
     }
 
-    pub(crate) const fn connections_open(&self) -> u64 {
-        self.connections_open.get()
+    pub(crate) const fn serving(&self) -> u64 {
+        self.serving.get()
     }
 
     fn count(&self, change: impl FnOnce(&mut HttpCounts)) {
@@ -44,12 +44,15 @@ impl Counters {
     }
 
     pub(crate) fn opened(&self) {
-        self.connections_open.set(self.connections_open.get().saturating_add(1));
         self.count(|counts| counts.connections.bump());
     }
 
-    pub(crate) fn closed(&self) {
-        self.connections_open.set(self.connections_open.get().saturating_sub(1));
+    pub(crate) fn begun(&self) {
+        self.serving.set(self.serving.get().saturating_add(1));
+    }
+
+    pub(crate) fn ended(&self) {
+        self.serving.set(self.serving.get().saturating_sub(1));
     }
 
     pub(crate) fn timed_out(&self) {

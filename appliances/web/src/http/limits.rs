@@ -14,12 +14,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// Seconds from the first byte of a request to its end; beyond: 408.
     pub request_seconds: u64,
-    /// Seconds between two requests; beyond: the connection is closed without a reply. `app.idle=` on the command line.
-    pub idle_seconds: u64,
     /// Bytes a second that a client must take, beyond the first `request_seconds`; else the connection is closed.
     pub reply_bytes_a_second: usize,
-    /// Bytes of replies on all connections that may wait to be sent; beyond: 503.
-    pub unsent_bytes: usize,
 }
 
 impl Default for Limits {
@@ -29,9 +25,7 @@ impl Default for Limits {
             line_bytes: 4 * 1024,
             body_bytes: 64 * 1024,
             request_seconds: 30,
-            idle_seconds: 60,
             reply_bytes_a_second: 4 * 1024,
-            unsent_bytes: 2 * 1024 * 1024,
         }
     }
 }

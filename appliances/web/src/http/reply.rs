@@ -7,7 +7,7 @@
 //!   …: …\r\n                                    further headers
 //!   (Connection: …\r\n)                         only where HTTP/1.1 does not imply it; added when the reply is sent
 //!   \r\n
-//!   body                                        behind the head in one piece, or bytes of its own, or shared ones
+//!   body                                        behind the head in one piece, or shared bytes
 //! ```
 
 use crate::content::Content;
@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt::Write as _;
 use core::ops::Range;
+use kernel::net::Bytes;
 
 /// What happens to the connection after a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,31 +33,30 @@ pub enum Persist {
 }
 
 impl Persist {
+    /// The end of a head that says it.
     pub(crate) const fn header(self) -> &'static [u8] {
         match self {
             Self::Keep => b"",
-            Self::KeepSaid => b"Connection: keep-alive\r\n",
-            Self::Close => b"Connection: close\r\n",
+            Self::KeepSaid => b"Connection: keep-alive\r\n\r\n",
+            Self::Close => b"Connection: close\r\n\r\n",
         }
     }
 }
 
 /// Where the body is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Body {
     /// In the bytes of the head, behind it.
     Inline,
-    /// In bytes of its own.
-    Own(Vec<u8>),
-    /// In published content.
+    /// In content.
     Shared(Rc<Content>, Range<usize>),
 }
 
 /// A reply that is ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Reply {
     code: Code,
-    bytes: Vec<u8>,
+    bytes: Bytes,
     head_len: usize,
     body: Body,
 }
@@ -64,24 +64,18 @@ pub struct Reply {
 /// The last line of each head.
 const END: &[u8] = b"\r\n";
 
+/// The reply for which there is no memory.
+const NO_MEMORY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n";
+
 impl Reply {
     /// A reply with a short body, which is copied behind the head. `headers` are whole lines, each ended by CR LF.
     #[must_use]
     pub fn new(code: Code, content_type: &str, headers: &str, body: &[u8], now: &Moment) -> Self {
-        let mut bytes = head(code, Some((content_type, body.len())), headers, now);
-        let head_len = bytes.len();
-        bytes.extend_from_slice(body);
-        Self { code, bytes, head_len, body: Body::Inline }
+        let head = head(code, Some((content_type, body.len())), headers, body, now);
+        Self::made(code, head, Body::Inline)
     }
 
-    /// A reply that owns its body.
-    #[must_use]
-    pub fn owning(code: Code, content_type: &str, headers: &str, body: String, now: &Moment) -> Self {
-        let bytes = head(code, Some((content_type, body.len())), headers, now);
-        Self { code, head_len: bytes.len(), bytes, body: Body::Own(body.into_bytes()) }
-    }
-
-    /// A reply whose body is a range of published bytes. The bytes live until the reply is sent.
+    /// A reply whose body is a range of shared bytes. The bytes live until the client has them.
     #[must_use]
     pub fn shared(
         code: Code,
@@ -91,15 +85,14 @@ impl Reply {
         now: &Moment,
     ) -> Self {
         let (content, range) = body;
-        let bytes = head(code, Some((content_type, range.len())), headers, now);
-        Self { code, head_len: bytes.len(), bytes, body: Body::Shared(Rc::clone(content), range) }
+        let head = head(code, Some((content_type, range.len())), headers, &[], now);
+        Self::made(code, head, Body::Shared(Rc::clone(content), range))
     }
 
     /// A reply without a body and without a word about it, as the codes 204 and 304 demand (RFC 9110, 15.3.5 and 15.4.5).
     #[must_use]
     pub fn bare(code: Code, headers: &str, now: &Moment) -> Self {
-        let bytes = head(code, None, headers, now);
-        Self { code, head_len: bytes.len(), bytes, body: Body::Inline }
+        Self::made(code, head(code, None, headers, &[], now), Body::Inline)
     }
 
     /// A short text about this moment, not to be cached.
@@ -116,9 +109,24 @@ impl Reply {
         let headers = match refusal.code {
             // RFC 9110, 15.5.6: required.
             Code::MethodNotAllowed => ALLOW,
+            Code::ServiceUnavailable => "Retry-After: 1\r\n",
             _ => "",
         };
         Self::new(refusal.code, TEXT, headers, body.as_bytes(), now)
+    }
+
+    /// 503, without an allocation.
+    #[must_use]
+    pub const fn no_memory() -> Self {
+        let bytes = Bytes::from_static(NO_MEMORY);
+        Self { code: Code::ServiceUnavailable, bytes, head_len: NO_MEMORY.len(), body: Body::Inline }
+    }
+
+    fn made(code: Code, head: Option<(Vec<u8>, usize)>, body: Body) -> Self {
+        match head {
+            Some((bytes, head_len)) => Self { code, bytes: bytes.into(), head_len, body },
+            None => Self::no_memory(),
+        }
     }
 
     /// The status code.
@@ -129,34 +137,33 @@ impl Reply {
 
     /// Head and body of a reply to which nothing has to be added, if they are one piece.
     #[must_use]
-    pub fn whole(&self) -> &[u8] {
-        &self.bytes
+    pub fn whole(&self) -> Bytes {
+        self.bytes.clone()
     }
 
     /// The head.
     #[must_use]
-    pub fn head(&self) -> &[u8] {
-        self.bytes.get(..self.head_len).unwrap_or_default()
+    pub fn head(&self) -> Bytes {
+        self.bytes.slice(..self.head_len.min(self.bytes.len()))
     }
 
     /// The head without its last line, for more headers behind it.
-    pub(crate) fn open_head(&self) -> &[u8] {
-        self.bytes.get(..self.head_len.saturating_sub(END.len())).unwrap_or_default()
+    pub(crate) fn open_head(&self) -> Bytes {
+        self.bytes.slice(..self.head_len.saturating_sub(END.len()).min(self.bytes.len()))
     }
 
     /// The part of the body that lies behind the head.
     #[must_use]
-    pub fn inline(&self) -> &[u8] {
-        self.bytes.get(self.head_len..).unwrap_or_default()
+    pub fn inline(&self) -> Bytes {
+        self.bytes.slice(self.head_len.min(self.bytes.len())..)
     }
 
     /// The part of the body that does not lie behind the head, from a place on, up to where its memory ends.
     #[must_use]
-    pub fn tail(&self, from: usize) -> &[u8] {
+    pub fn tail(&self, from: usize) -> Bytes {
         match &self.body {
-            Body::Inline => &[],
-            Body::Own(bytes) => bytes.get(from..).unwrap_or_default(),
-            Body::Shared(content, range) => content.run(range.start.saturating_add(from)..range.end),
+            Body::Inline => Bytes::new(),
+            Body::Shared(content, range) => content.slice(range.start.saturating_add(from)..range.end),
         }
     }
 
@@ -165,15 +172,8 @@ impl Reply {
     pub fn tail_len(&self) -> usize {
         match &self.body {
             Body::Inline => 0,
-            Body::Own(bytes) => bytes.len(),
             Body::Shared(_, range) => range.len(),
         }
-    }
-
-    /// The memory that this reply alone takes.
-    pub(crate) fn own_bytes(&self) -> usize {
-        let body = if let Body::Own(bytes) = &self.body { bytes.capacity() } else { 0 };
-        self.bytes.capacity().saturating_add(body)
     }
 }
 
@@ -181,19 +181,35 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The methods that every resource has.
 pub(crate) const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
 
-fn head(code: Code, body: Option<(&str, usize)>, headers: &str, now: &Moment) -> Vec<u8> {
-    let mut head = String::with_capacity(256_usize.saturating_add(headers.len()));
-    // Writing to a string does not fail.
+/// The head, the body behind it, and the length of the head; `None` if there is no memory.
+fn head(
+    code: Code,
+    content: Option<(&str, usize)>,
+    headers: &str,
+    body: &[u8],
+    now: &Moment,
+) -> Option<(Vec<u8>, usize)> {
+    let content_type = content.map_or("", |(content_type, _)| content_type);
+    let parts = [FIXED, content_type.len(), headers.len(), body.len()];
+    let mut head = String::new();
+    head.try_reserve_exact(parts.into_iter().fold(0, usize::saturating_add)).ok()?;
+    // Writing to a string does not fail, and this one does not grow.
     let _ = write!(head, "HTTP/1.1 {}\r\n", code.line());
     if !now.date.is_empty() {
         let _ = write!(head, "Date: {}\r\n", now.date);
     }
-    if let Some((content_type, len)) = body {
+    if let Some((content_type, len)) = content {
         let _ = write!(head, "Content-Type: {content_type}\r\nContent-Length: {len}\r\n");
     }
     let _ = write!(head, "{headers}\r\n");
-    head.into_bytes()
+    let mut bytes = head.into_bytes();
+    let head_len = bytes.len();
+    bytes.extend_from_slice(body);
+    Some((bytes, head_len))
 }
+
+/// The longest status line, date, and names and length of the content: less than this.
+const FIXED: usize = 192;
 
 /// A resource that never changes: its reply is made once a second.
 #[derive(Debug)]
@@ -230,6 +246,7 @@ impl Fixed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
 
     fn at(seconds: u64) -> Moment {
         Moment { seconds, date: crate::http::date::http_date(seconds) }
@@ -239,17 +256,26 @@ mod tests {
     fn a_reply_is_head_and_body_and_names_its_length() {
         let reply = Reply::new(Code::Ok, "text/x", "X-A: b\r\n", b"body", &Moment::default());
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 4\r\nX-A: b\r\n\r\n";
-        assert_eq!(reply.head(), head);
+        assert_eq!(reply.head(), head.as_slice());
         assert_eq!(reply.whole(), [head.as_slice(), b"body"].concat());
-        assert_eq!((reply.inline(), reply.tail_len()), (b"body".as_slice(), 0));
+        assert_eq!((reply.inline(), reply.tail_len()), (b"body".as_slice().into(), 0));
         assert!(reply.open_head().ends_with(b"X-A: b\r\n"));
-        let owning = Reply::owning(Code::Ok, "text/x", "X-A: b\r\n", "body".into(), &Moment::default());
-        assert_eq!(
-            (owning.whole(), owning.tail(1), owning.tail_len()),
-            (head.as_slice(), b"ody".as_slice(), 4)
-        );
+        let mut body = Content::new(&Rc::new(Memory::limited(100)));
+        body.reserve(10).unwrap();
+        body.extend(b"a body");
+        let shared =
+            Reply::shared(Code::Ok, "text/x", "X-A: b\r\n", (&body.sealed(), 2..6), &Moment::default());
+        assert_eq!((shared.whole(), shared.tail_len()), (head.as_slice().into(), 4));
+        assert_eq!(shared.tail(1), b"ody".as_slice());
         let bare = Reply::bare(Code::NoContent, "", &Moment::default());
-        assert_eq!(bare.whole(), b"HTTP/1.1 204 No Content\r\n\r\n");
+        assert_eq!(bare.whole(), b"HTTP/1.1 204 No Content\r\n\r\n".as_slice());
+    }
+
+    #[test]
+    fn a_head_does_not_outgrow_its_memory() {
+        let (text, len) =
+            head(Code::HeaderFieldsTooLarge, Some(("", usize::MAX)), "", &[], &at(u64::MAX)).unwrap();
+        assert!(len == text.len() && len <= FIXED, "{len}");
     }
 
     #[test]

@@ -8,9 +8,9 @@ use crate::http::counts::{Counters, HttpCounts};
 use crate::http::head::{Framing, Method, Request, parse, room};
 use crate::http::limits::Limits;
 use crate::http::reply::{ALLOW, Persist, Reply};
+use crate::http::stream::Stream;
 use alloc::rc::Rc;
-use core::cell::Cell;
-use embedded_io_async::{Read, Write};
+use kernel::net::Bytes;
 
 /// The resources of a server.
 pub trait Site {
@@ -18,11 +18,22 @@ pub trait Site {
     fn get(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Rc<Reply>>;
 }
 
+/// Where a connection came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Where everybody comes.
+    Public,
+    /// Where only the guest's own pages are.
+    Admin,
+}
+
 /// What a site may use besides the request.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The time.
     pub now: &'a Moment,
+    /// Where the request came in.
+    pub port: Port,
     counters: &'a Counters,
 }
 
@@ -33,10 +44,10 @@ impl Context<'_> {
         self.counters.read()
     }
 
-    /// The number of open connections.
+    /// The number of connections that are being served.
     #[must_use]
-    pub const fn connections_open(&self) -> u64 {
-        self.counters.connections_open()
+    pub const fn serving(&self) -> u64 {
+        self.counters.serving()
     }
 }
 
@@ -47,23 +58,30 @@ pub struct Server<S> {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
-    /// Memory of replies that are not sent yet.
-    unsent: Cell<usize>,
+}
+
+/// What becomes of a connection that was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It may rest until there is something to read.
+    Idle,
+    /// It ends: in order (FIN, and what still comes in is thrown away), or a client that is being refused may lose the reply
+    /// to a reset.
+    End,
 }
 
 /// A reply and how to send it.
-pub(crate) struct Answer<'a> {
+pub(crate) struct Answer {
     pub(crate) reply: Rc<Reply>,
     pub(crate) persist: Persist,
     pub(crate) head_only: bool,
-    _unsent: Unsent<'a>,
 }
 
 impl<S: Site> Server<S> {
     /// A server for a site.
     #[must_use]
     pub fn new(site: S, limits: Limits) -> Self {
-        Self { site, limits, clock: Clock::default(), counters: Counters::default(), unsent: Cell::new(0) }
+        Self { site, limits, clock: Clock::default(), counters: Counters::default() }
     }
 
     /// The counters.
@@ -71,51 +89,80 @@ impl<S: Site> Server<S> {
         self.counters.read()
     }
 
-    /// The number of open connections.
-    pub const fn connections_open(&self) -> u64 {
-        self.counters.connections_open()
+    /// The number of connections that are being served.
+    pub const fn serving(&self) -> u64 {
+        self.counters.serving()
     }
 
-    /// Sets the time: before a connection is served, and once a second while connections are open. `seconds` is monotonic;
-    /// `unix_seconds` is the wall clock, 0 if it is unknown.
+    /// Sets the time: once a second while [`Server::in_use`]. `seconds` is monotonic; `unix_seconds` is the wall clock, 0 if
+    /// it is unknown.
     pub fn tick(&self, seconds: u64, unix_seconds: u64) {
         self.clock.tick(seconds, unix_seconds);
     }
 
-    /// Waits until a connection is open. Until then the time need not be set.
-    pub async fn occupied(&self) {
-        self.clock.occupied().await;
+    /// Waits until the time must be set again in a second.
+    pub async fn in_use(&self) {
+        self.clock.in_use().await;
     }
 
-    /// Serves a connection until its end.
-    ///
-    /// The stream is not closed here, it is the caller's. It must close in order (FIN, and what still comes in is thrown
-    /// away), or a client that is being refused may lose the reply to a reset.
+    /// Must be called before a connection is served. `true`: the time must be set first, nobody ticks.
+    pub fn begins(&self, is_new: bool) -> bool {
+        if is_new {
+            self.counters.opened();
+        }
+        self.clock.use_time()
+    }
+
+    /// Answers the requests that are there. An idle connection is not waited for.
     ///
     /// # Errors
     /// What the stream says.
-    pub async fn serve<T: Read + Write>(&self, stream: &mut T) -> Result<(), T::Error> {
-        let _open = Open::new(&self.counters);
-        Connection::new(self, stream).run().await
+    pub async fn serve<T: Stream>(&self, stream: &mut T, port: Port) -> Result<Next, T::Error> {
+        self.serve_with(stream, port, &Bytes::new()).await
+    }
+
+    /// As [`Server::serve`], with header lines for every reply, each ended by CR LF.
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub async fn serve_with<T: Stream>(
+        &self,
+        stream: &mut T,
+        port: Port,
+        lines: &Bytes,
+    ) -> Result<Next, T::Error> {
+        let _serving = Serving::new(&self.counters);
+        Connection::new(self, stream, port, lines).run().await
+    }
+
+    /// Answers the requests that are there, and parks the connection or drops it, which closes it in order.
+    ///
+    /// # Errors
+    /// What the stream says.
+    pub async fn attend<T: Stream>(&self, mut stream: T, port: Port) -> Result<(), T::Error> {
+        match self.serve(&mut stream, port).await? {
+            Next::Idle => stream.park(),
+            Next::End => {}
+        }
+        Ok(())
     }
 
     /// The answer to the request at the front of `bytes`, if its head is complete.
-    pub(crate) fn decide(&self, bytes: &[u8]) -> Result<Option<(Answer<'_>, Framing)>, Refusal> {
+    pub(crate) fn decide(&self, bytes: &[u8], port: Port) -> Result<Option<(Answer, Framing)>, Refusal> {
         let mut room = room();
         let Some((request, framing)) = parse(bytes, &mut room, &self.limits)? else { return Ok(None) };
         let head_only = request.method == Method::Head;
-        let answer = self.answer(self.reply(&request), framing.persist, head_only);
+        let answer = Answer { reply: self.reply(&request, port), persist: framing.persist, head_only };
         Ok(Some((answer, framing)))
     }
 
-    fn reply(&self, request: &Request<'_>) -> Rc<Reply> {
+    fn reply(&self, request: &Request<'_>, port: Port) -> Rc<Reply> {
         let now = self.clock.moment();
         let refusal = match request.method {
             Method::Get | Method::Head => {
-                let context = Context { now: &now, counters: &self.counters };
+                let context = Context { now: &now, port, counters: &self.counters };
                 match self.site.get(request, &context) {
-                    Some(reply) if self.affords(&reply) => return reply,
-                    Some(_) => Refusal::new(Code::ServiceUnavailable, "too many replies wait to be sent"),
+                    Some(reply) => return reply,
                     None => Refusal::new(Code::NotFound, "there is no resource at this path"),
                 }
             }
@@ -127,58 +174,24 @@ impl<S: Site> Server<S> {
     }
 
     /// The answer after which the connection ends: where the next request would begin is unknown.
-    pub(crate) fn refuse(&self, refusal: Refusal) -> Answer<'_> {
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Answer {
         let reply = Rc::new(Reply::refusal(refusal, &self.clock.moment()));
-        self.answer(reply, Persist::Close, false)
-    }
-
-    fn answer(&self, reply: Rc<Reply>, persist: Persist, head_only: bool) -> Answer<'_> {
-        let _unsent = Unsent::new(&self.unsent, reply.own_bytes());
-        Answer { reply, persist, head_only, _unsent }
-    }
-
-    /// Whether a reply may wait to be sent: clients that ask and do not read must not exhaust the memory. Short replies
-    /// always may, so that health checks are answered.
-    fn affords(&self, reply: &Reply) -> bool {
-        let len = reply.own_bytes();
-        len <= SMALL || self.unsent.get().saturating_add(len) <= self.limits.unsent_bytes
+        Answer { reply, persist: Persist::Close, head_only: false }
     }
 }
 
-/// A reply up to this length costs no more than the connection itself.
-const SMALL: usize = 2048;
+/// Counts a connection for as long as it is being served.
+struct Serving<'a>(&'a Counters);
 
-/// Counts the bytes of a reply until it is sent, or given up.
-struct Unsent<'a> {
-    all: &'a Cell<usize>,
-    len: usize,
-}
-
-impl<'a> Unsent<'a> {
-    fn new(all: &'a Cell<usize>, len: usize) -> Self {
-        all.set(all.get().saturating_add(len));
-        Self { all, len }
-    }
-}
-
-impl Drop for Unsent<'_> {
-    fn drop(&mut self) {
-        self.all.set(self.all.get().saturating_sub(self.len));
-    }
-}
-
-/// Counts a connection for as long as it is open.
-struct Open<'a>(&'a Counters);
-
-impl<'a> Open<'a> {
+impl<'a> Serving<'a> {
     fn new(counters: &'a Counters) -> Self {
-        counters.opened();
+        counters.begun();
         Self(counters)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Serving<'_> {
     fn drop(&mut self) {
-        self.0.closed();
+        self.0.ended();
     }
 }

@@ -135,7 +135,13 @@ impl Next {
             b'x' => self.pax.read(&bytes).map_err(Refused::Pax)?,
             // For all entries that follow; nothing in it is needed, but it must be readable.
             b'g' => Pax::default().read(&bytes).map_err(Refused::Pax)?,
-            b'L' => self.long_name = Some(bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()),
+            b'L' => {
+                let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+                if name.len() > name::LONGEST {
+                    return Err(Refused::Pax(PaxError::TooLong));
+                }
+                self.long_name = Some(name.to_vec());
+            }
             // The long target of a link: the link itself is refused.
             _ => {}
         }

@@ -19,6 +19,9 @@ use alloc::vec::Vec;
 /// Lines of all rules together at most, and bytes of one.
 const MOST_LINES: usize = 256;
 const LONGEST_LINE: usize = 2048;
+/// Bytes of all headers together at most: all may apply to one path.
+const MOST_BYTES: usize = 4096;
+pub(super) const NO_MEMORY: &str = "no memory for the rules";
 /// Headers that are the server's own: the message would mean something else.
 const RESERVED: [&str; 8] = [
     "connection",
@@ -72,7 +75,7 @@ impl HeaderRules {
     /// # Errors
     /// The number of the first wrong line, and the cause.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut rules: Vec<Rule> = Vec::new();
+        let (mut rules, mut set): (Vec<Rule>, usize) = (Vec::new(), 0);
         for (number, line) in (1..).zip(text.lines()) {
             let fault = |why: &str| Err(format!("_headers, line {number}: {why}"));
             let content = line.trim();
@@ -86,6 +89,7 @@ impl HeaderRules {
                 let Some(pattern) = Pattern::parse(content) else {
                     return fault("a path begins with /, and has one * at most, at its end");
                 };
+                rules.try_reserve(1).map_err(|_| String::from(NO_MEMORY))?;
                 rules.push(Rule { pattern, lines: Vec::new() });
                 continue;
             }
@@ -99,6 +103,11 @@ impl HeaderRules {
             if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
                 return fault("this header is the server's own");
             }
+            set = set.saturating_add(content.len()).saturating_add(4);
+            if set > MOST_BYTES {
+                return fault("all headers together are longer than 4 KiB");
+            }
+            rule.lines.try_reserve(1).map_err(|_| String::from(NO_MEMORY))?;
             rule.lines.push((name.into(), value.into()));
         }
         Ok(Self(rules))

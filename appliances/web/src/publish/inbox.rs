@@ -15,7 +15,9 @@ use super::headers::HeaderRules;
 use super::name;
 use super::redirects::Redirects;
 use super::store::{File, HEADERS_FILE, REDIRECTS_FILE, Rules, Store};
-use crate::content::{Content, NoRoom};
+use crate::content::Content;
+use crate::memory::NoRoom;
+use crate::site::Admin;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
@@ -32,7 +34,7 @@ type RulesChange = Box<dyn FnOnce(&mut Rules)>;
 /// Incomplete streams of a channel at most; the oldest makes room for another.
 const MOST_INCOMPLETE: usize = 4;
 /// What a published file costs besides its bytes and its name.
-const FILE_COST: usize = 160;
+const FILE_COST: usize = 256;
 /// Bytes of a file of rules at most.
 const LONGEST_RULES: usize = 64 * 1024;
 
@@ -76,6 +78,8 @@ pub(super) struct Incoming {
 enum Unpublished {
     Archive(Refused),
     Rules(String),
+    /// The guest's own pages are at this path.
+    Taken(String),
     NoRoom,
 }
 
@@ -84,6 +88,7 @@ impl Unpublished {
         match self {
             Self::Archive(Refused::Type { .. }) => Status::UNSUPPORTED,
             Self::Archive(Refused::Memory) | Self::NoRoom => Status::NO_ROOM,
+            Self::Taken(_) => Status::BAD_NAME,
             Self::Archive(_) | Self::Rules(_) => Status::BAD_CONTENT,
         }
     }
@@ -94,6 +99,12 @@ impl fmt::Display for Unpublished {
         match self {
             Self::Archive(refused) => refused.fmt(f),
             Self::Rules(error) => f.write_str(error),
+            Self::Taken(path) => {
+                write!(
+                    f,
+                    "{path}: the guest's own pages are there; choose another place for them with app.admin="
+                )
+            }
             Self::NoRoom => f.write_str("no room for the names of the files"),
         }
     }
@@ -119,6 +130,11 @@ impl Inbox {
         Self { refusal, ..self }
     }
 
+    /// The wall clock, seconds since 1970; 0 if it is unknown.
+    pub(crate) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
     /// The sender has gone: its incomplete streams may make room for others.
     pub fn sender_gone(&self) {
         let mut incomplete = self.store.incomplete.borrow_mut();
@@ -142,7 +158,7 @@ impl Inbox {
         let at = incomplete.iter().position(|kept| kept.owner == self.owner && kept.stream == head.stream);
         let kept = at.map(|at| incomplete.remove(at));
         match kept {
-            _ if !head.part.continues() => Ok(Content::new(self.store.budget())),
+            _ if !head.part.continues() => Ok(Content::new(self.store.memory())),
             Some(kept) if kept.path == path && kept.form == head.form => Ok(kept.content),
             _ => Err(Status::NO_BEGINNING),
         }
@@ -176,7 +192,7 @@ impl Inbox {
             Err(NoRoom::Now) if self.store.options.replace_first && !head.part.continues() => {
                 self.store.publish(|revision| match head.form {
                     Form::Tree => revision.remove_below(&format!("{path}/")),
-                    Form::Bytes => revision.remove(path),
+                    Form::Bytes | Form::Secret => revision.remove(path),
                 });
                 content.reserve(len)
             }
@@ -185,8 +201,8 @@ impl Inbox {
     }
 
     fn no_room(&self, path: &str, len: usize, why: NoRoom) -> Status {
-        let budget = self.store.budget();
-        let (limit, used) = (budget.limit(), budget.used());
+        let memory = self.store.memory();
+        let (limit, used) = (memory.limit(), memory.used());
         match why {
             NoRoom::Never => {
                 let cause = format!(
@@ -210,13 +226,17 @@ impl Inbox {
         let entries = match form {
             Form::Bytes => Vec::from([Entry { path: path.clone(), range: 0..content.len(), modified: now }]),
             Form::Tree => archive::files(&content, &path).map_err(Unpublished::Archive)?,
+            Form::Secret => Vec::new(),
         };
         let cost = entries
             .iter()
             .fold(0_usize, |sum, entry| sum.saturating_add(entry.path.len()).saturating_add(FILE_COST));
         content.charge(cost).map_err(|_| Unpublished::NoRoom)?;
+        if let Some(taken) = entries.iter().find(|entry| self.is_taken(&entry.path)) {
+            return Err(Unpublished::Taken(taken.path.clone()));
+        }
         let rules = self.rules(&content, &entries)?;
-        let data = Rc::new(content);
+        let data = content.sealed();
         self.store.publish(|revision| {
             if form == Form::Tree {
                 revision.remove_below(&format!("{path}/"));
@@ -234,6 +254,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// Whether the guest's own pages are at a path.
+    fn is_taken(&self, path: &str) -> bool {
+        matches!(self.store.admin(), Admin::Path(prefix) if path.starts_with(prefix.as_str()))
+    }
+
     /// The files of rules among these, parsed, by the site that they are for.
     fn rules(&self, content: &Content, entries: &[Entry]) -> Result<Vec<(String, RulesChange)>, Unpublished> {
         let mut found: Vec<(String, RulesChange)> = Vec::new();
@@ -243,6 +268,7 @@ impl Inbox {
             if !matches!(file, HEADERS_FILE | REDIRECTS_FILE) {
                 continue;
             }
+            // Parsed rules take about as much again as their text.
             let bytes = (range.len() <= LONGEST_RULES).then(|| content.copy(range.clone())).flatten();
             let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
             let text =
@@ -270,6 +296,9 @@ fn etag(data: &Content, range: &core::ops::Range<usize>) -> String {
 
 impl Application for Inbox {
     fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status> {
+        if head.form == Form::Secret {
+            return Err(Status::BAD_FORM);
+        }
         let path = name::from_push(head.name).ok_or(Status::BAD_NAME)?;
         if path.is_empty() && head.form == Form::Bytes {
             return Err(Status::BAD_NAME);

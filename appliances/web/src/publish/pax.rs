@@ -2,6 +2,7 @@
 //!
 //! A value may have any bytes, line ends too: a record ends where its length says. Unknown keys are skipped.
 
+use super::name;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -35,7 +36,7 @@ impl fmt::Display for PaxError {
             Self::Length => "a record has a wrong length",
             Self::Record => "a record is not KEY=VALUE and a line end",
             Self::Number => "a size or time is not a number",
-            Self::TooLong => "it is longer than 64 KiB",
+            Self::TooLong => "it is longer than 64 KiB, or its path longer than 1024 bytes",
         })
     }
 }
@@ -62,6 +63,7 @@ impl Pax {
 
     fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), PaxError> {
         match key {
+            b"path" if value.len() > name::LONGEST => return Err(PaxError::TooLong),
             b"path" => self.path = Some(value.to_vec()),
             b"size" => self.size = Some(number(value).ok_or(PaxError::Number)?),
             b"mtime" => {

@@ -9,6 +9,7 @@
 //!
 //! The first rule that matches applies, to paths at which no file is published.
 
+use super::headers::NO_MEMORY;
 use super::pattern::Pattern;
 use crate::http::Code;
 use alloc::format;
@@ -77,6 +78,10 @@ impl Redirects {
             if !(is_path || is_url && !is_served) || !to.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(fault("TO is a path; or a URL, except with the codes 200 and 404"));
             }
+            if to.matches(":splat").count() > 1 {
+                return Err(fault("TO has one :splat at most"));
+            }
+            rules.try_reserve(1).map_err(|_| String::from(NO_MEMORY))?;
             rules.push(Rule { from, to: to.into(), code });
         }
         Ok(Self(rules))
@@ -132,9 +137,17 @@ mod tests {
 
     #[test]
     fn wrong_rules_are_named() {
-        for bad in
-            ["/a", "/a /b 301 x", "/a /b 999", "a /b", "/a b", "/a //b", "/a https://x 200", "/a ftp://x"]
-        {
+        for bad in [
+            "/a",
+            "/a /b 301 x",
+            "/a /b 999",
+            "a /b",
+            "/a b",
+            "/a //b",
+            "/a https://x 200",
+            "/a ftp://x",
+            "/a/* /:splat/:splat",
+        ] {
             let error = Redirects::parse(&alloc::format!("/ok /fine\n{bad}\n")).unwrap_err();
             assert!(error.starts_with("_redirects, line 2: "), "{bad}: {error}");
         }

@@ -13,9 +13,11 @@ use super::inbox::Incoming;
 use super::name;
 use super::redirects::{Redirect, Redirects, encode};
 use super::reply::{self, Served};
-use crate::content::{Budget, Content};
+use crate::content::Content;
 use crate::http::server::Context;
 use crate::http::{Code, Reply, Request};
+use crate::memory::Memory;
+use crate::site::Admin;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
@@ -84,12 +86,20 @@ impl Revision {
 }
 
 /// The choices of the operator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOptions {
     /// `app.hosts=on`: the first folder of a path is the name of the host that it is for.
     pub hosts: bool,
     /// `app.replace=first`: old content goes before the new one arrives, if both do not fit.
     pub replace_first: bool,
+    /// `app.admin=`: where the guest's own pages are.
+    pub admin: Admin,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { hosts: false, replace_first: false, admin: Admin::Port(9090) }
+    }
 }
 
 /// The state of a store.
@@ -110,7 +120,7 @@ pub struct StoreStatus {
 pub struct Store {
     current: RefCell<Revision>,
     number: Cell<u64>,
-    budget: Rc<Budget>,
+    memory: Rc<Memory>,
     pub(super) options: StoreOptions,
     /// The parts that have arrived of streams that are not complete, on all channels.
     pub(super) incomplete: RefCell<Vec<Incoming>>,
@@ -118,23 +128,28 @@ pub struct Store {
 }
 
 impl Store {
-    /// An empty store for up to `budget_bytes`.
+    /// An empty store with the operator's choices; its content takes its memory from `memory`.
     #[must_use]
-    pub fn new(budget_bytes: usize) -> Self {
-        Self::with_options(budget_bytes, StoreOptions::default())
-    }
-
-    /// An empty store with the operator's choices.
-    #[must_use]
-    pub fn with_options(budget_bytes: usize, options: StoreOptions) -> Self {
+    pub fn new(memory: Rc<Memory>, options: StoreOptions) -> Self {
         Self {
             current: RefCell::default(),
             number: Cell::new(0),
-            budget: Rc::new(Budget::new(budget_bytes)),
+            memory,
             options,
             incomplete: RefCell::default(),
             owners: Cell::new(0),
         }
+    }
+
+    /// Where the guest's own pages are.
+    pub(crate) const fn admin(&self) -> &Admin {
+        &self.options.admin
+    }
+
+    /// Whether nothing is published.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.current.borrow().files.is_empty()
     }
 
     /// A number for a channel that pushes here.
@@ -149,15 +164,15 @@ impl Store {
         self.number.set(self.number.get().wrapping_add(1));
     }
 
-    /// The budget of all content.
-    pub(super) const fn budget(&self) -> &Rc<Budget> {
-        &self.budget
+    /// The memory of all content.
+    pub(super) const fn memory(&self) -> &Rc<Memory> {
+        &self.memory
     }
 
     /// Drops what has arrived of streams whose sender has gone, the oldest first, until `bytes` fit.
     pub(super) fn make_room(&self, bytes: usize) {
         let mut incomplete = self.incomplete.borrow_mut();
-        while !self.budget.fits(bytes)
+        while !self.memory.fits(bytes)
             && let Some(dead) = incomplete.iter().position(|stream| stream.dead)
         {
             incomplete.remove(dead);
@@ -173,8 +188,8 @@ impl Store {
     /// The state.
     #[must_use]
     pub fn status(&self) -> StoreStatus {
-        let (files, bytes) = (self.current.borrow().files.len(), self.budget.used());
-        StoreStatus { revision: self.number.get(), files, bytes, budget_bytes: self.budget.limit() }
+        let (files, bytes) = (self.current.borrow().files.len(), self.memory.used());
+        StoreStatus { revision: self.number.get(), files, bytes, budget_bytes: self.memory.limit() }
     }
 
     /// The reply to a request, if something is published at its path.
@@ -184,7 +199,7 @@ impl Store {
         if revision.files.is_empty() {
             return None;
         }
-        let path = name::from_request(request.path)?;
+        let path = name::from_request(request.path).filter(|path| path.len() <= name::LONGEST)?;
         let root = self.site(request, &revision)?;
         let site = Site { revision: &revision, rules: revision.rules.get(&root), root: &root };
         site.reply(&path, request, context).map(Rc::new)
@@ -219,6 +234,9 @@ struct Site<'a> {
     root: &'a str,
 }
 
+/// Bytes of a query that a redirect repeats at most.
+const LONGEST_QUERY: usize = 1024;
+
 /// Files that rule a site and are not served.
 pub(super) const HEADERS_FILE: &str = "/_headers";
 pub(super) const REDIRECTS_FILE: &str = "/_redirects";
@@ -234,7 +252,8 @@ impl Site<'_> {
         if !path.ends_with('/') && self.revision.file(self.root, &format!("{path}/")).is_some() {
             let mut url = encode(path);
             url.push('/');
-            if let Some(query) = core::str::from_utf8(request.query).ok().filter(|query| !query.is_empty()) {
+            let query = core::str::from_utf8(request.query).ok();
+            if let Some(query) = query.filter(|query| (1..=LONGEST_QUERY).contains(&query.len())) {
                 url = format!("{url}?{query}");
             }
             return Some(redirect(&url, Code::MovedPermanently, context));

@@ -3,13 +3,16 @@
 //! A number on the page carries the path of its key in `/status.json` (`data-k`) and its unit (`data-f`). The script
 //! finds the numbers by these attributes and knows nothing else of the page. A test follows each path and compares.
 
+use crate::content::Content;
 use crate::site::numbers::{Group, Kind, Number, Shape};
 use crate::site::units::{Shown, Unit};
-use alloc::string::String;
 use core::fmt::{self, Arguments, Display, Write as _};
 
-/// The page so far. Writing to a string does not fail.
-pub(crate) struct Html(pub(crate) String);
+/// The page so far; once there is no memory, nothing is added.
+pub(crate) struct Html {
+    text: Content,
+    failed: bool,
+}
 
 /// Text in which nothing is markup.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
@@ -67,8 +70,17 @@ impl Display for Live<'_> {
 }
 
 impl Html {
+    pub(crate) const fn new(text: Content) -> Self {
+        Self { text, failed: false }
+    }
+
     pub(crate) fn add(&mut self, text: Arguments<'_>) {
-        let _ = self.0.write_fmt(text);
+        self.failed = self.failed || self.text.write_fmt(text).is_err();
+    }
+
+    /// The page; `None` if there was no memory.
+    pub(crate) fn finished(self) -> Option<Content> {
+        (!self.failed).then_some(self.text)
     }
 
     /// A fact in the list at the top; nothing if there is nothing to say.

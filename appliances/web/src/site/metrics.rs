@@ -4,16 +4,16 @@
 //! name follow its `# TYPE`, as the format demands. Numbers of an interface have the label `interface`, those of a channel
 //! the label `channel`.
 
+use crate::content::Content;
 use crate::site::numbers::{Group, Groups, Kind, Number, Shape};
 use crate::site::status::{InterfaceStatus, Status};
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{Arguments, Display, Formatter, Result, Write as _};
 
-/// Writes everything.
+/// Writes everything behind `text`; `None` if there is no memory.
 #[must_use]
-pub fn text(status: &Status) -> String {
-    let mut out = Out(String::with_capacity(16 * 1024));
+pub fn text(text: Content, status: &Status) -> Option<Content> {
+    let mut out = Out { text, failed: false };
     guest(&mut out, status);
     out.groups("", &[(None, &status.groups)]);
     if let Some(pushed) = &status.datafront {
@@ -29,11 +29,14 @@ pub fn text(status: &Status) -> String {
         out.groups("datafront_", &[(None, &pushed.groups)]);
     }
     interfaces(&mut out, &status.interfaces);
-    out.0
+    (!out.failed).then_some(out.text)
 }
 
-/// The text so far. Writing to a string does not fail.
-struct Out(String);
+/// The text so far; once there is no memory, nothing is added.
+struct Out {
+    text: Content,
+    failed: bool,
+}
 
 /// A label and its value.
 #[derive(Clone, Copy)]
@@ -104,7 +107,7 @@ type Owned<'a> = (Option<Label<'a>>, &'a Groups);
 
 impl Out {
     fn add(&mut self, text: Arguments<'_>) {
-        let _ = self.0.write_fmt(text);
+        self.failed = self.failed || self.text.write_fmt(text).is_err();
     }
 
     fn name(&mut self, name: impl Display, kind: Kind, help: &str) {

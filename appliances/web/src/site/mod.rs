@@ -1,17 +1,18 @@
-//! The guest's own pages, and pushed files at all other paths.
+//! The guest's own pages, and pushed files.
 //!
-//! | path | what | for whom |
+//! | page | what | for whom |
 //! |---|---|---|
-//! | `/status`, and `/` unless something else is published there | the status as a page that updates itself | people |
-//! | `/status.json` | the status, see `STATUS.md` | programs, and the page |
-//! | `/metrics` | the same for Prometheus (text format 0.0.4) | monitoring |
-//! | `/healthz` | 200 with a link and an address, else 503 and the cause | load balancers |
-//! | `/readyz` | 200 if there is memory for more work too | load balancers |
-//! | `/1k` | 1024 bytes that never change | benchmarks |
+//! | `status` | the status as a page that updates itself | people |
+//! | `status.json` | the status, see `STATUS.md` | programs, and the page |
+//! | `metrics` | the same for Prometheus (text format 0.0.4) | monitoring |
+//! | `healthz` | 200 with a link and an address, else 503 and the cause | load balancers |
+//! | `readyz` | 200 if there is memory for more work too | load balancers |
+//! | `1k` | 1024 bytes that never change | benchmarks |
 //!
-//! A guest implements [`Source`].
+//! Where they are is the operator's choice, [`Admin`]. A guest implements [`Source`].
 
 pub mod health;
+pub mod json;
 mod markup;
 pub mod metrics;
 pub mod numbers;
@@ -21,9 +22,12 @@ pub mod status;
 mod tiles;
 mod units;
 
-use crate::http::server::Context;
-use crate::http::{Code, Fixed, Moment, Reply, Request, Site};
+use crate::content::Content;
+use crate::http::server::{Context, Port};
+use crate::http::{Code, Fixed, Moment, Refusal, Reply, Request, Site};
+use crate::memory::Memory;
 use crate::publish::Store;
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use numbers::Group;
@@ -35,12 +39,25 @@ pub trait Source {
     fn status(&self) -> Status;
 }
 
+/// Where the own pages are, `app.admin=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// On a port of their own; on the public port only until something is published.
+    Port(u16),
+    /// On the public port below this path, which begins and ends with `/`. Nothing can be published there.
+    Path(String),
+    /// Nowhere.
+    Off,
+}
+
 /// The status pages and the pushed files.
 #[derive(Debug)]
 pub struct StatusSite<S> {
     source: S,
     kilobyte: Fixed,
     store: Rc<Store>,
+    /// For pages that are generated.
+    replies: Rc<Memory>,
 }
 
 /// 1024 bytes of text: 16 lines of 64.
@@ -60,58 +77,97 @@ const fn kilobyte() -> [u8; 1024] {
 }
 
 impl<S: Source> StatusSite<S> {
-    /// A site without pushed files.
+    /// A site with the files of a store, whose own pages take their memory from `replies`.
     #[must_use]
-    pub fn new(source: S) -> Self {
-        Self::with_store(source, Rc::new(Store::new(0)))
-    }
-
-    /// A site with the files of a store.
-    #[must_use]
-    pub const fn with_store(source: S, store: Rc<Store>) -> Self {
-        Self { store, source, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
+    pub const fn new(source: S, store: Rc<Store>, replies: Rc<Memory>) -> Self {
+        Self { store, source, replies, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
     }
 
     fn status(&self, context: &Context<'_>) -> Status {
         let mut status = self.source.status();
-        let open = ("connections_open", "Open connections.", context.connections_open());
-        status.groups.0.push(Group::new("http", "HTTP").gauges([open]).counters(context.counts().iter()));
+        let serving = ("serving", "Connections with a request in progress.", context.serving());
+        status.groups.0.push(Group::new("http", "HTTP").gauges([serving]).counters(context.counts().iter()));
         status
+    }
+
+    /// The own page with this name.
+    fn own(&self, name: &[u8], context: &Context<'_>) -> Option<Rc<Reply>> {
+        let now = context.now;
+        Some(Rc::new(match name {
+            b"1k" => return Some(self.kilobyte.reply(now)),
+            b"healthz" => health::reply(health::alive(&self.status(context)), now),
+            b"readyz" => health::reply(health::ready(&self.status(context)), now),
+            b"status.json" => {
+                let mut text = Content::new(&self.replies);
+                let written = json::write(&mut text, &self.status(context)).is_ok();
+                fresh("application/json", FRESH, written.then_some(text), now)
+            }
+            b"metrics" => {
+                let text = metrics::text(Content::new(&self.replies), &self.status(context));
+                fresh("text/plain; version=0.0.4; charset=utf-8", FRESH, text, now)
+            }
+            b"status" => {
+                let text = page::html(Content::new(&self.replies), &self.status(context));
+                fresh("text/html; charset=utf-8", PAGE_HEADERS, text, now)
+            }
+            _ => return None,
+        }))
+    }
+
+    /// The own page of a request on the public port, whatever is published.
+    fn own_at_prefix(&self, path: &[u8], context: &Context<'_>) -> Option<Option<Rc<Reply>>> {
+        let Admin::Path(prefix) = self.store.admin() else { return None };
+        let name = path.strip_prefix(prefix.as_bytes())?;
+        Some(self.own(if name.is_empty() { b"status" } else { name }, context))
+    }
+
+    /// The own page of a request on the public port while nothing is published.
+    fn own_at_root(&self, path: &[u8], context: &Context<'_>) -> Option<Rc<Reply>> {
+        match (self.store.admin(), path) {
+            (Admin::Off, _) => None,
+            (Admin::Path(prefix), b"/" | b"/index.html") => {
+                let location = format!("Location: {prefix}status\r\nCache-Control: no-store\r\n");
+                let reply = Reply::new(Code::Found, "text/plain; charset=utf-8", &location, b"", context.now);
+                Some(Rc::new(reply))
+            }
+            (Admin::Path(_), _) => None,
+            (Admin::Port(_), b"/" | b"/index.html") => self.own(b"status", context),
+            (Admin::Port(_), _) => self.own(path.get(1..).unwrap_or_default(), context),
+        }
     }
 }
 
 impl<S: Source> Site for StatusSite<S> {
     fn get(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Rc<Reply>> {
-        let now = context.now;
-        let reply = match request.path {
-            b"/1k" => return Some(self.kilobyte.reply(now)),
-            b"/healthz" => health::reply(health::alive(&self.status(context)), now),
-            b"/readyz" => health::reply(health::ready(&self.status(context)), now),
-            b"/status.json" => json(&self.status(context), now),
-            b"/metrics" => {
-                fresh("text/plain; version=0.0.4; charset=utf-8", metrics::text(&self.status(context)), now)
-            }
-            b"/status" => page(&self.status(context), now),
-            _ => match (self.store.get(request, context), request.path) {
-                (Some(published), _) => return Some(published),
-                (None, b"/" | b"/index.html") => page(&self.status(context), now),
-                (None, _) => return self.store.not_found(request, context),
-            },
-        };
-        Some(Rc::new(reply))
+        let path = request.path;
+        if context.port == Port::Admin {
+            let name = path.strip_prefix(b"/").unwrap_or_default();
+            return self.own(if name.is_empty() { b"status" } else { name }, context);
+        }
+        if let Some(reply) = self.own_at_prefix(path, context) {
+            return reply;
+        }
+        if self.store.is_empty() {
+            return self.own_at_root(path, context);
+        }
+        self.store.get(request, context).or_else(|| self.store.not_found(request, context))
     }
 }
 
-/// A body about this moment.
-fn fresh(content_type: &str, body: String, now: &Moment) -> Reply {
-    Reply::owning(Code::Ok, content_type, "Cache-Control: no-store\r\n", body, now)
+const FRESH: &str = "Cache-Control: no-store\r\n";
+
+/// A body about this moment; 503 without the memory for it.
+fn fresh(content_type: &str, headers: &str, body: Option<Content>, now: &Moment) -> Reply {
+    match body.map(Content::sealed) {
+        Some(body) => {
+            let len = body.len();
+            Reply::shared(Code::Ok, content_type, headers, (&body, 0..len), now)
+        }
+        None => Reply::refusal(TOO_MUCH, now),
+    }
 }
 
-fn json(status: &Status, now: &Moment) -> Reply {
-    // Fails for maps with keys that are no strings; there are none.
-    let body = serde_json::to_string(status).unwrap_or_else(|_| String::from("{}"));
-    fresh("application/json", body, now)
-}
+const TOO_MUCH: Refusal = Refusal::new(Code::ServiceUnavailable, "too many replies wait to be sent");
 
 /// The page runs its own script only, and connects to this guest only.
 const PAGE_HEADERS: &str = concat!(
@@ -120,7 +176,3 @@ const PAGE_HEADERS: &str = concat!(
     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; ",
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'\r\n",
 );
-
-fn page(status: &Status, now: &Moment) -> Reply {
-    Reply::owning(Code::Ok, "text/html; charset=utf-8", PAGE_HEADERS, page::html(status), now)
-}

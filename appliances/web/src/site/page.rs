@@ -3,6 +3,7 @@
 //! The page shows the numbers of the moment of the request, so it can be read without JavaScript. With JavaScript the page
 //! fetches `/status.json` once a second, updates its numbers and draws graphs.
 
+use crate::content::Content;
 use crate::site::markup::{Html, Text};
 use crate::site::status::{Datafront, Groups, InterfaceStatus, Ipv6Address, Shape, Status};
 use crate::site::tiles::tiles;
@@ -17,10 +18,10 @@ const SCRIPT: &str = include_str!("../../assets/page.js");
 /// A mill wheel in a pond; also the page's icon.
 const LOGO: &str = include_str!("../../assets/logo.svg");
 
-/// Writes the page.
+/// Writes the page behind `text`; `None` if there is no memory.
 #[must_use]
-pub fn html(status: &Status) -> String {
-    let mut html = Html(String::with_capacity(48 * 1024));
+pub fn html(text: Content, status: &Status) -> Option<Content> {
+    let mut html = Html::new(text);
     top(&mut html, status);
     facts(&mut html, status);
     html.add(format_args!("<div class=\"grid\">\n"));
@@ -43,7 +44,7 @@ pub fn html(status: &Status) -> String {
     groups(&mut html, "", &status.groups);
     html.add(format_args!("</div>\n"));
     bottom(&mut html, status);
-    html.0
+    html.finished()
 }
 
 fn top(html: &mut Html, status: &Status) {
@@ -157,8 +158,8 @@ fn datafront(html: &mut Html, pushed: &Datafront) {
 
 fn bottom(html: &mut Html, status: &Status) {
     html.add(format_args!(
-        "</main>\n<footer>\n<p><a href=\"/status.json\">status.json</a> · <a href=\"/metrics\">metrics</a> · \
-         <a href=\"/healthz\">healthz</a> · <a href=\"/readyz\">readyz</a></p>\n\
+        "</main>\n<footer>\n<p><a href=\"status.json\">status.json</a> · <a href=\"metrics\">metrics</a> · \
+         <a href=\"healthz\">healthz</a> · <a href=\"readyz\">readyz</a></p>\n\
          <p>{} {}, written out by the guest itself.</p>\n</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         Text(status.name),
         Text(status.version)

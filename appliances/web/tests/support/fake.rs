@@ -4,6 +4,8 @@ use kernel::net::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::pool::PoolCounts;
 use kernel::stats::{HeapStats, InterfaceStats, Kind as Hypercall, PageStats, Snapshot, XenstoreStats};
+use kernel::xen::DomId;
+use kernel::xen::gnttab::GrantStats;
 use web::publish::{StoreStatus, groups};
 use web::site::numbers::{Groups, Kind};
 use web::site::status::{Build, Channel, Datafront, Rate, Status};
@@ -61,7 +63,7 @@ impl Fake {
             carrier: true,
             link_generation: 1,
             mtu: 1500,
-            backend: Some(kernel::xen::DomId(0)),
+            backend: Some(DomId(0)),
             trusted: true,
             rx_pool: PoolCounts {
                 free: 256 - in_use,
@@ -126,7 +128,7 @@ impl Fake {
             memory_bytes: 64 << 20,
             heap: HeapStats { used: (5 << 20) + (self.0 as usize * 977) % 400_000, free: 21 << 20 },
             pages: PageStats { taken: 1040, free: 6021 },
-            grants: kernel::xen::gnttab::GrantStats { issued: 1026, free: 1014, ..Default::default() },
+            grants: GrantStats { issued: 1026, free: 1014, ..Default::default() },
             events_received: 0,
             events_stray: 0,
             hypercalls: Hypercall::ALL.map(|kind| (kind.name(), kind.help(), 0)),

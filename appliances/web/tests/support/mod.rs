@@ -9,11 +9,13 @@ use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
-use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use kernel::net::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use web::http::{Limits, Server, Site};
-use web::site::StatusSite;
+use web::http::{Limits, Next, Port, Server, Site};
+use web::memory::Memory;
+use web::publish::{Store, StoreOptions};
+use web::site::{Source, StatusSite};
 
 /// What a client does next.
 pub(crate) enum Does {
@@ -36,50 +38,43 @@ struct Line {
 
 struct Stream(Rc<RefCell<Line>>);
 
-impl ErrorType for Stream {
-    type Error = ErrorKind;
-}
+/// No client's fault is needed.
+#[derive(Debug)]
+pub(crate) struct ErrorKind;
 
-impl Read for Stream {
-    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind> {
+impl web::http::Stream for Stream {
+    type Chunk = Vec<u8>;
+    type Error = ErrorKind;
+
+    async fn recv(&mut self) -> Result<Option<Vec<u8>>, ErrorKind> {
         poll_fn(|_| {
             let mut line = self.0.borrow_mut();
-            match line.script.front_mut() {
-                Some(Does::Sends(bytes)) => {
-                    let len = bytes.len().min(buf.len());
-                    buf[..len].copy_from_slice(&bytes[..len]);
-                    bytes.drain(..len);
-                    if bytes.is_empty() {
-                        line.script.pop_front();
-                    }
-                    Poll::Ready(Ok(len))
+            match line.script.front() {
+                Some(Does::Sends(_)) => {
+                    let Some(Does::Sends(bytes)) = line.script.pop_front() else { unreachable!() };
+                    Poll::Ready(Ok(Some(bytes)))
                 }
-                Some(Does::Closes) => Poll::Ready(Ok(0)),
+                Some(Does::Closes) => Poll::Ready(Ok(None)),
                 Some(Does::Waits(_)) | None => Poll::Pending,
             }
         })
         .await
     }
-}
 
-impl Write for Stream {
-    async fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), ErrorKind> {
+        let mut rest = bytes;
         poll_fn(|_| {
             let mut line = self.0.borrow_mut();
-            let len = buf.len().min(line.takes);
-            if len == 0 {
-                return Poll::Pending;
-            }
-            line.takes -= len;
-            line.got.extend_from_slice(&buf[..len]);
-            line.writes.push(len);
-            Poll::Ready(Ok(len))
+            let taken = rest.split_to(rest.len().min(line.takes));
+            line.takes -= taken.len();
+            line.got.extend_from_slice(&taken);
+            line.writes.push(taken.len());
+            if rest.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
         })
         .await
     }
-    async fn flush(&mut self) -> Result<(), ErrorKind> {
-        Ok(())
-    }
+
+    fn park(self) {}
 }
 
 /// What became of a connection.
@@ -150,7 +145,7 @@ thread_local! {
 
 /// A server of the fake guest's site.
 pub(crate) fn server() -> Server<StatusSite<fake::Fake>> {
-    let server = Server::new(StatusSite::new(fake::Fake(42)), Limits::default());
+    let server = Server::new(site(fake::Fake(42)), Limits::default());
     server.tick(NOW.get(), DATE);
     server
 }
@@ -160,36 +155,79 @@ pub(crate) fn run<S: Site>(server: &Server<S>, script: Vec<Does>) -> Outcome {
     run_taking(server, script, usize::MAX)
 }
 
+/// A site without published files.
+pub(crate) fn site<S: Source>(guest: S) -> StatusSite<S> {
+    site_of(guest, store_of(0))
+}
+
+/// A site with the files of a store.
+pub(crate) fn site_of<S: Source>(guest: S, store: Rc<Store>) -> StatusSite<S> {
+    StatusSite::new(guest, store, Rc::new(Memory::limited(1 << 20)))
+}
+
+/// An empty store for so many bytes.
+pub(crate) fn store_of(most: usize) -> Rc<Store> {
+    store_with(most, StoreOptions::default())
+}
+
+/// The same with the operator's choices.
+pub(crate) fn store_with(most: usize, options: StoreOptions) -> Rc<Store> {
+    Rc::new(Store::new(Rc::new(Memory::limited(most)), options))
+}
+
 /// A client's end that is served by hand.
-pub(crate) fn connect(
-    script: Vec<Does>,
-    takes: usize,
-) -> impl Read<Error = ErrorKind> + Write<Error = ErrorKind> {
+pub(crate) fn connect(script: Vec<Does>, takes: usize) -> impl web::http::Stream<Error = ErrorKind> {
     Stream(Rc::new(RefCell::new(Line { script: script.into(), takes, ..Line::default() })))
 }
 
 /// Runs a connection with a client that takes so many bytes and then no more.
 pub(crate) fn run_taking<S: Site>(server: &Server<S>, script: Vec<Does>, takes: usize) -> Outcome {
+    run_at(server, script, takes, Port::Public)
+}
+
+/// A second passes, if that is what the client does next. `None`: it does something else, or nothing any more.
+fn wait<S: Site>(server: &Server<S>, line: &mut Line) -> Option<()> {
+    let Some(Does::Waits(left)) = line.script.front_mut() else { return None };
+    if *left == 0 {
+        line.script.pop_front();
+        return Some(());
+    }
+    *left -= 1;
+    NOW.set(NOW.get() + 1);
+    server.tick(NOW.get(), DATE);
+    Some(())
+}
+
+/// Runs a connection at a port: it is served while there is something to read, and parked in between.
+pub(crate) fn run_at<S: Site>(server: &Server<S>, script: Vec<Does>, takes: usize, port: Port) -> Outcome {
     let line = Rc::new(RefCell::new(Line { script: script.into(), takes, ..Line::default() }));
     let mut stream = Stream(Rc::clone(&line));
-    let mut serving = pin!(server.serve(&mut stream));
     let mut cx = Context::from_waker(Waker::noop());
-    let open = loop {
-        if serving.as_mut().poll(&mut cx).is_ready() {
+    server.begins(true);
+    let open = 'connection: loop {
+        let mut serving = pin!(server.serve(&mut stream, port));
+        let next = loop {
+            match serving.as_mut().poll(&mut cx) {
+                Poll::Ready(next) => break next.unwrap(),
+                // Not read, because sending waits: nothing will move any more.
+                Poll::Pending if wait(server, &mut line.borrow_mut()).is_none() => break 'connection true,
+                Poll::Pending => {}
+            }
+        };
+        if next == Next::End {
             break false;
         }
         let mut line = line.borrow_mut();
-        match line.script.front_mut() {
-            Some(Does::Waits(0)) => {
-                line.script.pop_front();
-            }
-            Some(Does::Waits(left)) => {
-                *left -= 1;
-                NOW.set(NOW.get() + 1);
-                server.tick(NOW.get(), DATE);
-            }
-            // Not read, because writing waits: nothing will move any more.
-            _ => break true,
+        // The stack ends connections that are parked for a minute.
+        let mut seconds = 0;
+        while wait(server, &mut line).is_some() {
+            seconds += 1;
+        }
+        if seconds > 60 {
+            break false;
+        }
+        if line.script.is_empty() {
+            break true;
         }
     };
     let line = line.borrow();

@@ -34,6 +34,8 @@ struct Current {
     len: u64,
     left: u64,
     sum: Check,
+    /// Its bytes are secret.
+    secret: bool,
     /// Why the application does not get it; `None`: it does.
     skip: Option<Skip>,
 }
@@ -61,6 +63,8 @@ pub struct Receiver {
     /// The sender of this connection takes STOP.
     wants_stop: bool,
     state: State,
+    /// Bytes of a secret block came since the last [`Receiver::take_secret`].
+    secret: bool,
     /// A head or trailer that is not complete.
     partial: [u8; MAX_HEAD_BYTES],
     filled: usize,
@@ -93,6 +97,7 @@ impl Receiver {
             session: None,
             wants_stop: false,
             state: State::Head,
+            secret: false,
             partial: [0; MAX_HEAD_BYTES],
             filled: 0,
             stats: ReceiverStats::default(),
@@ -104,6 +109,11 @@ impl Receiver {
     #[must_use]
     pub const fn stats(&self) -> ReceiverStats {
         self.stats
+    }
+
+    /// Whether bytes of a secret block were among those of the last calls of [`Receiver::feed`]; the caller wipes them.
+    pub const fn take_secret(&mut self) -> bool {
+        core::mem::replace(&mut self.secret, false)
     }
 
     /// The last fault, on whatever connection.
@@ -174,6 +184,7 @@ impl Receiver {
         match core::mem::replace(&mut self.state, State::Head) {
             State::Head => self.head(bytes, application, answers),
             State::Payload(mut current) => {
+                self.secret |= current.secret;
                 let taken = payload(&mut current, bytes, application);
                 self.stop_early(&mut current, application, answers);
                 self.state =

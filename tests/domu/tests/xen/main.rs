@@ -17,5 +17,6 @@ mod multicast;
 mod nmap;
 mod path;
 mod plain;
+mod tls;
 mod vif;
 mod web;

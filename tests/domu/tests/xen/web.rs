@@ -122,7 +122,7 @@ fn thousand_requests_over_fifty_connections_are_answered() {
         let took = begun.elapsed();
         eprintln!("  {CONNECTIONS} × {REQUESTS_OF_EACH} requests in {:.1} s", took.as_secs_f64());
         let status = connections[0].status()?;
-        assert_eq!(number(&status, "/http/connections_open")?, CONNECTIONS as u64);
+        assert_eq!(number(&status, "/interfaces/0/sockets/connections")?, CONNECTIONS as u64);
         assert_eq!(number(&status, "/http/replies_2xx")?, (CONNECTIONS * REQUESTS_OF_EACH) as u64);
         assert_eq!(number(&status, "/http/replies_5xx")?, 0);
         Ok(())

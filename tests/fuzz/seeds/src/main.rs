@@ -232,6 +232,17 @@ fn tcp_link() -> Seeds {
 }
 
 
+/// Operations of `tls_records`.
+fn tls_records() -> Seeds {
+    let write = |len: u16| [&[3][..], &len.to_le_bytes()].concat();
+    let talk = [&[1][..], &write(100), &[4, 0, 1, 7], &write(20_000), &[8, 200, 6]].concat();
+    let changed = [&[1, 2, 50, 0, 7, 0, 1][..], &write(10)].concat();
+    let hello = [&[0, 1, 22, 1, 64, 0, 1, 0, 0, 60][..], &[3; 60]].concat();
+    let long = [&[0, 1, 22, 3, 0, 64, 1, 0, 255, 255][..], &[0; 100]].concat();
+    let alert = vec![1, 1, 21, 3, 2, 0, 2, 40, 1, 20, 3, 1, 0, 1, 1, 23, 3, 5, 0, 1, 2, 3, 4, 5];
+    vec![("talk", talk), ("changed", changed), ("hello", hello), ("long", long), ("alert", alert)]
+}
+
 fn main() -> io::Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| io::Error::other("usage: seeds FOLDER"))?;
     let targets = [
@@ -244,6 +255,7 @@ fn main() -> io::Result<()> {
         ("vchan", vchan()),
         ("tcp_segments", tcp_segments()),
         ("tcp_link", tcp_link()),
+        ("tls_records", tls_records()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(&folder).join(target);

@@ -1,0 +1,46 @@
+//! What a connection runs on: TCP, or TLS over it.
+//!
+//! ```text
+//!   ready ─► Stream ─ recv ─► Chunk: bytes in the memory in which they came
+//!              │    ◄─ send ── Bytes: by reference, read when a frame is built
+//!              └─ park: no task and no buffer until there is something to read
+//! ```
+
+use core::future::Future;
+use core::ops::Deref;
+use kernel::net::{Bytes, Chunk, NetError, TcpStream};
+
+/// A stream of bytes in both directions.
+pub trait Stream {
+    /// Received bytes. Dropping them gives their memory back.
+    type Chunk: Deref<Target = [u8]>;
+    /// Why a stream ends other than in order.
+    type Error;
+
+    /// Waits for bytes; `None`: the peer has closed its direction. The future may be dropped before it is ready, and nothing is
+    /// lost.
+    fn recv(&mut self) -> impl Future<Output = Result<Option<Self::Chunk>, Self::Error>>;
+
+    /// Waits for room, and sends these bytes by reference.
+    fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>>;
+
+    /// Lets the connection rest: whoever accepts gets it again with its next bytes.
+    fn park(self);
+}
+
+impl Stream for TcpStream {
+    type Chunk = Chunk;
+    type Error = NetError;
+
+    fn recv(&mut self) -> impl Future<Output = Result<Option<Chunk>, NetError>> {
+        Self::recv(self)
+    }
+
+    fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), NetError>> {
+        Self::send(self, bytes)
+    }
+
+    fn park(self) {
+        Self::park(self);
+    }
+}

@@ -1,0 +1,232 @@
+//! The web appliance over TLS: curl and openssl on the host as clients, certificates pushed from dom0.
+
+use bed::{Bed, run_test};
+use domu_tests::guest::{Guest, config};
+use domu_tests::http::Connection;
+use domu_tests::{BOOT, Outcome};
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm, date_time_ymd,
+};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The name that the certificates are for.
+const HOST: &str = "mill.test";
+const PUSH: Duration = Duration::from_secs(60);
+
+/// A certificate and its key, in dom0 and on the host.
+struct Pair {
+    folder: PathBuf,
+    certificate: PathBuf,
+    key: String,
+}
+
+impl Pair {
+    fn new(bed: &Bed, name: &str, algorithm: &'static SignatureAlgorithm, until: i32) -> Outcome<Self> {
+        let key = KeyPair::generate_for(algorithm)?;
+        let mut params = CertificateParams::new(vec![HOST.to_owned()])?;
+        params.not_after = date_time_ymd(until, 1, 1);
+        let certificate = params.self_signed(&key)?;
+        let folder = std::env::temp_dir().join(format!("millpond-tls-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join("site.crt");
+        std::fs::write(&path, certificate.pem())?;
+        std::fs::write(folder.join("site.key"), key.serialize_pem())?;
+        bed.dom0(&format!("mkdir -p /tmp/{name}"))?;
+        for file in ["site.crt", "site.key"] {
+            bed.put_file(folder.join(file), &format!("/tmp/{name}/{file}"))?;
+        }
+        Ok(Self { folder, certificate: path, key: key.serialize_pem() })
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Pushes a folder of dom0 as secrets; exit code and what was said.
+fn push(bed: &Bed, folder: &str) -> Outcome<(Option<i32>, String)> {
+    let script = format!("push --secret /tmp/{folder} --domain web 2>&1; echo exit $?");
+    let said = bed.dom0_within(&script, PUSH)?.stdout;
+    let code = said.lines().last().and_then(|line| line.strip_prefix("exit ")?.trim().parse().ok());
+    Ok((code, said))
+}
+
+/// curl, which trusts the certificate only; exit code, and what it got with all heads.
+fn curl(port: SocketAddr, trusted: &Path, arguments: &[&str], path: &str) -> Outcome<(Option<i32>, String)> {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--include", "--max-time", "60", "--cacert"])
+        .arg(trusted)
+        .args(["--resolve", &format!("{HOST}:{}:{}", port.port(), port.ip())])
+        .args(arguments)
+        .arg(format!("https://{HOST}:{}{path}", port.port()))
+        .output()?;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.code(), said))
+}
+
+/// `openssl s_client` with one request on its standard input; what it prints.
+fn s_client(port: SocketAddr, arguments: &[&str]) -> Outcome<String> {
+    let mut child = Command::new("timeout")
+        .args(["60", "openssl", "s_client", "-connect", &port.to_string(), "-servername", HOST, "-ign_eof"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let request = format!("GET /1k HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    // A client that was refused has ended already.
+    let _ = child.stdin.take().ok_or("no input")?.write_all(request.as_bytes());
+    let output = child.wait_with_output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+/// A connection over TLS that stays open: `openssl s_client` with pipes.
+struct Kept(std::process::Child, BufReader<std::process::ChildStdout>);
+
+impl Kept {
+    fn open(port: SocketAddr) -> Outcome<Self> {
+        let mut child = Command::new("openssl")
+            .args(["s_client", "-quiet", "-connect", &port.to_string(), "-servername", HOST])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let output = BufReader::new(child.stdout.take().ok_or("no output")?);
+        Ok(Self(child, output))
+    }
+
+    /// The status line of the reply to a request of one kilobyte.
+    fn ask(&mut self) -> Outcome<String> {
+        let input = self.0.stdin.as_mut().ok_or("no input")?;
+        input.write_all(format!("GET /1k HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes())?;
+        let (mut first, mut line) = (String::new(), String::new());
+        self.1.read_line(&mut first)?;
+        while line != "\r\n" {
+            line.clear();
+            if self.1.read_line(&mut line)? == 0 {
+                return Err("the connection ended".into());
+            }
+        }
+        self.1.read_exact(&mut [0; 1024])?;
+        Ok(first)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn tls_serves_what_is_pushed_and_changes_its_certificate() {
+    run_test("tls_serves_what_is_pushed_and_changes_its_certificate", |bed| -> Outcome {
+        bed.put_file(bed::repository().join("build/push"), "/usr/bin/push")?;
+        let guest = Guest::start(bed, "web", "app.tls=only app.hsts=3600")?;
+        let (port, plain) = (guest.tcp(443)?, guest.tcp(80)?);
+        let first = Pair::new(bed, "first", &PKCS_ECDSA_P256_SHA256, 2090)?;
+        assert_ne!(curl(port, &first.certificate, &[], "/1k")?.0, Some(0), "there is no certificate yet");
+        let (code, said) = push(bed, "first")?;
+        assert_eq!(code, Some(0), "{said}");
+        let (code, said) = curl(port, &first.certificate, &["--tlsv1.3"], "/1k")?;
+        assert!(code == Some(0) && said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+        assert!(said.contains("\r\nStrict-Transport-Security: max-age=3600\r\n"), "{said}");
+        only_over_tls(plain)?;
+        let mut kept = Kept::open(port)?;
+        assert_eq!(kept.ask()?, "HTTP/1.1 200 OK\r\n");
+        refused_pairs_change_nothing(bed, port, &first)?;
+        let second = Pair::new(bed, "second", &PKCS_ED25519, 2090)?;
+        let (code, said) = push(bed, "second")?;
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(kept.ask()?, "HTTP/1.1 200 OK\r\n", "the open session goes on");
+        let (code, said) = curl(port, &second.certificate, &[], "/1k")?;
+        assert_eq!(code, Some(0), "{said}");
+        let (code, said) = curl(port, &first.certificate, &[], "/1k")?;
+        // CURLE_PEER_FAILED_VERIFICATION.
+        assert_eq!(code, Some(60), "{said}");
+        secrets_are_not_shown(&guest, port, &second)
+    });
+}
+
+/// Port 80 redirects, whatever is asked for.
+fn only_over_tls(plain: SocketAddr) -> Outcome {
+    let reply = Connection::open(plain)?.get("/docs?x=1")?;
+    assert_eq!(reply.status, 308);
+    let location = reply.header("location").unwrap_or_default().to_owned();
+    assert!(location.starts_with("https://") && location.ends_with("/docs?x=1"), "{location}");
+    Ok(())
+}
+
+fn refused_pairs_change_nothing(bed: &Bed, port: SocketAddr, current: &Pair) -> Outcome {
+    let _expired = Pair::new(bed, "expired", &PKCS_ECDSA_P256_SHA256, 2020)?;
+    bed.dom0("mkdir /tmp/mixed; cp /tmp/first/site.crt /tmp/expired/site.key /tmp/mixed")?;
+    for (folder, reason) in
+        [("expired", "a certificate has expired"), ("mixed", "a certificate without its key")]
+    {
+        let (code, said) = push(bed, folder)?;
+        assert!(code == Some(5) && said.contains(reason), "{said}");
+        let (code, said) = curl(port, &current.certificate, &[], "/1k")?;
+        assert_eq!(code, Some(0), "{said}");
+    }
+    Ok(())
+}
+
+/// Neither the console nor a page has a line of the key or of the folder's files.
+fn secrets_are_not_shown(guest: &Guest<'_>, port: SocketAddr, pair: &Pair) -> Outcome {
+    let secret = pair.key.lines().nth(1).ok_or("no key")?;
+    for path in ["/status.json", "/metrics", "/status", "/site.key", "/tls", "/tls/site.key"] {
+        let (_, said) = curl(port, &pair.certificate, &[], path)?;
+        assert!(!said.contains(secret) && !said.contains("PRIVATE KEY"), "{path}: {said}");
+        assert!(!path.contains("site") || said.starts_with("HTTP/1.1 404 "), "{path}: {said}");
+    }
+    assert!(!guest.domain.console().contains(secret));
+    Ok(())
+}
+
+#[test]
+fn tls_clients_resume_and_others_are_refused() {
+    run_test("tls_clients_resume_and_others_are_refused", |bed| -> Outcome {
+        bed.put_file(bed::repository().join("build/push"), "/usr/bin/push")?;
+        let guest = Guest::create(bed, &config("web", "web", "app.tls=on")?)?;
+        let port = guest.tcp(443)?;
+        let pair = Pair::new(bed, "pair", &PKCS_ECDSA_P256_SHA256, 2090)?;
+        let (code, said) = push(bed, "pair")?;
+        assert_eq!(code, Some(0), "{said}");
+        guest.domain.wait_for("certificate site.crt for mill.test", BOOT)?;
+        // In the clear all the same, with app.tls=on.
+        assert_eq!(Connection::open(guest.tcp(80)?)?.get("/1k")?.status, 200);
+        let session = pair.folder.join("session");
+        let session = session.to_string_lossy();
+        let new = s_client(port, &["-sess_out", &session, "-alpn", "h2,http/1.1"])?;
+        assert!(new.contains("New, TLSv1.3, Cipher is TLS_CHACHA20_POLY1305_SHA256"), "{new}");
+        assert!(new.contains("ALPN protocol: http/1.1") && new.contains("HTTP/1.1 200 OK"), "{new}");
+        let resumed = s_client(port, &["-sess_in", &session])?;
+        assert!(resumed.contains("Reused, TLSv1.3") && resumed.contains("HTTP/1.1 200 OK"), "{resumed}");
+        let old = s_client(port, &["-tls1_2"])?;
+        assert!(old.contains("alert protocol version"), "{old}");
+        let h2 = s_client(port, &["-alpn", "h2"])?;
+        assert!(h2.contains("no application protocol"), "{h2}");
+        let aes = s_client(port, &["-ciphersuites", "TLS_AES_128_GCM_SHA256"])?;
+        assert!(aes.contains("handshake failure"), "{aes}");
+        // Half a handshake, bytes that are no TLS, and a client that goes away: the next one is served.
+        let mut half = std::net::TcpStream::connect(port)?;
+        half.write_all(&[22, 3, 1, 2, 0, 1, 0, 1])?;
+        let mut other = std::net::TcpStream::connect(port)?;
+        other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        let mut answer = Vec::new();
+        other.read_to_end(&mut answer)?;
+        assert_eq!(answer.first(), Some(&21), "an alert, not a page: {answer:?}");
+        let (code, said) = curl(port, &pair.certificate, &[], "/1k")?;
+        assert_eq!(code, Some(0), "{said}");
+        drop(half);
+        Ok(())
+    });
+}
