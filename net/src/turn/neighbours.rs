@@ -5,8 +5,8 @@ use smoltcp::time::Duration;
 use smoltcp::wire::{ArpOperation, EthernetAddress, IpAddress, NdiscOptionType};
 
 use crate::addr::conflict::Heard;
-use crate::base::time;
 use crate::base::counters::{DropReason, FrameKind};
+use crate::base::time;
 use crate::frame::classify::sender;
 use crate::frame::classify::v6::{Neighbour, link_address_of};
 use crate::frame::local::is_unicast;
