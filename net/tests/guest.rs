@@ -409,6 +409,20 @@ fn an_address_in_use_is_defended() {
     assert_eq!((net.status().counters.conflicts.get(), net.status().counters.defended.get()), (2, 1));
 }
 
+/// The number of the first DHCP transaction.
+fn transaction(seed: Option<u8>) -> u32 {
+    let (mut world, _net, raw) = World::single(|config| config.addressing = Addressing::Dhcp);
+    if let Some(seed) = seed {
+        world.stacks[0].renew_secrets([seed; 32]);
+    }
+    world.run(20 * SECOND);
+    let discover = raw.take().into_iter().find_map(|frame| {
+        let message = parse_ipv4(&frame, IpProtocol::Udp)?.payload().get(8 + 4..8 + 8)?.to_vec();
+        Some(u32::from_be_bytes(message.try_into().ok()?))
+    });
+    discover.expect("a DISCOVER")
+}
+
 #[test]
 fn two_stacks_of_one_image_differ_after_renewal() {
     let numbers = |seed: Option<u8>| {
@@ -426,11 +440,12 @@ fn two_stacks_of_one_image_differ_after_renewal() {
         let packet = parse_ipv4(&opened[0], IpProtocol::Tcp).unwrap();
         let tcp = smoltcp::wire::TcpPacket::new_checked(packet.payload()).unwrap();
         let port = net.udp_bind(0, UdpOptions::default()).unwrap().port();
-        (number, tcp.src_port(), tcp.seq_number().0, port)
+        let numbers = [number, tcp.seq_number().0].map(i32::cast_unsigned);
+        [numbers[0], numbers[1], u32::from(tcp.src_port()), u32::from(port), transaction(seed)]
     };
     assert_eq!(numbers(None), numbers(None), "the same image");
     let (first, second) = (numbers(Some(1)), numbers(Some(2)));
-    assert!(first.0 != second.0 && first.1 != second.1 && first.2 != second.2 && first.3 != second.3);
+    assert!(first.iter().zip(second).all(|(first, second)| *first != second), "{first:?} {second:?}");
 }
 
 #[test]
@@ -532,4 +547,33 @@ fn a_parked_peer_that_takes_too_little_is_reset() {
     }
     assert!(acked > 60 * 4096 && (701..=1400).contains(&reset), "{acked} bytes, reset after {reset}");
     assert_eq!(net.status().counters.idle_closed.get(), 1);
+}
+
+#[test]
+fn requests_for_many_neighbours_leave_at_a_limited_rate() {
+    let (mut world, net, raw) = World::single(|config| {
+        config.addressing =
+            Addressing::Static { address: Ipv4Cidr::new(ip(1), 8), gateway: None, dns: vec![] };
+    });
+    world.run(MS);
+    raw.take();
+    for n in 0..1600_u16 {
+        let (net, to) = (net.clone(), Ipv4Address::new(10, 1, (n >> 8) as u8, n as u8));
+        world.spawn(async move { net.tcp_connect((to, 80), TcpOptions::default()).await.map(drop) });
+    }
+    let mut asked = std::collections::BTreeMap::new();
+    let (mut at_once, mut last) = (0, 0);
+    for second in 0..6 {
+        world.run(if second == 0 { MS } else { SECOND });
+        let requests = raw.take();
+        let requests = requests.iter().filter_map(|frame| parse_arp(frame));
+        requests.for_each(|(_, target)| *asked.entry(target).or_insert(0) += 1);
+        last = asked.values().sum::<usize>();
+        assert!(last <= 1000 + 500 * second + 10, "{last} in {second} s");
+        at_once = if second == 0 { last } else { at_once };
+    }
+    assert_eq!(at_once, 1000, "a burst");
+    assert_eq!(asked.len(), 1600, "the others a little later");
+    assert!(asked.values().all(|count| *count <= 6), "one a second at most");
+    assert!(net.status().counters.asks_limited.get() >= 600);
 }

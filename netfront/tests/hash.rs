@@ -172,6 +172,24 @@ fn a_backend_that_falls_silent_is_not_waited_for() {
 }
 
 #[test]
+fn a_renewed_key_is_told_to_the_next_backend() {
+    let mut rig = settled(vif(), config());
+    let before = rig.netback.hashing().key;
+    let renewed = HashKey::new([0x5a; 40]);
+    rig.device.renew_hash_key(renewed);
+    rig.netback.unload();
+    rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());
+    rig.netback.load();
+    rig.until_up();
+    rig.rounds(40);
+    assert_eq!(rig.netback.hashing().key, [0x5a; 40]);
+    assert_ne!(before, [0x5a; 40]);
+    let flow = |key: HashKey| key.flow((addresses().0, 9), (addresses().1, 80));
+    assert_eq!(rig.device.flow_key().map(flow), Some(flow(renewed)), "the stack goes by the same key");
+    rig.works();
+}
+
+#[test]
 fn h76_invalid_answers_cost_only_the_control_ring() {
     use xen_sim::netback::Faults;
     type Spoil = fn(&mut Faults);

@@ -101,7 +101,10 @@ impl<T> Connections<T> {
         let mut table = Table::new();
         for (id, _) in self.iter() {
             let tuple = self.tuple(id).ok_or(NoMemory)?;
-            table.insert(low32(key.table_hash(&tuple)), id)?;
+            // One whose name is free stays without.
+            if self.find(&tuple) == Some(id) {
+                table.insert(low32(key.table_hash(&tuple)), id)?;
+            }
         }
         self.sources.renew(key)?;
         (self.key, self.table) = (key, table);
@@ -345,12 +348,14 @@ mod tests {
         let mut all = connections(2);
         let ids = [1, 2, 3].map(|n| all.insert(&v4(n), n).unwrap());
         let other = all.insert(&v6(4), 4).unwrap();
+        all.free_name(ids[2]);
+        let next = all.insert(&v4(3), 5).unwrap();
         all.renew(Key::new([2; 16])).unwrap();
         assert_ne!(all.key.table_hash(&v4(1)), Key::new([1; 16]).table_hash(&v4(1)));
-        assert_eq!([1, 2, 3].map(|n| all.find(&v4(n))), ids.map(Some));
+        assert_eq!([1, 2, 3].map(|n| all.find(&v4(n))), [ids[0], ids[1], next].map(Some));
         assert_eq!((all.find(&v6(4)), all.count_of_source(v4(1).remote)), (Some(other), 1));
         ids.iter().for_each(|id| assert!(all.remove(*id).is_some()));
-        assert_eq!((all.find(&v4(1)), all.count_of_source(v4(1).remote), all.len()), (None, 0, 1));
+        assert_eq!((all.find(&v4(1)), all.count_of_source(v4(1).remote), all.len()), (None, 0, 2));
     }
 
     #[test]
