@@ -23,7 +23,7 @@ fn several_channels_at_once() {
         install_push(bed)?;
         let refused = bed.create(&config("web", "wrong", "ip=dhcp app.push=a,a")?)?;
         refused.wait_for("command line: app.push=a,a is wrong: 1 to 8 different names", BOOT)?;
-        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp app.push=site,logs,rest")?)?;
+        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp app.push=site,logs,rest app.admin=path:/-/")?)?;
         let page = guest.tcp(80)?;
         let contents = BLOCKS.map(|count| {
             let len = |n: usize| (n * n * 7919 + n * 31) % 2500;
@@ -146,7 +146,7 @@ fn each_block_once(page: SocketAddr, contents: &[Vec<Vec<u8>>; 2]) -> Outcome {
 fn all_are_shown(page: SocketAddr) -> Outcome {
     let mut http = Connection::open(page)?;
     let status = http.status()?;
-    let (shown, metrics) = (http.get("/status")?.text(), http.get("/metrics")?.text());
+    let (shown, metrics) = (http.own("status")?.text(), http.own("metrics")?.text());
     for (n, name) in NAMES.iter().enumerate() {
         let of = |key: &str| &status["datafront"]["channels"][n][key];
         assert_eq!(of("name"), name, "{status}");

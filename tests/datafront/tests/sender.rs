@@ -19,7 +19,7 @@ const CUT: usize = 7;
 fn a_sender_written_from_the_document() {
     let options = PYTHON.iter().fold(Options::default(), |options, name| options.extra_package(name));
     bed::run_test_with("datafront_sender", options, |bed| -> Outcome {
-        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
+        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp app.admin=path:/-/")?)?;
         guest.domain.wait_for("dom0 pushes at ", BOOT)?;
         let contents: Vec<Vec<u8>> = (0..BLOCKS).map(|n| random(n as u64 + 1, n * n * 3)).collect();
         let folder = std::env::temp_dir().join(format!("datafront-sender-{}", std::process::id()));

@@ -21,7 +21,7 @@ const KILLS: usize = 10;
 fn pushes_arrive_once_in_order_and_are_published() {
     support::run("datafront_push", |bed| {
         install_push(bed)?;
-        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
+        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp app.admin=path:/-/")?)?;
         guest.domain.wait_for("dom0 pushes at ", BOOT)?;
         let page = guest.tcp(80)?;
         let mut http = Connection::open(page)?;
@@ -85,7 +85,7 @@ fn a_folder(bed: &Bed, http: &mut Connection) -> Outcome {
     assert_eq!(http.get("/")?.text(), "<h1>one</h1>\n");
     assert_eq!(http.get("/sub/x.css")?.header("content-type"), Some("text/css; charset=utf-8"));
     assert_eq!(http.get("/hello.txt")?.status, 404, "replaced as a whole");
-    assert_eq!(http.get("/status")?.status, 200);
+    assert_eq!(http.own("status")?.status, 200);
     Ok(())
 }
 
@@ -162,7 +162,7 @@ fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
     assert!(error.contains("no frame"), "{status}");
     assert_eq!(number(&status, "/datafront/channels/0/blocks/faults")?, before + 1, "{status}");
     assert_eq!(number(&status, "/datafront/channels/0/last_seq")?, nr_blocks() as u64);
-    let metrics = http.get("/metrics")?.text();
+    let metrics = http.own("metrics")?.text();
     for (name, path) in [
         ("datafront_last_seq{channel=\"push\"}", "/datafront/channels/0/last_seq"),
         ("datafront_blocks_accepted_total{channel=\"push\"}", "/datafront/channels/0/blocks/accepted"),
@@ -174,7 +174,7 @@ fn what_is_shown(bed: &Bed, page: SocketAddr) -> Outcome {
         let line = format!("\nmillpond_{name} {}\n", number(&status, path)?);
         assert!(metrics.contains(&line), "{line}");
     }
-    let shown = http.get("/status")?.text();
+    let shown = http.own("status")?.text();
     assert!(shown.contains("Pushed by dom0") && shown.contains("Last error: what was sent is no frame"));
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 fn pushers_take_turns_and_streams_become_files() {
     support::run("datafront_turns", |bed| {
         install_push(bed)?;
-        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp")?)?;
+        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp app.admin=path:/-/")?)?;
         guest.domain.wait_for("dom0 pushes at ", BOOT)?;
         bed.dom0("echo hello >/tmp/hello.txt")?;
         let page = guest.tcp(80)?;

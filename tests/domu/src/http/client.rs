@@ -115,6 +115,15 @@ impl Connection {
         self.reply()
     }
 
+    /// Asks for one of the guest's own pages: at the root, or below `/-/`, where `app.admin=path:/-/` has them.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn own(&mut self, name: &str) -> Outcome<Reply> {
+        let reply = self.get(&format!("/{name}"))?;
+        if reply.status == 404 { self.get(&format!("/-/{name}")) } else { Ok(reply) }
+    }
+
     /// Sends `requests` requests in one go and reads their replies, which must be 200 with `body` bytes each.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ impl Connection {
     /// # Errors
     /// When it is not to be had or is no JSON.
     pub fn status(&mut self) -> Outcome<Value> {
-        let reply = self.get("/status.json")?;
+        let reply = self.own("status.json")?;
         if reply.status != 200 {
             return Err(format!("/status.json: {}", reply.status).into());
         }

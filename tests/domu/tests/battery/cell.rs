@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The duration of an attack after its connections are open.
 const SECONDS: u32 = 5;
 /// Connections may be silent for this long, so that the guest soon closes those of clients that vanish.
-const IDLE: &str = "app.idle=10";
+const IDLE: &str = "app.idle=10 app.admin=path:/-/";
 /// The limit for a guest to be as it was: TCP retransmits to clients that have vanished for minutes.
 const RECOVERY: Duration = Duration::from_secs(300);
 const COMMAND: Duration = Duration::from_secs(300);
@@ -103,11 +103,11 @@ impl<'a> Victim<'a> {
             fill(bed, budget * cell.content_percent / 100)?;
             "/fill.bin"
         } else {
-            "/"
+            "/-/status"
         };
         // Tables and buffers of ordinary requests are part of the base.
-        for path in ["/", "/1k", "/healthz", "/metrics"] {
-            connection.get(path)?;
+        for page in ["", "1k", "healthz", "metrics"] {
+            connection.own(page)?;
         }
         drop(connection);
         Honest::once(port)?;

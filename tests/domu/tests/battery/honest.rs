@@ -28,7 +28,7 @@ impl Honest {
 
     /// One request on a connection of its own.
     pub(crate) fn once(port: SocketAddr) -> Outcome {
-        let reply = Connection::open(port)?.get("/1k")?;
+        let reply = Connection::open(port)?.own("1k")?;
         if (reply.status, reply.body.len()) == (200, 1024) {
             Ok(())
         } else {
@@ -48,7 +48,7 @@ fn work(port: SocketAddr, stop: &AtomicBool) -> Outcome<u32> {
     let mut replies = 0;
     while !stop.load(Relaxed) || replies == 0 {
         let reply = kept
-            .get("/healthz")
+            .own("healthz")
             .map_err(|error| format!("kept connection, after {replies} replies: {error}"))?;
         if reply.status != 200 {
             return Err(format!("kept connection, after {replies} replies: {}", reply.status).into());

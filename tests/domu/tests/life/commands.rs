@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Runs a command that is no business of the guest's, and looks whether its service notices.
 fn undisturbed(bed: &Bed, connection: &mut Connection, command: &str, answer: &str) -> Outcome {
     let out = xl(bed, command)?;
-    let status = connection.get("/healthz")?.status;
+    let status = connection.own("healthz")?.status;
     if out.contains(answer) && status == 200 {
         return Ok(());
     }
@@ -38,7 +38,7 @@ fn dump_core(bed: &Bed, guest: &Guest<'_>, whole: bool) -> Outcome {
     // An ELF file with the guest's log in it.
     assert!(text.starts_with("ELF") && !text.ends_with('0'), "{output:?}");
     // A connection from before may have been silent for too long.
-    assert_eq!(Connection::open(guest.tcp(80)?)?.get("/healthz")?.status, 200, "after dump-core");
+    assert_eq!(Connection::open(guest.tcp(80)?)?.own("healthz")?.status, 200, "after dump-core");
     Ok(())
 }
 
@@ -175,7 +175,7 @@ fn core_is_dumped_to_its_end() {
 fn healthy(to: SocketAddr) -> Outcome {
     let mut connection = Connection::open(to)?;
     connection.timeout(Duration::from_secs(1))?;
-    assert_eq!(connection.get("/healthz")?.status, 200);
+    assert_eq!(connection.own("healthz")?.status, 200);
     Ok(())
 }
 
@@ -187,7 +187,7 @@ fn vif_that_is_detached_and_attached_works_again() {
             bed.create(&config("web", "plug", "ip=10.0.2.77/24 gw=10.0.2.2")?.memory_mib(SMALL_MIB))?;
         domain.wait_for("listening on http://10.0.2.77:80/", BOOT)?;
         let to = bed.forward_tcp("10.0.2.77".parse()?, 80)?;
-        assert_eq!(Connection::open(to)?.get("/healthz")?.status, 200);
+        assert_eq!(Connection::open(to)?.own("healthz")?.status, 200);
         xl(bed, "network-detach plug 0")?;
         domain.wait_for_next("is closing", SOON)?;
         xl(bed, "network-attach plug bridge=xenbr0")?;

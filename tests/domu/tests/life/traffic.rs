@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 /// Bytes of a download. It takes part of a second, a hundred times as long as from a request to the head of its reply:
 /// an event in between nearly always meets a reply that has begun. (With an eighth of it one save of four met none.)
 const LEN: usize = 2 << 20;
-/// For the guest's command line: connections may be silent for as long as anything here takes on a busy host.
-pub(crate) const SILENCE: &str = "app.idle=900";
+/// For the guest's command line: connections may be silent for as long as anything here takes on a busy host; the guest's own
+/// pages stay on port 80 when something is published.
+pub(crate) const SILENCE: &str = "app.idle=900 app.admin=path:/-/";
 /// The longest pause of a download: a migration of a busy guest under emulation.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
