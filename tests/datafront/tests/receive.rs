@@ -52,8 +52,8 @@ fn linux(bed: &Bed, kills: &[usize]) -> Outcome<Domain> {
         done
         while [ ! -e /in/end ]; do sleep 0.2; done
         find /in/.receive/versions -type f | grep -v /end/ |
-            sed 's#.*/\\([0-9]*\\)/[0-9]*-[0-9a-f]*-\\([0-9]*\\)$#\\1 \\2#' >/tmp/list
-        broken=$(awk '$1 + 0 != $2' /tmp/list | wc -l)
+            sed 's#.*/0*\\([0-9]*\\)/[0-9]*-[0-9a-f]*-\\([0-9]*\\)$#\\1 \\2#' >/tmp/list
+        broken=$(awk '$1 != $2' /tmp/list | wc -l)
         rm /in/end
         echo \"linux: names $(ls /in | wc -l) versions $(wc -l </tmp/list) broken $broken sum $(cat /in/* | md5sum)\"
         while true; do sleep 1000; done",
