@@ -30,8 +30,10 @@ const REACHABLE: Duration = Duration::from_secs(30);
 /// Between two requests for one neighbour. RFC 4861, section 10, RETRANS_TIMER.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Requests to all, and before that to a known address. RFC 4861, section 10, MAX_MULTICAST_SOLICIT,
-/// MAX_UNICAST_SOLICIT.
+/// How long a first request waits that is one too many.
+const SOON: Duration = Duration::from_millis(250);
+
+/// Requests to all, and before that to a known address. RFC 4861, section 10, MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT.
 const TRIES: u8 = 3;
 
 /// Bytes of an entry with its places in the index and among the timers, which are about two thirds full.
@@ -208,11 +210,11 @@ impl Neighbours {
         }
     }
 
-    /// The request for the address is not to be sent now: too many were.
-    pub(crate) fn postpone(&mut self, address: IpAddress, until: Instant) {
-        if let Some(id) = self.index.get(&address).copied() {
-            self.arm(id, Some(until));
-        }
+    /// The request for the address is not to be sent now: too many were. First requests are tried again sooner than others.
+    pub(crate) fn postpone(&mut self, address: IpAddress, now: Instant) {
+        let Some(id) = self.index.get(&address).copied() else { return };
+        let is_first = self.entries.get(id).is_some_and(|entry| entry.tries == 0);
+        self.arm(id, Some(time::after(now, if is_first { SOON } else { INTERVAL })));
     }
 
     /// When the next request is due.

@@ -1,12 +1,10 @@
 //! Neighbours: messages of ARP and neighbour discovery, and requests for hardware addresses.
 
 use nic::Nic;
-use smoltcp::time::Duration;
 use smoltcp::wire::{ArpOperation, EthernetAddress, IpAddress, NdiscOptionType};
 
 use crate::addr::conflict::Heard;
 use crate::base::counters::{DropReason, FrameKind};
-use crate::base::time;
 use crate::frame::classify::sender;
 use crate::frame::classify::v6::{Neighbour, link_address_of};
 use crate::frame::local::is_unicast;
@@ -15,9 +13,6 @@ use crate::link::neighbours::{Ask, Source};
 use crate::link::wire::Wire;
 use crate::turn::frame::Frame;
 use crate::turn::state::State;
-
-/// How long a request waits that is one too many.
-const ASK_LATER: Duration = Duration::from_millis(250);
 
 impl State {
     /// Takes an ARP message. RFC 826: the sender's address first, then whether the message is for us.
@@ -110,7 +105,7 @@ impl State {
         {
             if !self.ask_bucket.take(self.now) {
                 self.counters.asks_limited.bump();
-                self.neighbours.postpone(ask.address, time::after(self.now, ASK_LATER));
+                self.neighbours.postpone(ask.address, self.now);
                 continue;
             }
             if self.ask(nic, ask).is_none() {
