@@ -150,8 +150,9 @@ async fn tell(system: System, store: Rc<Store>) {
 /// completed blocks over all connections and over a suspend, after which the channel has a new path.
 async fn receive(system: System, lane: Rc<Lane>, store: Rc<Store>, sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
-    let mut inbox =
-        Inbox::new(store, Rc::clone(&lane.blocks)).with_refusal(Rc::clone(&lane.last_error)).with_clock({
+    let mut inbox = Inbox::new(Rc::clone(&store), Rc::clone(&lane.blocks))
+        .with_refusal(Rc::clone(&lane.last_error))
+        .with_clock({
             let system = system.clone();
             move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
         });
