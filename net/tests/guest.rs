@@ -472,8 +472,11 @@ fn a_parked_connection_comes_back_with_its_request() {
     assert!(sent.iter().any(|frame| parse_tcp(frame).is_some_and(|(_, _, _, data)| data == b"GET /")));
 }
 
+/// Makes a frame of the peer, from its data and the bytes that it acknowledges.
+type Frame = Box<dyn Fn(&[u8], i32) -> Vec<u8>>;
+
 /// A connection that is open and parked; frames of the peer, and the number that it acknowledges.
-fn parked(idle: u64, sent: usize) -> (World, Net, Raw, impl Fn(&[u8], i32) -> Vec<u8>, i32) {
+fn parked(idle: u64, sent: usize) -> (World, Net, Raw, Frame, i32) {
     let (mut world, net, raw) = target(|_| {});
     let idle = Some(core::time::Duration::from_secs(idle));
     let listener = net.tcp_listen(80, TcpOptions { idle, ..TcpOptions::default() }).unwrap();
@@ -496,7 +499,7 @@ fn parked(idle: u64, sent: usize) -> (World, Net, Raw, impl Fn(&[u8], i32) -> Ve
     world.run(MS);
     assert!(!served.done());
     raw.take();
-    (world, net, raw, frame, ours)
+    (world, net, raw, Box::new(frame), ours)
 }
 
 /// FIN and RST among frames.

@@ -27,6 +27,8 @@ use web::site::status::{Channel, Datafront};
 const BUFFER_BYTES: usize = 16 * 1024;
 /// With less memory for each channel the rings are smaller.
 const SMALL_BYTES: u64 = 24 << 20;
+/// Below the domain's own path; the toolstack lets the guest write there.
+const CONTENT_NODE: &str = "data/content";
 /// The channels and the store that they fill.
 #[derive(Debug)]
 pub(crate) struct Pushes {
@@ -78,6 +80,7 @@ impl Pushes {
 
     /// Opens every channel and serves each in a task of its own.
     pub(crate) fn serve(&self, system: &System) {
+        system.spawn(tell(system.clone(), self.store()));
         for lane in &self.lanes {
             let secrets = Secrets::new(self.tls.clone(), Rc::clone(&lane.last_error));
             system.spawn(receive(system.clone(), Rc::clone(lane), (self.store(), secrets), self.sizes));
@@ -126,12 +129,34 @@ impl Lane {
     }
 }
 
+/// Keeps the number of published files in xenstore, so that any script of the toolstack sees a guest that has lost its content.
+async fn tell(system: System, store: Rc<Store>) {
+    let mut backoff = Backoff::new();
+    loop {
+        let files = store.status().files.to_string();
+        match system.xen().store.write(CONTENT_NODE, files).await {
+            Ok(()) => {
+                backoff.reset();
+                store.changed().await;
+            }
+            Err(error) => {
+                let wait = backoff.failed(error.to_string());
+                if wait.is_news {
+                    kernel::log::warn!("{CONTENT_NODE}: {error}");
+                }
+                system.sleep(wait.ns).await;
+            }
+        }
+    }
+}
+
 /// Receives what dom0 pushes on one channel, one sender after another, as long as the guest runs. The receiver remembers the
 /// completed blocks over all connections and over a suspend, after which the channel has a new path.
 async fn receive(system: System, lane: Rc<Lane>, (store, secrets): (Rc<Store>, Secrets), sizes: Sizes) {
     let mut receiver = Receiver::new(system.random_u64());
-    let inbox =
-        Inbox::new(store, Rc::clone(&lane.blocks)).with_refusal(Rc::clone(&lane.last_error)).with_clock({
+    let inbox = Inbox::new(Rc::clone(&store), Rc::clone(&lane.blocks))
+        .with_refusal(Rc::clone(&lane.last_error))
+        .with_clock({
             let system = system.clone();
             move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
         });
@@ -144,6 +169,8 @@ async fn receive(system: System, lane: Rc<Lane>, (store, secrets): (Rc<Store>, S
                 backoff.reset();
                 kernel::log::info!("dom0 pushes at {}", server.path().as_str());
                 *lane.path.borrow_mut() = Some(server.path().as_str().into());
+                // In another domain nothing is written yet.
+                store.look_again();
                 serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
             Err(error) => lane.pause_after(&system, &error, &mut backoff).await,

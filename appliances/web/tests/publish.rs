@@ -301,6 +301,20 @@ fn old_content_goes_first_if_the_operator_says_so() {
 }
 
 #[test]
+fn whoever_waits_hears_of_each_change() {
+    let store = store();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut changed = || pin!(store.changed()).poll(&mut cx).is_ready();
+    assert!(!changed());
+    push(&store, "a", Form::Bytes, b"x");
+    assert!(changed() && !changed());
+    assert_eq!(push(&store, "t", Form::Tree, b"no archive"), Status::BAD_CONTENT);
+    assert!(!changed(), "a refusal is no change");
+    store.look_again();
+    assert!(changed());
+}
+
+#[test]
 fn a_refusal_says_which_case_it_was() {
     let store = support::store_of(8000);
     let refusal = Rc::default();

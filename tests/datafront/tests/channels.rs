@@ -23,7 +23,8 @@ fn several_channels_at_once() {
         install_push(bed)?;
         let refused = bed.create(&config("web", "wrong", "ip=dhcp app.push=a,a")?)?;
         refused.wait_for("command line: app.push=a,a is wrong: 1 to 8 different names", BOOT)?;
-        let guest = Guest::create(bed, &config("web", "web", "ip=dhcp app.push=site,logs,rest app.admin=path:/-/")?)?;
+        let guest =
+            Guest::create(bed, &config("web", "web", "ip=dhcp app.push=site,logs,rest app.admin=path:/-/")?)?;
         let page = guest.tcp(80)?;
         let contents = BLOCKS.map(|count| {
             let len = |n: usize| (n * n * 7919 + n * 31) % 2500;

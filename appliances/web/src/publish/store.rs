@@ -25,6 +25,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ops::Range;
+use kernel::xen::signal::Signal;
 
 /// A published file: a range of a block's bytes.
 #[derive(Clone, Debug)]
@@ -125,6 +126,7 @@ pub struct Store {
     /// The parts that have arrived of streams that are not complete, on all channels.
     pub(super) incomplete: RefCell<Vec<Incoming>>,
     owners: Cell<u64>,
+    changed: Signal,
 }
 
 impl Store {
@@ -138,6 +140,7 @@ impl Store {
             options,
             incomplete: RefCell::default(),
             owners: Cell::new(0),
+            changed: Signal::new(),
         }
     }
 
@@ -162,6 +165,17 @@ impl Store {
     pub(super) fn publish(&self, change: impl FnOnce(&mut Revision)) {
         change(&mut self.current.borrow_mut());
         self.number.set(self.number.get().wrapping_add(1));
+        self.changed.set();
+    }
+
+    /// Waits until the published content has changed, for one task.
+    pub async fn changed(&self) {
+        self.changed.wait().await;
+    }
+
+    /// Whoever waits for a change is to look again.
+    pub fn look_again(&self) {
+        self.changed.set();
     }
 
     /// The memory of all content.
