@@ -113,7 +113,7 @@ fn transfer(bed: &Bed, plan: &Plan) -> Outcome {
         assert!(said.contains("killed"), "{said}");
     }
     let restore =
-        if plan.restore { "xl save linux /tmp/saved && xl restore /tmp/saved || exit 1" } else { "" };
+        if plan.restore { "xl save linux /run/saved && xl restore /run/saved || exit 1" } else { "" };
     let said = dom0(
         bed,
         &format!(

@@ -14,10 +14,16 @@ use datafront::block::{Form, Part, Streams};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const MAGIC: &[u8; 8] = b"MPRECV1\0";
 /// Streams whose parts are kept: as many as a receiver knows.
 const MAX_PARTS: usize = 16;
+
+/// How often the lock is tried: one that was just killed, or a child of it that has not begun its program, lets go soon.
+const LOCK_TRIES: u32 = 20;
+/// Between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The first parts of something whose last one is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +148,13 @@ impl StateFile {
         disk.create_folders(folder).map_err(Error::at(folder))?;
         let lock = folder.join("lock");
         let file = File::create(&lock).map_err(Error::at(&lock))?;
-        file.try_lock().map_err(|_| Error::Busy(folder.to_owned()))?;
+        let taken = (0..LOCK_TRIES).any(|nth| {
+            std::thread::sleep(if nth == 0 { Duration::ZERO } else { LOCK_PAUSE });
+            file.try_lock().is_ok()
+        });
+        if !taken {
+            return Err(Error::Busy(folder.to_owned()));
+        }
         Ok(Self { path: folder.join("state"), _lock: file })
     }
 
