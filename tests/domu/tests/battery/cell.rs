@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const SECONDS: u32 = 5;
 /// Connections may be silent for this long, so that the guest gives up soon those whose clients vanish.
 const IDLE: &str = "app.idle=10";
+/// The port of the guest's own pages (`app.admin=`).
+const PAGES: u16 = 9090;
 /// The limit for a guest to be as it was: TCP retransmits to clients that have vanished for minutes.
 const RECOVERY: Duration = Duration::from_secs(300);
 const COMMAND: Duration = Duration::from_secs(300);
@@ -89,6 +91,8 @@ struct Victim<'a> {
     bed: &'a Bed,
     guest: Guest<'a>,
     path: &'static str,
+    /// Where the guest's own pages are: with content, it has port 80.
+    pages: u16,
     base: Value,
 }
 
@@ -96,15 +100,16 @@ impl<'a> Victim<'a> {
     fn start(bed: &'a Bed, cell: Cell) -> Outcome<Self> {
         let config = config("web", "victim", IDLE)?.memory_mib(cell.memory_mib).on_crash("preserve");
         let guest = Guest::create(bed, &config)?;
-        let port = guest.tcp(80)?;
-        let mut connection = Connection::open(port)?;
-        let path = if cell.content_percent > 0 {
+        let mut connection = Connection::open(guest.tcp(80)?)?;
+        let (path, pages) = if cell.content_percent > 0 {
             let budget = number(&connection.status()?, "/datafront/published/budget_bytes")?;
             fill(bed, budget * cell.content_percent / 100)?;
-            "/fill.bin"
+            ("/fill.bin", PAGES)
         } else {
-            "/"
+            ("/", 80)
         };
+        let port = guest.tcp(pages)?;
+        let mut connection = Connection::open(port)?;
         // Tables and buffers of ordinary requests are part of the base.
         for path in ["/", "/1k", "/healthz", "/metrics"] {
             connection.get(path)?;
@@ -112,13 +117,13 @@ impl<'a> Victim<'a> {
         drop(connection);
         Honest::once(port)?;
         let base = Connection::open(port)?.status()?;
-        Ok(Self { bed, guest, path, base })
+        Ok(Self { bed, guest, path, pages, base })
     }
 
     /// One attack, with an honest client beside it. What the attack printed.
     fn suffer(&self, attack: &Attack) -> Outcome<String> {
         self.bed.dom0(&format!("ping -c 3 -W 5 {}", self.guest.address))?;
-        let honest = Honest::start(self.guest.tcp(80)?);
+        let honest = Honest::start(self.guest.tcp(self.pages)?);
         let command = format!(
             "/var/attack {} {} 80 {} {SECONDS} {}",
             attack.mode, self.guest.address, attack.count, self.path
@@ -153,7 +158,7 @@ impl<'a> Victim<'a> {
     /// Waits until connections, tasks and heap are as they were; the seconds that took.
     fn recovers(&self, attack: &Attack) -> Outcome<f64> {
         let began = Instant::now();
-        let port = self.guest.tcp(80)?;
+        let port = self.guest.tcp(self.pages)?;
         let limit = if attack.ends == Tcp::Vanishes { RECOVERY } else { BOOT };
         loop {
             let now = Connection::open(port).and_then(|mut connection| connection.status());
