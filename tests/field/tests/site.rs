@@ -179,7 +179,7 @@ fn a_name_that_fills_its_field_is_whole() {
 /// Field: libarchive/libarchive#682, vbatts/tar-split#7, mafintosh/tar-stream#35: long names of GNU tar that end at, before and behind a block → each is the next file's, and none is a file
 #[test]
 fn long_names_of_gnu_end_anywhere_in_a_block() {
-    for len in [101, 510, 511, 512, 513, 1023, 1024] {
+    for len in [101, 510, 511, 512, 513, 1000] {
         let name: String = (0..len).map(|at| if at % 60 == 59 { '/' } else { 'g' }).collect();
         let name = name.trim_end_matches('/').to_owned() + "e";
         let long = entry(b'L', b"././@LongLink", format!("{name}\0").as_bytes());
