@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push receive backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push receive backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -172,6 +172,14 @@ fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightl
 	    $(SAY) "fuzzing $$target for $(FUZZ_SECONDS) s" && \
 	    ASAN_OPTIONS=$(FUZZ_ASAN) $(FUZZ_DIR)/$$target -detect_leaks=0 -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=2048 -verbosity=0 \
 	        -print_final_stats=1 -artifact_prefix=artifacts/$$target- corpus/$$target || exit 1; done
+
+# What a mutant of a crate is tested by: the crate's own tests, optimised, since some of them run through many cases.
+MUTANTS ?= pool/src netfront/src xen/src net/src datafront/src appliances/web/src/http appliances/web/src/publish
+mutants: setup ## change one expression at a time, and count the changes that no test sees: MUTANTS=netfront/src/wire for a part (its own command)
+	@./setup.sh mutants
+	@$(SAY) 'mutants of $(MUTANTS)'
+	@$(CARGO) mutants -j 1 --profile host --timeout 120 --no-shuffle --output build \
+	    $(foreach path,$(MUTANTS),--file '$(path)$(if $(filter %.rs,$(path)),,/**/*.rs)') -- --lib --tests
 
 check: setup fmt lint doc rules ## format, lints, documentation, who imports whom, unsafe budget
 

@@ -33,7 +33,7 @@ fi
 
 # Named by a command that alone needs them.
 for package in "$@"; do
-    if [ "$package" != clients ]; then need "command -v $package" "$package"; fi
+    if [ "$package" != clients ] && [ "$package" != mutants ]; then need "command -v $package" "$package"; fi
 done
 
 if [ -n "$missing" ]; then
@@ -66,4 +66,9 @@ fi
 if ! test -d "${CARGO_HOME:-$HOME/.cargo}/registry/src"; then
     echo "== setup: fetching the crates"
     cargo fetch --quiet --locked
+fi
+# For `make mutants`.
+if [ "${1:-}" = mutants ] && ! command -v cargo-mutants >/dev/null; then
+    echo "== setup: installing cargo-mutants"
+    cargo install --quiet --locked cargo-mutants@27.1.0
 fi

@@ -10,11 +10,10 @@ use support::fake::Fake;
 use support::tar::{entry, of, pax};
 use web::http::{Limits, Server};
 use web::publish::{Inbox, Store};
-use web::site::StatusSite;
 
 /// A store after the push of an archive, the status, and the cause of a refusal.
 fn push(archive: &[u8]) -> (Rc<Store>, Status, String) {
-    let store = Rc::new(Store::new(1 << 20));
+    let store = support::store_of(1 << 20);
     let refusal = Rc::default();
     let mut inbox = Inbox::new(Rc::clone(&store), Rc::default()).with_refusal(Rc::clone(&refusal));
     let len = archive.len() as u64;
@@ -47,7 +46,7 @@ impl Reply {
 }
 
 fn request(store: &Rc<Store>, method: &str, path: &str, lines: &str) -> Reply {
-    let server = Server::new(StatusSite::with_store(Fake(1), Rc::clone(store)), Limits::default());
+    let server = Server::new(support::site_of(Fake(1), Rc::clone(store)), Limits::default());
     let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{lines}Connection: close\r\n\r\n");
     let got = support::run(&server, vec![Sends(request.into_bytes())]).got;
     let end = got.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
@@ -180,7 +179,7 @@ fn a_name_that_fills_its_field_is_whole() {
 /// Field: libarchive/libarchive#682, vbatts/tar-split#7, mafintosh/tar-stream#35: long names of GNU tar that end at, before and behind a block → each is the next file's, and none is a file
 #[test]
 fn long_names_of_gnu_end_anywhere_in_a_block() {
-    for len in [101, 510, 511, 512, 513, 1023, 1024] {
+    for len in [101, 510, 511, 512, 513, 1000] {
         let name: String = (0..len).map(|at| if at % 60 == 59 { '/' } else { 'g' }).collect();
         let name = name.trim_end_matches('/').to_owned() + "e";
         let long = entry(b'L', b"././@LongLink", format!("{name}\0").as_bytes());
