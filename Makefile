@@ -5,7 +5,7 @@
 CARGO  ?= cargo
 TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
-IMAGES := web echo iperf
+IMAGES := web echo iperf stock
 GUESTS := $(notdir $(wildcard tests/guests/*))
 HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p tls -p netfront -p net -p datafront -p vchan -p push -p receive -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests -p field-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push receive backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront clean
+.PHONY: help setup image guests push receive backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-tcp clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -89,10 +89,11 @@ backend: setup ## build the backend that tests put in the place of netback: buil
 FORWARD_web   := 8080:80
 FORWARD_echo  := 8007:7
 FORWARD_iperf := 5201:5201 5001:5001
+FORWARD_stock := 8007:7
 IMAGE         ?= web
 $(if $(filter $(IMAGE),$(IMAGES)),,$(error IMAGE=$(IMAGE) is wrong: one of $(IMAGES)))
 
-run: image ## boot real Xen in QEMU and start an image: the web appliance, or IMAGE=echo, IMAGE=iperf
+run: image ## boot real Xen in QEMU and start an image: the web appliance, or IMAGE=echo, IMAGE=iperf, IMAGE=stock
 	@$(MAKE) --no-print-directory run-guest CFG=xen.cfg FORWARD='$(FORWARD_$(IMAGE))' \
 	    GUEST='--name $(IMAGE) --kernel build/$(IMAGE).elf'
 
@@ -242,6 +243,10 @@ bench-copies: guests ## copies and checksums in an image, by several ways: build
 bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront -- $(BENCH)
+
+bench-tcp: setup ## downloads over bad paths, our TCP beside Linux's: build/bench/tcp.tsv, tcp.html; CELLS=, REPEATS= (its own command; needs root)
+	@$(SAY) "downloads, ours beside Linux's"
+	@$(CARGO) run --quiet --profile host -p tap-tests --bin bench-tcp
 
 symbolize: ## name functions, files and lines in a crash report: make symbolize LOG=console.log
 	@$(CARGO) run --quiet -p symbolize -- $(or $(LOG),$(error LOG= names the log with the report))

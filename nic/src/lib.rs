@@ -10,6 +10,7 @@
 //! |---|---|
 //! | this one | the trait [`Nic`], [`Received`], [`Checksum`] |
 //! | [`checksum`] | the sum of the Internet checksum |
+//! | [`partial`] | [`PartialTcp`]: a frame whose checksum is left to whoever sends it |
 //! | [`toeplitz`] | [`HashKey`]: the hash by which a flow is assigned to a queue |
 //!
 //! `rx` is from the network to us and `tx` is from us to the network.
@@ -26,12 +27,14 @@
 extern crate std;
 
 pub mod checksum;
+pub mod partial;
 pub mod toeplitz;
 
+pub use partial::{IpVersion, PartialTcp};
 pub use pool::Packet;
 pub use toeplitz::HashKey;
 
-use smoltcp::phy::Device;
+use smoltcp::phy::{Device, TxToken as _};
 use smoltcp::wire::EthernetAddress;
 
 /// What is known of the TCP or UDP checksum of a received frame.
@@ -92,6 +95,22 @@ pub trait Nic: Device {
     /// many as the link takes, which is the limit in any case. Valid only while the device segments.
     fn set_segment_size(&mut self, payload: Option<u16>) {
         let _ = payload;
+    }
+
+    /// Sends a TCP frame of `len` bytes whose checksum is partial: `build` leaves the pseudo-header's sum in the field
+    /// ([`PartialTcp::write_pseudo_sum`]), and the device completes it or has it completed.
+    #[inline]
+    fn send_tcp<R>(
+        token: Self::TxToken<'_>,
+        len: usize,
+        partial: PartialTcp,
+        build: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        token.consume(len, |frame| {
+            let result = build(frame);
+            partial.complete(frame);
+            result
+        })
     }
 
     /// Drops the frame that [`Nic::peek`] shows. Does nothing if there is none.

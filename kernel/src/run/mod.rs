@@ -82,6 +82,8 @@ fn iterate(system: &System, now: SystemTime, due: SystemTime) -> (bool, Option<S
         more |= turn.more;
         next = earliest(next, turn.next);
     }
+    let turn = system.run_turns(now);
+    (more, next) = (more || turn.more, earliest(next, turn.next));
     // What the tasks have requested of xenstore and written to the console goes out before the vCPU sleeps.
     if xen.store.has_unsent() {
         xen.store.pump(&xen.machine);

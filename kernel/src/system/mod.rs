@@ -3,11 +3,13 @@
 //! | file | contents |
 //! |---|---|
 //! | `sleep` | sleeping and timeouts |
+//! | `bare` | a vif without a stack |
 //! | `channels` | data channels to dom0 |
 //! | `take_stats` | takes a snapshot of all counters ([`stats`](crate::stats)) |
 //! | `interface` | a network interface with its stack |
 //! | `loop_signals`, `xen_pages` | what the loop listens to, and what a resume connects again |
 
+mod bare;
 pub mod channels;
 pub(crate) mod interface;
 pub(crate) mod loop_signals;
@@ -64,6 +66,9 @@ struct Inner {
     interfaces: RefCell<Interfaces>,
     interface_up: Signal,
     servers: RefCell<Vec<Server>>,
+    /// The appliance has stacks of its own.
+    bare: Cell<bool>,
+    turns: RefCell<Vec<bare::EachTurn>>,
     started: SystemTime,
     random: RefCell<Rng>,
     /// The seed of `random`.
@@ -250,6 +255,8 @@ impl System {
             interfaces: RefCell::default(),
             interface_up: Signal::new(),
             servers: RefCell::default(),
+            bare: Cell::new(false),
+            turns: RefCell::default(),
             started: parts.started,
             random: RefCell::new(parts.entropy.generator()),
             entropy: RefCell::new(parts.entropy),

@@ -8,14 +8,17 @@ use crate::system::System;
 use crate::system::interface::Vif;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use net::{Addressing, Ipv6Addressing, Limits, Stack};
 use xen::backoff::Backoff;
 
-/// Starts the interfaces that exist, and a task that starts those that are attached later.
+/// Starts the interfaces that exist, and a task that starts those that are attached later; none for an appliance that has
+/// stacks of its own.
 pub(super) async fn start(system: &System) {
+    if system.is_bare() {
+        return;
+    }
     let mut vifs = Vifs { started: Vec::new(), backoff: Backoff::new() };
     let retry = vifs.look(system).await;
     if vifs.started.is_empty() && retry.is_none() {
@@ -78,16 +81,7 @@ impl Vifs {
 
 async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result<(), netfront::ConnectError> {
     let sharers = u64::try_from(sharers.max(1)).unwrap_or(1);
-    let memory = system.memory_bytes().checked_div(sharers).unwrap_or_default();
-    let choices = system.config().pool.choices(memory);
-    let hash_key = Some(netfront::HashKey::new(system.random_bytes()));
-    let config = netfront::Config {
-        refuse: system.config().refuse,
-        queues: system.config().queues,
-        hash_key,
-        ..choices
-    };
-    let (device, connection) = netfront::open(Rc::clone(system.xen()), handle, config).await?;
+    let device = system.open_vif(handle, sharers).await?;
     let first = system.interfaces().is_empty();
     let addressing = match system.config().addresses.of(handle, first) {
         Ip::Dhcp => Addressing::Dhcp,
@@ -115,14 +109,5 @@ async fn start_interface(system: &System, handle: u32, sharers: usize) -> Result
     };
     let stack = Stack::new(device, stack_config, system.now());
     system.add_interface(Box::new(Vif::new(handle, stack)));
-    let sleeper = system.clone();
-    system.spawn(async move {
-        connection
-            .run(move |ns| {
-                let sleeper = sleeper.clone();
-                async move { sleeper.sleep(ns).await }
-            })
-            .await;
-    });
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use nic::Nic;
-use smoltcp::phy::{ChecksumCapabilities, TxToken};
+use nic::{IpVersion, Nic, PartialTcp};
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Packet, IpAddress, IpProtocol,
-    Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpPacket, UdpPacket, UdpRepr, checksum,
+    Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, UdpPacket, UdpRepr, checksum,
 };
 use tcp::{Segment, Slices};
 
@@ -40,6 +40,27 @@ impl Ends {
         match self.from {
             IpAddress::Ipv4(_) => V4,
             IpAddress::Ipv6(_) => V6,
+        }
+    }
+
+    /// Where a TCP segment between them begins.
+    const fn partial(&self) -> PartialTcp {
+        match self.from {
+            IpAddress::Ipv4(_) => PartialTcp { version: IpVersion::V4, start: 34 },
+            IpAddress::Ipv6(_) => PartialTcp { version: IpVersion::V6, start: 54 },
+        }
+    }
+
+    /// Writes the sum of the pseudo-header of a TCP segment with so many bytes.
+    fn write_pseudo_sum(&self, partial: PartialTcp, len: usize, frame: &mut [u8]) {
+        match (self.from, self.to) {
+            (IpAddress::Ipv4(from), IpAddress::Ipv4(to)) => {
+                partial.write_pseudo_sum(frame, [from.octets(), to.octets()].as_flattened(), len);
+            }
+            (IpAddress::Ipv6(from), IpAddress::Ipv6(to)) => {
+                partial.write_pseudo_sum(frame, [from.octets(), to.octets()].as_flattened(), len);
+            }
+            _ => {}
         }
     }
 
@@ -159,33 +180,26 @@ fn fragment_v6(
     rest.copy_from_slice(&head);
 }
 
-/// What the device does with a TCP segment, and what the network is told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TcpOut {
-    /// The checksum is ours to compute.
-    pub(crate) sums: bool,
-    /// Routers may mark it instead of dropping it. RFC 3168, section 5.
-    pub(crate) ecn_capable: bool,
-}
-
-/// Builds a TCP segment straight into the device's page.
-pub(crate) fn tcp<T: TxToken>(
-    token: T,
+/// Builds a TCP segment straight into the device's page. With `ecn_capable`, routers may mark it instead of dropping it
+/// (RFC 3168, section 5).
+pub(crate) fn tcp<N: Nic>(
+    token: N::TxToken<'_>,
     mac: EthernetAddress,
     ends: Ends,
     header: &Segment,
     payload: Option<Slices<'_>>,
-    out: TcpOut,
+    ecn_capable: bool,
 ) {
     let ip = ends.header_len();
     let segment_len = header.header_len().saturating_add(payload.as_ref().map_or(0, Slices::len));
     let len = HEADER.saturating_add(ip).saturating_add(segment_len);
-    token.consume(len, |buffer| {
-        let mut frame = EthernetFrame::new_unchecked(buffer);
+    let partial = ends.partial();
+    N::send_tcp(token, len, partial, |buffer| {
+        let mut frame = EthernetFrame::new_unchecked(&mut *buffer);
         EthernetRepr { src_addr: mac, dst_addr: ends.mac, ethertype: ends.ethertype() }.emit(&mut frame);
         let packet = frame.payload_mut();
         ends.emit(IpProtocol::Tcp, segment_len, packet);
-        if out.ecn_capable {
+        if ecn_capable {
             ends.mark_capable(packet);
         }
         let Some(bytes) = packet.get_mut(ip..) else { return };
@@ -193,9 +207,7 @@ pub(crate) fn tcp<T: TxToken>(
         if let (Some(payload), Some(space)) = (payload, bytes.get_mut(written..)) {
             payload.copy_to(space);
         }
-        if out.sums {
-            TcpPacket::new_unchecked(bytes).fill_checksum(&ends.from, &ends.to);
-        }
+        ends.write_pseudo_sum(partial, segment_len, buffer);
     });
 }
 

@@ -11,7 +11,7 @@ use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
 use crate::frame::classify::{Segment, sender};
-use crate::frame::emit::{self, Ends, TcpOut};
+use crate::frame::emit::{self, Ends};
 use crate::frame::too_big::TooBig;
 use crate::link::neighbours::Lookup;
 use crate::tcp::open::{Answer, Arrival, Tally};
@@ -91,10 +91,9 @@ impl State {
     fn send_header<N: Nic>(&mut self, nic: &mut N, tuple: &FourTuple, ends: Ends, header: Header) {
         let header = Header { src_port: tuple.local_port, dst_port: tuple.remote_port, ..header };
         nic.steer(self.flow(tuple));
-        let sums = nic.capabilities().checksum.tcp.tx();
         let mac = self.me.mac;
         if let Some(token) = nic.transmit(self.now) {
-            emit::tcp(token, mac, ends, &header, None, TcpOut { sums, ecn_capable: false });
+            emit::tcp::<N>(token, mac, ends, &header, None, false);
         }
     }
 
@@ -128,7 +127,6 @@ impl State {
         if cuts {
             nic.set_segment_size(Some(size));
         }
-        let sums = nic.capabilities().checksum.tcp.tx();
         let (mut sent, mut more) = (0, true);
         while sent < BURST && self.tcp.get(id).is_some_and(|conn| conn.tcb.wants_transmit()) {
             let Some(mut token) = nic.transmit(self.now) else { break };
@@ -141,14 +139,7 @@ impl State {
             meta.segmentation_offload_size =
                 out.segment_size.filter(|_| !v6).and_then(core::num::NonZeroU16::new);
             token.set_meta(meta);
-            emit::tcp(
-                token,
-                ours,
-                ends,
-                &header,
-                Some(out.payload),
-                TcpOut { sums, ecn_capable: out.ecn_capable },
-            );
+            emit::tcp::<N>(token, ours, ends, &header, Some(out.payload), out.ecn_capable);
             sent = sent.saturating_add(1);
         }
         if cuts {

@@ -43,7 +43,7 @@ use config::Config;
 use core::num::NonZeroUsize;
 use mailbox::{Mailbox, Notice};
 use multicast::Groups;
-use nic::{HashKey, Nic, Packet, Received};
+use nic::{HashKey, Nic, Packet, PartialTcp, Received};
 use quarantine::Quarantine;
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
@@ -189,6 +189,16 @@ impl<M: Machine> NetDevice<M> {
         if !self.is_up() {
             return None;
         }
+        let at = self.next;
+        if at == self.steered && self.queues.get_mut(at).is_some_and(Queue::is_ready) {
+            return Some(at);
+        }
+        self.find_ready()
+    }
+
+    /// As [`NetDevice::ready`], for any queue and any frame.
+    #[inline(never)]
+    fn find_ready(&mut self) -> Option<usize> {
         for _ in 0..self.queues.len() {
             let at = self.next;
             let queue = self.queues.get_mut(at)?;
@@ -275,6 +285,16 @@ impl<M: Machine> Nic for NetDevice<M> {
     fn peek(&mut self) -> Option<Received<'_>> {
         let at = self.ready()?;
         self.queues.get(at).map(Queue::received)
+    }
+
+    #[inline]
+    fn send_tcp<R>(
+        token: TxToken<'_>,
+        len: usize,
+        partial: PartialTcp,
+        build: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        token.send_tcp(len, partial, build)
     }
 
     fn discard(&mut self) {

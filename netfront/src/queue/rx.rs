@@ -23,7 +23,6 @@ use crate::wire::feature::Feature;
 use crate::wire::misbehaviour::{Consequence, Misbehaviour, MisbehaviourCounts};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use nic::Checksum;
 use pool::{Mismatch, Piece, Pool, PoolCounts, PoolStats};
 use xen::abi::io_netif::{NETIF_RX_RING_SIZE, NetRxFlags, NetifRxRequest, NetifRxResponse};
 use xen::ids::PAGE_SIZE;
@@ -42,8 +41,6 @@ pub(crate) struct RxQueue {
     pub(super) pool: Pool<ReadWrite>,
     pub(super) policy: RxPolicy,
     pub(super) current: Current,
-    /// What is known of the checksum of the current frame.
-    pub(super) checksum: Checksum,
     /// The pieces of the chain that is being collected.
     pub(super) chain: Vec<Piece>,
     /// How the backend was told to choose queues.
@@ -76,7 +73,6 @@ impl RxQueue {
             pool,
             policy,
             current: Current::None,
-            checksum: Checksum::Unknown,
             steering: None,
             chain: Vec::with_capacity(MAX_SLOTS),
             scratch: alloc::vec![0; scratch].into_boxed_slice(),
@@ -105,18 +101,43 @@ impl RxQueue {
         !matches!(self.current, Current::None)
     }
 
+    /// Makes the next frame current, if there is no current frame and the next response is an ordinary one: it has the
+    /// right id, no error, and all of the frame. Returns whether there is a current frame now; otherwise nothing has
+    /// changed, and [`RxQueue::advance`] decides.
+    #[inline]
+    pub(super) fn advance_plain(&mut self) -> bool {
+        if self.has_frame() {
+            return true;
+        }
+        let slot = slot_of(self.ring.rsp_cons());
+        let Some(response) = self.ring.peek_response() else { return false };
+        // As a length, a negative status exceeds a page.
+        let (offset, len) = (response.offset, response.status.cast_unsigned());
+        let flags = NetRxFlags::from_bits_retain(response.flags);
+        // Without branches: each condition holds for nearly every frame.
+        let plain = (response.id == u16::from(slot))
+            & !flags.intersects(self.unusual)
+            & (ETHERNET_HEADER <= len)
+            & (usize::from(len) <= self.policy.max_frame)
+            & (usize::from(offset).wrapping_add(usize::from(len)) <= PAGE_SIZE);
+        if plain {
+            self.ring.skip_response();
+            self.present(Extent { id: response.id, offset, flags: response.flags, len });
+        }
+        plain
+    }
+
     /// Makes the next good frame current, if there is no current frame. Returns whether there is one now. Bad frames are
     /// dropped.
     ///
     /// # Errors
     /// A broken rule after which the queue must not be used any more.
-    #[inline]
     pub(super) fn advance(&mut self) -> Result<bool, Misbehaviour> {
         if self.has_frame() {
             return Ok(true);
         }
         while let Some((response, slot)) = self.take_response()? {
-            match self.accept(response, slot) {
+            match self.accept(&response, slot) {
                 Ok(()) => return Ok(true),
                 Err(refusal) => self.refuse(refusal)?,
             }
@@ -155,26 +176,7 @@ impl RxQueue {
     }
 
     /// Accepts the frame whose first response this is and makes it current, or refuses it and returns all its pages.
-    #[inline]
-    fn accept(&mut self, response: NetifRxResponse, slot: u8) -> Result<(), Refusal> {
-        // As a length, a negative status exceeds a page.
-        let (offset, len) = (response.offset, response.status.cast_unsigned());
-        let flags = NetRxFlags::from_bits_retain(response.flags);
-        // Without branches: each condition holds for nearly every frame.
-        let usual = !flags.intersects(self.unusual)
-            & (ETHERNET_HEADER <= len)
-            & (usize::from(len) <= self.policy.max_frame)
-            & (usize::from(offset).wrapping_add(usize::from(len)) <= PAGE_SIZE);
-        if usual {
-            self.present(flags, Extent { slot, offset, len });
-            return Ok(());
-        }
-        self.accept_unusual(&response, slot)
-    }
-
-    /// As [`RxQueue::accept`], for a frame that is not one good slot.
-    #[cold]
-    fn accept_unusual(&mut self, response: &NetifRxResponse, slot: u8) -> Result<(), Refusal> {
+    fn accept(&mut self, response: &NetifRxResponse, slot: u8) -> Result<(), Refusal> {
         let flags = NetRxFlags::from_bits_retain(response.flags);
         if flags.intersects(NetRxFlags::MORE_DATA | NetRxFlags::EXTRA_INFO) {
             return self.accept_chain(response, slot);
@@ -185,7 +187,7 @@ impl RxQueue {
         match extent {
             Ok(_) => {
                 let (offset, len) = (response.offset, response.status.cast_unsigned());
-                self.present(flags, Extent { slot, offset, len });
+                self.present(Extent { id: u16::from(slot), offset, flags: response.flags, len });
                 Ok(())
             }
             Err(refusal) => {

@@ -155,12 +155,12 @@ impl RxQueue {
             // Into the slot that was answered last, which is an extra's: a page that is read in place is always there.
             let slot = slot_of(self.ring.rsp_cons().wrapping_sub(1));
             let number = |value: usize| u16::try_from(value).unwrap_or_default();
-            let extent = Extent { slot, offset: number(piece.offset), len: number(piece.len) };
+            let (offset, len) = (number(piece.offset), number(piece.len));
             self.slots.put(slot, piece.page);
-            self.present(flags, extent);
+            self.present(Extent { id: u16::from(slot), offset, flags: flags.bits(), len });
         } else {
             self.note_checksum(flags);
-            self.assemble(chain.bytes);
+            self.assemble(chain.bytes, flags);
         }
         if let Some(hash) = chain.hash {
             self.note_hash(&hash);
@@ -170,7 +170,7 @@ impl RxQueue {
 
     /// Copies a chain into the scratch buffer, piece by piece, so that the frame is one slice. Its pages return as those
     /// of a frame of this length do.
-    fn assemble(&mut self, len: usize) {
+    fn assemble(&mut self, len: usize, flags: NetRxFlags) {
         let kind = self.policy.clearing_of(len);
         let mut at = 0_usize;
         // Moved out and back: the list keeps its memory.
@@ -187,7 +187,7 @@ impl RxQueue {
         self.stats.copied_packets.bump();
         self.stats.chains.bump();
         self.stats.copied_bytes.add_len(len);
-        self.current = Current::Copied { len };
+        self.current = Current::Copied { len, flags };
     }
 
     /// Returns every page of the chain.

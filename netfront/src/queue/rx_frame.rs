@@ -18,23 +18,23 @@ use xen::ids::PAGE_SIZE;
 impl RxQueue {
     /// Makes a good frame in one page current.
     #[inline]
-    pub(super) fn present(&mut self, flags: NetRxFlags, extent: Extent) {
+    pub(super) fn present(&mut self, extent: Extent) {
         let len = usize::from(extent.len);
-        self.note_checksum(flags);
-        if self.is_zero_copy(len) {
-            self.stats.zero_copy_packets.bump();
-            self.stats.zero_copy_bytes.add_len(len);
-            self.current = Current::InPlace(extent);
-            return;
+        self.note_checksum(NetRxFlags::from_bits_retain(extent.flags));
+        if !self.is_zero_copy(len) {
+            return self.copy_out(extent);
         }
-        self.copy_out(extent);
+        self.stats.zero_copy_packets.bump();
+        self.stats.zero_copy_bytes.add_len(len);
+        self.current = Current::InPlace(extent);
     }
 
     /// Copies a frame out of its page.
+    #[inline(never)]
     fn copy_out(&mut self, extent: Extent) {
         let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
         let clear = self.policy.clearing >= self.policy.clearing_of(len);
-        if let (Some(into), Some(page)) = (self.scratch.get_mut(..len), self.slots.get(extent.slot)) {
+        if let (Some(into), Some(page)) = (self.scratch.get_mut(..len), self.slots.get(extent.slot())) {
             if clear {
                 page.shared().take_bytes(offset, into);
             } else {
@@ -46,32 +46,29 @@ impl RxQueue {
         if clear {
             self.stats.cleared_bytes.add_len(len);
         }
-        self.current = Current::Copied { len };
+        let flags = NetRxFlags::from_bits_retain(extent.flags);
+        self.current = Current::Copied { len, flags };
     }
 
-    /// Keeps what the flags of the current frame say about its checksum.
+    /// Counts a frame with a blank checksum.
     #[inline]
-    pub(super) fn note_checksum(&mut self, flags: NetRxFlags) {
-        self.checksum = if flags.contains(NetRxFlags::CSUM_BLANK) {
+    pub(super) const fn note_checksum(&mut self, flags: NetRxFlags) {
+        if flags.contains(NetRxFlags::CSUM_BLANK) {
             self.stats.checksum_blank.bump();
-            Checksum::Blank
-        } else if flags.contains(NetRxFlags::DATA_VALIDATED) {
-            Checksum::Validated
-        } else {
-            Checksum::Unknown
-        };
+        }
     }
 
     /// The bytes of the current frame. Empty if there is none.
     #[inline]
     pub(super) fn frame(&self) -> &[u8] {
-        match (&self.current, self.policy.trusted) {
-            (Current::InPlace(Extent { slot, offset, len }), Some(trusted)) => {
-                let page = self.slots.get(*slot);
-                page.and_then(|page| page.lend(usize::from(*offset), usize::from(*len), trusted))
-                    .unwrap_or_default()
-            }
-            (Current::Copied { len }, _) => self.scratch.get(..*len).unwrap_or_default(),
+        if let (Current::InPlace(extent), Some(trusted)) = (&self.current, self.policy.trusted) {
+            let page = self.slots.get(extent.slot());
+            let bytes =
+                page.and_then(|page| page.lend(extent.offset.into(), usize::from(extent.len), trusted));
+            return bytes.unwrap_or_default();
+        }
+        match &self.current {
+            Current::Copied { len, .. } => self.scratch.get(..*len).unwrap_or_default(),
             _ => &[],
         }
     }
@@ -79,17 +76,32 @@ impl RxQueue {
     /// The current frame, with what is known of its checksum.
     #[inline]
     pub(super) fn received(&self) -> Received<'_> {
-        Received { frame: self.frame(), checksum: self.checksum }
+        let flags = self.current.flags();
+        let checksum = if flags.contains(NetRxFlags::CSUM_BLANK) {
+            Checksum::Blank
+        } else if flags.contains(NetRxFlags::DATA_VALIDATED) {
+            Checksum::Validated
+        } else {
+            Checksum::Unknown
+        };
+        Received { frame: self.frame(), checksum }
     }
 
     /// Drops the current frame. A page that was read in place can be posted again.
     #[inline]
     pub(super) fn release(&mut self) {
-        if let Current::InPlace(extent) = core::mem::take(&mut self.current)
-            && self.policy.clearing >= Clearing::All
-        {
+        if self.policy.clearing >= Clearing::All {
+            self.clear_in_place();
+        }
+        self.current = Current::None;
+    }
+
+    /// Clears the current frame in its page, if it was read in place.
+    #[cold]
+    fn clear_in_place(&mut self) {
+        if let Current::InPlace(extent) = &self.current {
             let (offset, len) = (usize::from(extent.offset), usize::from(extent.len));
-            if let Some(page) = self.slots.get(extent.slot) {
+            if let Some(page) = self.slots.get(extent.slot()) {
                 page.shared().zero(offset, len);
             }
             self.stats.cleared_bytes.add_len(len);
@@ -122,15 +134,15 @@ impl RxQueue {
         }
         match self.current {
             Current::None => None,
-            Current::InPlace(Extent { slot, offset, len }) => {
+            Current::InPlace(extent) => {
                 let trusted = self.policy.trusted?;
-                let page = self.slots.take(slot)?;
-                let piece = Piece { page, offset: usize::from(offset), len: usize::from(len) };
+                let page = self.slots.take(extent.slot())?;
+                let piece = Piece { page, offset: extent.offset.into(), len: extent.len.into() };
                 let clear = self.policy.clearing == Clearing::All;
                 let lease = Lease { trusted, granted_to: self.policy.backend, clear };
                 Some(self.pool.retain_page(piece, lease))
             }
-            Current::Copied { len } => self.pool.retain_copy(self.scratch.get(..len)?),
+            Current::Copied { len, .. } => self.pool.retain_copy(self.scratch.get(..len)?),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::queue::current::Current;
 use crate::queue::rx::RxQueue;
 use crate::queue::rx_slots::slot_of;
 use xen::abi::io_netif::NetifRxRequest;
-use xen::{Machine, Xen};
+use xen::{GrantedPage, Machine, Xen};
 
 impl RxQueue {
     /// Fills the ring. Grows the pool if it runs empty.
@@ -26,21 +26,27 @@ impl RxQueue {
 
     /// Writes requests until the ring is full or the pool is empty. Returns whether the ring is full. The page of the
     /// current frame was answered last, so its slot is the last to be filled; it is left out.
+    #[inline(never)]
     fn post(&mut self) -> bool {
         let in_place = u32::from(matches!(self.current, Current::InPlace(_)));
         while self.ring.free_requests() > in_place {
             let slot = slot_of(self.ring.req_prod());
-            let gref = match self.slots.get(slot) {
-                Some(page) => page.gref(),
-                None => {
-                    let Some(page) = self.pool.take() else { return false };
-                    let gref = page.gref();
-                    self.slots.put(slot, page);
-                    gref
+            let Some(gref) = self.slots.get(slot).map(GrantedPage::gref) else {
+                if self.fill_slot(slot) {
+                    continue;
                 }
+                return false;
             };
             self.ring.write_request(&NetifRxRequest { id: u16::from(slot), pad: 0, gref: gref.0 });
         }
+        true
+    }
+
+    /// Puts a page of the pool into an empty slot. Returns whether there was one.
+    #[cold]
+    fn fill_slot(&mut self, slot: u8) -> bool {
+        let Some(page) = self.pool.take() else { return false };
+        self.slots.put(slot, page);
         true
     }
 

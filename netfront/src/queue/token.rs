@@ -11,6 +11,7 @@
 use crate::queue::rx::RxQueue;
 use crate::queue::tx::TxQueue;
 use core::num::NonZeroU16;
+use nic::PartialTcp;
 use smoltcp::phy;
 
 /// A received frame.
@@ -53,10 +54,23 @@ impl<'a> TxToken<'a> {
     }
 }
 
+impl TxToken<'_> {
+    /// See [`Nic::send_tcp`](nic::Nic::send_tcp).
+    #[inline]
+    pub(crate) fn send_tcp<R>(
+        self,
+        len: usize,
+        partial: PartialTcp,
+        build: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
+        self.tx.send(len, self.segment, Some(partial), build)
+    }
+}
+
 impl phy::TxToken for TxToken<'_> {
     #[inline]
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, build: F) -> R {
-        self.tx.send(len, self.segment, build)
+        self.tx.send(len, self.segment, None, build)
     }
 
     #[inline]

@@ -22,16 +22,17 @@ use crate::wire::check_rx::ETHERNET_HEADER;
 use crate::wire::check_tx::check_tx_chain;
 use crate::wire::feature::Feature;
 use crate::wire::misbehaviour::{Misbehaviour, MisbehaviourCounts};
-use crate::wire::offload::finish;
+use crate::wire::offload::{finish, finish_partial};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::num::NonZeroU16;
+use nic::PartialTcp;
 use pool::contiguous::{ContiguousBuffer, MAX_FRAME_PAGES};
 use pool::{Mismatch, Pool, PoolCounts, PoolStats};
 use xen::abi::io_netif::{NETIF_TX_RING_SIZE, NetTxFlags, NetifRsp, NetifTxRequest, NetifTxResponse};
 use xen::ids::PAGE_SIZE;
 use xen::ring::FrontRing;
-use xen::{Counter, GrantedPage, Gref, Machine, ReadOnly, SystemTime, Xen};
+use xen::{Counter, GrantedPage, Machine, ReadOnly, SystemTime, Xen};
 
 /// Bytes before the payload of TCP over IPv6 on Ethernet.
 const IPV6_TCP: usize = 14 + 40 + 20;
@@ -128,10 +129,16 @@ impl TxQueue {
         self.one_slot = self.flow_max_frame.min(PAGE_SIZE);
     }
 
+    /// Whether a frame of one slot can be queued now, without a look at ring, ids and pages.
+    #[inline]
+    pub(super) const fn has_credit(&self) -> bool {
+        self.credit > 0
+    }
+
     /// Whether a frame of one slot can be queued now: there are a place in the ring, an id, and a page.
     #[inline]
     pub(super) fn can_reply(&mut self) -> bool {
-        self.credit > 0 || self.check_ready(false)
+        self.has_credit() || self.check_ready(false)
     }
 
     /// Whether any frame can be queued now. If the room for the longest one was missing for too long, whether a frame
@@ -316,27 +323,31 @@ impl TxQueue {
         &mut self,
         len: usize,
         segment: Option<NonZeroU16>,
+        partial: Option<PartialTcp>,
         build: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
         if len > self.one_slot || segment.is_some() {
-            return self.send_large(len, segment, build);
+            return self.send_large(len, segment, partial, build);
         }
-        if !self.can_reply() {
-            return self.build_and_drop(len, build);
-        }
+        // A token was given because the next id has a page: see `check_ready`.
         let features = self.features;
-        let Some((id, page)) = self.slots.next_page() else { return self.build_and_drop(len, build) };
-        let frame = page.bytes_mut().get_mut(..len).unwrap_or_default();
+        let frame = self.slots.next_page().and_then(|(_, page)| page.bytes_mut().get_mut(..len));
+        let Some(frame) = frame else { return self.build_and_drop(len, build) };
         let result = build(frame);
-        let flags = finish(features, frame);
-        let gref = page.gref();
-        self.queue(id, gref, len, flags);
+        let flags = match partial {
+            Some(partial) => finish_partial(features, frame, partial),
+            None => finish(features, frame),
+        };
+        self.queue(len, flags);
         result
     }
 
-    /// Writes the request for the frame that was built in the page of the next id.
+    /// Writes the request for the frame of `len` bytes that was built in the page of the next id. A function of its own: it
+    /// is compiled for speed with this crate, not for size with the guest.
     #[inline(never)]
-    fn queue(&mut self, id: u8, gref: Gref, len: usize, flags: NetTxFlags) {
+    fn queue(&mut self, len: usize, flags: NetTxFlags) {
+        let Some((id, page)) = self.slots.next_page() else { return self.stats.refused.bump() };
+        let gref = page.gref();
         // At most a page.
         let size = u16::try_from(len).unwrap_or_default();
         let request =

@@ -15,8 +15,9 @@ use crate::queue::counters::TxStats;
 use crate::queue::tx::TxQueue;
 use crate::wire::check_tx::check_tx_chain;
 use crate::wire::feature::Feature;
-use crate::wire::offload::{Version, finish, tcp};
+use crate::wire::offload::{finish, finish_partial, gso_of, tcp};
 use core::num::NonZeroU16;
+use nic::{IpVersion, PartialTcp};
 use pool::contiguous::{ContiguousBuffer, MAX_FRAME_PAGES};
 use xen::abi::io_netif::{
     NETIF_MAX_TX_SIZE, NetTxFlags, NetifExtra, NetifExtraFlags, NetifExtraGso, NetifGsoType, NetifTxRequest,
@@ -30,7 +31,7 @@ fn segmentation(
     frame: &[u8],
     segment: Option<NonZeroU16>,
     max_frame: usize,
-) -> Option<(NonZeroU16, Version)> {
+) -> Option<(NonZeroU16, IpVersion)> {
     if segment.is_none() && frame.len() <= max_frame {
         return None;
     }
@@ -48,14 +49,19 @@ fn finish_large(
     limits: &Limits,
     frame: &mut [u8],
     segment: Option<NonZeroU16>,
-) -> Option<(NetTxFlags, Option<(NonZeroU16, Version)>)> {
+    partial: Option<PartialTcp>,
+) -> Option<(NetTxFlags, Option<(NonZeroU16, IpVersion)>)> {
     let gso = segmentation(frame, segment, limits.flow_max_frame)
-        .filter(|(_, version)| limits.features.contains(version.gso()));
+        .filter(|(_, version)| limits.features.contains(gso_of(*version)));
     if gso.is_none() && frame.len() > limits.max_frame {
         stats.refused.bump();
         return None;
     }
-    Some((finish(limits.features, frame), gso))
+    let flags = match partial {
+        Some(partial) => finish_partial(limits.features, frame, partial),
+        None => finish(limits.features, frame),
+    };
+    Some((flags, gso))
 }
 
 /// Fills in the requests of a frame, except ids and grant references.
@@ -99,6 +105,7 @@ impl TxQueue {
         &mut self,
         len: usize,
         segment: Option<NonZeroU16>,
+        partial: Option<PartialTcp>,
         build: impl FnOnce(&mut [u8]) -> R,
     ) -> R {
         let segments = self.features.intersects(Feature::GSO_TCPV4 | Feature::GSO_TCPV6);
@@ -110,7 +117,7 @@ impl TxQueue {
         if let Some((first, frame)) = self.contiguous.as_mut().and_then(ContiguousBuffer::bytes_mut) {
             let Some(frame) = frame.get_mut(..len) else { return self.build_and_drop(len, build) };
             let result = build(frame);
-            if let Some((flags, gso)) = finish_large(&mut self.stats, &limits, frame, segment) {
+            if let Some((flags, gso)) = finish_large(&mut self.stats, &limits, frame, segment, partial) {
                 self.queue_large(Place::Contiguous(first), len, flags, gso);
             }
             return result;
@@ -119,7 +126,7 @@ impl TxQueue {
         let result = match scratch.get_mut(..len) {
             Some(frame) => {
                 let result = build(frame);
-                if let Some((flags, gso)) = finish_large(&mut self.stats, &limits, frame, segment) {
+                if let Some((flags, gso)) = finish_large(&mut self.stats, &limits, frame, segment, partial) {
                     self.queue_large(Place::Scattered(frame), len, flags, gso);
                 }
                 result
@@ -141,13 +148,13 @@ impl TxQueue {
         place: Place<'_>,
         len: usize,
         flags: NetTxFlags,
-        segment: Option<(NonZeroU16, Version)>,
+        segment: Option<(NonZeroU16, IpVersion)>,
     ) {
         let count = len.div_ceil(PAGE_SIZE);
         let extra = segment.map(|(size, version)| {
             let kind = match version {
-                Version::V4 => NetifGsoType::Tcpv4,
-                Version::V6 => NetifGsoType::Tcpv6,
+                IpVersion::V4 => NetifGsoType::Tcpv4,
+                IpVersion::V6 => NetifGsoType::Tcpv6,
             };
             NetifExtra::Gso(NetifExtraGso { size: size.get(), kind, features: 0 })
         });

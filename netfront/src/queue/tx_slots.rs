@@ -18,6 +18,7 @@ use alloc::boxed::Box;
 use pool::contiguous::NO_PAGE;
 use xen::abi::io_netif::NetifTxResponse;
 use xen::{Granted, Page, ReadOnly};
+use zerocopy::{FromBytes, IntoBytes};
 
 /// A page to send from.
 type TxPage = Page<Granted<ReadOnly>>;
@@ -217,9 +218,9 @@ impl TxSlots {
     ) -> Option<NetifTxResponse> {
         let mut nr_idle = self.nr_idle;
         let other = responses.find(|response| {
-            // One comparison: the status okay is 0.
-            let (id, status) = (u32::from(response.id), u32::from(response.status.cast_unsigned()));
-            let Ok(id) = u8::try_from(status << 16 | id) else { return true };
+            // One comparison for both fields: the status okay is 0.
+            let both = u32::read_from_bytes(response.as_bytes()).map_or(u32::MAX, u32::from_le);
+            let Ok(id) = u8::try_from(both) else { return true };
             let Some(slot) = self.slots.get_mut(usize::from(id)) else { return true };
             let Some(entry) = self.idle.get_mut(nr_idle) else { return true };
             if slot.number >= pushed || slot.page.is_none() {

@@ -12,21 +12,13 @@
 
 use crate::wire::feature::Feature;
 use nic::checksum::{fold, sum};
+use nic::{IpVersion as Version, PartialTcp};
 use smoltcp::wire::checksum;
 use xen::abi::io_netif::NetTxFlags;
 
 const ETHERNET_HEADER: usize = 14;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-
-/// The version of IP below TCP or UDP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
 
 /// The position of a checksum, and the sum of its pseudo-header.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +35,19 @@ struct Place {
     pseudo: u16,
 }
 
-impl Version {
-    /// The feature that segments TCP over it.
-    pub(crate) const fn gso(self) -> Feature {
-        match self {
-            Self::V4 => Feature::GSO_TCPV4,
-            Self::V6 => Feature::GSO_TCPV6,
-        }
+/// The feature that segments TCP over a version of IP.
+pub(crate) const fn gso_of(version: Version) -> Feature {
+    match version {
+        Version::V4 => Feature::GSO_TCPV4,
+        Version::V6 => Feature::GSO_TCPV6,
+    }
+}
+
+/// The feature that completes checksums over a version of IP.
+const fn checksum_of(version: Version) -> Feature {
+    match version {
+        Version::V4 => Feature::CHECKSUM_IPV4,
+        Version::V6 => Feature::CHECKSUM_IPV6,
     }
 }
 
@@ -124,14 +122,20 @@ pub(crate) fn finish(can: Feature, frame: &mut [u8]) -> NetTxFlags {
     finish_any(can, frame)
 }
 
+/// As [`finish`], for a frame whose builder says where the checksum is and has written the pseudo-header's sum there.
+#[inline]
+pub(crate) fn finish_partial(can: Feature, frame: &mut [u8], partial: PartialTcp) -> NetTxFlags {
+    if can.contains(checksum_of(partial.version)) {
+        return NetTxFlags::CSUM_BLANK | NetTxFlags::DATA_VALIDATED;
+    }
+    partial.complete(frame);
+    NetTxFlags::empty()
+}
+
 /// As [`finish`], for a frame of any form.
 #[cold]
 fn finish_any(can: Feature, frame: &mut [u8]) -> NetTxFlags {
-    let leave = |version| match version {
-        Version::V4 => can.contains(Feature::CHECKSUM_IPV4),
-        Version::V6 => can.contains(Feature::CHECKSUM_IPV6),
-    };
-    match prepare(frame, leave) {
+    match prepare(frame, |version| can.contains(checksum_of(version))) {
         Some(true) => NetTxFlags::CSUM_BLANK | NetTxFlags::DATA_VALIDATED,
         _ => NetTxFlags::empty(),
     }

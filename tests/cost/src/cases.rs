@@ -44,10 +44,11 @@ fn dump_here() {
 }
 
 /// Runs a case: once to warm up, and once to count. `cost run PART` runs cases with that part in their names.
-fn case(name: &str, mut rig: Rig, work: impl Fn(&mut Rig)) {
+fn case(name: &str, rig: impl FnOnce() -> Rig, work: impl Fn(&mut Rig)) {
     if std::env::args().nth(2).is_some_and(|part| !name.contains(&part)) {
         return;
     }
+    let mut rig = rig();
     work(&mut rig);
     rig.warm();
     dump_here();
@@ -61,38 +62,39 @@ pub(crate) fn run() {
     for (policy, name) in POLICIES {
         for size in SIZES {
             let rig = || policy.rig(Config::default());
-            case(&format!("rx_{name}_{size}"), rig(), |rig| rig.receive(size, TURNS, BATCH));
-            case(&format!("tx_{name}_{size}"), rig(), |rig| rig.send(size, TURNS, BATCH));
+            case(&format!("rx_{name}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
+            case(&format!("tx_{name}_{size}"), rig, |rig| rig.send(size, TURNS, BATCH));
         }
     }
     for pages in POOLS {
         let config = Config { pool_rx: pages, pool_rx_max: pages.max(320), ..Config::default() };
-        case(&format!("rx_pool_{pages}"), Policy::Trusted.rig(config), |rig| rig.receive(1500, TURNS, 32));
+        case(&format!("rx_pool_{pages}"), || Policy::Trusted.rig(config), |rig| rig.receive(1500, TURNS, 32));
         let config = Config { pool_tx: pages, pool_tx_max: pages.max(320), ..Config::default() };
-        case(&format!("tx_pool_{pages}"), Policy::Trusted.rig(config), |rig| rig.send(1500, TURNS, 32));
+        case(&format!("tx_pool_{pages}"), || Policy::Trusted.rig(config), |rig| rig.send(1500, TURNS, 32));
     }
     for size in CURVE {
         let copied = [("copied", 4096, Policy::Trusted), ("copied_not_cleared", 4096, Policy::NoClearing)];
         for (kind, threshold, policy) in copied.into_iter().chain([("in_place", 0, Policy::Trusted)]) {
-            let rig = policy.rig(Config { threshold, ..Config::default() });
+            let rig = || policy.rig(Config { threshold, ..Config::default() });
             case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
         }
     }
     for (policy, name) in [(Policy::Trusted, "trusted"), (Policy::GrantPerPacket, "grant_per_packet")] {
         for size in SIZES {
-            let rig = policy.rig(Config::default());
-            case(&format!("tx_tcp_{name}_{size}"), rig, |rig| rig.send_tcp(size, TURNS, BATCH));
+            let rig = || policy.rig(Config::default());
+            case(&format!("tx_tcp_{name}_{size}"), rig, |rig| rig.send_tcp(size, TURNS, BATCH, false));
+            let rig = || policy.rig(Config::default());
+            case(&format!("tx_tcp_sought_{name}_{size}"), rig, |rig| rig.send_tcp(size, TURNS, BATCH, true));
         }
     }
+    let whole = || Policy::Trusted.rig(Config::default());
     let bare = || Policy::Trusted.rig(Config { refuse: Feature::all(), ..Config::default() });
-    case("rx_without_offloads_1500", bare(), |rig| rig.receive(1500, TURNS, BATCH));
-    case("tx_without_offloads_1500", bare(), |rig| rig.send(1500, TURNS, BATCH));
-    case("rx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.receive(1500, 200, 1));
-    case("tx_one_a_turn_1500", Policy::Trusted.rig(Config::default()), |rig| rig.send(1500, 200, 1));
+    case("rx_without_offloads_1500", bare, |rig| rig.receive(1500, TURNS, BATCH));
+    case("tx_without_offloads_1500", bare, |rig| rig.send(1500, TURNS, BATCH));
+    case("rx_one_a_turn_1500", whole, |rig| rig.receive(1500, 200, 1));
+    case("tx_one_a_turn_1500", whole, |rig| rig.send(1500, 200, 1));
     for len in [9000, 17_000, 65_000] {
-        case(&format!("rx_merged_{len}"), Policy::Trusted.rig(Config::default()), |rig| {
-            rig.receive(len, 16, 8)
-        });
+        case(&format!("rx_merged_{len}"), whole, |rig| rig.receive(len, 16, 8));
     }
-    case("idle_event_turn", Policy::Trusted.rig(Config::default()), |rig| rig.idle(200));
+    case("idle_event_turn", whole, |rig| rig.idle(200));
 }

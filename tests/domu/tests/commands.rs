@@ -130,7 +130,7 @@ fn another_image_runs_with_its_own_port() -> Outcome {
     let unknown = make(&bed::repository(), &["run", "IMAGE=none"]).output()?;
     assert!(
         !unknown.status.success()
-            && String::from_utf8_lossy(&unknown.stderr).contains("one of web echo iperf")
+            && String::from_utf8_lossy(&unknown.stderr).contains("one of web echo iperf stock")
     );
     Ok(())
 }

@@ -27,8 +27,8 @@ mod link;
 mod namespace;
 
 pub use host::{Host, Opens, octets};
-pub use link::Link;
-pub use namespace::inside;
+pub use link::{Link, Wire};
+pub use namespace::{INSIDE, inside, ip};
 
 /// Linux's address.
 pub const LINUX: [u8; 4] = [10, 77, 0, 1];

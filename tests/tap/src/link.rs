@@ -27,7 +27,7 @@ pub struct Link {
 
 /// A link with the packets on it.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub struct Wire {
     link: Link,
     on_it: BinaryHeap<Reverse<(Instant, u64, Vec<u8>)>>,
     free_at: Instant,
@@ -36,7 +36,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(link: Link, seed: u64) -> Self {
+    /// An empty wire; `seed` decides which packets the link treats badly.
+    #[must_use]
+    pub fn new(link: Link, seed: u64) -> Self {
         let dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Self { link, on_it: BinaryHeap::new(), free_at: Instant::now(), serial: 0, dice }
     }
@@ -53,7 +55,7 @@ impl Wire {
     }
 
     /// Puts a packet on the link.
-    pub(crate) fn put(&mut self, mut packet: Vec<u8>, now: Instant) {
+    pub fn put(&mut self, mut packet: Vec<u8>, now: Instant) {
         if self.chance(self.link.loss) {
             return;
         }
@@ -89,12 +91,13 @@ impl Wire {
     }
 
     /// When the next packet arrives.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
         self.on_it.peek().map(|first| first.0.0)
     }
 
     /// A packet that has arrived.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
+    pub fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
         self.next().filter(|at| *at <= now)?;
         self.on_it.pop().map(|Reverse((_, _, packet))| packet)
     }

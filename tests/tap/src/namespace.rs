@@ -4,8 +4,8 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// Set in the process inside.
-const INSIDE: &str = "TAP_TESTS_INSIDE";
+/// The environment variable that is set in the process inside.
+pub const INSIDE: &str = "TAP_TESTS_INSIDE";
 
 /// Runs the test `name` inside a network namespace of its own. `true` in the process that is inside: there the test goes
 /// on. `false` outside: the test has passed, or is skipped for a reason that it has printed.
@@ -49,8 +49,8 @@ fn possible() -> Result<(), String> {
     }
 }
 
-/// Runs `ip` with these words; inside only.
-pub(crate) fn ip(words: &str) {
+/// Runs `ip` with these words. Panics outside of a namespace of ours, or if `ip` fails.
+pub fn ip(words: &str) {
     assert!(env::var_os(INSIDE).is_some(), "only in a namespace of ours");
     let status = Command::new("ip").args(words.split_whitespace()).status().expect("ip (iproute2) is there");
     assert!(status.success(), "ip {words}: {status}");

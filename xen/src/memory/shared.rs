@@ -114,28 +114,29 @@ impl<'a> Shared<'a> {
         self.len == 0
     }
 
-    /// `count` atomics from `offset` on; `None` if they do not lie within, aligned.
+    /// `count` atomics from `offset` on; none if they do not lie within, aligned. (A slice and not an `Option` of one:
+    /// where the bounds are constants nothing is left to be asked at run time.)
     #[inline]
-    fn cells<W: Word>(&self, offset: usize, count: usize) -> Option<&'a [W::Atomic]> {
+    fn cells<W: Word>(&self, offset: usize, count: usize) -> &'a [W::Atomic] {
         if count == 0 {
             // A copy shorter than a word ends before the next boundary: its run of words is empty, and unaligned.
-            return Some(Default::default());
+            return &[];
         }
-        let size = count.checked_mul(size_of::<W::Atomic>())?;
-        let fits = offset.checked_add(size)? <= self.len && offset.is_multiple_of(align_of::<W::Atomic>());
+        let end = count.checked_mul(size_of::<W::Atomic>()).and_then(|size| offset.checked_add(size));
+        let fits = end.is_some_and(|end| end <= self.len) && offset.is_multiple_of(align_of::<W::Atomic>());
         debug_assert!(fits, "{count} words at {offset} do not lie in {} shared bytes", self.len);
         if !fits {
-            return None;
+            return &[];
         }
         let first = self.base.as_ptr().wrapping_add(offset).cast::<W::Atomic>();
         // SAFETY: `new`'s caller says that the memory is mapped for 'a and accessed by atomics only; the range is
         // within it and aligned (checked above, and the base is aligned to 8). All bit patterns are valid integers.
-        Some(unsafe { core::slice::from_raw_parts(first, count) })
+        unsafe { core::slice::from_raw_parts(first, count) }
     }
 
     #[inline]
     fn cell<W: Word>(&self, offset: usize) -> Option<&'a W::Atomic> {
-        self.cells::<W>(offset, 1)?.first()
+        self.cells::<W>(offset, 1).first()
     }
 
     /// Reads one word with the given ordering (`Relaxed`, `Acquire` or `SeqCst`).
@@ -151,7 +152,7 @@ impl<'a> Shared<'a> {
     #[must_use]
     pub fn load_all<W: Word, const N: usize>(&self, offset: usize, order: Ordering) -> [W; N] {
         let mut words = [W::default(); N];
-        let cells = self.cells::<W>(offset, N).unwrap_or_default();
+        let cells = self.cells::<W>(offset, N);
         for (word, cell) in words.iter_mut().zip(cells) {
             *word = W::load(cell, order);
         }
@@ -200,7 +201,7 @@ impl<'a> Shared<'a> {
     pub fn read_record<T: FromBytes + IntoBytes>(&self, offset: usize) -> T {
         let mut record = T::new_zeroed();
         let words = record.as_mut_bytes().as_chunks_mut::<4>().0;
-        let cells = self.cells::<u32>(offset, words.len()).unwrap_or_default();
+        let cells = self.cells::<u32>(offset, words.len());
         for (word, cell) in words.iter_mut().zip(cells) {
             *word = cell.load(Ordering::Relaxed).to_ne_bytes();
         }
@@ -211,7 +212,7 @@ impl<'a> Shared<'a> {
     #[inline]
     pub fn write_record<T: IntoBytes + Immutable + ?Sized>(&self, offset: usize, record: &T) {
         let words = record.as_bytes().as_chunks::<4>().0;
-        let cells = self.cells::<u32>(offset, words.len()).unwrap_or_default();
+        let cells = self.cells::<u32>(offset, words.len());
         for (word, cell) in words.iter().zip(cells) {
             cell.store(u32::from_ne_bytes(*word), Ordering::Relaxed);
         }
@@ -224,9 +225,8 @@ impl<'a> Shared<'a> {
         let (first, rest) = into.split_at_mut_checked(head).unwrap_or_default();
         let (middle, last) = rest.split_at_mut_checked(words.saturating_mul(8)).unwrap_or_default();
         self.read_each(offset, first);
-        if let Some(cells) = self.cells::<u64>(offset.wrapping_add(head), words) {
-            in_runs(cells, middle, |cell, chunk| *chunk = cell.load(Ordering::Relaxed).to_ne_bytes());
-        }
+        let cells = self.cells::<u64>(offset.wrapping_add(head), words);
+        in_runs(cells, middle, |cell, chunk| *chunk = cell.load(Ordering::Relaxed).to_ne_bytes());
         self.read_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
     }
 
@@ -238,12 +238,11 @@ impl<'a> Shared<'a> {
         let (first, rest) = into.split_at_mut_checked(head).unwrap_or_default();
         let (middle, last) = rest.split_at_mut_checked(words.saturating_mul(8)).unwrap_or_default();
         self.take_each(offset, first);
-        if let Some(cells) = self.cells::<u64>(offset.wrapping_add(head), words) {
-            in_runs(cells, middle, |cell, chunk| {
-                *chunk = cell.load(Ordering::Relaxed).to_ne_bytes();
-                cell.store(0, Ordering::Relaxed);
-            });
-        }
+        let cells = self.cells::<u64>(offset.wrapping_add(head), words);
+        in_runs(cells, middle, |cell, chunk| {
+            *chunk = cell.load(Ordering::Relaxed).to_ne_bytes();
+            cell.store(0, Ordering::Relaxed);
+        });
         self.take_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
     }
 
@@ -254,10 +253,9 @@ impl<'a> Shared<'a> {
         let (first, rest) = from.split_at_checked(head).unwrap_or_default();
         let (middle, last) = rest.split_at_checked(words.saturating_mul(8)).unwrap_or_default();
         self.write_each(offset, first);
-        if let Some(cells) = self.cells::<u64>(offset.wrapping_add(head), words) {
-            for (chunk, cell) in middle.as_chunks::<8>().0.iter().zip(cells) {
-                cell.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
-            }
+        let cells = self.cells::<u64>(offset.wrapping_add(head), words);
+        for (chunk, cell) in middle.as_chunks::<8>().0.iter().zip(cells) {
+            cell.store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
         }
         self.write_each(offset.wrapping_add(head).wrapping_add(middle.len()), last);
     }
@@ -266,27 +264,27 @@ impl<'a> Shared<'a> {
     #[inline(never)]
     pub fn zero(&self, offset: usize, len: usize) {
         let (head, words, tail) = split(offset, len);
-        for cell in self.cells::<u8>(offset, head).unwrap_or_default() {
+        for cell in self.cells::<u8>(offset, head) {
             cell.store(0, Ordering::Relaxed);
         }
-        for cell in self.cells::<u64>(offset.wrapping_add(head), words).unwrap_or_default() {
+        for cell in self.cells::<u64>(offset.wrapping_add(head), words) {
             cell.store(0, Ordering::Relaxed);
         }
         let end = offset.wrapping_add(len);
-        for cell in self.cells::<u8>(end.wrapping_sub(tail), tail).unwrap_or_default() {
+        for cell in self.cells::<u8>(end.wrapping_sub(tail), tail) {
             cell.store(0, Ordering::Relaxed);
         }
     }
 
     fn read_each(&self, offset: usize, into: &mut [u8]) {
-        let cells = self.cells::<u8>(offset, into.len()).unwrap_or_default();
+        let cells = self.cells::<u8>(offset, into.len());
         for (byte, cell) in into.iter_mut().zip(cells) {
             *byte = cell.load(Ordering::Relaxed);
         }
     }
 
     fn take_each(&self, offset: usize, into: &mut [u8]) {
-        let cells = self.cells::<u8>(offset, into.len()).unwrap_or_default();
+        let cells = self.cells::<u8>(offset, into.len());
         for (byte, cell) in into.iter_mut().zip(cells) {
             *byte = cell.load(Ordering::Relaxed);
             cell.store(0, Ordering::Relaxed);
@@ -294,7 +292,7 @@ impl<'a> Shared<'a> {
     }
 
     fn write_each(&self, offset: usize, from: &[u8]) {
-        let cells = self.cells::<u8>(offset, from.len()).unwrap_or_default();
+        let cells = self.cells::<u8>(offset, from.len());
         for (byte, cell) in from.iter().zip(cells) {
             cell.store(*byte, Ordering::Relaxed);
         }

@@ -182,6 +182,25 @@ impl<Req: IntoBytes + Immutable, Rsp: FromBytes + IntoBytes, const SIZE: u32> Fr
         self.rsp_cons
     }
 
+    /// Copies the next response out and leaves it there, for one whose kind decides how it is taken. `None` when all that
+    /// were seen are taken. The copy that [`Self::take_response`] makes later is another one: a peer can have changed it.
+    #[inline]
+    #[must_use]
+    pub fn peek_response(&self) -> Option<Rsp> {
+        if self.rsp_cons == self.rsp_prod_seen {
+            return None;
+        }
+        Some(self.shared().read_record(Self::slot_offset(self.rsp_cons)))
+    }
+
+    /// Takes the response that [`Self::peek_response`] gave. Does nothing when there is none.
+    #[inline]
+    pub const fn skip_response(&mut self) {
+        if self.rsp_cons != self.rsp_prod_seen {
+            self.rsp_cons = self.rsp_cons.wrapping_add(1);
+        }
+    }
+
     /// Copies the next response out (`RING_COPY_RESPONSE`); `None` when all that were seen are taken.
     #[inline]
     pub fn take_response(&mut self) -> Option<Rsp> {
