@@ -60,8 +60,7 @@ impl Screen {
     fn done(&mut self, done: &Done) {
         let Done { name, seq, len, status } = done;
         let word = status.to_string();
-        self.console
-            .event(&json!({"event": "block", "name": **name, "seq": seq, "bytes": len, "status": status.0,
+        self.console.event(&json!({"event": "block", "name": **name, "seq": seq, "bytes": len, "status": status.0,
             "accepted": status.is_accepted(), "text": word}));
     }
 
@@ -78,9 +77,7 @@ impl Screen {
                 Status::ACCEPTED,
                 bytes
             )),
-            _ => {
-                self.console.say(&format!("{} blocks accepted, {bytes} bytes, {ms} ms, {rate}/s", done.len()))
-            }
+            _ => self.console.say(&format!("{} blocks accepted, {bytes} bytes, {ms} ms, {rate}/s", done.len())),
         }
     }
 

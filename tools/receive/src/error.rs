@@ -61,11 +61,7 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Self::Busy(path) => {
-                write!(
-                    f,
-                    "{}: another receive uses this state; give this one --state or --name",
-                    path.display()
-                )
+                write!(f, "{}: another receive uses this state; give this one --state or --name", path.display())
             }
             Self::Sink(what, error) => write!(f, "{what}: {error}; the block stays with its sender"),
             Self::Channel(error) => write!(f, "no channel: {error}"),

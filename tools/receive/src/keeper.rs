@@ -131,7 +131,9 @@ impl Keeper {
         block.len = parts.ok_or(Status::NO_BEGINNING)?.len;
         match self.disk.reopen(&place, block.len) {
             Ok(file) => Ok(file),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) =>
+            {
                 Err(Status::NO_BEGINNING)
             }
             Err(error) => Err(self.refusal(error, &place)),

@@ -29,7 +29,8 @@ impl Clocks {
             let time = clock_gettime(clock);
             i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
         };
-        let (first, boot, last) = (now(ClockId::Monotonic), now(ClockId::Boottime), now(ClockId::Monotonic));
+        let (first, boot, last) =
+            (now(ClockId::Monotonic), now(ClockId::Boottime), now(ClockId::Monotonic));
         Self { lower: boot - last, upper: boot - first }
     }
 

@@ -224,7 +224,13 @@ pub fn offer(client: u16, path: &str, rings: (usize, usize)) -> io::Result<Box<d
     let text = CString::new(path).map_err(io::Error::other)?;
     // SAFETY: no logger, and a string that ends with a zero byte and is only read.
     let raw = unsafe {
-        libxenvchan_server_init(std::ptr::null_mut(), c_int::from(client), text.as_ptr(), rings.0, rings.1)
+        libxenvchan_server_init(
+            std::ptr::null_mut(),
+            c_int::from(client),
+            text.as_ptr(),
+            rings.0,
+            rings.1,
+        )
     };
     // The library says no more than this.
     let refused = || {
@@ -240,10 +246,7 @@ fn look_at(devices: &[(&str, &str)]) -> io::Result<()> {
     for (device, module) in devices {
         let opened = File::options().read(true).write(true).open(device);
         opened.map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("{device}: {error}; is `{module}` loaded (modprobe {module})?"),
-            )
+            io::Error::new(error.kind(), format!("{device}: {error}; is `{module}` loaded (modprobe {module})?"))
         })?;
     }
     Ok(())

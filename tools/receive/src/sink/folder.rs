@@ -84,9 +84,9 @@ fn number(version: &str) -> Option<u64> {
 /// Whether a name stays below the folder and out of what is the folder's own.
 fn is_usable(name: &str) -> bool {
     let path = Path::new(name);
-    let plain = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(part) if part.len() <= MAX_COMPONENT && part != OWN));
+    let plain = path.components().all(
+        |part| matches!(part, Component::Normal(part) if part.len() <= MAX_COMPONENT && part != OWN),
+    );
     // Neither a slash at the end nor two in a row, which components do not show.
     plain && !name.contains('\0') && name.split('/').all(|part| !part.is_empty() && part != ".")
 }
