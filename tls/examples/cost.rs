@@ -28,7 +28,10 @@ fn main() {
             for _ in 0..TIMES {
                 if what == "request" {
                     client.writer().write_all(&[b'r'; 200]).expect("room");
-                    assert_eq!(receive(&mut session, &sent(&mut client), usize::MAX).expect("a request").len(), 200);
+                    assert_eq!(
+                        receive(&mut session, &sent(&mut client), usize::MAX).expect("a request").len(),
+                        200
+                    );
                     session.write(&[b'a'; 1200]).expect("a reply");
                 } else {
                     session.write(&[b'a'; 4096]).expect("a record");
