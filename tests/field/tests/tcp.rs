@@ -12,6 +12,9 @@ use world::{MS, Raw, SECOND, Wire, World, at, both, replies, target};
 
 const PEER: u16 = 4000;
 
+/// A segment: control, sequence number, acknowledgement, data, window.
+type Sent = (TcpControl, i32, Option<i32>, Vec<u8>, u16);
+
 /// A connection that the test plays the peer of.
 struct Peer {
     world: World,
@@ -60,8 +63,8 @@ impl Peer {
         self.world.run(MS);
     }
 
-    /// Segments that were sent since the last call: control, sequence number, acknowledgement, data, window.
-    fn sent(&self) -> Vec<(TcpControl, i32, Option<i32>, Vec<u8>, u16)> {
+    /// Segments that were sent since the last call.
+    fn sent(&self) -> Vec<Sent> {
         let frames = self.raw.take();
         let segments = frames.iter().filter_map(|frame| {
             let (control, seq, ack, data) = parse_tcp(frame)?;
