@@ -100,7 +100,10 @@ impl Guest {
             is_new = false;
             match ready(server.serve_with(&mut stream, Port::Public, &lines)) {
                 Ok(Next::Idle) => stream.park(),
-                Ok(Next::End) => break Ok(ready(stream.close())),
+                Ok(Next::End) => {
+                    ready(stream.close());
+                    break Ok(());
+                }
                 Err(error) => break Err(error),
             }
         };

@@ -13,7 +13,7 @@ use crate::disk::{Disk, is_full};
 use crate::error::Error;
 use crate::sink::{Block, Sink};
 use crate::state::{Parts, State, StateFile};
-use datafront::block::{Application, BlockHead, Part, Receiver, Status, Streams};
+use datafront::block::{Application, BlockHead, Form, Part, Receiver, Status, Streams};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -139,6 +139,10 @@ impl Keeper {
     }
 
     fn start(&mut self, block: &mut Block, head: &BlockHead<'_>) -> Result<Option<File>, Status> {
+        // Secrets are for appliances that keep them apart; here each block ends up in a file.
+        if block.form == Form::Secret {
+            return Err(Status::NO_SECRETS);
+        }
         self.sink.look(block)?;
         if !head.part.has_more() {
             match self.sink.has(block) {

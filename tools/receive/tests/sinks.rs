@@ -36,7 +36,7 @@ fn the_exit_status_of_a_program_is_acknowledged() {
 }
 
 #[test]
-fn a_program_that_does_not_start_leaves_the_block_with_its_sender() {
+fn a_program_that_does_not_start_keeps_the_block_unacknowledged() {
     let folder = Folder::new();
     let missing = Box::new(Program::new("/no/such/program".to_owned(), vec![]));
     let mut life = Life::begin(&folder.0, missing, &long_fuse()).unwrap();
@@ -91,6 +91,16 @@ fn names_that_leave_the_folder_or_are_its_own_are_refused() {
     assert_eq!(statuses(&folder, sink, &blocks), [0, bad, bad, bad, bad, bad, bad, bad]);
     assert_eq!(fs::read_to_string(folder.0.join("mine")).unwrap(), "a file of somebody else");
     assert!(!folder.0.parent().unwrap().join("out").exists());
+}
+
+#[test]
+fn secrets_are_refused_and_never_on_the_disk() {
+    let folder = Folder::new();
+    let blocks = [Block { form: Form::Secret, ..block("tls", "a private key") }];
+    let sink = Box::new(sink::Folder::new(folder.0.clone(), 2));
+    assert_eq!(statuses(&folder, sink, &blocks), [Status::NO_SECRETS.0]);
+    assert!(!folder.0.join("tls").exists());
+    assert_eq!(fs::read_dir(folder.0.join(".receive/incoming")).unwrap().count(), 0);
 }
 
 /// An archive with one entry, whatever its path.

@@ -1,5 +1,6 @@
 //! A guest that does not run: every key of the status, with its real name, and numbers that differ and grow.
 
+use kernel::ledger::Ledger;
 use kernel::net::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::pool::PoolCounts;
@@ -135,7 +136,7 @@ impl Fake {
             hypercalls: Hypercall::ALL.map(|kind| (kind.name(), kind.help(), 0)),
             xenstore: XenstoreStats::default(),
             iterations: Default::default(),
-            ledger: kernel::ledger::Ledger::new(32 << 20).usage(),
+            ledger: Ledger::new(32 << 20).usage(),
             tasks: 23,
             interfaces: vec![self.interface()],
         }

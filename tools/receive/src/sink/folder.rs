@@ -123,6 +123,7 @@ impl Sink for Folder {
         let last = list(&versions)?.last().and_then(|last| number(last)).unwrap_or(0);
         let version = versions.join(format!("{:012}{}", last.saturating_add(1), key(block)));
         match block.form {
+            Form::Secret => return Ok(Status::NO_SECRETS),
             Form::Bytes => {
                 disk.sync(file)?;
                 disk.rename(path, &version)?;

@@ -45,6 +45,7 @@ impl Block {
         match self.form {
             Form::Bytes => "bytes",
             Form::Tree => "tree",
+            Form::Secret => "secret",
         }
     }
 }
