@@ -73,7 +73,7 @@ fn cycles(bed: &Bed, count: u32) -> Outcome {
     let guest = Guest::create(bed, &config("web", "kept", SILENCE)?.memory_mib(SMALL_MIB))?;
     let six = guest.settled()?;
     speak_ipv6(bed)?;
-    let kept = Client::new(bed)?.keep((six, 80).into(), "/healthz")?;
+    let kept = Client::new(bed)?.keep((six, 80).into(), "/-/healthz")?;
     let capture = Capture::start(bed)?;
     let mut busy = Busy::start(bed, &guest)?;
     let mut connection = Connection::open(guest.tcp(80)?)?;

@@ -139,7 +139,7 @@ impl Busy {
         publish(bed, guest.domain.name())?;
         let to = guest.tcp(80)?;
         let mut idle = Connection::open(to)?;
-        assert_eq!(idle.get("/healthz")?.status, 200);
+        assert_eq!(idle.own("healthz")?.status, 200);
         let download = Download::start(to);
         download.goes_on("at first")?;
         Ok(Self { download, idle, to })
@@ -149,7 +149,7 @@ impl Busy {
     pub(crate) fn goes_on(&mut self, when: &str) -> Outcome {
         self.download.goes_on(when)?;
         let reply =
-            self.idle.get("/healthz").map_err(|error| format!("{when}, on the silent one: {error}"))?;
+            self.idle.own("healthz").map_err(|error| format!("{when}, on the silent one: {error}"))?;
         if reply.status == 200 { Ok(()) } else { Err(format!("{when}: {}", reply.status).into()) }
     }
 
@@ -157,7 +157,7 @@ impl Busy {
     pub(crate) fn end(mut self) -> Outcome {
         self.goes_on("at the end")?;
         assert!(self.download.end()? > 0);
-        assert_eq!(Connection::open(self.to)?.get("/healthz")?.status, 200, "on a new connection");
+        assert_eq!(Connection::open(self.to)?.own("healthz")?.status, 200, "on a new connection");
         Ok(())
     }
 }
