@@ -52,7 +52,7 @@ fn shell_commands_answer_and_a_flood_of_input_costs_no_traffic() {
             ("conns", "tcp 1 (0 half open), "),
             ("conns", ":80 <- 10.0.2.2:"),
             ("conns", " established, unread 0, unacknowledged 0, silent for "),
-            ("tcp", "turns "),
+            ("tcp", "iterations "),
             ("log", "DHCP lease "),
             ("crash", "to confirm, type: crash now"),
             ("poweroff", "to confirm, type: poweroff now"),

@@ -16,8 +16,8 @@ const CONNECTIONS: u32 = 3000;
 const SECONDS: u32 = 6;
 /// Connection requests from hosts that are not there.
 const SYNS: u32 = 20_000;
-/// Half-open connections that the guest keeps.
-const HALF_OPEN: u64 = 256;
+/// Half-open connections that the guest keeps: one for each 16 KiB of its ledger, which is smaller than its 32 MiB.
+const HALF_OPEN: u64 = (32 << 20) / (16 << 10);
 
 /// Floods the guest from dom0, and requests its state repeatedly over a connection that existed before. Returns the
 /// output of the flood and the states.
