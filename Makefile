@@ -117,7 +117,7 @@ test: check guests push receive backend ## every test: host, layouts against Xen
 
 test-host: setup ## unit tests, and the guest over the simulated Xen
 	@$(SAY) 'tests on the host'
-	@$(CARGO) test --quiet $(HOST) --lib --tests
+	@$(CARGO) test --quiet --no-fail-fast $(HOST) --lib --tests
 
 test-model: setup ## models that try every state and every order; what must not compile does not
 	@$(SAY) 'models, and examples that must not compile'

@@ -201,9 +201,13 @@ fn d23_a_refusal_is_acknowledged_with_the_applications_word() {
 
 #[test]
 fn d24_a_form_that_nobody_knows_is_refused_by_status() {
-    let bytes = [head(BLOCK, 1, 0, 8, b"x"), crc(&[]).to_le_bytes().to_vec(), vec![0; 4]].concat();
-    let (recorder, out, result) = after_hello(&[&bytes]);
-    assert_eq!((recorder.blocks.len(), out[1], result), (0, (ACK, 1, 0, Status::BAD_FORM.0), Ok(())));
+    // A secret (8) is never an archive nor in parts.
+    for aux in [9, 10, 12, 14, 16, 24, 1 << 31] {
+        let bytes = [head(BLOCK, 1, 0, aux, b"x"), crc(&[]).to_le_bytes().to_vec(), vec![0; 4]].concat();
+        let (recorder, out, result) = after_hello(&[&bytes]);
+        let refused = (ACK, 1, 0, Status::BAD_FORM.0);
+        assert_eq!((recorder.blocks.len(), out[1], result), (0, refused, Ok(())), "{aux}");
+    }
 }
 
 #[test]

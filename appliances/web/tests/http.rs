@@ -74,6 +74,16 @@ fn a_thousand_requests_on_one_connection() {
 }
 
 #[test]
+fn long_pipelined_heads_in_two_chunks_are_all_answered() {
+    let all = format!("GET /1k HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "p".repeat(5700)).repeat(8);
+    for at in (1..all.len()).step_by(701) {
+        let (a, b) = all.as_bytes().split_at(at);
+        let outcome = run(&server(), vec![Sends(a.to_vec()), Sends(b.to_vec())]);
+        assert_eq!(outcome.replies(&["GET"; 8]).len(), 8, "{at}");
+    }
+}
+
+#[test]
 fn requests_split_at_every_position_are_answered_the_same() {
     let request = "\r\nGET /1k?x=y HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\n\
                    Transfer-Encoding: chunked\r\n\r\n4;x\r\nabcd\r\n0\r\n\r\nGET /1k HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

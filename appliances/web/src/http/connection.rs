@@ -178,9 +178,14 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
     }
 
     async fn fill(&mut self) -> Result<Got, T::Error> {
+        let hidden = self.input.has_hidden();
         // What is there of a head is copied, so that a slow client does not hold a page.
         if !self.input.keep() {
             return Ok(Got::NoMemory);
+        }
+        // The rest of the head may have come already, in the last chunk.
+        if hidden {
+            return Ok(Got::Bytes);
         }
         let received = self.time_limit.within(pin!(self.stream.recv())).await;
         Ok(match received.transpose()? {

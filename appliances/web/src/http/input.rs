@@ -71,6 +71,11 @@ impl<C: Deref<Target = [u8]>> Input<C> {
         }
     }
 
+    /// Whether the chunk has bytes that [`Input::filled`] does not show, because it shows the joined ones before them.
+    pub(crate) fn has_hidden(&self) -> bool {
+        self.start < self.joined.len() && !self.of_chunk().is_empty()
+    }
+
     /// Copies what is there of a head, so that its chunk need not be kept until the rest comes. `false`: there is no memory.
     pub(crate) fn keep(&mut self) -> bool {
         self.is_empty() || self.join()
