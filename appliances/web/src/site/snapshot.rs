@@ -9,6 +9,7 @@ use crate::site::status::{
 };
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use kernel::ledger::Usage;
 use kernel::net::{DhcpStatus, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::pool::PoolCounts;
@@ -50,9 +51,29 @@ fn groups(now: &Snapshot, interfaces: &[InterfaceStatus]) -> Vec<Group> {
             ("free", "Free pages.", wide(now.pages.free)),
         ]),
     ]);
+    groups.extend(ledger(now));
     groups.extend(sums(now, interfaces));
     groups.extend(xen(now));
     groups
+}
+
+/// The memory of each consumer whose size somebody outside the guest decides.
+fn ledger(now: &Snapshot) -> [Group; 3] {
+    let of =
+        |help, value: fn(&Usage) -> u64| now.ledger.each_ref().map(|usage| (usage.name, help, value(usage)));
+    [
+        Group::new("ledger_used", "Memory in use, bytes")
+            .by("consumer")
+            .gauges(of("Bytes in use.", |usage| wide(usage.used))),
+        Group::new("ledger_limit", "Memory limits, bytes")
+            .by("consumer")
+            .gauges(of("Bytes that the consumer may use at most.", |usage| wide(usage.limit))),
+        Group::new("ledger_refused", "Refused reservations of memory")
+            .by("consumer")
+            .counters(of("Reservations that were refused: at the limit, or without memory.", |usage| {
+                usage.refused
+            })),
+    ]
 }
 
 /// The sums over all interfaces.
