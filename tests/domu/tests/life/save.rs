@@ -30,6 +30,7 @@ pub(crate) struct Account {
     /// Grants in force.
     grants: u64,
     quarantined: u64,
+    /// Tasks without a request.
     tasks: u64,
     heap: u64,
 }
@@ -52,7 +53,8 @@ impl Account {
             pages: number(status, "/pages/taken")? - pools,
             grants: grants - pools,
             quarantined: number(status, "/grants/quarantined")?,
-            tasks: number(status, "/tasks")?,
+            // A request that waits has a task; one that is answered at once has none.
+            tasks: number(status, "/tasks")? - number(status, "/http/serving")?,
             heap: number(status, "/heap/used_bytes")?,
         })
     }
