@@ -264,8 +264,7 @@ impl Shard {
             }
             Err(why) => {
                 self.give_room();
-                let reason =
-                    if why == Refused::Share { DropReason::SourceLimit } else { DropReason::Memory };
+                let reason = if why == Refused::Share { DropReason::SourceLimit } else { DropReason::Memory };
                 tally.drops.bump(reason);
                 None
             }

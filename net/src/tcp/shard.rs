@@ -426,8 +426,7 @@ impl Shard {
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadline = self.conns.next_deadline().map(from_millis);
         let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
-        let others =
-            [half_open, self.time_waits.next(self.at), self.connecting.next(), self.narrowed.next()];
+        let others = [half_open, self.time_waits.next(self.at), self.connecting.next(), self.narrowed.next()];
         let next = deadline.into_iter().chain(others.into_iter().flatten()).min()?;
         Some(time::after(next, self.lost))
     }
