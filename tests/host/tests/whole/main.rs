@@ -12,3 +12,4 @@ mod restore;
 mod retained;
 mod slow;
 mod upper;
+mod waiting;
