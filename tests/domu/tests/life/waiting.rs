@@ -3,7 +3,7 @@
 //!
 //! The kinds of absence that a toolstack does not make at will are tried in virtual time, by `whole::waiting`.
 
-use crate::{SMALL_MIB, SLOWLY, xl};
+use crate::{SLOWLY, SMALL_MIB, xl};
 use bed::{Domain, run_test};
 use domu_tests::guest::{Guest, config};
 use domu_tests::{Outcome, SOON};
@@ -41,7 +41,8 @@ fn a_guest_that_waits_has_no_iteration_without_work() {
         let guest = Guest::create(bed, &config("web", "idle", "")?.memory_mib(SMALL_MIB))?;
         let (domain, id) = (&guest.domain, guest.domain.domid());
         wait(domain, "idle", 60)?;
-        for (way, said) in [("resume", "resumed in the same domain"), ("cancel", "the suspend was cancelled")] {
+        for (way, said) in [("resume", "resumed in the same domain"), ("cancel", "the suspend was cancelled")]
+        {
             let output = bed.dom0_within(&format!("/var/resume {id} {way}"), SLOWLY)?;
             assert!(output.success(), "{way}: {output:?}");
             domain.wait_for_next(said, SOON)?;
