@@ -267,18 +267,18 @@ impl Shard {
         self.conns.set_timer(id, timer);
     }
 
-    /// Gives a connection to its listener; without one it ends.
+    /// Gives a connection to its listener; without one, or without memory for its place in the line, it ends.
     pub(super) fn offer(&mut self, id: u32) {
         let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
         let listener = port.and_then(|port| self.listeners.get_mut(&port));
         let Some(conn) = self.conns.get_mut(id) else { return };
-        match listener {
-            Some(listener) => {
+        match listener.map(|listener| (listener.ready.try_reserve(1).is_ok(), listener)) {
+            Some((true, listener)) => {
                 conn.owner = Owner::Ready;
                 listener.ready.push_back(id);
                 listener.waiting.wake_one();
             }
-            None => {
+            _ => {
                 conn.owner = Owner::Orphan;
                 conn.tcb.abort(&mut self.env);
             }
@@ -574,9 +574,9 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
     env.config.connect_timeout_ms = millis(options.connect_timeout);
 }
 
-/// The connections whose time is over.
+/// The connections whose time is over, as many as one turn handles.
 fn due(ends: &BTreeMap<u32, Instant>, at: Instant) -> Vec<u32> {
-    ends.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).collect()
+    ends.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).take(TIMER_BUDGET).collect()
 }
 
 /// What is the same for all connections.
