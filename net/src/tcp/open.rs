@@ -94,6 +94,9 @@ impl Shard {
             return self.half_open_segment(arrival, &half, payload, tally);
         }
         if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
+            if !self.admit(tally) {
+                return Answer::None;
+            }
             tally.counters.cookies_accepted.bump();
             return self.finish_handshake(arrival, &half, None, payload, tally);
         }
@@ -199,6 +202,10 @@ impl Shard {
                 tally.drops.bump(DropReason::Backlog);
                 return Answer::None;
             }
+            // Without room the connection stays half open: the peer's next segment, or our SYN-ACK, is another chance.
+            if !self.admit(tally) {
+                return Answer::None;
+            }
             let rtt = self.take_half_open(tuple).and_then(|taken| taken.rtt);
             return self.finish_handshake(arrival, half, rtt, payload, tally);
         }
@@ -211,7 +218,16 @@ impl Shard {
         self.half_open.as_mut()?.take(tuple, self.at)
     }
 
-    /// The handshake is finished: the connection goes to its listener.
+    /// Takes the memory for one more connection.
+    fn admit(&mut self, tally: &mut Tally<'_>) -> bool {
+        let admitted = self.make_room(tally.counters);
+        if !admitted {
+            tally.drops.bump(DropReason::Connections);
+        }
+        admitted
+    }
+
+    /// The handshake is finished: the connection, whose memory is taken, goes to its listener.
     fn finish_handshake(
         &mut self,
         arrival: &Arrival<'_>,
@@ -222,18 +238,16 @@ impl Shard {
     ) -> Answer {
         let Arrival { tuple, segment, mss, flow } = *arrival;
         let Some(listener) = self.listeners.get(&tuple.local_port) else {
+            self.give_room();
             return segment.reset_for().map_or(Answer::None, Answer::Reset);
         };
         if listener.is_full() {
             // The peer sends it again.
             tally.drops.bump(DropReason::Backlog);
+            self.give_room();
             return Answer::None;
         }
         let options = Rc::clone(&listener.options);
-        if !self.make_room(tally.counters) {
-            tally.drops.bump(DropReason::Connections);
-            return Answer::None;
-        }
         let timestamp_offset = self.isn.timestamp_offset(tuple);
         let open = Open { iss: half.iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let agreed = half.agreed(rtt, &self.env.config);

@@ -59,7 +59,10 @@ const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
 const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(64);
 
 /// While memory is short, a connection gives way that was not heard of for this long, idle or not.
-const STALE: Duration = Duration::from_secs(5);
+const STALE: Duration = Duration::from_secs(1);
+
+/// Connections that are looked at to find one that gives way: those that were not used for longest.
+const CANDIDATES: usize = 64;
 
 /// Connections that are still being ended when their memory is given to new ones, at most.
 const EVICTING: usize = 64;
@@ -374,14 +377,15 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// Ends the connection that was not used for longest, if it is idle, or was silent for long.
+    /// Ends the connection that was not used for longest among those that are idle, were silent for long, or whose peers
+    /// do not take what is sent.
     fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let Some(id) = self.conns.longest_unused() else { return false };
-        let Some(conn) = self.get(id) else { return false };
-        let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
-        if conn.tcb.state() == State::Closed || !(conn.tcb.is_idle() || stale) {
-            return false;
-        }
+        let gives_way = |conn: &Conn| {
+            let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
+            conn.tcb.state() != State::Closed && (conn.tcb.is_idle() || conn.tcb.is_blocked() || stale)
+        };
+        let found = self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way));
+        let Some(id) = found else { return false };
         counters.evicted.bump();
         self.conns.touch(id);
         self.update(id, counters, |conn, _, env| {
