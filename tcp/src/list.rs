@@ -20,6 +20,12 @@ pub struct Links {
 impl Links {
     /// In no list.
     pub const UNLINKED: Self = Self { prev: NONE, next: NONE };
+
+    /// The next thing in the list.
+    #[must_use]
+    pub fn next(self) -> Option<u32> {
+        (self.next != NONE).then_some(self.next)
+    }
 }
 
 /// Who finds the links of a thing.

@@ -94,6 +94,9 @@ impl Shard {
             return self.half_open_segment(arrival, &half, payload, tally);
         }
         if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
+            if !self.admit(tally) {
+                return Answer::None;
+            }
             tally.counters.cookies_accepted.bump();
             return self.finish_handshake(arrival, &half, None, payload, tally);
         }
@@ -194,9 +197,12 @@ impl Shard {
             return Answer::None;
         }
         if half.is_finished_by(segment, &self.env.config) {
-            if self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full) {
-                // The peer believes that it is connected: it will be when there is room.
+            let full = self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full);
+            if full {
                 tally.drops.bump(DropReason::Backlog);
+            }
+            if full || !self.admit(tally) {
+                // The peer believes that it is connected: it will be when there is room.
                 self.half_open.iter_mut().for_each(|cache| cache.note_answer(tuple, self.at));
                 return Answer::None;
             }
@@ -212,7 +218,16 @@ impl Shard {
         self.half_open.as_mut()?.take(tuple, self.at)
     }
 
-    /// The handshake is finished: the connection goes to its listener.
+    /// Takes the memory for one more connection.
+    fn admit(&mut self, tally: &mut Tally<'_>) -> bool {
+        let admitted = self.make_room(tally.counters);
+        if !admitted {
+            tally.drops.bump(DropReason::Connections);
+        }
+        admitted
+    }
+
+    /// The handshake is finished: the connection, whose memory is taken, goes to its listener.
     fn finish_handshake(
         &mut self,
         arrival: &Arrival<'_>,
@@ -223,11 +238,13 @@ impl Shard {
     ) -> Answer {
         let Arrival { tuple, segment, mss, flow } = *arrival;
         let Some(listener) = self.listeners.get(&tuple.local_port) else {
+            self.give_room();
             return segment.reset_for().map_or(Answer::None, Answer::Reset);
         };
         if listener.is_full() {
             // The peer sends it again.
             tally.drops.bump(DropReason::Backlog);
+            self.give_room();
             return Answer::None;
         }
         match self.establish(tuple, half, rtt, (mss, flow), tally) {
@@ -236,7 +253,8 @@ impl Shard {
         }
     }
 
-    /// Adds a connection whose handshake is finished, and gives it to its listener. `None`: there is no room for it.
+    /// Adds a connection whose handshake is finished and whose memory is taken, and gives it to its listener. `None`: the
+    /// table refuses it.
     fn establish(
         &mut self,
         tuple: &FourTuple,
@@ -246,10 +264,6 @@ impl Shard {
         tally: &mut Tally<'_>,
     ) -> Option<u32> {
         let options = Rc::clone(&self.listeners.get(&tuple.local_port)?.options);
-        if !self.make_room(tally.counters) {
-            tally.drops.bump(DropReason::Connections);
-            return None;
-        }
         let timestamp_offset = self.isn.timestamp_offset(tuple);
         let open = Open { iss: half.iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let agreed = half.agreed(rtt, &self.env.config);
@@ -279,6 +293,9 @@ impl Shard {
             let has_room = |port| listeners.get(&port).is_some_and(|listener| !listener.is_full());
             let Some(cache) = half_open else { return };
             let Some((tuple, half)) = cache.next_answered(has_room) else { return };
+            if !self.make_room(tally.counters) {
+                return;
+            }
             let Some(id) = self.establish(&tuple, &half, None, link(&tuple), tally) else { return };
             self.take_half_open(&tuple);
             self.settle(id, false, tally.counters);

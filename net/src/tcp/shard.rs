@@ -60,7 +60,10 @@ const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
 const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(64);
 
 /// While memory is short, a connection gives way that was not heard of for this long, idle or not.
-const STALE: Duration = Duration::from_secs(5);
+const STALE: Duration = Duration::from_secs(1);
+
+/// Connections that are looked at to find one that gives way: those that were not used for longest.
+const CANDIDATES: usize = 64;
 
 /// Connections that are still being ended when their memory is given to new ones, at most.
 const EVICTING: usize = 64;
@@ -268,18 +271,18 @@ impl Shard {
         self.conns.set_timer(id, timer);
     }
 
-    /// Gives a connection to its listener; without one it ends.
+    /// Gives a connection to its listener; without one, or without memory for its place in the line, it ends.
     pub(super) fn offer(&mut self, id: u32) {
         let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
         let listener = port.and_then(|port| self.listeners.get_mut(&port));
         let Some(conn) = self.conns.get_mut(id) else { return };
-        match listener {
-            Some(listener) => {
+        match listener.map(|listener| (listener.ready.try_reserve(1).is_ok(), listener)) {
+            Some((true, listener)) => {
                 conn.owner = Owner::Ready;
                 listener.ready.push_back(id);
                 listener.waiting.wake_one();
             }
-            None => {
+            _ => {
                 conn.owner = Owner::Orphan;
                 conn.tcb.abort(&mut self.env);
             }
@@ -375,14 +378,15 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// Ends the connection that was not used for longest, if it is idle, or was silent for long.
+    /// Ends the connection that was not used for longest among those that are idle, were silent for long, or whose peers
+    /// do not take what is sent.
     fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let Some(id) = self.conns.longest_unused() else { return false };
-        let Some(conn) = self.get(id) else { return false };
-        let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
-        if conn.tcb.state() == State::Closed || !(conn.tcb.is_idle() || stale) {
-            return false;
-        }
+        let gives_way = |conn: &Conn| {
+            let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
+            conn.tcb.state() != State::Closed && (conn.tcb.is_idle() || conn.tcb.is_blocked() || stale)
+        };
+        let found = self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way));
+        let Some(id) = found else { return false };
         counters.evicted.bump();
         self.conns.touch(id);
         self.update(id, counters, |conn, _, env| {
@@ -400,11 +404,13 @@ impl Shard {
         self.time_waits.expire(self.at);
         self.charge_time_waits();
         let at = self.at;
-        while let Some(id) = self.narrowed.pop(at) {
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.narrowed.pop(at) else { break };
             // The least of path, peer and link counts.
             self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
         }
-        while let Some(id) = self.connecting.pop(at) {
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.connecting.pop(at) else { break };
             self.update(id, counters, |conn, _, env| {
                 conn.fault = Some(NetError::TimedOut);
                 conn.tcb.abort(env);

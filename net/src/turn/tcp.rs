@@ -166,9 +166,21 @@ impl State {
         match found {
             Lookup::Known(mac) => Some(mac),
             _ => {
-                self.waiting_tcp.push(id);
+                self.wait_for_neighbour(id);
                 None
             }
+        }
+    }
+
+    /// Puts a connection into the list of those that wait for their neighbour, once. Without memory for the list the
+    /// connection ends.
+    fn wait_for_neighbour(&mut self, id: u32) {
+        let Some(conn) = self.tcp.get_mut(id).filter(|conn| !conn.waits_for_neighbour) else { return };
+        if self.waiting_tcp.try_reserve(1).is_ok() {
+            conn.waits_for_neighbour = true;
+            self.waiting_tcp.push(id);
+        } else {
+            self.tcp.abort(id, &mut self.counters);
         }
     }
 
