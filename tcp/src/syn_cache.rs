@@ -1,12 +1,12 @@
-//! Half-open connections (RFC 4987 §3.5): 64 bytes each, a fixed number of them, a share for each source.
+//! The SYN cache (RFC 4987 §3.5): a fixed number of half-open connections, 64 bytes each, with a share for each source.
 //!
 //! ```text
-//!   name ─► keyed hash ─► bucket of 8 entries          full, or the source has its share ─► the caller sends a cookie
-//!   queues by number of SYN-ACKs sent: 1 s, 2 s, 4 s, 8 s      in one queue all wait equally long: its first is due first
+//!   name ─► keyed hash ─► bucket of 8 entries          full, or at the share of the source ─► the caller sends a cookie
+//!   queues by number of SYN-ACKs sent: 1 s, 2 s, 4 s, 8 s      one wait for each queue: its first entry is due first
 //! ```
 //!
-//! Nothing is evicted: what does not fit is answered by a cookie ([`crate::cookie`]), which keeps all options but the
-//! retransmission. So a flood fills the cache and takes nothing away.
+//! Entries are never evicted. A SYN without room is answered by a cookie ([`crate::cookie`]), which keeps all options; its
+//! SYN-ACK is not retransmitted. A flood fills the cache and ends no handshake.
 
 use alloc::vec::Vec;
 
@@ -22,17 +22,17 @@ use crate::tuple::{FourTuple, Key, low32, octets};
 
 /// Entries of a bucket.
 const WAYS: u32 = 8;
-/// SYN-ACKs of one handshake, the first counted. The last is waited for 8 s: 15 s in all. (RFC 6298 §2.1, §5.5)
+/// SYN-ACKs of a handshake at most. The wait after the last one is 8 s, 15 s in total. (RFC 6298 §2.1, §5.5)
 const SENDS: usize = 4;
-/// Counters of shares: sources with the same one share it.
+/// The number of counters of shares. Sources with the same counter share it.
 const SHARES: usize = 256;
 
-/// Why a handshake is not kept: a cookie answers it.
+/// The reason why a handshake is not kept. A cookie answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No place for this name.
+    /// The bucket of the name is full.
     Full,
-    /// The source has its share.
+    /// The source has reached its share.
     Share,
 }
 
@@ -44,7 +44,7 @@ bitflags::bitflags! {
         const TIMESTAMPS = 4;
         const SACK = 8;
         const ECN = 16;
-        /// SYN-ACKs sent less one, two bits.
+        /// The number of SYN-ACKs sent minus 1, in two bits.
         const SENT = 32 | 64;
     }
 }
@@ -59,7 +59,7 @@ struct Entry {
     irs: Seq,
     iss: Seq,
     timestamp: u32,
-    /// When the SYN-ACK is due again, in milliseconds modulo 2^32.
+    /// The time of the next SYN-ACK, in milliseconds modulo 2^32.
     due_ms: u32,
     links: Links,
     peer_mss: u16,
@@ -111,17 +111,17 @@ pub struct SynCache {
     most_share: u16,
 }
 
-/// A handshake that was finished.
+/// A finished handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// What its SYNs said.
+    /// Numbers and options of its SYNs.
     pub half: HalfOpen,
-    /// From the SYN-ACK to now, if there was one SYN-ACK only (Karn's algorithm, RFC 6298 §3).
+    /// The time since the SYN-ACK, if there was only one (Karn's algorithm, RFC 6298 §3).
     pub rtt: Option<Duration>,
 }
 
 impl SynCache {
-    /// For `capacity` handshakes, rounded up to a multiple of eight, 64 bytes each; a source may have `most_share`.
+    /// A cache for `capacity` handshakes, rounded up to a multiple of eight, 64 bytes each. A source may have `most_share`.
     ///
     /// # Errors
     /// [`NoMemory`].
@@ -141,7 +141,7 @@ impl SynCache {
         })
     }
 
-    /// Another secret, after which the cache is empty: see [`crate::isn::Isn::renew`].
+    /// Replaces the secret and empties the cache, see [`crate::isn::Isn::renew`].
     pub fn renew(&mut self, key: Key) {
         self.key = key;
         self.entries.0.fill(FREE);
@@ -150,19 +150,19 @@ impl SynCache {
         self.len = 0;
     }
 
-    /// Handshakes in it.
+    /// The number of handshakes.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// None is in it.
+    /// Whether there is no handshake.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Keeps a handshake whose SYN-ACK goes out now; in place of one of the same name, if there is one.
+    /// Keeps a handshake whose SYN-ACK is sent now. It replaces one of the same name.
     ///
     /// # Errors
     /// [`Refused`]: answer by a cookie.
@@ -192,20 +192,19 @@ impl SynCache {
         Some(self.entry(self.find(tuple)?)?.half())
     }
 
-    /// Takes the handshake of this name out: it was finished, or reset.
+    /// Removes the handshake of this name, which was finished or reset.
     pub fn take(&mut self, tuple: &FourTuple, now: Instant) -> Option<Taken> {
         let id = self.find(tuple)?;
         let entry = *self.entry(id)?;
         self.free(id);
-        // The first SYN-ACK went one queue's wait before it is due again.
+        // The first SYN-ACK was sent one wait before the next one is due.
         let sent_ms = entry.due_ms.wrapping_sub(wait_ms(0));
         let passed = u64::from(millis32(micros(now)).wrapping_sub(sent_ms)).max(1);
         let once = entry.sent() == 0 && passed < u64::from(wait_ms(SENDS));
         Some(Taken { half: entry.half(), rtt: once.then(|| Duration::from_millis(passed)) })
     }
 
-    /// The next SYN-ACK that is due again; handshakes that had all of theirs are dropped on the way. The caller sends
-    /// it, and asks until there is none.
+    /// The next due SYN-ACK. Drops handshakes whose SYN-ACKs are used up. The caller sends it, and repeats until `None`.
     pub fn poll(&mut self, now: Instant) -> Option<(FourTuple, HalfOpen)> {
         let now_ms = millis32(micros(now));
         for sent in 0..SENDS {
@@ -237,7 +236,7 @@ impl SynCache {
         Some(now.max(Instant::from_micros(i64::try_from(at).unwrap_or(i64::MAX))))
     }
 
-    /// Numbers of the entries in which a name may be.
+    /// The numbers of the entries of the bucket of a name.
     fn bucket(&self, tuple: &FourTuple) -> core::ops::Range<u32> {
         let buckets = u64::try_from(self.entries.0.len()).unwrap_or(0) / 8;
         // A hash times a count, divided by 2^32: a number below the count.
@@ -307,7 +306,7 @@ impl SynCache {
     }
 }
 
-/// Wait after SYN-ACK number `sent`.
+/// The wait after SYN-ACK number `sent`.
 fn wait_ms(sent: usize) -> u32 {
     1000_u32.wrapping_shl(u32::try_from(sent).unwrap_or(0))
 }

@@ -1,11 +1,5 @@
 //! Packet scripts by section of the RFCs: see `script/mod.rs` for the language.
 
-#![allow(
-    clippy::cast_sign_loss,
-    clippy::too_many_lines,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod script;
 
 /// A test for each script: its name, the section that it is about, and its lines.
