@@ -1,11 +1,4 @@
 //! The sender's ledger: the window, hostile receivers, and crashes of either side at every step of a transfer.
-#![allow(
-    clippy::cognitive_complexity,
-    clippy::too_many_lines,
-    missing_debug_implementations,
-    missing_docs,
-    reason = "tests stop where something is wrong, and their numbers are small"
-)]
 
 mod support;
 

@@ -5,7 +5,7 @@
 //! ```
 
 use crate::upper::Upper;
-use net::Turn;
+use net::Iteration;
 use netfront::{Config, NetDevice};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use xen::hypervisor::{Clock as _, Hypervisor as _, Virq};
 use xen::{SystemTime, VcpuId, Xen};
-use xen_sim::{Counters, Guest, Restored, Sim, block_on, boot, resume, turn};
+use xen_sim::{Counters, Guest, Restored, Sim, block_on, boot, iterate, resume};
 
 struct Flag(AtomicBool);
 
@@ -122,16 +122,16 @@ impl<U: Upper> Os<U> {
     }
 
     /// One iteration of the loop. Returns whether another one is due at once.
-    pub(crate) fn turn(&mut self) -> bool {
+    pub(crate) fn iterate(&mut self) -> bool {
         let before = self.xen.machine.counters();
-        turn(&self.xen);
+        iterate(&self.xen);
         self.naps.wake(self.xen.machine.now().0);
         self.run_tasks();
         let received = self.upper.receive(self.xen.machine.now());
         let ran = self.run_tasks();
-        let Turn { next, more } = self.upper.send();
+        let Iteration { next, more } = self.upper.send();
         let maintenance = self.upper.device_mut().maintain(self.xen.machine.now());
-        let moved = turn(&self.xen);
+        let moved = iterate(&self.xen);
         self.last_turn = self.xen.machine.counters().since(&before);
         if let Err(mismatch) = self.upper.device().accounting() {
             panic!("pages do not add up: {mismatch}");
@@ -184,7 +184,7 @@ pub(crate) fn run_until<U: Upper>(
     for _ in 0..MAX_ITERATIONS {
         let mut busy = false;
         for os in &mut *guests {
-            busy |= os.turn();
+            busy |= os.iterate();
         }
         if so(guests) {
             return;
