@@ -74,7 +74,7 @@ pub(crate) fn move_away(rig: &mut Rig) -> Outcome {
         || rig.bed().xenstore_read(&format!("{front}/state"))? != "4"
     {
         if began.elapsed() > SOON {
-            return Err("the guest does not turn to the other backend".into());
+            return Err("the guest does not iteration to the other backend".into());
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
