@@ -1,5 +1,11 @@
 //! Blocks: every rule broken once, every cut tried.
 
+#![allow(
+    clippy::cognitive_complexity,
+    clippy::too_many_lines,
+    reason = "a test follows one story from its beginning to its end"
+)]
+
 mod support;
 
 use datafront::block::wire::Malformed;

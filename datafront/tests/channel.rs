@@ -1,5 +1,11 @@
 //! The channel against a client of the tests, a small libxenvchan that keeps the rules or breaks them.
 
+#![allow(
+    clippy::cognitive_complexity,
+    clippy::too_many_lines,
+    reason = "a test follows one story from its beginning to its end"
+)]
+
 mod support;
 
 use datafront::vchan::{

@@ -1,5 +1,11 @@
 //! The client role against a server of its own making, in another domain of the simulated machine, correct or malicious.
 
+#![allow(
+    clippy::cognitive_complexity,
+    clippy::too_many_lines,
+    reason = "a test follows one story from its beginning to its end"
+)]
+
 mod support;
 
 use datafront::vchan::{ChannelError, Client, ClientError, Connection, Misbehaviour, Path, Settings, Sizes};

@@ -4,6 +4,11 @@
 //! its stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who
 //! dies may return with their state (the connection died) or without (the guest was restarted).
 
+#![allow(
+    clippy::await_holding_refcell_ref,
+    reason = "one task at a time: the other side runs in steps of its own"
+)]
+
 mod support;
 
 use datafront::block::wire::Frame;

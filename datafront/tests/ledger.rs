@@ -1,5 +1,11 @@
 //! The sender's ledger: the window, hostile receivers, and crashes of either side at every step of a transfer.
 
+#![allow(
+    clippy::cognitive_complexity,
+    clippy::too_many_lines,
+    reason = "a test follows one story from its beginning to its end"
+)]
+
 mod support;
 
 use datafront::block::wire::{Fate, Frame, Kind, Sum};

@@ -1,5 +1,7 @@
 //! Memory: a request on a kept connection allocates nothing, and an idle connection keeps nothing.
 
+#![allow(clippy::undocumented_unsafe_blocks, reason = "an allocator that counts; the work is the system's")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

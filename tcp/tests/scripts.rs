@@ -1,5 +1,7 @@
 //! Packet scripts by section of the RFCs: see `script/mod.rs` for the language.
 
+#![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
+
 mod script;
 
 /// A test for each script: its name, the section that it is about, and its lines.

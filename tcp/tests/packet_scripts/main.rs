@@ -1,5 +1,7 @@
 //! Packet scripts in virtual time: one or more for each rule of the RFCs that the engine follows, by section.
 
+#![allow(unreachable_pub, reason = "modules of one test program")]
+
 mod closing;
 mod loss;
 mod opening;

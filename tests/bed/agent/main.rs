@@ -4,6 +4,7 @@
 //! snapshot of the machine does not affect it. It listens on dom0's own
 //! NIC, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
 
+#![allow(unreachable_pub, reason = "modules of one program")]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]

@@ -1,6 +1,8 @@
 //! The channel on real Xen, in both roles, against programs over libxenvchan that know nothing of us: `peer/peer.c`,
 //! and Debian's `vchan-socket-proxy` in both of its roles.
 
+#![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
+
 mod support;
 
 use bed::{Bed, Domain};

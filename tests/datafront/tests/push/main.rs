@@ -6,6 +6,8 @@
 //!   sink             blocks larger than the guest, one at a time, over suspends ──► a guest that checks and drops
 //! ```
 
+#![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
+
 mod publish;
 mod several_senders;
 mod sink;
