@@ -1,10 +1,9 @@
 //! Blocks: every rule broken once, every cut tried.
+
 #![allow(
     clippy::cognitive_complexity,
     clippy::too_many_lines,
-    missing_debug_implementations,
-    missing_docs,
-    reason = "tests stop where something is wrong, and their numbers are small"
+    reason = "a test follows one story from its beginning to its end"
 )]
 
 mod support;
@@ -28,7 +27,7 @@ fn after_hello(parts: &[&[u8]]) -> (Recorder, Vec<Answer>, Result<(), Fault>) {
     feed(&[&[hello(1, 0).as_slice()], parts].concat().concat())
 }
 
-/// A fault leaves nothing delivered beyond what came before, and is told to the sender.
+/// A fault delivers nothing beyond the blocks before it, and is reported to the sender.
 fn refused(parts: &[&[u8]], delivered: usize) -> Fault {
     let (recorder, out, result) = after_hello(parts);
     let fault = result.unwrap_err();
@@ -281,13 +280,13 @@ fn d36_a_sender_that_takes_stop_need_not_send_what_is_refused() {
     out.clear();
     receiver.feed(&head(HELLO, 1, 7, 1, b""), &mut recorder, &mut out).unwrap();
     assert_eq!(answers(&out), [welcome(1), (ACK, 1, 0, status)]);
-    assert_eq!((receiver.stats().refused, receiver.stats().last_seq), (1, 1));
+    assert_eq!((receiver.stats().counts.refused.get(), receiver.stats().last_seq), (1, 1));
     // One that sends all the same gets its acknowledgement at the end, once.
     let again = head(BLOCK, 2, LEN, 0, b"refused");
     out.clear();
     receiver.feed(&[again, rest.clone()].concat(), &mut recorder, &mut out).unwrap();
     assert_eq!(answers(&out), [(STOP, 2, 0, status), (ACK, 2, 0, status)]);
-    assert_eq!((receiver.stats().refused, receiver.stats().duplicates), (2, 0));
+    assert_eq!((receiver.stats().counts.refused.get(), receiver.stats().counts.duplicates.get()), (2, 0));
     // One that does not take it hears nothing before the end, and so does a short block's.
     for (aux, len) in [(0, LEN as usize), (1, 1000)] {
         let mut receiver = Receiver::new(9);

@@ -1,10 +1,9 @@
-//! The client role against a server of its own making, in another domain of the simulated machine: polite and hostile.
+//! The client role against a server of its own making, in another domain of the simulated machine, correct or malicious.
+
 #![allow(
     clippy::cognitive_complexity,
     clippy::too_many_lines,
-    missing_debug_implementations,
-    missing_docs,
-    reason = "tests stop where something is wrong, and their numbers are small"
+    reason = "a test follows one story from its beginning to its end"
 )]
 
 mod support;
@@ -122,7 +121,7 @@ fn our_client_and_our_server_understand_each_other() {
         let connect = async { echo(client.connect().await.unwrap()).await };
         support::join(serve, connect).await
     };
-    let (back, (read, end)) = bench.run(both, || xen_sim::turn(&host.xen));
+    let (back, (read, end)) = bench.run(both, || xen_sim::iterate(&host.xen));
     assert!(back == bytes && read == bytes);
     assert_eq!(end, Ok(()));
 }

@@ -3,11 +3,10 @@
 //! A step of the sender is a connection, a piece written, or an answer read; one of the guest is a read or a write of
 //! its stream, so that it also dies between a block that was finished and its acknowledgement, and within that. Who
 //! dies may return with their state (the connection died) or without (the guest was restarted).
+
 #![allow(
     clippy::await_holding_refcell_ref,
-    missing_debug_implementations,
-    missing_docs,
-    reason = "tests stop where something is wrong, and their numbers are small"
+    reason = "one task at a time: the other side runs in steps of its own"
 )]
 
 mod support;
@@ -127,7 +126,7 @@ impl<'c> Sender<'c> {
             // The guest has to notice first that the last one is gone.
             return true;
         };
-        // Who inherits a dead one's connection hears nothing, if HELLO was taken for bytes of a block.
+        // The next sender on the connection of a dead one gets no answer if its HELLO was taken for bytes of a block.
         if client.server_live() != 1 || (!self.is_welcome && self.idle > IDLE_LIMIT) {
             self.client.take().unwrap().leave();
             return true;

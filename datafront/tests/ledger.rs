@@ -1,10 +1,9 @@
 //! The sender's ledger: the window, hostile receivers, and crashes of either side at every step of a transfer.
+
 #![allow(
     clippy::cognitive_complexity,
     clippy::too_many_lines,
-    missing_debug_implementations,
-    missing_docs,
-    reason = "tests stop where something is wrong, and their numbers are small"
+    reason = "a test follows one story from its beginning to its end"
 )]
 
 mod support;

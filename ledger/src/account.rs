@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 use core::fmt;
 
-/// The bytes that may be reserved, and who has reserved them. Cloning it is cheap; all clones are one ledger.
+/// The bytes that may be reserved, and the reservations of each consumer. Clones are handles of one ledger.
 #[derive(Clone, Debug)]
 pub struct Ledger(Rc<Inner>);
 

@@ -1,4 +1,4 @@
-//! One ledger over the heap: every allocation whose size somebody outside decides is reserved here first.
+//! One ledger over the heap: each allocation whose size a peer or dom0 decides is reserved here first.
 //!
 //! ```text
 //!   Ledger: bytes of the heap that may be reserved
@@ -12,7 +12,7 @@
 //! if the sum of max(used, floor) over all open accounts stays within the ledger. So the limits may add up to more than
 //! the memory, and still no client of one consumer can take what another one needs.
 //!
-//! A consumer is whoever keeps memory for others: TCP keeps buffers for peers, the web appliance content for dom0. Memory
+//! A consumer keeps memory for others: TCP keeps buffers for peers, the web appliance content for dom0. Memory
 //! of a fixed size and number (a task, a ring) needs no reservation.
 //!
 //! # Use

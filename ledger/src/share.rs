@@ -1,6 +1,6 @@
 //! The consumers of memory, and their shares.
 
-/// Who keeps memory whose size somebody outside decides.
+/// The consumers of memory whose size peers or dom0 decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consumer {
     /// Buffers and state of TCP connections.
@@ -36,7 +36,7 @@ pub struct Share {
     pub limit: u8,
 }
 
-/// The shares. The floors leave more than half of the memory to whoever comes first.
+/// The shares. The floors leave more than half of the memory to any consumer.
 pub const SHARES: [Share; 9] = [
     Share { consumer: Consumer::Tcp, name: "tcp", floor: 32, limit: 144 },
     Share { consumer: Consumer::Udp, name: "udp", floor: 8, limit: 48 },

@@ -37,7 +37,7 @@ mod udp;
 
 pub use addr::routes::{GatewayError, check_gateway};
 pub use api::net::Net;
-pub use api::stack::{Stack, Turn};
+pub use api::stack::{Iteration, Stack};
 pub use api::tap::Tap;
 pub use api::tcp_listener::TcpListener;
 pub use api::tcp_stream::{TcpReader, TcpStream, TcpWriter};

@@ -272,7 +272,7 @@ fn a_ping_of_8000_bytes_is_answered() {
     assert_eq!(net.status().counters.reassembled.get(), 3);
 }
 
-/// A stack with IPv6 whose addresses are settled.
+/// A stack with IPv6 whose addresses are valid.
 fn six() -> (World, Net, Raw) {
     let (mut world, net, raw) = World::single(|config| config.ipv6 = Ipv6Addressing::Auto);
     world.run(3 * SECOND);

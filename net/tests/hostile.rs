@@ -226,8 +226,8 @@ fn a_flood_does_not_keep_a_deadline_waiting() {
         raw.send(udp(from, at(1, 9), b"flood"));
     }
     let now = world.time();
-    let turn = world.stacks[0].turn(now);
-    assert!(turn.more);
+    let iteration = world.stacks[0].iterate(now);
+    assert!(iteration.more);
     let counters = net.status().counters;
     assert_eq!((counters.rx_udp.get(), counters.rx_budget_hits.get()), (64, 1));
     let again = raw.take().iter().filter(|frame| parse_tcp(frame).is_some()).count();
@@ -266,7 +266,7 @@ fn one_bulk_sender_does_not_starve_others_when_slots_are_few() {
     // Acknowledges at once, so that the windows stop nobody.
     for _ in 0..12 {
         let now = world.time();
-        world.stacks[0].turn(now);
+        world.stacks[0].iterate(now);
         for frame in raw.take() {
             let Some((_, seq, _, data)) = parse_tcp(&frame) else { continue };
             let packet = parse_ipv4(&frame, IpProtocol::Tcp).unwrap();

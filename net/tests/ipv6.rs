@@ -25,7 +25,7 @@ fn at(last: u16, port: u16) -> IpEndpoint {
 }
 
 /// A stack with an advertised prefix, and its frames until it had its address.
-fn settled() -> (World, Net, Raw, Vec<Vec<u8>>) {
+fn with_addresses() -> (World, Net, Raw, Vec<Vec<u8>>) {
     let (mut world, net, raw) = World::single(auto);
     world.run(1100 * MS);
     raw.send(six::advertisement(1800, &[(parse("2001:db8::"), 64, 0xc0, 86_400)]));
@@ -39,7 +39,7 @@ const OURS: &str = "2001:db8::216:3eff:fe00:1";
 
 #[test]
 fn an_address_is_probed_and_announced_and_routers_are_asked() {
-    let (world, net, _, sent) = settled();
+    let (world, net, _, sent) = with_addresses();
     let status = net.status();
     let addresses: Vec<_> = status.ipv6.iter().map(|own| own.address.to_string()).collect();
     assert_eq!(addresses, ["fe80::216:3eff:fe00:1/64", "2001:db8::216:3eff:fe00:1/64"]);
@@ -131,7 +131,7 @@ fn an_address_that_somebody_has_is_not_used() {
 
 #[test]
 fn an_address_in_use_is_defended_and_kept() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     let ours = parse(OURS);
     let probe = NdiscRepr::NeighborSolicit { target_addr: ours, lladdr: None };
     raw.send(ndisc(Ipv6Address::UNSPECIFIED, six::solicited_node(ours), &probe));
@@ -146,7 +146,7 @@ fn an_address_in_use_is_defended_and_kept() {
 
 #[test]
 fn pings_of_every_size_are_answered_and_neighbours_resolved() {
-    let (mut world, _, raw, _) = settled();
+    let (mut world, _, raw, _) = with_addresses();
     let ours = parse(OURS);
     for len in [0, 1, 56, 1000, 1452] {
         raw.send(six::ask(THEIR_LOCAL, ours));
@@ -206,7 +206,7 @@ fn tcp_and_udp_work_between_two_of_us() {
 
 #[test]
 fn an_answer_comes_from_the_address_that_was_asked() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     for in_place in [false, true] {
         let port = 7 + u16::from(in_place);
         let socket = net.udp_bind(port, UdpOptions { in_place, ..UdpOptions::default() }).unwrap();
@@ -249,7 +249,7 @@ fn without_an_address_or_a_way_it_says_so() {
 
 #[test]
 fn a_new_link_is_told_of_our_addresses_and_connections_live_on() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     let _listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
     let (ack, seq) = open(&mut world, &raw);
     let switches = &world.stacks[0].nic().switches;
@@ -287,7 +287,7 @@ fn open(world: &mut World, raw: &Raw) -> (i32, i32) {
 
 #[test]
 fn a_flood_of_advertisements_is_capped() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     let configured = net.status();
     for last in 0..10 {
         raw.send(six::advertisement_from(Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 7, last), 60, &[]));
@@ -318,7 +318,7 @@ fn a_flood_of_advertisements_is_capped() {
 
 #[test]
 fn an_advertisement_cannot_end_an_address_within_two_hours() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     raw.send(six::advertisement(1800, &[(parse("2001:db8::"), 64, 0xc0, 0)]));
     raw.send(six::advertisement(0, &[(parse("2001:db8::"), 64, 0xc0, 10)]));
     // A message that has passed a router is from no host of this link.
@@ -333,19 +333,19 @@ fn an_advertisement_cannot_end_an_address_within_two_hours() {
 
 #[test]
 fn a_flood_of_false_neighbours_costs_no_connection() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     let _listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
     let (ack, mut seq) = open(&mut world, &raw);
     let (ours, mut dice) = (parse(OURS), Dice(9));
     for round in 0..50 {
         for _ in 0..200 {
-            let liar = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 1, dice.roll() as u16, dice.roll() as u16);
+            let forger = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 1, dice.roll() as u16, dice.roll() as u16);
             let flags = NdiscNeighborFlags::OVERRIDE;
             // To all nodes, about itself and about our peer; and unsolicited answers in another's name.
-            raw.send(ndisc(liar, ALL_NODES, &six::advert(liar, THEM, flags)));
-            raw.send(ndisc(liar, ALL_NODES, &six::advert(THEIR_LOCAL, THEM, flags)));
+            raw.send(ndisc(forger, ALL_NODES, &six::advert(forger, THEM, flags)));
+            raw.send(ndisc(forger, ALL_NODES, &six::advert(THEIR_LOCAL, THEM, flags)));
             raw.send(ndisc(
-                liar,
+                forger,
                 ours,
                 &six::advert(THEIR_LOCAL, THEM, flags | NdiscNeighborFlags::SOLICITED),
             ));
@@ -363,7 +363,7 @@ fn a_flood_of_false_neighbours_costs_no_connection() {
 
 #[test]
 fn chains_of_extension_headers_and_wrong_lengths_do_no_harm() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     let ours = parse(OURS);
     let _listener = net.tcp_listen(80, TcpOptions::default()).unwrap();
     let syn = segment(TcpControl::Syn, 1, None, &[]).segment();
@@ -397,7 +397,7 @@ fn chains_of_extension_headers_and_wrong_lengths_do_no_harm() {
 
 #[test]
 fn sixty_thousand_damaged_frames_do_no_harm() {
-    let (mut world, _, raw, _) = settled();
+    let (mut world, _, raw, _) = with_addresses();
     let (ours, mut dice) = (parse(OURS), Dice(77));
     let honest = [
         six::ping(THEIR_LOCAL, ours, 1, b"0123456789"),
@@ -437,7 +437,7 @@ fn sixty_thousand_damaged_frames_do_no_harm() {
 
 #[test]
 fn a_receiver_takes_merged_segments_of_sixty_four_kibibytes() {
-    let (mut world, net, raw, _) = settled();
+    let (mut world, net, raw, _) = with_addresses();
     let listener = net.tcp_listen(80, TcpOptions { rx_buffer: 128 * 1024, ..TcpOptions::default() }).unwrap();
     let (ack, seq) = open(&mut world, &raw);
     let data = Dice(3).bytes(65_000);
@@ -453,7 +453,7 @@ fn a_receiver_takes_merged_segments_of_sixty_four_kibibytes() {
 
 #[test]
 fn nothing_is_answered_that_is_not_for_us_or_while_ipv6_is_off() {
-    let (mut world, _, raw, _) = settled();
+    let (mut world, _, raw, _) = with_addresses();
     let ours = parse(OURS);
     raw.send(six::ask(THEIR_LOCAL, ours));
     world.run(10 * MS);

@@ -34,7 +34,7 @@ fn fits(state: u64, output: u32) -> bool {
     })
 }
 
-/// Searches for a generator state that explains three numbers in a row: whoever finds it knows the next ones.
+/// Searches for a generator state that explains three numbers in a row, and would predict the next ones.
 fn attack(numbers: &[u32]) -> bool {
     let step = |state: u64| state.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT);
     numbers.windows(3).any(|seen| {

@@ -38,15 +38,19 @@ fn cost(idle: usize) -> (u64, u64) {
     let clients = world.block_on(3600 * SECOND, connect(a.clone(), idle + 1));
     let mut servers = world.wait(SECOND, &servers);
     world.run(10 * SECOND);
-    let before = world.turns;
+    let before = world.iterations;
     world.run(100 * SECOND);
-    assert!(world.turns - before < 20, "idle connections have no timers: {} turns", world.turns - before);
+    assert!(
+        world.iterations - before < 20,
+        "idle connections have no timers: {} iterations",
+        world.iterations - before
+    );
     let mut clients = clients;
     let (mut client, mut server) = (clients.pop().unwrap(), servers.pop().unwrap());
     assert_eq!(client.local(), server.peer());
     let visits =
         |a: &Net, b: &Net| a.status().counters.socket_visits.get() + b.status().counters.socket_visits.get();
-    let (before, turns) = (visits(&a, &b), world.turns);
+    let (before, iterations) = (visits(&a, &b), world.iterations);
     world.spawn(async move {
         let mut request = [0; 100];
         while server.read_exact(&mut request).await.is_ok() {
@@ -59,7 +63,7 @@ fn cost(idle: usize) -> (u64, u64) {
             client.read_exact(&mut [0; 200]).await.unwrap();
         }
     });
-    let cost = ((visits(&a, &b) - before) / 200, (world.turns - turns) / 200);
+    let cost = ((visits(&a, &b) - before) / 200, (world.iterations - iterations) / 200);
     drop((clients, servers));
     cost
 }
@@ -67,6 +71,6 @@ fn cost(idle: usize) -> (u64, u64) {
 #[test]
 fn a_transaction_costs_the_same_beside_10_000_idle_ones() {
     let (few, many) = (cost(10), cost(10_000));
-    assert_eq!(few, many, "sockets looked at and turns, for each transaction");
+    assert_eq!(few, many, "sockets looked at and iterations, for each transaction");
     assert!(few.0 < 20, "{few:?}");
 }

@@ -198,9 +198,9 @@ fn an_iteration_replies_and_notifies_once_a_direction() {
         // The backend was notified once on each channel when it connected.
         let spurious = rig.netback.stats().spurious_notifications;
         assert!(spurious <= if split { 2 } else { 1 });
-        for turn in 0..50 {
+        for iteration in 0..50 {
             for number in 0..40 {
-                rig.netback.send(frame(60 + number, turn));
+                rig.netback.send(frame(60 + number, iteration));
             }
             rig.sim.run();
             let before = rig.xen.machine.counters();
@@ -214,7 +214,7 @@ fn an_iteration_replies_and_notifies_once_a_direction() {
             assert!(since.notifications_sent <= if split { 2 } else { 1 }, "{since:?}");
             assert_eq!(since.hypercalls(), since.notifications_sent);
             rig.sim.run();
-            rig.turn();
+            rig.iterate();
             assert_eq!(rig.sent().len(), 40);
         }
         assert_eq!(rig.device.stats().device.notify_errors, 0);
@@ -228,9 +228,9 @@ fn packets_cost_no_allocation_and_no_grant() {
     rig.works();
     let mut worst = 0;
     let grants = rig.xen.grants.stats();
-    for turn in 0..200 {
+    for iteration in 0..200 {
         for number in 0..20 {
-            rig.netback.send(frame(60 + number * 70, turn));
+            rig.netback.send(frame(60 + number * 70, iteration));
         }
         rig.sim.run();
         let before = ALLOCATIONS.with(Cell::get);
@@ -246,7 +246,7 @@ fn packets_cost_no_allocation_and_no_grant() {
         worst = worst.max(ALLOCATIONS.with(Cell::get) - before);
         assert_eq!(taken, 20);
         rig.sim.run();
-        rig.turn();
+        rig.iterate();
         drop(rig.sent());
     }
     assert_eq!(worst, 0);
@@ -257,11 +257,13 @@ fn packets_cost_no_allocation_and_no_grant() {
 #[test]
 fn responses_in_any_order_free_what_they_name() {
     let mut rig = Rig::connected();
-    for (turn, order) in [Order::Reversed, Order::Permuted(1), Order::Permuted(99)].into_iter().enumerate() {
+    for (iteration, order) in
+        [Order::Reversed, Order::Permuted(1), Order::Permuted(99)].into_iter().enumerate()
+    {
         rig.netback.faults(|faults| faults.order = order);
         for _ in 0..30 {
             for number in 0..100 {
-                assert!(rig.send(&frame(64 + number, turn)));
+                assert!(rig.send(&frame(64 + number, iteration)));
             }
             rig.rounds(2);
             assert_eq!(rig.sent().len(), 100);
@@ -322,7 +324,7 @@ fn pools_grow_when_they_are_empty_and_shrink_when_they_are_idle() {
     while let Some(next) = rig.device.maintain(rig.xen.machine.now()) {
         assert!(next > rig.xen.machine.now(), "it would be called for ever");
         rig.sim.advance(1_000_000_000);
-        rig.turn();
+        rig.iterate();
         seconds += 1;
         assert!(seconds < 60, "{:?}", rig.device.stats());
     }
@@ -418,7 +420,7 @@ fn h85_a_frame_whose_copy_fails_is_not_lost() {
     let frames = [frame(777, 1), frame(300, 2)];
     frames.iter().for_each(|bytes| rig.netback.send(bytes.clone()));
     rig.sim.run();
-    xen_sim::turn(&rig.xen);
+    xen_sim::iterate(&rig.xen);
     rig.device.reap();
     assert_eq!(rig.device.peek().map(|shown| shown.frame.len()), Some(777));
     REFUSED.with(|size| size.set(777));

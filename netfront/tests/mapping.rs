@@ -20,7 +20,7 @@ fn config() -> Config {
 }
 
 /// A connected vif, after the negotiation.
-fn settled(vif: VifConfig, config: Config) -> Rig {
+fn mapped_rig(vif: VifConfig, config: Config) -> Rig {
     let mut rig = Rig::connected_with(vif, config);
     rig.rounds(40);
     rig
@@ -50,7 +50,7 @@ fn operations(rig: &mut Rig, frames: usize) -> u64 {
 
 #[test]
 fn with_pages_that_stay_mapped_frames_cost_no_grant_operation() {
-    let mut rig = settled(vif(), config());
+    let mut rig = mapped_rig(vif(), config());
     assert_eq!(rig.device.stats().mapped_pages, pages(&rig));
     let (writable, readable) = rig.netback.mapped_pages();
     let stats = rig.device.stats();
@@ -69,7 +69,7 @@ fn refused_or_not_offered_or_not_known_every_frame_costs_one() {
         (VifConfig::default(), config(), 1),
         (vif().gref_mapping(0), config(), 1),
     ] {
-        let mut rig = settled(vif, config);
+        let mut rig = mapped_rig(vif, config);
         assert_eq!(rig.netback.stats().ctrl_requests, asked);
         assert_eq!((rig.device.stats().mapped_pages, rig.netback.mapped_pages()), (0, (0, 0)));
         assert!(operations(&mut rig, 30) >= 60);
@@ -79,7 +79,7 @@ fn refused_or_not_offered_or_not_known_every_frame_costs_one() {
 #[test]
 fn several_queues_map_each_their_own() {
     let vif = vif().feature("multi-queue-max-queues", "4");
-    let mut rig = settled(vif, Config { queues: 4, ..config() });
+    let mut rig = mapped_rig(vif, Config { queues: 4, ..config() });
     assert_eq!(rig.device.stats().mapped_pages, pages(&rig));
     assert_eq!(operations(&mut rig, 40), 0);
 }
@@ -87,7 +87,7 @@ fn several_queues_map_each_their_own() {
 #[test]
 fn where_there_is_not_room_for_all_each_direction_gets_some() {
     for room in [1, 100, 500, 700] {
-        let mut rig = settled(vif().gref_mapping(room), config());
+        let mut rig = mapped_rig(vif().gref_mapping(room), config());
         let (writable, readable) = rig.netback.mapped_pages();
         assert_eq!(writable + readable, room as usize);
         assert!(room == 1 || writable.min(readable) >= room as usize / 2 - 1 || readable >= 300, "{room}");
@@ -99,7 +99,7 @@ fn where_there_is_not_room_for_all_each_direction_gets_some() {
 
 #[test]
 fn new_pages_are_mapped_and_freed_ones_unmapped_first() {
-    let mut rig = settled(vif(), Config { pool_rx: 300, pool_tx: 64, ..config() });
+    let mut rig = mapped_rig(vif(), Config { pool_rx: 300, pool_tx: 64, ..config() });
     let before = pages(&rig);
     // More than the pool has, on their way at once.
     rig.netback.faults(|faults| faults.hold_tx = true);
@@ -135,7 +135,7 @@ fn new_pages_are_mapped_and_freed_ones_unmapped_first() {
 #[test]
 fn everything_is_unmapped_before_a_backend_that_closes_is_left() {
     let vif = VifConfig { backend: DomId(5), ..vif() };
-    let mut rig = settled(vif, config());
+    let mut rig = mapped_rig(vif, config());
     // The backend reports it, and still has its rings; it unmaps them when the frontend's state is 6.
     rig.netback.show_state(5);
     let mut least = usize::MAX;
@@ -158,7 +158,7 @@ fn everything_is_unmapped_before_a_backend_that_closes_is_left() {
 
 #[test]
 fn pages_that_are_not_unmapped_are_quarantined() {
-    let mut rig = settled(vif().lenient(), config());
+    let mut rig = mapped_rig(vif().lenient(), config());
     rig.netback.faults(|faults| faults.keep_mapped = true);
     let gone = rig.device.trim();
     assert!(gone > 0 && gone < config().quarantine_max * 16);
@@ -228,7 +228,7 @@ fn without_mappings_frames_flow_as_before() {
 
 #[test]
 fn an_unanswered_list_does_not_delay_the_close() {
-    let mut rig = settled(vif().lenient(), config());
+    let mut rig = mapped_rig(vif().lenient(), config());
     rig.netback.faults(|faults| faults.ctrl_deaf_to = Some(10));
     rig.netback.show_state(5);
     rig.until("everything is taken back", |rig| rig.device.stats().backend.is_none());

@@ -41,7 +41,7 @@ fn frames_arrive_on_every_queue_and_none_starves_the_others() {
     rig.sim.run();
     // An iteration with a small budget: after four of them, each queue was first once.
     for _ in 0..4 {
-        xen_sim::turn(&rig.xen);
+        xen_sim::iterate(&rig.xen);
         rig.device.reap();
         let shown = rig.device.peek().expect("a frame").frame.to_vec();
         let (token, _) = rig.device.receive(NOW).unwrap();

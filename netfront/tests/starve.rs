@@ -149,7 +149,7 @@ fn h80_a_full_tx_ring_does_not_keep_replies_from_going_out() {
     for number in 0..left {
         rig.netback.send(frame(200, number));
         rig.sim.run();
-        xen_sim::turn(&rig.xen);
+        xen_sim::iterate(&rig.xen);
         rig.device.reap();
         let (rx, tx) = rig.device.receive(NOW).expect("a frame that can be answered");
         drop(rx);

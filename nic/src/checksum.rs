@@ -1,7 +1,7 @@
 //! The sum of the Internet checksum (RFC 1071), computed by words of 64 bits.
 //!
 //! ```text
-//!   | 8 bytes | 8 bytes | 8 bytes | 8 bytes |  a loop turn adds four words, each carry goes back in at bit 0
+//!   | 8 bytes | 8 bytes | 8 bytes | 8 bytes |  each pass adds four words, each carry goes back in at bit 0
 //!   sum of 64 bits ──fold──► 32 ──fold──► 16
 //! ```
 
@@ -14,10 +14,10 @@ const WORDS: usize = 4;
 /// Nor does the byte order, if the sum is written in the same order (RFC 1071, section 2 B): this adds in native order.
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u16 {
-    let (turns, rest) = bytes.as_chunks::<{ 8 * WORDS }>();
+    let (blocks, rest) = bytes.as_chunks::<{ 8 * WORDS }>();
     let mut sum = 0;
-    for turn in turns {
-        for word in turn.as_chunks().0 {
+    for block in blocks {
+        for word in block.as_chunks().0 {
             sum = add(sum, *word);
         }
     }

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | this one | the trait [`Nic`], [`Received`], [`Checksum`] |
 //! | [`checksum`] | the sum of the Internet checksum |
-//! | [`partial`] | [`PartialTcp`]: a frame whose checksum is left to whoever sends it |
+//! | [`partial`] | [`PartialTcp`]: a frame whose checksum the driver or the device completes |
 //! | [`toeplitz`] | [`HashKey`]: the hash by which a flow is assigned to a queue |
 //!
 //! `rx` is from the network to us and `tx` is from us to the network.

@@ -1,11 +1,11 @@
-//! TCP frames whose checksum is left to whoever sends them.
+//! TCP frames whose checksum the driver or the device completes.
 //!
 //! ```text
 //!   Ethernet | IP | TCP … checksum … | payload
 //!            start ┘      └ start + 16: holds the sum of the pseudo-header, folded and not inverted
 //! ```
 //!
-//! Who builds a segment knows where its checksum lies and what the pseudo-header sums to. It writes the sum into the field
+//! The builder of a segment knows the place of its checksum and the sum of the pseudo-header. It writes the sum into the field
 //! and says the place with the frame, as Linux (`CHECKSUM_PARTIAL`), virtio (`csum_start`, `csum_offset`) and Xen
 //! (`NETTXF_csum_blank`) have it, so that a driver does not look for either.
 

@@ -56,7 +56,7 @@ impl World {
         let ours = granted.iter().filter(|entry| entry.to == self.backend).count();
         assert!(ours >= counts.free + self.out.len());
         let stats = self.xen.grants.stats();
-        assert_eq!(stats.issued - stats.ended, counts.total as u64);
+        assert_eq!(stats.issued.since(stats.ended), counts.total as u64);
     }
 
     /// Puts all pages back and prepares the pool for `backend`.

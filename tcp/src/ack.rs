@@ -1,7 +1,7 @@
-//! An acknowledgment comes in (RFC 9293 §3.10.7.4, fifth; RFC 5681, 6675, 8985).
+//! Processing of acknowledgments (RFC 9293 §3.10.7.4, fifth; RFC 5681, 6675, 8985).
 //!
 //! ```text
-//!   window ─► octets that are delivered ─► round-trip time ─► loss ─► congestion window ─► timers
+//!   window ─► delivered octets ─► round-trip time ─► loss ─► congestion window ─► timers
 //! ```
 
 use crate::active::{Phase, TimerKind};
@@ -17,23 +17,23 @@ use crate::time::{MS, Micros, NEVER, micros32, millis32};
 /// A minimum of the round-trip time is forgotten after 5 minutes (RFC 8985 §6.2 asks for a window).
 const MIN_RTT_LIFE_MS: u32 = 300_000;
 
-/// What an acknowledgment said, for the steps that follow.
+/// The content of an acknowledgment, for the later steps.
 #[derive(Clone, Copy)]
 pub(crate) struct News {
     pub(crate) delivered: Delivered,
     /// Octets acknowledged cumulatively.
     pub(crate) advanced: u32,
-    /// In flight before it.
+    /// Octets in flight before it.
     pub(crate) flight_before: u32,
-    /// End of the highest octet that had been delivered before it.
+    /// The end of the octets delivered before it.
     pub(crate) fack_before: Seq,
-    /// A D-SACK block came.
+    /// It has a D-SACK block.
     pub(crate) duplicate: bool,
-    /// SACK blocks brought news.
+    /// Its SACK blocks report new octets.
     pub(crate) sacked: bool,
-    /// More was found lost.
+    /// More octets were marked lost.
     pub(crate) lost: bool,
-    /// Round-trip time of the newest octet that was sent once.
+    /// The round-trip time of the newest octet that was sent once.
     pub(crate) rtt: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ impl<P> Tcb<P> {
         self.snd_wl2 = segment.ack;
     }
 
-    /// Takes the ACK field, the window and SACK blocks of a segment whose ACK field is acceptable.
+    /// Handles the ACK field, window and SACK blocks of a segment with an acceptable ACK field.
     #[inline]
     pub(crate) fn acknowledge(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) {
         let ack = segment.ack;
@@ -64,7 +64,7 @@ impl<P> Tcb<P> {
         let advanced = ack.past(self.snd_una);
         let Some(active) = &mut self.active else { return };
         if self.snd_una == self.snd_nxt {
-            // Nothing is outstanding; a window may have opened.
+            // Nothing is in flight; the window may have opened.
             if active.rtx_timer != NEVER && self.snd_wnd > window_before {
                 self.arm_timer(now, false);
             }
@@ -105,7 +105,7 @@ impl<P> Tcb<P> {
         self.after_ack(advanced, window_before, now, env);
     }
 
-    /// One burst was under way, nothing is amiss, and all of it is acknowledged: a response on a kept connection.
+    /// The fast path for an acknowledgment of a whole burst without loss: a response on a kept connection.
     #[inline]
     fn acknowledge_all(&mut self, ack: Seq, now: Micros, env: &mut Env<P>) {
         let srtt = self.rto.srtt().unwrap_or(0);
@@ -139,7 +139,7 @@ impl<P> Tcb<P> {
         self.tell_room(env);
     }
 
-    /// `WRITABLE` for an application that was refused.
+    /// Reports `WRITABLE` after a refused send.
     #[inline]
     fn tell_room(&mut self, env: &Env<P>) {
         if self.bits.contains(Bits::WANTS_ROOM) && self.send_room(env) > 0 {
@@ -156,12 +156,12 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// Timers and events once the acknowledgment is worked in.
+    /// Timers and events after the acknowledgment.
     #[inline]
     fn after_ack(&mut self, advanced: u32, window_before: u32, now: Micros, env: &Env<P>) {
         let Some(active) = &mut self.active else { return };
         if window_before == 0 && self.snd_wnd > 0 && active.phase == Phase::Open && advanced == 0 {
-            // What probed the closed window was not taken, as a rule: it goes with the rest now.
+            // Peers rarely accept the octets of the probe: they are sent again with the rest.
             active.board.lose_all();
             active.forced = 1;
         }
@@ -192,7 +192,7 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// How long ago the echoed timestamp was sent.
+    /// The age of the echoed timestamp.
     fn echo_age(&self, segment: &Segment, now: Micros) -> Option<u32> {
         if !self.bits.contains(Bits::TIMESTAMPS) {
             return None;
@@ -202,7 +202,7 @@ impl<P> Tcb<P> {
         (age < 60_000).then(|| age.max(1).saturating_mul(1_000))
     }
 
-    /// A duplicate acknowledgment in the sense of RFC 5681 §2: what a peer without SACK tells of a loss.
+    /// Whether it is a duplicate acknowledgment (RFC 5681 §2), the sign of a loss for peers without SACK.
     fn count_duplicate(&mut self, segment: &Segment, window_before: u32) {
         let plain = segment.payload_len == 0
             && !segment.flags.intersects(Flags::SYN.union(Flags::FIN))
@@ -230,7 +230,7 @@ impl<P> Tcb<P> {
         let una = self.snd_una;
         let Some(active) = &mut self.active else { return };
         let third = active.phase == Phase::Open && active.dup_acks >= 3;
-        // RFC 6582 §3.2: a partial acknowledgment tells of the next loss.
+        // RFC 6582 §3.2: a partial acknowledgment reports the next loss.
         let partial = active.phase == Phase::Reducing && news.advanced > 0 && una.lt(active.phase_end);
         if third || partial {
             news.lost |= active.board.lose_first(mss, max);
@@ -244,7 +244,7 @@ impl<P> Tcb<P> {
         let mss = u32::from(self.mss);
         let una = self.snd_una;
         let srtt = self.rto.srtt().unwrap_or(0);
-        // In a SYN-ACK the bit answers our wish for ECN (RFC 3168 §6.1.1).
+        // In a SYN-ACK the bit answers our request for ECN (RFC 3168 §6.1.1).
         let echo = segment.flags.intersection(Flags::ECE.union(Flags::SYN)) == Flags::ECE;
         let Some(active) = &mut self.active else { return };
         if active.reduced_until.is_some_and(|cwr| una.ge(cwr)) {
@@ -280,7 +280,7 @@ impl<P> Tcb<P> {
             }
             Phase::Open | Phase::Timeout => {}
         }
-        // Without reordering, out of order means that something may be lost: the window waits (RFC 5681 §3.2).
+        // Without reordering, SACKed octets may mean a loss: the window does not grow (RFC 5681 §3.2).
         if news.delivered.octets == 0 || (news.advanced == 0 && !active.rack.reordering_seen) {
             return;
         }
@@ -292,7 +292,7 @@ impl<P> Tcb<P> {
             }
             None => false,
         };
-        // RFC 9438 §5.8, and in slow start as Linux has it: half a window that was used may double.
+        // RFC 9438 §5.8, and in slow start as in Linux: a window of which half was used may double.
         let used = active.cubic.in_slow_start() && active.cubic.cwnd() < news.flight_before.saturating_mul(2);
         active.cubic.on_ack(&Ack {
             acked: news.delivered.octets,
@@ -306,8 +306,8 @@ impl<P> Tcb<P> {
 }
 
 impl<P> Tcb<P> {
-    /// Sets the retransmission timer for what is outstanding now. `progress`: something was acknowledged, so the
-    /// timeout starts over (RFC 6298 §5.3).
+    /// Sets the retransmission timer for the octets in flight. With `progress`, an acknowledgment of new octets, the
+    /// timeout restarts (RFC 6298 §5.3).
     #[inline]
     pub(crate) fn arm_timer(&mut self, now: Micros, progress: bool) {
         let timeout = Micros::from(self.rto.timeout());
@@ -339,12 +339,12 @@ impl<P> Tcb<P> {
         if let Some(active) = &mut self.active
             && probe != NEVER
         {
-            // A timeout that would come first makes way: the probe goes at its time (RFC 8985 §7.2).
+            // A timeout before the probe is replaced by it: the probe is sent at that time (RFC 8985 §7.2).
             active.rtx_timer = probe.min(active.rto_at);
             active.rtx_kind = TimerKind::Probe;
         }
     }
 
-    /// Least delay of an answer when one segment is outstanding: the peer may wait with its ACK (RFC 8985 §7.2).
+    /// The smallest delay of an answer when one segment is in flight: the peer may delay its ACK (RFC 8985 §7.2).
     pub(crate) const WORST_DELAYED_ACK: Micros = 200 * MS;
 }

@@ -1,7 +1,7 @@
-//! What a connection needs only while octets are under way, queued, out of order or unread.
+//! The state of a connection while octets are in flight, queued, out of order or unread.
 //!
 //! ```text
-//!   Tcb (small, always) ── Option<Box<Active>>      None: idle; the box goes to Env's spares, with its allocations
+//!   Tcb (small, always) ── Option<Box<Active>>      None: idle; the box returns to Env's spares, with its allocations
 //! ```
 
 use alloc::collections::VecDeque;
@@ -15,20 +15,20 @@ use crate::send_rope::SendRope;
 use crate::seq::Seq;
 use crate::time::{Micros, NEVER};
 
-/// What the retransmission timer is set for (RFC 8985 §8: one timer).
+/// The purpose of the retransmission timer (RFC 8985 §8: one timer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerKind {
     /// Retransmission timeout (RFC 6298).
     Rto,
     /// Tail loss probe (RFC 8985 §7).
     Probe,
-    /// What RACK waits for: segments that may only be reordered (RFC 8985 §6.2).
+    /// RACK's wait for possibly reordered segments (RFC 8985 §6.2).
     Reorder,
     /// Zero-window probe (RFC 9293 §3.8.6.1).
     Persist,
 }
 
-/// How the sender deals with congestion.
+/// The phase of congestion control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Nothing is known to be lost.
@@ -39,18 +39,18 @@ pub(crate) enum Phase {
     Timeout,
 }
 
-/// What takes a needless reduction back (RFC 3522).
+/// The state that detects a spurious reduction (RFC 3522).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Undo {
-    /// The first range that was sent again: its start. An acknowledgment of it tells which of the two arrived.
+    /// The start of the first retransmitted range. Its acknowledgment identifies the transmission that arrived.
     pub(crate) first: Seq,
-    /// TSval of the first retransmission; `None` until it leaves.
+    /// TSval of the first retransmission; `None` until it is sent.
     pub(crate) stamp: Option<u32>,
-    /// Octets sent again and not reported as duplicates by D-SACK yet (RFC 3708 §2).
+    /// Retransmitted octets that D-SACK has not reported as duplicates (RFC 3708 §2).
     pub(crate) octets: u32,
-    /// Something was sent again.
+    /// Whether octets were retransmitted.
     pub(crate) sent: bool,
-    /// SND.NXT when the phase ended: reports of duplicates may come until more is acknowledged. `None`: it goes on.
+    /// SND.NXT at the end of the phase: duplicates may be reported until more is acknowledged. `None`: the phase continues.
     pub(crate) until: Option<Seq>,
 }
 
@@ -65,19 +65,19 @@ pub(crate) struct Active<P> {
     pub(crate) cubic: Cubic,
     pub(crate) prr: Prr,
     pub(crate) phase: Phase,
-    /// SND.NXT when the phase began: the phase ends when it is acknowledged.
+    /// SND.NXT at the begin of the phase, which ends when it is acknowledged.
     pub(crate) phase_end: Seq,
     /// The window while it is being reduced.
     pub(crate) reducing_cwnd: u32,
-    /// Segments that may leave whatever the window says: the first retransmission, a probe.
+    /// Segments that the window does not limit: the first retransmission, a probe.
     pub(crate) forced: u8,
     /// A tail loss probe is due.
     pub(crate) probe_due: bool,
     /// A zero-window probe is due.
     pub(crate) persist_due: bool,
-    /// The congestion window held data back while this was not acknowledged.
+    /// The number up to which the congestion window limited the sender.
     pub(crate) limited_until: Option<Seq>,
-    /// End of the segment that carried CWR: marks are echoed until it arrives, and mean the reduction that was made
+    /// The end of the segment with CWR: marks are echoed until it arrives, and belong to the last reduction
     /// (RFC 3168 §6.1.2).
     pub(crate) reduced_until: Option<Seq>,
     pub(crate) undo: Option<Undo>,
@@ -85,12 +85,12 @@ pub(crate) struct Active<P> {
     pub(crate) dup_acks: u32,
     pub(crate) rtx_timer: Micros,
     pub(crate) rtx_kind: TimerKind,
-    /// When the retransmission timeout is due, whatever the timer is set for.
+    /// The time of the retransmission timeout, whatever the purpose of the timer.
     pub(crate) rto_at: Micros,
-    /// First of the timeouts without progress since; what the user timeout counts from.
+    /// The first of the timeouts without progress, from which the user timeout counts.
     pub(crate) silent_since: Micros,
     pub(crate) ack_timer: Micros,
-    /// A range that came twice, to be reported (RFC 2883).
+    /// A range received twice, to be reported (RFC 2883).
     pub(crate) duplicate: Option<(Seq, Seq)>,
 }
 
@@ -124,7 +124,7 @@ impl<P> Active<P> {
         }
     }
 
-    /// Empties everything and keeps some of the allocations.
+    /// Clears the state and keeps some of the allocations.
     pub(crate) fn reset(&mut self) {
         self.rope.clear();
         self.board.clear();
@@ -149,7 +149,7 @@ impl<P> Active<P> {
         self.duplicate = None;
     }
 
-    /// One burst is under way, sent once, and no rule about loss is at work.
+    /// Whether one burst is in flight, sent once, and no loss recovery is active.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
         self.phase == Phase::Open

@@ -1,12 +1,11 @@
-//! Challenge ACKs (RFC 5961): the answer to segments that a forger may have sent.
+//! Challenge ACKs (RFC 5961): the answer to segments that may be forged.
 //!
 //! ```text
 //!   RST in the window, SYN, ACK of nothing ─► <SEQ=SND.NXT><ACK=RCV.NXT>     a real peer answers it; a forger cannot see it
 //! ```
 //!
-//! One connection sends a few in a second (§7), and all together as many as `Env`'s limiter lets through. Each
-//! connection has its own count, so that the shared limit cannot be used to find out numbers of another connection
-//! (CVE-2016-5696): it only caps the sum and is far above what a connection may take.
+//! Each connection sends a few a second (§7). The limiter of `Env` limits the sum over all connections. Its limit is far
+//! above that of one connection, so that it does not reveal sequence numbers of another connection (CVE-2016-5696).
 
 use crate::env::Env;
 use crate::tcb::{Bits, Tcb};

@@ -10,10 +10,11 @@ use crate::tcb::{Bits, CloseReason, Events, State, Tcb};
 use crate::time::{MS, Micros, NEVER};
 
 impl<P> Tcb<P> {
-    /// Our stream ends after what was given to [`Tcb::send`]: FIN (RFC 9293 §3.10.4). The peer's goes on.
+    /// Ends the outgoing stream with FIN, after all octets passed to [`Tcb::send`] (RFC 9293 §3.10.4). The peer's stream
+    /// continues.
     pub fn shutdown(&mut self, env: &mut Env<P>) {
         match self.state {
-            // The FIN goes out when the handshake is over.
+            // The FIN is sent after the handshake.
             State::SynSent | State::SynReceived => self.bits.insert(Bits::FIN_QUEUED),
             State::Established => {
                 self.bits.insert(Bits::FIN_QUEUED);
@@ -29,8 +30,8 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// The application does not read any more: what waits and what comes is acknowledged and thrown away. Together
-    /// with [`Tcb::shutdown`] it lets the connection go; FIN-WAIT-2 then ends by a timer.
+    /// The application stops reading: queued and later octets are acknowledged and discarded. Together
+    /// with [`Tcb::shutdown`] this closes the connection; FIN-WAIT-2 then ends by a timer.
     pub fn shut_read(&mut self, now: smoltcp::time::Instant, env: &mut Env<P>) {
         self.bits.insert(Bits::READ_SHUT);
         if let Some(active) = &mut self.active {
@@ -58,7 +59,7 @@ impl<P> Tcb<P> {
         self.bits.set(Bits::RST_DUE, known);
     }
 
-    /// The end, for a reason. What the application has not read stays readable.
+    /// Closes the connection for `reason`. Queued octets stay readable.
     pub(crate) fn become_closed(&mut self, reason: CloseReason, env: &mut Env<P>) {
         self.state = State::Closed;
         self.reason = Some(reason);
@@ -72,7 +73,7 @@ impl<P> Tcb<P> {
         self.settle(env);
     }
 
-    /// The peer gave no sign for too long: it may be there, so it is told (RFC 9293 §3.8.3).
+    /// The user timeout expired (RFC 9293 §3.8.3). The peer may still exist, so it gets a reset.
     pub(crate) fn time_out(&mut self, env: &mut Env<P>) {
         env.counters.timed_out = env.counters.timed_out.wrapping_add(1);
         let known = self.state != State::SynSent;
@@ -97,7 +98,7 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// Our FIN is acknowledged (RFC 9293 §3.10.7.4, fifth). `true` if the connection is closed by it.
+    /// Our FIN is acknowledged (RFC 9293 §3.10.7.4, fifth). Returns whether this closes the connection.
     pub(crate) fn on_fin_acknowledged(&mut self, now: Micros, env: &mut Env<P>) -> bool {
         match self.state {
             State::FinWait1 => {
@@ -125,7 +126,7 @@ impl<P> Tcb<P> {
         self.slow_timer = now.saturating_add(Micros::from(env.config.fin_wait_2_ms).saturating_mul(MS));
     }
 
-    /// TIME-WAIT begins, or begins again.
+    /// Enters TIME-WAIT, or restarts its timer.
     pub(crate) fn start_time_wait(&mut self, now: Micros, env: &Env<P>) {
         if self.state != State::TimeWait {
             self.events.insert(Events::TIME_WAIT);

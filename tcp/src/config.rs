@@ -1,4 +1,4 @@
-//! What is the same for all connections, and what a connection is opened with.
+//! The configuration of all connections, and the parameters of a new one.
 
 use crate::seq::Seq;
 
@@ -10,43 +10,43 @@ pub enum Ecn {
     /// When the peer asks for it.
     #[default]
     Passive,
-    /// When the peer asks for it, and asked for by us.
+    /// When the peer asks for it; this host asks for it too.
     Active,
 }
 
-/// Choices for all connections.
+/// The configuration of all connections of a shard.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Receive window at the start, bytes; at most 65,535, since a SYN's window is not scaled.
+    /// The first receive window in bytes, at most 65,535: the window of a SYN is not scaled.
     pub receive_window: u32,
-    /// Receive window that auto-tuning reaches at most, bytes. The window scale that is offered goes by it.
+    /// The largest receive window of auto-tuning, in bytes. The offered window scale follows from it.
     pub receive_window_max: u32,
-    /// Bytes queued to be sent, acknowledged or not, from which on [`crate::Tcb::send`] refuses, at the start.
+    /// The first size of the send buffer in bytes, sent and unsent. [`crate::Tcb::send`] refuses more.
     pub send_buffer: u32,
-    /// The same after auto-tuning: twice the congestion window, at most this.
+    /// The largest size of the send buffer in bytes. Auto-tuning gives twice the congestion window.
     pub send_buffer_max: u32,
     /// First window in segments (RFC 6928: 10, and at most 14,600 bytes).
     pub initial_window: u32,
     /// Explicit congestion notification.
     pub ecn: Ecn,
-    /// Segment size below which we do not go, whatever the peer or a router says, bytes of payload with options.
+    /// The smallest segment size, whatever the peer or a router asks for, in bytes of payload with options.
     pub min_mss: u16,
-    /// An acknowledgment waits for data to ride on for at most this long, milliseconds (RFC 9293 §3.8.6.3: under 500).
+    /// The delay of an acknowledgment that waits for data to carry it, in milliseconds (RFC 9293 §3.8.6.3: under 500).
     pub delayed_ack_ms: u32,
     /// Data segments at the start of a connection that are acknowledged at once.
     pub quick_acks: u8,
-    /// A SYN is given up after this long, milliseconds (RFC 9293 §3.8.3: at least 3 minutes for an active open).
+    /// The timeout of a connection attempt in milliseconds (RFC 9293 §3.8.3: at least 3 minutes for an active open).
     pub connect_timeout_ms: u32,
-    /// Twice the maximum segment lifetime: how long TIME-WAIT lasts, milliseconds.
+    /// The duration of TIME-WAIT in milliseconds: twice the maximum segment lifetime.
     pub time_wait_ms: u32,
-    /// FIN-WAIT-2 of a connection that the application has let go lasts at most this long, milliseconds.
+    /// The longest FIN-WAIT-2 of a connection that the application has closed, in milliseconds.
     pub fin_wait_2_ms: u32,
     /// Challenge ACKs of one connection in a second (RFC 5961 §7).
     pub challenge_acks: u8,
-    /// Pieces of payload that one connection keeps in order, and the same number out of order; fewer while its window
-    /// is small: one for every 512 octets of it, and at least 64.
+    /// Pieces of payload that a connection keeps in order at most, and as many out of order. While its window is small,
+    /// the limit is one for each 512 octets of the window, and at least 64.
     pub max_pieces: u16,
-    /// Records of sent ranges that one connection keeps.
+    /// Records of sent ranges that a connection keeps at most.
     pub max_records: u16,
 }
 
@@ -72,16 +72,16 @@ impl Default for Config {
     }
 }
 
-/// What a connection is opened with. The caller's generators made the secrets.
+/// The parameters of a new connection. The caller generates the secrets.
 #[derive(Clone, Copy, Debug)]
 pub struct Open {
     /// Initial sequence number (RFC 6528).
     pub iss: Seq,
     /// Added to our clock in the timestamps option (RFC 7323 §7.1).
     pub timestamp_offset: u32,
-    /// The MSS that we announce: MTU of the link less fixed IP and TCP headers (RFC 9293 §3.7.1).
+    /// The MSS that this host announces: MTU of the link less fixed IP and TCP headers (RFC 9293 §3.7.1).
     pub announced_mss: u16,
-    /// Largest payload with options that the path takes: the announced MSS, or less if the path is known.
+    /// The largest payload with options for the path: the announced MSS, or less if the path MTU is known.
     pub path_mss: u16,
 }
 
@@ -94,7 +94,7 @@ pub struct Agreed {
     pub peer_mss: u16,
     /// Window scales, the peer's and ours; `None` unless both sides sent the option.
     pub window_scale: Option<(u8, u8)>,
-    /// The window that our SYN-ACK showed, not scaled.
+    /// The window of our SYN-ACK, not scaled.
     pub shown_window: u16,
     /// Both sides sent SACK-permitted.
     pub sack: bool,

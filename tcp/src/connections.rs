@@ -1,14 +1,14 @@
-//! The connections of a shard: found by name, by age and by deadline; at most 96 bytes each beside what they hold.
+//! The connections of a shard, found by name, by age and by deadline. Each takes at most 96 bytes beside its own state.
 //!
 //! ```text
 //!   segment ─► name ─► table ─► id ─► slab ─► T       name 12 bytes, list of use 8, timer 16
-//!                                      ├ by use:  the longest idle one gives way
+//!                                      ├ by use:  the connection that is idle for the longest time
 //!                                      └ wheel:   deadlines
 //!   sources: how many an IPv4 address or a /64 has
 //! ```
 //!
-//! A name of IPv4 is 12 bytes in the connection; one of IPv6 is a number there, and its addresses lie in a slab of their
-//! own. Growth is by small steps and may fail: [`Refused`] is an ordinary answer to a SYN.
+//! An IPv4 name is 12 bytes in the connection. An IPv6 name is a number there, and its addresses are in another slab.
+//! Tables grow in small steps, which may fail: a SYN is then [`Refused`].
 
 use smoltcp::wire::{IpAddress, Ipv4Address, Ipv6Address};
 
@@ -19,7 +19,7 @@ use crate::table::Table;
 use crate::tuple::{FourTuple, Key, low32};
 use crate::wheel::{Timer, Timers, Wheel};
 
-/// Marks a name of IPv6: 255.255.255.255 is nobody's address.
+/// Marks an IPv6 name: no host has the address 255.255.255.255.
 const V6: u32 = u32::MAX;
 
 /// A name in 12 bytes.
@@ -66,7 +66,7 @@ impl<T> Timers for Entries<T> {
     }
 }
 
-/// Connections with what the caller keeps of each.
+/// Connections with the state that the caller keeps for each.
 #[derive(Debug)]
 pub struct Connections<T> {
     key: Key,
@@ -79,7 +79,7 @@ pub struct Connections<T> {
 }
 
 impl<T> Connections<T> {
-    /// None yet. A source may have `most_of_source`; `now_ms` in milliseconds of a clock that does not go back.
+    /// No connections. A source may have `most_of_source`. `now_ms` is in milliseconds of a monotonic clock.
     #[must_use]
     pub const fn new(key: Key, most_of_source: u32, now_ms: u64) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl<T> Connections<T> {
         }
     }
 
-    /// Another key for the hashes. Connections stay, and are found as before.
+    /// Replaces the key of the hashes. Connections are kept.
     ///
     /// # Errors
     /// [`NoMemory`] for the tables that are built beside the old ones: nothing changed.
@@ -117,7 +117,7 @@ impl<T> Connections<T> {
         self.table.len()
     }
 
-    /// There is none.
+    /// Whether there is no connection.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.table.is_empty()
@@ -129,19 +129,19 @@ impl<T> Connections<T> {
         self.sources.count(remote)
     }
 
-    /// Another limit for each source; who has more keeps them.
+    /// Changes the limit of each source. Connections above it are kept.
     pub fn set_most_of_source(&mut self, most: u32) {
         self.sources.set_most(most);
     }
 
-    /// Bytes of memory for all of it, what the things themselves point to not counted.
+    /// Bytes of memory, without what the connections point to.
     #[must_use]
     pub fn memory(&self) -> usize {
         let tables = self.table.memory().saturating_add(self.sources.memory());
         tables.saturating_add(self.entries.0.memory()).saturating_add(self.pairs.memory())
     }
 
-    /// Puts a connection in; there must be none of that name. Returns its number.
+    /// Adds a connection, whose name must be free. Returns its number.
     ///
     /// # Errors
     /// [`Refused`]: nothing changed, and the thing is dropped.
@@ -169,7 +169,7 @@ impl<T> Connections<T> {
         listed
     }
 
-    /// Takes a connection out.
+    /// Removes a connection.
     pub fn remove(&mut self, id: u32) -> Option<T> {
         let tuple = self.tuple(id)?;
         self.wheel.cancel(&mut self.entries, id);
@@ -205,7 +205,7 @@ impl<T> Connections<T> {
         Some(&self.entries.0.get(id)?.thing)
     }
 
-    /// The same, to be changed.
+    /// The connection with this number, mutable.
     #[inline]
     pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         Some(&mut self.entries.0.get_mut(id)?.thing)
@@ -230,20 +230,20 @@ impl<T> Connections<T> {
         self.entries.0.iter().map(|(id, entry)| (id, &entry.thing))
     }
 
-    /// A number above those of all connections.
+    /// A number above all those in use.
     #[must_use]
     pub fn end(&self) -> u32 {
         self.entries.0.end()
     }
 
-    /// Bytes of memory that a connection needs here at most, what the thing points to not counted.
+    /// Bytes of memory that a connection needs here at most, without what it points to.
     #[must_use]
     pub const fn memory_each() -> usize {
         // Beside the entry: the table, the source and its place in a table, an IPv6 connection's addresses.
         size_of::<Option<Entry<T>>>().saturating_add(BESIDE)
     }
 
-    /// The connection was used: of all it is now the last to give way.
+    /// Marks the connection as the most recently used one.
     #[inline]
     pub fn touch(&mut self, id: u32) {
         self.by_use.move_to_back(&mut self.entries, id);
@@ -264,7 +264,7 @@ impl<T> Connections<T> {
         }
     }
 
-    /// A connection whose deadline is over, and which has none from now on; the caller asks until there is none.
+    /// Takes a connection whose deadline has passed, and clears its deadline. The caller repeats this until `None`.
     pub fn pop_expired(&mut self, now_ms: u64) -> Option<u32> {
         self.wheel.pop(&mut self.entries, now_ms)
     }

@@ -1,14 +1,13 @@
-//! SYN cookies (RFC 4987 §3.6): a handshake that costs no memory, and keeps its options all the same.
+//! SYN cookies (RFC 4987 §3.6): handshakes without memory, with all options.
 //!
 //! ```text
 //!   sequence number   │ 26 bits of keyed hash │ MSS 3 │ slot 2 │ key 1 │
 //!   timestamp (TSval) │ 26 bits of our clock  │ window scale 4 │ SACK 1 │ ECN 1 │      only if the peer sent the option
 //! ```
 //!
-//! The hash covers both addresses and ports, the peer's sequence number, the time slot of 64 s, and all of the option
-//! bits; so an ACK is taken only if all of them come back as they were sent, and for at most two slots: 64 to 128 s. The
-//! bit `key` says which of two secrets it is, so that one can be exchanged while handshakes are under way. To make one
-//! and to check one both take one SipHash, whatever comes.
+//! The hash covers both addresses and ports, the peer's sequence number, the time slot of 64 s, and all option bits. An
+//! ACK is accepted only if all of them return unchanged, and for at most two slots: 64 to 128 s. The bit `key` chooses one
+//! of two secrets, so that a secret can be exchanged during handshakes. Making and checking a cookie take one SipHash each.
 //!
 //! A peer without timestamps gets neither window scale nor SACK nor ECN. The MSS is rounded down to one of eight.
 
@@ -21,21 +20,21 @@ use crate::seq::Seq;
 use crate::time::{SECOND, micros, truncate};
 use crate::tuple::{FourTuple, Key};
 
-/// What the MSS is rounded down to: tiny, the default of IPv4 and that of IPv6 (RFC 9293 §3.7.1), tunnels, PPPoE,
+/// The values to which an MSS is rounded down: tiny, the default of IPv4 and that of IPv6 (RFC 9293 §3.7.1), tunnels, PPPoE,
 /// Ethernet with IPv6 and IPv4, jumbo frames.
 const MSS: [u16; 8] = [64, 536, 1220, 1360, 1400, 1440, 1460, 8940];
 /// Seconds of a slot.
 const SLOT_S: u64 = 64;
-/// Slots after its own in which a cookie is good.
+/// Slots after its own in which a cookie is valid.
 const MOST_AGE: u64 = 1;
 /// Bits of the sequence number that are not hash.
 const DATA_BITS: u32 = 6;
 /// Bits of the timestamp that carry options.
 const OPTION_BITS: u32 = 0x3f;
-/// A window scale that was not sent; the largest is 14.
+/// Stands for a window scale that was not sent. The largest scale is 14.
 const NO_SCALE: u32 = 15;
 
-/// The secrets, and which is which.
+/// The two secrets, and the one in use.
 #[derive(Debug)]
 pub struct Cookies {
     /// By the bit `key`.
@@ -43,7 +42,7 @@ pub struct Cookies {
     current: u32,
 }
 
-/// What a SYN-ACK carries.
+/// The numbers of a SYN-ACK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cookie {
     /// Our initial sequence number.
@@ -53,14 +52,14 @@ pub struct Cookie {
 }
 
 impl Cookies {
-    /// With a secret that nobody outside can foresee.
+    /// Cookies with an unpredictable secret.
     #[must_use]
     pub const fn new(key: Key) -> Self {
         Self { keys: [Some(key), None], current: 0 }
     }
 
-    /// Another secret for the cookies from now on; those of the last one stay good for their time. Twice within 128 s
-    /// ends handshakes that are under way.
+    /// Changes the secret. Cookies of the last one stay valid until they expire. Two changes within 128 s end handshakes
+    /// in progress.
     pub fn renew(&mut self, key: Key) {
         self.current ^= 1;
         if let Some(slot) = self.keys.get_mut(usize::from(self.current == 1)) {
@@ -68,7 +67,7 @@ impl Cookies {
         }
     }
 
-    /// Another secret, and the old ones are forgotten: after the guest was restored from an image of its memory.
+    /// Replaces both secrets, after the guest was restored from an image of its memory.
     pub fn replace(&mut self, key: Key) {
         *self = Self::new(key);
     }
@@ -90,8 +89,8 @@ impl Cookies {
         }
     }
 
-    /// The handshake that `segment` finishes, if its numbers are a cookie of ours. It must be the first one of the
-    /// peer after its SYN, with or without data.
+    /// The handshake that `segment` finishes, if its numbers are a valid cookie. It must be the peer's first segment
+    /// after its SYN, with or without data.
     #[must_use]
     pub fn check(
         &self,
@@ -105,7 +104,7 @@ impl Cookies {
         }
         let (irs, iss) = (segment.seq.sub(1), segment.ack.sub(1));
         let data = iss.0 & ((1 << DATA_BITS) - 1);
-        // The youngest slot with these two bits.
+        // The newest slot with these two bits.
         let age = slot(now).wrapping_sub(u64::from(data >> 1)) & 3;
         let slot = slot(now).checked_sub(age).filter(|_| age <= MOST_AGE)?;
         let options = segment.timestamps.map(|stamps| stamps.echo & OPTION_BITS);
@@ -126,7 +125,7 @@ impl Cookies {
         })
     }
 
-    /// 26 bits over all that must come back unchanged; `None` without a key.
+    /// 26 bits of hash over all fields that must return unchanged. `None` without a key.
     fn hash(
         &self,
         key: u32,

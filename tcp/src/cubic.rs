@@ -5,34 +5,34 @@
 //!  W_max ┤- - - - - -_.-------------.-'           K          = ∛((W_max - cwnd at t=0) / C)
 //!        │        .-'  concave   convex           cwnd       = max of W_cubic and of what Reno would have (W_est)
 //!  0.7 × ┤      /
-//!        └──────┴────────────┴──────────► t       t begins with the first acknowledgment after recovery
+//!        └──────┴────────────┴──────────► t       t = 0 at the first acknowledgment after recovery
 //!               0            K
 //! ```
 //!
-//! Windows are in bytes, `t` and `K` in milliseconds. What integer division leaves over of a growth is kept in
-//! 1/256 bytes, so that a large window grows on small acknowledgments too. During recovery PRR ([`crate::prr`]) says what
-//! may be sent, and [`Cubic::on_ack`] is not called.
+//! Windows are in bytes, `t` and `K` in milliseconds. Remainders of divisions of the growth are kept in
+//! 1/256 bytes, so that a large window grows on small acknowledgments too. During recovery PRR ([`crate::prr`]) limits the
+//! sender, and [`Cubic::on_ack`] is not called.
 
 use crate::hystart::{CSS_GROWTH_DIVISOR, HyStart, Phase};
 
-/// No window is larger: 1 GiB. (RFC 7323 §2.3)
+/// The largest window: 1 GiB. (RFC 7323 §2.3)
 pub const MAX_CWND: u32 = 1 << 30;
-/// ssthresh before any congestion: as high as can be. (RFC 5681 §3.1)
+/// ssthresh before any congestion: arbitrarily high. (RFC 5681 §3.1)
 pub const INFINITE_SSTHRESH: u32 = u32::MAX;
-/// Bytes of one acknowledgment that count in slow start, at least eight segments: what a receiver that merges segments
-/// (LRO, GRO) acknowledges at once. RFC 9406 §4.3 has eight segments for a sender without pacing.
+/// Bytes of one acknowledgment that count in slow start, at least eight segments: a receiver that merges segments (LRO,
+/// GRO) acknowledges as many at once. RFC 9406 §4.3 has eight segments for a sender without pacing.
 const SLOW_START_LIMIT: u32 = 65_536;
 /// Bytes of one acknowledgment that count in congestion avoidance: keeps the products below 2^64.
 const AVOIDANCE_LIMIT: u32 = 1 << 24;
 /// Largest distance from `K` in milliseconds, for the same reason: 2^20 ms cubed are 2^60.
 const MAX_OFFSET_MS: u64 = 1 << 20;
 
-/// What the sender was waiting for while the acknowledged data was in flight.
+/// The limit of the sender while the acknowledged data was in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// The congestion window: it was full, so it may grow.
+    /// The congestion window: it was full, and may grow.
     Cwnd,
-    /// The application or the peer's window: the congestion window was not tried out, and stays. (RFC 9438 §5.8)
+    /// The application or the peer's window: the congestion window was not used up, and stays. (RFC 9438 §5.8)
     Application,
 }
 
@@ -41,19 +41,19 @@ pub enum Limit {
 pub struct Ack {
     /// Bytes that it newly acknowledges, SACK included.
     pub acked: u32,
-    /// Now, in microseconds of any clock that does not go back.
+    /// Now, in microseconds of a monotonic clock.
     pub now_us: u64,
-    /// Round-trip time that it gives, in microseconds.
+    /// Its sample of the round-trip time in microseconds.
     pub rtt_us: Option<u32>,
     /// SRTT in microseconds.
     pub srtt_us: u32,
     /// Bytes in flight after it.
     pub in_flight: u32,
-    /// What held the sender back.
+    /// The limit of the sender.
     pub limit: Limit,
 }
 
-/// What a spurious congestion event gives back. (RFC 9438 §4.9)
+/// The state before a congestion event, restored if the event was spurious. (RFC 9438 §4.9)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Undo {
     cwnd: u32,
@@ -66,7 +66,7 @@ struct Undo {
 /// One stage of congestion avoidance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Epoch {
-    /// When it began, in milliseconds modulo 2^32.
+    /// Its begin, in milliseconds modulo 2^32.
     start_ms: u32,
     /// `K` in milliseconds.
     k_ms: u32,
@@ -81,17 +81,17 @@ pub struct Cubic {
     ssthresh: u32,
     /// `W_max` in bytes; 0 before the first congestion and after a timeout.
     w_max: u32,
-    /// Window before the last reduction.
+    /// The window before the last reduction.
     cwnd_prior: u32,
     epoch: Option<Epoch>,
     undo: Option<Undo>,
-    /// Last acknowledgment, in milliseconds modulo 2^32.
+    /// The time of the last acknowledgment, in milliseconds modulo 2^32.
     last_ack_ms: u32,
     mss: u16,
-    /// 1/256 bytes of growth left over, of `cwnd` and of `w_est`.
+    /// Remainders of the growth of `cwnd` and `w_est` in 1/256 bytes.
     cwnd_rest: u8,
     w_est_rest: u8,
-    /// A timeout has not been followed by an acknowledgment yet.
+    /// No acknowledgment has followed the last timeout.
     in_timeout: bool,
     hystart: HyStart,
 }
@@ -147,24 +147,24 @@ impl Cubic {
         self.ssthresh
     }
 
-    /// The window is below the threshold. (RFC 5681 §3.1)
+    /// Whether the window is below the threshold. (RFC 5681 §3.1)
     #[must_use]
     pub const fn in_slow_start(&self) -> bool {
         self.cwnd < self.ssthresh
     }
 
-    /// The path takes segments of another size. The window in bytes stays, but never below one segment.
+    /// Changes the segment size. The window in bytes stays, but is at least one segment.
     pub fn set_mss(&mut self, mss: u16) {
         self.mss = mss.max(1);
         self.cwnd = self.cwnd.max(self.segment());
     }
 
-    /// SYN or SYN-ACK was lost more than once: the first window is one segment. (RFC 6928 §2, RFC 5681 §3.1)
+    /// Sets the first window to one segment: SYN or SYN-ACK was lost more than once. (RFC 6928 §2, RFC 5681 §3.1)
     pub fn on_lost_handshake(&mut self) {
         self.cwnd = self.segment();
     }
 
-    /// New data was acknowledged outside recovery. (RFC 9438 §4.2 to §4.5, §4.10)
+    /// Handles an acknowledgment of new data outside recovery. (RFC 9438 §4.2 to §4.5, §4.10)
     pub fn on_ack(&mut self, ack: &Ack) {
         let now_ms = milliseconds(ack.now_us);
         let since_last = now_ms.wrapping_sub(self.last_ack_ms);
@@ -174,7 +174,7 @@ impl Cubic {
             return;
         }
         if ack.limit == Limit::Application {
-            // Time in which the window was not tried out does not count. (RFC 9438 §5.8)
+            // Time in which the window was not used up does not count. (RFC 9438 §5.8)
             if let Some(epoch) = &mut self.epoch {
                 epoch.start_ms = epoch.start_ms.wrapping_add(since_last);
             }
@@ -187,16 +187,16 @@ impl Cubic {
         }
     }
 
-    /// Loss that was found by acknowledgments, or an ECN mark: once for each flight. `in_flight` is FlightSize, from
-    /// SND.UNA to SND.NXT. (RFC 9438 §4.6, §4.7)
+    /// Reduces the window after a loss found by acknowledgments, or an ECN mark, once for each flight. `in_flight` is
+    /// FlightSize, from SND.UNA to SND.NXT. (RFC 9438 §4.6, §4.7)
     pub fn on_congestion(&mut self, _now_us: u64, in_flight: u32) {
         self.save();
         self.reduce(in_flight);
         self.cwnd = self.ssthresh;
     }
 
-    /// The retransmission timer expired. The window is one segment; the threshold falls at the first expiry only, until
-    /// something is acknowledged. (RFC 9438 §4.8, RFC 5681 §3.1)
+    /// Handles an expired retransmission timer. The window becomes one segment; the threshold falls only at the first expiry
+    /// without an acknowledgment. (RFC 9438 §4.8, RFC 5681 §3.1)
     pub fn on_rto(&mut self, _now_us: u64, in_flight: u32) {
         if !self.in_timeout {
             self.save();
@@ -208,8 +208,8 @@ impl Cubic {
         self.cwnd = self.segment();
     }
 
-    /// The last reduction was spurious: the path only delayed or reordered. Without effect if there was none, or if it
-    /// was taken back already. (RFC 9438 §4.9)
+    /// Undoes the last reduction, which was spurious: the path only delayed or reordered. Has no effect without a reduction,
+    /// or if it was undone before. (RFC 9438 §4.9)
     pub fn undo(&mut self) {
         let Some(undo) = self.undo.take() else { return };
         self.cwnd = self.cwnd.max(undo.cwnd);
@@ -220,18 +220,18 @@ impl Cubic {
         self.in_timeout = false;
     }
 
-    /// The reduction was none that [`Cubic::undo`] may take back any more: recovery is over.
+    /// Ends the time in which [`Cubic::undo`] may restore the window: the recovery is over.
     pub fn forget_undo(&mut self) {
         self.undo = None;
     }
 
-    /// Sending starts again after `idle_us` without a segment: half of the window goes for each RTO, down to the initial
-    /// window. Gentler than RFC 5681 §4.1, which drops to it at once; RFC 7661 §1 tells why that is allowed.
+    /// Reduces the window after `idle_us` without a sent segment: by half for each RTO, down to the initial window. RFC 5681
+    /// §4.1 drops to it at once; RFC 7661 §1 explains why a slower reduction is allowed.
     pub fn on_restart(&mut self, idle_us: u64, rto_us: u32) {
         let halvings = idle_us.checked_div(u64::from(rto_us)).unwrap_or(0);
         let floor = initial_window(self.mss).min(self.cwnd);
         if halvings > 0 && self.cwnd > floor {
-            // Slow start leads back to where the window was, nearly.
+            // Slow start then leads back nearly to the former window.
             if self.ssthresh != INFINITE_SSTHRESH {
                 self.ssthresh = self.ssthresh.max(fraction(self.cwnd, 3, 4));
             }
@@ -276,13 +276,13 @@ impl Cubic {
         };
         match phase {
             Some(Phase::Css(_)) => self.grow(counted / CSS_GROWTH_DIVISOR),
-            // Conservative slow start has run its rounds: this is where congestion avoidance begins.
+            // Conservative slow start has finished its rounds: congestion avoidance begins.
             Some(Phase::Done) => self.ssthresh = self.cwnd,
             Some(Phase::SlowStart) | None => self.grow(counted),
         }
     }
 
-    /// Slow start goes to the threshold and not past it.
+    /// Slow start ends at the threshold.
     fn grow(&mut self, bytes: u32) {
         self.cwnd = self.cwnd.saturating_add(bytes).min(self.ssthresh).min(MAX_CWND);
     }
@@ -299,7 +299,7 @@ impl Cubic {
             self.cwnd = self.cwnd.max(epoch.w_est).min(MAX_CWND);
             return;
         }
-        // Concave or convex region: reach in one round trip what the curve has then. (§4.4, §4.5)
+        // Concave or convex region: reach the curve's value of one round trip later. (§4.4, §4.5)
         let then = t.saturating_add(u64::from(ack.srtt_us / 1000));
         let (least, most) = (u64::from(self.cwnd), u64::from(self.cwnd) * 3 / 2);
         let target = self.w_cubic(then, epoch.k_ms).clamp(least, most);

@@ -1,4 +1,4 @@
-//! What a call into the engine may use: limits, counters and spare boxes.
+//! The environment of a call into the engine: limits, counters and spare boxes.
 //!
 //! ```text
 //!   one Env for a shard ─► on_segment, poll_transmit, on_timer, send, recv, ...
@@ -11,17 +11,17 @@ use crate::active::Active;
 use crate::config::Config;
 use crate::limiter::Limiter;
 
-/// Shared by all connections of a shard.
+/// The environment, shared by all connections of a shard.
 #[derive(Debug)]
 pub struct Env<P> {
-    /// Choices.
+    /// The configuration.
     pub config: Config,
-    /// Bytes that the ledger grants the connection of this call for what it receives. The caller sets it before a
-    /// call; a connection's window goes down to it as the peer uses up what was promised.
+    /// Bytes for received payload that the ledger grants the connection of this call. The caller sets it before a call.
+    /// The window of the connection shrinks to it as the peer uses up the offered window.
     pub receive_grant: u32,
-    /// Bytes that the ledger grants the connection of this call for what it sends.
+    /// Bytes for the send buffer that the ledger grants the connection of this call.
     pub send_grant: u32,
-    /// Challenge ACKs of all connections together (RFC 5961 §7).
+    /// The limit on challenge ACKs of all connections together (RFC 5961 §7).
     pub challenge_acks: Limiter,
     /// Counters.
     pub counters: Counters,
@@ -43,8 +43,8 @@ impl<P> Env<P> {
     }
 }
 
-/// Boxes of connections that became idle, kept for those that become active: a request on a kept connection allocates
-/// nothing.
+/// Boxes of connections that became idle, for those that become active. A request on a kept connection then needs no
+/// allocation.
 #[derive(Debug)]
 pub(crate) struct Spares<P> {
     #[allow(clippy::vec_box, reason = "a connection holds the box, and takes it without a copy")]
@@ -52,7 +52,7 @@ pub(crate) struct Spares<P> {
 }
 
 impl<P> Spares<P> {
-    /// Boxes that are kept.
+    /// Boxes that are kept at most.
     const MAX: usize = 64;
 
     pub(crate) fn take(&mut self) -> Box<Active<P>> {
@@ -69,17 +69,17 @@ impl<P> Spares<P> {
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
-        /// What happened, all connections together.
+        /// The counters, over all connections.
         #[derive(Clone, Debug, Default)]
         pub struct Counters { $($(#[doc = $doc])+ pub $name: u64,)* }
 
         impl Counters {
-            /// Names and values, in the order of their declaration.
+            /// Names and values, in the order of declaration.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*].into_iter()
             }
 
-            /// Names, help texts and values, in the order of their declaration: what a status page publishes.
+            /// Names, help texts and values, in the order of declaration, for a status page.
             pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
                 [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name),)*].into_iter()
             }
@@ -88,45 +88,45 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Segments in.
+    /// Received segments.
     segments_in,
-    /// Segments out; a train that the device cuts counts once.
+    /// Sent segments. A large segment that the device cuts counts once.
     segments_out,
-    /// Segments that the fast path took.
+    /// Segments handled by the fast path.
     fast_path,
-    /// Outside the window, or an empty segment beside it (RFC 9293 §3.10.7.4, first).
+    /// Segments outside the receive window (RFC 9293 §3.10.7.4, first).
     out_of_window,
-    /// Older than the newest timestamp (RFC 7323 §5.3).
+    /// Segments dropped by PAWS: older than the newest timestamp (RFC 7323 §5.3).
     paws,
-    /// No ACK bit in a state that needs one.
+    /// Segments without ACK in a state that needs it.
     no_ack,
-    /// Acknowledges what was not sent (RFC 9293 §3.10.7.4, fifth).
+    /// Acknowledgments of octets that were not sent (RFC 9293 §3.10.7.4, fifth).
     ack_unsent,
-    /// Acknowledges what is older than the largest window (RFC 5961 §5.2).
+    /// Acknowledgments older than the largest window (RFC 5961 §5.2).
     ack_too_old,
-    /// SYN on a synchronised connection (RFC 5961 §4.2).
+    /// SYNs on a synchronised connection (RFC 5961 §4.2).
     syn_in_connection,
-    /// RST whose number is in the window but not the next one (RFC 5961 §3.2).
+    /// RSTs in the window, without the exact sequence number (RFC 5961 §3.2).
     rst_in_window,
-    /// RST that closed a connection.
+    /// RSTs that closed a connection.
     rst,
     /// Challenge ACKs sent.
     challenge_acks,
-    /// Challenge ACKs not sent because of a limit.
+    /// Challenge ACKs that a limit suppressed.
     challenge_acks_limited,
-    /// Payload after the peer's FIN, or for an application that does not read any more.
+    /// Segments with payload after the peer's FIN, or after the application stopped reading.
     unwanted_data,
-    /// Pieces that were dropped since a connection keeps as many as it may.
+    /// Pieces of payload dropped at the limit of pieces of a connection.
     pieces_refused,
-    /// Segments that came out of order.
+    /// Segments received out of order.
     out_of_order,
-    /// Octets that were received twice.
+    /// Octets received twice.
     duplicate_octets,
-    /// Segments sent again.
+    /// Retransmitted segments.
     retransmissions,
     /// Retransmission timeouts.
     timeouts,
-    /// Timeouts and recoveries that were found needless and undone.
+    /// Spurious timeouts and recoveries that were undone.
     undone,
     /// Recoveries from loss without a timeout.
     recoveries,
@@ -136,16 +136,16 @@ counters! {
     window_probes,
     /// Keep-alive probes.
     keep_alives,
-    /// Connections given up: no answer.
+    /// Connections that timed out.
     timed_out,
-    /// Packet-too-big messages that were taken.
+    /// Packet-too-big messages that lowered a segment size.
     path_mtu,
-    /// Packet-too-big and unreachable messages that were not about data in flight.
+    /// Packet-too-big and unreachable messages that do not match data in flight.
     icmp_invalid,
-    /// Segment sizes lowered because full segments vanish (RFC 4821).
+    /// Segment sizes lowered because full segments were lost (RFC 4821).
     black_holes,
-    /// SACK blocks that cannot be.
+    /// Invalid SACK blocks.
     sack_invalid,
-    /// Congestion marks that the peer echoed and that lowered the rate.
+    /// Echoed congestion marks that lowered the rate.
     congestion_marks,
 }

@@ -1,4 +1,4 @@
-//! The handshake of a connection that has no control block yet: what a SYN cache or a cookie keeps of it.
+//! The handshake of a connection without a control block: the state in a SYN cache or a cookie.
 //!
 //! ```text
 //!   SYN ─► HalfOpen ─► SYN-ACK          HalfOpen, ACK ─► Agreed ─► Tcb::established
@@ -11,12 +11,12 @@ use crate::segment::{Flags, Segment, Timestamps};
 use crate::seq::Seq;
 use crate::time::{micros, millis32};
 
-/// What the two SYNs say.
+/// Numbers and options of the two SYNs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HalfOpen {
     /// The peer's initial sequence number.
     pub irs: Seq,
-    /// Ours.
+    /// Our initial sequence number.
     pub iss: Seq,
     /// The peer's timestamp, if it sent the option.
     pub timestamp: Option<u32>,
@@ -31,7 +31,7 @@ pub struct HalfOpen {
 }
 
 impl HalfOpen {
-    /// From a SYN without ACK and RST. `default_mss` goes for a SYN without the option: 536 for IPv4, 1220 for IPv6.
+    /// The state for a SYN without ACK and RST. `default_mss` is the MSS of a SYN without the option: 536 for IPv4, 1220 for IPv6.
     /// (RFC 9293 §3.7.1)
     #[must_use]
     pub fn new(syn: &Segment, iss: Seq, default_mss: u16, config: &Config) -> Self {
@@ -48,7 +48,7 @@ impl HalfOpen {
         }
     }
 
-    /// The SYN-ACK, ports left 0. `value` is our clock of timestamps for this connection. (RFC 9293 §3.10.7.2)
+    /// The SYN-ACK, with ports 0. `value` is our timestamp for this connection. (RFC 9293 §3.10.7.2)
     #[must_use]
     pub fn syn_ack(&self, announced_mss: u16, value: u32, config: &Config) -> Segment {
         let mut flags = Flags::SYN.union(Flags::ACK);
@@ -66,8 +66,8 @@ impl HalfOpen {
         }
     }
 
-    /// `segment` finishes the handshake: it acknowledges our SYN, and begins in the window that the SYN-ACK showed. Both
-    /// are asked for, since one alone is guessed too easily. (RFC 9293 §3.10.7.4, RFC 5961 §5)
+    /// Whether `segment` finishes the handshake: it acknowledges our SYN, and begins in the window of the SYN-ACK. Both are
+    /// required, since one alone is easy to guess. (RFC 9293 §3.10.7.4, RFC 5961 §5)
     #[must_use]
     pub fn is_finished_by(&self, segment: &Segment, config: &Config) -> bool {
         let controls = segment.flags.intersection(Flags::SYN | Flags::RST | Flags::ACK);
@@ -77,7 +77,7 @@ impl HalfOpen {
             && segment.timestamps.is_some() == self.timestamp.is_some()
     }
 
-    /// What the two sides agreed on, for [`crate::Tcb::established`]. `rtt` if the SYN-ACK went once.
+    /// The agreed options, for [`crate::Tcb::established`]. `rtt` is known if the SYN-ACK was sent once.
     #[must_use]
     pub fn agreed(&self, rtt: Option<Duration>, config: &Config) -> Agreed {
         Agreed {
@@ -98,7 +98,7 @@ fn shown_window(config: &Config) -> u16 {
     u16::try_from(config.receive_window).unwrap_or(u16::MAX)
 }
 
-/// Our clock of timestamps for a connection with this offset: milliseconds, as in an established connection.
+/// Our timestamp for a connection with this offset, in milliseconds, as in an established connection.
 #[must_use]
 pub fn timestamp_clock(now: Instant, offset: u32) -> u32 {
     millis32(micros(now)).wrapping_add(offset)

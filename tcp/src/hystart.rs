@@ -9,13 +9,13 @@
 //! A round is one flight (§4.2). The RFC ends it by a sequence number, this file by a count: what was in flight when it
 //! began has been acknowledged. Times are in microseconds. The state takes 20 bytes.
 
-/// Rise below this is noise: 4 ms. (RFC 9406 §4.3, MIN_RTT_THRESH)
+/// A smaller rise is noise: 4 ms. (RFC 9406 §4.3, MIN_RTT_THRESH)
 const MIN_RTT_THRESH_US: u32 = 4_000;
-/// Rise above this is always a queue: 16 ms. (MAX_RTT_THRESH)
+/// A larger rise is always a queue: 16 ms. (MAX_RTT_THRESH)
 const MAX_RTT_THRESH_US: u32 = 16_000;
-/// Part of the round-trip time that is a rise. (MIN_RTT_DIVISOR)
+/// The part of the round-trip time that counts as a rise, as a divisor. (MIN_RTT_DIVISOR)
 const MIN_RTT_DIVISOR: u32 = 8;
-/// Samples of a round that make its minimum worth a look. (N_RTT_SAMPLE)
+/// Samples of a round from which on its minimum is valid. (N_RTT_SAMPLE)
 const N_RTT_SAMPLE: u8 = 8;
 /// Growth in Css against slow start. (CSS_GROWTH_DIVISOR)
 pub(crate) const CSS_GROWTH_DIVISOR: u32 = 4;
@@ -60,7 +60,7 @@ impl Default for HyStart {
 }
 
 impl HyStart {
-    /// Before the first acknowledgment.
+    /// The state before the first acknowledgment.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -79,7 +79,7 @@ impl HyStart {
         self.phase
     }
 
-    /// Slow start is over by other means. (RFC 9406 §4.3: loss or ECN mark)
+    /// Ends slow start for another reason. (RFC 9406 §4.3: loss or ECN mark)
     pub fn end(&mut self) {
         self.phase = Phase::Done;
     }
@@ -119,8 +119,8 @@ impl HyStart {
         self.phase
     }
 
-    /// The round's flight is acknowledged: the next one is what is in flight now. A round of Css that was not a whole one
-    /// counts too. (RFC 9406 §4.3)
+    /// Ends a round, whose flight is acknowledged, and begins the next with the octets in flight now. An incomplete round
+    /// of Css counts too. (RFC 9406 §4.3)
     fn end_round(&mut self, in_flight: u32) {
         self.round_left = in_flight.max(1);
         self.last_round_min_us = self.this_round_min_us;
@@ -134,7 +134,7 @@ impl HyStart {
         }
     }
 
-    /// The round's least round-trip time lies a threshold above that of the round before.
+    /// Whether the round's minimum round-trip time is a threshold above that of the round before.
     fn rtt_rose(&self) -> bool {
         let threshold =
             (self.last_round_min_us / MIN_RTT_DIVISOR).clamp(MIN_RTT_THRESH_US, MAX_RTT_THRESH_US);

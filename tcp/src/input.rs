@@ -1,4 +1,4 @@
-//! A segment comes in: the order of checks is that of RFC 9293 §3.10.7.4.
+//! Segment arrival, with the checks in the order of RFC 9293 §3.10.7.4.
 //!
 //! ```text
 //!   ESTABLISHED, in order, nothing unusual ─► fast path: acknowledgment, payload
@@ -14,26 +14,26 @@ use crate::seq::{len_usize, len32};
 use crate::tcb::{Bits, CloseReason, Events, State, Tcb};
 use crate::time::{MS, Micros, NEVER, micros, millis32};
 
-/// What the caller owes a segment.
+/// The caller's action for a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Reply {
-    /// Nothing: what is to be sent comes by [`Tcb::poll_transmit`].
+    /// None: [`Tcb::poll_transmit`] returns what is to be sent.
     None,
-    /// The reset of [`Segment::reset_for`]; the connection goes on.
+    /// Send the reset of [`Segment::reset_for`]. The connection continues.
     Reset,
 }
 
-/// Bits that the fast path looks at: all but PSH.
+/// The flags that the fast path checks: all but PSH.
 const LOOKED_AT: Flags = Flags::PSH.complement();
 
-/// Timestamps older than 24 days say nothing (RFC 7323 §5.5).
+/// Timestamps older than 24 days are not compared (RFC 7323 §5.5).
 const TIMESTAMP_LIFE_MS: u32 = 24 * 24 * 3600 * 1000;
 
 impl<P: Payload> Tcb<P> {
-    /// Takes a segment of this connection. `payload` is as long as [`Segment::payload_len`] says.
+    /// Takes a segment of this connection. The length of `payload` is [`Segment::payload_len`].
     ///
-    /// Afterwards [`Tcb::take_events`] tells what happened, and [`Tcb::poll_transmit`] gives what is to be sent.
+    /// Afterwards [`Tcb::take_events`] returns the events, and [`Tcb::poll_transmit`] the segments to send.
     #[inline]
     pub fn on_segment(&mut self, segment: &Segment, payload: P, now: Instant, env: &mut Env<P>) -> Reply {
         let now = micros(now);
@@ -53,7 +53,7 @@ impl<P: Payload> Tcb<P> {
         Reply::None
     }
 
-    /// Header prediction: the next octets in order, or an acknowledgment, of a quiet connection.
+    /// Header prediction: the next octets in order, or an acknowledgment, while nothing is lost or out of order.
     #[inline]
     fn is_predicted(&self, segment: &Segment) -> bool {
         let usual = self.state == State::Established
@@ -75,7 +75,7 @@ impl<P: Payload> Tcb<P> {
 
     fn on_segment_slow(&mut self, segment: &Segment, payload: P, now: Micros, env: &mut Env<P>) -> Reply {
         let reply = match self.state {
-            // RFC 9293 §3.10.7.1: the caller's table has no connection.
+            // RFC 9293 §3.10.7.1: there is no connection.
             State::Closed => Reply::Reset,
             State::SynSent => self.on_segment_syn_sent(segment, now, env),
             _ => self.on_segment_connected(segment, payload, now, env),
@@ -94,7 +94,7 @@ impl<P: Payload> Tcb<P> {
     ) -> Reply {
         let (mut segment, mut payload) = (*segment, payload);
         if self.is_crossed_syn(&segment) {
-            // The SYN of a simultaneous open has been taken; the rest is an ACK.
+            // The SYN of a simultaneous open was handled before; the rest is an ACK.
             segment.flags.remove(Flags::SYN);
             segment.seq = segment.seq.add(1);
         }
@@ -165,7 +165,7 @@ impl<P: Payload> Tcb<P> {
             return true;
         }
         let Some(stamps) = segment.timestamps else {
-            // RFC 7323 §3.2: a segment without the option is dropped. A SYN starts over and is judged below.
+            // RFC 7323 §3.2: a segment without the option is dropped. A SYN is checked below.
             let tolerated = segment.flags.contains(Flags::SYN);
             if !tolerated {
                 env.counters.paws = env.counters.paws.wrapping_add(1);
@@ -183,8 +183,8 @@ impl<P: Payload> Tcb<P> {
         false
     }
 
-    /// The four cases of RFC 9293 §3.10.7.4, with its allowance for a closed window: what begins at RCV.NXT is looked
-    /// at for its ACK and RST, and its text is trimmed away.
+    /// The four cases of RFC 9293 §3.10.7.4, with the exception for a closed window: ACK and RST of a segment at
+    /// RCV.NXT are processed, and its text is cut off.
     fn is_acceptable(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) -> bool {
         let (window, len) = (self.shown_window(), segment.seq_len());
         let edge = self.rcv_nxt.add(window);
@@ -211,14 +211,14 @@ impl<P: Payload> Tcb<P> {
         self.note_old_range(segment);
         self.answer_unacceptable(segment, now, env);
         if self.state == State::TimeWait && segment.flags.contains(Flags::FIN) {
-            // Our last ACK was lost: acknowledge, and wait once more (RFC 9293 §3.10.7.4, eighth).
+            // Our last ACK was lost: acknowledge, and restart TIME-WAIT (RFC 9293 §3.10.7.4, eighth).
             self.start_time_wait(now, env);
         }
         false
     }
 
-    /// "Send an acknowledgment in reply": at once for data, by the limits otherwise, so that two ends that disagree do
-    /// not answer each other for ever.
+    /// "Send an acknowledgment in reply": at once for data, and within the limits otherwise, so that two ends that disagree
+    /// do not answer each other without end.
     fn answer_unacceptable(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) {
         if segment.seq_len() > 0 {
             self.bits.insert(Bits::ACK_NOW);
@@ -227,7 +227,7 @@ impl<P: Payload> Tcb<P> {
         }
     }
 
-    /// Octets that came before are reported (RFC 2883 §4).
+    /// Reports octets received before as D-SACK (RFC 2883 §4).
     fn note_old_range(&mut self, segment: &Segment) {
         let end = segment.seq.add(segment.payload_len).min(self.rcv_nxt);
         if self.bits.contains(Bits::SACK)
@@ -255,8 +255,8 @@ impl<P: Payload> Tcb<P> {
         self.become_closed(if refused { CloseReason::Refused } else { CloseReason::Reset }, env);
     }
 
-    /// RFC 5961 §4.2 (RFC 9293 §3.10.7.4, fourth): a challenge ACK, and the segment is dropped. A peer that restarted
-    /// answers it with RST. In SYN-RECEIVED a SYN that was sent again is answered by our SYN-ACK once more.
+    /// RFC 5961 §4.2 (RFC 9293 §3.10.7.4, fourth): a challenge ACK, and the segment is dropped. A restarted peer
+    /// answers it with RST. In SYN-RECEIVED a retransmitted SYN is answered by our SYN-ACK.
     fn on_unexpected_syn(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) {
         if self.state == State::SynReceived
             && segment.seq == self.rcv_nxt.sub(1)
@@ -269,7 +269,8 @@ impl<P: Payload> Tcb<P> {
         self.challenge(now, env);
     }
 
-    /// RFC 9293 §3.10.7.4, fifth: nothing that was not sent; RFC 5961 §5.2: nothing older than the largest window.
+    /// RFC 9293 §3.10.7.4, fifth: refuses acknowledgments of unsent octets; RFC 5961 §5.2: and those older than the
+    /// largest window.
     fn is_ack_acceptable(&mut self, segment: &Segment, now: Micros, env: &mut Env<P>) -> bool {
         if segment.ack.gt(self.snd_nxt) {
             env.counters.ack_unsent = env.counters.ack_unsent.wrapping_add(1);
@@ -282,7 +283,7 @@ impl<P: Payload> Tcb<P> {
         false
     }
 
-    /// TS.Recent follows segments that begin at or before what we acknowledged last (RFC 7323 §4.3).
+    /// Updates TS.Recent from a segment that begins at or before Last.ACK.sent (RFC 7323 §4.3).
     #[inline]
     fn take_timestamp(&mut self, segment: &Segment, now: Micros) {
         if let Some(stamps) = segment.timestamps
@@ -295,7 +296,7 @@ impl<P: Payload> Tcb<P> {
         }
     }
 
-    /// Marks of congestion that the path set on what we receive (RFC 3168 §6.1.3).
+    /// Handles congestion marks of the path on received segments (RFC 3168 §6.1.3).
     fn note_marks(&mut self, segment: &Segment) {
         if !self.bits.contains(Bits::ECN) {
             return;
@@ -308,7 +309,7 @@ impl<P: Payload> Tcb<P> {
         }
     }
 
-    /// Cuts off what lies outside the window (RFC 9293 §3.10.7.4: "trimming").
+    /// Cuts off octets outside the window (RFC 9293 §3.10.7.4: "trimming").
     fn trim(&mut self, segment: &mut Segment, payload: &mut P, env: &mut Env<P>) {
         let old = self.rcv_nxt.past(segment.seq).min(segment.payload_len);
         if old > 0 {
@@ -336,7 +337,7 @@ impl<P: Payload> Tcb<P> {
             return;
         }
         if !matches!(self.state, State::Established | State::FinWait1 | State::FinWait2) {
-            // The peer's FIN was taken: nothing can follow it.
+            // The peer's FIN was received: nothing can follow it.
             if segment.payload_len > 0 {
                 env.counters.unwanted_data = env.counters.unwanted_data.wrapping_add(1);
             }
@@ -383,7 +384,7 @@ impl<P: Payload> Tcb<P> {
         }
     }
 
-    /// Payload that waited and is in order now.
+    /// Takes queued payload that is in order now.
     fn take_reassembled(&mut self, env: &mut Env<P>) -> bool {
         let mut any = false;
         while let Some(active) = &mut self.active {
@@ -392,7 +393,7 @@ impl<P: Payload> Tcb<P> {
             }
             let Some(payload) = active.reassembly.pop(self.rcv_nxt) else { break };
             any = true;
-            // It fits: it was taken within the window, and counted among the pieces.
+            // It fits: it was received within the window, and counted among the pieces.
             self.rcv_nxt = self.rcv_nxt.add(len32(payload.len()));
             self.queue(payload, env);
         }
@@ -425,7 +426,7 @@ impl<P: Payload> Tcb<P> {
         self.schedule_ack(len, now, env);
     }
 
-    /// Appends to what the application reads.
+    /// Appends payload to the receive queue.
     #[inline]
     fn queue(&mut self, payload: P, env: &mut Env<P>) {
         if self.bits.contains(Bits::READ_SHUT) {

@@ -6,48 +6,48 @@
 //!         └ one each 4 µs (RFC 9293 §3.4.1): goes round in 4.77 hours
 //! ```
 //!
-//! For one name the numbers rise with time, so that a connection's old segments do not fit into its successor; between
-//! names nothing can be foreseen. Timestamps get an offset in the same way (RFC 7323 §5.4): a clock that starts at
-//! different values for different peers tells nobody how long the guest has been running.
+//! For one name the numbers rise with time, so that old segments of a connection are outside the window of its
+//! successor. Between names they are unpredictable. Timestamps get an offset in the same way (RFC 7323 §5.4), so that they
+//! do not reveal the uptime of the guest.
 
 use crate::tuple::{FourTuple, Key, low32};
 
-/// The secret behind the numbers.
+/// The secret of the generator.
 #[derive(Debug)]
 pub struct Isn {
     key: Key,
 }
 
 impl Isn {
-    /// With a secret that nobody outside can foresee.
+    /// A generator with an unpredictable secret.
     #[must_use]
     pub const fn new(key: Key) -> Self {
         Self { key }
     }
 
-    /// Another secret: after the guest was restored from an image of its memory, whose twin has the old one.
-    /// Connections that exist are not touched; successors of recent ones lose the guarantee of rising numbers.
+    /// Replaces the secret, after the guest was restored from an image of its memory: a copy may have the old one.
+    /// Open connections are not affected. Numbers of successors of recent connections may not rise.
     pub fn renew(&mut self, key: Key) {
         self.key = key;
     }
 
-    /// The initial sequence number of `tuple` at `now_us`, microseconds of a clock that does not go back. (RFC 6528 §3)
+    /// The initial sequence number of `tuple` at `now_us`, microseconds of a monotonic clock. (RFC 6528 §3)
     #[must_use]
     pub fn isn(&self, tuple: &FourTuple, now_us: u64) -> u32 {
         low32(now_us / 4).wrapping_add(low32(self.key.wire_hash(tuple, b"I")))
     }
 
-    /// The number for a connection whose predecessor of the same name ended in TIME-WAIT with SND.NXT `past`: larger than
-    /// that in any case. (RFC 1122 §4.2.2.13, RFC 6191 §2)
+    /// The number for a connection whose predecessor of the same name ended in TIME-WAIT with SND.NXT `past`. It is always
+    /// larger than `past`. (RFC 1122 §4.2.2.13, RFC 6191 §2)
     #[must_use]
     pub fn isn_after(&self, tuple: &FourTuple, now_us: u64, past: u32) -> u32 {
         let isn = self.isn(tuple, now_us);
-        // Above by serial arithmetic and clear of one largest window (RFC 7323 §2.3), or put there.
+        // Above `past` in serial arithmetic, by more than the largest window (RFC 7323 §2.3).
         let above = isn.wrapping_sub(past);
         if (1 << 16..1 << 31).contains(&above) { isn } else { past.wrapping_add(1 << 16) }
     }
 
-    /// What is added to the clock of timestamps for `tuple`: the same whenever it is asked. (RFC 7323 §5.4)
+    /// The offset of the timestamp clock for `tuple`, constant for each name. (RFC 7323 §5.4)
     #[must_use]
     pub fn timestamp_offset(&self, tuple: &FourTuple) -> u32 {
         low32(self.key.wire_hash(tuple, b"T"))

@@ -4,7 +4,7 @@
 //!   silence for the interval ─► <SEQ=SND.UNA-1><ACK=RCV.NXT>, no data ─► the peer acknowledges, or the user timeout ends it
 //! ```
 //!
-//! The timer is not touched when a segment comes: it looks, when it expires, how long the silence was.
+//! A received segment does not touch the timer. When the timer expires, the time since the last segment is checked.
 
 use crate::env::Env;
 use crate::tcb::{Bits, State, Tcb};
@@ -15,7 +15,7 @@ impl<P> Tcb<P> {
         Micros::from(self.keep_alive_ms).saturating_mul(MS)
     }
 
-    /// Sets the timer, unless the state has one of its own.
+    /// Sets the timer, unless the state has another one.
     pub(crate) fn arm_keep_alive(&mut self) {
         let open = matches!(
             self.state,
@@ -36,22 +36,22 @@ impl<P> Tcb<P> {
         }
         let silence = now.saturating_sub(self.heard_at);
         if silence < interval || self.snd_una != self.snd_nxt {
-            // Heard of meanwhile; or data is under way, whose timeouts find out.
+            // The peer was heard in the meantime, or data is in flight, which has timeouts.
             self.slow_timer = self.heard_at.saturating_add(interval).max(now.saturating_add(MS));
             if silence >= interval {
                 self.slow_timer = now.saturating_add(interval);
             }
             return;
         }
-        let patience = Micros::from(self.user_timeout_ms).saturating_mul(MS);
-        if patience > 0 && self.probes > 0 && silence >= interval.saturating_add(patience) {
+        let user_timeout = Micros::from(self.user_timeout_ms).saturating_mul(MS);
+        if user_timeout > 0 && self.probes > 0 && silence >= interval.saturating_add(user_timeout) {
             self.time_out(env);
             return;
         }
         self.probes = self.probes.saturating_add(1);
         self.bits.insert(Bits::KEEP_ALIVE_DUE);
         env.counters.keep_alives = env.counters.keep_alives.wrapping_add(1);
-        let next = if patience > 0 { interval.min(patience) } else { interval };
+        let next = if user_timeout > 0 { interval.min(user_timeout) } else { interval };
         self.slow_timer = now.saturating_add(next);
     }
 }

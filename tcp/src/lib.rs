@@ -8,18 +8,18 @@
 //!                                                                         header, slices of Bytes ─► frame
 //! ```
 //!
-//! A caller's turn: give each segment to its connection, let the tasks run, call [`Tcb::on_timer`] where
-//! [`Tcb::next_timer`] is over, and call [`Tcb::poll_transmit`] of every connection that was touched until it gives
-//! `None`. `now` is an argument of each call and does not go back. [`Env`] is shared by the connections of a shard: choices, counters,
-//! limits, and boxes of connections that became idle.
+//! In each iteration of its loop the caller passes each segment to its connection, runs the tasks, calls [`Tcb::on_timer`]
+//! of connections whose [`Tcb::next_timer`] has passed, and calls [`Tcb::poll_transmit`] of each touched connection until
+//! `None`. Each call takes `now`, which is monotonic. The connections of a shard share an [`Env`]: configuration, counters,
+//! limits, and spare boxes.
 //!
 //! A connection is opened by [`Tcb::connect`], [`Tcb::passive`], or [`Tcb::established`] after a SYN cache or cookie.
 //! It is over when [`Events::CLOSED`] was reported; [`Events::TIME_WAIT`] lets a caller move it to a smaller table.
 //!
-//! What it does not do: find the connection of a segment, verify checksums, generate secrets, answer segments without
-//! a connection ([`Segment::reset_for`] builds the answer), limit what a source address may have.
+//! The engine does not find the connection of a segment, verify checksums, generate secrets, answer segments without a
+//! connection ([`Segment::reset_for`] builds the answer), or limit the connections of a source address.
 //!
-//! The public items here are what callers build on: they keep their names and meaning.
+//! The public items of this crate are its interface.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,15 +1,15 @@
-//! Limits on what others can make this side send: a token bucket, steady or with a size that nobody outside can count.
+//! A rate limit on segments that peers can provoke: a token bucket, steady or of an unpredictable size.
 //!
-//! ICMP errors (RFC 4443 §2.4 f), RST answers and challenge ACKs (RFC 5961 §7) go out for segments that anybody may
-//! forge. A bucket of a size that is known tells a forger whether his segment was answered: he counts how many answers
-//! are left for himself (Cao et al., "Off-Path TCP Exploits", 2016). A noisy limiter has another size each second.
+//! ICMP errors (RFC 4443 §2.4 f), resets and challenge ACKs (RFC 5961 §7) answer segments that may be forged. A bucket of
+//! a known size reveals to an attacker whether a forged segment was answered: he counts the answers that are left for
+//! himself (Cao et al., "Off-Path TCP Exploits", 2016). A noisy limiter has another size each second.
 
 use crate::tuple::Key;
 
 /// Microseconds of a second.
 const SECOND_US: u64 = 1_000_000;
 
-/// How many a second.
+/// Tokens a second.
 #[derive(Debug)]
 pub struct Limiter {
     rate: u32,
@@ -18,7 +18,7 @@ pub struct Limiter {
 
 #[derive(Debug)]
 enum Kind {
-    /// Filled evenly up to `burst`.
+    /// Filled at a constant rate, up to `burst`.
     Steady {
         /// Time up to which tokens have been counted, in microseconds.
         counted_us: u64,
@@ -26,25 +26,26 @@ enum Kind {
         millionths: u64,
         burst: u32,
     },
-    /// Filled each second, with between half of the rate and one and a half of it.
+    /// Filled once a second, with 0.5 to 1.5 times the rate.
     Noisy { key: Key, second: Option<u64>, left: u32 },
 }
 
 impl Limiter {
-    /// `rate` a second, at most `burst` at once, which is what there is at the start.
+    /// `rate` tokens a second, at most `burst` at once. The bucket is full at the start.
     #[must_use]
     pub fn new(rate: u32, burst: u32) -> Self {
         let millionths = u64::from(burst).saturating_mul(SECOND_US);
         Self { rate, kind: Kind::Steady { counted_us: 0, millionths, burst } }
     }
 
-    /// `rate` a second in the mean, between half of it and one and a half; a keyed hash of the second decides.
+    /// `rate` tokens a second on average, 0.5 to 1.5 times as many in each second, by a keyed hash of the second.
     #[must_use]
     pub const fn noisy(rate: u32, key: Key) -> Self {
         Self { rate, kind: Kind::Noisy { key, second: None, left: 0 } }
     }
 
-    /// Takes one at `now_us`, microseconds of any clock; `false` when there is none. A clock that goes back adds nothing.
+    /// Takes a token at `now_us`, microseconds of any clock. Returns `false` if there is none. A clock that goes back adds
+    /// no tokens.
     #[must_use]
     pub fn take(&mut self, now_us: u64) -> bool {
         match &mut self.kind {

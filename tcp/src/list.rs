@@ -1,16 +1,16 @@
-//! Doubly linked lists through things that have numbers: 8 bytes a thing, every step in constant time.
+//! Doubly linked lists of numbered items: 8 bytes an item, each operation in constant time.
 //!
 //! ```text
-//!   List{ head, tail } ──► Links{ prev, next } in each thing, found by a trait
+//!   List{ head, tail } ──► Links{ prev, next } in each item, found by a trait
 //! ```
 //!
-//! By order of use it is the list of who has been idle longest; by order of arrival the queue of a timeout that is the
-//! same for all.
+//! A list in the order of use begins with the item that is idle for the longest time. A list in the order of arrival is
+//! the queue of a fixed timeout.
 
-/// No thing.
+/// No item.
 pub const NONE: u32 = u32::MAX;
 
-/// A thing's neighbours.
+/// The neighbours of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Links {
     prev: u32,
@@ -28,13 +28,13 @@ impl Links {
     }
 }
 
-/// Who finds the links of a thing.
+/// Finds the links of an item.
 pub trait Linked {
-    /// Links of the thing `id`; `None` if there is no such thing.
+    /// The links of item `id`. `None` if there is no such item.
     fn links(&mut self, id: u32) -> Option<&mut Links>;
 }
 
-/// A list. It does not own its things: whoever drops a thing unlinks it first.
+/// A list. It does not own its items: an item must be unlinked before it is dropped.
 #[derive(Debug, Clone, Copy)]
 pub struct List {
     head: u32,
@@ -48,13 +48,13 @@ impl Default for List {
 }
 
 impl List {
-    /// Empty.
+    /// An empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self { head: NONE, tail: NONE }
     }
 
-    /// The first thing.
+    /// The first item.
     #[must_use]
     pub fn first(&self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
@@ -65,7 +65,7 @@ impl List {
         things.links(id).map(|links| links.next).filter(|next| *next != NONE)
     }
 
-    /// Puts `id` at the end; it must be in no list.
+    /// Appends `id`, which must be in no list.
     pub fn push_back(&mut self, things: &mut impl Linked, id: u32) {
         let tail = self.tail;
         let Some(links) = things.links(id) else { return };
@@ -77,7 +77,7 @@ impl List {
         self.tail = id;
     }
 
-    /// Takes `id` out; without effect if it is not in this list.
+    /// Removes `id`, if it is in this list.
     pub fn remove(&mut self, things: &mut impl Linked, id: u32) {
         let Some(links) = things.links(id) else { return };
         let Links { prev, next } = *links;
@@ -95,7 +95,7 @@ impl List {
         }
     }
 
-    /// Puts `id` at the end, from wherever it is in this list.
+    /// Moves `id` to the end of this list.
     pub fn move_to_back(&mut self, things: &mut impl Linked, id: u32) {
         if self.tail != id {
             self.remove(things, id);

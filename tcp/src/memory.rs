@@ -1,23 +1,23 @@
-//! What a connection keeps in memory beside its [`Tcb`], for the caller's accounts.
+//! The memory of a connection beside its [`Tcb`], for the caller's accounts.
 
 use crate::active::Active;
 use crate::tcb::Tcb;
 
-/// Octets up to which a piece of payload may take twice its length: small pieces grow as they are put together.
+/// The size in octets up to which a piece of payload may take twice its length: small pieces grow when they are joined.
 const GROWING: usize = 2048;
 
-/// Bytes of the lists of a connection that becomes active: what an empty list allocates first.
+/// Bytes of the lists of a connection that becomes active: their first allocations.
 const FIRST_LISTS: usize = 512;
 
 impl<P> Tcb<P> {
-    /// Bytes of memory for what is under way: state, lists, and payload that was received. Slices that wait to be sent
-    /// belong to who gave them, and are not counted. 0: the connection is idle.
+    /// Bytes of memory for active state, lists and received payload. Queued slices belong to the sender and are not
+    /// counted. 0: the connection is idle.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.active.as_ref().map_or(0, |active| active.memory())
     }
 
-    /// Bytes that a connection without anything under way needs for a segment with payload, the payload not counted.
+    /// Bytes that an idle connection needs for a segment with payload, without the payload.
     #[must_use]
     pub const fn active_memory() -> usize {
         size_of::<Active<P>>().saturating_add(FIRST_LISTS)

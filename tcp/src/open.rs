@@ -5,7 +5,7 @@
 //!                 └──SYN──► SYN-RECEIVED ──ACK──► ESTABLISHED      passive ─► SYN-RECEIVED
 //! ```
 //!
-//! A server that is being flooded uses a SYN cache or cookies instead of `passive`, and [`Tcb::established`].
+//! A server uses a SYN cache or cookies with [`Tcb::established`] instead of `passive`.
 
 use smoltcp::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::tcb::{Bits, CloseReason, Events, State, Tcb};
 use crate::time::{MS, Micros, micros, millis32};
 
 impl<P> Tcb<P> {
-    /// Opens a connection actively (RFC 9293 §3.10.1): the SYN leaves by the next [`Tcb::poll_transmit`].
+    /// Opens a connection actively (RFC 9293 §3.10.1): the next [`Tcb::poll_transmit`] returns the SYN.
     #[must_use]
     pub fn connect(open: &Open, now: Instant, env: &mut Env<P>) -> Self {
         let now = micros(now);
@@ -32,8 +32,8 @@ impl<P> Tcb<P> {
         tcb
     }
 
-    /// Answers `syn`, a SYN without ACK and RST (RFC 9293 §3.10.7.2): the SYN-ACK leaves by the next
-    /// [`Tcb::poll_transmit`]. Data in the SYN is left to be sent again.
+    /// Answers `syn`, a SYN without ACK and RST (RFC 9293 §3.10.7.2): the next [`Tcb::poll_transmit`]
+    /// returns the SYN-ACK. Data in the SYN is ignored; the peer retransmits it.
     #[must_use]
     pub fn passive(open: &Open, syn: &Segment, now: Instant, env: &mut Env<P>) -> Self {
         let now = micros(now);
@@ -57,11 +57,11 @@ impl<P> Tcb<P> {
         active.forced = 1;
     }
 
-    /// Takes the peer's numbers and options from its SYN or SYN-ACK.
+    /// Takes numbers and options from the peer's SYN or SYN-ACK.
     fn take_syn(&mut self, syn: &Segment, now: Micros, config: &Config) {
         self.rcv_nxt = syn.seq.add(1);
         self.last_ack_sent = self.rcv_nxt;
-        // The window of a SYN was promised for the octets after it.
+        // The window of a SYN begins after the SYN.
         self.rcv_adv = self.rcv_nxt.add(self.receive_buffer.min(65_535));
         self.peer_mss = syn.mss.unwrap_or(DEFAULT_MSS);
         match syn.timestamps {
@@ -94,7 +94,7 @@ impl<P> Tcb<P> {
     /// The header of our SYN or SYN-ACK.
     pub(crate) fn syn_header(&mut self, now: Micros, env: &Env<P>) -> Segment {
         let answer = self.state == State::SynReceived;
-        // A SYN whose options may be what a middlebox drops is sent plain from the third time on (RFC 3168 §6.1.1.1).
+        // A middlebox may drop a SYN because of its options. They are left out from the third transmission on (RFC 3168 §6.1.1.1).
         let ecn = self.bits.contains(Bits::ECN) && !self.bits.contains(Bits::SYN_LOST);
         let mut flags = Flags::SYN;
         if answer {
@@ -133,7 +133,7 @@ impl<P> Tcb<P> {
         millis32(now).wrapping_add(self.ts_offset)
     }
 
-    /// The handshake is over.
+    /// Ends the handshake.
     pub(crate) fn become_established(&mut self, now: Micros, env: &mut Env<P>) {
         self.state = State::Established;
         self.slow_timer = crate::time::NEVER;
@@ -157,7 +157,7 @@ impl<P> Tcb<P> {
     }
 }
 
-/// Without the option (RFC 9293 §3.7.1, MUST-15). IPv6 has 1220; the lower one is right for both.
+/// The MSS of a peer without the option (RFC 9293 §3.7.1, MUST-15). IPv6 has 1220; the smaller one fits both.
 const DEFAULT_MSS: u16 = 536;
 
 impl<P: Payload> Tcb<P> {
@@ -187,14 +187,14 @@ impl<P: Payload> Tcb<P> {
             self.become_established(now, env);
             self.bits.insert(Bits::ACK_NOW);
         } else {
-            // Simultaneous open: our SYN leaves again, with an ACK.
+            // Simultaneous open: our SYN is sent again, with an ACK.
             self.state = State::SynReceived;
             self.resend_syn(now);
         }
         Reply::None
     }
 
-    /// The SYN leaves again at once, without waiting for the timer and without backoff.
+    /// Sends the SYN again at once, without backoff.
     pub(crate) fn resend_syn(&mut self, now: Micros) {
         let due = now.saturating_add(Micros::from(self.rto.timeout()));
         if let Some(active) = &mut self.active {

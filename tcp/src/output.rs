@@ -1,11 +1,11 @@
-//! What is to be sent (RFC 9293 §3.8, §3.10.2; RFC 6675 §5, NextSeg).
+//! Segments to send (RFC 9293 §3.8, §3.10.2; RFC 6675 §5, NextSeg).
 //!
 //! ```text
 //!   poll_transmit:  reset │ SYN │ lost octets │ probes │ new octets, FIN │ acknowledgment │ keep-alive │ None
-//!                   header and slices of the rope ─► the caller builds the frame; it asks until there is None
+//!                   header and slices of the rope ─► the caller builds the frame, and repeats until None
 //! ```
 //!
-//! What is given out counts as sent: the caller makes sure beforehand that it has room for a frame.
+//! A returned segment counts as sent. The caller must have room for a frame before the call.
 
 use smoltcp::time::Instant;
 
@@ -18,20 +18,20 @@ use crate::seq::{Seq, len32};
 use crate::tcb::{Bits, State, Tcb};
 use crate::time::{MS, Micros, NEVER, micros, millis32};
 
-/// What the caller's frames can hold.
+/// The limits of the caller's frames.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Octets of payload in one [`Transmit`]. If it is more than a segment, the device cuts what is longer into
-    /// segments (TSO); a segment and no more if it cannot: `u32::from(u16::MAX)` less headers, or 0.
+    /// Octets of payload in one [`Transmit`]: `u32::from(u16::MAX)` less headers if the device cuts it into segments
+    /// (TSO), or 0 for one segment.
     pub max_payload: u32,
 }
 
-/// A segment, or a train of segments that the device cuts.
+/// A segment, or several that the device cuts from one.
 #[derive(Debug)]
 pub struct Transmit<'a> {
-    /// The header of the first segment. Ports and checksum are the caller's.
+    /// The header of the first segment. The caller sets ports and checksum.
     pub header: Segment,
-    /// The payload, by reference into what the application gave.
+    /// The payload, by reference to the application's slices.
     pub payload: Slices<'a>,
     /// Octets of payload of each segment (`gso_size`); `None`: one segment.
     pub segment_size: Option<u16>,
@@ -58,7 +58,7 @@ enum Kind {
 }
 
 impl<P> Tcb<P> {
-    /// Something may be there to be sent. `false` is certain; it saves the caller a frame.
+    /// Whether there may be a segment to send. `false` is certain.
     #[must_use]
     #[inline]
     pub fn wants_transmit(&self) -> bool {
@@ -73,7 +73,7 @@ impl<P> Tcb<P> {
             })
     }
 
-    /// The next segment to be sent; `None`: nothing now.
+    /// The next segment to send. `None`: there is none now.
     #[inline]
     pub fn poll_transmit(&mut self, now: Instant, limits: &Limits, env: &mut Env<P>) -> Option<Transmit<'_>> {
         if !self.wants_transmit() {
@@ -92,7 +92,7 @@ impl<P> Tcb<P> {
         Some(self.transmit(&plan, sack, now, env))
     }
 
-    /// SACK blocks ride on every segment while something is out of order. Those of a D-SACK are taken once.
+    /// SACK blocks for every segment while payload is out of order. A D-SACK block is sent once.
     #[inline]
     fn pending_sack(&mut self) -> SackBlocks {
         match &self.active {
@@ -122,7 +122,7 @@ impl<P> Tcb<P> {
             let first = self.active.as_ref().is_some_and(|active| active.board.is_empty());
             let lost = self.active.as_ref().is_some_and(|active| active.board.lost() > 0);
             if !first && !lost {
-                // The answer to a segment that does not fit, once our SYN-ACK is out (RFC 9293 §3.10.7.4, first).
+                // The answer to an unacceptable segment, after our SYN-ACK was sent (RFC 9293 §3.10.7.4, first).
                 let plan = if self.state == State::SynReceived { self.plan_empty()? } else { return None };
                 return Some(self.transmit(&plan, SackBlocks::default(), now, env));
             }
@@ -153,7 +153,7 @@ impl<P> Tcb<P> {
         self.arm_timer(now, false);
     }
 
-    /// Octets to send now: lost ones first, then what a timer asks for, then new ones.
+    /// The octets to send now: lost ones first, then probes of timers, then new ones.
     #[inline]
     fn plan(&mut self, limits: &Limits, sack: &SackBlocks, now: Micros, env: &mut Env<P>) -> Option<Plan> {
         let blocks = len32(sack.as_slice().len());
@@ -175,14 +175,14 @@ impl<P> Tcb<P> {
         None
     }
 
-    /// In flight, as the congestion window counts it. Without SACK a duplicate acknowledgment tells that a segment left
+    /// Octets in flight, for the congestion window. Without SACK a duplicate acknowledgment means that a segment has left
     /// the network (RFC 5681 §3.2).
     #[inline]
     fn room_of_cwnd(&self) -> u32 {
         let Some(active) = &self.active else { return 0 };
         let flight = active.board.in_flight();
         let gone = active.dup_acks.saturating_mul(u32::from(self.mss));
-        // With nothing in flight a segment may always go: no acknowledgment would come that lets it.
+        // With nothing in flight a segment may always be sent, since no acknowledgment would allow it later.
         let least = if flight == 0 { u32::from(self.mss) } else { 0 };
         active.cwnd().saturating_sub(flight.saturating_sub(gone)).max(least)
     }
@@ -197,7 +197,7 @@ impl<P> Tcb<P> {
         let len = to.since(from);
         let whole = room.wrapping_sub(room.checked_rem(size).unwrap_or(0));
         let len = if len <= room { len } else { len.min(whole) };
-        // What lies beyond the peer's window waits, but for the first octets: they are the probe of a closed window.
+        // Octets beyond the peer's window wait, except for the first ones, which probe a closed window.
         let len = if from == una { len } else { len.min(una.add(window).past(from)) };
         if len == 0 {
             return None;
@@ -209,7 +209,7 @@ impl<P> Tcb<P> {
         Some(Plan { from, to: to.min(end), fin: to.gt(end), kind: Kind::Again, size })
     }
 
-    /// A tail loss probe: a new segment if there is one that the peer takes, the last one otherwise (RFC 8985 §7.3).
+    /// A tail loss probe: a new segment if the peer's window allows one, or else the last one (RFC 8985 §7.3).
     fn plan_probe(&mut self, size: u32, env: &mut Env<P>) -> Option<Plan> {
         env.counters.tail_probes = env.counters.tail_probes.wrapping_add(1);
         let nxt = self.snd_nxt;
@@ -232,7 +232,7 @@ impl<P> Tcb<P> {
         Some(Plan { from, to: to.min(end), fin: to.gt(end), kind: Kind::Again, size })
     }
 
-    /// New octets: as many as both windows and the frame hold; small segments as RFC 9293 §3.8.6.2.1 and §3.7.4 say.
+    /// New octets, within both windows and the frame. Small segments follow RFC 9293 §3.8.6.2.1 and §3.7.4.
     #[inline]
     fn plan_new(&mut self, size: u32, max: u32, now: Micros, env: &mut Env<P>) -> Option<Plan> {
         let nxt = self.snd_nxt;
@@ -254,10 +254,10 @@ impl<P> Tcb<P> {
             env.counters.window_probes = env.counters.window_probes.wrapping_add(1);
             waiting.min(window.clamp(1, size))
         } else if len == waiting {
-            // The rest of the queue: a part of a segment waits only by Nagle's algorithm.
+            // The rest of the queue: only Nagle's algorithm delays a small segment.
             if nagle { whole } else { len }
         } else if room < waiting.min(window).min(max) {
-            // The congestion window holds back: full segments only, or the rest follows as a small one.
+            // The congestion window limits: only full segments, since the rest would follow as a small one.
             active.limited_until = Some(nxt);
             whole
         } else if whole > 0 {
@@ -279,7 +279,7 @@ impl<P> Tcb<P> {
         Some(Plan { from: nxt, to, fin, kind: Kind::New, size })
     }
 
-    /// After a pause the window is not what the path is known to take (RFC 5681 §4.1).
+    /// Reduces the window after a pause: the state of the path is unknown (RFC 5681 §4.1).
     #[inline]
     fn restart_after_idle(&mut self, now: Micros) {
         let idle = Micros::from(millis32(now).wrapping_sub(self.sent_at)).saturating_mul(MS);
@@ -359,7 +359,7 @@ impl<P> Tcb<P> {
         Transmit { header, payload, segment_size, ecn_capable }
     }
 
-    /// A 64th of a round trip is fine enough: RACK's reordering window is a quarter.
+    /// The resolution is a 64th of a round trip; RACK's reordering window is a quarter.
     #[inline]
     fn record_limits(&self, env: &Env<P>) -> scoreboard::Limits {
         let span = self.rto.srtt().unwrap_or(0).wrapping_shr(6);
@@ -392,7 +392,7 @@ impl<P> Tcb<P> {
         self.arm_timer(now, false);
     }
 
-    /// Octets that [`Tcb::send`] takes before it refuses: it takes more than that at once.
+    /// The number of queued octets from which on [`Tcb::send`] refuses. One call may exceed it.
     #[must_use]
     #[inline]
     pub fn send_room(&self, env: &Env<P>) -> u32 {
@@ -401,11 +401,11 @@ impl<P> Tcb<P> {
         most.saturating_sub(self.send_queued())
     }
 
-    /// Gives `bytes` to be sent, by reference. All of it is taken if there is any room.
+    /// Queues `bytes` by reference: all of them if there is any room.
     ///
     /// # Errors
-    /// [`SendError::Full`] with the bytes: [`crate::Events::WRITABLE`] tells when there is room.
-    /// [`SendError::Closed`]: the connection is over, not there yet, or [`Tcb::shutdown`] was called.
+    /// [`SendError::Full`] with the bytes: [`crate::Events::WRITABLE`] reports room.
+    /// [`SendError::Closed`]: the connection is closed, not yet established, or [`Tcb::shutdown`] was called.
     #[inline]
     pub fn send(&mut self, bytes: bytes::Bytes, env: &mut Env<P>) -> Result<(), SendError> {
         if !matches!(self.state, State::Established | State::CloseWait) {
@@ -426,12 +426,12 @@ impl<P> Tcb<P> {
     }
 }
 
-/// Why bytes were not taken.
+/// The reason why bytes were not queued.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SendError {
-    /// No room now; the bytes come back.
+    /// There is no room now. The bytes are returned.
     Full(bytes::Bytes),
-    /// The connection does not send any more, or not yet.
+    /// The connection cannot send any more, or not yet.
     Closed,
 }
 

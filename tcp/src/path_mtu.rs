@@ -1,8 +1,8 @@
-//! Segment size: what the path takes, by messages that are checked and by loss (RFC 8201, RFC 5927 §7, RFC 4821).
+//! Segment size: path MTU discovery by validated ICMP messages and by loss (RFC 8201, RFC 5927 §7, RFC 4821).
 //!
 //! ```text
-//!   too big, about a segment in flight ─► smaller segments, sent again at once
-//!   full segments vanish, small ones do not ─► a smaller size is tried without any message
+//!   "too big" for a segment in flight ─► smaller segments, retransmitted at once
+//!   full segments are lost, small ones are not ─► a smaller size is tried without a message
 //! ```
 
 use smoltcp::time::Instant;
@@ -13,13 +13,13 @@ use crate::seq::Seq;
 use crate::tcb::{Bits, CloseReason, State, Tcb};
 use crate::time::{MS, micros};
 
-/// The size that is tried when full segments vanish: below what any usual tunnel leaves (RFC 4821 §7.2).
+/// The size that is tried when full segments are lost: it fits through the usual tunnels (RFC 4821 §7.2).
 const BASE_MSS: u16 = 1024;
-/// What every host takes (RFC 9293 §3.7.1).
+/// The MSS that every host accepts (RFC 9293 §3.7.1).
 const LEAST_MSS: u16 = 536;
 
 impl<P> Tcb<P> {
-    /// The least of what path, peer and ourselves take.
+    /// The minimum of the sizes of path, peer and this host.
     pub(crate) fn update_mss(&mut self, config: &Config) {
         self.mss = self.path_mss.min(self.peer_mss).max(config.min_mss);
         if let Some(active) = &mut self.active {
@@ -27,9 +27,8 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// A router reports that a segment, whose number `seq` the message quotes, is too big: `path_mss` is what passes,
-    /// MTU less fixed IP and TCP headers. Returns whether it was about data in flight (RFC 5927 §4.1) and lowered the
-    /// size.
+    /// Handles a router's report that a segment is too big. `seq` is the quoted sequence number, `path_mss` the reported MTU
+    /// less fixed IP and TCP headers. Returns whether the segment is in flight (RFC 5927 §4.1) and the size was lowered.
     pub fn on_packet_too_big(&mut self, seq: Seq, path_mss: u16, now: Instant, env: &mut Env<P>) -> bool {
         if !self.is_in_flight(seq) {
             env.counters.icmp_invalid = env.counters.icmp_invalid.wrapping_add(1);
@@ -44,15 +43,15 @@ impl<P> Tcb<P> {
         true
     }
 
-    /// The path takes `path_mss` now, as the caller knows from elsewhere; larger sizes are taken too.
+    /// Sets the size for the path, larger or smaller, from another source.
     pub fn set_path_mss(&mut self, path_mss: u16, env: &Env<P>) {
         self.path_mss = path_mss.min(self.announced_mss).max(env.config.min_mss);
         self.bits.remove(Bits::MTU_REDUCED);
         self.update_mss(&env.config);
     }
 
-    /// A message says that the peer cannot be reached; `seq` is what it quotes. A connection that is open goes on: the
-    /// message may be forged or pass by (RFC 5927 §5.2, RFC 9293 §3.9.2.2). `hard`: protocol or port unreachable.
+    /// Handles a report that the peer is unreachable; `seq` is the quoted number. An open connection continues: the report
+    /// may be forged or temporary (RFC 5927 §5.2, RFC 9293 §3.9.2.2). `hard`: protocol or port unreachable.
     pub fn on_unreachable(&mut self, seq: Seq, hard: bool, env: &mut Env<P>) {
         if !self.is_in_flight(seq) {
             env.counters.icmp_invalid = env.counters.icmp_invalid.wrapping_add(1);
@@ -71,7 +70,7 @@ impl<P> Tcb<P> {
         self.update_mss(config);
     }
 
-    /// What was too big is sent again in smaller segments; that is no congestion.
+    /// Retransmits oversized segments as smaller ones. This is no congestion.
     fn resend_smaller(&mut self, now: Instant) {
         let now = micros(now);
         if let Some(active) = &mut self.active {
@@ -81,8 +80,8 @@ impl<P> Tcb<P> {
         self.arm_timer(now.saturating_add(MS), true);
     }
 
-    /// Three timeouts in a row for a full segment: its size may be the reason (RFC 4821 §7.7). Two more for the smaller
-    /// one: it was not, and the size comes back.
+    /// After three timeouts in a row for a full segment its size may be the reason (RFC 4821 §7.7), and a smaller one is
+    /// tried. After two more timeouts the size is restored.
     pub(crate) fn suspect_black_hole(&mut self, config: &Config, counters: &mut Counters) {
         let size = self.payload_size();
         let Some(active) = &self.active else { return };

@@ -1,27 +1,27 @@
-//! Received payload, as the caller keeps it.
+//! Received payload, in a type of the caller.
 //!
 //! ```text
 //!   packet ─► P (a retained pool page, or a copy) ─► on_segment ─► in order:     queue ─► Tcb::recv
 //!                                                              └► out of order: reassembly list ─► queue
 //! ```
 //!
-//! The engine counts and trims; it never looks at the bytes.
+//! The engine counts and trims octets; it never reads them.
 
-/// Octets of one segment.
+/// The payload of a segment.
 #[allow(clippy::len_without_is_empty, reason = "the engine asks for the length only")]
 pub trait Payload: Sized {
-    /// Octets.
+    /// Its length in octets.
     fn len(&self) -> usize;
 
-    /// Drops the first `count` octets, which are fewer than [`Payload::len`] or as many.
+    /// Drops the first `count` octets, at most [`Payload::len`].
     fn trim_front(&mut self, count: usize);
 
-    /// Drops the last `count` octets, which are fewer than [`Payload::len`] or as many.
+    /// Drops the last `count` octets, at most [`Payload::len`].
     fn trim_back(&mut self, count: usize);
 
-    /// Takes `next`, which follows `self` in the stream, into `self`, so that one piece is kept instead of two.
+    /// Appends `next`, which follows `self` in the stream, so that two pieces become one.
     ///
-    /// Returns `next` if that is not possible. The default is never.
+    /// Returns `next` if that is not possible, which is the default.
     fn append(&mut self, next: Self) -> Option<Self> {
         Some(next)
     }

@@ -1,23 +1,23 @@
 //! Ephemeral ports by RFC 6056 §3.3.4, algorithm 4 (double hash).
 //!
 //! ```text
-//!   offset  = F(local address, remote address, remote port, key)         where this destination begins
-//!   counter = table[G(local address, remote address, remote port, key)]  how far it has come
+//!   offset  = F(local address, remote address, remote port, key)         the first port of this destination
+//!   counter = table[G(local address, remote address, remote port, key)]  ports used since
 //!   port    = first + (offset + counter) % count, if it is free; else the next
 //! ```
 //!
-//! Towards one destination the ports go up one by one, so that a port is used again as late as can be; between
-//! destinations nothing can be foreseen. The caller's predicate says which ports are free, and which of them lead back to
-//! the right place where several loops share the connections.
+//! Ports to one destination rise by one, so that a port is reused as late as possible. Between destinations they are
+//! unpredictable. A predicate of the caller decides which ports are free, and which ones lead to its loop if several loops
+//! share the connections.
 
 use smoltcp::wire::IpAddress;
 
 use crate::tuple::{FourTuple, Key, low32};
 
-/// Counters: a destination shares one with a 32nd of all others. (RFC 6056 §3.3.4, TABLE_LENGTH)
+/// The number of counters: a destination shares one with a 32nd of all others. (RFC 6056 §3.3.4, TABLE_LENGTH)
 const COUNTERS: usize = 32;
 
-/// Which ports go to which destination next.
+/// The generator of ports.
 #[derive(Debug)]
 pub struct Ports {
     key: Key,
@@ -33,20 +33,20 @@ impl Ports {
         Self::within(key, 49152, 65535)
     }
 
-    /// The ports from `first` to `last`; one port when they are the wrong way round.
+    /// The ports from `first` to `last`. Only `first` if `last` is below it.
     #[must_use]
     pub const fn within(key: Key, first: u16, last: u16) -> Self {
         let count = last.saturating_sub(first).saturating_add(1);
         Self { key, first, count, counters: [0; COUNTERS] }
     }
 
-    /// Another secret: see [`crate::isn::Isn::renew`].
+    /// Replaces the secret, see [`crate::isn::Isn::renew`].
     pub fn renew(&mut self, key: Key) {
         self.key = key;
     }
 
-    /// A port for a connection from `local` to `remote`, for which `is_free` holds; `None` when it holds for none.
-    /// Asks at most once for each port.
+    /// A free port for a connection from `local` to `remote`. `None` if `is_free` holds for no port. It is called at most
+    /// once for each port.
     pub fn pick(
         &mut self,
         local: IpAddress,

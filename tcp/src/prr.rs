@@ -1,23 +1,23 @@
-//! Proportional rate reduction (RFC 6937, with the changes of RFC 9937): how much may be sent for each acknowledgment
-//! of a recovery, so that the flight shrinks to ssthresh evenly, without a pause and without a burst.
+//! Proportional rate reduction (RFC 6937, with the changes of RFC 9937): the bytes to send for each acknowledgment of
+//! a recovery, so that the flight shrinks to ssthresh evenly, without a pause and without a burst.
 //!
 //! ```text
 //!   pipe > ssthresh    sent = delivered × ssthresh / RecoverFS       in proportion
-//!   pipe ≤ ssthresh    sent = delivered, + 1 segment if nothing more was lost        slow start back to ssthresh
+//!   pipe ≤ ssthresh    sent = delivered, + 1 segment if no more was lost        slow start back to ssthresh
 //! ```
 //!
-//! All values are in bytes. The state takes 16 bytes and lives while the recovery does.
+//! All values are in bytes. The state takes 16 bytes, during a recovery.
 
-/// What an acknowledgment of the recovery tells beside bytes. (RFC 9937 §5, `safeACK`)
+/// The kind of an acknowledgment during recovery. (RFC 9937 §5, `safeACK`)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// SND.UNA advanced, and no further segment was marked lost.
     Safe,
-    /// SND.UNA stayed, or more was marked lost: no growth beyond what was delivered.
+    /// SND.UNA stayed, or more was marked lost: no growth beyond the delivered bytes.
     Unsafe,
 }
 
-/// State of one recovery.
+/// The state of a recovery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prr {
     /// `prr_delivered`: bytes delivered during the recovery.
@@ -26,7 +26,7 @@ pub struct Prr {
     sent: u32,
     /// `RecoverFS`: FlightSize when it began.
     flight: u32,
-    /// Target of the reduction.
+    /// The target of the reduction.
     ssthresh: u32,
 }
 
@@ -34,15 +34,15 @@ const _: () = assert!(size_of::<Prr>() <= 16);
 
 impl Prr {
     /// A recovery begins. `flight` is `RecoverFS` of RFC 9937 §6.1: SND.NXT − SND.UNA before the acknowledgment that began
-    /// it, without what was acknowledged selectively before. `ssthresh` is what congestion control has just set.
+    /// it, without selectively acknowledged bytes. `ssthresh` is the new threshold of congestion control.
     #[must_use]
     pub const fn new(flight: u32, ssthresh: u32) -> Self {
         Self { delivered: 0, sent: 0, flight, ssthresh }
     }
 
-    /// An acknowledgment, the one that began the recovery included: it delivered `delivered` bytes, cumulatively or
-    /// selectively, and leaves an estimate of `pipe` bytes in flight. Returns how many bytes may be sent now. What was
-    /// told in the call before and not used is no longer good. (RFC 6937 §3, RFC 9937 §6.2)
+    /// Handles an acknowledgment, also the one that began the recovery. It delivered `delivered` bytes, cumulatively or
+    /// selectively, and leaves an estimate of `pipe` bytes in flight. Returns the number of bytes that may be sent now. The
+    /// result of the last call is void. (RFC 6937 §3, RFC 9937 §6.2)
     #[must_use]
     pub fn on_ack(&mut self, delivered: u32, pipe: u32, mss: u32, progress: Progress) -> u32 {
         self.delivered = self.delivered.saturating_add(delivered);
@@ -58,16 +58,16 @@ impl Prr {
             let growth = if progress == Progress::Safe { mss } else { 0 };
             limit.saturating_add(growth).min(self.ssthresh.saturating_sub(pipe))
         };
-        // The fast retransmit itself always goes. (RFC 9937 §6.2)
+        // The fast retransmit is always sent. (RFC 9937 §6.2)
         if self.sent == 0 { allowed.max(mss) } else { allowed }
     }
 
-    /// `bytes` were sent, new ones or again.
+    /// Counts sent bytes, new and retransmitted.
     pub fn on_sent(&mut self, bytes: u32) {
         self.sent = self.sent.saturating_add(bytes);
     }
 
-    /// Bytes delivered since the recovery began.
+    /// Bytes delivered since the begin of the recovery.
     #[must_use]
     pub const fn delivered(&self) -> u32 {
         self.delivered

@@ -1,8 +1,8 @@
 //! RACK-TLP (RFC 8985): loss is found by time, and a probe finds loss at the tail.
 //!
 //! ```text
-//!   newest delivered transmission ─► what was sent before it, and a reordering window ago, is lost
-//!   nothing comes for 2 × SRTT    ─► the last segment, or a new one, is sent as a probe
+//!   newest delivered transmission ─► segments sent a reordering window before it are lost
+//!   no ACK for 2 × SRTT           ─► the last segment, or a new one, is sent as a probe
 //! ```
 
 use crate::ack::News;
@@ -14,7 +14,7 @@ use crate::seq::Seq;
 use crate::tcb::{Bits, State, Tcb};
 use crate::time::{Micros, NEVER, micros32};
 
-/// RFC 8985 §5.2 and §5.3.
+/// The state of RFC 8985 §5.2 and §5.3.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rack {
     /// `RACK.xmit_ts` and `RACK.end_seq`: the newest transmission that was delivered.
@@ -28,7 +28,7 @@ pub(crate) struct Rack {
     persist: u8,
     /// `RACK.dsack_round`.
     duplicate_round: Option<Seq>,
-    /// When the segments that may only be reordered are lost; [`NEVER`]: there are none.
+    /// The time at which possibly reordered segments count as lost. [`NEVER`]: there are none.
     pub(crate) wait_until: Micros,
     /// `TLP.end_seq` and `TLP.is_retrans`.
     pub(crate) probe: Option<(Seq, bool)>,
@@ -69,7 +69,7 @@ impl Rack {
 }
 
 impl<P> Tcb<P> {
-    /// RFC 8985 §6.2: an acknowledgment came.
+    /// RFC 8985 §6.2: handles an acknowledgment.
     #[inline]
     pub(crate) fn rack_on_ack(&mut self, news: &mut News, now: Micros) {
         let min_rtt = self.min_rtt;
@@ -79,13 +79,13 @@ impl<P> Tcb<P> {
             rack.note(at, end, now);
         }
         if let Some((at, end)) = news.delivered.newest_again {
-            // It may be the first transmission that arrived: then this is too early.
+            // The first transmission may have arrived: then this is too early.
             let sample = micros32(now.saturating_sub(at));
             if sample >= min_rtt {
                 rack.note(at, end, now);
             }
         }
-        // Step 3: something sent once arrives below what arrived before.
+        // Step 3: an octet sent once arrives below those that arrived before.
         if let Some(end) = news.delivered.lowest_once
             && end.lt(news.fack_before)
         {
@@ -131,7 +131,7 @@ impl<P> Tcb<P> {
         let rack = &mut active.rack;
         rack.wait_until = NEVER;
         let behind = active.board.first().is_some_and(|first| {
-            // What was sent again is newer than what follows it.
+            // A retransmission is newer than the segments after it.
             first.again
                 || first.mark == crate::scoreboard::Mark::Sacked
                 || first.mark == crate::scoreboard::Mark::Lost
@@ -148,7 +148,7 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// When the tail loss probe is due (RFC 8985 §7.2); [`NEVER`] if none may be sent.
+    /// The time of the tail loss probe (RFC 8985 §7.2). [`NEVER`] if none may be sent.
     #[inline]
     pub(crate) fn probe_at(&self, now: Micros) -> Micros {
         let Some(active) = &self.active else { return NEVER };
@@ -169,7 +169,7 @@ impl<P> Tcb<P> {
         last.last_sent().max(now).saturating_add(timeout)
     }
 
-    /// RFC 8985 §7.4: did a tail loss probe repair a loss?
+    /// RFC 8985 §7.4: whether a tail loss probe repaired a loss.
     pub(crate) fn probe_on_ack(&mut self, segment: &Segment, news: &News, now: Micros, env: &mut Env<P>) {
         let una = self.snd_una;
         let Some(active) = &mut self.active else { return };

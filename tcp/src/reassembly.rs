@@ -1,11 +1,11 @@
-//! Payload that came out of order (RFC 9293 §3.10.7.4, seventh; RFC 2018 §4).
+//! Payload received out of order (RFC 9293 §3.10.7.4, seventh; RFC 2018 §4).
 //!
 //! ```text
 //!   RCV.NXT      run          run
 //!   │    hole    │ P P P │hole│ P │          pieces: in order, no overlap; runs: pieces without a hole between them
 //! ```
 //!
-//! What overlaps is trimmed, not kept twice: octets that came first stay. The number of pieces has a maximum.
+//! Overlaps are trimmed: octets received first are kept. The number of pieces is limited.
 
 use alloc::collections::VecDeque;
 
@@ -31,24 +31,24 @@ struct Run {
 pub(crate) struct Reassembly<P> {
     pieces: VecDeque<Piece<P>>,
     runs: VecDeque<Run>,
-    /// A number of each of the runs that were added to last, newest first (RFC 2018 §4).
+    /// A sequence number of each of the runs that grew last, newest first (RFC 2018 §4).
     recent: [Seq; 4],
-    /// The peer's FIN, which came before what precedes it.
+    /// The sequence number of the peer's FIN, if it was received out of order.
     fin: Option<Seq>,
 }
 
 impl<P: Payload> Reassembly<P> {
-    /// Keeps `payload`, whose first octet is `start`, which lies after RCV.NXT. Returns octets of it that were there
-    /// already, as a range for D-SACK, and whether it had to be dropped because `max` pieces are there.
+    /// Keeps `payload`, whose first octet is `start`, after RCV.NXT. Returns the octets of it that were received before,
+    /// as a range for D-SACK, and whether it was dropped at the limit of `max` pieces.
     pub(crate) fn insert(&mut self, start: Seq, payload: P, max: usize) -> (Option<(Seq, Seq)>, bool) {
         let end = start.add(len32(payload.len()));
         let mut index = self.pieces.len();
-        // The end of the list is where payload comes as a rule.
+        // Most payload is appended.
         if self.pieces.back().is_some_and(|last| last.end.gt(start)) {
             index = self.pieces.partition_point(|piece| piece.end.le(start));
         }
         let (mut start, mut payload, mut known) = (start, payload, None);
-        // Trimmed by what is there: each round passes a piece; the last may leave a tail that is kept.
+        // Trims the payload by each piece; the rest behind the last one is kept.
         while let Some(piece) = self.pieces.get_mut(index) {
             work::step();
             if piece.start.ge(end) {
@@ -57,13 +57,13 @@ impl<P: Payload> Reassembly<P> {
             let overlap = (piece.start.max(start), piece.end.min(end));
             known.get_or_insert(overlap);
             if piece.start.gt(start) {
-                // A hole is filled up to the piece; the rest is looked at behind it.
+                // Fills the hole up to the piece; the rest continues behind it.
                 let (hole_end, piece_end) = (piece.start, piece.end);
                 if piece_end.ge(end) {
                     payload.trim_back(len_usize(end.since(hole_end)));
                     return (known, self.put(index, start, payload, max));
                 }
-                // The payload spans the whole piece: the piece is replaced, since a payload cannot be cut in two.
+                // The payload covers the whole piece. The piece is replaced, since a payload cannot be cut in two.
                 self.remove(index);
                 continue;
             }
@@ -80,11 +80,11 @@ impl<P: Payload> Reassembly<P> {
     }
 
     fn remove(&mut self, index: usize) {
-        // The run keeps covering it: the payload that replaces it does.
+        // The run does not change: the new payload covers the piece.
         self.pieces.remove(index);
     }
 
-    /// Puts a piece at `index`; `true` if there is no room.
+    /// Inserts a piece at `index`. Returns `true` if there is no room.
     fn put(&mut self, index: usize, start: Seq, payload: P, max: usize) -> bool {
         let len = len32(payload.len());
         if len == 0 {
@@ -141,7 +141,7 @@ impl<P: Payload> Reassembly<P> {
         self.recent[0] = seq;
     }
 
-    /// Takes the first piece if it begins at `next` or before; what lies before `next` is cut off.
+    /// Takes the first piece if it begins at or before `next`. Octets before `next` are cut off.
     #[inline]
     pub(crate) fn pop(&mut self, next: Seq) -> Option<P> {
         loop {
@@ -163,7 +163,7 @@ impl<P: Payload> Reassembly<P> {
 }
 
 impl<P> Reassembly<P> {
-    /// Pieces and runs kept allocated in an empty list.
+    /// The capacity that an empty list keeps.
     const KEPT: usize = 16;
 
     pub(crate) const fn new() -> Self {
@@ -183,7 +183,7 @@ impl<P> Reassembly<P> {
         self.pieces.len()
     }
 
-    /// Octets of payload at most, holes counted, and bytes of the lists.
+    /// The memory at most: octets of payload, with holes, and bytes of the lists.
     pub(crate) fn memory(&self) -> (usize, usize) {
         let ends = self.pieces.front().zip(self.pieces.back());
         let octets = ends.map_or(0, |(first, last)| len_usize(last.end.since(first.start)));
@@ -191,18 +191,18 @@ impl<P> Reassembly<P> {
         (octets, pieces.saturating_add(self.runs.capacity().saturating_mul(size_of::<Run>())))
     }
 
-    /// Nothing waits.
+    /// Whether there is no piece.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.fin.is_none()
     }
 
-    /// Remembers where the peer's stream ends.
+    /// Notes the end of the peer's stream.
     pub(crate) fn set_fin(&mut self, at: Seq) {
         self.fin.get_or_insert(at);
     }
 
-    /// The peer's stream ends at `at`.
+    /// Whether the peer's stream ends at `at`.
     pub(crate) fn is_fin(&self, at: Seq) -> bool {
         self.fin == Some(at)
     }

@@ -1,9 +1,9 @@
-//! Phases of congestion control: how they begin, end and are taken back (RFC 6675 §5, RFC 6937, RFC 3522, RFC 3708).
+//! Phases of congestion control: their begin, end and reversal (RFC 6675 §5, RFC 6937, RFC 3522, RFC 3708).
 //!
 //! ```text
-//!   Open ─ loss found, or a mark ─► Reducing ─ all of then acknowledged ─► Open
+//!   Open ─ loss found, or a mark ─► Reducing ─ its flight acknowledged ─► Open
 //!     └─── timeout ──► Timeout ─────────────────────────────────────────────┘
-//!              └ ACK echoes a time before the retransmission: needless, the window comes back
+//!              └ ACK echoes a time before the retransmission: spurious, the window is restored
 //! ```
 
 use crate::ack::News;
@@ -15,16 +15,16 @@ use crate::tcb::{Bits, Tcb};
 use crate::time::Micros;
 
 impl<P> Tcb<P> {
-    /// Loss was found without a timeout, or the path marked congestion. The acknowledgment that told so delivered
-    /// `delivered` octets, `advanced` of them in order: the flight is what it was before it (RFC 9937 §6.1).
+    /// Begins a reduction after a loss without timeout, or a congestion mark. Its acknowledgment delivered `delivered`
+    /// octets, `advanced` of them in order. The flight is that before the acknowledgment (RFC 9937 §6.1).
     pub(crate) fn begin_reducing(&mut self, delivered: u32, advanced: u32, now: Micros, env: &mut Env<P>) {
         let (mss, una, nxt) = (u32::from(self.mss), self.snd_una, self.snd_nxt);
         let Some(active) = &mut self.active else { return };
         env.counters.recoveries = env.counters.recoveries.wrapping_add(1);
-        // RFC 3168 §6.1.2: CWR tells of every reduction.
+        // RFC 3168 §6.1.2: CWR reports each reduction.
         self.bits.set(Bits::ECN_REDUCED, self.bits.contains(Bits::ECN));
         active.cubic.on_congestion(now, nxt.since(una).saturating_add(advanced));
-        // What was sacked before is no part of it: it will not be delivered during the recovery.
+        // Octets sacked before do not count: they are not delivered during the recovery.
         let flight =
             active.board.outstanding().saturating_sub(active.board.sacked()).saturating_add(delivered);
         active.prr = Prr::new(flight.max(1), active.cubic.ssthresh());
@@ -57,7 +57,7 @@ impl<P> Tcb<P> {
         active.forced = 1;
     }
 
-    /// What was outstanding when the phase began is acknowledged.
+    /// Ends the phase: all octets in flight at its begin are acknowledged.
     pub(crate) fn end_phase(&mut self, env: &mut Env<P>) {
         let nxt = self.snd_nxt;
         let Some(active) = &mut self.active else { return };
@@ -70,8 +70,8 @@ impl<P> Tcb<P> {
         self.undo_duplicated(env);
     }
 
-    /// All that was sent again came twice: nothing had been lost (RFC 3708 §2). The reports come when the phase is over,
-    /// as a rule, and are waited for until something that was sent later is acknowledged.
+    /// Undoes a reduction if all retransmitted octets arrived twice: nothing was lost (RFC 3708 §2). Most reports come after
+    /// the phase; they are awaited until octets sent later are acknowledged.
     #[inline]
     pub(crate) fn undo_duplicated(&mut self, env: &mut Env<P>) {
         let una = self.snd_una;
@@ -88,8 +88,8 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// The Eifel detection algorithm (RFC 3522 §3.2): the first acknowledgment of what was sent again echoes a timestamp
-    /// from before that, so the original arrived and nothing was lost.
+    /// The Eifel detection algorithm (RFC 3522 §3.2): if the first acknowledgment of a retransmission echoes an earlier
+    /// timestamp, the original arrived and nothing was lost.
     #[inline]
     pub(crate) fn undo_needless(&mut self, segment: &Segment, news: &News, env: &mut Env<P>) {
         if news.advanced == 0 {
@@ -102,7 +102,7 @@ impl<P> Tcb<P> {
         if active.phase == Phase::Open || !una.gt(undo.first) || !self.bits.contains(Bits::TIMESTAMPS) {
             return;
         }
-        // One look only: later acknowledgments are of other octets.
+        // Only once: later acknowledgments are of other octets.
         if let Some(undo) = &mut active.undo {
             undo.stamp = None;
         }

@@ -4,20 +4,20 @@
 //!   RTT samples ─► SRTT, RTTVAR ─► RTO = SRTT + max(200 ms, 4 × RTTVAR) ─► × 2^backoff ─► at most 60 s
 //! ```
 //!
-//! All values are in microseconds. SRTT is kept times eight and RTTVAR times four, so that the shifts of §2.3 lose
-//! nothing. RFC 6298 §2.4 asks for at least 1 s; this file uses 200 ms, as Linux and FreeBSD do, because the clock is
-//! fine and most paths are short. The 200 ms stand in place of the clock granularity `G` in the formula: a peer may delay
-//! an acknowledgment that long whatever the round-trip time is, and an RTO that lies closer to SRTT would expire for it.
+//! All values are in microseconds. SRTT is kept times eight and RTTVAR times four, so that the shifts of §2.3 are
+//! exact. RFC 6298 §2.4 asks for at least 1 s; this file uses 200 ms, as Linux and FreeBSD do, because the clock is
+//! fine and most paths are short. The 200 ms replace the clock granularity `G` in the formula: a peer may delay an
+//! acknowledgment by as much, whatever the round-trip time is.
 
 /// RTO before the first sample: 1 s. (RFC 6298 §2.1)
 const INITIAL_US: u32 = 1_000_000;
 /// RTO after a handshake whose SYN was retransmitted: 3 s. (RFC 6298 §5.7)
 const AFTER_LOST_SYN_US: u32 = 3_000_000;
-/// Least distance between SRTT and RTO: 200 ms.
+/// The smallest difference between RTO and SRTT: 200 ms.
 pub const MIN_US: u32 = 200_000;
 /// Largest RTO: 60 s. (RFC 6298 §2.5)
 pub const MAX_US: u32 = 60_000_000;
-/// Doublings that bring any RTO to [`MAX_US`].
+/// The number of doublings after which any RTO is [`MAX_US`].
 const MAX_BACKOFF: u8 = 16;
 
 /// The estimator of one connection: 12 bytes.
@@ -29,7 +29,7 @@ pub struct Rto {
     rttvar_times_4: u32,
     /// Expirations since the last sample.
     backoff: u8,
-    /// The SYN was retransmitted.
+    /// Whether the SYN was retransmitted.
     syn_was_lost: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for Rto {
 }
 
 impl Rto {
-    /// Before the first sample. (RFC 6298 §2.1)
+    /// The estimator before the first sample. (RFC 6298 §2.1)
     #[must_use]
     pub const fn new() -> Self {
         Self { srtt_times_8: 0, rttvar_times_4: 0, backoff: 0, syn_was_lost: false }
@@ -50,14 +50,14 @@ impl Rto {
 
     /// Takes a round-trip time in microseconds, and ends the backoff. (RFC 6298 §2.2, §2.3)
     ///
-    /// The caller keeps to Karn's algorithm (§3): no sample from a segment that was sent twice, unless a timestamp tells
-    /// which of the two is acknowledged.
+    /// The caller applies Karn's algorithm (§3): no sample of a retransmitted segment, unless a timestamp identifies the
+    /// acknowledged transmission.
     pub fn sample(&mut self, rtt_us: u32) {
         self.sample_one_of(rtt_us, 1);
     }
 
-    /// The same when `expected` samples come in one round trip: each counts for that much less, or RTTVAR would forget
-    /// in a fraction of a round trip. (RFC 7323 §4.2: `expected` = FlightSize / (2 × SMSS), rounded up)
+    /// As [`Rto::sample`], for one of `expected` samples in a round trip. Each has a smaller weight, so that the history
+    /// covers as many round trips. (RFC 7323 §4.2: `expected` = FlightSize / (2 × SMSS), rounded up)
     pub fn sample_one_of(&mut self, rtt_us: u32, expected: u32) {
         let rtt = rtt_us.clamp(1, MAX_US);
         self.backoff = 0;
@@ -88,14 +88,14 @@ impl Rto {
         self.rttvar_times_4 >> 2
     }
 
-    /// The timeout for a segment that is sent now, in microseconds, backoff included. (RFC 6298 §2.3, §5.5)
+    /// The timeout of a segment sent now, in microseconds, with backoff. (RFC 6298 §2.3, §5.5)
     #[must_use]
     pub fn timeout(&self) -> u32 {
         let timeout = u64::from(self.without_backoff()) << self.backoff.min(MAX_BACKOFF);
         u32::try_from(timeout).map_or(MAX_US, |timeout| timeout.min(MAX_US))
     }
 
-    /// The timeout without backoff: what TLP, keep-alive and idle restarts measure by.
+    /// The timeout without backoff, for TLP, keep-alive and idle restarts.
     #[must_use]
     pub fn without_backoff(&self) -> u32 {
         match self.srtt() {
@@ -105,7 +105,7 @@ impl Rto {
         }
     }
 
-    /// The timer expired: the next timeout is twice as long. (RFC 6298 §5.5)
+    /// Doubles the timeout after an expiry. (RFC 6298 §5.5)
     pub fn on_expiry(&mut self) {
         self.backoff = self.backoff.saturating_add(1).min(MAX_BACKOFF);
     }
@@ -116,19 +116,19 @@ impl Rto {
         self.backoff
     }
 
-    /// The handshake is over and its SYN was retransmitted: without a sample, data starts with 3 s. (RFC 6298 §5.7)
+    /// Notes that the SYN was retransmitted: without a sample, the RTO of data begins at 3 s. (RFC 6298 §5.7)
     pub fn on_lost_syn(&mut self) {
         self.backoff = 0;
         self.syn_was_lost = self.srtt_times_8 == 0;
     }
 
-    /// The expiry was spurious: the backoff is taken back. (RFC 3522 §3.2)
+    /// Undoes the backoff of a spurious expiry. (RFC 3522 §3.2)
     pub fn undo(&mut self) {
         self.backoff = 0;
     }
 
-    /// The expiry was spurious, and the segment that came late had this round-trip time: the estimate rises to it, so
-    /// that the path's new delay does not expire the timer again. (RFC 4015 §3.2, step 4)
+    /// Raises the estimate to the round-trip time of the late segment after a spurious expiry, so that the new delay of
+    /// the path does not expire the timer again. (RFC 4015 §3.2, step 4)
     pub fn undo_with(&mut self, rtt_us: u32) {
         self.undo();
         let rtt = rtt_us.clamp(1, MAX_US);

@@ -1,14 +1,14 @@
-//! Ranges of sequence numbers that were sent and are not acknowledged (RFC 6675 §3, RFC 8985 §5.2).
+//! Ranges of sent and unacknowledged sequence numbers (RFC 6675 §3, RFC 8985 §5.2).
 //!
 //! ```text
 //!   SND.UNA                                                            SND.NXT
 //!   │ retransmitted │ SACKED │ LOST │ SACKED │ in flight (a burst is one record) │
 //! ```
 //!
-//! A record is a range that was transmitted in a short span of time. Neighbours with the same story become one record,
-//! so their number goes by the holes, not by the segments. It never exceeds a maximum: a SACK block that would need one
-//! more is not taken (RFC 2018 §8: a block is advice), and a burst is added to the record before it. Where a record
-//! spans time, each rule takes the end of the span that keeps it from seeing a loss where there is none.
+//! A record is a range that was transmitted in a short span of time. Adjacent records with the same state are merged, so
+//! that their number depends on the holes, not on the segments. It is limited: a SACK block that needs one more is ignored
+//! (RFC 2018 §8: a block is advisory), and a burst is added to the record before it. Each rule uses the end of a record's
+//! time span that avoids false losses.
 
 use alloc::collections::VecDeque;
 
@@ -24,11 +24,11 @@ pub(crate) struct Record {
     pub(crate) sent_at: Micros,
     pub(crate) span: u32,
     pub(crate) mark: Mark,
-    /// It was transmitted more than once.
+    /// Whether it was transmitted more than once.
     pub(crate) again: bool,
 }
 
-/// What is known of a record.
+/// The state of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     InFlight,
@@ -42,13 +42,13 @@ impl Record {
         self.end.since(self.start)
     }
 
-    /// When the last of its octets was sent.
+    /// The time of the transmission of its last octet.
     #[inline]
     pub(crate) fn last_sent(&self) -> Micros {
         self.sent_at.saturating_add(Micros::from(self.span))
     }
 
-    /// Takes octets that follow and are sent now, if all is then sent within `span`.
+    /// Adds the next octets, sent now, if all octets are then within `span`.
     #[inline]
     fn extend(&mut self, end: Seq, now: Micros, span: u32) -> bool {
         let total = micros32(now.saturating_sub(self.sent_at));
@@ -61,18 +61,18 @@ impl Record {
     }
 }
 
-/// What a cumulative or selective acknowledgment newly reports.
+/// The new information of a cumulative or selective acknowledgment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Delivered {
-    /// Octets that were not reported before.
+    /// Newly reported octets.
     pub(crate) octets: u32,
-    /// The latest transmission among those that were sent once: time and end (RFC 8985 §6.2 step 2).
+    /// The latest transmission among octets sent once: time and end (RFC 8985 §6.2 step 2).
     pub(crate) newest_once: Option<(Micros, Seq)>,
-    /// The same among those that were sent more than once.
+    /// The latest transmission among octets sent more than once.
     pub(crate) newest_again: Option<(Micros, Seq)>,
-    /// The earliest transmission among those that were sent once: a sample of the round-trip time (RFC 6298 §3).
+    /// The earliest transmission among octets sent once: a sample of the round-trip time (RFC 6298 §3).
     pub(crate) oldest_once: Option<Micros>,
-    /// Lowest end of a record sent once among them (RFC 8985 §6.2 step 3).
+    /// The lowest end of a record of octets sent once (RFC 8985 §6.2 step 3).
     pub(crate) lowest_once: Option<Seq>,
 }
 
@@ -91,18 +91,18 @@ impl Delivered {
     }
 }
 
-/// `RACK_sent_after` (RFC 8985 §6.1): transmitted later, or in the same burst further on.
+/// `RACK_sent_after` (RFC 8985 §6.1): transmitted later, or further on in the same burst.
 #[inline]
 pub(crate) const fn later(at: Micros, end: Seq, than_at: Micros, than_end: Seq) -> bool {
     at > than_at || (at == than_at && end.gt(than_end))
 }
 
-/// How finely transmissions are remembered.
+/// The resolution of a scoreboard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Records at most.
+    /// The number of records at most.
     pub(crate) records: usize,
-    /// What is sent within this many microseconds is one record.
+    /// The time span of a record in microseconds.
     pub(crate) span: u32,
 }
 
@@ -112,14 +112,14 @@ pub(crate) struct Scoreboard {
     outstanding: u32,
     sacked: u32,
     lost: u32,
-    /// No lost record lies before this.
+    /// There is no lost record before this.
     lost_from: Seq,
-    /// The end of the highest octet that was reported delivered, cumulatively or selectively (`RACK.fack`).
+    /// The end of the octets reported as delivered, cumulatively or selectively (`RACK.fack`).
     fack: Seq,
 }
 
 impl Scoreboard {
-    /// Records kept allocated in an empty scoreboard.
+    /// The capacity that an empty scoreboard keeps.
     const KEPT: usize = 16;
 
     pub(crate) const fn new() -> Self {
@@ -137,27 +137,27 @@ impl Scoreboard {
         self.records.capacity().saturating_mul(size_of::<Record>())
     }
 
-    /// Nothing is outstanding.
+    /// Whether nothing is in flight.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// There is one record, of octets that were sent once and are in flight.
+    /// Whether there is one record, of octets that were sent once and are in flight.
     #[inline]
     pub(crate) fn is_one_burst(&self) -> bool {
         self.records.len() == 1
             && self.records.front().is_some_and(|record| record.mark == Mark::InFlight && !record.again)
     }
 
-    /// Takes the only record, all of which `ack` acknowledges.
+    /// Takes the only record, which `ack` acknowledges as a whole.
     #[inline]
     pub(crate) fn take_only(&mut self, ack: Seq) -> Option<Record> {
         (self.outstanding, self.fack) = (0, ack);
         self.records.pop_front()
     }
 
-    /// Octets sent and neither acknowledged, nor sacked, nor deemed lost: the pipe of RFC 6675 §4.
+    /// Octets neither acknowledged, nor sacked, nor lost: the pipe of RFC 6675 §4.
     #[inline]
     pub(crate) const fn in_flight(&self) -> u32 {
         self.outstanding.wrapping_sub(self.sacked).wrapping_sub(self.lost)
@@ -190,8 +190,8 @@ impl Scoreboard {
         self.records.back()
     }
 
-    /// Notes a first transmission of `start..end`, which follows the last record. What is sent within `span` is one
-    /// record.
+    /// Notes a first transmission of `start..end`, which follows the last record. Octets sent within
+    /// `span` become one record.
     #[inline]
     pub(crate) fn push(&mut self, start: Seq, end: Seq, now: Micros, limits: Limits) {
         if self.records.is_empty() {
@@ -223,7 +223,7 @@ impl Scoreboard {
         });
     }
 
-    /// Drops what lies before `ack` and adds what is news to `delivered`.
+    /// Drops octets before `ack` and adds newly reported ones to `delivered`.
     #[inline]
     pub(crate) fn acknowledge(&mut self, ack: Seq, delivered: &mut Delivered) {
         while let Some(record) = self.records.front_mut() {
@@ -254,7 +254,7 @@ impl Scoreboard {
         self.fack = self.fack.max(ack);
     }
 
-    /// Index of the record that holds `seq`, or that follows it.
+    /// The index of the record with `seq`, or of the one after it.
     fn index_of(&self, seq: Seq) -> usize {
         self.records.partition_point(|record| record.end.le(seq))
     }
@@ -280,7 +280,7 @@ impl Scoreboard {
     /// Marks `start..end` as delivered by a SACK block (RFC 6675 §4, Update).
     pub(crate) fn sack(&mut self, start: Seq, end: Seq, max: usize, delivered: &mut Delivered) {
         let first = self.index_of(start);
-        // A block that repeats what is known is the usual case.
+        // Most blocks repeat known octets.
         if self
             .records
             .get(first)
@@ -308,7 +308,7 @@ impl Scoreboard {
         self.merge_sacked(first.saturating_sub(1), after.saturating_add(1));
     }
 
-    /// Sacked records of `from..to` that touch become one.
+    /// Merges adjacent sacked records of `from..to`.
     fn merge_sacked(&mut self, from: usize, to: usize) {
         let mut index = from;
         let mut left = to.saturating_sub(from);
@@ -328,15 +328,15 @@ impl Scoreboard {
         }
     }
 
-    /// Marks as lost what was transmitted before the transmission `at`, `end` and is not delivered `wait` after it was
-    /// sent (RFC 8985 §6.2 step 5). Returns when the earliest still waits for, as time left, and if anything was lost.
+    /// Marks octets as lost that were transmitted before the transmission `at`, `end` and are not delivered within `wait`
+    /// (RFC 8985 §6.2 step 5). Returns the time until the next ones are lost, and whether any were.
     pub(crate) fn detect_lost(&mut self, at: Micros, end: Seq, wait: Micros, now: Micros) -> (Micros, bool) {
         let (mut timeout, mut found) = (0, false);
         for record in &mut self.records {
             work::step();
             let before = later(at, end, record.last_sent(), record.end);
             if !before && !record.again && record.mark == Mark::InFlight {
-                // Later records were first sent later still, and sent again even later.
+                // Later records were sent later, first and again.
                 break;
             }
             if !before || record.mark != Mark::InFlight {
@@ -355,7 +355,7 @@ impl Scoreboard {
         (timeout, found)
     }
 
-    /// Marks the first `len` octets as lost (RFC 6582: without SACK). `true` if they were in flight.
+    /// Marks the first `len` octets as lost (RFC 6582: without SACK). Returns whether they were in flight.
     pub(crate) fn lose_first(&mut self, len: u32, max: usize) -> bool {
         let Some(record) = self.records.front().copied() else { return false };
         if record.mark != Mark::InFlight {
@@ -370,8 +370,8 @@ impl Scoreboard {
         true
     }
 
-    /// Marks all that is not delivered as lost: a timeout (RFC 6298 §5.4). Sacked records stay, unless the first of
-    /// all is sacked: then the receiver dropped what it had reported (RFC 2018 §8).
+    /// Marks all octets that are not delivered as lost, after a timeout (RFC 6298 §5.4). Sacked records stay, unless the
+    /// first record is sacked: then the receiver has dropped reported octets (RFC 2018 §8).
     pub(crate) fn lose_all(&mut self) {
         let reneged = self.records.front().is_some_and(|record| record.mark == Mark::Sacked);
         for record in &mut self.records {
@@ -389,7 +389,7 @@ impl Scoreboard {
         }
     }
 
-    /// Takes the loss of all records back: the timeout was needless (RFC 3522 §3.2).
+    /// Unmarks all lost records: the timeout was spurious (RFC 3522 §3.2).
     pub(crate) fn find_all(&mut self) {
         for record in &mut self.records {
             work::step();
@@ -415,7 +415,7 @@ impl Scoreboard {
             .map(|record| (record.start, record.end.min(record.start.add(len))))
     }
 
-    /// Notes a retransmission of `start..end`, which lies in one record, or at the end of the last.
+    /// Notes a retransmission of `start..end`, which is in one record, or at the end of the last.
     pub(crate) fn retransmitted(&mut self, start: Seq, end: Seq, now: Micros, max: usize) {
         let _ = self.split(start, max);
         let _ = self.split(end, max);

@@ -6,8 +6,8 @@
 //!                                          └ header_len() is known before; the checksum field is at CHECKSUM_OFFSET
 //! ```
 //!
-//! The header is a plain value: no allocation, no reference to the packet. Checksums are the caller's: it knows the
-//! pseudo-header and what the device computes.
+//! The header is a plain value: no allocation, no reference to the packet. The caller computes checksums: it knows the
+//! pseudo-header and the offloads of the device.
 
 use bitflags::bitflags;
 use smoltcp::wire::{TcpOption, TcpPacket};
@@ -30,9 +30,9 @@ bitflags! {
         const ACK = 0x10;
         /// The urgent pointer field is significant.
         const URG = 0x20;
-        /// Echo of a congestion mark; on a SYN, wish for ECN.
+        /// ECN echo; on a SYN, a request for ECN.
         const ECE = 0x40;
-        /// Congestion window reduced; on a SYN, wish for ECN.
+        /// Congestion window reduced; on a SYN, a request for ECN.
         const CWR = 0x80;
     }
 }
@@ -46,7 +46,7 @@ pub struct Timestamps {
     pub echo: u32,
 }
 
-/// Up to four blocks of the SACK option (RFC 2018 §3): each is first octet and the octet after the last.
+/// Up to four blocks of the SACK option (RFC 2018 §3): the first octet, and the octet after the last.
 #[derive(Clone, Copy, Default)]
 pub struct SackBlocks {
     blocks: [(Seq, Seq); 4],
@@ -57,7 +57,7 @@ impl SackBlocks {
     /// Blocks that an option holds at most.
     pub const MAX: usize = 4;
 
-    /// Adds a block; without effect when four are there.
+    /// Adds a block, unless there are four.
     pub fn push(&mut self, start: Seq, end: Seq) {
         if let Some(slot) = self.blocks.get_mut(usize::from(self.count)) {
             *slot = (start, end);
@@ -71,7 +71,7 @@ impl SackBlocks {
         self.blocks.get(..usize::from(self.count)).unwrap_or_default()
     }
 
-    /// No block.
+    /// Whether there is no block.
     #[must_use]
     #[inline]
     pub const fn is_empty(&self) -> bool {
@@ -98,7 +98,7 @@ impl core::fmt::Debug for SackBlocks {
     }
 }
 
-/// A segment without its payload's bytes.
+/// The header of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Segment {
     /// Port of the sender. The engine leaves it 0: the caller knows the connection's ports.
@@ -113,7 +113,7 @@ pub struct Segment {
     pub flags: Flags,
     /// Window as on the wire, not scaled.
     pub window: u16,
-    /// Urgent pointer; kept so that a peer's urgent data can be told, never sent.
+    /// Urgent pointer of a received segment. It is never sent.
     pub urgent: u16,
     /// Octets of payload.
     pub payload_len: u32,
@@ -131,12 +131,12 @@ pub struct Segment {
     pub sack: SackBlocks,
 }
 
-/// Why bytes are not a segment.
+/// The reason why bytes are not a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ParseError {
-    /// Shorter than the header says, or the header says less than 20 octets.
+    /// Shorter than the data offset, or the data offset is below 20 octets.
     Truncated,
-    /// An option has a length that is impossible, or runs past the header.
+    /// The length of an option is invalid, or exceeds the header.
     Options,
 }
 
@@ -164,7 +164,7 @@ impl Segment {
 
     /// Parses the header of a TCP segment, and returns with it the offset of the payload.
     ///
-    /// `bytes` begin with the TCP header and end with the IP payload. The checksum is not looked at.
+    /// `bytes` begin with the TCP header and end with the IP payload. The checksum is not verified.
     ///
     /// # Errors
     /// [`ParseError`]: the segment must be dropped.
@@ -246,8 +246,8 @@ impl Segment {
 
     /// Writes the header, checksum field zero, into the first [`Segment::header_len`] octets of `buffer`.
     ///
-    /// Returns the octets that were written; `None`, and nothing is written, if `buffer` is too short or the options
-    /// take more than 40 octets.
+    /// Returns the octets written. Returns `None`, and writes nothing, if `buffer` is too short or the options take more
+    /// than 40 octets.
     #[must_use]
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) -> Option<usize> {
@@ -267,7 +267,7 @@ impl Segment {
         Some(len)
     }
 
-    /// Every option is padded to a multiple of four by NOPs before it.
+    /// NOPs before each option pad it to a multiple of four.
     fn emit_options(&self, options: &mut [u8]) {
         let mut rest = options;
         if self.flags.contains(Flags::SYN) {
@@ -309,8 +309,7 @@ impl Segment {
         self.seq.add(self.seq_len())
     }
 
-    /// The reset that answers a segment for which there is no connection (RFC 9293 §3.10.7.1); `None` for a reset.
-    /// Ports are swapped.
+    /// The reset that answers a segment without a connection (RFC 9293 §3.10.7.1), with swapped ports. `None` for a reset.
     #[must_use]
     pub fn reset_for(&self) -> Option<Self> {
         if self.flags.contains(Flags::RST) {
@@ -325,7 +324,7 @@ impl Segment {
     }
 }
 
-/// Copies `pieces` to the front of `into` and returns the rest; the caller counted them in `header_len`.
+/// Copies `pieces` to the front of `into` and returns the rest. `header_len` includes their length.
 #[inline]
 fn put<'b, const N: usize>(into: &'b mut [u8], pieces: &[[u8; N]]) -> &'b mut [u8] {
     let mut rest = into;

@@ -4,7 +4,7 @@
 //!   start           start+len
 //!   │ Bytes │ Bytes │ Bytes │      ack drops from the front, send adds at the back
 //!   ▲               ▲
-//!   SND.UNA         a range is found by binary search: first transmission and retransmission cost the same
+//!   SND.UNA         ranges are found by binary search, for first transmissions and retransmissions alike
 //! ```
 
 use alloc::collections::VecDeque;
@@ -28,16 +28,16 @@ pub(crate) struct SendRope {
 }
 
 impl SendRope {
-    /// So that sequence numbers of the rope can be compared.
+    /// The largest length at which sequence numbers of the rope are comparable.
     pub(crate) const MAX_LEN: u32 = 1 << 30;
-    /// Chunks kept allocated in an empty rope.
+    /// The capacity in slices that an empty rope keeps.
     const KEPT: usize = 16;
 
     pub(crate) const fn new() -> Self {
         Self { chunks: VecDeque::new(), start: Seq(0), len: 0 }
     }
 
-    /// Sets the number of the first octet; the rope is empty.
+    /// Sets the sequence number of the first octet of an empty rope.
     pub(crate) fn begin(&mut self, start: Seq) {
         self.start = start;
     }
@@ -63,7 +63,7 @@ impl SendRope {
         self.start.add(self.len)
     }
 
-    /// Adds `bytes` at the end; gives them back if the rope would be too long.
+    /// Appends `bytes`. Returns them if the rope would be too long.
     pub(crate) fn push(&mut self, bytes: Bytes) -> Result<(), Bytes> {
         let len = len32(bytes.len());
         if len > Self::MAX_LEN.saturating_sub(self.len) || self.chunks.try_reserve(1).is_err() {
@@ -76,7 +76,7 @@ impl SendRope {
         Ok(())
     }
 
-    /// Drops what lies before `ack`.
+    /// Drops the octets before `ack`.
     #[inline]
     pub(crate) fn acknowledge(&mut self, ack: Seq) {
         let mut count = ack.past(self.start).min(self.len);
@@ -112,7 +112,7 @@ impl SendRope {
     }
 }
 
-/// Octets of the send rope in order: an iterator over slices that are not empty.
+/// Octets of the send rope in order: an iterator over slices, none of them empty.
 #[derive(Debug, Clone)]
 pub struct Slices<'a> {
     rope: Option<&'a SendRope>,
@@ -131,13 +131,13 @@ impl Slices<'_> {
         self.len
     }
 
-    /// No octet is left.
+    /// Whether no octet is left.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Copies all octets to the front of `into`; returns how many fitted.
+    /// Copies octets to the front of `into`. Returns the number that fitted.
     pub fn copy_to(self, into: &mut [u8]) -> usize {
         let mut at: usize = 0;
         for slice in self {

@@ -1,7 +1,7 @@
 //! Sequence numbers: arithmetic modulo 2³² (RFC 9293 §3.4).
 //!
 //! ```text
-//!   a.lt(b)   is true while b lies at most 2³¹ - 1 ahead of a
+//!   a.lt(b)   is true if b is at most 2³¹ - 1 ahead of a
 //! ```
 //!
 //! `Seq` has no `PartialOrd`: the order is not transitive over the whole circle, so comparisons are named methods.
@@ -32,7 +32,7 @@ impl Seq {
         self.0.wrapping_sub(earlier.0)
     }
 
-    /// Octets from `earlier` to `self`, or 0 if `self` lies before it.
+    /// Octets from `earlier` to `self`, or 0 if `self` is before it.
     #[must_use]
     #[inline]
     pub const fn past(self, earlier: Self) -> u32 {
@@ -88,7 +88,7 @@ impl core::fmt::Debug for Seq {
     }
 }
 
-/// Bytes of a slice or count of things as a sequence length. A length beyond 2³² does not exist here: it saturates.
+/// A slice length or a count as a sequence length. It saturates at 2³² - 1, which does not happen here.
 #[must_use]
 #[inline]
 pub(crate) fn len32(len: usize) -> u32 {

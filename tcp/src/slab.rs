@@ -1,4 +1,4 @@
-//! Things by number, in chunks of 64: growth copies nothing and may fail, chunks that are empty go back.
+//! Numbered items in chunks of 64. Growth copies nothing and may fail; empty chunks are freed.
 //!
 //! ```text
 //!   id = chunk × 64 + slot       chunks: [ Chunk{ free: bitmap, slots: 64 × Option<T> }, ... ]
@@ -13,7 +13,7 @@ use crate::list::NONE;
 /// Slots of a chunk: the bits of its bitmap.
 const SLOTS: u32 = u64::BITS;
 
-/// The allocator refused, or there are as many things as numbers: an ordinary answer. The caller refuses the connection.
+/// The allocation failed, or all numbers are in use. The caller refuses the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoMemory;
 
@@ -38,7 +38,7 @@ struct Chunk<T> {
     next: u32,
 }
 
-/// Things of one type, each with a number that is its own until it is removed.
+/// Items of one type. An item keeps its number until it is removed.
 #[derive(Debug)]
 pub struct Slab<T> {
     chunks: Vec<Chunk<T>>,
@@ -54,25 +54,25 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Empty, without memory.
+    /// An empty slab, without memory.
     #[must_use]
     pub const fn new() -> Self {
         Self { chunks: Vec::new(), open: NONE, vacant: NONE, len: 0 }
     }
 
-    /// Things in it.
+    /// The number of items.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// Nothing is in it.
+    /// Whether there is no item.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes of memory that it holds, the allocator's own not counted.
+    /// Bytes of memory, without the overhead of the allocator.
     #[must_use]
     pub fn memory(&self) -> usize {
         let slots: usize = self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum();
@@ -80,10 +80,10 @@ impl<T> Slab<T> {
         slots.saturating_mul(size_of::<Option<T>>()).saturating_add(own)
     }
 
-    /// Puts a thing in and returns its number.
+    /// Adds an item and returns its number.
     ///
     /// # Errors
-    /// [`NoMemory`]: nothing changed, and the thing is dropped.
+    /// [`NoMemory`]: nothing changed, and the item is dropped.
     pub fn insert(&mut self, thing: T) -> Result<u32, NoMemory> {
         if self.open == NONE {
             self.add_chunk()?;
@@ -101,7 +101,7 @@ impl<T> Slab<T> {
         Ok(number.saturating_mul(SLOTS).saturating_add(bit))
     }
 
-    /// Takes a thing out.
+    /// Removes an item.
     pub fn remove(&mut self, id: u32) -> Option<T> {
         let number = id / SLOTS;
         let thing = self.slot_mut(id)?.take()?;
@@ -113,7 +113,7 @@ impl<T> Slab<T> {
         if was_full {
             self.open_again(number);
         }
-        // One empty chunk stays: a connection that comes and goes at the edge must not allocate each time.
+        // One empty chunk is kept: otherwise a single connection that opens and closes could allocate each time.
         let is_last_open = self.open == number && self.chunk_mut(number)?.next == NONE;
         if is_empty && !is_last_open {
             self.close(number);
@@ -126,7 +126,7 @@ impl<T> Slab<T> {
         Some(thing)
     }
 
-    /// The thing with this number.
+    /// The item with this number.
     #[must_use]
     #[inline]
     pub fn get(&self, id: u32) -> Option<&T> {
@@ -134,19 +134,19 @@ impl<T> Slab<T> {
         chunk.slots.get(usize::try_from(id % SLOTS).ok()?)?.as_ref()
     }
 
-    /// The same, to be changed.
+    /// The item with this number, mutable.
     #[inline]
     pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         self.slot_mut(id)?.as_mut()
     }
 
-    /// A number above those of all things.
+    /// A number above all those in use.
     #[must_use]
     pub fn end(&self) -> u32 {
         u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).saturating_mul(SLOTS)
     }
 
-    /// Numbers and things, by number.
+    /// Numbers and items, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let all = self.chunks.iter().zip((0_u32..).step_by(64));
         all.flat_map(|(chunk, first)| {
@@ -163,7 +163,7 @@ impl<T> Slab<T> {
         self.chunks.get_mut(usize::try_from(number).ok()?)
     }
 
-    /// Gives memory to a vacant chunk, or to a new one, and opens it.
+    /// Allocates a vacant chunk, or a new one, and opens it.
     fn add_chunk(&mut self) -> Result<(), NoMemory> {
         let mut slots = Vec::new();
         let count = usize::try_from(SLOTS).unwrap_or(0);
@@ -186,7 +186,7 @@ impl<T> Slab<T> {
         Ok(())
     }
 
-    /// Puts a chunk at the head of the list `open`.
+    /// Adds a chunk at the head of the list `open`.
     fn open_again(&mut self, number: u32) {
         let head = self.open;
         if let Some(head) = self.chunk_mut(head) {
@@ -198,7 +198,7 @@ impl<T> Slab<T> {
         self.open = number;
     }
 
-    /// Takes a chunk out of the list `open`.
+    /// Removes a chunk from the list `open`.
     fn close(&mut self, number: u32) {
         let Some(chunk) = self.chunk_mut(number) else { return };
         let (prev, next) = (chunk.prev, chunk.next);

@@ -1,4 +1,4 @@
-//! How many connections each source has: an IPv4 address, or a /64 of IPv6, which is what one subscriber gets (RFC 6177).
+//! The number of connections of each source: an IPv4 address, or an IPv6 /64, the prefix of one subscriber (RFC 6177).
 
 use smoltcp::wire::IpAddress;
 
@@ -14,7 +14,7 @@ struct Source {
     kind: Kind,
 }
 
-/// Version of the address.
+/// The version of the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     V4,
@@ -23,12 +23,12 @@ enum Kind {
 
 const _: () = assert!(size_of::<Option<Source>>() <= 16);
 
-/// Why a connection is not counted in.
+/// The reason why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// The source has as many as one may have.
+    /// The source has reached its limit.
     Share,
-    /// There is no memory to count a new source.
+    /// There is no memory for a new source.
     NoMemory,
 }
 
@@ -54,7 +54,7 @@ impl Sources {
         Self { key, most, table: Table::new(), sources: Slab::new() }
     }
 
-    /// Another key for the hashes.
+    /// Replaces the key of the hashes.
     ///
     /// # Errors
     /// [`NoMemory`] for the table that is built beside the old one: nothing changed.
@@ -67,15 +67,15 @@ impl Sources {
         Ok(())
     }
 
-    /// Another limit; sources that have more keep them.
+    /// Changes the limit. Connections above it are kept.
     pub fn set_most(&mut self, most: u32) {
         self.most = most;
     }
 
-    /// A connection from `remote` begins.
+    /// Counts a new connection of `remote`.
     ///
     /// # Errors
-    /// [`Refused`]: the connection does not count, and must not begin.
+    /// [`Refused`]: the connection is not counted, and must not begin.
     pub fn enter(&mut self, remote: IpAddress) -> Result<(), Refused> {
         let (prefix, kind) = prefix(remote);
         let (hash, found) = self.find(prefix, kind);
@@ -96,7 +96,7 @@ impl Sources {
         Ok(())
     }
 
-    /// A connection from `remote` that was counted is over.
+    /// Uncounts a connection of `remote` that has ended.
     pub fn leave(&mut self, remote: IpAddress) {
         let (prefix, kind) = prefix(remote);
         let (hash, found) = self.find(prefix, kind);
@@ -115,7 +115,7 @@ impl Sources {
         self.find(prefix, kind).1.and_then(|id| self.sources.get(id)).map_or(0, |source| source.connections)
     }
 
-    /// Bytes of memory that it holds.
+    /// Bytes of memory.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.table.memory().saturating_add(self.sources.memory())
@@ -129,7 +129,7 @@ impl Sources {
     }
 }
 
-/// What a source is known by.
+/// The key of a source.
 fn prefix(remote: IpAddress) -> (u64, Kind) {
     match remote {
         IpAddress::Ipv4(address) => (u64::from(u32::from(address)), Kind::V4),

@@ -1,14 +1,14 @@
-//! Half-open connections (RFC 4987 §3.5): 64 bytes each, a fixed number of them, a share for each source.
+//! The SYN cache (RFC 4987 §3.5): a fixed number of half-open connections, 64 bytes each, with a share for each source.
 //!
 //! ```text
-//!   name ─► keyed hash ─► bucket of 8 entries          full, or the source has its share ─► the caller sends a cookie
+//!   name ─► keyed hash ─► bucket of 8 entries          full, or at the share of the source ─► the caller sends a cookie
 //!   stages: SYN-ACK sent, no answer       1 s, 2 s, 4 s, 8 s ─► forgotten
 //!           answered, the backlog is full             60 s ─► forgotten, or connected when there is room
 //!   a queue for each stage: in one queue all wait equally long, its first is due first
 //! ```
 //!
-//! Nothing is evicted: what does not fit is answered by a cookie ([`crate::cookie`]), which keeps all options but the
-//! retransmission. So a flood fills the cache and takes nothing away.
+//! Entries are never evicted. A SYN without room is answered by a cookie ([`crate::cookie`]), which keeps all options; its
+//! SYN-ACK is not retransmitted. A flood fills the cache and ends no handshake.
 
 use alloc::vec::Vec;
 
@@ -33,15 +33,15 @@ const STAGES: usize = 5;
 const ANSWERED_MS: u32 = 60_000;
 /// Entries of the last stage that are looked at in search of one for which there is room.
 const LOOKED_AT: usize = 32;
-/// Counters of shares: sources with the same one share it.
+/// The number of counters of shares. Sources with the same counter share it.
 const SHARES: usize = 256;
 
-/// Why a handshake is not kept: a cookie answers it.
+/// The reason why a handshake is not kept. A cookie answers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// No place for this name.
+    /// The bucket of the name is full.
     Full,
-    /// The source has its share.
+    /// The source has reached its share.
     Share,
 }
 
@@ -68,7 +68,7 @@ struct Entry {
     irs: Seq,
     iss: Seq,
     timestamp: u32,
-    /// When the SYN-ACK is due again, in milliseconds modulo 2^32.
+    /// The time of the next SYN-ACK, in milliseconds modulo 2^32.
     due_ms: u32,
     links: Links,
     peer_mss: u16,
@@ -120,17 +120,17 @@ pub struct SynCache {
     most_share: u16,
 }
 
-/// A handshake that was finished.
+/// A finished handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// What its SYNs said.
+    /// Numbers and options of its SYNs.
     pub half: HalfOpen,
-    /// From the SYN-ACK to now, if there was one SYN-ACK only (Karn's algorithm, RFC 6298 §3).
+    /// The time since the SYN-ACK, if there was only one (Karn's algorithm, RFC 6298 §3).
     pub rtt: Option<Duration>,
 }
 
 impl SynCache {
-    /// For `capacity` handshakes, rounded up to a multiple of eight, 64 bytes each; a source may have `most_share`.
+    /// A cache for `capacity` handshakes, rounded up to a multiple of eight, 64 bytes each. A source may have `most_share`.
     ///
     /// # Errors
     /// [`NoMemory`].
@@ -150,7 +150,7 @@ impl SynCache {
         })
     }
 
-    /// Another secret, after which the cache is empty: see [`crate::isn::Isn::renew`].
+    /// Replaces the secret and empties the cache, see [`crate::isn::Isn::renew`].
     pub fn renew(&mut self, key: Key) {
         self.key = key;
         self.entries.0.fill(FREE);
@@ -159,19 +159,19 @@ impl SynCache {
         self.len = 0;
     }
 
-    /// Handshakes in it.
+    /// The number of handshakes.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// None is in it.
+    /// Whether there is no handshake.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Keeps a handshake whose SYN-ACK goes out now; in place of one of the same name, if there is one.
+    /// Keeps a handshake whose SYN-ACK is sent now. It replaces one of the same name.
     ///
     /// # Errors
     /// [`Refused`]: answer by a cookie.
@@ -201,12 +201,12 @@ impl SynCache {
         Some(self.entry(self.find(tuple)?)?.half())
     }
 
-    /// Takes the handshake of this name out: it was finished, or reset.
+    /// Removes the handshake of this name, which was finished or reset.
     pub fn take(&mut self, tuple: &FourTuple, now: Instant) -> Option<Taken> {
         let id = self.find(tuple)?;
         let entry = *self.entry(id)?;
         self.free(id);
-        // The first SYN-ACK went one queue's wait before it is due again.
+        // The first SYN-ACK was sent one wait before the next one is due.
         let sent_ms = entry.due_ms.wrapping_sub(wait_ms(0));
         let passed = u64::from(millis32(micros(now)).wrapping_sub(sent_ms)).max(1);
         let once = entry.stage() == 0 && passed < 16 * u64::from(wait_ms(0));
@@ -236,8 +236,7 @@ impl SynCache {
         None
     }
 
-    /// The next SYN-ACK that is due again; handshakes that had all of theirs are dropped on the way. The caller sends
-    /// it, and asks until there is none.
+    /// The next due SYN-ACK. Drops handshakes whose SYN-ACKs are used up. The caller sends it, and repeats until `None`.
     pub fn poll(&mut self, now: Instant) -> Option<(FourTuple, HalfOpen)> {
         let now_ms = millis32(micros(now));
         for stage in 0..STAGES {
@@ -269,7 +268,7 @@ impl SynCache {
         Some(now.max(Instant::from_micros(i64::try_from(at).unwrap_or(i64::MAX))))
     }
 
-    /// Numbers of the entries in which a name may be.
+    /// The numbers of the entries of the bucket of a name.
     fn bucket(&self, tuple: &FourTuple) -> core::ops::Range<u32> {
         let buckets = u64::try_from(self.entries.0.len()).unwrap_or(0) / 8;
         // A hash times a count, divided by 2^32: a number below the count.

@@ -3,20 +3,20 @@
 //! ```text
 //!   hash (32 bits)   top `depth` bits ─► directory ─► segment of 64 to 768 slots
 //!                    low 16 bits ──────────────────► first slot; then the next one, until a free one
-//!   slot             hash, id                         the name stays with the thing, the caller compares it
+//!   slot             hash, id                         the caller compares the names of items
 //! ```
 //!
-//! A segment that is full grows, and at 768 slots is split in two by the next bit of the hash: no insertion moves more
-//! than 768 slots, whatever the table holds, and nothing needs memory in one piece but the directory (4 bytes for some
-//! 400 things). A segment that empties shrinks. The hash must be keyed ([`crate::tuple::Key`]): then nobody outside can
-//! make segments overflow. At a million things a slot costs from 9.1 to 13.7 bytes.
+//! A full segment grows. At 768 slots it is split in two by the next bit of the hash, so that no insertion moves more than
+//! 768 slots. The largest allocation beside a segment is the directory (4 bytes for some 400 items). A segment that
+//! empties shrinks. The hash must be keyed ([`crate::tuple::Key`]), so that peers cannot make segments overflow. At a
+//! million items a slot costs from 9.1 to 13.7 bytes.
 
 use alloc::vec::Vec;
 
 use crate::list::NONE;
 use crate::slab::NoMemory;
 
-/// Slots of a segment, from the first to the last before it is split.
+/// The smallest and the largest number of slots of a segment.
 const SIZES: [usize; 5] = [64, 128, 256, 512, 768];
 /// Bits of the directory at most: the others choose the slot.
 const MAX_DEPTH: u8 = 16;
@@ -33,14 +33,14 @@ const FREE: Slot = Slot { hash: 0, id: NONE };
 struct Segment {
     slots: Vec<Slot>,
     used: usize,
-    /// Bits of the hash that all of its things have in common.
+    /// The number of hash bits that all its items have in common.
     depth: u8,
 }
 
 /// The table.
 #[derive(Debug, Default)]
 pub struct Table {
-    /// For the top bits of a hash the number of a segment; empty before the first thing.
+    /// The number of a segment for the top bits of a hash. Empty before the first item.
     directory: Vec<u32>,
     segments: Vec<Segment>,
     depth: u8,
@@ -48,25 +48,25 @@ pub struct Table {
 }
 
 impl Table {
-    /// Empty, without memory.
+    /// An empty table, without memory.
     #[must_use]
     pub const fn new() -> Self {
         Self { directory: Vec::new(), segments: Vec::new(), depth: 0, len: 0 }
     }
 
-    /// Things in it.
+    /// The number of items.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// Nothing is in it.
+    /// Whether there is no item.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes of memory that it holds, the allocator's own not counted.
+    /// Bytes of memory, without the overhead of the allocator.
     #[must_use]
     pub fn memory(&self) -> usize {
         let slots: usize = self.segments.iter().map(|segment| segment.slots.capacity()).sum();
@@ -75,7 +75,7 @@ impl Table {
         slots.saturating_add(segments).saturating_add(self.directory.capacity().saturating_mul(4))
     }
 
-    /// The thing with this hash for which `is_it` holds.
+    /// The item with this hash for which `is_it` holds.
     #[inline]
     pub fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let segment = self.segments.get(usize::try_from(self.segment_of(hash)?).ok()?)?;
@@ -84,7 +84,7 @@ impl Table {
         chain.filter(|slot| slot.hash == hash).map(|slot| slot.id).find(|id| is_it(*id))
     }
 
-    /// Puts `id` under `hash`; the pair must not be there yet.
+    /// Adds `id` under `hash`. The pair must not be in the table.
     ///
     /// # Errors
     /// [`NoMemory`]: nothing changed.
@@ -98,7 +98,7 @@ impl Table {
             self.segments.push(Segment::default());
             self.directory.push(0);
         }
-        // Each round makes room or doubles what tells the segment's things apart.
+        // Each pass makes room, or uses one more hash bit for the segment.
         loop {
             let number = self.segment_of(hash).ok_or(NoMemory)?;
             let segment = self.segment_mut(number).ok_or(NoMemory)?;
@@ -114,7 +114,7 @@ impl Table {
         }
     }
 
-    /// Takes the pair out; `false` if it is not there.
+    /// Removes the pair. Returns whether it was in the table.
     pub fn remove(&mut self, hash: u32, id: u32) -> bool {
         let Some(segment) = self.segment_of(hash).and_then(|number| self.segment_mut(number)) else {
             return false;
@@ -161,7 +161,7 @@ impl Table {
         }
         *segment = zero;
         self.segments.push(one);
-        // The segment's stretch of the directory: its second half leads to the new one.
+        // The second half of the segment's range in the directory leads to the new segment.
         let width = usize::from(self.depth.saturating_sub(depth));
         let half = 1_usize << width;
         let places = self.directory.chunks_exact_mut(half).filter(|places| places.first() == Some(&number));
@@ -169,7 +169,7 @@ impl Table {
         Ok(())
     }
 
-    /// Another bit for the directory.
+    /// Doubles the directory.
     fn double_directory(&mut self) -> Result<(), NoMemory> {
         let mut doubled = Vec::new();
         doubled.try_reserve_exact(self.directory.len().saturating_mul(2)).map_err(|_| NoMemory)?;
@@ -180,19 +180,19 @@ impl Table {
     }
 }
 
-/// Things that a segment of `slots` takes: seven eighths.
+/// The number of items in a segment of `slots` slots at most: seven eighths.
 const fn most(slots: usize) -> usize {
     slots.saturating_sub(slots.div_ceil(8))
 }
 
 impl Segment {
-    /// Empty, with room for `count` things and some more.
+    /// An empty segment with room for at least `count` items.
     fn with_room(count: usize, depth: u8) -> Result<Self, NoMemory> {
         let size = SIZES.iter().find(|size| count < most(**size)).or(SIZES.last()).copied().unwrap_or(0);
         Ok(Self { slots: free_slots(size)?, used: 0, depth })
     }
 
-    /// Where the search for a hash begins.
+    /// The first slot of the search for a hash.
     #[inline]
     fn first_slot(&self, hash: u32) -> usize {
         let share = usize::try_from(hash & 0xffff).unwrap_or(0);
@@ -203,13 +203,13 @@ impl Segment {
         self.slots.iter().filter(|slot| slot.id != NONE)
     }
 
-    /// The slot behind `index`, around the end.
+    /// The slot after `index`, with wrap-around.
     const fn next(&self, index: usize) -> usize {
         let next = index.saturating_add(1);
         if next >= self.slots.len() { 0 } else { next }
     }
 
-    /// Puts a pair into the first free slot; there is one.
+    /// Puts a pair into the first free slot, which exists.
     fn put(&mut self, hash: u32, id: u32) {
         let mut index = self.first_slot(hash);
         while self.slots.get(index).is_some_and(|slot| slot.id != NONE) {
@@ -221,7 +221,7 @@ impl Segment {
         }
     }
 
-    /// Takes a pair out, and moves back what was pushed behind it.
+    /// Removes a pair, and moves back pairs that it displaced.
     fn take(&mut self, hash: u32, id: u32) -> bool {
         let mut hole = self.first_slot(hash);
         loop {
@@ -233,9 +233,9 @@ impl Segment {
         }
         let mut index = self.next(hole);
         while let Some(slot) = self.slots.get(index).copied().filter(|slot| slot.id != NONE) {
-            let home = self.first_slot(slot.hash);
-            // It may move into the hole if the hole lies between its home and its place, around the end.
-            if self.distance(home, index) >= self.distance(hole, index) {
+            let first = self.first_slot(slot.hash);
+            // It may move if the hole is between its first slot and its place, with wrap-around.
+            if self.distance(first, index) >= self.distance(hole, index) {
                 if let Some(place) = self.slots.get_mut(hole) {
                     *place = slot;
                 }
@@ -250,7 +250,7 @@ impl Segment {
         true
     }
 
-    /// Steps from one slot to another, around the end.
+    /// The number of steps from one slot to another, with wrap-around.
     const fn distance(&self, from: usize, to: usize) -> usize {
         if to >= from {
             to.saturating_sub(from)
@@ -259,7 +259,7 @@ impl Segment {
         }
     }
 
-    /// Fewer slots when less than a quarter is used, none when nothing is. Without memory for that it stays.
+    /// Shrinks the segment when less than a quarter is used, and frees it when it is empty. Without memory it stays.
     fn shrink(&mut self) {
         if self.used == 0 {
             self.slots = Vec::new();
@@ -269,7 +269,7 @@ impl Segment {
         }
     }
 
-    /// Moves all things into `size` slots.
+    /// Moves all items into `size` slots.
     fn resize(&mut self, size: usize) -> Result<(), NoMemory> {
         let old = core::mem::replace(&mut self.slots, free_slots(size)?);
         self.used = 0;

@@ -1,11 +1,11 @@
 //! A connection: the transmission control block (RFC 9293 §3.3.1).
 //!
 //! ```text
-//!   Tcb     numbers, options, round-trip time, windows: what an idle connection keeps
-//!    └ Option<Box<Active>>   ropes, queues, scoreboard, timers of milliseconds
+//!   Tcb     numbers, options, round-trip time, windows: the state of an idle connection
+//!    └ Option<Box<Active>>   queues, scoreboard, timers in milliseconds
 //! ```
 //!
-//! The other files of the crate hold its methods, one idea each.
+//! The other files of the crate have its methods by subject.
 
 use alloc::boxed::Box;
 
@@ -21,18 +21,18 @@ use crate::seq::Seq;
 use crate::time::{MS, Micros, NEVER, micros};
 use crate::window::Tuning;
 
-/// State of a connection (RFC 9293 §3.3.2). LISTEN is the caller's: it has no connection.
+/// State of a connection (RFC 9293 §3.3.2). The caller has LISTEN, which has no connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// No connection any more, or none yet.
+    /// There is no connection.
     Closed,
     /// A SYN was sent.
     SynSent,
     /// A SYN was sent and one was received.
     SynReceived,
-    /// Data flows.
+    /// Data can flow both ways.
     Established,
-    /// We sent FIN, or will when what precedes it is sent; it is not acknowledged.
+    /// We sent FIN, or queued it behind data; it is not acknowledged.
     FinWait1,
     /// Our FIN is acknowledged; the peer may still send.
     FinWait2,
@@ -42,48 +42,48 @@ pub enum State {
     Closing,
     /// The peer sent FIN, then we; ours is not acknowledged.
     LastAck,
-    /// Both FINs are acknowledged; old segments die out.
+    /// Both FINs are acknowledged; old segments expire.
     TimeWait,
 }
 
-/// Why a connection is closed.
+/// The reason for the end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CloseReason {
-    /// Both sides finished.
+    /// Both sides closed it.
     Finished,
     /// The peer sent RST.
     Reset,
     /// The peer answered the SYN with RST.
     Refused,
-    /// The peer did not answer for too long.
+    /// The peer did not answer in time.
     TimedOut,
-    /// [`Tcb::abort`].
+    /// This side called [`Tcb::abort`].
     Aborted,
-    /// A router or the peer's host said that the peer cannot be reached, before the connection was there.
+    /// The peer was reported unreachable before the connection was established.
     Unreachable,
 }
 
 bitflags! {
-    /// What happened since [`Tcb::take_events`] was called last.
+    /// Events since the last call of [`Tcb::take_events`].
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub struct Events: u8 {
-        /// Something can be received: octets, the end of the peer's stream, or the end of the connection.
+        /// [`Tcb::recv`] has news: octets, the end of the peer's stream, or the end of the connection.
         const READABLE = 0x01;
-        /// There is room to send again.
+        /// The send buffer has room again.
         const WRITABLE = 0x02;
-        /// The handshake is over.
+        /// The handshake is finished.
         const ESTABLISHED = 0x04;
-        /// The connection is over: [`Tcb::close_reason`] says why.
+        /// The connection has ended, see [`Tcb::close_reason`].
         const CLOSED = 0x08;
-        /// All that was sent, our FIN included, is acknowledged.
+        /// All octets and our FIN are acknowledged.
         const FIN_ACKED = 0x10;
-        /// TIME-WAIT began: [`Tcb::time_wait`] holds all that is needed from now on.
+        /// TIME-WAIT began: [`Tcb::time_wait`] has its whole state.
         const TIME_WAIT = 0x20;
     }
 }
 
 bitflags! {
-    /// Properties and intentions of a connection.
+    /// Properties and pending actions of a connection.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
     pub(crate) struct Bits: u32 {
         /// Timestamps were agreed on.
@@ -94,85 +94,85 @@ bitflags! {
         const SCALE = 1 << 2;
         /// ECN was agreed on.
         const ECN = 1 << 3;
-        /// A mark came in and CWR did not since: set ECE.
+        /// A congestion mark was received, and no CWR since: set ECE.
         const ECN_ECHO = 1 << 4;
         /// The window was reduced because of a mark: set CWR on the next new data.
         const ECN_REDUCED = 1 << 5;
-        /// Small segments wait (RFC 9293 §3.7.4).
+        /// Nagle's algorithm is on (RFC 9293 §3.7.4).
         const NAGLE = 1 << 6;
-        /// The application has no more to send.
+        /// The application has closed its direction.
         const FIN_QUEUED = 1 << 7;
         /// A pure acknowledgment is due.
         const ACK_NOW = 1 << 8;
         /// A reset is due.
         const RST_DUE = 1 << 9;
-        /// The open was passive: RST in SYN-RECEIVED goes back to LISTEN.
+        /// The open was passive: RST in SYN-RECEIVED returns to LISTEN.
         const PASSIVE = 1 << 10;
-        /// The application does not read any more.
+        /// The application has stopped reading.
         const READ_SHUT = 1 << 11;
         /// A keep-alive probe is due.
         const KEEP_ALIVE_DUE = 1 << 12;
-        /// `send` refused; `WRITABLE` is owed.
+        /// `send` refused octets; `WRITABLE` is due.
         const WANTS_ROOM = 1 << 13;
-        /// Full segments vanish: a smaller size is being tried (RFC 4821).
+        /// Full segments were lost: a smaller size is being tried (RFC 4821).
         const MTU_REDUCED = 1 << 14;
         /// The SYN or SYN-ACK was sent more than once.
         const SYN_LOST = 1 << 15;
-        /// ECN was asked for in our SYN.
+        /// Our SYN requested ECN.
         const ECN_ASKED = 1 << 16;
     }
 }
 
-/// A connection. `P` is the received payload, see [`crate::Payload`].
+/// A connection. `P` is the type of received payload, see [`crate::Payload`].
 #[derive(Debug)]
 pub struct Tcb<P> {
-    // Read by the fast path of input, in its order.
+    // Fields of the fast path of input, in its order.
     pub(crate) state: State,
     pub(crate) events: Events,
     pub(crate) send_scale: u8,
     pub(crate) receive_scale: u8,
     pub(crate) bits: Bits,
     pub(crate) rcv_nxt: Seq,
-    /// SND.UNA: oldest number that is not acknowledged.
+    /// SND.UNA: the oldest unacknowledged number.
     pub(crate) snd_una: Seq,
-    /// SND.NXT: next number to be sent first; it does not go back.
+    /// SND.NXT: the next new number; it does not go back.
     pub(crate) snd_nxt: Seq,
     pub(crate) snd_wnd: u32,
     pub(crate) snd_wl1: Seq,
     pub(crate) snd_wl2: Seq,
-    /// Largest window that the peer showed.
+    /// The largest window of the peer.
     pub(crate) max_snd_wnd: u32,
-    /// Newest timestamp of the peer (TS.Recent).
+    /// The newest timestamp of the peer (TS.Recent).
     pub(crate) ts_recent: u32,
-    /// Milliseconds when it came, modulo 2³².
+    /// The time of its arrival, in milliseconds modulo 2³².
     pub(crate) ts_recent_at: u32,
-    /// What the last acknowledgment that we sent carried (Last.ACK.sent).
+    /// The last acknowledgment number that was sent (Last.ACK.sent).
     pub(crate) last_ack_sent: Seq,
-    /// Right edge of the window that was promised; it does not go back.
+    /// The right edge of the offered window; it does not move back.
     pub(crate) rcv_adv: Seq,
     pub(crate) active: Option<Box<Active<P>>>,
-    /// Receive window that is aimed at.
+    /// The receive buffer that auto-tuning aims at.
     pub(crate) receive_buffer: u32,
     pub(crate) tuning: Tuning,
     pub(crate) ts_offset: u32,
     pub(crate) rto: Rto,
     pub(crate) min_rtt: u32,
-    /// Milliseconds when `min_rtt` was seen, modulo 2³².
+    /// The time of `min_rtt`, in milliseconds modulo 2³².
     pub(crate) min_rtt_at: u32,
-    /// Windows of an idle connection; an active one has them in its `Cubic`.
+    /// The windows of an idle connection. An active one has them in its `Cubic`.
     pub(crate) cwnd: u32,
     pub(crate) ssthresh: u32,
-    /// Payload with options of a segment that we send: the least of path, peer and device.
+    /// The payload with options of a sent segment: the minimum of path, peer and device.
     pub(crate) mss: u16,
     pub(crate) peer_mss: u16,
     pub(crate) path_mss: u16,
     pub(crate) announced_mss: u16,
-    /// Largest payload of one segment seen so far: what counts as full for delayed acknowledgments.
+    /// The largest payload of a received segment, the full size for delayed acknowledgments.
     pub(crate) receive_mss: u16,
     pub(crate) quick_acks: u8,
     /// Keep-alive probes without an answer.
     pub(crate) probes: u8,
-    /// Second, modulo 2¹⁶, and number of challenge ACKs in it.
+    /// A second, modulo 2¹⁶, and the number of challenge ACKs in it.
     pub(crate) challenge_second: u16,
     pub(crate) challenge_count: u8,
     pub(crate) reason: Option<CloseReason>,
@@ -180,29 +180,29 @@ pub struct Tcb<P> {
     pub(crate) keep_alive_ms: u32,
     /// Milliseconds; 0: never.
     pub(crate) user_timeout_ms: u32,
-    /// Milliseconds when data was sent last, modulo 2³².
+    /// The time of the last sent data, in milliseconds modulo 2³².
     pub(crate) sent_at: u32,
-    /// When the peer was heard last.
+    /// The time of the last segment of the peer.
     pub(crate) heard_at: Micros,
-    /// The timer of states and keep-alive, which may be coarse.
+    /// The timer of states and keep-alive, which may be late by seconds.
     pub(crate) slow_timer: Micros,
 }
 
-// A connection's part in its table and the timer wheel come to this: see Config and docs.
+// The table and the timer wheel take more for each connection, see `connections`.
 const _: () = assert!(size_of::<Tcb<()>>() <= 160);
 
-/// What TIME-WAIT needs (RFC 9293 §3.10.7.4, RFC 6191): a table of it is smaller than one of connections.
+/// The state of TIME-WAIT (RFC 9293 §3.10.7.4, RFC 6191), which is smaller than a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimeWait {
     /// SND.NXT.
     pub snd_nxt: Seq,
     /// RCV.NXT.
     pub rcv_nxt: Seq,
-    /// Newest timestamp of the peer, if timestamps are in use.
+    /// The newest timestamp of the peer, if timestamps are in use.
     pub ts_recent: Option<u32>,
-    /// Added to our clock in the timestamps option.
+    /// The offset of our clock in the timestamps option.
     pub timestamp_offset: u32,
-    /// The window that was shown last, as on the wire.
+    /// The last window field that was sent.
     pub window: u16,
 }
 
@@ -254,8 +254,8 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// A connection whose handshake the caller finished: it sent SYN-ACK by a SYN cache or a cookie, and `agreed` is
-    /// what the two sides agreed on. The ACK that finished the handshake goes to [`Tcb::on_segment`] next.
+    /// A connection whose handshake the caller finished, by a SYN cache or a cookie. `agreed` has the agreed options. The
+    /// caller passes the ACK that finished the handshake to [`Tcb::on_segment`] next.
     #[must_use]
     pub fn established(open: &Open, agreed: &Agreed, now: Instant, env: &mut Env<P>) -> Self {
         let now = micros(now);
@@ -296,7 +296,7 @@ impl<P> Tcb<P> {
         self.state
     }
 
-    /// What happened since the last call.
+    /// The events since the last call.
     #[inline]
     pub const fn take_events(&mut self) -> Events {
         let events = self.events;
@@ -304,31 +304,31 @@ impl<P> Tcb<P> {
         events
     }
 
-    /// Why the connection is closed, or will be when its last segments are sent; `None` while it is open.
+    /// The reason for the end of the connection, also while its last segments wait to be sent. `None`: it is open.
     #[must_use]
     pub const fn close_reason(&self) -> Option<CloseReason> {
         self.reason
     }
 
-    /// Round-trip time, smoothed; `None` before the first sample.
+    /// The smoothed round-trip time. `None` before the first sample.
     #[must_use]
     pub fn round_trip_time(&self) -> Option<Duration> {
         self.rto.srtt().map(|srtt| Duration::from_micros(u64::from(srtt)))
     }
 
-    /// Octets that were given to [`Tcb::send`] and are not acknowledged.
+    /// Octets passed to [`Tcb::send`] that are not acknowledged.
     #[must_use]
     pub fn send_queued(&self) -> u32 {
         self.active.as_ref().map_or(0, |active| active.rope.len())
     }
 
-    /// Octets that wait for [`Tcb::recv`].
+    /// Octets queued for [`Tcb::recv`].
     #[must_use]
     pub fn receive_queued(&self) -> u32 {
         self.active.as_ref().map_or(0, |active| active.received_len)
     }
 
-    /// Nothing is under way, queued or unread: the connection costs its `Tcb` only.
+    /// Whether nothing is in flight, queued or unread: the connection takes its `Tcb` only.
     #[must_use]
     #[inline]
     pub const fn is_idle(&self) -> bool {
@@ -341,25 +341,25 @@ impl<P> Tcb<P> {
         self.snd_wnd == 0 && self.send_queued() > 0
     }
 
-    /// When the peer was heard last: what "the longest idle connection" goes by.
+    /// The time of the last segment of the peer, by which the longest idle connection is found.
     #[must_use]
     pub fn heard_at(&self) -> Instant {
         crate::time::instant(self.heard_at).unwrap_or(Instant::ZERO)
     }
 
-    /// Payload of a full segment, options of every segment not counted.
+    /// The payload of a full segment, without the options of every segment.
     #[must_use]
     pub fn segment_size(&self) -> u16 {
         u16::try_from(self.payload_size()).unwrap_or(u16::MAX)
     }
 
-    /// Congestion window, octets.
+    /// The congestion window in octets.
     #[must_use]
     pub fn congestion_window(&self) -> u32 {
         self.active.as_ref().map_or(self.cwnd, |active| active.cwnd())
     }
 
-    /// What TIME-WAIT needs; `None` in another state.
+    /// The state of TIME-WAIT. `None` in another state.
     #[must_use]
     pub fn time_wait(&self) -> Option<TimeWait> {
         (self.state == State::TimeWait).then(|| TimeWait {
@@ -371,23 +371,23 @@ impl<P> Tcb<P> {
         })
     }
 
-    /// Holds small segments back while others are not acknowledged (RFC 9293 §3.7.4). Off at first.
+    /// Switches Nagle's algorithm (RFC 9293 §3.7.4), which is off by default.
     pub fn set_nagle(&mut self, on: bool) {
         self.bits.set(Bits::NAGLE, on);
     }
 
-    /// Asks after this much silence whether the peer is still there; `None`: never, which is so at first.
+    /// Sets the silence after which a keep-alive probe is sent. `None`, the default: no keep-alive.
     pub fn set_keep_alive(&mut self, interval: Option<Duration>) {
         self.keep_alive_ms = interval.map_or(0, milliseconds);
         self.arm_keep_alive();
     }
 
-    /// Gives up when the peer does not acknowledge for this long; `None`: never. 2 minutes at first.
+    /// Sets the user timeout, by default 2 minutes. `None`: no timeout.
     pub fn set_user_timeout(&mut self, timeout: Option<Duration>) {
         self.user_timeout_ms = timeout.map_or(0, milliseconds);
     }
 
-    /// The box, taken from the spares if the connection was idle.
+    /// The active state. An idle connection takes a spare box.
     #[inline]
     pub(crate) fn activate(&mut self, env: &mut Env<P>) -> &mut Active<P> {
         if self.active.is_none() {
@@ -396,11 +396,11 @@ impl<P> Tcb<P> {
             active.cubic = Cubic::resume(self.mss, self.cwnd, self.ssthresh);
             self.active = Some(active);
         }
-        // The box was just put there.
+        // The box exists from here on.
         self.active.get_or_insert_with(|| Box::new(Active::new()))
     }
 
-    /// Gives the box back if nothing needs it.
+    /// Returns the box if the connection is idle.
     #[inline]
     pub(crate) fn settle(&mut self, env: &mut Env<P>) {
         let Some(active) = &self.active else { return };
@@ -417,7 +417,7 @@ impl<P> Tcb<P> {
         self.release(env);
     }
 
-    /// Gives the box back.
+    /// Returns the box.
     pub(crate) fn release(&mut self, env: &mut Env<P>) {
         if let Some(active) = self.active.take() {
             self.cwnd = active.cubic.cwnd();
@@ -426,21 +426,21 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// Our FIN is queued and was not sent.
+    /// Whether our FIN is queued and not sent.
     #[inline]
     pub(crate) fn fin_due(&self) -> bool {
         self.bits.contains(Bits::FIN_QUEUED) && matches!(self.state, State::SynSent | State::SynReceived)
             || matches!(self.state, State::FinWait1 | State::Closing | State::LastAck) && !self.fin_sent()
     }
 
-    /// Our FIN was sent.
+    /// Whether our FIN was sent.
     #[inline]
     pub(crate) fn fin_sent(&self) -> bool {
         self.bits.contains(Bits::FIN_QUEUED)
             && self.active.as_ref().is_none_or(|active| self.snd_nxt.gt(active.rope.end()))
     }
 
-    /// The peer's stream has ended.
+    /// Whether the peer's stream has ended.
     pub(crate) const fn peer_finished(&self) -> bool {
         matches!(self.state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait)
     }

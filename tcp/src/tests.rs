@@ -1,4 +1,5 @@
-//! The dearest segment: how many rounds of loops a peer can make us go with one segment, whatever it sent before.
+//! The most expensive segment: the largest number of loop passes that one segment of a peer can cause, whatever it sent
+//! before.
 
 #![allow(clippy::arithmetic_side_effects, reason = "tests compute with numbers of their own")]
 

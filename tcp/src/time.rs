@@ -1,6 +1,6 @@
 //! Time inside the engine: microseconds since the caller's epoch.
 //!
-//! The API takes and gives [`Instant`]; a number takes no branch to compare, and saturates instead of overflowing.
+//! The API has [`Instant`]. Inside, a number is compared without a branch, and saturates instead of overflowing.
 
 use smoltcp::time::Instant;
 

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   name ─► keyed hash of 64 bits ─► table, by 32 of them ─► number = place in the queue ─► entry, which has all 64
-//!   queue: entries by age, in chunks of 128 (4 KiB): all wait equally long, so the oldest ends first
+//!   queue: entries by age, in chunks of 128 (4 KiB): one wait for all, so the oldest ends first
 //! ```
 //!
-//! The name itself is not kept: nothing is ever sent to it but in answer to a segment, which has the name. With a million
-//! entries a segment of another name is mistaken once in 2^44; and only segments without a connection are looked up here.
-//! An entry that is taken out early (RFC 6191) stays in the queue as a hole until its time.
+//! The name is not kept, since only segments are answered, which have it. With a million entries a segment of another name
+//! is mistaken with probability 2^-44; only segments without a connection are looked up here. An entry that is removed
+//! early (RFC 6191) stays in the queue as a hole.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ const CHUNK: usize = 128;
 bitflags::bitflags! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct Marks: u8 {
-        /// Taken out before its time.
+        /// Removed before its time.
         const HOLE = 1;
         const TIMESTAMPS = 2;
     }
@@ -37,7 +37,7 @@ bitflags::bitflags! {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// The name's hash.
+    /// The hash of the name.
     name: u64,
     snd_nxt: Seq,
     rcv_nxt: Seq,
@@ -49,22 +49,22 @@ struct Entry {
     marks: Marks,
 }
 
-// Beside it at most 13.7 bytes in the table: see there.
+// Its place in the table takes at most 13.7 bytes more.
 const _: () = assert!(size_of::<Entry>() <= 32);
 
-/// What a segment for a connection in TIME-WAIT calls for.
+/// The action for a segment of a connection in TIME-WAIT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing.
+    /// No answer.
     Drop,
-    /// Send this acknowledgment, ports left 0.
+    /// Send this acknowledgment, with ports 0.
     Ack(Segment),
-    /// The same, but anybody may have caused it: only as far as the limit of challenge ACKs goes. (RFC 5961 §7)
+    /// Send this acknowledgment within the limit of challenge ACKs: the segment may be forged. (RFC 5961 §7)
     Challenge(Segment),
-    /// A SYN that opens a successor; the entry is gone. Our initial sequence number must be larger than `past`, see
+    /// A SYN that opens a successor. The entry is removed. Our initial sequence number must be larger than `past`, see
     /// [`crate::isn::Isn::isn_after`]. (RFC 6191 §2, RFC 1122 §4.2.2.13)
     Open {
-        /// SND.NXT of the connection that was.
+        /// SND.NXT of the former connection.
         past: Seq,
     },
 }
@@ -75,23 +75,23 @@ pub struct TimeWaits {
     key: Key,
     table: Table,
     chunks: VecDeque<Vec<Entry>>,
-    /// Number of the first entry of the first chunk; numbers go round.
+    /// The number of the first entry of the first chunk, modulo 2^32.
     first: u32,
-    /// Entries of the first chunk whose time is over.
+    /// Expired entries of the first chunk.
     gone: usize,
     most: u32,
     length_ms: u32,
 }
 
 impl TimeWaits {
-    /// At most `most` of them, holes included; each for `length_ms`: twice the maximum segment lifetime.
+    /// Room for `most` entries, holes included. Each stays for `length_ms`: twice the maximum segment lifetime.
     #[must_use]
     pub const fn new(key: Key, most: u32, length_ms: u32) -> Self {
         let chunks = VecDeque::new();
         Self { key, table: Table::new(), chunks, first: 0, gone: 0, most, length_ms }
     }
 
-    /// Another secret, and all are forgotten: see [`crate::isn::Isn::renew`].
+    /// Replaces the secret and removes all entries, see [`crate::isn::Isn::renew`].
     pub fn renew(&mut self, key: Key) {
         *self = Self::new(key, self.most, self.length_ms);
     }
@@ -102,13 +102,13 @@ impl TimeWaits {
         self.table.len()
     }
 
-    /// There is none.
+    /// Whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// Bytes of memory that they hold.
+    /// Bytes of memory.
     #[must_use]
     pub fn memory(&self) -> usize {
         let entries = self.chunks.len().saturating_mul(CHUNK).saturating_mul(size_of::<Entry>());
@@ -116,10 +116,10 @@ impl TimeWaits {
         self.table.memory().saturating_add(entries).saturating_add(chunks)
     }
 
-    /// A connection enters TIME-WAIT. When there are as many as may be, the oldest makes way.
+    /// Adds a connection that enters TIME-WAIT. At the limit the oldest entry is removed.
     ///
     /// # Errors
-    /// [`NoMemory`]: the connection is over at once, as if its time were.
+    /// [`NoMemory`]: the connection ends at once.
     pub fn insert(&mut self, tuple: &FourTuple, state: &TimeWait, now: Instant) -> Result<(), NoMemory> {
         self.expire(now);
         while self.queued() >= self.most.max(1) {
@@ -143,16 +143,16 @@ impl TimeWaits {
         })
     }
 
-    /// A segment has come. `None` if its connection is not in TIME-WAIT. (RFC 9293 §3.10.7.4)
+    /// Handles a received segment. `None` if its connection is not in TIME-WAIT. (RFC 9293 §3.10.7.4)
     pub fn on_segment(&mut self, tuple: &FourTuple, segment: &Segment, now: Instant) -> Option<Verdict> {
         self.expire(now);
         let name = self.key.wire_hash(tuple, b"W");
         let number = self.find(name)?;
         let entry = *self.entry(number)?;
-        let verdict = entry.judge(segment, now);
+        let verdict = entry.check(segment, now);
         match verdict {
             Verdict::Open { .. } => self.take(number),
-            // "Restart the 2 MSL timeout": to the end of the queue. Without memory the old end stays.
+            // "Restart the 2 MSL timeout": move to the end of the queue. Without memory the old deadline stays.
             Verdict::Ack(_) => {
                 let ends_ms = millis32(micros(now)).wrapping_add(self.length_ms);
                 let ts_recent = segment.timestamps.map_or(entry.ts_recent, |stamps| stamps.value);
@@ -167,7 +167,7 @@ impl TimeWaits {
         Some(verdict)
     }
 
-    /// Drops those whose time is over. Each is touched once.
+    /// Removes expired entries. Each is visited once.
     pub fn expire(&mut self, now: Instant) {
         let now_ms = millis32(micros(now));
         while let Some(entry) = self.oldest() {
@@ -190,7 +190,7 @@ impl TimeWaits {
         self.table.find(low32(name), |number| self.entry(number).is_some_and(|entry| entry.name == name))
     }
 
-    /// Chunk and place in it.
+    /// The chunk of a number, and the place in it.
     fn place(&self, number: u32) -> Option<(usize, usize)> {
         let index = usize::try_from(number.wrapping_sub(self.first)).ok()?;
         Some((index / CHUNK, index % CHUNK))
@@ -228,7 +228,7 @@ impl TimeWaits {
         Ok(())
     }
 
-    /// Takes an entry out of the table; in the queue it becomes a hole.
+    /// Removes an entry from the table. It becomes a hole in the queue.
     fn take(&mut self, number: u32) {
         let place = self.place(number);
         let entry = place.and_then(|(chunk, place)| self.chunks.get_mut(chunk)?.get_mut(place));
@@ -238,7 +238,7 @@ impl TimeWaits {
         }
     }
 
-    /// The first entry goes, and its chunk with it if it was the last there.
+    /// Removes the first entry, and its chunk if it becomes empty.
     fn drop_oldest(&mut self) {
         let Some(entry) = self.oldest().copied() else { return };
         if !entry.marks.contains(Marks::HOLE) {
@@ -256,7 +256,7 @@ impl TimeWaits {
 
 impl Entry {
     /// The order of checks of RFC 9293 §3.10.7.4.
-    fn judge(&self, segment: &Segment, now: Instant) -> Verdict {
+    fn check(&self, segment: &Segment, now: Instant) -> Verdict {
         // RFC 1337 §3: a reset does not end TIME-WAIT.
         if segment.flags.contains(Flags::RST) {
             return Verdict::Drop;
@@ -278,12 +278,12 @@ impl Entry {
         if is_fin_again && !old {
             return Verdict::Ack(ack);
         }
-        // What lies in the window has nothing to add to a stream that has ended; what does not is acknowledged.
+        // A segment in the window adds nothing to a stream that has ended. Others are acknowledged.
         let ahead = segment.seq.since(self.rcv_nxt);
         if old || ahead > u32::from(u16::MAX) { Verdict::Challenge(ack) } else { Verdict::Drop }
     }
 
-    /// RFC 6191 §2: the SYN is newer than all that the old connection had.
+    /// RFC 6191 §2: whether the SYN is newer than all segments of the old connection.
     fn may_succeed(&self, syn: &Segment) -> bool {
         let is_later = syn.seq.ge(self.rcv_nxt);
         match syn.timestamps {

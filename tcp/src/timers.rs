@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   milliseconds, in Active:  retransmission (RTO, probe, reordering, persist), delayed acknowledgment
-//!   seconds, in Tcb:          SYN given up, FIN-WAIT-2, TIME-WAIT, keep-alive        a coarse wheel will do
+//!   seconds, in Tcb:          SYN timeout, FIN-WAIT-2, TIME-WAIT, keep-alive         a coarse wheel is enough
 //! ```
 
 use smoltcp::time::Instant;
@@ -16,7 +16,7 @@ use crate::tcb::{Bits, CloseReason, State, Tcb};
 use crate::time::{MS, Micros, NEVER, instant, micros};
 
 impl<P> Tcb<P> {
-    /// When [`Tcb::on_timer`] is to be called next; `None`: never. It may be called later, and needlessly.
+    /// The time of the next call of [`Tcb::on_timer`]. `None`: none. Late and unnecessary calls are harmless.
     #[must_use]
     #[inline]
     pub fn next_timer(&self) -> Option<Instant> {
@@ -24,7 +24,7 @@ impl<P> Tcb<P> {
         instant(fast.min(self.slow_timer))
     }
 
-    /// Works off the deadlines that are over. Afterwards [`Tcb::poll_transmit`] gives what is to be sent.
+    /// Handles passed deadlines. [`Tcb::poll_transmit`] returns the resulting segments.
     pub fn on_timer(&mut self, now: Instant, env: &mut Env<P>) {
         let now = micros(now);
         if let Some(active) = &mut self.active {
@@ -66,12 +66,12 @@ impl<P> Tcb<P> {
         let opening = matches!(self.state, State::SynSent | State::SynReceived);
         let Some(active) = &mut self.active else { return };
         let Some(first) = active.board.first().copied() else { return };
-        // A closed window that is answered is no silence (RFC 9293 §3.8.6.1, MUST-37): it begins with the probe that
-        // leaves now.
+        // A peer that answers with a closed window is not silent (RFC 9293 §3.8.6.1, MUST-37): silence begins with the probe that
+        // is sent now.
         let answered = self.snd_wnd == 0 && self.heard_at >= first.last_sent();
         active.silent_since = if answered { now } else { active.silent_since.min(first.sent_at) };
-        let patience = Micros::from(self.user_timeout_ms).saturating_mul(MS);
-        if patience > 0 && !opening && now.saturating_sub(active.silent_since) >= patience {
+        let user_timeout = Micros::from(self.user_timeout_ms).saturating_mul(MS);
+        if user_timeout > 0 && !opening && now.saturating_sub(active.silent_since) >= user_timeout {
             self.time_out(env);
             return;
         }
@@ -79,18 +79,18 @@ impl<P> Tcb<P> {
         active.rack.probe = None;
         self.rto.on_expiry();
         if opening || self.snd_wnd == 0 {
-            // No sign of congestion: the SYN has no rate, and a closed window is being probed.
+            // This is no sign of congestion: a SYN has no rate, and a probe meets a closed window.
             active.board.lose_all();
             active.forced = 1;
         } else {
             self.suspect_black_hole(&env.config, &mut env.counters);
             self.begin_timeout(now);
         }
-        // If nothing can be sent now, the timer goes on.
+        // Without anything to send now, the timer continues.
         self.arm_timer(now, true);
     }
 
-    /// RFC 8985 §6.3: what waited for reordering is lost.
+    /// RFC 8985 §6.3: segments beyond the reordering window are lost.
     fn on_reordering_over(&mut self, now: Micros, env: &mut Env<P>) {
         let mut news = News {
             delivered: Delivered::default(),

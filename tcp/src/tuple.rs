@@ -1,11 +1,11 @@
-//! What names a connection: two addresses and two ports (RFC 9293 §3.3.1), and the keyed hashes over them.
+//! The name of a connection: two addresses and two ports (RFC 9293 §3.3.1), and keyed hashes over them.
 
 use core::hash::Hasher;
 
 use siphasher::sip::{SipHasher13, SipHasher24};
 use smoltcp::wire::IpAddress;
 
-/// A connection's name, from this side.
+/// The name of a connection, from this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FourTuple {
     /// Our address.
@@ -19,7 +19,7 @@ pub struct FourTuple {
 }
 
 impl FourTuple {
-    /// Calls `with` with both addresses and both ports in the order of the wire: 12 bytes of IPv4, 36 of IPv6.
+    /// Calls `with` with both addresses and both ports in network order: 12 bytes of IPv4, 36 of IPv6.
     pub(crate) fn with_bytes<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
         let [l0, l1] = self.local_port.to_be_bytes();
         let [r0, r1] = self.remote_port.to_be_bytes();
@@ -49,26 +49,26 @@ pub(crate) fn octets(address: IpAddress) -> [u8; 16] {
     }
 }
 
-/// A secret key for SipHash. The caller draws it from its generator, and draws another after a restore of the guest's
-/// memory: two guests that come from one image must not share it.
+/// A secret key for SipHash. The caller generates it, and a new one after a restore of the guest's memory: two guests
+/// from one image must not share it.
 #[derive(Clone, Copy)]
 pub struct Key([u8; 16]);
 
 impl core::fmt::Debug for Key {
-    /// Shows nothing: a log line must not give the key away.
+    /// Does not show the key: a log line must not reveal it.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Key").finish_non_exhaustive()
     }
 }
 
 impl Key {
-    /// From 16 bytes that nobody outside can foresee.
+    /// A key of 16 unpredictable bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// SipHash-1-3 of a connection's name: for hash tables, whose values nobody outside sees.
+    /// SipHash-1-3 of the name of a connection, for hash tables, whose values stay secret.
     #[must_use]
     pub fn table_hash(&self, tuple: &FourTuple) -> u64 {
         tuple.with_bytes(|bytes| SipHasher13::new_with_key(&self.0).hash(bytes))
@@ -79,7 +79,7 @@ impl Key {
         SipHasher13::new_with_key(&self.0).hash(bytes)
     }
 
-    /// SipHash-2-4 of a connection's name and more: for numbers that go out on the wire.
+    /// SipHash-2-4 of the name of a connection and more, for numbers that are sent.
     pub(crate) fn wire_hash(&self, tuple: &FourTuple, more: &[u8]) -> u64 {
         tuple.with_bytes(|bytes| {
             let mut hasher = SipHasher24::new_with_key(&self.0);

@@ -5,13 +5,13 @@
 //!   level 1   64 slots of 64 ms       up to 4 s
 //!   level 2   64 slots of 4.1 s       up to 4 min: idle connections, TIME-WAIT
 //!   level 3   64 slots of 4.4 min     up to 4.7 h: keep-alive
-//!   level 4   64 slots of 4.7 h       up to 12 days; what is later expires then
+//!   level 4   64 slots of 4.7 h       up to 12 days; later timers expire then
 //! ```
 //!
-//! A timer lies on the level of the highest bit in which its deadline differs from now, and comes down a level each time
-//! its slot's turn comes: at most four times. A bitmap for each level finds the next slot without a walk (the scheme of
-//! Varghese and Lauck; the search by bitmaps is tokio's). Deadlines of idle connections are rounded up with [`coarse`]:
-//! then they expire from their slot of level 2, without coming down, many in one wake-up.
+//! A timer is on the level of the highest bit in which its deadline differs from now. It moves down a level each time its
+//! slot is reached, at most four times. A bitmap for each level finds the next slot (the scheme of Varghese and Lauck; the
+//! search by bitmaps is tokio's). Deadlines of idle connections are rounded up with [`coarse`], so that many expire in one
+//! wake-up, from their slot of level 2.
 
 use crate::list::NONE;
 use crate::tuple::low32;
@@ -19,13 +19,13 @@ use crate::tuple::low32;
 const LEVELS: usize = 5;
 /// Bits of a slot's number.
 const SLOT_BITS: u32 = 6;
-/// Milliseconds to the farthest deadline: one slot of the last level less than its circle, so that a slot's turn is this
-/// one or the next, and never unclear.
+/// Milliseconds to the latest deadline: one slot less than a rotation of the last level, so that the rotation of a slot is
+/// unambiguous.
 const HORIZON_MS: u64 = (1 << 30) - (1 << 24);
 /// Milliseconds of a slot of level 2.
 const COARSE_MS: u64 = 1 << 12;
 /// Not on the wheel.
-const NOWHERE: u16 = u16::MAX;
+const NO_SLOT: u16 = u16::MAX;
 
 /// A connection's timer.
 #[derive(Debug, Clone, Copy)]
@@ -42,18 +42,18 @@ const _: () = assert!(size_of::<Timer>() <= 16);
 
 impl Timer {
     /// A timer that is not set.
-    pub const UNSET: Self = Self { prev: NONE, next: NONE, deadline: 0, place: NOWHERE };
+    pub const UNSET: Self = Self { prev: NONE, next: NONE, deadline: 0, place: NO_SLOT };
 
-    /// The timer is on the wheel.
+    /// Whether the timer is on the wheel.
     #[must_use]
     pub const fn is_set(&self) -> bool {
-        self.place != NOWHERE
+        self.place != NO_SLOT
     }
 }
 
-/// Who finds the timer of a connection.
+/// Finds the timer of a connection.
 pub trait Timers {
-    /// The timer of the thing `id`; `None` if there is no such thing.
+    /// The timer of `id`. `None` if there is no such connection.
     fn timer(&mut self, id: u32) -> Option<&mut Timer>;
 }
 
@@ -64,15 +64,15 @@ struct Level {
     heads: [u32; 64],
 }
 
-/// The wheel: 1.3 KB, whatever is on it.
+/// The wheel: 1.3 KB for any number of timers.
 #[derive(Debug)]
 pub struct Wheel {
-    /// Everything before is done.
+    /// The time up to which timers have expired.
     now_ms: u64,
     levels: [Level; LEVELS],
 }
 
-/// Rounds a deadline up to the next slot of level 2: up to 4.1 s later.
+/// Rounds a deadline up to the next slot of level 2, by up to 4.1 s.
 #[must_use]
 pub const fn coarse(deadline_ms: u64) -> u64 {
     match deadline_ms.checked_next_multiple_of(COARSE_MS) {
@@ -82,14 +82,14 @@ pub const fn coarse(deadline_ms: u64) -> u64 {
 }
 
 impl Wheel {
-    /// Empty; `now_ms` in milliseconds of a clock that does not go back.
+    /// An empty wheel. `now_ms` is in milliseconds of a monotonic clock.
     #[must_use]
     pub const fn new(now_ms: u64) -> Self {
         Self { now_ms, levels: [Level { occupied: 0, heads: [NONE; 64] }; LEVELS] }
     }
 
-    /// Sets the timer of `id` to `deadline_ms`, from whatever it was. A deadline in the past expires at once, one more
-    /// than 12 days ahead after 12 days.
+    /// Sets or moves the timer of `id` to `deadline_ms`. A deadline in the past expires at once, one more than 12 days
+    /// ahead after 12 days.
     pub fn set(&mut self, timers: &mut impl Timers, id: u32, deadline_ms: u64) {
         let deadline = deadline_ms.clamp(self.now_ms, self.now_ms.saturating_add(HORIZON_MS));
         let place = self.place(deadline);
@@ -102,12 +102,12 @@ impl Wheel {
         self.link(timers, id, place);
     }
 
-    /// Takes the timer of `id` off the wheel.
+    /// Removes the timer of `id`.
     pub fn cancel(&mut self, timers: &mut impl Timers, id: u32) {
         let Some(timer) = timers.timer(id) else { return };
         let Timer { prev, next, place, .. } = *timer;
-        (timer.prev, timer.next, timer.place) = (NONE, NONE, NOWHERE);
-        if place == NOWHERE {
+        (timer.prev, timer.next, timer.place) = (NONE, NONE, NO_SLOT);
+        if place == NO_SLOT {
             return;
         }
         if let Some(after) = timers.timer(next) {
@@ -119,8 +119,8 @@ impl Wheel {
         }
     }
 
-    /// Takes off the wheel a timer that has expired at `now_ms`, and returns whose it is; `None` when there is no other.
-    /// Each call does a bounded amount of work in the mean: a timer comes down at most four times.
+    /// Removes a timer that has expired at `now_ms`, and returns its connection. `None` if there is no other. The amortised
+    /// work of a call is bounded: a timer moves down at most four times.
     pub fn pop(&mut self, timers: &mut impl Timers, now_ms: u64) -> Option<u32> {
         loop {
             let Some((at, place)) = self.earliest().filter(|(at, _)| *at <= now_ms) else {
@@ -130,11 +130,11 @@ impl Wheel {
             self.now_ms = self.now_ms.max(at);
             let id = self.head(place);
             let Some(timer) = timers.timer(id) else {
-                // The thing is gone without a cancel: its slot's list cannot be followed any more.
+                // The connection was removed without a cancel: the list of its slot is broken.
                 self.set_head(place, NONE);
                 continue;
             };
-            // Deadlines lie at most a horizon ahead: the difference modulo 2^32 is the difference.
+            // Deadlines are at most a horizon ahead, so the difference modulo 2^32 is exact.
             let left = u64::from(timer.deadline.wrapping_sub(low32(self.now_ms)));
             self.cancel(timers, id);
             if left == 0 || left > HORIZON_MS {
@@ -145,15 +145,15 @@ impl Wheel {
         }
     }
 
-    /// When [`Wheel::pop`] has something to do next, in milliseconds: no timer expires before. Exact within 64 ms of the
-    /// deadline; before that the start of the slot, to which a sleep may last.
+    /// The time of the next call of [`Wheel::pop`], in milliseconds: no timer expires before. It is exact within 64 ms of
+    /// the deadline; before that it is the start of the slot.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
         self.earliest().map(|(at, _)| at)
     }
 
-    /// The slot whose turn comes first, with the time when it does. Of two at the same time the one of the higher level,
-    /// whose timers may have to come down to the other.
+    /// The slot that is reached first, with its time. Of two at the same time, the one of the higher level, whose timers
+    /// may move down to the other.
     fn earliest(&self) -> Option<(u64, u16)> {
         let mut found: Option<(u64, u16)> = None;
         for (level, number) in self.levels.iter().zip(0_u16..) {
@@ -181,7 +181,7 @@ impl Wheel {
         u16::try_from(u64::from(level << SLOT_BITS) | slot).unwrap_or(0)
     }
 
-    /// Puts `id` at the head of a slot's list.
+    /// Adds `id` at the head of the list of a slot.
     fn link(&mut self, timers: &mut impl Timers, id: u32, place: u16) {
         let head = self.head(place);
         let Some(timer) = timers.timer(id) else { return };

@@ -1,13 +1,13 @@
-//! The receive window: what is shown, and how it grows (RFC 9293 §3.8.6.2, RFC 7323 §2).
+//! The receive window: its advertised size, and its growth (RFC 9293 §3.8.6.2, RFC 7323 §2).
 //!
 //! ```text
-//!   read        RCV.NXT             rcv_adv: promised, never goes back
+//!   read        RCV.NXT             rcv_adv: the offered edge, never moved back
 //!   │  queued   │◄──── window ────►│
-//!   │◄──────── receive_buffer, at most receive_grant ────────►│ an edge moves in steps: no silly windows
+//!   │◄──────── receive_buffer, at most receive_grant ────────►│ the edge moves in steps (silly window avoidance)
 //! ```
 //!
-//! The buffer aims at twice what the application takes in a round trip: with less, the window would hold a sender back
-//! that a loss has just stopped for a round trip.
+//! The buffer aims at twice the octets that the application reads in a round trip. With less, the window would limit a
+//! sender that recovers from a loss.
 
 use crate::env::Env;
 use crate::payload::Payload;
@@ -15,16 +15,16 @@ use crate::segment::Segment;
 use crate::tcb::{Bits, Tcb};
 use crate::time::{Micros, millis32};
 
-/// What the application took lately: 16 bytes that an idle connection keeps too.
+/// The recent reads of the application: 16 bytes, which an idle connection keeps too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
-    /// Milliseconds when the measured round trip began, modulo 2³².
+    /// The begin of the measured round trip, in milliseconds modulo 2³².
     since: u32,
-    /// Octets that the application took since.
+    /// Octets read since then.
     taken: u32,
-    /// The same in the round trip before.
+    /// Octets read in the round trip before.
     before: u32,
-    /// Round-trip time as the receiver sees it, milliseconds; 0: not known.
+    /// The receiver's estimate of the round-trip time in milliseconds; 0: unknown.
     rtt: u16,
 }
 
@@ -33,8 +33,8 @@ impl Tuning {
         Self { since: 0, taken: 0, before: 0, rtt: 0 }
     }
 
-    /// A segment with data echoes a time `age` milliseconds ago (RFC 7323 §4.1). A sender that paused, and the later
-    /// segments of a burst, echo an older one: the estimate stays near the least.
+    /// Takes the age in milliseconds of an echoed timestamp of a data segment (RFC 7323 §4.1). After a pause of the sender,
+    /// and late in a burst, the age is larger: the estimate stays near the minimum.
     #[inline]
     fn note(&mut self, age: u16) {
         let age = age.max(1);
@@ -44,8 +44,9 @@ impl Tuning {
         };
     }
 
-    /// The application took `len` octets. Once in a round trip of `rtt` milliseconds: what it took in it, and how much
-    /// more that is than in the round trip before. A sender in slow start will have grown again when a window arrives.
+    /// Notes that the application has read `len` octets. Once in a round trip of `rtt` milliseconds, returns the octets
+    /// read in it, and the increase over the round trip before: a sender in slow start grows again before it gets the
+    /// window.
     #[inline]
     fn take(&mut self, len: u32, now: u32, rtt: u32) -> Option<(u32, u32)> {
         self.taken = self.taken.saturating_add(len);
@@ -62,7 +63,7 @@ impl Tuning {
 }
 
 impl<P: Payload> Tcb<P> {
-    /// Takes what was received, oldest first. `None`: nothing is there now; [`Tcb::at_end`] says whether more may come.
+    /// Takes received payload, oldest first. `None`: there is none now. [`Tcb::at_end`] tells whether more can follow.
     pub fn recv(&mut self, now: smoltcp::time::Instant, env: &mut Env<P>) -> Option<P> {
         let now = millis32(crate::time::micros(now));
         let rtt = self.receive_rtt();
@@ -81,14 +82,14 @@ impl<P: Payload> Tcb<P> {
         Some(payload)
     }
 
-    /// The peer's stream is read to its end, or the connection is over: [`Tcb::recv`] never gives more.
+    /// Whether the peer's stream is read to its end, or the connection is closed: [`Tcb::recv`] returns no more.
     #[must_use]
     pub fn at_end(&self) -> bool {
         let over = self.peer_finished() || matches!(self.state, crate::State::Closed);
         over && self.receive_queued() == 0
     }
 
-    /// Asks for an acknowledgment if the window that is shown is small, and could be larger by a full segment.
+    /// Requests an acknowledgment if the advertised window is small, and can grow by a full segment.
     fn offer_window(&mut self, env: &Env<P>) {
         if !matches!(self.state, crate::State::Established | crate::State::FinWait1 | crate::State::FinWait2)
         {
@@ -104,7 +105,7 @@ impl<P: Payload> Tcb<P> {
 }
 
 impl<P> Tcb<P> {
-    /// Round-trip time for tuning, milliseconds: the receiver's own view, or the sender's.
+    /// The round-trip time for tuning in milliseconds: the receiver's estimate, or else the sender's.
     fn receive_rtt(&self) -> u32 {
         match self.tuning.rtt {
             0 => self.rto.srtt().map_or(100, |srtt| srtt.wrapping_div(1_000).max(1)),
@@ -128,23 +129,23 @@ impl<P> Tcb<P> {
         crate::seq::len_usize(share.min(u32::from(env.config.max_pieces)))
     }
 
-    /// What the connection aims at, and the ledger grants.
+    /// The buffer that the connection aims at, as far as the ledger grants it.
     fn receive_limit(&self, env: &Env<P>) -> u32 {
         self.receive_buffer.min(env.receive_grant)
     }
 
-    /// Octets that the peer may still send of what was promised.
+    /// Octets of the offered window that the peer has not sent.
     #[inline]
     pub(crate) const fn shown_window(&self) -> u32 {
         self.rcv_adv.past(self.rcv_nxt)
     }
 
-    /// An edge moves by no less: MUST-39, the lesser of half the buffer and a full segment.
+    /// The smallest step of the edge: half the buffer or a full segment, whichever is less (MUST-39).
     fn window_step(&self, env: &Env<P>) -> u32 {
         self.receive_limit(env).wrapping_shr(1).min(u32::from(self.receive_mss)).max(1)
     }
 
-    /// The window for a segment that leaves now, as on the wire. Moves the promised edge.
+    /// The window field of a segment sent now. Moves the offered edge.
     #[inline]
     pub(crate) fn show_window(&mut self, env: &Env<P>) -> u16 {
         let scale = u32::from(self.receive_scale);
@@ -153,7 +154,7 @@ impl<P> Tcb<P> {
         let promise =
             if edge.past(self.rcv_adv) >= self.window_step(env) { edge.past(self.rcv_nxt) } else { shown };
         let mut wire = promise.wrapping_shr(scale);
-        // What was promised is not taken back by rounding (RFC 7323 §2.4).
+        // Rounding does not move the edge back (RFC 7323 §2.4).
         if wire.wrapping_shl(scale) < shown {
             wire = wire.wrapping_add(1);
         }
@@ -162,7 +163,7 @@ impl<P> Tcb<P> {
         u16::try_from(wire).unwrap_or(u16::MAX)
     }
 
-    /// The window that was promised, as on the wire.
+    /// The window field for the offered edge.
     pub(crate) fn wire_window(&self) -> u16 {
         let unit = 1_u32.wrapping_shl(u32::from(self.receive_scale));
         let wire = self
@@ -172,17 +173,17 @@ impl<P> Tcb<P> {
         u16::try_from(wire).unwrap_or(u16::MAX)
     }
 
-    /// The window of a SYN or SYN-ACK is not scaled (RFC 7323 §2.2). Sets the promised edge.
+    /// The window of a SYN or SYN-ACK is not scaled (RFC 7323 §2.2). Sets the offered edge.
     pub(crate) fn show_syn_window(&mut self, env: &Env<P>) -> u16 {
         let limit = self.receive_limit(env);
-        // What an earlier one promised stays (RFC 9293 §3.8.6, SHLD-14).
+        // The edge of an earlier one stays (RFC 9293 §3.8.6, SHLD-14).
         let promised = if self.bits.contains(Bits::SYN_LOST) { self.shown_window() } else { 0 };
         let window = limit.max(promised).min(65_535);
         self.rcv_adv = self.rcv_nxt.add(window);
         u16::try_from(window).unwrap_or(u16::MAX)
     }
 
-    /// Samples the receiver's round-trip time.
+    /// Takes a sample of the receiver's round-trip time.
     #[inline]
     pub(crate) fn note_echo(&mut self, segment: &Segment, now: Micros) {
         if let Some(stamps) = segment.timestamps

@@ -1,4 +1,4 @@
-//! Counts rounds of loops whose length a peer decides, in the crate's own tests: see `tests.rs`, "the dearest segment".
+//! Counts passes of loops whose length a peer decides, for the crate's tests: see `tests.rs`, "the most expensive segment".
 
 #[cfg(test)]
 extern crate std;

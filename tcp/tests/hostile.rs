@@ -4,11 +4,6 @@
 //!   random segments near the numbers that matter, random calls, random time ─► what leaves is checked
 //! ```
 
-#![allow(
-    clippy::cast_possible_wrap,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 mod world;
 
 use bytes::Bytes;

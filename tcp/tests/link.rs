@@ -1,4 +1,4 @@
-//! Two engines through a hostile network: what comes out is what went in, or the connection ends.
+//! Two engines over a hostile network: the received stream equals the sent one, or the connection ends.
 
 mod world;
 

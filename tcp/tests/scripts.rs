@@ -1,10 +1,6 @@
 //! Packet scripts by section of the RFCs: see `script/mod.rs` for the language.
 
-#![allow(
-    clippy::cast_sign_loss,
-    clippy::too_many_lines,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
+#![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
 
 mod script;
 

@@ -3,7 +3,7 @@
 use core::fmt;
 use rustls::{AlertDescription, Error as Rustls, InvalidMessage, PeerIncompatible};
 
-/// The error of a session. Each is final: what comes later is not read.
+/// The error of a session. Each is final: later bytes are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

@@ -114,7 +114,7 @@ impl Session {
         len
     }
 
-    /// Gives rustls what came, until it needs more.
+    /// Passes received bytes to rustls, until it needs more.
     ///
     /// After an error rustls gets no bytes any more: it keeps places in the buffer, which are void then.
     fn process(&mut self) {
@@ -256,7 +256,7 @@ impl Session {
         take(&mut self.output)
     }
 
-    /// Bytes of the buffers: what came and was not read, and what waits to be sent.
+    /// Bytes of the buffers: received and unread, or queued to be sent.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         let incoming = self.incoming.capacity().saturating_add(self.plaintext.capacity());

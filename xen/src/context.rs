@@ -1,4 +1,4 @@
-//! What a driver needs of the system, in one hand.
+//! The system as drivers use it: hypervisor, grant table, event channels and xenstore in one struct.
 
 use crate::evtchn::EventChannels;
 use crate::gnttab::{GrantError, GrantTable, Quarantined};

@@ -11,6 +11,7 @@
 //! A counter is a plain `u64` that wraps at 2⁶⁴. It is not shared: its owner counts through `&mut`, or keeps it in a
 //! `Cell`.
 
+use core::cell::Cell;
 use core::fmt;
 
 /// The number of times that something has happened, or a sum of sizes. It only grows, and wraps at 2⁶⁴.
@@ -44,6 +45,14 @@ impl Counter {
             reason = "`u64::try_from` is not const; a usize has at most 64 bits"
         )]
         self.add(len as u64);
+    }
+
+    /// Counts one more in a cell.
+    #[inline]
+    pub fn bump_in(cell: &Cell<Self>) {
+        let mut counter = cell.get();
+        counter.bump();
+        cell.set(counter);
     }
 
     /// The value.
@@ -295,6 +304,7 @@ mod tests {
     use super::{Counter, Counters};
     use alloc::format;
     use alloc::vec::Vec;
+    use core::cell::Cell;
 
     counters! {
         /// Two counters.
@@ -330,6 +340,9 @@ mod tests {
         assert_eq!(counter.since(before), 8);
         assert!(counter > 6 && counter < 8);
         assert_eq!(format!("{counter:>3}"), "  7");
+        let cell = Cell::new(Counter::new(u64::MAX));
+        Counter::bump_in(&cell);
+        assert_eq!(cell.get(), 0);
     }
 
     #[test]

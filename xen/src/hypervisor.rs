@@ -1,4 +1,4 @@
-//! The seam: what a guest can ask of Xen, of its own memory and of its clock.
+//! The traits between guest code and the machine: Xen's hypercalls, the guest's memory, its clock.
 //!
 //! Implemented by `kernel` with the one hypercall instruction, and by `xen-sim` for tests. Every method takes `&self`,
 //! so that each test owns its machine. Static dispatch: it costs nothing.

@@ -1,4 +1,4 @@
-//! A flag that a task can wait for: the meeting point of event channels and async code.
+//! A flag that a task can wait for. Event channels set it, async code awaits it.
 //!
 //! One waiter, any number of setters, all on one vCPU. Set before the wait, it is not lost; set twice, it counts once.
 

@@ -9,7 +9,7 @@
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 extern crate alloc;
 use alloc::vec;
-use kernel::net::Turn;
+use kernel::net::Iteration;
 use kernel::netfront::{NetDevice, Nic as _};
 use kernel::{DomU, System, xen::SystemTime};
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
@@ -33,7 +33,7 @@ fn serve(system: &System, mut device: NetDevice<DomU>) {
     let dhcp = sockets.add(dhcpv4::Socket::new());
     let buffer = || tcp::SocketBuffer::new(vec![0; 65_535]);
     let echo = sockets.add(tcp::Socket::new(buffer(), buffer()));
-    system.each_turn(move |now| {
+    system.each_iteration(move |now| {
         device.reap();
         let changed = iface.poll(at(now), &mut device, &mut sockets) == PollResult::SocketStateChanged;
         if let Some(event) = sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
@@ -45,7 +45,7 @@ fn serve(system: &System, mut device: NetDevice<DomU>) {
         let more = device.final_check() || changed;
         let delay = iface.poll_delay(at(now), &sockets).filter(|_| !device.tx_exhausted());
         let next = delay.map(|delay| now.after(delay.total_micros().saturating_mul(1000)));
-        Turn { next: next.into_iter().chain(maintenance).min(), more }
+        Iteration { next: next.into_iter().chain(maintenance).min(), more }
     });
 }
 

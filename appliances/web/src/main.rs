@@ -15,18 +15,18 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
-mod machine;
+mod guest_status;
 #[cfg(target_os = "none")]
-mod pushes;
+mod push_channels;
 
 #[cfg(target_os = "none")]
-mod secure;
+mod tls_service;
 
 #[cfg(target_os = "none")]
 mod guest {
-    use crate::machine::Machine;
-    use crate::pushes::Pushes;
-    use crate::secure::Secure;
+    use crate::guest_status::GuestStatus;
+    use crate::push_channels::Pushes;
+    use crate::tls_service::Secure;
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
@@ -45,7 +45,7 @@ mod guest {
     /// Where the site is over TLS (RFC 9110 §4.2.2).
     const SECURE_PORT: u16 = 443;
 
-    pub(crate) type WebServer = Server<StatusSite<Machine>>;
+    pub(crate) type WebServer = Server<StatusSite<GuestStatus>>;
 
     async fn run(system: System) {
         let options: Options = system.options(KEYS);
@@ -54,7 +54,7 @@ mod guest {
         let secure = (options.tls != Tls::Off).then(|| Rc::new(Secure::new(&system, &options)));
         let pushes = Rc::new(Pushes::new(&system, &options, secure.as_ref().map(|secure| secure.tls())));
         let replies = Rc::new(Memory::new(system.ledger().open(Consumer::Replies)));
-        let site = StatusSite::new(Machine::new(&system, &pushes), pushes.store(), replies);
+        let site = StatusSite::new(GuestStatus::new(&system, &pushes), pushes.store(), replies);
         let account = system.ledger().open(Consumer::Appliance);
         let server = Rc::new(Server::new(site, Limits::default()).with_account(account.clone()));
         pushes.serve(&system);
@@ -88,7 +88,7 @@ mod guest {
         }
     }
 
-    /// Serves whoever has something to say. Most requests are answered at once; one that waits becomes a task.
+    /// Serves connections with received bytes. Most requests are answered at once; one that waits becomes a task.
     async fn serve<S: Site + 'static>(
         system: System,
         server: Rc<Server<S>>,

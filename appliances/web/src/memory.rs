@@ -6,7 +6,7 @@
 //!        └────────── … and given back to the ledger at the next look ──────────────┘
 //! ```
 //!
-//! `Bytes` may be dropped by whoever holds them last, so they can have no handle of the ledger, which is not for threads.
+//! `Bytes` is `Send`, so it cannot have a handle of the ledger, which is for one thread.
 
 use alloc::rc::Rc;
 use alloc::sync::Arc;
@@ -63,7 +63,7 @@ impl Memory {
         self.reserved.borrow().bytes()
     }
 
-    /// Whether so many more bytes would fit.
+    /// Whether `more` bytes more fit.
     pub(crate) fn fits(&self, more: usize) -> bool {
         self.used().checked_add(more).is_some_and(|used| used <= self.most)
             && more <= self.account.available()

@@ -6,13 +6,13 @@
 mod fake;
 
 use fake::Fake;
+use kernel::stats::numbers::{Group, Groups};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::{env, fs};
 use web::http::HttpCounts;
 use web::site::Source as _;
-use web::site::numbers::{Group, Groups};
 use web::site::status::{
     Build, Channel, Datafront, Dhcp, FORMAT, Features, InterfaceStatus, Ipv6Address, Keys, Policy,
     QueueFrames, Rate, Status,

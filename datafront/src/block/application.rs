@@ -1,4 +1,4 @@
-//! What gets the blocks: four calls, and a word on each block.
+//! The receiver of blocks: a trait of four calls, and a status for each block.
 
 use super::stats::ReceiverStats;
 use super::status::Status;

@@ -42,7 +42,7 @@ pub use fault::Fault;
 pub use ledger::{Event, Ledger, LedgerFault};
 pub use receiver::Receiver;
 pub use serve::{ServeError, serve};
-pub use stats::ReceiverStats;
+pub use stats::{BlockCounts, ReceiverStats};
 pub use status::Status;
 pub use streams::Streams;
 pub use wire::{Form, Frame, Part};

@@ -2,12 +2,12 @@
 
 use core::fmt;
 
-/// The word on a completed block: 0 is acceptance, 1 to 2^31 − 1 are the application's, the rest the receiver's.
+/// The status of a completed block: 0 is acceptance, 1 to 2^31 − 1 are the application's, the rest the receiver's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(pub u32);
 
 impl Status {
-    /// The application has it.
+    /// The application has taken the block.
     pub const ACCEPTED: Self = Self(0);
     /// The block has more bytes than the application takes.
     pub const TOO_LARGE: Self = Self(1);
@@ -15,7 +15,7 @@ impl Status {
     pub const BAD_NAME: Self = Self(2);
     /// The application cannot use these bytes.
     pub const BAD_CONTENT: Self = Self(3);
-    /// The application knows no such form.
+    /// The application does not support the form.
     pub const BAD_FORM: Self = Self(4);
     /// The parts before this one are lost: the guest was restarted in between.
     pub const NO_BEGINNING: Self = Self(5);
@@ -42,7 +42,7 @@ impl Status {
     /// Completed so long ago that its status is not kept.
     pub const FORGOTTEN: Self = Self(0x8000_0002);
 
-    /// Whether the application has it.
+    /// Whether the application has taken the block.
     #[must_use]
     pub const fn is_accepted(self) -> bool {
         self.0 == Self::ACCEPTED.0

@@ -160,14 +160,6 @@ pub struct Connection<M: Machine> {
     link: Option<Link<M, Foreign>>,
 }
 
-impl<M: Machine> Connection<M> {
-    /// Bytes read, bytes written, events sent.
-    #[must_use]
-    pub fn moved(&self) -> (u64, u64, u64) {
-        self.link.as_ref().map_or((0, 0, 0), |link| link.moved)
-    }
-}
-
 impl<M: Machine> Drop for Connection<M> {
     fn drop(&mut self) {
         let Some(link) = self.link.take() else { return };

@@ -1,13 +1,14 @@
 //! An endpoint with its event channel: reads and writes that wait.
 //!
 //! ```text
-//!   read:  liveness ─► ring ─ bytes? give them ─ none: gone? end of stream ─ wish, look again ─► wait for the event
+//!   read:  liveness ─► ring ─ bytes? give them ─ none: gone? end of stream ─ request an event, look again ─► wait for the event
 //! ```
 //!
-//! Liveness is looked at before the ring: what a client wrote before it left is still read. One task at a time.
+//! Liveness is read before the ring, so that bytes of a client that has left are still read. One task at a time.
 
 use super::endpoint::{Endpoint, Misbehaviour, Peer};
 use super::error::ChannelError;
+use super::stats::Stats;
 use alloc::rc::Rc;
 use xen::abi::io_libxenvchan::VchanNotify;
 use xen::signal::Signal;
@@ -20,18 +21,18 @@ pub(crate) struct Link<M, P> {
     pub(crate) endpoint: Endpoint<P>,
     port: EvtchnPort,
     signal: Rc<Signal>,
-    /// Of the event channels: after a suspend the port is not ours any more.
+    /// The generation of the event channels: after a suspend the port is void.
     generation: u32,
     fault: Option<ChannelError>,
-    /// Bytes read and written, events sent.
-    pub(crate) moved: (u64, u64, u64),
+    /// Bytes and events of this link.
+    pub(crate) stats: Stats,
 }
 
 impl<M: Machine, P: SharedPage> Link<M, P> {
     pub(crate) fn new(xen: Rc<Xen<M>>, endpoint: Endpoint<P>, port: EvtchnPort) -> Self {
         let signal = xen.events.listen(port);
         let generation = xen.events.generation();
-        Self { xen, endpoint, port, signal, generation, fault: None, moved: (0, 0, 0) }
+        Self { xen, endpoint, port, signal, generation, fault: None, stats: Stats::default() }
     }
 
     /// The local port.
@@ -44,7 +45,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         self.fault
     }
 
-    /// An error if the guest was suspended since: the tasks that wait are woken, and there is no other end.
+    /// An error if the guest was suspended since the link was made: waiting tasks are woken, and the peer is gone.
     fn here_still(&mut self) -> Result<(), ChannelError> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -55,13 +56,13 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         Err(*self.fault.get_or_insert(ChannelError::Suspended))
     }
 
-    /// Notifies the peer in any case: it may sleep without a request for an event.
+    /// Notifies the peer without a request for an event: it may sleep.
     pub(crate) fn ring(&mut self) -> Result<(), ChannelError> {
-        self.moved.2 = self.moved.2.wrapping_add(1);
+        self.stats.events.bump();
         self.xen.machine.evtchn_send(self.port).map_err(ChannelError::Event)
     }
 
-    /// Waits for a client, or for the bytes of one that has come and gone.
+    /// Waits for a client, or for the bytes of a client that has left.
     pub(crate) async fn awaited(&mut self) -> Result<Peer, ChannelError> {
         loop {
             self.here_still()?;
@@ -72,7 +73,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         }
     }
 
-    /// The first rule that was broken is the one to tell of; nothing is read or written after it.
+    /// Ends the link after a broken rule. The first one is reported.
     fn break_off(&mut self, rule: Misbehaviour) -> ChannelError {
         let fault = ChannelError::Misbehaved(rule);
         self.endpoint.leave();
@@ -96,7 +97,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
             let peer = self.endpoint.look_at_peer().map_err(|rule| self.break_off(rule))?;
             let len = self.endpoint.take(into).map_err(|rule| self.break_off(rule))?;
             if len > 0 {
-                self.moved.0 = self.moved.0.wrapping_add(u64::try_from(len).unwrap_or(0));
+                self.stats.read_bytes.add_len(len);
                 self.tell(VchanNotify::READ)?;
                 return Ok(Some(len));
             }
@@ -122,7 +123,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
             }
             let len = self.endpoint.put(from).map_err(|rule| self.break_off(rule))?;
             if len > 0 {
-                self.moved.1 = self.moved.1.wrapping_add(u64::try_from(len).unwrap_or(0));
+                self.stats.written_bytes.add_len(len);
                 self.tell(VchanNotify::WRITE)?;
                 return Ok(Some(len));
             }
@@ -153,7 +154,7 @@ impl<M: Machine, P: SharedPage> Link<M, P> {
         }
     }
 
-    /// Says good-bye and closes the port; the endpoint's pages are the caller's again.
+    /// Marks this side as gone and closes the port. Returns the endpoint with its pages.
     pub(crate) fn close(self) -> Endpoint<P> {
         self.endpoint.leave();
         if self.xen.events.generation() != self.generation {

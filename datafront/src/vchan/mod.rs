@@ -16,6 +16,7 @@
 //! | `server` | the side that owns the pages: one client after another |
 //! | `client` | the side that maps the other's pages: one server after another |
 //! | `path` | a xenstore path that fits libxenvchan |
+//! | `stats` | what a server counts |
 //! | `error` | errors |
 //!
 //! Indexes are 32 bits, run freely and wrap; a ring may be full. Our own index is kept in our memory and only written
@@ -30,10 +31,12 @@ mod order;
 mod path;
 mod ring;
 mod server;
+mod stats;
 
 pub use client::{Client, Connection};
 pub use endpoint::Misbehaviour;
 pub use error::{ChannelError, ClientError, ServerError};
 pub use order::{Order, Sizes};
 pub use path::{MAX_PATH_BYTES, Path, PathError};
-pub use server::{Channel, Server, Settings, Stats};
+pub use server::{Channel, Server, Settings};
+pub use stats::Stats;

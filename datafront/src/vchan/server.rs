@@ -17,6 +17,7 @@ use super::link::Link;
 use super::order::Sizes;
 use super::path::Path;
 use super::ring::Rings;
+use super::stats::Stats;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -46,21 +47,6 @@ impl Settings {
     pub const fn new(path: Path, own: DomId) -> Self {
         Self { path, own, sizes: Sizes::PUSH, first_index: 0 }
     }
-}
-
-/// What a server has done since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Clients that came.
-    pub clients: u64,
-    /// Bytes read from them.
-    pub read_bytes: u64,
-    /// Bytes written to them.
-    pub written_bytes: u64,
-    /// Events sent to them.
-    pub events: u64,
-    /// Channels that were closed because a client broke a rule.
-    pub broken: u64,
 }
 
 /// The server's side of one channel at a time.
@@ -112,13 +98,9 @@ impl<M: Machine> Server<M> {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let (read, written, events) = self.link.as_ref().map_or((0, 0, 0), |link| link.moved);
-        Stats {
-            read_bytes: self.stats.read_bytes.wrapping_add(read),
-            written_bytes: self.stats.written_bytes.wrapping_add(written),
-            events: self.stats.events.wrapping_add(events),
-            ..self.stats
-        }
+        let mut stats = self.stats;
+        self.link.iter().for_each(|link| stats.add(&link.stats));
+        stats
     }
 
     /// Shows the nodes of the next channel, which [`Self::accept`] would do otherwise. An error is followed by another
@@ -171,7 +153,7 @@ impl<M: Machine> Server<M> {
             let Some(link) = &mut self.link else { continue };
             // A client that broke a rule before it came, or left before we looked, is followed by the next.
             if let Ok(Peer::Here | Peer::Gone) = link.awaited().await {
-                self.stats.clients = self.stats.clients.wrapping_add(1);
+                self.stats.clients.bump();
                 return Ok(Channel { server: self });
             }
         }
@@ -218,12 +200,9 @@ impl<M: Machine> Server<M> {
     fn end_link(&mut self) {
         self.offered = false;
         let Some(link) = self.link.take() else { return };
-        let (read, written, events) = link.moved;
-        self.stats.read_bytes = self.stats.read_bytes.wrapping_add(read);
-        self.stats.written_bytes = self.stats.written_bytes.wrapping_add(written);
-        self.stats.events = self.stats.events.wrapping_add(events);
+        self.stats.add(&link.stats);
         if let Some(ChannelError::Misbehaved(_)) = link.fault() {
-            self.stats.broken = self.stats.broken.wrapping_add(1);
+            self.stats.broken.bump();
         }
         let (control, rings) = link.close().into_parts();
         self.pages.put(control);

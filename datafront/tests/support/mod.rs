@@ -1,4 +1,4 @@
-//! What the tests of the channel share: a client with ring code of its own, and a loop that starves whoever waits for
+//! What the tests of the channel share: a client with ring code of its own, and a loop that starves a task that waits for
 //! an event that was forgotten.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
@@ -70,11 +70,11 @@ impl Bench {
             if woken.0.swap(false, Ordering::SeqCst) {
                 progress = true;
                 if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
-                    xen_sim::turn(&self.xen);
+                    xen_sim::iterate(&self.xen);
                     return result;
                 }
             }
-            progress |= xen_sim::turn(&self.xen);
+            progress |= xen_sim::iterate(&self.xen);
             self.sim.run();
             progress |= other();
             idle = if progress { 0 } else { idle + 1 };

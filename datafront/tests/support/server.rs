@@ -99,7 +99,7 @@ impl Server {
 
     /// Whether an event came.
     pub fn rung(&self) -> bool {
-        xen_sim::turn(&self.xen);
+        xen_sim::iterate(&self.xen);
         self.signal.take()
     }
 

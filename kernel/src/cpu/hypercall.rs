@@ -15,15 +15,15 @@ use super::vendor::HypercallInstruction;
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 use core::cell::Cell;
-use xen::Errno;
 use xen::abi::xen::Hypercall;
+use xen::{Counter, Errno};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// The hypercall instruction and its counters.
 #[derive(Debug)]
 pub(crate) struct Instruction {
     instruction: HypercallInstruction,
-    counts: [Cell<u64>; Kind::ALL.len()],
+    counts: [Cell<Counter>; Kind::ALL.len()],
 }
 
 impl Instruction {
@@ -31,19 +31,19 @@ impl Instruction {
     pub(crate) fn detect() -> Self {
         let leaf = __cpuid(0);
         let instruction = HypercallInstruction::of_vendor(leaf.ebx, leaf.edx, leaf.ecx);
-        Self { instruction, counts: [const { Cell::new(0) }; Kind::ALL.len()] }
+        Self { instruction, counts: [const { Cell::new(Counter::new(0)) }; Kind::ALL.len()] }
     }
 
     /// Hypercalls by kind, in the order of [`Kind::ALL`].
     pub(crate) fn counts(&self) -> [u64; Kind::ALL.len()] {
-        core::array::from_fn(|i| self.counts.get(i).map_or(0, Cell::get))
+        core::array::from_fn(|i| self.counts.get(i).map_or(0, |count| count.get().get()))
     }
 
     /// Counts a hypercall that is made by another instruction: `SCHEDOP_block` by HLT.
     pub(crate) fn count(&self, kind: Kind) {
         #[allow(clippy::as_conversions, reason = "a fieldless enum's number")]
         if let Some(count) = self.counts.get(kind as usize) {
-            count.set(count.get().wrapping_add(1));
+            Counter::bump_in(count);
         }
     }
 

@@ -1,11 +1,11 @@
 //! How the heap is divided: what the ledger may give out, and what small allocations have for themselves.
 //!
 //! ```text
-//!   heap:  [ ledger: 3/4, for sizes that somebody outside decides │ tasks, nodes, wakers │ reserve: 1/16 ]
+//!   heap:  [ ledger: 3/4, for sizes that others decide          │ tasks, nodes, wakers │ reserve: 1/16 ]
 //!                                                                        small allocations only ──┘
 //! ```
 //!
-//! Sizes that somebody outside decides are reserved in the ledger and allocated fallibly. What remains are allocations of a
+//! Sizes that peers or dom0 decide are reserved in the ledger and allocated fallibly. What remains are allocations of a
 //! size that the code fixes: they are small, and cannot fail without ending the guest. The last part of the heap is for
 //! them: a large allocation that would use it fails.
 

@@ -94,12 +94,12 @@ fn iterate(
     system.executor().run();
     let mut next = earliest(system.watchdog().feed(&xen.machine, now), system.timers().next());
     for interface in system.interfaces_mut().iter_mut() {
-        let turn = interface.send(now);
-        more |= turn.more;
-        next = earliest(next, turn.next);
+        let sent = interface.send(now);
+        more |= sent.more;
+        next = earliest(next, sent.next);
     }
-    let turn = system.run_turns(now);
-    (more, next) = (more || turn.more, earliest(next, turn.next));
+    let done = system.run_iterations(now);
+    (more, next) = (more || done.more, earliest(next, done.next));
     // What the tasks have requested of xenstore and written to the console goes out before the vCPU sleeps.
     if xen.store.has_unsent() {
         xen.store.pump(&xen.machine);

@@ -10,12 +10,12 @@ use crate::system::System;
 use crate::system::interface::earliest;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use net::Turn;
+use net::Iteration;
 use netfront::{ConnectError, NetDevice};
 use xen::SystemTime;
 
 /// What an appliance does in each iteration of the loop.
-pub(super) type EachTurn = Box<dyn FnMut(SystemTime) -> Turn>;
+pub(super) type EachIteration = Box<dyn FnMut(SystemTime) -> Iteration>;
 
 impl System {
     /// The device of `device/vif/<handle>`, for an appliance with a stack of its own. The kernel gives no vif a stack
@@ -29,10 +29,10 @@ impl System {
         self.open_vif(handle, 1).await
     }
 
-    /// Calls `turn` in each iteration of the loop, after the tasks. It returns whether there is more work at once, and the
+    /// Calls `iterate` in each iteration of the loop, after the tasks. It returns whether there is more work at once, and the
     /// next deadline; an iteration follows each event, too.
-    pub fn each_turn(&self, turn: impl FnMut(SystemTime) -> Turn + 'static) {
-        self.0.turns.borrow_mut().push(Box::new(turn));
+    pub fn each_iteration(&self, iterate: impl FnMut(SystemTime) -> Iteration + 'static) {
+        self.0.iterations.borrow_mut().push(Box::new(iterate));
     }
 
     /// Whether the appliance has stacks of its own.
@@ -41,11 +41,11 @@ impl System {
     }
 
     /// Calls what the appliance wants called in each iteration.
-    pub(crate) fn run_turns(&self, now: SystemTime) -> Turn {
-        let mut all = Turn { next: None, more: false };
-        for turn in self.0.turns.borrow_mut().iter_mut() {
-            let Turn { next, more } = turn(now);
-            all = Turn { next: earliest(all.next, next), more: all.more || more };
+    pub(crate) fn run_iterations(&self, now: SystemTime) -> Iteration {
+        let mut all = Iteration { next: None, more: false };
+        for iterate in self.0.iterations.borrow_mut().iter_mut() {
+            let Iteration { next, more } = iterate(now);
+            all = Iteration { next: earliest(all.next, next), more: all.more || more };
         }
         all
     }

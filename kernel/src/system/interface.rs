@@ -1,7 +1,7 @@
 //! A network interface as the loop, the status page and the shell see it.
 
 use crate::domain::domu::DomU;
-use net::{Net, Stack, Turn};
+use net::{Iteration, Net, Stack};
 use netfront::HashKey;
 use xen::SystemTime;
 
@@ -10,7 +10,7 @@ pub(crate) trait Interface {
     /// Receives frames, within the stack's budget. Returns whether more are waiting.
     fn receive(&mut self, now: SystemTime) -> bool;
     /// Sends what connections have to send. Returns whether more is waiting, and the next deadline.
-    fn send(&mut self, now: SystemTime) -> Turn;
+    fn send(&mut self, now: SystemTime) -> Iteration;
     /// The stack's handle for sockets and status.
     fn net(&self) -> Net;
     /// The counters of the frontend.
@@ -38,9 +38,9 @@ impl Interface for Vif {
     fn receive(&mut self, now: SystemTime) -> bool {
         self.stack.receive(now)
     }
-    fn send(&mut self, now: SystemTime) -> Turn {
-        let Turn { next, more } = self.stack.send();
-        Turn { next: earliest(next, self.stack.nic_mut().maintain(now)), more }
+    fn send(&mut self, now: SystemTime) -> Iteration {
+        let Iteration { next, more } = self.stack.send();
+        Iteration { next: earliest(next, self.stack.nic_mut().maintain(now)), more }
     }
     fn net(&self) -> Net {
         self.stack.net()

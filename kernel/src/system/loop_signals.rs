@@ -2,9 +2,9 @@
 
 use alloc::rc::Rc;
 use core::cell::Cell;
-use xen::EvtchnPort;
 use xen::evtchn::EventChannels;
 use xen::signal::Signal;
+use xen::{Counter, EvtchnPort};
 
 /// What began an iteration, and which rings it has to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,18 +26,18 @@ pub(crate) struct LoopSignals {
     /// xenconsoled has read or written.
     console: Rc<Signal>,
     /// Loop iterations that an event of xenstore began, and no other event.
-    store_iterations: Cell<u64>,
+    store_iterations: Cell<Counter>,
 }
 
 impl LoopSignals {
     /// Binds signals to the three ports; `rings` are those of xenstore and the console.
     pub(crate) fn bind(events: &EventChannels, timer: EvtchnPort, rings: [EvtchnPort; 2]) -> Self {
         let [store, console] = rings.map(|port| events.listen(port));
-        Self { timer: events.listen(timer), store, console, store_iterations: Cell::new(0) }
+        Self { timer: events.listen(timer), store, console, store_iterations: Cell::default() }
     }
 
     /// Loop iterations that an event of xenstore began, and no other event.
-    pub(crate) const fn store_iterations(&self) -> u64 {
+    pub(crate) const fn store_iterations(&self) -> Counter {
         self.store_iterations.get()
     }
 
@@ -49,7 +49,7 @@ impl LoopSignals {
         let timer = self.timer.is_set();
         let everything = events == 0 || timer;
         if events == 1 && self.store.is_set() {
-            self.store_iterations.set(self.store_iterations.get().saturating_add(1));
+            Counter::bump_in(&self.store_iterations);
         }
         Due { timer, store: self.store.take() || everything, console: self.console.take() || everything }
     }

@@ -68,7 +68,7 @@ struct Inner {
     servers: RefCell<Vec<Server>>,
     /// The appliance has stacks of its own.
     bare: Cell<bool>,
-    turns: RefCell<Vec<bare::EachTurn>>,
+    iterations: RefCell<Vec<bare::EachIteration>>,
     started: SystemTime,
     random: RefCell<Rng>,
     /// The seed of `random`.
@@ -168,7 +168,7 @@ impl System {
         &self.0.xen
     }
 
-    /// The ledger over the heap: memory whose size somebody outside decides is reserved there.
+    /// The ledger over the heap, for memory whose size peers or dom0 decide.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
@@ -270,7 +270,7 @@ impl System {
             interface_up: Signal::new(),
             servers: RefCell::default(),
             bare: Cell::new(false),
-            turns: RefCell::default(),
+            iterations: RefCell::default(),
             started: parts.started,
             random: RefCell::new(parts.entropy.generator()),
             entropy: RefCell::new(parts.entropy),

@@ -2,7 +2,7 @@
 
 use super::System;
 use super::interface::Interface;
-use crate::stats::{InterfaceStats, Kind, PageStats, Snapshot, XenstoreStats};
+use crate::stats::{InterfaceStats, Kind, PageStats, Snapshot};
 use alloc::vec::Vec;
 use xen::Memory;
 
@@ -11,7 +11,7 @@ impl System {
     #[must_use]
     pub fn stats(&self) -> Snapshot {
         let xen = self.xen();
-        let (counts, store) = (xen.machine.hypercalls(), xen.store.stats());
+        let counts = xen.machine.hypercalls();
         let mut hypercalls = Kind::ALL.map(|kind| (kind.name(), kind.help(), 0));
         for (named, count) in hypercalls.iter_mut().zip(counts) {
             named.2 = count;
@@ -37,15 +37,11 @@ impl System {
             heap: crate::mem::heap::usage(),
             pages: PageStats { taken: xen.machine.pages_taken(), free: xen.machine.free_pages() },
             grants: xen.grants.stats(),
-            events_received: xen.events.received(),
-            events_stray: xen.events.stray(),
+            events: xen.events.stats(),
             hypercalls,
-            xenstore: XenstoreStats {
-                requests: store.requests.into(),
-                events: store.events.into(),
-                notifications: store.notifications.into(),
-                iterations: self.loop_signals().store_iterations().into(),
-            },
+            xenstore: xen.store.stats(),
+            xenstore_iterations: self.loop_signals().store_iterations(),
+            console: self.console().stats(),
             iterations: self.loop_stats(),
             ledger: self.ledger().usage(),
             tasks: self.executor().nr_tasks(),

@@ -5,7 +5,7 @@
 //! | `control` | requests: `control/shutdown`, `control/sysrq`, `memory/target` |
 //! | `vifs` | the network interfaces in `device/vif` |
 //! | `agent`, `facts` | the guest agent: addresses, system and memory, as tools show them |
-//! | `console_shell` | commands on `xl console` |
+//! | `console_shell`, `shell_commands` | commands on `xl console` |
 //!
 //! Each is a task that waits for xenstore, the console or time; none is on the path of a packet. Values in xenstore are
 //! untrusted input. A refused write is logged at debug and is no error.
@@ -18,6 +18,8 @@ mod console_shell;
 mod control;
 #[cfg(any(test, target_os = "none"))]
 mod facts;
+#[cfg(any(test, target_os = "none"))]
+mod shell_commands;
 #[cfg(target_os = "none")]
 mod startup;
 #[cfg(target_os = "none")]

@@ -186,22 +186,22 @@ impl Ip6 {
         if self.auto && self.routers.is_empty() && self.solicit.is_none() {
             self.solicit = Some(now);
         }
-        let mut settled = false;
+        let mut done = false;
         for own in self.own.iter_mut().filter(|own| over(&own.due)) {
             own.due = None;
             match own.state {
                 Ipv6State::Tentative => {
                     own.state = Ipv6State::Valid;
-                    settled = true;
+                    done = true;
                     log::info!("IPv6 address {}", own.cidr);
                 }
                 _ => own.state = Ipv6State::Tentative,
             }
         }
-        if settled {
+        if done {
             self.tell(now);
         }
-        settled || before != (self.own.len(), gateway(self))
+        done || before != (self.own.len(), gateway(self))
     }
 
     /// When something is due next.

@@ -1,4 +1,4 @@
-//! The kernel's side: one iteration of the loop, which this crate calls a turn.
+//! The kernel's side: the stack's part of an iteration of the loop.
 //!
 //! ```text
 //!   reap ─► link changed? ─► receive ≤ budget ─► deadlines ─► (tasks) ─► egress of dirty ≤ budget ─► flush ─► final check
@@ -25,17 +25,17 @@ pub struct Stack<N: Nic> {
     state: Shared,
 }
 
-/// The work that a turn leaves.
+/// The work that an iteration leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// When the next turn is due at the latest; `None`: only after an event.
+pub struct Iteration {
+    /// When the next iteration is due at the latest; `None`: only after an event.
     pub next: Option<SystemTime>,
-    /// Another turn is due at once, without sleep.
+    /// Another iteration is due at once, without sleep.
     pub more: bool,
 }
 
 impl<N: Nic> Stack<N> {
-    /// A stack over `nic`. Nothing is sent before the first turn.
+    /// A stack over `nic`. Nothing is sent before the first iteration.
     pub fn new(mut nic: N, config: Config, now: SystemTime) -> Self {
         let state = State::new(&mut nic, config, time::instant(now));
         Self { nic, state: Rc::new(RefCell::new(state)) }
@@ -54,29 +54,29 @@ impl<N: Nic> Stack<N> {
         Net::new(Rc::clone(&self.state))
     }
 
-    /// The first half of a turn: takes received frames and marks what is due. It wakes tasks and runs none.
+    /// The first half of an iteration: takes received frames and marks what is due. It wakes tasks and runs none.
     ///
-    /// Call it when the interface has an event, when [`Turn::next`] is reached, when tasks have run, and again while
-    /// [`Turn::more`]. `true`: there is more to take.
+    /// Call it when the interface has an event, when [`Iteration::next`] is reached, when tasks have run, and again while
+    /// [`Iteration::more`]. `true`: there is more to take.
     ///
-    /// Tasks run between the halves. So a task's answer leaves in the same turn as the acknowledgement of the request.
+    /// Tasks run between the halves. So a task's answer leaves in the same iteration as the acknowledgement of the request.
     pub fn receive(&mut self, now: SystemTime) -> bool {
         self.state.borrow_mut().run_receive(&mut self.nic, time::instant(now))
     }
 
-    /// The second half of a turn: sends what is due. It wakes tasks and runs none.
-    pub fn send(&mut self) -> Turn {
+    /// The second half of an iteration: sends what is due. It wakes tasks and runs none.
+    pub fn send(&mut self) -> Iteration {
         let (due, sending) = self.state.borrow_mut().run_send(&mut self.nic);
         let next = due.map(time::system_time);
         // To ask for an event costs the backend one, so it is not done when another iteration follows anyway.
-        Turn { next, more: sending || self.nic.final_check() }
+        Iteration { next, more: sending || self.nic.final_check() }
     }
 
     /// Both halves, for callers that have no tasks to run in between.
-    pub fn turn(&mut self, now: SystemTime) -> Turn {
+    pub fn iterate(&mut self, now: SystemTime) -> Iteration {
         let more = self.receive(now);
-        let turn = self.send();
-        Turn { more: turn.more || more, ..turn }
+        let sent = self.send();
+        Iteration { more: sent.more || more, ..sent }
     }
 
     /// The interface.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   frame of that EtherType ─► Nic::hold ─► queue ─► Tap::recv: the whole frame, in its page, while it is kept
-//!   Tap::send ─► queue ─► next turn ─► a page to send from
+//!   Tap::send ─► queue ─► next iteration ─► a page to send from
 //! ```
 //!
 //! One tap for a protocol. IPv4, ARP and IPv6 are the stack's own.
@@ -48,7 +48,7 @@ impl Tap {
         poll_fn(|cx| self.poll(cx, Entry::pop)).await
     }
 
-    /// Queues a frame for the next turn, with our address as its source; waits for room.
+    /// Queues a frame for the next iteration, with our address as its source; waits for room.
     ///
     /// # Errors
     /// [`NetError::TooLong`] beyond the MTU.

@@ -1,7 +1,7 @@
 //! A TCP connection as an application holds it, and its two directions.
 //!
 //! ```text
-//!   send(Bytes), write ─► rope of slices ─(turn)─► segments        segments ─(turn)─► list of pages ─► recv, read
+//!   send(Bytes), write ─► rope of slices ─(iteration)─► segments        segments ─(iteration)─► list of pages ─► recv, read
 //! ```
 //!
 //! [`TcpStream::recv`] and [`TcpStream::send`] hand bytes over by reference; `Read` and `Write` of embedded-io copy. One
@@ -26,7 +26,7 @@ use crate::turn::state::Shared;
 
 /// A TCP connection.
 ///
-/// Dropping it closes it in the background: what was written is still sent, then FIN; what comes in is thrown away.
+/// Dropping it closes it in the background: queued bytes are sent, then FIN; received bytes are discarded.
 /// If the peer does not answer for a minute, the connection is reset.
 pub struct TcpStream {
     state: Shared,
@@ -248,7 +248,7 @@ impl Write for TcpStream {
         self.write_some(buf)
     }
 
-    /// Does nothing: what is written is the stack's already and leaves in the next turn. To know that the peer has it,
+    /// Does nothing: what is written is the stack's already and leaves in the next iteration. To know that the peer has it,
     /// use [`TcpStream::close`].
     async fn flush(&mut self) -> Result<(), NetError> {
         Ok(())

@@ -55,7 +55,7 @@ impl UdpSocket {
         poll_fn(|cx| self.state.borrow_mut().poll_udp_recv(cx, self.id)).await
     }
 
-    /// Queues a datagram for the next turn; waits for room while others are being sent.
+    /// Queues a datagram for the next iteration; waits for room while others are being sent.
     ///
     /// A peer whose hardware address is not known does not delay others. Datagrams to it are dropped after 3 s.
     ///

@@ -1,15 +1,15 @@
-//! A token bucket: how often something may be done. RFC 4443, section 2.4 f; RFC 1812, section 4.3.2.8.
+//! A token bucket: it limits how often an action happens. RFC 4443, section 2.4 f; RFC 1812, section 4.3.2.8.
 
 use smoltcp::time::Instant;
 
-/// Tokens that come back with time, up to a burst.
+/// A token bucket. Tokens return at a fixed rate, up to the size of a burst.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    /// Tokens in a second.
+    /// Tokens a second.
     rate: u64,
     burst: u64,
     tokens: u64,
-    /// Until when tokens have been added.
+    /// The time up to which tokens have been added.
     filled: Instant,
 }
 
@@ -19,7 +19,7 @@ impl Bucket {
         Self { rate, burst, tokens: burst, filled: now }
     }
 
-    /// Takes a token. `false`: there is none.
+    /// Takes a token. Returns `false` if the bucket is empty.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let passed = now.total_micros().saturating_sub(self.filled.total_micros());
         let passed = u64::try_from(passed).unwrap_or(0);

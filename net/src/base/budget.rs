@@ -4,14 +4,14 @@
 //!   Account ──8 KiB at a time──► reservation ┌──── used ────┬─ free here ─┐ ─── available in the account ───►
 //! ```
 //!
-//! A step costs a look at the ledger; what is taken and given back within it costs an addition.
+//! Only a new step asks the ledger. Taking and returning bytes within a step is an addition.
 
 use ledger::{Account, Reservation};
 
-/// Bytes that are reserved at once.
+/// Bytes of one step.
 const STEP: usize = 8 * 1024;
 
-/// What is used of an account.
+/// The use of an account.
 #[derive(Debug)]
 pub(crate) struct Budget {
     account: Account,
@@ -20,7 +20,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Nothing is used yet.
+    /// An account without use.
     pub(crate) fn new(account: Account) -> Self {
         let reservation = Reservation::none(&account);
         Self { account, reservation, used: 0 }
@@ -31,18 +31,18 @@ impl Budget {
         self.account.limit()
     }
 
-    /// Bytes that could be taken now.
+    /// Bytes that can be taken now.
     pub(crate) fn free(&self) -> usize {
         let reserved = self.reservation.bytes();
         reserved.saturating_add(self.account.available()).saturating_sub(self.used)
     }
 
-    /// Bytes that are used and not reserved.
+    /// Bytes in use that are not reserved: the overdraft.
     pub(crate) fn overdraft(&self) -> usize {
         self.used.saturating_sub(self.reservation.bytes())
     }
 
-    /// Takes bytes if they can be reserved.
+    /// Takes bytes. Fails if the ledger refuses them.
     #[must_use]
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let reserved = self.cover(self.used.saturating_add(bytes));
@@ -52,13 +52,13 @@ impl Budget {
         reserved
     }
 
-    /// Notes memory that is allocated already. What cannot be reserved is an overdraft.
+    /// Counts memory that is allocated already. The part that cannot be reserved is an overdraft.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.used = self.used.saturating_add(bytes);
         self.cover(self.used);
     }
 
-    /// Gives bytes back.
+    /// Returns bytes.
     pub(crate) fn give(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);
         let kept = self.used.div_ceil(STEP).saturating_mul(STEP);
@@ -67,7 +67,7 @@ impl Budget {
         }
     }
 
-    /// Whether so many bytes are reserved, by another step if need be.
+    /// Whether `bytes` bytes are reserved; reserves another step if necessary.
     fn cover(&mut self, bytes: usize) -> bool {
         let missing = bytes.saturating_sub(self.reservation.bytes());
         missing == 0

@@ -1,4 +1,4 @@
-//! Received bytes that belong to their holder: a part of the page in which they came, or a copy.
+//! Received bytes with an owner: a part of the page into which they were received, or a copy.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,10 +9,10 @@ use tcp::Payload;
 
 use crate::base::copy::copy;
 
-/// Copies are put together up to this size, bytes: many small segments must not cost an allocation each.
+/// Copies of small segments are joined up to this size, in bytes, so that they do not cost an allocation each.
 const TOGETHER: usize = 2048;
 
-/// Bytes that were received. Dropping them gives the page back.
+/// Received bytes. Dropping them returns the page.
 pub struct Chunk {
     store: Store,
     range: Range<usize>,
@@ -32,12 +32,12 @@ impl Chunk {
         Self { store: Store::Page(packet), range }
     }
 
-    /// A copy; `None`: there is no memory.
+    /// A copy. Returns `None` without memory.
     pub(crate) fn copied(bytes: &[u8]) -> Option<Self> {
         Some(Self { store: Store::Copy(copy(bytes)?), range: 0..bytes.len() })
     }
 
-    /// Whether the bytes are in the page in which they came.
+    /// Whether the bytes are still in the page into which they were received.
     #[must_use]
     pub const fn is_in_place(&self) -> bool {
         matches!(&self.store, Store::Page(packet) if packet.is_in_place())

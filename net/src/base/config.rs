@@ -1,4 +1,4 @@
-//! How the stack is set up: addresses, name, limits. Read once, when the [`crate::Stack`] is made.
+//! The configuration of a stack: addresses, name, limits. It is read once, by [`crate::Stack::new`].
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,96 +6,97 @@ use alloc::vec::Vec;
 use ledger::Ledger;
 use smoltcp::wire::{Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 
-/// What a [`crate::Stack`] is made from.
+/// The configuration of a [`crate::Stack`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the interface's address comes from.
+    /// The source of the IPv4 address.
     pub addressing: Addressing,
-    /// Where its IPv6 addresses come from.
+    /// The source of the IPv6 addresses.
     pub ipv6: Ipv6Addressing,
-    /// The name of this host, sent to the DHCP server; empty: none is sent.
+    /// The host name for the DHCP server. Empty: none is sent.
     pub hostname: String,
-    /// Seeds ports, identifiers, the demultiplexer's hash and smoltcp's generator. A different one at each boot.
+    /// The seed of ports, identifiers, the demultiplexer's hash and smoltcp's generator. It differs at each boot.
     pub seed: [u8; 32],
     /// Whether an IPv4 address is probed before it is used.
     pub probing: Probing,
-    /// What a peer may make us spend.
+    /// Limits on what peers can make the guest spend.
     pub limits: Limits,
-    /// Memory for what peers send and make us keep: the accounts of TCP, UDP, fragments and neighbours. Several stacks
-    /// may share one.
+    /// The ledger for memory whose size peers decide: the accounts of TCP, UDP, fragments and neighbours. Several
+    /// stacks may share it.
     pub ledger: Ledger,
 }
 
 /// Whether an IPv4 address is probed before it is used. RFC 5227.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Probing {
-    /// It is probed for about half a second, and not used if another host has it.
+    /// The address is probed for about half a second. It is not used if another host has it.
     #[default]
     On,
-    /// It is used at once. Another host that has it is noticed later.
+    /// The address is used at once. A conflict is detected later.
     Off,
 }
 
-/// Where the interface's address comes from.
+/// The source of the interface's IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Addressing {
-    /// Ask a DHCPv4 server, and keep asking.
+    /// A DHCPv4 server, which is asked until it answers.
     Dhcp,
     /// A fixed IPv4 address.
     Static {
-        /// Our address and the length of our network's prefix.
+        /// The address and its prefix length.
         address: Ipv4Cidr,
-        /// The way to everybody else; without one, only our own network is reached.
+        /// The gateway. `None`: only the local network is reachable.
         gateway: Option<Ipv4Address>,
-        /// Name servers; shown in the status, not used by the stack.
+        /// Name servers. The status shows them; the stack does not use them.
         dns: Vec<Ipv4Address>,
     },
 }
 
-/// Where the interface's IPv6 addresses come from. Unless it is off there is a link-local one, `fe80::` and the modified
-/// EUI-64 of the hardware address. No address is used before nobody objected to it for a second (RFC 4862, 5.4).
+/// The source of the interface's IPv6 addresses. Unless IPv6 is off, there is a link-local address: `fe80::` and the
+/// modified EUI-64 of the hardware address. Each address passes duplicate address detection for a second before it is
+/// used (RFC 4862, 5.4).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ipv6Addressing {
-    /// IPv6 is not spoken.
+    /// No IPv6.
     Off,
-    /// From what routers advertise: the way out, and an address for each of up to two prefixes, with the same EUI-64.
+    /// Router advertisements: the default router, and an address for each of up to two prefixes, with the same EUI-64.
     #[default]
     Auto,
-    /// One more fixed address. Routers' advertisements are not heeded.
+    /// One fixed address beside the link-local one. Router advertisements are ignored.
     Static {
-        /// Our address and the length of our network's prefix.
+        /// The address and its prefix length.
         address: Ipv6Cidr,
-        /// The way to everybody else; without one, only our own network is reached.
+        /// The gateway. `None`: only the local network is reachable.
         gateway: Option<Ipv6Address>,
     },
 }
 
-/// Caps on what the network can make us spend; each one that is hit is counted in [`crate::Counters`] or
+/// Limits on what the network can make the guest spend. Reaching one is counted in [`crate::Counters`] or
 /// [`crate::Drops`].
 ///
-/// Memory has a cap of its own: [`Config::ledger`]. An idle connection takes about 300 bytes of it.
+/// Memory has a limit of its own: [`Config::ledger`]. An idle connection takes about 300 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// TCP connections. Beyond it the longest idle one gives way.
+    /// TCP connections. At the limit the connection that is idle for the longest time ends.
     pub connections: usize,
-    /// Those of one source: an IPv4 address, or a /64 of IPv6.
+    /// TCP connections of one source: an IPv4 address, or an IPv6 /64.
     pub connections_per_source: usize,
-    /// Handshakes that are not finished, 64 bytes each. Beyond it SYN cookies are sent.
+    /// Half-open connections, 64 bytes each. At the limit SYN cookies are sent.
     pub half_open: usize,
-    /// Connections in TIME-WAIT, about 48 bytes each; the oldest makes room for the next.
+    /// Connections in TIME-WAIT, about 48 bytes each. At the limit the oldest one is removed.
     pub time_wait: usize,
-    /// Neighbours whose hardware addresses are kept.
+    /// Entries of the neighbour table.
     pub neighbours: usize,
-    /// Received frames handled in one turn.
+    /// Received frames handled in one iteration.
     pub rx_budget: usize,
-    /// Frames sent in one turn.
+    /// Frames sent in one iteration.
     pub tx_budget: usize,
 }
 
 impl Limits {
-    /// Caps for a ledger of so many bytes: each is a fraction of it.
+    /// Limits that fit a ledger of `bytes` bytes: each is a fraction of it.
     #[must_use]
     pub fn for_memory(bytes: usize) -> Self {
         /// Bytes of the ledger for each connection, half-open one, connection in TIME-WAIT, and neighbour.

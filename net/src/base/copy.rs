@@ -1,8 +1,8 @@
-//! Copies whose length somebody outside decides: an allocation that fails is an ordinary answer.
+//! Copies whose length a peer or an application decides: the allocation may fail.
 
 use alloc::vec::Vec;
 
-/// The slices, one behind the other; `None`: there is no memory.
+/// The slices, joined. Returns `None` without memory.
 pub(crate) fn concat(parts: &[&[u8]]) -> Option<Vec<u8>> {
     let len = parts.iter().fold(0_usize, |len, part| len.saturating_add(part.len()));
     let mut bytes = Vec::new();
@@ -11,12 +11,12 @@ pub(crate) fn concat(parts: &[&[u8]]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A copy; `None`: there is no memory.
+/// A copy. Returns `None` without memory.
 pub(crate) fn copy(bytes: &[u8]) -> Option<Vec<u8>> {
     concat(&[bytes])
 }
 
-/// So many zeros; `None`: there is no memory.
+/// `len` zero bytes. Returns `None` without memory.
 pub(crate) fn zeros(len: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).ok()?;

@@ -1,4 +1,4 @@
-//! What the stack counts: events, and dropped frames by reason. Each is named once, here.
+//! The counters of the stack: events, and dropped frames by reason. Each is named once, here.
 
 xen::counters! {
     /// Events since the start.
@@ -14,7 +14,7 @@ xen::counters! {
         rx_tcp,
         /// UDP datagrams for us.
         rx_udp,
-        /// ICMP and ICMPv6 messages for us that are used.
+        /// ICMP and ICMPv6 messages for us, of types that the stack uses.
         rx_icmp,
         /// Fragments for us.
         rx_fragment,
@@ -30,25 +30,25 @@ xen::counters! {
         socket_visits,
         /// Deadlines that were reached.
         timers_fired,
-        /// Times that the guest did not run for more than a second although it was due.
+        /// Times that the guest was not scheduled for more than a second past a deadline.
         standstills,
         /// Connections handed to an application by a listener.
         accepted,
-        /// Connections that we opened and the peer accepted.
+        /// Connections opened by this host that the peer accepted.
         connected,
-        /// Segments to a port on which nobody listens, answered with RST.
+        /// Segments to a port without a listener, answered with RST.
         refused,
         /// Connections reset by the peer.
         reset,
-        /// Connections given up because the peer was silent.
+        /// Connections aborted because the peer did not answer in time.
         timed_out,
         /// SYN cookies sent: the table of half-open connections was full, or its share for the source.
         cookies_sent,
-        /// Handshakes that a SYN cookie of ours finished.
+        /// Handshakes completed by a SYN cookie.
         cookies_accepted,
         /// Connections that were ended because the table or the ledger was full: idle, or silent for long.
         evicted,
-        /// Parked connections that were ended because no request came, or because the peer did not take what was sent.
+        /// Parked connections that were closed because no request came, or because the peer read too slowly.
         idle_closed,
         /// Connections in TIME-WAIT that ended early for a new connection with the same ports.
         time_wait_recycled,
@@ -56,37 +56,37 @@ xen::counters! {
         path_mtu_lowered,
         /// Leases taken, a change of address included.
         dhcp_bound,
-        /// Leases confirmed again.
+        /// Leases renewed.
         dhcp_renewed,
         /// Leases lost.
         dhcp_lost,
-        /// Messages of DHCP servers that did not fit what was asked.
+        /// Messages of DHCP servers that do not match the request.
         dhcp_ignored,
         /// ICMP and ICMPv6 errors sent.
         icmp_errors,
-        /// ICMP and ICMPv6 errors not sent, because there were too many.
+        /// ICMP and ICMPv6 errors not sent because of the rate limit.
         icmp_limited,
-        /// RST not sent to segments without a connection, because there were too many.
+        /// RST for segments without a connection that were not sent because of the rate limit.
         resets_limited,
-        /// Packets put together from fragments.
+        /// Packets reassembled from fragments.
         reassembled,
         /// Gratuitous ARP frames and unsolicited neighbour advertisements sent.
         announced,
         /// ARP requests and neighbour solicitations sent.
         asked,
-        /// ARP requests and neighbour solicitations put off, because there were too many.
+        /// ARP requests and neighbour solicitations delayed by the rate limit.
         asks_limited,
         /// Neighbours that moved to another hardware address.
         neighbours_moved,
-        /// Times that another host used, or was about to take, an address of ours.
+        /// Address conflicts: another host used, or probed for, an address of ours.
         conflicts,
         /// Times that other hosts were told that an address is ours.
         defended,
         /// Router solicitations sent.
         routers_asked,
-        /// Router advertisements heeded.
+        /// Router advertisements accepted.
         routers_heard,
-        /// Those that named a router or a prefix more than we keep.
+        /// Router advertisements with a router or a prefix for which there is no room.
         routers_refused,
     }
 }
@@ -100,35 +100,35 @@ xen::counters! {
         NotForUs = "not_for_us",
         /// Shorter than its headers say, or inconsistent.
         Malformed = "malformed",
-        /// An EtherType that we do not speak; a VLAN other than 0.
+        /// An unsupported EtherType, or a VLAN other than 0.
         EtherType = "ether_type",
         /// IPv6, which is switched off.
         Ipv6 = "ipv6",
-        /// IPv6 neighbour discovery that is invalid or of no use.
+        /// Invalid or unsolicited IPv6 neighbour discovery.
         Neighbour = "neighbour",
-        /// ARP or IPv6 neighbour discovery about hosts that we do not talk to.
+        /// ARP or IPv6 neighbour discovery about hosts without an entry in the neighbour table.
         NeighbourForOthers = "neighbour_for_others",
-        /// A source address that nobody can have: broadcast, multicast, unspecified, loopback or our own.
+        /// An invalid source address: broadcast, multicast, unspecified, loopback or our own.
         ForgedSource = "forged_source",
         /// TCP to another address, or to a broadcast.
         TcpNotForUs = "tcp_not_for_us",
-        /// A fragment that overlaps others, is malformed, or finds no room.
+        /// A fragment that overlaps others, is malformed, or exceeds the limit.
         Fragment = "fragment",
         /// An IPv6 extension header that must not be ignored, or is cut short.
         ExtensionHeader = "extension_header",
-        /// An IPv4 packet whose sender chose its route, or with options that cannot be read.
+        /// An IPv4 packet with a source route or malformed options.
         SourceRouted = "source_routed",
-        /// ICMP that we have no use for.
+        /// ICMP of an unsupported type.
         Icmp = "icmp",
-        /// A datagram to a port that no socket has.
+        /// A datagram to a port without a socket.
         NoSocket = "no_socket",
-        /// A protocol above IP that we do not speak.
+        /// An unsupported IP protocol.
         Protocol = "protocol",
-        /// A packet in headers within headers.
+        /// A packet in too many nested headers.
         Nested = "nested",
         /// A wrong checksum of IPv4, ICMP, TCP or UDP.
         Checksum = "checksum",
-        /// "Packet too big" about nothing that is on its way, or with an MTU that is not smaller than ours.
+        /// "Packet too big" about a packet that is not in flight, or with an MTU that is not below ours.
         TooBig = "too_big",
         /// A SYN beyond its listener's backlog.
         Backlog = "backlog",
@@ -138,16 +138,16 @@ xen::counters! {
         SourceLimit = "source_limit",
         /// A datagram for a socket whose receive queue is full.
         UnreadDatagrams = "unread_datagrams",
-        /// A frame for an application that holds as many packets as it may.
+        /// A frame for an application that has reached its retention limit.
         RetentionLimit = "retention_limit",
         /// Payload, a handshake or a datagram for which the ledger has no memory.
         Memory = "memory",
-        /// A datagram of ours whose next hop does not answer.
+        /// A datagram of ours whose next hop does not answer ARP or neighbour discovery.
         Unreachable = "unreachable",
     }
 }
 
-/// What a frame is, as far as it is counted.
+/// The kind of a received frame, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     Arp,

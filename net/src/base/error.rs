@@ -1,4 +1,4 @@
-//! What can go wrong for an application: one word per cause, because the cures differ.
+//! Errors of the network API: one variant for each cause.
 
 use core::fmt;
 
@@ -11,34 +11,34 @@ pub enum NetError {
     NoAddress,
     /// No route leads to the peer: it is not on our network and there is no gateway.
     NoRoute,
-    /// The address or the port cannot be talked to: unspecified, our own, or port 0.
+    /// The address or the port is invalid as a destination: unspecified, our own, or port 0.
     Unaddressable,
-    /// The local port is taken.
+    /// The local port is in use.
     PortInUse,
-    /// Every ephemeral port is taken.
+    /// All ephemeral ports are in use.
     NoPorts,
-    /// The cap of connections is reached ([`crate::Limits::connections`]).
+    /// The limit of connections is reached ([`crate::Limits::connections`]).
     TooManyConnections,
-    /// The peer refused the connection: nobody listens there.
+    /// The peer refused the connection: its port has no listener.
     Refused,
     /// The peer reset the connection.
     Reset,
-    /// The peer fell silent for longer than the timeout.
+    /// The peer did not answer within the timeout.
     TimedOut,
     /// The address that the connection was bound to is not ours any more.
     AddressLost,
-    /// This end of the connection was closed or aborted by us.
+    /// The connection was closed or aborted on this side.
     Closed,
-    /// The datagram is longer than the link carries in one frame.
+    /// The datagram does not fit into one frame of the link.
     TooLong,
-    /// There is no memory for it now.
+    /// There is no memory for the operation now.
     NoMemory,
-    /// The datagram is longer than the buffer that should have taken it; it is lost.
+    /// The received datagram is longer than the buffer. It is lost.
     Truncated,
 }
 
 impl NetError {
-    /// The cause in words.
+    /// A description of the cause.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

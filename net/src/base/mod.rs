@@ -1,4 +1,4 @@
-//! Plain types that everything above uses: configuration, errors, counters, status, time, random numbers.
+//! Plain types for all groups above: configuration, errors, counters, status, time, random numbers.
 
 pub(crate) mod bucket;
 pub(crate) mod budget;

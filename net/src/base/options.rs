@@ -1,34 +1,35 @@
-//! What an application chooses for a socket.
+//! The options of sockets.
 
 use core::time::Duration;
 
-/// Choices for a TCP connection, or for all connections of a listener.
+/// The options of a TCP connection, or of all connections of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpOptions {
-    /// Bytes that may be received and unread at most: the largest window that is offered. It is no memory until they are.
+    /// The largest receive window, in bytes: received bytes that the application has not read. Memory is taken as they
+    /// arrive.
     pub rx_buffer: usize,
-    /// Bytes that may be written and unacknowledged at most. It is no memory until they are.
+    /// The send buffer, in bytes: written bytes that the peer has not acknowledged. Memory is taken as they are written.
     pub tx_buffer: usize,
-    /// Hold small segments back while others are unacknowledged (RFC 896). Off: answers leave at once.
+    /// Delays small segments while others are unacknowledged (Nagle, RFC 896). Off: answers are sent at once.
     pub nagle: bool,
-    /// How long an acknowledgement may wait for data to ride on; `None`: never.
+    /// How long an acknowledgement waits for data to carry it. `None`: not at all.
     pub ack_delay: Option<Duration>,
-    /// After this much silence, ask whether the peer is still there.
+    /// The silence after which a keep-alive probe is sent.
     pub keep_alive: Option<Duration>,
-    /// Give up when the peer is silent for this long while it owes us an acknowledgement (data, FIN or keep-alive).
-    /// An idle connection without keep-alive is never given up. `None`: never give up.
+    /// The user timeout (RFC 9293 §3.8.3): the connection ends when an acknowledgement (of data, FIN or keep-alive) is
+    /// missing for this long. It does not apply to an idle connection without keep-alive. `None`: no timeout.
     pub timeout: Option<Duration>,
-    /// Give up connecting after this long.
+    /// The timeout of a connection attempt.
     pub connect_timeout: Duration,
-    /// Listener only: connections that are not accepted yet. A SYN beyond is dropped.
+    /// Listener only: connections that wait to be accepted. At the limit a SYN is dropped.
     pub backlog: usize,
     /// Listener only: how long a connection may be parked ([`crate::TcpStream::park`]) before it is closed. While bytes are
-    /// unacknowledged it stays as long as the peer takes 4 KiB of them in a second, and is reset else. `None`: for ever.
+    /// unacknowledged, it stays while the peer takes 4 KiB of them a second, and is reset otherwise. `None`: no limit.
     pub idle: Option<Duration>,
 }
 
 impl TcpOptions {
-    /// Bytes of each buffer by default: enough for 10 MB/s over 100 ms.
+    /// The default size of each buffer, in bytes: 10 MB/s over 100 ms.
     pub const DEFAULT_BUFFER: usize = 1024 * 1024;
 }
 
@@ -48,19 +49,19 @@ impl Default for TcpOptions {
     }
 }
 
-/// Choices for a UDP socket.
+/// The options of a UDP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// Datagrams that may wait to be received; more are dropped.
+    /// Datagrams in the receive queue at most. Others are dropped.
     pub rx_packets: usize,
-    /// Bytes of payload that may wait to be received.
+    /// Bytes of payload in the receive queue at most.
     pub rx_bytes: usize,
-    /// Datagrams that may wait to be sent.
+    /// Datagrams in the send queue at most.
     pub tx_packets: usize,
-    /// Bytes of payload that may wait to be sent.
+    /// Bytes of payload in the send queue at most.
     pub tx_bytes: usize,
-    /// Datagrams wait in the pages in which they came, and [`crate::UdpSocket::recv_owned`] hands these over: a copy
-    /// less for each, and a page less for the interface for as long as the datagram is kept.
+    /// Datagrams stay in the pages into which they were received, and [`crate::UdpSocket::recv_owned`] returns these.
+    /// This saves a copy; the interface lacks the page until the datagram is dropped.
     pub in_place: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Numbers that nobody outside can foresee: ports to start from, hash keys, seeds. ChaCha20, seeded by the kernel, which
-//! takes its own from here too: the cipher is 7 KB of code wherever it is put in line.
+//! Unpredictable random numbers: first ports, hash keys, seeds. The generator is ChaCha20, seeded by the kernel. The
+//! kernel uses this generator too, since each inlined copy of the cipher is 7 KB of code.
 //!
 //! Initial sequence numbers are in [`crate::tcp::isn`].
 
@@ -10,14 +10,14 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng};
 pub struct Rng(ChaCha20Rng);
 
 impl core::fmt::Debug for Rng {
-    /// Shows nothing of its state: a log line must not give the sequence away.
+    /// Does not show the state: a log line must not reveal the sequence.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Rng").finish_non_exhaustive()
     }
 }
 
 impl Rng {
-    /// From a secret that nobody else has.
+    /// A generator with a secret seed.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self(ChaCha20Rng::from_seed(seed))
@@ -42,7 +42,7 @@ impl Rng {
         least.saturating_add(self.next_u64().checked_rem(count).unwrap_or(0))
     }
 
-    /// All ephemeral ports (RFC 6335: 49152 to 65535) once, from a random one on.
+    /// All ephemeral ports (RFC 6335: 49152 to 65535), each once, from a random one on.
     pub(crate) fn ephemeral_ports(&mut self) -> impl Iterator<Item = u16> + use<> {
         const FIRST: u16 = 49152;
         const COUNT: u16 = 16384;

@@ -13,68 +13,68 @@ use smoltcp::wire::{EthernetAddress, IpEndpoint, Ipv4Address, Ipv4Cidr, Ipv6Addr
 pub struct NetStatus {
     /// The interface's hardware address.
     pub mac: EthernetAddress,
-    /// The name given in [`crate::Config`], else the one that DHCP gave.
+    /// The host name: that of [`crate::Config`], or else that of DHCP.
     pub hostname: String,
     /// Whether frames can flow.
     pub link_up: bool,
     /// The largest IP packet that one frame carries, bytes.
     pub mtu: usize,
-    /// Our address, if we have one.
+    /// The IPv4 address.
     pub address: Option<Ipv4Cidr>,
-    /// The way to everybody outside our network.
+    /// The IPv4 gateway.
     pub gateway: Option<Ipv4Address>,
-    /// Our IPv6 addresses, the link-local one first; empty: IPv6 is off.
+    /// The IPv6 addresses, the link-local one first. Empty: IPv6 is off.
     pub ipv6: Vec<Ipv6Status>,
-    /// The router that takes IPv6 packets to everybody outside our networks.
+    /// The IPv6 default router.
     pub ipv6_gateway: Option<Ipv6Address>,
-    /// Name servers that DHCP or the configuration named.
+    /// Name servers, of DHCP or the configuration.
     pub dns: Vec<Ipv4Address>,
-    /// Time servers that DHCP named.
+    /// Time servers, of DHCP.
     pub ntp: Vec<Ipv4Address>,
-    /// Neighbours in the table.
+    /// Entries of the neighbour table.
     pub neighbours: usize,
-    /// How the DHCP client stands.
+    /// The state of the DHCP client.
     pub dhcp: DhcpStatus,
-    /// TCP connections whose handshake is finished, accepted or not, or that we open.
+    /// TCP connections with a finished handshake, accepted or not, and those that this host opens.
     pub connections: usize,
-    /// Handshakes that are not finished, but for those that a cookie answered.
+    /// Half-open connections, without those that got a SYN cookie.
     pub half_open: usize,
-    /// Connections in TIME-WAIT that no application holds.
+    /// Connections in TIME-WAIT.
     pub time_wait: usize,
-    /// Ports that are listened on.
+    /// Ports with a listener.
     pub listeners: usize,
     /// UDP sockets.
     pub udp_sockets: usize,
     /// Events since the start.
     pub counters: Counters,
-    /// What the TCP engine has counted, all connections together.
+    /// The counters of the TCP engine, over all connections.
     pub tcp: tcp::Counters,
     /// Frames and datagrams dropped since the start, by reason.
     pub drops: Drops,
 }
 
-/// An IPv6 address of ours.
+/// An IPv6 address of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6Status {
-    /// The address and the length of its network's prefix.
+    /// The address and its prefix length.
     pub address: Ipv6Cidr,
-    /// How it stands.
+    /// Its state.
     pub state: Ipv6State,
 }
 
-/// How an IPv6 address of ours stands.
+/// The state of an IPv6 address (RFC 4862).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ipv6State {
-    /// Not used yet: its owner, should there be one, has time to object.
+    /// In duplicate address detection, and not used yet.
     Tentative,
     /// In use.
     Valid,
-    /// Another host has it: it is not used.
+    /// In use by another host, and not used here.
     Duplicate,
 }
 
 impl Ipv6State {
-    /// In one word.
+    /// The state as a word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,34 +88,34 @@ impl Ipv6State {
 /// A TCP connection at one moment; see [`crate::Net::tcp_connections`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpStatus {
-    /// Our end.
+    /// The local address and port.
     pub local: IpEndpoint,
-    /// The peer's end.
+    /// The peer's address and port.
     pub remote: IpEndpoint,
-    /// The state, in the words of RFC 9293.
+    /// The state, as RFC 9293 names it.
     pub state: &'static str,
-    /// Bytes received that no application has read.
+    /// Received bytes that the application has not read.
     pub unread: usize,
-    /// Bytes written that the peer has not acknowledged.
+    /// Written bytes that the peer has not acknowledged.
     pub unacknowledged: usize,
-    /// Time since the peer last sent anything.
+    /// The time since the last segment of the peer.
     pub silent_for: Duration,
 }
 
-/// How the DHCP client stands.
+/// The state of the DHCP client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DhcpStatus {
-    /// The address is fixed; there is no client.
+    /// The address is fixed.
     Off,
-    /// Looking for a server.
+    /// No server has answered yet.
     Discovering,
-    /// A lease is held.
+    /// There is a lease.
     Bound {
-        /// The server it is from.
+        /// The server that granted it.
         server: Ipv4Address,
-        /// Its whole length, as last confirmed.
+        /// Its duration, as last confirmed.
         lease: Duration,
-        /// What is left of it.
+        /// The rest of it.
         expires_in: Duration,
     },
 }

@@ -1,12 +1,12 @@
-//! Xen's nanoseconds at the edge, smoltcp's microseconds inside.
+//! Conversions between Xen's time in nanoseconds and smoltcp's in microseconds.
 
 use smoltcp::time::{Duration, Instant};
 use xen::SystemTime;
 
-/// The longest duration that an option may ask for: far beyond use, and its sum with any instant does not overflow.
+/// The longest duration of an option. Its sum with any instant does not overflow.
 const LONGEST: core::time::Duration = core::time::Duration::from_secs(366 * 24 * 3600);
 
-/// Rounds down: a deadline is never seen as reached before it is.
+/// Rounds down, so that no deadline is reached early.
 pub(crate) fn instant(now: SystemTime) -> Instant {
     Instant::from_micros(i64::try_from(now.0 / 1000).unwrap_or(i64::MAX))
 }
@@ -15,7 +15,7 @@ pub(crate) fn system_time(at: Instant) -> SystemTime {
     SystemTime(u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000))
 }
 
-/// `start + duration`, stopping at the end of time.
+/// `start + duration`, saturating.
 pub(crate) fn after(start: Instant, duration: Duration) -> Instant {
     let micros = i64::try_from(duration.total_micros()).unwrap_or(i64::MAX);
     Instant::from_micros(start.total_micros().saturating_add(micros))
@@ -29,17 +29,17 @@ pub(crate) fn round_up(at: Instant, step: Duration) -> Instant {
     Instant::from_micros(at.total_micros().saturating_add(missing))
 }
 
-/// Twice the duration, at most `limit`.
+/// The doubled duration, at most `limit`.
 pub(crate) fn double(duration: Duration, limit: Duration) -> Duration {
     Duration::from_micros(duration.total_micros().saturating_mul(2)).min(limit)
 }
 
-/// An option's duration, cut to [`LONGEST`].
+/// The duration of an option, at most [`LONGEST`].
 pub(crate) fn duration(wish: core::time::Duration) -> Duration {
     wish.min(LONGEST).into()
 }
 
-/// The time from `now` to `at`; zero when `at` is past.
+/// The time from `now` to `at`; zero if `at` is in the past.
 pub(crate) fn until(now: Instant, at: Instant) -> core::time::Duration {
     let micros = at.total_micros().saturating_sub(now.total_micros());
     core::time::Duration::from_micros(u64::try_from(micros).unwrap_or(0))

@@ -51,7 +51,7 @@ impl Ends {
         }
     }
 
-    /// Writes the sum of the pseudo-header of a TCP segment with so many bytes.
+    /// Writes the sum of the pseudo-header of a TCP segment of `len` bytes.
     fn write_pseudo_sum(&self, partial: PartialTcp, len: usize, frame: &mut [u8]) {
         match (self.from, self.to) {
             (IpAddress::Ipv4(from), IpAddress::Ipv4(to)) => {

@@ -1,4 +1,4 @@
-//! A connection: the engine's part, who owns it, and the tasks that wait for it.
+//! A connection: the engine's TCB, its owner, and the tasks that wait for it.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -10,36 +10,36 @@ use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
 
-/// Who answers for a connection.
+/// The owner of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// A listener: it waits to be accepted.
+    /// A listener: the connection waits to be accepted.
     Ready,
     /// An application.
     Held,
-    /// A listener: it waits for something to read.
+    /// A listener: the connection waits for received bytes.
     Parked,
-    /// Nobody: it is being closed.
+    /// None: the connection is being closed.
     Orphan,
 }
 
-/// What a connection has while an application works with it.
+/// The state of a connection while an application uses it.
 #[derive(Debug, Default)]
 pub(crate) struct Io {
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
-    /// What is left of the bytes that were lent last.
+    /// The rest of the slice that the last zero-copy write got.
     pub(crate) front: Option<Chunk>,
-    /// Bytes to be sent that were copied here; what is sent by reference belongs to the application.
+    /// Copies of bytes to send. Bytes sent by reference belong to the application.
     pub(crate) copied: u32,
 }
 
 /// A period without a request on a parked connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rest {
-    /// When it ends, in seconds of the engine's time; 0: it has no end.
+    /// The end of the period, in seconds of the engine's time; 0: none.
     pub(super) end: u32,
-    /// Bytes that were unacknowledged at its beginning.
+    /// Bytes that were unacknowledged when the period began.
     pub(super) queued: u32,
 }
 
@@ -49,26 +49,26 @@ pub(crate) struct Conn {
     pub(crate) tcb: Tcb<Chunk>,
     pub(crate) options: Rc<TcpOptions>,
     io: Option<Box<Io>>,
-    /// Bytes of memory that it was last found to take, [`Conn::memory`].
+    /// Bytes of memory at the last look, see [`Conn::memory`].
     pub(crate) charged: u32,
-    /// The hash of its flow, by which an interface with several queues chooses one.
+    /// The flow hash, by which an interface chooses a queue.
     pub(crate) flow: u32,
     pub(crate) owner: Owner,
-    /// In the list of connections with something to send.
+    /// Whether it is in the list of connections with something to send.
     pub(crate) queued: bool,
     /// In the list of connections that wait for their neighbour.
     pub(crate) waits_for_neighbour: bool,
-    /// An application had it already.
+    /// Whether an application has had it before.
     pub(crate) was_held: bool,
-    /// While it is parked.
+    /// The current period, while it is parked.
     pub(super) rest: Rest,
-    /// The neighbour's entry that it holds.
+    /// The pinned entry of the neighbour table.
     pub(crate) pin: Option<u32>,
-    /// Why it ended, if the engine does not know.
+    /// The reason for its end, if the engine does not know it.
     pub(crate) fault: Option<NetError>,
 }
 
-// Beside it at most 64 bytes in the table, the wheel and the counts of sources.
+// Its places in the table, the timer wheel and the counts of sources take at most 64 bytes more.
 const _: () = assert!(size_of::<Conn>() <= 216);
 
 impl Conn {
@@ -93,14 +93,14 @@ impl Conn {
         self.io.get_or_insert_with(Box::default)
     }
 
-    /// Nobody works with it for a while: what that needs goes.
+    /// Frees the state that only an application in use needs.
     pub(crate) fn rest(&mut self) {
         if self.io.as_ref().is_some_and(|io| io.front.is_none() && io.copied == 0) {
             self.io = None;
         }
     }
 
-    /// Bytes of memory that it takes beside its place in the table.
+    /// Bytes of memory beside its place in the table.
     pub(crate) fn memory(&mut self) -> usize {
         let own = self.tcb.memory();
         let queued = self.tcb.send_queued();
@@ -127,7 +127,7 @@ impl Conn {
         front || self.tcb.receive_queued() > 0 || self.tcb.at_end()
     }
 
-    /// Why it ended, unless orderly.
+    /// The reason for its end, unless it was closed in order.
     pub(crate) fn error(&self) -> Option<NetError> {
         self.fault.or(match self.tcb.close_reason()? {
             CloseReason::Finished => None,
@@ -139,7 +139,7 @@ impl Conn {
         })
     }
 
-    /// The state's name in RFC 9293.
+    /// The name of the state in RFC 9293.
     pub(crate) const fn state_name(&self) -> &'static str {
         match self.tcb.state() {
             State::Closed => "closed",

@@ -1,12 +1,13 @@
 //! Parked connections that stay idle for too long.
 //!
 //! ```text
-//!   park ─► deadline: now + TcpOptions::idle ─► nothing came ─┬─ all acknowledged ─────────────► FIN
-//!                                                             ├─ enough taken in the meantime ─► another period
-//!                                                             └─ the peer does not take it ────► RST
+//!   park ─► deadline: now + TcpOptions::idle ─► no request   ─┬─ all acknowledged ─────────────► FIN
+//!                                                             ├─ the peer has read enough ─────► another period
+//!                                                             └─ the peer reads too slowly ────► RST
 //! ```
 //!
-//! The deadline shares the connection's timer with the engine's. Keep-alive segments of the peer do not move it.
+//! The connection's one timer has the earlier of this deadline and the engine's. Keep-alive segments of the peer do not
+//! move the deadline.
 
 use core::time::Duration;
 
@@ -16,10 +17,10 @@ use crate::base::counters::Counters;
 use crate::tcp::conn::{Conn, Owner, Rest};
 use crate::tcp::shard::{End, Shard};
 
-/// Bytes in a second that the peer must take of what waits to be sent.
+/// Bytes a second that the peer must take of the queued bytes.
 const LEAST_RATE: u64 = 4096;
 
-/// Seconds after which the rate is judged at the earliest: losses may stop a connection for that long.
+/// The shortest period for the rate, in seconds: losses can stop a connection for as long.
 const LEAST_PERIOD: u64 = 30;
 
 impl Conn {
@@ -33,13 +34,13 @@ impl Conn {
         self.rest = Rest { end, queued };
     }
 
-    /// When the period is over, in milliseconds; `None`: it has no end, or somebody holds the connection.
+    /// The end of the period in milliseconds. `None`: it has no end, or the connection is not parked.
     pub(super) fn rest_ends(&self) -> Option<u64> {
         let end = Some(self.rest.end).filter(|end| *end > 0 && self.owner == Owner::Parked)?;
         Some(tcp::wheel::coarse(u64::from(end).saturating_mul(1000)))
     }
 
-    /// Whether the peer has taken enough in the period.
+    /// Whether the peer has taken enough bytes in the period.
     fn takes_enough(&self) -> bool {
         let queued = self.tcb.send_queued();
         let idle = self.options.idle.map_or(0, |idle| idle.as_secs()).max(LEAST_PERIOD);
@@ -49,7 +50,7 @@ impl Conn {
 }
 
 impl Shard {
-    /// A connection that is parked from now on.
+    /// Begins the first period of a parked connection.
     pub(super) fn begin_rest(&mut self, id: u32) {
         let at = self.at;
         if let Some(conn) = self.conns.get_mut(id) {
@@ -58,7 +59,7 @@ impl Shard {
         self.set_timer(id);
     }
 
-    /// Ends a parked connection whose period is over. `false`: it is not.
+    /// Ends a parked connection if its period is over. Returns whether it is.
     pub(super) fn end_rest(&mut self, id: u32, counters: &mut Counters) -> bool {
         let at = self.at;
         let Some(conn) = self.conns.get_mut(id) else { return false };

@@ -1,4 +1,4 @@
-//! A listener on the stack's side: its connections that wait, and the tasks that wait for one.
+//! A listener on the stack's side: the connections that wait for a task, and the tasks that wait for a connection.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -6,11 +6,11 @@ use core::task::Waker;
 
 use crate::base::options::TcpOptions;
 
-/// A port that is listened on.
+/// A port with a listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) options: Rc<TcpOptions>,
-    /// Connections that are new, or have something to read.
+    /// New connections, and parked ones with received bytes.
     pub(crate) ready: VecDeque<u32>,
     pub(crate) waiting: Waiting,
 }
@@ -20,13 +20,13 @@ impl Listener {
         Self { options: Rc::new(options), ready: VecDeque::new(), waiting: Waiting::default() }
     }
 
-    /// Whether no more connections may wait.
+    /// Whether the backlog is full.
     pub(crate) fn is_full(&self) -> bool {
         self.ready.len() >= self.options.backlog
     }
 }
 
-/// Tasks that wait for the same thing, served in the order in which they came.
+/// Tasks that wait for the same event, served in order.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     tasks: VecDeque<(u64, Waker)>,
@@ -34,7 +34,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Takes a place in the line, or keeps the one that `ticket` names; returns the ticket.
+    /// Joins the queue, or stays at the place of `ticket`. Returns the ticket.
     pub(crate) fn queue(&mut self, ticket: Option<u64>, waker: &Waker) -> u64 {
         if let Some(place) = self.tasks.iter_mut().find(|(known, _)| Some(*known) == ticket) {
             place.1.clone_from(waker);
@@ -45,7 +45,7 @@ impl Waiting {
         self.tickets
     }
 
-    /// Leaves the line; `false` if the ticket was called already.
+    /// Leaves the queue. Returns `false` if the task was woken already.
     pub(crate) fn leave(&mut self, ticket: u64) -> bool {
         let before = self.tasks.len();
         self.tasks.retain(|(known, _)| *known != ticket);

@@ -1,9 +1,9 @@
-//! TCP: the engine's connections, who owns them, and listeners. The protocol itself is the crate `tcp`.
+//! TCP: the engine's connections with their owners, and listeners. The protocol is the crate `tcp`.
 //!
 //! ```text
 //!   SYN ─► SYN cache or cookie ─ACK─► Conn{Ready} ─accept─► Conn{Held} ─drop─► Conn{Orphan} ─► TIME-WAIT ─► gone
 //!          connect ──────────────────────────────────────►      │ ▲
-//!                                                           park │ │ ready: there is something to read
+//!                                                           park │ │ ready: bytes were received
 //!                                                                ▼ │
 //!                                                           Conn{Parked}
 //! ```

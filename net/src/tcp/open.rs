@@ -1,4 +1,4 @@
-//! How connections begin: SYNs, handshakes that finish, and opening from here.
+//! The beginning of connections: received SYNs, finished handshakes, and connections that this host opens.
 
 use alloc::rc::Rc;
 
@@ -18,18 +18,18 @@ use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
 use crate::tcp::shard::Shard;
 
-/// What a peer takes that names no MSS. RFC 9293, section 3.7.1.
+/// The MSS of a peer that sends no MSS option. RFC 9293, section 3.7.1.
 const DEFAULT_MSS_V4: u16 = 536;
 const DEFAULT_MSS_V6: u16 = 1220;
 
-/// The answer to a segment that no connection gives.
+/// The answer to a segment without a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// None.
     None,
     /// This segment.
     Send(Segment),
-    /// This reset, if the rate allows it.
+    /// This reset, if the rate limit allows it.
     Reset(Segment),
 }
 
@@ -43,19 +43,19 @@ pub(crate) struct Tally<'a> {
 pub(crate) struct Arrival<'a> {
     pub(crate) tuple: &'a FourTuple,
     pub(crate) segment: &'a Segment,
-    /// The MSS that we announce for this link.
+    /// The MSS that this host announces on the link.
     pub(crate) mss: u16,
-    /// The hash of its flow.
+    /// The flow hash.
     pub(crate) flow: u32,
 }
 
-/// What [`Shard::receive`] asks for: the payload, or `None` where there is no memory for a copy.
+/// The payload, when [`Shard::receive`] asks for it. Returns `None` without memory for a copy.
 pub(crate) trait TakePayload: FnOnce() -> Option<Chunk> {}
 
 impl<F: FnOnce() -> Option<Chunk>> TakePayload for F {}
 
 impl Shard {
-    /// Takes a segment. `payload` is asked for only if somebody wants it.
+    /// Takes a segment. Calls `payload` only if the payload is needed.
     pub(crate) fn receive(
         &mut self,
         arrival: &Arrival<'_>,
@@ -68,7 +68,7 @@ impl Shard {
             if controls != Flags::SYN || !self.has_ended(id) {
                 return self.deliver(id, segment, payload, tally);
             }
-            // The application still holds a connection that has ended. The peer may open the next one.
+            // The application still has a connection that has ended. The peer may open the next one.
             self.conns.free_name(id);
         }
         let verdict = self.time_waits.on_segment(tuple, segment, self.at);
@@ -103,13 +103,13 @@ impl Shard {
         segment.reset_for().map_or(Answer::None, Answer::Reset)
     }
 
-    /// Whether a connection has ended, so that nothing is sent or taken for it any more.
+    /// Whether a connection has ended: it neither sends nor receives.
     fn has_ended(&self, id: u32) -> bool {
         self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed && !conn.tcb.wants_transmit())
     }
 
-    /// Gives a segment to its connection. Without memory for its payload the connection gets the acknowledgement in it,
-    /// and the peer sends the payload again.
+    /// Passes a segment to its connection. Without memory for the payload the connection gets the acknowledgement alone,
+    /// and the peer retransmits the payload.
     fn deliver(
         &mut self,
         id: u32,
@@ -142,7 +142,7 @@ impl Shard {
         }
     }
 
-    /// A SYN for a port that is listened on: half open in the cache, or by a cookie.
+    /// A SYN for a port with a listener: it is answered from the SYN cache, or by a cookie.
     fn begin_handshake(&mut self, arrival: &Arrival<'_>, past: Option<Seq>, tally: &mut Tally<'_>) -> Answer {
         let (tuple, segment, mss) = (arrival.tuple, arrival.segment, arrival.mss);
         let full = self.listeners.get(&tuple.local_port).is_none_or(|listener| listener.is_full());
@@ -190,7 +190,7 @@ impl Shard {
     ) -> Answer {
         let (tuple, segment) = (arrival.tuple, arrival.segment);
         if segment.flags.contains(Flags::RST) {
-            // RFC 5961, section 3.2: the exact number.
+            // RFC 5961, section 3.2: only the exact sequence number resets.
             if segment.seq == half.irs.add(1) {
                 self.take_half_open(tuple);
             }
@@ -209,7 +209,7 @@ impl Shard {
             let rtt = self.take_half_open(tuple).and_then(|taken| taken.rtt);
             return self.finish_handshake(arrival, half, rtt, payload, tally);
         }
-        // An acknowledgement of something else: RFC 9293, section 3.10.7.4, SYN-RECEIVED.
+        // An unacceptable acknowledgement: RFC 9293, section 3.10.7.4, SYN-RECEIVED.
         let odd = segment.flags.contains(Flags::ACK) && segment.ack != half.iss.add(1);
         if odd { segment.reset_for().map_or(Answer::None, Answer::Reset) } else { Answer::None }
     }
@@ -227,7 +227,7 @@ impl Shard {
         admitted
     }
 
-    /// The handshake is finished: the connection, whose memory is taken, goes to its listener.
+    /// Passes a connection whose handshake is finished and whose memory is taken to its listener.
     fn finish_handshake(
         &mut self,
         arrival: &Arrival<'_>,
@@ -242,7 +242,7 @@ impl Shard {
             return segment.reset_for().map_or(Answer::None, Answer::Reset);
         };
         if listener.is_full() {
-            // The peer sends it again.
+            // The peer retransmits it.
             tally.drops.bump(DropReason::Backlog);
             self.give_room();
             return Answer::None;
@@ -302,14 +302,14 @@ impl Shard {
         }
     }
 
-    /// SYN-ACKs of half-open connections that are due again.
+    /// Retransmits due SYN-ACKs of half-open connections.
     pub(crate) fn poll_half_open(&mut self, mss: impl Fn(IpAddress) -> u16) -> Option<(FourTuple, Segment)> {
         let (tuple, half) = self.half_open.as_mut()?.poll(self.at)?;
         let clock = timestamp_clock(self.at, self.isn.timestamp_offset(&tuple));
         Some((tuple, half.syn_ack(mss(tuple.local), clock, &self.env.config)))
     }
 
-    /// Starts connecting; the number of the connection and its name.
+    /// Begins to open a connection. Returns its number and its name.
     pub(crate) fn connect(
         &mut self,
         ends: (IpAddress, IpAddress, u16),

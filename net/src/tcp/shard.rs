@@ -1,6 +1,6 @@
-//! All connections of the stack, with what they share: the engine's environment, secrets, limits, deadlines.
+//! All connections of the stack, with their shared state: the engine's environment, secrets, limits, deadlines.
 //!
-//! The engine's clock stands still while the guest does: a pause of the guest is not silence of its peers.
+//! The engine's clock stops while the guest is paused: a pause of the guest is not silence of its peers.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -29,7 +29,7 @@ use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::deadlines::Deadlines;
 use crate::tcp::listener::Listener;
 
-/// Deadlines handled in one turn.
+/// Deadlines handled in one iteration.
 const TIMER_BUDGET: usize = 1024;
 
 /// Bytes of a half-open connection.
@@ -38,43 +38,44 @@ const HALF_OPEN: usize = 64;
 /// Challenge ACKs in a second, of all connections together. RFC 5961, section 7.
 const CHALLENGES: u32 = 1000;
 
-/// While there is any memory, a connection may have this many bytes waiting, each way.
+/// Bytes that a connection may queue each way while there is any memory.
 const LEAST_GRANT: usize = 4096;
 
-/// Without memory a connection may send this many bytes at once: what waits for room would never learn of it otherwise.
+/// Bytes that a connection may send without memory, so that a task that waits for room is woken again.
 const LEAST_SEND: u32 = 128;
 
-/// Of the memory that is left, a connection is granted at most this part; the last part of all memory is for grants of
-/// [`LEAST_GRANT`].
+/// The part of the free memory that a connection is granted at most, as a divisor. The last part of all memory is for
+/// grants of [`LEAST_GRANT`].
 const GRANT_PART: usize = 8;
 const LEAST_GRANTS_PART: usize = 4;
 
-/// The first window of a connection is this part of all memory for connections, and at most 64 KiB: it is a promise.
+/// The part of the memory for connections that the first window of a connection is, as a divisor; at most 64 KiB. An
+/// offered window cannot be taken back.
 const WINDOW_PART: usize = 64;
 
-/// Bytes that a connection takes in any case: its place in the tables, and in the lists of those with something to do.
+/// Bytes that each connection takes: its places in the tables and lists.
 const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
 
-/// Bytes beside the payload that a segment may make an idle connection take: its state while it is active, and a page's
-/// or a copy's own.
+/// Bytes beside the payload that a segment can cost an idle connection: its active state, and the overhead of a page or
+/// a copy.
 const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(64);
 
-/// While memory is short, a connection gives way that was not heard of for this long, idle or not.
+/// The silence after which a connection, idle or not, may be ended when memory is short.
 const STALE: Duration = Duration::from_secs(1);
 
-/// Connections that are looked at to find one that gives way: those that were not used for longest.
+/// The number of least recently used connections among which one is chosen to end.
 const CANDIDATES: usize = 64;
 
-/// Connections that are still being ended when their memory is given to new ones, at most.
+/// The number of connections at most that are still being ended after their memory was given to new ones.
 const EVICTING: usize = 64;
 
-/// How long a connection that nobody holds may take to close when its peer does not answer.
+/// The timeout of closing a connection without owner whose peer does not answer.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
 
-/// How long a path is taken to be narrow. RFC 1191, section 6.3.
+/// The time after which a reduced path MTU is probed again. RFC 1191, section 6.3.
 const NARROW_FOR: Duration = Duration::from_secs(600);
 
-/// TIME-WAIT, milliseconds.
+/// The duration of TIME-WAIT in milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
 
 /// The connections of the stack.
@@ -91,21 +92,21 @@ pub(crate) struct Shard {
     pub(super) limits: Limits,
     /// Connections with something to send.
     dirty: VecDeque<u32>,
-    /// Memory for all of it.
+    /// The memory of all of them.
     budget: Budget,
-    /// Bytes of it that were free when the turn began, less what was taken since.
+    /// Bytes of it that were free at the begin of the iteration, less those taken since.
     free: usize,
     /// Bytes of TIME-WAIT in `budget`.
     time_wait_bytes: usize,
-    /// How long the guest stood still, all in all.
+    /// The total time for which the guest was paused.
     lost: Duration,
     /// The engine's time.
     pub(super) at: Instant,
-    /// Entries of neighbours that connections which are gone have held.
+    /// Pinned neighbour entries of removed connections.
     released: Vec<u32>,
-    /// When connections that we open are given up. The engine counts from the first SYN, which waits for its neighbour.
+    /// The timeouts of connections that this host opens. The engine counts from the first SYN, which waits for its neighbour.
     pub(super) connecting: Deadlines,
-    /// When connections whose path was found to be narrow try whether it is wider again.
+    /// The times at which connections with a reduced path MTU probe a larger one.
     narrowed: Deadlines,
 }
 
@@ -116,7 +117,7 @@ fn key(rng: &mut Rng) -> Key {
 }
 
 impl Shard {
-    /// No connections yet. Without memory for the table of half-open connections every SYN is answered by a cookie.
+    /// A shard without connections. Without memory for the SYN cache, each SYN is answered by a cookie.
     pub(crate) fn new(limits: Limits, account: Account, rng: &mut Rng, now: Instant) -> Self {
         let count = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
         let half_open = count(limits.half_open);
@@ -145,7 +146,7 @@ impl Shard {
         }
     }
 
-    /// Other secrets: handshakes under way and TIME-WAIT are forgotten, connections go on.
+    /// Replaces all secrets. Handshakes in progress and TIME-WAIT are dropped, connections continue.
     pub(crate) fn renew(&mut self, rng: &mut Rng) {
         self.isn.renew(key(rng));
         self.ports.renew(key(rng));
@@ -160,8 +161,8 @@ impl Shard {
         }
     }
 
-    /// Another turn begins. For `paused` of the time since the last one the guest stood still: its peers are not blamed
-    /// for that.
+    /// Begins an iteration. The guest was paused for `paused` of the time since the last one, which does not count as
+    /// silence of its peers.
     pub(crate) fn begin(&mut self, now: Instant, paused: Duration) {
         self.lost = Duration::from_micros(self.lost.total_micros().saturating_add(paused.total_micros()));
         let micros = i64::try_from(self.lost.total_micros()).unwrap_or(i64::MAX);
@@ -173,7 +174,7 @@ impl Shard {
         usize::try_from(self.conns.len()).unwrap_or(usize::MAX)
     }
 
-    /// What the engine has counted.
+    /// The counters of the engine.
     pub(crate) fn engine(&self) -> tcp::Counters {
         self.env.counters.clone()
     }
@@ -182,7 +183,7 @@ impl Shard {
         self.half_open.as_ref().map_or(0, |half| usize::try_from(half.len()).unwrap_or(usize::MAX))
     }
 
-    /// Connections in TIME-WAIT that nobody holds.
+    /// Connections in TIME-WAIT.
     pub(crate) fn time_wait_len(&self) -> usize {
         usize::try_from(self.time_waits.len()).unwrap_or(usize::MAX)
     }
@@ -196,7 +197,7 @@ impl Shard {
         self.conns.iter().filter_map(|(id, conn)| Some((self.conns.tuple(id)?, conn)))
     }
 
-    /// How long the peer of a connection has been silent.
+    /// The time since the last segment of a connection's peer.
     pub(crate) fn silence(&self, conn: &Conn) -> core::time::Duration {
         time::until(conn.tcb.heard_at(), self.at)
     }
@@ -213,7 +214,7 @@ impl Shard {
         self.conns.get_mut(id)
     }
 
-    /// Changes a connection, and draws the consequences.
+    /// Changes a connection, and updates timers, lists and memory.
     pub(super) fn update<R>(
         &mut self,
         id: u32,
@@ -228,7 +229,7 @@ impl Shard {
         Some(result)
     }
 
-    /// Draws the consequences of what the engine did with a connection. With `ask` it may have something to send.
+    /// Updates timers, lists and memory after a call into the engine. With `ask` the connection may have something to send.
     pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let events = conn.tcb.take_events();
@@ -255,7 +256,7 @@ impl Shard {
         match (state, time_wait, self.conns.tuple(id)) {
             (State::Closed, ..) => self.remove(id),
             (_, Some(rest), Some(tuple)) => {
-                // Without memory the connection is over at once, as if its time were.
+                // Without memory the connection ends at once.
                 self.enter_time_wait(&tuple, &rest);
                 self.remove(id);
             }
@@ -263,7 +264,7 @@ impl Shard {
         }
     }
 
-    /// Sets the timer of a connection: the engine's deadline, or the end of its rest.
+    /// Sets the timer of a connection: the engine's deadline, or the end of its idle period.
     pub(super) fn set_timer(&mut self, id: u32) {
         let Some(conn) = self.conns.get(id) else { return };
         let timer = conn.tcb.next_timer().map(millis_up);
@@ -271,7 +272,7 @@ impl Shard {
         self.conns.set_timer(id, timer);
     }
 
-    /// Gives a connection to its listener; without one, or without memory for its place in the line, it ends.
+    /// Passes a connection to its listener. Without one, or without memory for its place in the queue, it ends.
     pub(super) fn offer(&mut self, id: u32) {
         let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
         let listener = port.and_then(|port| self.listeners.get_mut(&port));
@@ -289,12 +290,12 @@ impl Shard {
         }
     }
 
-    /// The entries of neighbours that nobody holds any more for connections which are gone.
+    /// Takes the pinned neighbour entries of removed connections.
     pub(crate) fn take_released(&mut self) -> Vec<u32> {
         core::mem::take(&mut self.released)
     }
 
-    /// Forgets a connection.
+    /// Removes a connection.
     fn remove(&mut self, id: u32) {
         self.connecting.remove(id);
         self.narrowed.remove(id);
@@ -304,7 +305,7 @@ impl Shard {
         }
     }
 
-    /// Notes how much memory a connection takes now.
+    /// Updates the memory of a connection.
     pub(super) fn charge(&mut self, id: u32) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let now = conn.memory();
@@ -324,8 +325,7 @@ impl Shard {
         self.free = self.free.saturating_add(bytes);
     }
 
-    /// A connection that closed first is over but for TIME-WAIT. Without memory for that it is over at once, as if its
-    /// time were.
+    /// Moves a connection that closed first to TIME-WAIT. Without memory for that it ends at once.
     fn enter_time_wait(&mut self, tuple: &FourTuple, rest: &TimeWait) {
         if self.free > LEAST_GRANT {
             let _ = self.time_waits.insert(tuple, rest, self.at);
@@ -340,7 +340,8 @@ impl Shard {
         self.give(before.saturating_sub(now));
     }
 
-    /// Whether a connection may take a segment with so much payload. If not, the longest silent one gives way.
+    /// Whether there is memory for a segment with `payload` bytes. Otherwise the connection that is silent for the longest
+    /// time ends.
     pub(super) fn has_room_for(&mut self, payload: usize, counters: &mut Counters) -> bool {
         let wanted = payload.saturating_add(SEGMENT);
         if self.free < wanted {
@@ -352,14 +353,14 @@ impl Shard {
         self.free >= wanted
     }
 
-    /// Takes the memory for one more connection, if need be that of the longest idle one.
+    /// Takes the memory of one more connection, if necessary from the one that is idle for the longest time.
     pub(super) fn make_room(&mut self, counters: &mut Counters) -> bool {
         let len = self.len();
         let has_room = |this: &Self| this.free >= CONNECTION.saturating_add(LEAST_GRANT);
         if len >= self.limits.connections || !has_room(self) {
             self.free = self.budget.free();
             let full = len >= self.limits.connections;
-            // Those that were told to end are still in the table until their reset is sent.
+            // Ended connections stay in the table until their reset is sent.
             let ending = EVICTING.saturating_mul(CONNECTION.saturating_add(SEGMENT));
             let too_many = len >= self.limits.connections.saturating_add(EVICTING);
             if (full || !has_room(self))
@@ -373,13 +374,13 @@ impl Shard {
         true
     }
 
-    /// The memory that [`Shard::make_room`] took is not needed.
+    /// Returns the memory that [`Shard::make_room`] took.
     pub(super) fn give_room(&mut self) {
         self.give(CONNECTION);
     }
 
-    /// Ends the connection that was not used for longest among those that are idle, were silent for long, or whose peers
-    /// do not take what is sent.
+    /// Ends the least recently used connection among those that are idle, silent for long, or whose peers do not take what
+    /// is sent.
     fn give_way(&mut self, counters: &mut Counters) -> bool {
         let gives_way = |conn: &Conn| {
             let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
@@ -399,14 +400,14 @@ impl Shard {
         true
     }
 
-    /// Handles deadlines that are over. `true`: there are more.
+    /// Handles passed deadlines. Returns whether there are more.
     pub(crate) fn fire_timers(&mut self, counters: &mut Counters) -> bool {
         self.time_waits.expire(self.at);
         self.charge_time_waits();
         let at = self.at;
         for _ in 0..TIMER_BUDGET {
             let Some(id) = self.narrowed.pop(at) else { break };
-            // The least of path, peer and link counts.
+            // The minimum of path, peer and link counts.
             self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
         }
         for _ in 0..TIMER_BUDGET {
@@ -428,7 +429,7 @@ impl Shard {
         true
     }
 
-    /// When [`Shard::fire_timers`] or [`Shard::poll_half_open`] has something to do.
+    /// The time of the next call of [`Shard::fire_timers`] or [`Shard::poll_half_open`].
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadline = self.conns.next_deadline().map(from_millis);
         let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
@@ -441,7 +442,7 @@ impl Shard {
     pub(crate) fn take_dirty(&mut self) -> Option<u32> {
         loop {
             let id = self.dirty.pop_front()?;
-            // A number that was given to another connection since is polled in vain at most.
+            // A number that another connection has now costs at most one unnecessary poll.
             if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.queued) {
                 conn.queued = false;
                 return Some(id);
@@ -453,14 +454,14 @@ impl Shard {
         !self.dirty.is_empty()
     }
 
-    /// Puts a connection into the list of those with something to send.
+    /// Adds a connection to the list of those with something to send.
     pub(crate) fn mark(&mut self, id: u32) {
         let Self { conns, dirty, .. } = self;
         if conns.get(id).is_none_or(|conn| conn.queued) {
             return;
         }
         if dirty.try_reserve(1).is_err() {
-            // Numbers of connections that are gone make room: there are no more than connections then.
+            // Removes numbers of removed connections: the list is then no longer than the number of connections.
             dirty.retain(|id| conns.get(*id).is_some_and(|conn| conn.queued));
         }
         if dirty.len() < dirty.capacity()
@@ -471,7 +472,7 @@ impl Shard {
         }
     }
 
-    /// The next segment of a connection; `None`: it has nothing to send. It counts as sent.
+    /// The next segment of a connection, which counts as sent. `None`: it has nothing to send.
     pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
         let at = self.at;
         let conn = self.conns.get_mut(id)?;
@@ -479,7 +480,7 @@ impl Shard {
         conn.tcb.poll_transmit(at, frames, &mut self.env)
     }
 
-    /// A connection in the list was interrupted before it sent anything: it is the next.
+    /// Puts a connection that was interrupted before it sent anything at the front of the list.
     pub(crate) fn bring_forward(&mut self, id: u32) {
         if let Some(place) = self.dirty.iter().rposition(|other| *other == id) {
             self.dirty.remove(place);
@@ -487,7 +488,7 @@ impl Shard {
         }
     }
 
-    /// A router says that a segment of this connection was too big. `true`: the size was lowered.
+    /// Handles a router's report that a segment of this connection is too big. Returns whether the size was lowered.
     pub(crate) fn too_big(&mut self, tuple: &FourTuple, seq: Seq, mss: u16, counters: &mut Counters) -> bool {
         let Some(id) = self.conns.find(tuple) else { return false };
         let lowered =
@@ -499,7 +500,7 @@ impl Shard {
         lowered
     }
 
-    /// There is no way to the peer of a connection: the reset of one that is closed is lost.
+    /// Notes that there is no route to the peer of a connection. The reset of a closed one is dropped.
     pub(crate) fn forget_reset(&mut self, id: u32, counters: &mut Counters) {
         if self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed) {
             self.poll_transmit(id, &Frames { max_payload: 0 });
@@ -507,7 +508,7 @@ impl Shard {
         }
     }
 
-    /// Lets a connection go: it closes in the background, with FIN or at once with RST.
+    /// Closes a connection without owner in the background, with FIN, or at once with RST.
     pub(crate) fn orphan(&mut self, id: u32, end: End, counters: &mut Counters) {
         self.update(id, counters, |conn, at, env| {
             conn.owner = Owner::Orphan;
@@ -525,7 +526,7 @@ impl Shard {
         });
     }
 
-    /// Ends the connections whose local address is not ours any more.
+    /// Ends the connections whose local address was removed.
     pub(crate) fn drop_addresses(&mut self, ours: impl Fn(IpAddress) -> bool, counters: &mut Counters) {
         for id in 0..self.conns.end() {
             if self.conns.tuple(id).is_none_or(|tuple| ours(tuple.local)) {
@@ -548,7 +549,7 @@ pub(crate) enum End {
     Abort,
 }
 
-/// Wakes who waits for what happened, and counts it.
+/// Counts events and wakes the tasks that wait for them.
 fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
     if events.contains(Events::CLOSED) {
         match conn.tcb.close_reason() {
@@ -565,7 +566,7 @@ fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
     }
 }
 
-/// Tells the engine what this connection may have.
+/// Sets the memory that the engine may use for a connection.
 fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
     let common = free.saturating_sub(limit / LEAST_GRANTS_PART);
     let part = (common / GRANT_PART).max(LEAST_GRANT.min(free));
@@ -578,7 +579,7 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
     env.config.connect_timeout_ms = millis(options.connect_timeout);
 }
 
-/// What is the same for all connections.
+/// The configuration of all connections.
 fn config(memory: usize) -> Config {
     let window = (memory / WINDOW_PART).clamp(LEAST_GRANT, 65_535);
     let receive_window = u32::try_from(window).unwrap_or(65_535);
@@ -593,7 +594,7 @@ fn millis(at: Instant) -> u64 {
     u64::try_from(at.total_micros()).unwrap_or(0) / 1000
 }
 
-/// Rounded up: a deadline is not over before it is.
+/// Rounded up, so that no deadline passes early.
 fn millis_up(at: Instant) -> u64 {
     u64::try_from(at.total_micros()).unwrap_or(0).div_ceil(1000)
 }

@@ -1,4 +1,4 @@
-//! What applications do with connections: each call is one poll.
+//! The operations of applications on connections: each call is one poll.
 
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
@@ -15,8 +15,8 @@ use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
 use crate::tcp::shard::{End, Shard};
 
-/// Bytes lent for a write at most.
-const LENT: usize = 16 * 1024;
+/// Largest slice that a zero-copy write gets, in bytes.
+const MAX_WRITE_SPACE: usize = 16 * 1024;
 
 impl Shard {
     /// Listens on a port.
@@ -28,7 +28,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Closes a port: its connections that wait, or are parked, are reset.
+    /// Closes a port. Its waiting and parked connections are reset.
     pub(crate) fn unlisten(&mut self, port: u16, counters: &mut Counters) {
         self.listeners.remove(&port);
         let waiting = |conn: &Conn| matches!(conn.owner, Owner::Ready | Owner::Parked);
@@ -44,7 +44,7 @@ impl Shard {
         self.listeners.get_mut(&port)
     }
 
-    /// Takes a connection that waits to be accepted: its number, its name, and whether it is new.
+    /// Takes a waiting connection. Returns its number, its name, and whether it is new.
     pub(crate) fn take_ready(
         &mut self,
         port: u16,
@@ -52,7 +52,7 @@ impl Shard {
     ) -> Option<(u32, tcp::tuple::FourTuple, bool)> {
         loop {
             let id = self.listeners.get_mut(&port)?.ready.pop_front()?;
-            // One that gave way meanwhile is gone.
+            // A connection that was ended in the meantime is gone.
             let Some(tuple) = self.conns.tuple(id).filter(|tuple| tuple.local_port == port) else { continue };
             let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.owner == Owner::Ready) else {
                 continue;
@@ -66,7 +66,7 @@ impl Shard {
         }
     }
 
-    /// Gives a connection back to its listener until there is something to read.
+    /// Returns a connection to its listener until bytes are received.
     pub(crate) fn park(&mut self, id: u32) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.owner = Owner::Parked;
@@ -80,7 +80,7 @@ impl Shard {
         }
     }
 
-    /// Waits until a connection that was asked for is there.
+    /// Waits until a connection that this host opens is established.
     pub(crate) fn poll_connected(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<(), NetError>> {
         let Some(conn) = self.conns.get_mut(id) else { return Poll::Ready(Err(NetError::Closed)) };
         match conn.tcb.state() {
@@ -93,7 +93,7 @@ impl Shard {
         }
     }
 
-    /// Takes the next bytes that were received; `None`: the stream is at its end.
+    /// Takes the next received bytes. `None`: the end of the stream.
     pub(crate) fn poll_chunk(
         &mut self,
         cx: &Context<'_>,
@@ -113,7 +113,7 @@ impl Shard {
         found.unwrap_or(Poll::Ready(Err(NetError::Closed)))
     }
 
-    /// What is left of bytes that were taken: the next read begins with it.
+    /// Puts back the rest of taken bytes. The next read begins with it.
     pub(crate) fn put_back(&mut self, id: u32, chunk: Chunk) {
         if let Some(conn) = self.conns.get_mut(id).filter(|_| !chunk.is_empty()) {
             conn.io().front = Some(chunk);
@@ -121,7 +121,8 @@ impl Shard {
         }
     }
 
-    /// Lends the next bytes that were received to `read`, which says how many it consumed; none at the end of the stream.
+    /// Calls `read` with the next received bytes; it returns the number of bytes consumed. The slice is empty at the end
+    /// of the stream.
     pub(crate) fn poll_read<R>(
         &mut self,
         cx: &Context<'_>,
@@ -142,7 +143,7 @@ impl Shard {
         }
     }
 
-    /// Gives bytes to be sent, by reference: all of them when there is any room.
+    /// Queues bytes by reference: all of them if the send buffer has any room.
     pub(crate) fn poll_send(
         &mut self,
         cx: &Context<'_>,
@@ -163,7 +164,7 @@ impl Shard {
         sent.unwrap_or(Poll::Ready(Err(NetError::Closed)))
     }
 
-    /// Copies as much as there is room for; the number of bytes.
+    /// Copies as many bytes as the send buffer has room for. Returns their number.
     pub(crate) fn poll_write(
         &mut self,
         cx: &Context<'_>,
@@ -171,14 +172,14 @@ impl Shard {
         counters: &mut Counters,
         data: &[u8],
     ) -> Poll<Result<usize, NetError>> {
-        let len = data.len().min(self.room(id, counters).clamp(1, LENT));
+        let len = data.len().min(self.room(id, counters).clamp(1, MAX_WRITE_SPACE));
         let Some(copied) = copy(data.get(..len).unwrap_or(data)) else {
             return Poll::Ready(Err(NetError::NoMemory));
         };
         self.poll_copied(cx, id, counters, copied).map_ok(|()| len)
     }
 
-    /// Sends bytes that were copied here: they count for the connection until they are acknowledged.
+    /// Queues copied bytes. They count for the connection until they are acknowledged.
     fn poll_copied(
         &mut self,
         cx: &Context<'_>,
@@ -196,7 +197,7 @@ impl Shard {
         sent
     }
 
-    /// Lends room to `write`, which says how many bytes of it to send.
+    /// Calls `write` with a slice of the send buffer; it returns the number of bytes to send.
     pub(crate) fn poll_lend<R>(
         &mut self,
         cx: &Context<'_>,
@@ -204,9 +205,9 @@ impl Shard {
         counters: &mut Counters,
         write: &mut Option<impl FnOnce(&mut [u8]) -> (usize, R)>,
     ) -> Poll<Result<R, NetError>> {
-        let room = self.room(id, counters).min(LENT);
+        let room = self.room(id, counters).min(MAX_WRITE_SPACE);
         if room == 0 {
-            // The engine tells of room when a send was refused.
+            // The engine reports room only after a refused send.
             return match self.poll_send(cx, id, counters, &mut Bytes::from_static(&[0])) {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 _ => Poll::Pending,
@@ -222,18 +223,18 @@ impl Shard {
         self.poll_copied(cx, id, counters, space).map_ok(|()| value)
     }
 
-    /// Bytes that can be given to be sent now.
+    /// Bytes that can be queued now.
     fn room(&mut self, id: u32, counters: &mut Counters) -> usize {
         let room = self.update(id, counters, |conn, _, env| conn.tcb.send_room(env)).unwrap_or(0);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
-    /// Our stream ends.
+    /// Ends the outgoing stream with FIN.
     pub(crate) fn shutdown(&mut self, id: u32, counters: &mut Counters) {
         self.update(id, counters, |conn, _, env| conn.tcb.shutdown(env));
     }
 
-    /// Waits until all that was sent, the end of our stream included, is acknowledged.
+    /// Waits until all queued bytes, and FIN if it was queued, are acknowledged.
     pub(crate) fn poll_finished(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<(), NetError>> {
         let Some(conn) = self.conns.get_mut(id) else { return Poll::Ready(Ok(())) };
         match conn.tcb.state() {

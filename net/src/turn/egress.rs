@@ -1,4 +1,4 @@
-//! The sending half of a turn: deadlines mark connections and sockets as dirty, and dirty ones send in turn until the
+//! The sending half of an iteration: deadlines mark connections and sockets as dirty, and dirty ones send in turn until the
 //! budget or the slots run out.
 //!
 //! None sends more than a burst before the next one is served. Without a free slot nothing is sent until one returns:

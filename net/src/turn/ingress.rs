@@ -1,4 +1,4 @@
-//! The receiving half of a turn: each frame goes to its receiver, within a budget.
+//! The receiving half of an iteration: each frame goes to its receiver, within a budget.
 
 use nic::{Checksum, Nic};
 
@@ -32,7 +32,7 @@ impl State {
     }
 
     /// Handles a classified frame. A separate function, so that the setup for rare frames costs nothing in
-    /// each turn.
+    /// each iteration.
     #[inline(never)]
     fn frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, class: Class, depth: u8) {
         match class {

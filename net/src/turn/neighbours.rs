@@ -102,7 +102,7 @@ impl State {
         }
     }
 
-    /// Sends due requests. One without a slot is sent in the next turn.
+    /// Sends due requests. One without a slot is sent in the next iteration.
     pub(super) fn ask_neighbours<N: Nic>(&mut self, nic: &mut N) {
         while self.link_up
             && let Some(ask) = self.neighbours.due(self.now)

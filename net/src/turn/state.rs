@@ -2,7 +2,7 @@
 //!
 //! It is in one `Rc<RefCell<_>>`: single-threaded, borrowed for the length of one call, never across an `await`. This
 //! crate wakes tasks while it is borrowed. That is sound because a waker only sets a flag and queues its task. The
-//! executor polls tasks between turns, never inside `wake`.
+//! executor polls tasks between iterations, never inside `wake`.
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -63,9 +63,9 @@ pub(crate) struct State {
     pub(super) flow_key: Option<HashKey>,
     pub(super) link_up: bool,
     pub(super) link_generation: u32,
-    /// The time of the current or the last turn.
+    /// The time of the current or the last iteration.
     pub(super) now: Instant,
-    /// When the next turn is due at the latest, if that was yet to come at the end of the last one.
+    /// When the next iteration is due at the latest, if that was yet to come at the end of the last one.
     pub(super) due: Option<Instant>,
     pub(super) limits: Limits,
     pub(super) rng: Rng,

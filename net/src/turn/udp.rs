@@ -26,9 +26,8 @@ use crate::udp::entry::{Outgoing, UdpEntry};
 /// Datagrams that a socket may send before the next one is served.
 const BURST: usize = 8;
 
-/// How long an application waits for room while the oldest datagram waits for its neighbour: longer than a living one
-/// takes to answer.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// The time for which the oldest datagram of a full queue waits for its neighbour: longer than a host takes to answer.
+const NEIGHBOUR_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Bytes of the UDP header and of IP's, by family.
 const fn headers(to: IpAddress) -> usize {
@@ -203,7 +202,7 @@ impl State {
         else {
             return;
         };
-        let until = time::after(since, PATIENCE);
+        let until = time::after(since, NEIGHBOUR_TIMEOUT);
         if until > self.now {
             self.udp_due = Some(self.udp_due.map_or(until, |due| due.min(until)));
         } else {

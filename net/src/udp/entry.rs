@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   frame ─► received: limited datagrams and bytes ─► recv_from, recv_owned
-//!   send_to ─► outgoing: limited datagrams and bytes ─► next turn; one with an unresolved neighbour lets others pass
+//!   send_to ─► outgoing: limited datagrams and bytes ─► next iteration; one with an unresolved neighbour lets others pass
 //! ```
 
 use alloc::collections::VecDeque;

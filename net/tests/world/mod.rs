@@ -116,12 +116,12 @@ pub(crate) struct World {
     pub(crate) stacks: Vec<Stack<MemNic>>,
     tasks: Vec<Option<Task>>,
     /// Iterations of all stacks.
-    pub(crate) turns: u64,
+    pub(crate) iterations: u64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { now: Rc::new(Cell::new(SECOND)), stacks: vec![], tasks: vec![], turns: 0 }
+        Self { now: Rc::new(Cell::new(SECOND)), stacks: vec![], tasks: vec![], iterations: 0 }
     }
 
     /// Two stacks, 10.0.0.1 and 10.0.0.2.
@@ -200,14 +200,14 @@ impl World {
             let mut busy = self.poll_tasks();
             for stack in &mut self.stacks {
                 busy |= stack.receive(now);
-                self.turns += 1;
+                self.iterations += 1;
             }
             busy |= self.poll_tasks();
             next = end;
             for stack in &mut self.stacks {
-                let turn = stack.send();
-                busy |= turn.more;
-                let due = turn.next.map_or(u64::MAX, |at| at.0);
+                let iteration = stack.send();
+                busy |= iteration.more;
+                let due = iteration.next.map_or(u64::MAX, |at| at.0);
                 // An interface that cannot send has nothing to gain from a deadline that is past.
                 next = next.min(if due <= now.0 { u64::MAX } else { due });
             }

@@ -9,6 +9,7 @@
 //! backend answers. A backend that breaks a rule of this ring is not asked again in this connection. Tables are in one
 //! page of ours that is granted for as long as the ring.
 
+use crate::device::mailbox::ControlCounts;
 use crate::queue::channel::Channel;
 use crate::wire::misbehaviour::Misbehaviour;
 use alloc::vec::Vec;
@@ -17,7 +18,7 @@ use xen::abi::io_netif::{
     NETIF_CTRL_RING_SIZE, NetifCtrlRequest, NetifCtrlResponse, NetifCtrlStatus, NetifCtrlType,
 };
 use xen::ring::FrontRing;
-use xen::{GrantedPage, Gref, Machine, Xen};
+use xen::{Counter, GrantedPage, Gref, Machine, Xen};
 
 /// The control ring.
 pub(super) type CtrlRing = FrontRing<NetifCtrlRequest, NetifCtrlResponse, NETIF_CTRL_RING_SIZE>;
@@ -45,10 +46,7 @@ pub(super) struct Control {
     hash: Option<(HashKey, u32)>,
     /// The number of queues whose pages are to stay mapped.
     mapping_queues: u32,
-    /// Requests that were answered.
-    answered: u64,
-    /// Requests that were refused.
-    refused: u64,
+    counts: ControlCounts,
 }
 
 impl Control {
@@ -67,8 +65,7 @@ impl Control {
             abandoned: false,
             hash,
             mapping_queues,
-            answered: 0,
-            refused: 0,
+            counts: ControlCounts { answered: Counter::new(0), refused: Counter::new(0) },
         }
     }
 
@@ -97,9 +94,9 @@ impl Control {
         !self.abandoned
     }
 
-    /// Takes the numbers of requests since the last call: answered, and refused.
-    pub(super) const fn take_counts(&mut self) -> (u64, u64) {
-        (core::mem::replace(&mut self.answered, 0), core::mem::replace(&mut self.refused, 0))
+    /// Takes the counts since the last call.
+    pub(super) fn take_counts(&mut self) -> ControlCounts {
+        core::mem::take(&mut self.counts)
     }
 
     /// Stops using the ring: a late response would be taken for one to another request.
@@ -124,10 +121,10 @@ impl Control {
         let result = self.exchange(xen, kind, data).await;
         self.rest(xen);
         match result {
-            Ok(_) => self.answered = self.answered.wrapping_add(1),
+            Ok(_) => self.counts.answered.bump(),
             Err(CtrlError::Refused(..)) => {
-                self.answered = self.answered.wrapping_add(1);
-                self.refused = self.refused.wrapping_add(1);
+                self.counts.answered.bump();
+                self.counts.refused.bump();
             }
             Err(CtrlError::Broken(_)) => self.abandon(xen),
         }

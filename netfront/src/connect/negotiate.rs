@@ -75,7 +75,7 @@ impl<M: Machine> ConnectionTask<M> {
 
     /// Has the device count the requests since the last report.
     pub(super) async fn send_report(&self, control: &mut Control, mut report: ControlReport) {
-        (report.answered, report.refused) = control.take_counts();
+        report.counts = control.take_counts();
         self.mailbox.ask(Command::Control(report)).await;
     }
 

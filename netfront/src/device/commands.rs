@@ -248,9 +248,9 @@ impl<M: Machine> NetDevice<M> {
 
     /// Counts requests on the control ring.
     fn note_control(&mut self, report: &ControlReport) {
-        let ControlReport { answered, refused, silent, broken } = report;
-        self.stats.ctrl_answered.add(*answered);
-        self.stats.ctrl_refused.add(*refused);
+        let ControlReport { counts, silent, broken } = report;
+        self.stats.ctrl_answered.add(counts.answered.get());
+        self.stats.ctrl_refused.add(counts.refused.get());
         self.stats.ctrl_silent.add(u64::from(*silent));
         broken.iter().for_each(|what| self.misbehaviour.count(what));
     }

@@ -26,7 +26,7 @@ use nic::HashKey;
 use pool::PoolError;
 use smoltcp::wire::EthernetAddress;
 use xen::signal::Signal;
-use xen::{DomId, GrantedPage, TrustedBackend};
+use xen::{Counter, DomId, GrantedPage, TrustedBackend};
 
 /// The terms of a connection, and its ring resources.
 #[derive(Debug)]
@@ -92,13 +92,20 @@ pub(crate) enum Step {
     Abandon,
 }
 
+/// Requests on the control ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ControlCounts {
+    /// Requests that the backend answered.
+    pub(crate) answered: Counter,
+    /// Requests that the backend refused.
+    pub(crate) refused: Counter,
+}
+
 /// Requests on the control ring, to be counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ControlReport {
-    /// Requests that the backend answered.
-    pub(crate) answered: u64,
-    /// Requests that it refused.
-    pub(crate) refused: u64,
+    /// The requests since the last report.
+    pub(crate) counts: ControlCounts,
     /// It did not answer in time.
     pub(crate) silent: bool,
     /// The rule that it broke.

@@ -90,11 +90,11 @@ mod tests {
     #[test]
     fn a_channel_with_work_is_never_masked() {
         let mut moderation = Moderation::default();
-        for turn in 0..10_000 {
+        for iteration in 0..10_000 {
             // The responses were taken before their event came: the event finds none.
-            moderation.note(false, 1 + turn % 3);
+            moderation.note(false, 1 + iteration % 3);
             moderation.note(true, 0);
-            assert_eq!(moderation.poll(SystemTime(u64::from(turn))), None);
+            assert_eq!(moderation.poll(SystemTime(u64::from(iteration))), None);
         }
     }
 

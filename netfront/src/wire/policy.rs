@@ -46,7 +46,7 @@ impl FromStr for Clearing {
     }
 }
 
-/// Who decides whether a backend is trusted.
+/// Whether a backend is trusted, or the toolstack decides it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// The toolstack, by `device/vif/N/trusted`.

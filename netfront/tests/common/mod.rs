@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use xen::{Clock as _, Xen};
 use xen_sim::netback::Packet;
-use xen_sim::{Guest, Netback, Sim, VifConfig, block_on, turn};
+use xen_sim::{Guest, Netback, Sim, VifConfig, block_on, iterate};
 
 pub(crate) const NOW: Instant = Instant::ZERO;
 
@@ -83,7 +83,7 @@ impl Rig {
             if so(self) {
                 return;
             }
-            self.turn();
+            self.iterate();
             self.sim.run();
             if round % 30 == 29 {
                 self.sim.advance(1_000_000_000 << (round / 30).min(4));
@@ -93,8 +93,8 @@ impl Rig {
     }
 
     /// One iteration of the loop; received frames are kept.
-    pub(crate) fn turn(&mut self) {
-        turn(&self.xen);
+    pub(crate) fn iterate(&mut self) {
+        iterate(&self.xen);
         self.device.reap();
         while let Some(shown) = self.device.peek().map(|shown| shown.frame.to_vec()) {
             let (rx, _tx) = self.device.receive(NOW).expect("the frame that was shown");
@@ -106,7 +106,7 @@ impl Rig {
 
     /// An iteration that takes no frames.
     pub(crate) fn idle_turn(&mut self) {
-        turn(&self.xen);
+        iterate(&self.xen);
         self.device.reap();
         self.end_turn();
     }
@@ -117,13 +117,13 @@ impl Rig {
         self.device.maintain(self.xen.machine.now());
         let mut context = Context::from_waker(Waker::noop());
         assert!(self.life.as_mut().poll(&mut context).is_pending(), "a life has no end");
-        turn(&self.xen);
+        iterate(&self.xen);
         self.check();
     }
 
     /// An iteration, and then the backend's work.
     pub(crate) fn round(&mut self) {
-        self.turn();
+        self.iterate();
         self.sim.run();
     }
 

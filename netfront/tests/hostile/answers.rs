@@ -195,7 +195,7 @@ fn h21_h22_a_slot_that_changes_while_it_is_read() {
             let values = if offset == 4 { [0, MORE | EXTRA] } else { [60, 0xffff] };
             let flipper = rig.xen.machine.flip(ring.gfn(), slot + offset, values);
             ring.push();
-            rig.turn();
+            rig.iterate();
             drop(flipper);
             assert!(rig.device.broken().is_none(), "{round}");
         }

@@ -12,7 +12,7 @@ fn h46_h50_events_without_work_are_counted() {
     rig.netback.faults(|faults| faults.notify = Notify::Always);
     for _ in 0..100 {
         rig.netback.notify_guest();
-        rig.turn();
+        rig.iterate();
     }
     assert!(rig.device.stats().device.idle_events >= 64);
     rig.works();
@@ -23,8 +23,8 @@ fn h46_a_storm_is_masked_and_frames_go_on() {
     let mut rig = rig();
     let before = rig.device.stats().device;
     // An event before each iteration, 20 µs apart, for a second.
-    let (turns, step) = (50_000, 20_000);
-    for _ in 0..turns {
+    let (iterations, step) = (50_000, 20_000);
+    for _ in 0..iterations {
         rig.netback.notify_guest();
         rig.idle_turn();
         rig.sim.advance(step);
@@ -34,7 +34,7 @@ fn h46_a_storm_is_masked_and_frames_go_on() {
         (after.idle_events.since(before.idle_events), after.event_masks.since(before.event_masks) as usize);
     // Two channels: 32 events each until they are masked, and two for each time that they are unmasked again.
     assert!((2 * 1000 / 32..=2 * (5 + 1000 / 32)).contains(&masks), "{masks} times masked");
-    assert!(idle <= 2 * 32 + 2 * masks as u64, "{idle} events of {} were taken", 2 * turns);
+    assert!(idle <= 2 * 32 + 2 * masks as u64, "{idle} events of {} were taken", 2 * iterations);
     // Something else begins an iteration: frames flow all the same.
     rig.works();
     // The storm is over, and the next frame sends an event.
@@ -67,7 +67,7 @@ fn h46_a_frame_during_the_mask_is_found_afterwards() {
     let again = rig.device.maintain(rig.xen.machine.now());
     assert_eq!(again, Some(rig.xen.machine.now()), "another iteration at once");
     rig.received.clear();
-    rig.turn();
+    rig.iterate();
     assert_eq!(rig.received, [bytes]);
 }
 
@@ -78,13 +78,13 @@ fn h46_a_storm_over_a_broken_vif_wakes_nobody() {
     rig.netback.send(frame(100, 1));
     rig.rounds(3);
     assert!(rig.device.broken().is_some());
-    let received = rig.xen.events.received();
+    let received = rig.xen.events.stats().received.get();
     for _ in 0..100 {
         rig.netback.notify_guest();
-        rig.turn();
+        rig.iterate();
     }
     // One or two belong to xenstore: the error is published.
-    assert!(rig.xen.events.received() <= received + 2);
+    assert!(rig.xen.events.stats().received <= received + 2);
     restarted(&mut rig);
 }
 
@@ -125,7 +125,7 @@ fn h81_a_channel_of_the_former_domain_masks_no_new_port() {
     // More events without work than a channel may have: it is about to be masked.
     for _ in 0..40 {
         rig.netback.notify_guest();
-        xen_sim::turn(&rig.xen);
+        xen_sim::iterate(&rig.xen);
         rig.device.reap();
     }
     let guest = rig.xen.machine.clone();
@@ -144,6 +144,6 @@ fn h81_a_channel_of_the_former_domain_masks_no_new_port() {
     let other_end = peer.evtchn_bind(NEW, port).unwrap();
     rig.device.maintain(guest.now());
     peer.evtchn_send(other_end).unwrap();
-    xen_sim::turn(&rig.xen);
+    xen_sim::iterate(&rig.xen);
     assert!(signal.take(), "its event is heard");
 }

@@ -1,6 +1,6 @@
 //! Packet scripts in virtual time: one or more for each rule of the RFCs that the engine follows, by section.
 
-#![allow(unreachable_pub, reason = "a test runs on the host, may fail by panic, and its numbers are small")]
+#![allow(unreachable_pub, reason = "modules of one test program")]
 
 mod closing;
 mod loss;

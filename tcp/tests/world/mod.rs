@@ -267,7 +267,7 @@ impl World {
         let open = Open { announced_mss: self.announced[0], ..open(self.iss[0]) };
         let host = &mut self.hosts[0];
         host.tcb = Tcb::connect(&open, now, &mut host.env);
-        self.turn(0);
+        self.iterate(0);
     }
 
     /// Runs until both are done, or until `limit`. Returns the time.
@@ -297,7 +297,7 @@ impl World {
         self.steps += 1;
         self.now = self.now.max(next);
         if arrival <= self.now {
-            // All that arrives now is one turn.
+            // All that arrives now is one iteration.
             while self.events.peek().is_some_and(|event| event.0.0 <= self.now) {
                 let Reverse((_, _, index, bytes, marked)) = self.events.pop().unwrap();
                 self.deliver(index, &bytes, marked);
@@ -309,7 +309,7 @@ impl World {
                 let host = &mut self.hosts[index];
                 host.tcb.on_timer(now, &mut host.env);
             }
-            self.turn(index);
+            self.iterate(index);
         }
         true
     }
@@ -344,7 +344,7 @@ impl World {
     }
 
     /// The application and then the way out.
-    pub fn turn(&mut self, index: usize) {
+    pub fn iterate(&mut self, index: usize) {
         self.application(index);
         let now = self.instant();
         for round in 0.. {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! In the guest such an allocation would be a crash. Sizes that the code fixes are small, and have a reserve of the heap
-//! to themselves (`kernel::heap_reserve`); whatever is larger has a size that somebody outside decides.
+//! to themselves (`kernel::heap_reserve`); larger ones have a size that a peer or dom0 decides.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;

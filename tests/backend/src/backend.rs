@@ -86,7 +86,7 @@ impl Backend {
     pub fn until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) -> Outcome<bool> {
         let deadline = Instant::now() + limit;
         loop {
-            let nap = self.turn()?;
+            let nap = self.iterate()?;
             if done(self) {
                 return Ok(true);
             }
@@ -101,7 +101,7 @@ impl Backend {
 
     /// Works until there is something to do from outside.
     pub fn rest(&mut self) -> Outcome {
-        let nap = self.turn()?;
+        let nap = self.iterate()?;
         let mut files = vec![self.store.fd(), self.evtchn.fd()];
         files.extend(&self.control);
         sys::wait(&files, nap as i32);
@@ -109,7 +109,7 @@ impl Backend {
     }
 
     /// One iteration: xenbus, frames of the guest, frames to the guest. Returns the milliseconds until the next is due.
-    fn turn(&mut self) -> Outcome<u64> {
+    fn iterate(&mut self) -> Outcome<u64> {
         while let Some(token) = self.store.event()? {
             self.follow(&token)?;
         }

@@ -234,7 +234,7 @@ fn console(backend: &mut Backend) -> Outcome<String> {
     for garbage in [0xdead_beef_u32, 0x8000_0000, 0xffff_ffff, 5000] {
         page.store(IN_PROD, page.load::<u32>(IN_CONS, order).wrapping_add(garbage), order);
         page.store(OUT_CONS, page.load::<u32>(OUT_PROD, order).wrapping_add(garbage), order);
-        // The guest looks at them with every turn.
+        // The guest looks at them with every iteration.
         for _ in 0..3 {
             crate::orders::obey(backend, "ping 1")?;
         }

@@ -1,15 +1,13 @@
 //! The agent in dom0: does for the host what a person at a shell in dom0 would do.
 //!
 //! `bed-agent serve` serves one request per connection (see `wire`), each in a separate thread. It keeps no state, so a
-//! snapshot of the machine does not affect it. It listens on dom0's
-//! own NIC, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
+//! snapshot of the machine does not affect it. It listens on dom0's own
+//! NIC, which no guest can reach. `bed-agent echo` is another service of the same program, for guests.
+
+#![allow(unreachable_pub, reason = "modules of one program")]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
-#![allow(
-    unreachable_pub,
-    reason = "a program of the host's world: standard library, sizes far from overflow"
-)]
 
 mod echo;
 mod exec;

@@ -9,11 +9,8 @@
 //!
 //! One processor under `-icount`: dom0's clock counts the instructions of the whole machine (`docs/measuring.md`).
 //! All other guests are paused. The results are in `build/bench/datafront.tsv`.
+
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::cast_precision_loss,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
 
 mod profile;
 // The other benchmark's, of which not everything is used here.

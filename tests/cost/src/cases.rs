@@ -6,7 +6,7 @@ use xen_sim::VifConfig;
 
 /// Frames in an iteration, unless a case says otherwise.
 const BATCH: usize = 64;
-const TURNS: usize = 16;
+const ITERATIONS: usize = 16;
 pub(crate) const SIZES: [usize; 3] = [64, 256, 1500];
 pub(crate) const POOLS: [usize; 5] = [64, 256, 1024, 4096, 16_384];
 /// Sizes of the curve of copying and lending.
@@ -62,35 +62,45 @@ pub(crate) fn run() {
     for (policy, name) in POLICIES {
         for size in SIZES {
             let rig = || policy.rig(Config::default());
-            case(&format!("rx_{name}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
-            case(&format!("tx_{name}_{size}"), rig, |rig| rig.send(size, TURNS, BATCH));
+            case(&format!("rx_{name}_{size}"), rig, |rig| rig.receive(size, ITERATIONS, BATCH));
+            case(&format!("tx_{name}_{size}"), rig, |rig| rig.send(size, ITERATIONS, BATCH));
         }
     }
     for pages in POOLS {
         let config = Config { pool_rx: pages, pool_rx_max: pages.max(320), ..Config::default() };
-        case(&format!("rx_pool_{pages}"), || Policy::Trusted.rig(config), |rig| rig.receive(1500, TURNS, 32));
+        case(
+            &format!("rx_pool_{pages}"),
+            || Policy::Trusted.rig(config),
+            |rig| rig.receive(1500, ITERATIONS, 32),
+        );
         let config = Config { pool_tx: pages, pool_tx_max: pages.max(320), ..Config::default() };
-        case(&format!("tx_pool_{pages}"), || Policy::Trusted.rig(config), |rig| rig.send(1500, TURNS, 32));
+        case(
+            &format!("tx_pool_{pages}"),
+            || Policy::Trusted.rig(config),
+            |rig| rig.send(1500, ITERATIONS, 32),
+        );
     }
     for size in CURVE {
         let copied = [("copied", 4096, Policy::Trusted), ("copied_not_cleared", 4096, Policy::NoClearing)];
         for (kind, threshold, policy) in copied.into_iter().chain([("in_place", 0, Policy::Trusted)]) {
             let rig = || policy.rig(Config { threshold, ..Config::default() });
-            case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, TURNS, BATCH));
+            case(&format!("rx_{kind}_{size}"), rig, |rig| rig.receive(size, ITERATIONS, BATCH));
         }
     }
     for (policy, name) in [(Policy::Trusted, "trusted"), (Policy::GrantPerPacket, "grant_per_packet")] {
         for size in SIZES {
             let rig = || policy.rig(Config::default());
-            case(&format!("tx_tcp_{name}_{size}"), rig, |rig| rig.send_tcp(size, TURNS, BATCH, false));
+            case(&format!("tx_tcp_{name}_{size}"), rig, |rig| rig.send_tcp(size, ITERATIONS, BATCH, false));
             let rig = || policy.rig(Config::default());
-            case(&format!("tx_tcp_sought_{name}_{size}"), rig, |rig| rig.send_tcp(size, TURNS, BATCH, true));
+            case(&format!("tx_tcp_sought_{name}_{size}"), rig, |rig| {
+                rig.send_tcp(size, ITERATIONS, BATCH, true)
+            });
         }
     }
     let whole = || Policy::Trusted.rig(Config::default());
     let bare = || Policy::Trusted.rig(Config { refuse: Feature::all(), ..Config::default() });
-    case("rx_without_offloads_1500", bare, |rig| rig.receive(1500, TURNS, BATCH));
-    case("tx_without_offloads_1500", bare, |rig| rig.send(1500, TURNS, BATCH));
+    case("rx_without_offloads_1500", bare, |rig| rig.receive(1500, ITERATIONS, BATCH));
+    case("tx_without_offloads_1500", bare, |rig| rig.send(1500, ITERATIONS, BATCH));
     case("rx_one_a_turn_1500", whole, |rig| rig.receive(1500, 200, 1));
     case("tx_one_a_turn_1500", whole, |rig| rig.send(1500, 200, 1));
     for len in [9000, 17_000, 65_000] {

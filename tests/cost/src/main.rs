@@ -1,7 +1,7 @@
 //! `make bench-host`: instructions that the frontend takes for a packet, counted by callgrind on the host.
 //!
 //! ```text
-//!   cost DIR ─► valgrind --tool=callgrind cost run ─► for each case: a rig, warm-up, turns ─► a dump
+//!   cost DIR ─► valgrind --tool=callgrind cost run ─► for each case: a rig, warm-up, iterations ─► a dump
 //!            ◄─ names, packets, allocations ───────────────────────────────────────────────┘
 //!            ─► dumps read ─► name<TAB>value<TAB>unit on stdout and in DIR/host.tsv
 //! ```

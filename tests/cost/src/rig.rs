@@ -50,7 +50,7 @@ impl Rig {
         }));
         let mut rig = Self { life, device, netback, xen, sim, per_packet, packets: 0, allocations: 0 };
         for _ in 0..200 {
-            rig.turn(|_| ());
+            rig.iterate(|_| ());
             rig.sim.run();
         }
         assert!(rig.device.link_up(), "{}", rig.sim.dump());
@@ -59,7 +59,7 @@ impl Rig {
     }
 
     /// One iteration; the driver's part is counted.
-    fn turn<T>(&mut self, work: impl FnOnce(&mut NetDevice<Host>) -> T) -> T {
+    fn iterate<T>(&mut self, work: impl FnOnce(&mut NetDevice<Host>) -> T) -> T {
         self.xen.events.dispatch();
         self.xen.store.pump(&self.xen.machine);
         let before = allocations::count();
@@ -82,18 +82,18 @@ impl Rig {
         result
     }
 
-    /// Receives frames of `len` bytes: `turns` iterations with `batch` frames each. Frames longer than the MTU are
+    /// Receives frames of `len` bytes: `iterations` iterations with `batch` frames each. Frames longer than the MTU are
     /// merged ones.
-    pub(crate) fn receive(&mut self, len: usize, turns: usize, batch: usize) {
+    pub(crate) fn receive(&mut self, len: usize, iterations: usize, batch: usize) {
         let mut frame = vec![0x5a; len];
         frame[12..14].copy_from_slice(&[0x88, 0xb5]);
         let merged = len > 1514;
         let gso = merged.then_some(Gso { size: 1448, kind: 1 });
         let packet = Packet { data: frame, csum_blank: merged, data_validated: merged, gso };
-        for _ in 0..turns {
+        for _ in 0..iterations {
             (0..batch).for_each(|_| self.netback.send(packet.clone()));
             self.sim.run();
-            let seen = self.turn(|device| {
+            let seen = self.iterate(|device| {
                 let mut seen = 0;
                 while let Some((rx, tx)) = device.receive(Instant::ZERO) {
                     let _unused = tx;
@@ -108,9 +108,9 @@ impl Rig {
     }
 
     /// Sends frames; the stack's writing of their contents is not counted.
-    pub(crate) fn send(&mut self, len: usize, turns: usize, batch: usize) {
-        for _ in 0..turns {
-            self.turn(|device| {
+    pub(crate) fn send(&mut self, len: usize, iterations: usize, batch: usize) {
+        for _ in 0..iterations {
+            self.iterate(|device| {
                 for _ in 0..batch {
                     let token = device.transmit(Instant::ZERO).expect("a slot");
                     token.consume(len, |frame| frame[12..14].copy_from_slice(&[0x88, 0xb5]));
@@ -124,13 +124,13 @@ impl Rig {
 
     /// Sends TCP segments whose checksums are left to the backend: writing the headers is in the copies. Their
     /// builder says where the checksum is, as `net` does; or it is `sought` by the frontend, as for smoltcp's own.
-    pub(crate) fn send_tcp(&mut self, len: usize, turns: usize, batch: usize, sought: bool) {
+    pub(crate) fn send_tcp(&mut self, len: usize, iterations: usize, batch: usize, sought: bool) {
         const PARTIAL: PartialTcp = PartialTcp { version: IpVersion::V4, start: 34 };
         let ip_len = ((len - 14) as u16).to_be_bytes();
         let mut head = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, ip_len[0], ip_len[1]];
         head.extend([0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
-        for _ in 0..turns {
-            self.turn(|device| {
+        for _ in 0..iterations {
+            self.iterate(|device| {
                 for _ in 0..batch {
                     let token = device.transmit(Instant::ZERO).expect("a slot");
                     // Two closures: one that both called would not be compiled into either.
@@ -151,10 +151,10 @@ impl Rig {
     }
 
     /// Iterations that an event began and that find nothing.
-    pub(crate) fn idle(&mut self, turns: usize) {
-        for _ in 0..turns {
+    pub(crate) fn idle(&mut self, iterations: usize) {
+        for _ in 0..iterations {
             self.netback.notify_guest();
-            self.turn(|_| ());
+            self.iterate(|_| ());
             self.packets += 1;
         }
     }

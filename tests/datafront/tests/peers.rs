@@ -1,9 +1,7 @@
 //! The channel on real Xen, in both roles, against programs over libxenvchan that know nothing of us: `peer/peer.c`,
 //! and Debian's `vchan-socket-proxy` in both of its roles.
-#![allow(
-    clippy::too_many_lines,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
+
+#![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! `receive` in a Linux guest, `push` in dom0: both are killed again and again, and each block is there once.
 //!
 //! ```text
-//!   dom0: push --each --resume ══ vchan ══► Linux: receive --dir /in      killed at so many blocks, started again
+//!   dom0: push --each --resume ══ vchan ══► Linux: receive --dir /in      killed after some blocks, started again
 //!           killed when it notices                    /in/0001 …          at last: how many, which, and their check
 //! ```
 

@@ -34,7 +34,7 @@ const ANSWERS: &str = "awk '/^Icmp:/ { if (!names) names = split($0, name); else
     END { print sum }' /proc/net/snmp /proc/net/snmp6";
 
 /// Pings from dom0: all `count` answers must come. Its kernel counts them; busybox's ping has room for ten, and loses
-/// what comes at once after the machine stood still.
+/// what arrives at once after the machine was paused.
 ///
 /// # Errors
 /// When an answer is missing.

@@ -61,7 +61,7 @@ impl<'a> Guest<'a> {
     ///
     /// # Errors
     /// When it does not get one in time.
-    pub fn settled(&self) -> Outcome<Ipv6Addr> {
+    pub fn wait_for_ipv6(&self) -> Outcome<Ipv6Addr> {
         let line = self.domain.wait_for("IPv6 address fec0:", BOOT)?;
         let address = line.split("IPv6 address ").nth(1).and_then(|rest| rest.split('/').next());
         let address = address.and_then(|address| address.parse().ok());

@@ -91,7 +91,7 @@ fn the_ends_of_a_range_are_both_included() {
     );
 }
 
-/// Field: dart-archive/http_server#29: a range that goes beyond the end → what there is, and its own length
+/// Field: dart-archive/http_server#29: a range that goes beyond the end → the bytes that exist, and their length
 #[test]
 fn a_range_beyond_the_end_is_cut() {
     let store = site("x.bin", &content());

@@ -68,7 +68,7 @@ fn record(input: &mut Input<'_>, netback: &Netback, guests: &mut [Os<Network>; 1
         _ => {
             sim.run();
             // Checks the accounting.
-            guests[0].turn();
+            guests[0].iterate();
         }
     }
 }
@@ -104,7 +104,7 @@ impl Machine {
         }
         for _ in 0..4 {
             sim.run();
-            guests[0].turn();
+            guests[0].iterate();
         }
         // A new connection heals every fault.
         netback.faults(|faults| *faults = Faults::default());

@@ -91,11 +91,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn turn(&mut self) {
+    fn iterate(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..3 {
             assert!(self.task.as_mut().poll(&mut context).is_pending(), "it serves for ever");
-            xen_sim::turn(&self.bench.xen);
+            xen_sim::iterate(&self.bench.xen);
             self.bench.sim.run();
         }
     }
@@ -122,7 +122,7 @@ fn abuse(input: &mut Input<'_>, peer: &mut impl Peer, mut honest: bool, run: &mu
             }
             4 if honest => assert!(peer.take().iter().all(|byte| *byte == 7), "a byte that was not sent"),
             5 => return,
-            _ => run.turn(),
+            _ => run.iterate(),
         }
         if input.is_empty() {
             return;
@@ -135,7 +135,7 @@ fn heals(peer: &mut impl Peer, run: &mut Run<'_>) {
     let (mut sent, mut back) = (0, Vec::new());
     for _ in 0..50 {
         sent += peer.put(&b"after all that"[sent..]);
-        run.turn();
+        run.iterate();
         back.extend(peer.take());
         if back == b"after all that" {
             return;
@@ -154,7 +154,7 @@ fn shown(bench: &Bench) -> Option<u64> {
 
 fn connect(bench: &Bench, run: &mut Run<'_>, former: Option<u64>) -> support::client::Client {
     for _ in 0..50 {
-        run.turn();
+        run.iterate();
         let shown = shown(bench);
         if shown != former
             && let Some(client) = support::client::Client::connect(bench)
@@ -210,14 +210,14 @@ fn our_client(input: &mut Input<'_>) {
             server.poke_word(usize::from(input.byte() % 16) * 4, input.word());
         }
         host.show(&bench, &server);
-        run.turn();
+        run.iterate();
         if input.is_empty() && !bad_from_the_start {
             heals(&mut server, &mut run);
         } else {
             abuse(input, &mut server, !bad_from_the_start, &mut run);
         }
         server.leave();
-        run.turn();
+        run.iterate();
         assert_eq!(bench.sim.guest().foreign_pages(), 0, "a server that has left is not mapped");
     }
 }

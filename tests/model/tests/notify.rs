@@ -1,4 +1,4 @@
-//! Who is woken: a producer that pushes and looks at the event index, a consumer that writes the event index and looks
+//! Notification: a producer that pushes and looks at the event index, a consumer that writes the event index and looks
 //! once more, in every order that the memory model allows.
 //!
 //! ```text
@@ -82,7 +82,7 @@ impl Ring {
     }
 }
 
-/// So many pushes against a consumer; a consumer that sleeps beside a full ring and was not rung is a lost wake-up.
+/// `pushes` pushes against a consumer. A consumer that sleeps beside a full ring and was not rung is a lost wake-up.
 fn model(pushes: u32, producer_barrier: bool, consumer_barrier: bool) {
     loom::model(move || {
         let ring = Arc::new(Ring::new());

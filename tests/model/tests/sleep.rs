@@ -60,8 +60,8 @@ impl SharedInfo {
         self.pending.fetch_and(!ports, SeqCst);
     }
 
-    /// One turn; whether the vCPU sleeps after it.
-    fn turn(&self, without: Without) -> bool {
+    /// One iteration; whether the vCPU sleeps after it.
+    fn iterate(&self, without: Without) -> bool {
         self.dispatch(without);
         if without != Without::LastLook && self.sel.load(SeqCst) != 0 {
             return false;
@@ -82,7 +82,7 @@ fn model(without: Without) {
             xen.ring(1);
             xen.ring(2);
         });
-        let asleep = info.turn(without);
+        let asleep = info.iterate(without);
         assert!(other.join().is_ok());
         let woken = info.upcall_pending.load(SeqCst) != 0;
         let left = info.pending.load(SeqCst) != 0;

@@ -70,7 +70,7 @@ impl Wake for Flag {
 }
 
 /// One look at everything that may have come in: events and xenstore. Whether anything had.
-pub fn turn(xen: &Xen<Guest>) -> bool {
+pub fn iterate(xen: &Xen<Guest>) -> bool {
     let events = xen.events.dispatch() > 0;
     let moved = xen.store.pump(&xen.machine);
     events || moved
@@ -88,10 +88,10 @@ pub fn block_on<T>(xen: &Xen<Guest>, future: impl Future<Output = T>) -> T {
         if woken.0.swap(false, Ordering::SeqCst)
             && let Poll::Ready(result) = future.as_mut().poll(&mut context)
         {
-            turn(xen);
+            iterate(xen);
             return result;
         }
-        if !turn(xen) && !woken.0.load(Ordering::SeqCst) {
+        if !iterate(xen) && !woken.0.load(Ordering::SeqCst) {
             xen.machine.sched_block();
         }
     }

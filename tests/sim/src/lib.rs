@@ -76,7 +76,7 @@ mod store;
 mod toolstack;
 mod world;
 
-pub use boot::{block_on, boot, turn};
+pub use boot::{block_on, boot, iterate};
 pub use builder::{Builder, GuestConfig};
 pub use calls::Call;
 pub use console::Console;

@@ -8,19 +8,6 @@
 //! Both senders sit behind the same relay, and the receiver is Linux's in both. Runs of the two take turns.
 
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a benchmark runs on the host, may end by panic, and its numbers are small"
-)]
 
 mod cells;
 mod frames;

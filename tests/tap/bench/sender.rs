@@ -1,4 +1,4 @@
-//! The senders: each serves one download to whoever connects, and speaks Ethernet over its standard input and output.
+//! The senders: each serves one download to each client, and speaks Ethernet over its standard input and output.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
@@ -86,7 +86,7 @@ pub(crate) fn engine(bytes: usize) {
         shut: false,
     };
     frames::write(&mut std::io::stdout(), &[]).expect("the relay");
-    while engine.turn(&incoming) {}
+    while engine.iterate(&incoming) {}
     eprintln!("  ours: {}", engine.counters());
 }
 
@@ -107,7 +107,7 @@ impl Engine {
     }
 
     /// Takes what has come, and sends. `false`: the relay has gone.
-    fn turn(&mut self, incoming: &Receiver<Vec<u8>>) -> bool {
+    fn iterate(&mut self, incoming: &Receiver<Vec<u8>>) -> bool {
         let timer = self.tcb.as_ref().and_then(Tcb::next_timer);
         let time = self.time();
         let pause = match timer {

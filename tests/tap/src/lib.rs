@@ -9,18 +9,6 @@
 //! corruption, rate, queue), by a clock of its own: not every kernel has `sch_netem`.
 
 #![forbid(unsafe_code)]
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
 
 mod host;
 mod link;

@@ -1,14 +1,5 @@
 //! Every direction between the engine and Linux's TCP, over a clean path and over bad ones, compared octet for octet.
 
-#![allow(
-    clippy::panic,
-    clippy::std_instead_of_core,
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    reason = "a test runs on the host, may fail by panic, and its numbers are small"
-)]
-
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::thread;

@@ -88,7 +88,7 @@ impl MessageDecrypter for Cipher {
         seq: u64,
     ) -> Result<InboundPlainMessage<'a>, Error> {
         let aead = self.aead.as_ref().ok_or(Error::DecryptError)?;
-        // The additional data has these two, as they always are, and not what came.
+        // The additional data has the fixed values of these two fields, not the received ones.
         if message.typ != ContentType::ApplicationData || message.version != ProtocolVersion::TLSv1_2 {
             return Err(Error::DecryptError);
         }

@@ -88,7 +88,7 @@ impl Keeper {
         Ok(Receiver::with_streams(self.state.instance, streams))
     }
 
-    /// What ended it, if anything did: the receiver is to be made anew.
+    /// The error that ended it, if any. A new receiver is needed then.
     pub const fn take_failure(&mut self) -> Option<Error> {
         self.failure.take()
     }

@@ -61,7 +61,7 @@ impl Screen {
         }
     }
 
-    /// The connection ended: what came on it, and why it ended if not by the sender's leave.
+    /// The end of a connection: what was received on it, and the error if the sender did not end it.
     pub(crate) fn ended(&mut self, end: &End) {
         self.console.clear();
         let (blocks, bytes) = self.accepted;

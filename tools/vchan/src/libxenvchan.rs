@@ -6,13 +6,13 @@
 //! ```
 //!
 //! ```text
-//!   read, write ──► indexes in the page: what there is, what there is room for
+//!   read, write ──► indexes in the page: bytes to read, room to write
 //!                     └─► libxenvchan_read, libxenvchan_write, never more: the library leaves no wish for an event
 //!   wait ─► SCHEDOP_yield, look at the indexes, some times ─ nothing? ─► the wishes ─► poll(event channel)
 //!                                                                                       └─► libxenvchan_wait
 //! ```
 //!
-//! Who yields to the other domain and then finds its answer has not slept, and the other has sent no event
+//! A side that yields to the other domain and then finds its answer has not slept, and the other has sent no event
 //! (`linger.rs`; figures in docs/measuring.md). Where `/dev/xen/privcmd` is not to be had, it sleeps at once.
 //!
 //! Headers `libxenvchan.h`, `xencall.h` and `sched.h`, Xen 4.17; linked statically (Debian's `libxen-dev`), as `push` and

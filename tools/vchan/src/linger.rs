@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   look ─ not yet ─► give the processor away ─► look ─ … ─ not yet ─► sleep
-//!                     came while we looked: twice as many looks next time; in vain: half as many, one at least
+//!                     found while looking: twice as many looks next time; not found: half as many, at least one
 //! ```
 //!
 //! To sleep and to be woken costs dom0 more than a small block costs the guest. On a processor that both share, the first

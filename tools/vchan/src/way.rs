@@ -8,7 +8,7 @@ pub trait Way {
     /// Reads what is there: `None` if there is nothing yet, 0 at the end.
     ///
     /// # Errors
-    /// The way is broken; as good as an end.
+    /// The connection is broken, which counts as its end.
     fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>>;
 
     /// Writes as many bytes as there is room for: 0 if there is none.

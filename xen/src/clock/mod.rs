@@ -20,6 +20,7 @@ mod tests;
 
 use crate::abi::xen::VcpuTimeInfo;
 use crate::abi::xen::offset::{shared_info, vcpu_info, vcpu_time_info};
+use crate::counter::Counter;
 use crate::hypervisor::Clock;
 use crate::ids::SystemTime;
 use crate::memory::shared::Shared;
@@ -82,7 +83,7 @@ pub struct PvClock<T> {
     offset_ns: Cell<i128>,
     /// The latest time given.
     last: Cell<u64>,
-    torn: Cell<u64>,
+    torn: Cell<Counter>,
 }
 
 impl<T: Fn() -> u64> PvClock<T> {
@@ -96,7 +97,7 @@ impl<T: Fn() -> u64> PvClock<T> {
             tsc,
             offset_ns: Cell::new(0),
             last: Cell::new(0),
-            torn: Cell::new(0),
+            torn: Cell::new(Counter::new(0)),
         }
     }
 
@@ -144,13 +145,13 @@ impl<T: Fn() -> u64> PvClock<T> {
 
     /// How often a record could not be read because it was being written at every attempt.
     #[must_use]
-    pub fn torn(&self) -> u64 {
+    pub fn torn(&self) -> Counter {
         self.torn.get()
     }
 
     fn note_torn<R>(&self, read: Option<R>) -> Option<R> {
         if read.is_none() {
-            self.torn.set(self.torn.get().wrapping_add(1));
+            Counter::bump_in(&self.torn);
         }
         read
     }

@@ -4,6 +4,7 @@
 //! them) and bytes that are not UTF-8 are dropped, a line that is too long is cut, and lines that nobody takes are
 //! refused. A line ends with `\n`, `\r`, or `\r\n`.
 
+use crate::counter::Counter;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,8 +23,8 @@ pub(super) struct Lines {
     after_return: bool,
     ready: VecDeque<String>,
     waker: Option<Waker>,
-    cut: u64,
-    refused: u64,
+    cut: Counter,
+    refused: Counter,
 }
 
 impl Lines {
@@ -48,11 +49,11 @@ impl Lines {
             self.line.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|c| !c.is_control());
         let text = text.collect();
         self.line.clear();
-        self.cut = self.cut.wrapping_add(u64::from(core::mem::take(&mut self.too_long)));
+        self.cut.add(u64::from(core::mem::take(&mut self.too_long)));
         if self.ready.len() < LINES_MAX {
             self.ready.push_back(text);
         } else {
-            self.refused = self.refused.wrapping_add(1);
+            self.refused.bump();
         }
     }
 
@@ -71,11 +72,11 @@ impl Lines {
         if self.ready.is_empty() { None } else { self.waker.take() }
     }
 
-    pub(super) const fn cut(&self) -> u64 {
+    pub(super) const fn cut(&self) -> Counter {
         self.cut
     }
 
-    pub(super) const fn refused(&self) -> u64 {
+    pub(super) const fn refused(&self) -> Counter {
         self.refused
     }
 }

@@ -34,21 +34,22 @@ const IN: Layout = Layout { data: offset::IN, size: 1024, cons: offset::IN_CONS,
 const OUT: Layout = Layout { data: offset::OUT, size: 2048, cons: offset::OUT_CONS, prod: offset::OUT_PROD };
 const _: () = assert!(IN_BYTES == 1024 && OUT_BYTES == 2048);
 
-/// The console's counters since boot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConsoleStats {
-    /// Lines that were dropped because nobody read them in time.
-    pub lines_lost: u64,
-    /// Lines of input that were cut because they were too long.
-    pub lines_cut: u64,
-    /// Lines of input that were dropped because nobody took them.
-    pub lines_refused: u64,
-    /// How often an index of the peer was impossible.
-    pub bad_indexes: u64,
-    /// Notifications sent.
-    pub notifications: u64,
-    /// Notifications that Xen refused.
-    pub notify_failures: u64,
+crate::counters! {
+    /// What the console has counted since boot.
+    pub struct ConsoleStats {
+        /// Lines of output dropped because they were not read in time.
+        lines_lost,
+        /// Lines of input cut because they were too long.
+        lines_cut,
+        /// Lines of input dropped because no reader took them.
+        lines_refused,
+        /// Ring indexes of the peer that were out of range.
+        bad_indexes,
+        /// Notifications sent.
+        notifications,
+        /// Notifications that Xen refused.
+        notify_failures,
+    }
 }
 
 /// The domain's first console.
@@ -223,7 +224,7 @@ impl Console {
         if let Ok(mut state) = self.state.try_borrow_mut() {
             let count =
                 if refused { &mut state.stats.notify_failures } else { &mut state.stats.notifications };
-            *count = count.wrapping_add(1);
+            count.bump();
         }
     }
 }
@@ -240,7 +241,7 @@ impl State {
             self.lines.push(bytes);
             return !bytes.is_empty();
         }
-        self.stats.bad_indexes = self.stats.bad_indexes.wrapping_add(1);
+        self.stats.bad_indexes.bump();
         self.incoming.discard();
         false
     }
@@ -250,7 +251,7 @@ impl State {
         let Self { outgoing, output, stats, .. } = self;
         output.send(|bytes| outgoing.write(bytes)).map_or_else(
             |_overrun| {
-                stats.bad_indexes = stats.bad_indexes.wrapping_add(1);
+                stats.bad_indexes.bump();
                 outgoing.resynchronise();
                 false
             },

@@ -9,6 +9,7 @@
 //! The line that is on its way is in `current`, out of reach: a line is printed whole or not at all. The gap is marked
 //! where it is, when it is reached.
 
+use crate::counter::Counter;
 use alloc::collections::VecDeque;
 use alloc::format;
 
@@ -30,7 +31,7 @@ pub(super) struct Output {
     lost: u64,
     /// The beginning of a line was dropped, and its end is not written yet, or still queued.
     lost_beginning: bool,
-    lines_lost: u64,
+    lines_lost: Counter,
 }
 
 impl Output {
@@ -73,7 +74,7 @@ impl Output {
             Some(end) => {
                 self.queue.drain(..=end);
                 self.lost = self.lost.wrapping_add(1);
-                self.lines_lost = self.lines_lost.wrapping_add(1);
+                self.lines_lost.bump();
             }
             None => self.queue.clear(),
         }
@@ -135,7 +136,7 @@ impl Output {
     }
 
     /// Whole lines dropped since boot.
-    pub(super) const fn lines_lost(&self) -> u64 {
+    pub(super) const fn lines_lost(&self) -> Counter {
         self.lines_lost
     }
 }

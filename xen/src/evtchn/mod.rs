@@ -30,6 +30,16 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 /// Words of `evtchn_pending` and of `evtchn_mask` on x86-64; 64 ports each.
 const NR_WORDS: usize = 64;
 
+crate::counters! {
+    /// Events since boot.
+    pub struct EventStats {
+        /// Events taken, on all ports.
+        received,
+        /// Events on ports without a listener.
+        stray,
+    }
+}
+
 /// The event channels of one vCPU.
 #[derive(Debug)]
 pub struct EventChannels {
@@ -38,8 +48,7 @@ pub struct EventChannels {
     listeners: RefCell<Vec<Option<Rc<Signal>>>>,
     /// Counts the times that all ports became void.
     generation: Cell<u32>,
-    received: Cell<u64>,
-    stray: Cell<u64>,
+    stats: Cell<EventStats>,
 }
 
 impl EventChannels {
@@ -52,8 +61,7 @@ impl EventChannels {
             vcpu_info: Cell::new(vcpu_info),
             listeners: RefCell::new(Vec::new()),
             generation: Cell::new(0),
-            received: Cell::new(0),
-            stray: Cell::new(0),
+            stats: Cell::default(),
         }
     }
 
@@ -107,7 +115,7 @@ impl EventChannels {
         self.shared_info.fetch_or(word_offset(info::EVTCHN_MASK, word), bit);
     }
 
-    /// Unmasks a port. Xen gives no upcall for what came while it was masked, so that is looked for here.
+    /// Unmasks a port. Xen gives no upcall for events that arrived while it was masked, so this looks for them.
     pub fn unmask(&self, port: EvtchnPort) {
         let (word, bit) = position(port);
         self.shared_info.fetch_and(word_offset(info::EVTCHN_MASK, word), !bit);
@@ -129,7 +137,7 @@ impl EventChannels {
         if vcpu_info.load::<u64>(vcpu::EVTCHN_PENDING_SEL, Relaxed) == 0 {
             return 0;
         }
-        // The flag first, the selector second: what comes in between sets both again.
+        // The flag first, the selector second: an event in between sets both again.
         vcpu_info.store(vcpu::EVTCHN_UPCALL_PENDING, 0_u8, SeqCst);
         let mut words = vcpu_info.swap::<u64>(vcpu::EVTCHN_PENDING_SEL, 0);
         let mut found = 0_u32;
@@ -148,7 +156,8 @@ impl EventChannels {
     /// Takes one pending event: clears its bit first, then tells the listener, so that a new one rings again.
     fn take(&self, word: usize, bit: u64) {
         self.shared_info.fetch_and(word_offset(info::EVTCHN_PENDING, word), !bit);
-        self.received.set(self.received.get().wrapping_add(1));
+        let mut stats = self.stats.get();
+        stats.received.bump();
         let number =
             u32::try_from(word).unwrap_or_default().wrapping_mul(64).wrapping_add(bit.trailing_zeros());
         let port = EvtchnPort(number);
@@ -156,21 +165,16 @@ impl EventChannels {
         if let Some(signal) = signal {
             signal.set();
         } else {
-            self.stray.set(self.stray.get().wrapping_add(1));
+            stats.stray.bump();
             self.mask(port);
         }
+        self.stats.set(stats);
     }
 
-    /// Events taken since boot.
+    /// Events since boot.
     #[must_use]
-    pub fn received(&self) -> u64 {
-        self.received.get()
-    }
-
-    /// Events on ports that nobody listened to.
-    #[must_use]
-    pub fn stray(&self) -> u64 {
-        self.stray.get()
+    pub const fn stats(&self) -> EventStats {
+        self.stats.get()
     }
 }
 

@@ -20,6 +20,7 @@ pub mod granted_pages;
 
 use crate::Errno;
 use crate::abi::grant_table::{GNTTAB_NR_RESERVED_ENTRIES, GrantFlags, offset};
+use crate::counter::Counter;
 use crate::hypervisor::{Hypervisor, MapSpace};
 use crate::ids::{DomId, Gfn, Gref, PAGE_SIZE};
 use crate::memory::page::{Access, Granted, Page, Private};
@@ -69,10 +70,10 @@ pub struct Quarantined<A>(pub Page<Granted<A>>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantStats {
     /// Grants issued.
-    pub issued: u64,
+    pub issued: Counter,
     /// Grants ended.
-    pub ended: u64,
-    /// Grants that could not be ended, but for those that could later.
+    pub ended: Counter,
+    /// Grants that could not be ended, and still cannot.
     pub quarantined: u64,
     /// Entries that could still be used.
     pub free: u32,
@@ -95,8 +96,8 @@ pub struct GrantTable {
     /// The grants in force, by reference: a restored domain has an empty table.
     records: RefCell<Vec<Option<Record>>>,
     free: RefCell<Vec<u32>>,
-    issued: Cell<u64>,
-    ended: Cell<u64>,
+    issued: Cell<Counter>,
+    ended: Cell<Counter>,
     quarantined: Cell<u64>,
 }
 
@@ -132,8 +133,8 @@ impl GrantTable {
             nr_frames,
             records: RefCell::default(),
             free: RefCell::new(free),
-            issued: Cell::new(0),
-            ended: Cell::new(0),
+            issued: Cell::default(),
+            ended: Cell::default(),
             quarantined: Cell::new(0),
         })
     }
@@ -203,7 +204,7 @@ impl GrantTable {
         let record = Record { to, frame, flags: GrantFlags::PERMIT_ACCESS.union(readonly) };
         self.record(gref, Some(record));
         self.write(gref, record);
-        self.issued.set(self.issued.get().wrapping_add(1));
+        Counter::bump_in(&self.issued);
         Ok(page.into_granted(gref))
     }
 
@@ -214,7 +215,7 @@ impl GrantTable {
     pub fn end<A: Access>(&self, page: Page<Granted<A>>) -> Result<Page<Private>, Quarantined<A>> {
         let ended = self.try_end(page);
         if ended.is_err() {
-            self.quarantined.set(self.quarantined.get().wrapping_add(1));
+            self.quarantined.set(self.quarantined.get().saturating_add(1));
         }
         ended
     }
@@ -261,7 +262,7 @@ impl GrantTable {
         }
         self.record(page.gref(), None);
         self.free.borrow_mut().push(page.gref().0);
-        self.ended.set(self.ended.get().wrapping_add(1));
+        Counter::bump_in(&self.ended);
         Ok(page.into_private())
     }
 

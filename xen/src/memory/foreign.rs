@@ -8,7 +8,10 @@
 //! The owner may write at any moment, so there is no way to the bytes but [`Shared`]. A page that is dropped stays
 //! mapped: its frame number is lost, and the owner cannot end the grant. The code that maps a page unmaps it.
 
-#![allow(unsafe_code, reason = "turns the address of a mapping into shared memory; see docs/soundness.md")]
+#![allow(
+    unsafe_code,
+    reason = "iterations the address of a mapping into shared memory; see docs/soundness.md"
+)]
 
 use crate::Errno;
 use crate::abi::grant_table::GrantStatus;

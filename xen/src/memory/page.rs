@@ -66,7 +66,7 @@
 //! }
 //! ```
 
-#![allow(unsafe_code, reason = "turns the addresses of pages into bytes; see docs/soundness.md")]
+#![allow(unsafe_code, reason = "iterations the addresses of pages into bytes; see docs/soundness.md")]
 
 use crate::ids::{Gfn, Gref, PAGE_SIZE};
 use crate::memory::shared::{Shared, SharedPage};

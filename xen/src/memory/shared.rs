@@ -382,7 +382,7 @@ mod tests {
             let mut memory = [0xaaaa_aaaa_aaaa_aaaa_u64; 32];
             let from: Vec<u8> = (1..=len).collect();
             let base = NonNull::from(&mut memory).cast();
-            // SAFETY: the array lives until the end of this turn and is not touched otherwise meanwhile.
+            // SAFETY: the array lives until the end of this iteration and is not touched otherwise meanwhile.
             let shared = unsafe { Shared::new(base, 256) };
             shared.write_bytes(offset, &from);
             for left in [from.clone(), vec![0; from.len()]] {

@@ -7,7 +7,7 @@
 //!
 //! The mirror of [`FrontRing`](super::FrontRing), with the names of Xen's `ring.h` (4.17). Everything that decides is
 //! private: `rsp_prod` is written and never read back, `req_prod` is read once a look and checked against what can be
-//! outstanding, and a request is copied out before anybody parses it. Indexes run freely modulo 2^32.
+//! outstanding, and a request is copied out before it is parsed. Indexes run freely modulo 2^32.
 //!
 //! Requests and responses of one ring have several forms (netif's extra infos lie in request slots), so their type is
 //! the call's and not the ring's; the ring knows the size of a slot.

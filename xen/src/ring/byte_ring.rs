@@ -134,7 +134,7 @@ impl Incoming {
         Self { page, layout, cons: page.load(layout.cons, Relaxed) }
     }
 
-    /// Whether there is something to read, or to complain of: one look, for the many turns in which there is not.
+    /// Whether there is something to read, or to complain of: one look, for the many iterations in which there is not.
     pub(crate) fn has_news(&self) -> bool {
         self.page.load::<u32>(self.layout.prod, Acquire) != self.cons
     }

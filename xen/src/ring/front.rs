@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Everything that decides is private: the shared `req_prod` is written and never read back, `rsp_prod` is read once a
-//! look and checked against what is outstanding, and a response is copied out before anybody parses it. The macros of
+//! look and checked against what is outstanding, and a response is copied out before it is parsed. The macros of
 //! Xen's `ring.h` (4.17) keep their names. Indexes run freely modulo 2^32; only their difference means something.
 
 use super::arith::index32 as arithmetic;

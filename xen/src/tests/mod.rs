@@ -66,8 +66,8 @@ impl Hypervisor for TestXen {
     }
     fn sched_yield(&self) {
         self.yields.set(self.yields.get() + 1);
-        if let Some(turn) = &mut *self.on_yield.borrow_mut() {
-            turn();
+        if let Some(other) = &mut *self.on_yield.borrow_mut() {
+            other();
         }
     }
     fn evtchn_alloc_unbound(&self, _: DomId) -> Result<EvtchnPort, Errno> {

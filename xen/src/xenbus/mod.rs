@@ -231,7 +231,7 @@ pub struct BackendWatch {
 }
 
 impl BackendWatch {
-    /// Waits for the next event, and reads what there is then. The first comes at once; two changes in a row may be
+    /// Waits for the next event, and reads the present state then. The first comes at once; two changes in a row may be
     /// one, and one may be told twice. Dropped while it waits, it loses nothing that a later call would not see.
     ///
     /// # Errors
@@ -246,7 +246,7 @@ impl BackendWatch {
         self.now().await
     }
 
-    /// What there is now.
+    /// The present state.
     ///
     /// # Errors
     /// What the store says.

@@ -43,7 +43,7 @@ fn told(w: &mut World, watch: &BackendWatch) -> Vec<BackendChange> {
                 all.push(change.unwrap());
                 break;
             }
-            w.turn();
+            w.iterate();
         }
     }
     all.dedup();
@@ -58,7 +58,7 @@ fn run_with_netback<T>(w: &mut World, future: impl Future<Output = T>) -> (T, Ve
         if let Poll::Ready(value) = future.as_mut().poll(&mut context()) {
             return (value, written);
         }
-        w.turn();
+        w.iterate();
         let news: Vec<u8> = w
             .stub
             .seen
@@ -148,12 +148,12 @@ fn waiting_ends_at_a_state_that_is_there_or_comes_late() {
         set_backend(&mut w, state);
         for _ in 0..20 {
             assert!(wait.as_mut().poll(&mut context()).is_pending());
-            w.turn();
+            w.iterate();
         }
     }
     set_backend(&mut w, "6");
     assert_eq!(w.run(wait), Ok(XenbusState::Closed));
-    w.settle();
+    w.run_until_idle();
     assert!(w.stub.watches.is_empty(), "waiting leaves no watch");
 }
 
@@ -228,7 +228,7 @@ fn a_fresh_device_needs_no_reset() {
                 assert_eq!(theirs, "2");
                 break;
             }
-            w.turn();
+            w.iterate();
         }
         if theirs != "2" {
             set_backend(&mut w, "2");
@@ -258,7 +258,7 @@ fn h52_a_device_is_reset_from_any_state() {
         let (result, written) = run_with_netback(&mut w, frontend.reset());
         assert_eq!((result, &written[..]), (Ok(()), expected), "ours {ours}, theirs {theirs}");
         assert_eq!(w.stub.nodes[&format!("{BACKEND}/state")], b"2");
-        w.settle();
+        w.run_until_idle();
         assert!(w.stub.watches.is_empty());
     }
 }
@@ -269,7 +269,7 @@ fn h51_a_backend_that_is_ahead_ends_the_reset_early() {
     let mut reset = pin!(frontend.reset());
     for _ in 0..40 {
         assert!(reset.as_mut().poll(&mut context()).is_pending());
-        w.turn();
+        w.iterate();
     }
     assert_eq!(w.stub.nodes["device/vif/0/state"], b"5");
     // It was restarted meanwhile, and waits for a new frontend.

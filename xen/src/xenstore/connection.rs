@@ -35,7 +35,7 @@ impl Connection {
         let (outcome, port, refused) = self.with(|state| {
             let before = state.stats.refused_silently;
             let outcome = state.pump(&mut wakers);
-            (outcome, state.port, state.stats.refused_silently.wrapping_sub(before))
+            (outcome, state.port, state.stats.refused_silently.since(before))
         });
         if refused != 0 {
             log::warn!("xenstore: xenstored refused {refused} requests that renew a watch or clean up");
@@ -49,7 +49,7 @@ impl Connection {
             self.with(|state| {
                 let count =
                     if refused { &mut state.stats.notify_failures } else { &mut state.stats.notifications };
-                *count = count.wrapping_add(1);
+                count.bump();
             });
         }
         let progress = moved.any || !wakers.is_empty();

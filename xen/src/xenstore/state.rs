@@ -152,7 +152,7 @@ impl State {
         }
         // Its parts went through `request` before, with a longer or equal payload: it fits.
         if self.queue(kind, tx_id, parts, Owner::Nobody).is_err() {
-            self.stats.refused_silently = self.stats.refused_silently.wrapping_add(1);
+            self.stats.refused_silently.bump();
         }
     }
 
@@ -166,7 +166,7 @@ impl State {
         self.last_id = id;
         self.queue.push_back(Outbound { id, bytes, sent: 0 });
         self.requests.insert(id, Pending { kind, tx_id, reply: None, owner });
-        self.stats.requests = self.stats.requests.wrapping_add(1);
+        self.stats.requests.bump();
         Ok(id)
     }
 
@@ -197,7 +197,7 @@ impl State {
             | (Kind::Unwatch, Some(Err(Failure::Refused(XsErrno::Known(Errno::ENOENT)))))
             | (Kind::ResetWatches, Some(Err(Failure::Refused(XsErrno::Known(Errno::ENOSYS))))) => {}
             (_, Some(Err(Failure::Refused(_) | Failure::Fault(_)))) => {
-                self.stats.refused_silently = self.stats.refused_silently.wrapping_add(1);
+                self.stats.refused_silently.bump();
             }
             _ => {}
         }
@@ -234,7 +234,7 @@ impl State {
 
     fn attach(&mut self) {
         let Some((rings, used_before)) = Rings::attach(&self.page) else { return };
-        self.stats.leftover_bytes = self.stats.leftover_bytes.wrapping_add(u64::from(rings.leftover()));
+        self.stats.leftover_bytes.add(u64::from(rings.leftover()));
         self.link = Link::Up(rings);
         if used_before {
             // A former user of the connection (a boot loader, another kernel) may have left watches and transactions.
@@ -253,12 +253,12 @@ impl State {
         if header.kind == Kind::WatchEvent.raw() {
             let fired = self.watches.fire(&payload, wakers);
             let count = if fired { &mut self.stats.events } else { &mut self.stats.stale_events };
-            *count = count.wrapping_add(1);
+            count.bump();
             return;
         }
         let Some(pending) = self.requests.get_mut(&header.req_id).filter(|pending| pending.reply.is_none())
         else {
-            self.stats.stray_replies = self.stats.stray_replies.wrapping_add(1);
+            self.stats.stray_replies.bump();
             return;
         };
         let reply = if header.tx_id != pending.tx_id {
@@ -271,9 +271,9 @@ impl State {
             Err(Failure::Fault(ReplyFault::Kind(header.kind)))
         };
         if matches!(reply, Err(Failure::Fault(_))) {
-            self.stats.bad_replies = self.stats.bad_replies.wrapping_add(1);
+            self.stats.bad_replies.bump();
         }
-        self.stats.replies = self.stats.replies.wrapping_add(1);
+        self.stats.replies.bump();
         pending.reply = Some(reply);
         match &mut pending.owner {
             Owner::Task(waker) => wakers.extend(waker.take()),
@@ -329,7 +329,7 @@ impl State {
     fn begin_epoch(&mut self, failure: &Failure, wakers: &mut Vec<Waker>) {
         self.epoch = self.epoch.wrapping_add(1);
         self.open_transactions = 0;
-        self.stats.reconnects = self.stats.reconnects.wrapping_add(1);
+        self.stats.reconnects.bump();
         self.fail_all(failure, wakers);
         for (path, token) in self.watches.renew() {
             self.request_unattended(Kind::Watch, 0, &[path.as_bytes(), b"\0", token.as_bytes(), b"\0"]);
@@ -374,7 +374,7 @@ impl State {
 
     /// Fails the waiting requests. Their answers may still come, and end what they began.
     fn give_up_waiting(&mut self, wakers: &mut Vec<Waker>) {
-        self.stats.given_up = self.stats.given_up.wrapping_add(1);
+        self.stats.given_up.bump();
         for (_, pending) in self.requests.iter_mut().filter(|(_, pending)| pending.reply.is_none()) {
             if let Owner::Task(waker) = &mut pending.owner {
                 wakers.extend(waker.take());

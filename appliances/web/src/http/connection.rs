@@ -10,13 +10,13 @@
 //! Pipelined requests are answered in order. GET of a fixed resource costs no allocation: the head is parsed in the memory
 //! in which it came, and the reply is the resource's.
 
-use crate::http::body::Skipper;
 use crate::http::clock::TimeLimit;
-use crate::http::code::{Code, Refusal};
-use crate::http::head::{Body, Framing};
-use crate::http::input::Input;
 use crate::http::reply::Persist;
+use crate::http::request_body::Skipper;
+use crate::http::request_buffer::Input;
+use crate::http::request_head::{Body, Framing};
 use crate::http::server::{Answer, Next, Port, Server, Site};
+use crate::http::status_code::{Code, Refusal};
 use crate::http::stream::Stream;
 use core::future::{Future as _, poll_fn};
 use core::pin::pin;

@@ -12,7 +12,7 @@
 
 use crate::content::Content;
 use crate::http::clock::Moment;
-use crate::http::code::{Code, Refusal};
+use crate::http::status_code::{Code, Refusal};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;

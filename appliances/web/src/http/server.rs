@@ -2,12 +2,12 @@
 //! sequence of requests on a connection.
 
 use crate::http::clock::{Clock, Moment};
-use crate::http::code::{Code, Refusal};
 use crate::http::connection::Connection;
-use crate::http::counts::{Counters, HttpCounts};
-use crate::http::head::{Framing, Method, Request, parse, room};
+use crate::http::counters::{Counters, HttpCounts};
 use crate::http::limits::Limits;
 use crate::http::reply::{ALLOW, Persist, Reply};
+use crate::http::request_head::{Framing, Method, Request, parse, room};
+use crate::http::status_code::{Code, Refusal};
 use crate::http::stream::Stream;
 use crate::http::waiting::{Begun, Waiting};
 use alloc::rc::Rc;

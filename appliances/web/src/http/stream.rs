@@ -24,7 +24,7 @@ pub trait Stream {
     /// Waits for room, and sends these bytes by reference.
     fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>>;
 
-    /// Lets the connection rest: whoever accepts gets it again with its next bytes.
+    /// Returns the idle connection to its listener, which yields it again with its next bytes.
     fn park(self);
 }
 

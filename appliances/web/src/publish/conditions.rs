@@ -8,7 +8,7 @@
 
 use crate::http::Request;
 use crate::http::date::parse_http_date;
-use crate::http::head::Method;
+use crate::http::request_head::Method;
 use core::ops::Range;
 
 /// The identity of the present version of a file.

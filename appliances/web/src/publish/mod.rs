@@ -14,16 +14,16 @@
 //! | `headers`, `redirects` | the rules of `_headers` and `_redirects` |
 //! | `reply`, `conditions` | a file as a reply: headers, conditions, ranges |
 //! | `media`, `encoding` | media types and content codings |
-//! | `groups` | the numbers of channels and store |
+//! | `numbers` | the numbers of channels and store |
 
 mod archive;
 mod conditions;
 mod encoding;
-pub mod groups;
 mod headers;
 mod inbox;
 mod media;
 mod name;
+pub mod numbers;
 mod pattern;
 mod pax;
 mod redirects;

@@ -3,6 +3,7 @@
 //! Only what a status has: numbers, texts, lists, structures and maps with texts as keys. serde_json cannot write to a sink
 //! that fails without std, and takes 16 KiB of code.
 
+use crate::site::status::{Group, Groups};
 use core::fmt::{self, Display, Write};
 use serde::ser::{Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
@@ -12,6 +13,32 @@ use serde::ser::{Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStr
 /// The sink takes no more, or the value is of a kind that a status does not have.
 pub fn write(sink: &mut impl Write, value: &impl Serialize) -> Result<(), Error> {
     value.serialize(Json(sink))
+}
+
+/// Writes groups of numbers as members of the structure that has them.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn groups<S: Serializer>(groups: &Groups, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    for group in &groups.0 {
+        // A group without a key: its numbers stand beside the other groups.
+        if group.key.is_empty() {
+            group.numbers.iter().try_for_each(|number| map.serialize_entry(number.name, &number.value))?;
+        } else {
+            map.serialize_entry(group.key, &Members(group))?;
+        }
+    }
+    map.end()
+}
+
+/// A group as an object.
+struct Members<'a>(&'a Group);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.numbers.iter().map(|number| (number.name, number.value)))
+    }
 }
 
 /// The sink takes no more, or a kind of value is not supported.
@@ -221,7 +248,9 @@ impl<W: Write> SerializeStruct for Open<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::write;
+    use crate::site::status::{Datafront, Group, Groups};
     use alloc::string::String;
+    use alloc::vec;
     use serde_json::Value;
 
     #[test]
@@ -234,5 +263,15 @@ mod tests {
         write(&mut text, &value).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         assert!(write(&mut String::new(), &1.5).is_err());
+    }
+
+    #[test]
+    fn groups_are_members_of_the_structure_that_has_them() {
+        let drops = Group::new("drops", "Drops").counters([("malformed", "", 4), ("ipv6", "", 9)]);
+        let groups = Groups(vec![drops, Group::new("", "Guest").gauges([("tasks", "", 3)])]);
+        let status = Datafront { channels: vec![], groups };
+        let mut text = String::new();
+        write(&mut text, &status).unwrap();
+        assert_eq!(text, r#"{"channels":[],"drops":{"malformed":4,"ipv6":9},"tasks":3}"#);
     }
 }

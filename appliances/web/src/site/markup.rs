@@ -4,9 +4,9 @@
 //! finds the numbers by these attributes and knows nothing else of the page. A test follows each path and compares.
 
 use crate::content::Content;
-use crate::site::numbers::{Group, Kind, Number, Shape};
 use crate::site::units::{Shown, Unit};
 use core::fmt::{self, Arguments, Display, Write as _};
+use kernel::stats::numbers::{Group, Kind, Number, Shape};
 
 /// The page so far; once there is no memory, nothing is added.
 pub(crate) struct Html {

@@ -5,10 +5,10 @@
 //! a channel the label `channel`.
 
 use crate::content::Content;
-use crate::site::numbers::{Group, Groups, Kind, Number, Shape};
 use crate::site::status::{InterfaceStatus, Status};
 use alloc::vec::Vec;
 use core::fmt::{Arguments, Display, Formatter, Result, Write as _};
+use kernel::stats::numbers::{Group, Groups, Kind, Number, Shape};
 
 /// Writes everything behind `text`; `None` if there is no memory.
 #[must_use]

@@ -15,7 +15,6 @@ pub mod health;
 pub mod json;
 mod markup;
 pub mod metrics;
-pub mod numbers;
 pub mod page;
 pub mod snapshot;
 pub mod status;
@@ -30,8 +29,7 @@ use crate::publish::Store;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
-use numbers::Group;
-use status::Status;
+use status::{Group, Status};
 
 /// The source of the status.
 pub trait Source {

@@ -1,18 +1,12 @@
-//! The kernel's snapshot of the guest as a [`Status`].
-//!
-//! Sets of counters come with names and help texts of their own. Every other number is named here, once: a new one is one
-//! line in this file.
+//! The kernel's snapshot of the guest as a [`Status`]: facts as texts, and the groups of numbers that the kernel names.
 
-use crate::site::numbers::{Group, Groups, Shape};
 use crate::site::status::{
     Build, Dhcp, FORMAT, Features, InterfaceStatus, Ipv6Address, Policy, QueueFrames, Rate, Status,
 };
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use kernel::ledger::Usage;
-use kernel::net::{DhcpStatus, Ipv6Status, NetStatus};
+use kernel::net::{DhcpStatus, Ipv6Status};
 use kernel::netfront;
-use kernel::pool::PoolCounts;
 use kernel::stats::{InterfaceStats, Snapshot};
 
 /// The guest as `now` shows it.
@@ -31,123 +25,9 @@ pub fn status(now: &Snapshot, hostname: &str, build: Build) -> Status {
         unix_ms: now.unix_ns.unwrap_or(0) / 1_000_000,
         addresses,
         datafront: None,
-        groups: Groups(groups(now, &interfaces)),
+        groups: now.groups(),
         interfaces,
     }
-}
-
-fn groups(now: &Snapshot, interfaces: &[InterfaceStatus]) -> Vec<Group> {
-    let mut groups = Vec::from([
-        Group::new("", "Guest").gauges([
-            ("memory_bytes", "RAM of the guest.", now.memory_bytes),
-            ("tasks", "Tasks that have not ended.", wide(now.tasks)),
-        ]),
-        Group::new("heap", "Heap").gauges([
-            ("used_bytes", "Heap in use.", wide(now.heap.used)),
-            ("free_bytes", "Free heap.", wide(now.heap.free)),
-        ]),
-        Group::new("pages", "Pages outside image and heap").gauges([
-            ("taken", "Pages in pools and rings.", wide(now.pages.taken)),
-            ("free", "Free pages.", wide(now.pages.free)),
-        ]),
-    ]);
-    groups.extend(ledger(now));
-    groups.extend(sums(now, interfaces));
-    groups.extend(xen(now));
-    groups
-}
-
-/// The memory of each consumer whose size somebody outside the guest decides.
-fn ledger(now: &Snapshot) -> [Group; 3] {
-    let of =
-        |help, value: fn(&Usage) -> u64| now.ledger.each_ref().map(|usage| (usage.name, help, value(usage)));
-    [
-        Group::new("ledger_used", "Memory in use, bytes")
-            .by("consumer")
-            .gauges(of("Bytes in use.", |usage| wide(usage.used))),
-        Group::new("ledger_limit", "Memory limits, bytes")
-            .by("consumer")
-            .gauges(of("Bytes that the consumer may use at most.", |usage| wide(usage.limit))),
-        Group::new("ledger_refused", "Refused reservations of memory")
-            .by("consumer")
-            .counters(of("Reservations that were refused: at the limit, or without memory.", |usage| {
-                usage.refused
-            })),
-    ]
-}
-
-/// The sums over all interfaces.
-fn sums(now: &Snapshot, interfaces: &[InterfaceStatus]) -> [Group; 5] {
-    let mut all = netfront::Stats::default();
-    for InterfaceStats { frontend, .. } in &now.interfaces {
-        all.rx.add(&frontend.rx);
-        all.tx.add(&frontend.tx);
-        all.device.add(&frontend.device);
-        all.rx_pool.add(&frontend.rx_pool);
-        all.rx_pool.add(&frontend.tx_pool);
-    }
-    let netfront::Stats { rx, tx, device, rx_pool: pool, .. } = all;
-    let notified = rx.notifications.get().wrapping_add(tx.notifications.get());
-    let mut drops = Group::new("drops", "Drops on all interfaces").by("reason").shaped(Shape::Hidden);
-    for interface in interfaces.iter().filter_map(|interface| interface.groups.group("drops")) {
-        drops.add(interface);
-    }
-    [
-        Group::new("packets", "Packets of all interfaces").shaped(Shape::Hidden).counters([
-            ("received", "Frames passed to the network stack.", rx.packets.get()),
-            ("sent", "Frames queued to a backend.", tx.packets.get()),
-        ]),
-        Group::new("bytes", "Bytes of all interfaces").shaped(Shape::Hidden).counters([
-            ("received", "Bytes of the received frames.", rx.bytes.get()),
-            ("sent", "Bytes of the sent frames.", tx.bytes.get()),
-        ]),
-        Group::new("notifications", "Notifications").counters([
-            ("sent", "Notifications to backends.", notified),
-            ("received", "Events from backends.", device.events.get()),
-        ]),
-        pages(Group::new("pool", "Pages of all rx and tx pools").shaped(Shape::Hidden), &pool),
-        drops,
-    ]
-}
-
-fn xen(now: &Snapshot) -> [Group; 5] {
-    [
-        Group::new("grants", "Grant table")
-            .counters([
-                (
-                    "issued",
-                    "Grants issued. Pages of pools are granted once, not for each packet.",
-                    now.grants.issued,
-                ),
-                ("ended", "Grants ended.", now.grants.ended),
-            ])
-            .warnings([(
-                "quarantined",
-                "Grants that cannot be ended, because the other domain still uses them.",
-                now.grants.quarantined,
-            )])
-            .gauges([("free_entries", "Unused entries of the grant table.", u64::from(now.grants.free))]),
-        Group::new("events", "Events").counters([
-            ("received", "Events taken, on all ports.", now.events_received),
-            ("stray", "Events on ports without a handler.", now.events_stray),
-        ]),
-        Group::new("hypercalls", "Hypercalls").by("kind").counters(now.hypercalls),
-        Group::new("xenstore", "Traffic with xenstore").by("kind").counters(now.xenstore.iter()),
-        Group::new("loop", "Iterations of the loop").by("kind").counters(now.iterations.iter()),
-    ]
-}
-
-/// The pages of a pool, by where they are.
-fn pages(group: Group, counts: &PoolCounts) -> Group {
-    group
-        .parts([
-            ("in_ring", "Pages that are posted, queued or in flight.", wide(counts.in_ring)),
-            ("in_use", "Pages in use by the network stack or the application.", wide(counts.in_use)),
-            ("quarantined", "Pages that a backend does not release.", wide(counts.quarantined)),
-            ("free", "Free pages.", wide(counts.free)),
-        ])
-        .sum(("total", "Pages of the pool: the sum of those above.", wide(counts.total)))
-        .gauges([("max", "The size at which the pool stops growing.", wide(counts.max))])
 }
 
 fn interface(stats: &InterfaceStats) -> InterfaceStatus {
@@ -173,59 +53,8 @@ fn interface(stats: &InterfaceStats) -> InterfaceStatus {
         features: features(&frontend.features),
         queues: queues(frontend),
         mismatch: frontend.mismatch.map(|mismatch| mismatch.to_string()),
-        groups: Groups(interface_groups(frontend, net)),
+        groups: stats.groups(),
     }
-}
-
-fn interface_groups(frontend: &netfront::Stats, net: &NetStatus) -> Vec<Group> {
-    let bar = |key, title| Group::new(key, title).shaped(Shape::Bar);
-    Vec::from([
-        pages(bar("rx_pool", "Pages to receive into"), &frontend.rx_pool),
-        pages(bar("tx_pool", "Pages to send from"), &frontend.tx_pool),
-        pages(
-            bar("tx_contiguous", "Contiguous buffer for frames of more than a page"),
-            &frontend.tx_contiguous,
-        ),
-        Group::new("rx_pool_changes", "Changes of the rx pools").counters(frontend.rx_pool_stats.iter()),
-        Group::new("tx_pool_changes", "Changes of the tx pools").counters(frontend.tx_pool_stats.iter()),
-        Group::new("rx", "Received").counters(frontend.rx.iter()),
-        Group::new("tx", "Sent").counters(frontend.tx.iter()),
-        Group::new("device", "Frontend").counters(frontend.device.iter()),
-        drops(frontend, net),
-        Group::new("misbehaviour", "Rules that the backend broke")
-            .shaped(Shape::NonZero)
-            .faults(frontend.misbehaviour.iter()),
-        sockets(net),
-        Group::new("stack", "Network stack").counters(net.counters.iter()),
-        Group::new("tcp", "TCP engine").counters(net.tcp.described()),
-    ])
-}
-
-/// Every frame that was lost on its way, in the stack or in the frontend.
-fn drops(frontend: &netfront::Stats, net: &NetStatus) -> Group {
-    let netfront::Stats { rx, tx, .. } = frontend;
-    Group::new("drops", "Drops").by("reason").counters(net.drops.iter()).counters([
-        ("rx_frontend", "Frames that the frontend dropped (`rx.dropped`).", rx.dropped.get()),
-        ("rx_backend_error", "Frames that the backend could not deliver.", rx.backend_errors.get()),
-        ("tx_refused", "Frames that are too short or too long to send.", tx.refused.get()),
-        ("tx_backend_dropped", "Frames that the backend dropped.", tx.backend_dropped.get()),
-        ("tx_backend_error", "Frames that the backend failed to send.", tx.backend_errors.get()),
-        (
-            "tx_backend_gone",
-            "Frames lost when the backend went away.",
-            tx.lost_queued.get().wrapping_add(tx.lost_in_flight.get()),
-        ),
-    ])
-}
-
-fn sockets(net: &NetStatus) -> Group {
-    Group::new("sockets", "Sockets").gauges([
-        ("connections", "TCP connections in all states.", wide(net.connections)),
-        ("half_open", "TCP connections whose handshake is not finished.", wide(net.half_open)),
-        ("time_wait", "TCP connections in TIME-WAIT.", wide(net.time_wait)),
-        ("listeners", "TCP ports with a listener.", wide(net.listeners)),
-        ("udp", "UDP sockets.", wide(net.udp_sockets)),
-    ])
 }
 
 /// The queues in use.

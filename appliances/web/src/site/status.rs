@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Status ─┬─ facts: names, addresses, features (fields below)
-//!           ├─ groups: every number (numbers.rs)
+//!           ├─ groups: every number (kernel::stats::groups)
 //!           ├─ datafront ─ channels ─ groups
 //!           └─ interfaces ─ facts and groups of each
 //! ```
@@ -10,9 +10,10 @@
 //! A field's name is its key in `/status.json`, and its doc comment is its description in `STATUS.md`. All numbers are
 //! whole numbers: they are exact, and the image needs no code to print fractions.
 
-pub use crate::site::numbers::{Group, Groups, Kind, Number, Shape};
+use crate::site::json;
 use alloc::string::String;
 use alloc::vec::Vec;
+pub use kernel::stats::numbers::{Group, Groups, Kind, Number, Shape};
 
 /// Name and description of each key of a structure.
 pub type Keys = &'static [(&'static str, &'static str)];
@@ -27,7 +28,7 @@ macro_rules! facts {
                 $($(#[doc = $doc])+ pub $field: $type,)*
                 $(
                     /// The numbers, in groups.
-                    #[serde(flatten)]
+                    #[serde(flatten, serialize_with = "json::groups")]
                     pub $groups: Groups,
                 )?
             }

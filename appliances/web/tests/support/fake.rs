@@ -4,11 +4,11 @@ use kernel::ledger::Ledger;
 use kernel::net::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus};
 use kernel::netfront;
 use kernel::pool::PoolCounts;
-use kernel::stats::{HeapStats, InterfaceStats, Kind as Hypercall, PageStats, Snapshot, XenstoreStats};
+use kernel::stats::numbers::{Groups, Kind};
+use kernel::stats::{HeapStats, InterfaceStats, Kind as Hypercall, PageStats, Snapshot};
 use kernel::xen::DomId;
 use kernel::xen::gnttab::GrantStats;
-use web::publish::{StoreStatus, groups};
-use web::site::numbers::{Groups, Kind};
+use web::publish::{StoreStatus, numbers};
 use web::site::status::{Build, Channel, Datafront, Rate, Status};
 use web::site::{Source, snapshot};
 
@@ -37,7 +37,7 @@ impl Fake {
 
     fn datafront(&self) -> Datafront {
         let channel = |name: &str, seed: u64| {
-            let mut groups = groups::channel(&Default::default(), &Default::default());
+            let mut groups = numbers::channel(&Default::default(), &Default::default());
             Self(self.0 + seed).fill(&mut groups);
             groups.0[0].numbers[0].value = 4711 + self.0 + seed;
             Channel {
@@ -53,7 +53,7 @@ impl Fake {
         let store = StoreStatus { revision: 9, files: 31, bytes: 1 << 20, budget_bytes: 8 << 20 };
         Datafront {
             channels: vec![channel("push", 0), channel("logs", 11)],
-            groups: groups::all(&pages, &store),
+            groups: numbers::all(&pages, &store),
         }
     }
 
@@ -130,11 +130,12 @@ impl Fake {
             memory_bytes: 64 << 20,
             heap: HeapStats { used: (5 << 20) + (self.0 as usize * 977) % 400_000, free: 21 << 20 },
             pages: PageStats { taken: 1040, free: 6021 },
-            grants: GrantStats { issued: 1026, free: 1014, ..Default::default() },
-            events_received: 0,
-            events_stray: 0,
+            grants: GrantStats { issued: 1026.into(), free: 1014, ..Default::default() },
+            events: Default::default(),
             hypercalls: Hypercall::ALL.map(|kind| (kind.name(), kind.help(), 0)),
-            xenstore: XenstoreStats::default(),
+            xenstore: Default::default(),
+            xenstore_iterations: Default::default(),
+            console: Default::default(),
             iterations: Default::default(),
             ledger: Ledger::new(32 << 20).usage(),
             tasks: 23,

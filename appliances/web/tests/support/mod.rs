@@ -165,7 +165,7 @@ pub(crate) fn site_of<S: Source>(guest: S, store: Rc<Store>) -> StatusSite<S> {
     StatusSite::new(guest, store, Rc::new(Memory::limited(1 << 20)))
 }
 
-/// An empty store for so many bytes.
+/// An empty store with a limit in bytes.
 pub(crate) fn store_of(most: usize) -> Rc<Store> {
     store_with(most, StoreOptions::default())
 }

@@ -104,7 +104,7 @@ impl Receiver {
         let Some(stream) = self.session.and_then(|id| self.streams.get(id)) else { return };
         stream.complete(status, 0);
         self.stats.last_seq = current.seq;
-        self.stats.refused = self.stats.refused.wrapping_add(1);
+        self.stats.counts.refused.bump();
         current.skip = Some(Skip::Stopped(status));
         application.completed(&self.streams);
         answer(answers, Kind::Stop, current.seq, 0, status.0);
@@ -134,7 +134,7 @@ impl Receiver {
         let stream = self.session.and_then(|id| self.streams.get(id)).ok_or(Fault::NoHello)?;
         let status = match (current.skip, fate) {
             (Some(Skip::Duplicate), _) => {
-                self.stats.duplicates = self.stats.duplicates.wrapping_add(1);
+                self.stats.counts.duplicates.bump();
                 let (status, len) = stream.kept(current.seq).unwrap_or((Status::FORGOTTEN, 0));
                 answer(answers, Kind::Ack, current.seq, len, status.0);
                 return Ok(());
@@ -153,13 +153,17 @@ impl Receiver {
         let len = if status.is_accepted() { current.len } else { 0 };
         stream.complete(status, len);
         self.stats.last_seq = current.seq;
-        self.stats.bytes = self.stats.bytes.wrapping_add(len);
+        self.stats.counts.bytes.add(len);
         if status.is_accepted() {
             // A check of secret bytes tells 32 bits of them.
             self.stats.chain = chain(self.stats.chain, current.seq, if current.secret { 0 } else { right });
         }
-        let count = if status.is_accepted() { &mut self.stats.accepted } else { &mut self.stats.refused };
-        *count = count.wrapping_add(1);
+        let counts = &mut self.stats.counts;
+        if status.is_accepted() {
+            counts.accepted.bump()
+        } else {
+            counts.refused.bump()
+        }
         application.completed(&self.streams);
         answer(answers, Kind::Ack, current.seq, len, status.0);
         Ok(())

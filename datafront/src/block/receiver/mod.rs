@@ -126,7 +126,7 @@ impl Receiver {
     pub fn reset(&mut self, application: &mut impl Application) {
         let state = core::mem::replace(&mut self.state, State::Head);
         if let State::Payload(current) | State::Trailer(current) = state {
-            self.stats.cut_off = self.stats.cut_off.wrapping_add(1);
+            self.stats.counts.cut_off.bump();
             if current.skip.is_none() {
                 application.abandon();
             }
@@ -160,7 +160,7 @@ impl Receiver {
             match self.step(bytes, application, answers) {
                 Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
                 Err(fault) => {
-                    self.stats.faults = self.stats.faults.wrapping_add(1);
+                    self.stats.counts.faults.bump();
                     self.last_fault = Some(fault);
                     let session = self.session;
                     let seq =

@@ -1,20 +1,18 @@
 //! `push` in dom0 against the web appliance on real Xen, by libxenvchan and over Debian's own `vchan-socket-proxy`.
 //!
 //! ```text
-//!   publish   one sender, killed repeatedly ──► web ──► the page, /status.json, /metrics
-//!   turns     several senders, a slow reader, a stream of unknown length ──► web
-//!   sink      blocks larger than the guest, one at a time, over suspends ──► a guest that checks and drops
+//!   publish          one sender, killed repeatedly ──► web ──► the page, /status.json, /metrics
+//!   several_senders  several senders, a slow reader, a stream of unknown length ──► web
+//!   sink             blocks larger than the guest, one at a time, over suspends ──► a guest that checks and drops
 //! ```
-#![allow(
-    clippy::too_many_lines,
-    reason = "a program of the host: the standard library, and numbers far from overflow"
-)]
+
+#![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
 
 mod publish;
+mod several_senders;
 mod sink;
 #[path = "../support/mod.rs"]
 mod support;
-mod turns;
 
 use bed::Output;
 use domu_tests::Outcome;

@@ -26,7 +26,7 @@ fn h46_a_storm_of_events_without_work() {
         let delta = |pointer: &str| -> Outcome<u64> { Ok(number(&status, pointer)? - rig.before(pointer)?) };
         let idle = delta("/interfaces/0/device/idle_events")?;
         let masks = delta("/interfaces/0/device/event_masks")?;
-        let turns = delta("/interfaces/0/device/iterations")?;
+        let iterations = delta("/interfaces/0/device/iterations")?;
         let hypercalls: u64 = status
             .get("hypercalls")
             .and_then(Value::as_object)
@@ -35,7 +35,7 @@ fn h46_a_storm_of_events_without_work() {
             .map(|kind| delta(&format!("/hypercalls/{kind}")))
             .sum::<Outcome<_>>()?;
         eprintln!(
-            "  10000 events: {idle} taken without work, {turns} iterations, {hypercalls} hypercalls, {masks} masks"
+            "  10000 events: {idle} taken without work, {iterations} iterations, {hypercalls} hypercalls, {masks} masks"
         );
         if idle == 0 || masks == 0 {
             return Err(
@@ -44,8 +44,10 @@ fn h46_a_storm_of_events_without_work() {
         }
         // Those that come while one is pending are one; and each costs a look and a sleep, no more.
         let frames = 2 * 2 * 5 + 20;
-        if turns > 2 * idle + 8 * frames || hypercalls > 3 * idle + 8 * frames {
-            return Err(format!("{idle} events cost {turns} iterations and {hypercalls} hypercalls").into());
+        if iterations > 2 * idle + 8 * frames || hypercalls > 3 * idle + 8 * frames {
+            return Err(
+                format!("{idle} events cost {iterations} iterations and {hypercalls} hypercalls").into()
+            );
         }
         Ok(())
     });

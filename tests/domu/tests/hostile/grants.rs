@@ -72,8 +72,8 @@ fn h43_a_backend_that_holds_everything_and_lets_go() {
     case("h43_a_backend_that_holds_everything_and_lets_go", Works, |rig| {
         rig.orders(&["hold", "provoke 400", "wait 500"])?;
         // The guest has sent from every page that it may, and its loop goes on.
-        let line = rig.ask("pool", " tx: ")?;
-        if !line.contains("of at most 128: 0 free, 128 in the ring") {
+        let line = rig.ask("pool", " tx_pool: ")?;
+        if !line.contains("in_ring 128, in_use 0, quarantined 0, free 0, total 128, max 128") {
             return Err(format!("not everything is held: {line}").into());
         }
         rig.orders(&["release", "ping 5"])

@@ -78,7 +78,7 @@ fn only(rig: &mut Rig, fits: &[&str]) -> Outcome {
     }
 }
 
-/// The toolstack's word on the backend, and a new connection that goes by it.
+/// The toolstack's trust in the backend, and a new connection that uses it.
 fn trust(rig: &mut Rig, word: &str) -> Outcome {
     rig.bed().xenstore_write(&rig.node("device/vif/0/trusted"), word)?;
     rig.reconnect("")

@@ -220,7 +220,7 @@ impl Rig {
         if !line.contains(reason) {
             return Err(format!("broken for another reason than {reason}: {line}").into());
         }
-        self.ask("pool", " rx: ")?;
+        self.ask("pool", " rx_pool: ")?;
         let node = self.bed.xenstore_read(&self.node("error/device/vif/0/error"))?;
         if node.contains(reason) { Ok(()) } else { Err(format!("xenstore says {node}").into()) }
     }

@@ -36,7 +36,7 @@ fn h54_a_backend_whose_directory_vanishes() {
         let removed = rig.bed().dom0(&format!("xenstore-rm {back}"))?;
         assert!(removed.success(), "{removed:?}");
         rig.guest.wait_for_next("is gone", SOON)?;
-        rig.ask("pool", " rx: ")?;
+        rig.ask("pool", " rx_pool: ")?;
         for (key, value) in keys.iter().zip(kept) {
             rig.bed().xenstore_write(&rig.back(key), &value)?;
         }
@@ -74,7 +74,7 @@ pub(crate) fn move_away(rig: &mut Rig) -> Outcome {
         || rig.bed().xenstore_read(&format!("{front}/state"))? != "4"
     {
         if began.elapsed() > SOON {
-            return Err("the guest does not turn to the other backend".into());
+            return Err("the guest does not iteration to the other backend".into());
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
@@ -97,7 +97,7 @@ pub(crate) fn come_back(rig: &mut Rig) -> Outcome {
 fn h55_a_backend_in_another_domain() {
     case("h55_a_backend_in_another_domain", Works, |rig| {
         move_away(rig)?;
-        rig.ask("pool", " rx: ")?;
+        rig.ask("pool", " rx_pool: ")?;
         come_back(rig)?;
         rig.order("ping 1")?;
         let status = rig.status()?;

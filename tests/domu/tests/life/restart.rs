@@ -36,7 +36,7 @@ fn reload(bed: &Bed, domid: u32) -> Outcome {
 
 fn restarts(bed: &Bed, count: u64) -> Outcome {
     let guest = Guest::create(bed, &config("web", "kept", SILENCE)?.memory_mib(SMALL_MIB))?;
-    let six = guest.settled()?;
+    let six = guest.wait_for_ipv6()?;
     let id = guest.domain.domid();
     let capture = Capture::start(bed)?;
     let mut busy = Busy::start(bed, &guest)?;

@@ -73,7 +73,7 @@ impl Account {
 
 fn cycles(bed: &Bed, count: u32) -> Outcome {
     let guest = Guest::create(bed, &config("web", "kept", SILENCE)?.memory_mib(SMALL_MIB))?;
-    let six = guest.settled()?;
+    let six = guest.wait_for_ipv6()?;
     speak_ipv6(bed)?;
     let kept = Client::new(bed)?.keep((six, 80).into(), "/-/healthz")?;
     let capture = Capture::start(bed)?;

@@ -135,7 +135,7 @@ impl Busy {
     /// Starts when the guest has all its addresses: the task that waits for them has ended, and later counts of tasks
     /// include the same ones.
     pub(crate) fn start(bed: &Bed, guest: &Guest<'_>) -> Outcome<Self> {
-        guest.settled()?;
+        guest.wait_for_ipv6()?;
         publish(bed, guest.domain.name())?;
         let to = guest.tcp(80)?;
         let mut idle = Connection::open(to)?;

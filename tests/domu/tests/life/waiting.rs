@@ -16,10 +16,14 @@ const RATE: u64 = 20;
 /// Iterations of the loop, by the shell: the network may be away.
 fn iterations(domain: &Domain) -> Outcome<(u64, u64)> {
     domain.send_line("status")?;
-    let line = domain.wait_for_next("loop iterations ", SOON)?;
-    let text = line.split("loop iterations ").nth(1).unwrap_or_default();
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
-    Ok(numbers.next().zip(numbers.next()).ok_or_else(|| format!("no numbers in {line:?}"))?)
+    let line = domain.wait_for_next("loop: iterations ", SOON)?;
+    let number = |name: &str| {
+        let (_, rest) = line.split_once(name)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    let all = number("iterations ").ok_or_else(|| format!("no number in {line:?}"))?;
+    // A counter at 0 is not in the answer.
+    Ok((all, number("without_work ").unwrap_or(0)))
 }
 
 /// Lets the guest wait for some seconds, and compares the iterations.

@@ -32,7 +32,7 @@ fn use_it(bed: &Bed, guest: &Guest<'_>) -> Outcome {
     }
     connection.pipeline(&request("/1k", 0).repeat(REQUESTS), REQUESTS, 1024)?;
     // A new IPv6 address empties the guest's table of neighbours, which costs a ping.
-    guest.settled()?;
+    guest.wait_for_ipv6()?;
     // The guest before had this address: the bridge may lose pings until it has learnt the new port.
     bed.dom0(&format!("ping -q -c 3 -i 0.2 -W 5 {}", guest.address))?;
     dom0::ping(bed, PINGS, &format!("-i 0.1 {}", guest.address))?;

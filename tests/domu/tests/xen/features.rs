@@ -22,18 +22,42 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// The next line on the guest's console that begins with `begin`.
-    pub(crate) fn of(guest: &Guest<'_>, begin: &str) -> Outcome<Self> {
-        let line = guest.domain.wait_for_next(begin, SOON)?;
-        let (features, counts) = line.split_once(':').unwrap_or((&line, ""));
-        let numbers = counts.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok());
-        match numbers.collect::<Vec<u64>>()[..] {
-            [chains, merged, blank] => {
-                let features = features.trim().trim_start_matches(begin.trim()).trim().to_owned();
-                Ok(Self { features, chains, merged, blank })
-            }
-            _ => Err(format!("not three counts: {line:?}").into()),
-        }
+    /// Both directions, received and sent, by the shell's command `net`.
+    pub(crate) fn both(guest: &Guest<'_>) -> Outcome<(Self, Self)> {
+        let domain = &guest.domain;
+        domain.send_line("net")?;
+        domain.wait_for_next("> net", SOON)?;
+        let features = domain.wait_for_next("; features to receive: ", SOON)?;
+        // The group after those of both directions: they are complete.
+        domain.wait_for_next("0 device:", SOON)?;
+        let console = domain.console();
+        let (_, answer) = console.rsplit_once("> net").ok_or("no answer")?;
+        let (_, both) = features.split_once("to receive: ").ok_or("no features")?;
+        let (rx, tx) = both.split_once("; to send: ").ok_or("no features to send")?;
+        Ok((Self::of(answer, "0 rx:", rx)?, Self::of(answer, "0 tx:", tx)?))
+    }
+
+    /// The counters of a group; those at 0 are not in the answer.
+    fn of(answer: &str, group: &str, features: &str) -> Outcome<Self> {
+        let (_, rest) = answer.split_once(group).ok_or_else(|| format!("no {group} in {answer:?}"))?;
+        let lines = rest.lines().enumerate().take_while(|(at, line)| *at == 0 || line.starts_with("   "));
+        let text: String = lines.map(|(_, line)| line).collect();
+        let value = |name: &str| {
+            let words = |number: &str| {
+                number.trim().split_once(' ').map(|(name, n)| (name.to_owned(), n.parse().ok()))
+            };
+            text.split(',')
+                .filter_map(words)
+                .find(|(found, _)| found == name)
+                .and_then(|(_, n)| n)
+                .unwrap_or(0)
+        };
+        Ok(Self {
+            features: features.trim().to_owned(),
+            chains: value("chains"),
+            merged: value("gso_packets"),
+            blank: value("checksum_blank"),
+        })
     }
 
     const fn counts(&self) -> [u64; 3] {
@@ -47,8 +71,7 @@ fn without<'a>(bed: &'a Bed, client: &Client<'_>, refused: &str) -> Outcome<(Gue
     let cmdline = if refused.is_empty() { String::new() } else { format!("vif.refuse={refused}") };
     let guest = Guest::create(bed, &config("echo", &name, &cmdline)?)?;
     let took = client.echo_tcp((guest.address, 7).into(), BULK, Duration::from_secs(120))?;
-    guest.domain.send_line("net")?;
-    let (rx, tx) = (Way::of(&guest, "   rx ")?, Way::of(&guest, "   tx ")?);
+    let (rx, tx) = Way::both(&guest)?;
     eprintln!("  without {refused:?}: {BULK} bytes and back in {:.1} s", took.as_secs_f64());
     eprintln!("  {rx:?}\n  {tx:?}");
     Ok((guest, rx, tx))
@@ -112,9 +135,8 @@ fn frames_of_nine_thousand_bytes_go_both_ways() {
         ping(bed, 5, &format!("-s {JUMBO} {}", guest.address))?;
         client.echo_datagrams((guest.address, 7).into(), JUMBO, 20)?;
         client.echo_tcp((guest.address, 7).into(), 1 << 20, Duration::from_secs(60))?;
-        guest.domain.send_line("net")?;
-        guest.domain.wait_for_next(", mtu 9000,", SOON)?;
-        let (rx, tx) = (Way::of(&guest, "   rx ")?, Way::of(&guest, "   tx ")?);
+        let (rx, tx) = Way::both(&guest)?;
+        guest.domain.wait_for(", mtu 9000,", SOON)?;
         eprintln!("  {rx:?}\n  {tx:?}");
         for way in [rx, tx] {
             assert!(way.chains >= 25 && way.merged == 0, "each in one piece: {way:?}");

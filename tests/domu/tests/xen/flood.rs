@@ -72,7 +72,7 @@ fn a_flood_of_connections_costs_the_others_nothing() {
         bed.put_file(FLOOD, "/var/flood")?;
         // 32 MiB, as in xen.cfg.
         let guest = Guest::start(bed, "web", "")?;
-        guest.settled()?;
+        guest.wait_for_ipv6()?;
         let to = guest.tcp(80)?;
         let mut connection = Connection::open(to)?;
         assert_eq!(connection.get("/")?.status, 200);

@@ -64,8 +64,7 @@ fn offloads_of_ipv6_are_used_and_can_be_refused() {
             let guest = fixed(bed, if all { "all6" } else { "none6" }, &more)?;
             let took = client.echo_tcp((GUEST, 7).into(), BULK, Duration::from_secs(120))?;
             let again = client.echo_udp((GUEST, 7).into(), 1452, Duration::from_secs(60))?;
-            guest.domain.send_line("net")?;
-            let (rx, tx) = (Way::of(&guest, "   rx ")?, Way::of(&guest, "   tx ")?);
+            let (rx, tx) = Way::both(&guest)?;
             eprintln!(
                 "  without {refused:?}: {:.1} s, {again} datagrams again\n  {rx:?}\n  {tx:?}",
                 took.as_secs_f64()
@@ -93,7 +92,7 @@ fn a_router_gives_the_guest_an_address() {
         // The router is QEMU's: fe80::2, with the prefix fec0::/64. dom0 hears it too.
         speak_ipv6(bed)?;
         let guest = Guest::start(bed, "web", "")?;
-        let address = guest.settled()?;
+        let address = guest.wait_for_ipv6()?;
         guest.domain.wait_for(format!("and http://[{address}]:80/").as_str(), SOON)?;
         // Not busybox's wget, which crashes on an address in brackets.
         Client::new(bed)?.request((address, 80).into(), 4, 0, SOON)?;

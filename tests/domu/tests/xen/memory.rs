@@ -33,7 +33,7 @@ fn too_small(bed: &Bed) -> Outcome {
 fn small(bed: &Bed) -> Outcome {
     for (mib, connections) in [(3, 1), (4, 16)] {
         let web = Guest::create(bed, &config("web", "small", "")?.memory_mib(mib))?;
-        web.settled()?;
+        web.wait_for_ipv6()?;
         let ping = bed.dom0(&format!("ping -c 5 -i 0.1 -W 5 -s 1400 {}", web.address))?;
         // The bridge may lose the first one while it learns where the address has moved to.
         let enough =

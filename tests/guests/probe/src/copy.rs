@@ -105,31 +105,31 @@ fn by_sse2(to: &mut [u8], from: &[u8]) {
     // SAFETY: as above, as many loops as there are whole 64 bytes, and then the rest. The compiler uses no vector
     // register in this image, so none has to be declared as clobbered.
     unsafe {
-        asm!("test {turns}, {turns}", "jz 3f",
+        asm!("test {passes}, {passes}", "jz 3f",
              "2:",
              "movups xmm0, [rsi]", "movups xmm1, [rsi + 16]", "movups xmm2, [rsi + 32]", "movups xmm3, [rsi + 48]",
              "movups [rdi], xmm0", "movups [rdi + 16], xmm1", "movups [rdi + 32], xmm2", "movups [rdi + 48], xmm3",
-             "add rsi, 64", "add rdi, 64", "dec {turns}", "jnz 2b",
+             "add rsi, 64", "add rdi, 64", "dec {passes}", "jnz 2b",
              "3:", "rep movsb",
-             turns = inout(reg) count / 64 => _, inout("rcx") count % 64 => _,
+             passes = inout(reg) count / 64 => _, inout("rcx") count % 64 => _,
              inout("rdi") to.as_mut_ptr() => _, inout("rsi") from.as_ptr() => _, options(nostack));
     };
 }
 
 /// 32 bytes a loop: each 32-bit half of a lane is added to a sum of 64 bits.
 fn sum_by_sse2(bytes: &[u8]) -> u16 {
-    let turns = bytes.len() / 32;
+    let passes = bytes.len() / 32;
     let (low, high): (u64, u64);
-    // SAFETY: reads `turns` times 32 bytes of the slice; for the registers see `by_sse2`.
+    // SAFETY: reads `passes` times 32 bytes of the slice; for the registers see `by_sse2`.
     unsafe {
-        asm!("pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm7, xmm7", "test {turns}, {turns}", "jz 3f",
+        asm!("pxor xmm0, xmm0", "pxor xmm1, xmm1", "pxor xmm7, xmm7", "test {passes}, {passes}", "jz 3f",
              "2:",
              "movdqu xmm2, [{at}]", "movdqu xmm3, [{at} + 16]", "movdqa xmm4, xmm2", "movdqa xmm5, xmm3",
              "punpckldq xmm2, xmm7", "punpckhdq xmm4, xmm7", "punpckldq xmm3, xmm7", "punpckhdq xmm5, xmm7",
              "paddq xmm0, xmm2", "paddq xmm1, xmm4", "paddq xmm0, xmm3", "paddq xmm1, xmm5",
-             "add {at}, 32", "dec {turns}", "jnz 2b",
+             "add {at}, 32", "dec {passes}", "jnz 2b",
              "3:", "paddq xmm0, xmm1", "movq {low}, xmm0", "psrldq xmm0, 8", "movq {high}, xmm0",
-             turns = inout(reg) turns => _, at = inout(reg) bytes.as_ptr() => _, low = out(reg) low, high = out(reg) high,
+             passes = inout(reg) passes => _, at = inout(reg) bytes.as_ptr() => _, low = out(reg) low, high = out(reg) high,
              options(nostack, readonly));
     };
     let folded = |sum: u64| {
@@ -137,7 +137,7 @@ fn sum_by_sse2(bytes: &[u8]) -> u16 {
         let sum = (sum & 0xffff) + (sum >> 16);
         ((sum & 0xffff) + (sum >> 16)) as u16
     };
-    let rest = bytes.get(turns * 32..).unwrap_or_default();
+    let rest = bytes.get(passes * 32..).unwrap_or_default();
     checksum::combine(&[folded(low).swap_bytes(), folded(high).swap_bytes(), checksum::data(rest)])
 }
 

@@ -79,11 +79,11 @@ pub(crate) async fn sink(system: &System) -> Result<(), String> {
             let pages = system.data_pages().map_err(failed)?;
             log::info!(
                 "sink: accepted {} bytes {} chain {} duplicates {} cut {} events {events} end {result:?} pages {} mapped {} hypercalls {hypercalls}",
-                stats.accepted,
-                stats.bytes,
+                stats.counts.accepted,
+                stats.counts.bytes,
                 stats.chain,
-                stats.duplicates,
-                stats.cut_off,
+                stats.counts.duplicates,
+                stats.counts.cut_off,
                 pages.total,
                 pages.quarantined
             );

@@ -9,7 +9,7 @@ use core::hint::black_box;
 use kernel::System;
 
 /// Rounds of a loop of four instructions: about the work of the web appliance for a request.
-const TURNS: u32 = 2000;
+const ITERATIONS: u32 = 2000;
 
 /// Obeys lines typed on the console: `work`, `rest` (the vCPU sleeps then), and anything else is answered with a count.
 pub(crate) async fn work(system: &System) -> Result<(), String> {
@@ -22,8 +22,8 @@ pub(crate) async fn work(system: &System) -> Result<(), String> {
                 let (pieces, works) = (Rc::clone(&pieces), Rc::clone(&works));
                 system.spawn(async move {
                     while works.get() {
-                        for turn in 0..TURNS {
-                            black_box(turn);
+                        for iteration in 0..ITERATIONS {
+                            black_box(iteration);
                         }
                         pieces.set(pieces.get().wrapping_add(1));
                         yield_now().await;
@@ -34,7 +34,7 @@ pub(crate) async fn work(system: &System) -> Result<(), String> {
             _ => {}
         }
         system.console().write(
-            format!("{} events, {} pieces\n", system.xen().events.received(), pieces.get()).as_bytes(),
+            format!("{} events, {} pieces\n", system.xen().events.stats().received, pieces.get()).as_bytes(),
         );
     }
 }

@@ -13,7 +13,7 @@ fn connected(vif: VifConfig) -> (Sim, Netback, [Os<Mirror>; 1]) {
     run_until(&sim, &mut guests, "connected", |guests| netfront::Nic::link_up(guests[0].device()));
     // Pending writes to xenstore are done, so that notifications from here on belong to frames.
     for _ in 0..10 {
-        guests[0].turn();
+        guests[0].iterate();
         sim.run();
     }
     (sim, netback, guests)
@@ -48,7 +48,7 @@ fn many_packets_move_no_grant_and_notify_once_an_iteration() {
         }
         sim.run();
         let events = netback.stats().notifications_received;
-        guests[0].turn();
+        guests[0].iterate();
         assert!(
             guests[0].last_turn.notifications_sent <= 2,
             "one for each direction: {:?}",
@@ -86,7 +86,7 @@ fn answers_in_any_order_free_the_right_pages() {
             );
         }
     }
-    guests[0].turn();
+    guests[0].iterate();
     let (_, tx) = guests[0].device().accounting().unwrap();
     assert_eq!(tx.in_ring, 0, "{tx:?}");
 }

@@ -5,7 +5,7 @@
 //! ```
 
 use crate::upper::Upper;
-use net::Turn;
+use net::Iteration;
 use netfront::{Config, NetDevice};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl<U: Upper> Os<U> {
     }
 
     /// One iteration of the loop, in the kernel's order. Returns whether another one is due at once.
-    pub(crate) fn turn(&mut self) -> bool {
+    pub(crate) fn iterate(&mut self) -> bool {
         let before = self.xen.machine.counters();
         let now = self.xen.machine.now();
         let events = self.xen.events.dispatch();
@@ -162,7 +162,7 @@ impl<U: Upper> Os<U> {
         self.naps.wake(now.0);
         let received = self.upper.receive(now);
         self.run_tasks();
-        let Turn { next, more } = self.upper.send();
+        let Iteration { next, more } = self.upper.send();
         let maintenance = self.upper.device_mut().maintain(now);
         if self.xen.store.has_unsent() {
             self.xen.store.pump(&self.xen.machine);
@@ -216,7 +216,7 @@ pub(crate) fn run_for<U: Upper>(sim: &Sim, os: &mut Os<U>, ns: u64) -> Iteration
     os.due = 0;
     while sim.now() < end {
         assert!(os.iterations.all - before.all < MAX_ITERATIONS as u64, "the loop spins\n{}", sim.dump());
-        if os.turn() {
+        if os.iterate() {
             sim.run();
         } else {
             sim.sleep(&os.xen.machine, end);
@@ -243,7 +243,7 @@ pub(crate) fn run_until<U: Upper>(
     for _ in 0..MAX_ITERATIONS {
         let mut busy = false;
         for os in &mut *guests {
-            busy |= os.turn();
+            busy |= os.iterate();
         }
         if so(guests) {
             return;

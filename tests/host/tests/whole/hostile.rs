@@ -82,7 +82,7 @@ impl Stream {
 fn rsp_prod(side: Side, change: impl FnOnce(u32, u32) -> u32) -> Stream {
     let mut stream = Stream::begin();
     stream.pair.sim.run();
-    stream.pair.guests[0].turn();
+    stream.pair.guests[0].iterate();
     let ring = stream.netback().ring(side);
     ring.set_index(Index::RspProd, change(ring.index(Index::RspProd), ring.index(Index::ReqProd)));
     stream.netback().notify_guest();
@@ -186,7 +186,7 @@ fn h06_rsp_prod_changes_while_it_is_looked_at() {
     );
     while stream.pair.guests[0].device().broken().is_none() {
         stream.netback().notify_guest();
-        stream.pair.guests[0].turn();
+        stream.pair.guests[0].iterate();
     }
     drop(flipper);
     stream.breaks("rx_ring");
@@ -201,7 +201,7 @@ fn h07_garbage_in_event_indexes_costs_events_and_nothing_else() {
         {
             stream.netback().ring(side).set_index(at, garbage);
         }
-        stream.pair.guests[0].turn();
+        stream.pair.guests[0].iterate();
         stream.pair.sim.run();
     }
     // A backend that asks for no event gets none; it asks again, and gets one.

@@ -42,7 +42,7 @@ fn h71_a_stream_goes_on_over_fifty_restores() {
         let (os, store) = (&pair.guests[0], pair.sim.store());
         assert_eq!(os.xen.machine.id(), DomId(10 + number));
         let grants = os.xen.grants.stats();
-        let now = (grants.issued - grants.ended, grants.quarantined, store.watches(DomId(10 + number)));
+        let now = (grants.issued.since(grants.ended), grants.quarantined, store.watches(DomId(10 + number)));
         assert_eq!(*accounts.get_or_insert(now), now, "grants in force, in quarantine, and watches");
     }
     assert_eq!(pair.guests[0].device().stats().link_generation, u32::from(TIMES) + 1);

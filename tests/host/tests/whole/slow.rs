@@ -1,5 +1,5 @@
 //! Slowness and silence: a store or a backend that answers late, in part, or never. What was sent arrives when it can,
-//! and waiting costs no turns of the loop.
+//! and waiting costs no iterations of the loop.
 
 use crate::guest::{Os, run_until};
 use crate::handshake::{connects, works};
@@ -14,8 +14,8 @@ const GUEST: DomId = DomId(1);
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 
-/// Turns of the loop since boot.
-fn turns(os: &Os<Mirror>) -> u64 {
+/// Iterations of the loop since boot.
+fn iterations(os: &Os<Mirror>) -> u64 {
     os.device().stats().device.iterations.get()
 }
 
@@ -28,7 +28,7 @@ fn a_store_that_answers_late_costs_time_and_no_turns() {
     let guests = connects(&sim, &netback);
     let asked = sim.store().log().len() as u64;
     assert!(sim.now() - began > 20 * SECOND, "{asked} messages in {} ms", (sim.now() - began) / MS);
-    assert!(turns(&guests[0]) < 4 * asked, "{} turns for {asked} messages", turns(&guests[0]));
+    assert!(iterations(&guests[0]) < 4 * asked, "{} iterations for {asked} messages", iterations(&guests[0]));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_store_that_stops_within_an_answer_is_heard_again() {
         let store = sim.store();
         sim.after(20 * SECOND, move || store.set_delivery(GUEST, Delivery::Whole));
         run_until(&sim, &mut guests, "the link is up", |guests| guests[0].device().link_up());
-        assert!(turns(&guests[0]) < 300, "cut after {cut} bytes: {} turns", turns(&guests[0]));
+        assert!(iterations(&guests[0]) < 300, "cut after {cut} bytes: {} iterations", iterations(&guests[0]));
         works(&sim, &netback, &mut guests);
     }
 }
@@ -71,21 +71,21 @@ fn a_backend_that_answers_no_more_costs_no_turns() {
     for number in 0..400 {
         netback.send(frame(100, number));
         sim.run();
-        guests[0].turn();
+        guests[0].iterate();
     }
     // Ten minutes in which there is nothing to do.
     let mut busy = 0;
     for _ in 0..600 {
         sim.advance(SECOND);
-        busy += u32::from(guests[0].turn());
+        busy += u32::from(guests[0].iterate());
         sim.run();
     }
-    assert!(busy < 10, "{busy} turns that found work");
+    assert!(busy < 10, "{busy} iterations that found work");
     assert!(guests[0].device().link_up());
     netback.faults(|faults| faults.hold_tx = false);
     for _ in 0..20 {
         sim.run();
-        guests[0].turn();
+        guests[0].iterate();
     }
     assert_eq!(guests[0].upper.seen.len(), 400, "all frames arrive in the end");
     guests[0].upper.seen.clear();

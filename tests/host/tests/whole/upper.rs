@@ -1,6 +1,6 @@
 //! The user of a device: the stack, or a mirror that returns every frame.
 
-use net::{Addressing, Config, Ipv4Address, Ipv4Cidr, Limits, Stack, Turn};
+use net::{Addressing, Config, Ipv4Address, Ipv4Cidr, Iteration, Limits, Stack};
 use netfront::{NetDevice, Nic as _};
 use smoltcp::phy::{Device as _, RxToken as _, TxToken as _};
 use smoltcp::time::Instant;
@@ -10,7 +10,7 @@ use xen_sim::Guest;
 /// A user of a device that works in iterations.
 pub(crate) trait Upper {
     fn receive(&mut self, now: SystemTime) -> bool;
-    fn send(&mut self) -> Turn;
+    fn send(&mut self) -> Iteration;
     fn device(&self) -> &NetDevice<Guest>;
     fn device_mut(&mut self) -> &mut NetDevice<Guest>;
 }
@@ -23,7 +23,7 @@ impl Upper for Network {
         Self::receive(self, now)
     }
 
-    fn send(&mut self) -> Turn {
+    fn send(&mut self) -> Iteration {
         Self::send(self)
     }
 
@@ -78,14 +78,14 @@ impl Upper for Mirror {
         false
     }
 
-    fn send(&mut self) -> Turn {
+    fn send(&mut self) -> Iteration {
         while !self.outgoing.is_empty() {
             let Some(tx) = self.device.transmit(Instant::ZERO) else { break };
             let frame = self.outgoing.remove(0);
             tx.consume(frame.len(), |into| into.copy_from_slice(&frame));
         }
         self.device.flush();
-        Turn { next: None, more: self.device.final_check() }
+        Iteration { next: None, more: self.device.final_check() }
     }
 
     fn device(&self) -> &NetDevice<Guest> {

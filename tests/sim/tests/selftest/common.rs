@@ -5,7 +5,7 @@ use xen::abi::io_netif::{NetifRxRequest, NetifRxResponse, NetifTxRequest, NetifT
 use xen::hypervisor::{Hypervisor as _, Memory as _};
 use xen::ring::FrontRing;
 use xen::{EvtchnPort, Granted, Page, ReadWrite, Xen};
-use xen_sim::{Guest, Netback, Sim, VifConfig, block_on, turn};
+use xen_sim::{Guest, Netback, Sim, VifConfig, block_on, iterate};
 
 pub(crate) type TxRing = FrontRing<NetifTxRequest, NetifTxResponse, 256>;
 pub(crate) type RxRing = FrontRing<NetifRxRequest, NetifRxResponse, 256>;
@@ -110,13 +110,13 @@ impl Front {
     }
 
     pub(crate) fn tx_responses(&mut self) -> Vec<NetifTxResponse> {
-        turn(&self.xen);
+        iterate(&self.xen);
         self.tx.unconsumed_responses().unwrap();
         std::iter::from_fn(|| self.tx.take_response()).collect()
     }
 
     pub(crate) fn rx_responses(&mut self) -> Vec<NetifRxResponse> {
-        turn(&self.xen);
+        iterate(&self.xen);
         self.rx.unconsumed_responses().unwrap();
         std::iter::from_fn(|| self.rx.take_response()).collect()
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use xen::xenstore::{Permission, XsErrno, XsError};
 use xen::{DomId, Errno, Xen};
-use xen_sim::{Delivery, Guest, Quota, Sim, Store, block_on, turn};
+use xen_sim::{Delivery, Guest, Quota, Sim, Store, block_on, iterate};
 
 const GUEST: DomId = DomId(1);
 
@@ -83,7 +83,7 @@ fn a_watch_fires_at_once_and_then_at_changes() {
         assert_eq!(watch.changed().await, "data/x", "gone with its parent; xy is another node");
     });
     machine.run();
-    turn(&xen);
+    iterate(&xen);
     assert_eq!(store.watches(GUEST), 0, "the watch was dropped");
 }
 
@@ -234,12 +234,12 @@ fn a_silent_daemon_answers_later() {
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..10 {
         assert!(read.as_mut().poll(&mut cx).is_pending());
-        turn(&xen);
+        iterate(&xen);
         machine.run();
     }
     store.set_delivery(GUEST, Delivery::Whole);
     machine.run();
-    turn(&xen);
+    iterate(&xen);
     assert_eq!(read.as_mut().poll(&mut cx), Poll::Ready(Ok("guest".to_owned())));
 }
 
@@ -254,7 +254,7 @@ fn what_nobody_asked_for_reaches_the_guest_too() {
     });
     store.send_raw(GUEST, &[0xff; 16]);
     machine.run();
-    turn(&xen);
+    iterate(&xen);
     assert!(xen.store.broken().is_some(), "a header with a length of 4 GiB");
 }
 

@@ -50,7 +50,7 @@ impl Sink for Socket {
         let mut stream = UnixStream::connect(&self.0)?;
         let head = json!({"name": block.name, "stream": block.stream, "seq": block.seq, "bytes": block.len,
             "form": block.form(), "again": block.again});
-        // Who refuses a block need not read it: the answer counts.
+        // A program that refuses a block need not read it: the answer counts.
         let sent = writeln!(stream, "{head}").and_then(|()| io::copy(&mut File::open(path)?, &mut stream));
         let _ = stream.shutdown(Shutdown::Write);
         let mut answer = String::new();

@@ -39,7 +39,7 @@ pub const GNTTAB_RESERVED_XENSTORE: u32 = 1;
 pub struct GrantEntryV1 {
     /// [`GrantFlags`].
     pub flags: u16,
-    /// Who may use the page.
+    /// The domain that may use the page.
     pub domid: u16,
     /// The page's gfn.
     pub frame: u32,

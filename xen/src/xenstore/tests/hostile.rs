@@ -99,7 +99,7 @@ fn h59_a_second_answer_to_the_same_request_reaches_nobody() {
     let mut w = tampered(|_, reply| vec![reply.clone(), Msg { payload: b"other".to_vec(), ..reply }]);
     let store = w.store.clone();
     assert_eq!(w.run(store.read("a")).unwrap(), "A");
-    w.settle();
+    w.run_until_idle();
     assert_eq!(w.store.stats().stray_replies, 1);
     works_on(&mut w);
 }
@@ -150,12 +150,12 @@ fn h59_an_impossible_length_breaks_the_connection_by_name() {
         w.stub.silent = true;
         let mut read = pin!(store.read("a"));
         assert!(read.as_mut().poll(&mut context()).is_pending());
-        w.turn();
+        w.iterate();
         let mut bytes = Msg::new(2, 1, 0, b"").bytes();
         bytes[12..].copy_from_slice(&4097_u32.to_le_bytes());
         w.stub.output.extend(bytes);
-        w.turn();
-        w.turn();
+        w.iterate();
+        w.iterate();
         let broken = XsError::Broken(Broken::MessageTooLong(4097));
         assert_eq!(read.as_mut().poll(&mut context()), Poll::Ready(Err(broken.clone())));
         // A new request fails at once.
@@ -170,15 +170,15 @@ fn h59_impossible_indexes_break_the_connection_by_name() {
     for start in STARTS {
         for ahead in [1025, 0x8000_0000, u32::MAX] {
             let mut w = World::starting_at(start);
-            w.turn();
+            w.iterate();
             w.stub.store(2060, start.wrapping_add(ahead));
             assert!(!w.store.pump(&w.xen));
             let overrun = Overrun { prod: start.wrapping_add(ahead), cons: start, size: 1024 };
             assert_eq!(w.store.broken(), Some(Broken::ReplyIndex(overrun)));
 
             let mut w = World::starting_at(start);
-            w.turn();
-            w.settle();
+            w.iterate();
+            w.run_until_idle();
             let prod = w.stub.load(2052);
             w.stub.store(2048, prod.wrapping_add(ahead.wrapping_neg()));
             assert!(!w.store.pump(&w.xen));
@@ -210,10 +210,10 @@ fn h59_a_stream_byte_by_byte_is_understood() {
 fn h59_a_daemon_that_reports_an_error_has_given_up() {
     let mut w = World::new();
     w.stub.store(2072, 3);
-    w.turn();
+    w.iterate();
     assert_eq!(w.store.broken(), None, "an older daemon: the field holds nothing");
     w.stub.store(2064, 2);
-    w.turn();
+    w.iterate();
     assert_eq!(w.store.broken(), Some(Broken::GivenUp(3)));
     let store = w.store.clone();
     assert_eq!(w.run(store.read("a")), Err(XsError::Broken(Broken::GivenUp(3))));

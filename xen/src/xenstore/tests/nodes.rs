@@ -102,7 +102,7 @@ fn a_batch_costs_one_notification_and_has_one_result_a_node() {
         assert_eq!(bytes, Err(XsError::NotText { path: "n/bytes".into() }));
         assert!(matches!(nonsense, Err(XsError::BadPath { .. })), "{nonsense:?}");
         // For the requests; that answers were taken is of no interest to a daemon that had room for them.
-        assert_eq!(w.store.stats().notifications.wrapping_sub(before), 1);
+        assert_eq!(w.store.stats().notifications.since(before), 1);
 
         let before = w.store.stats().notifications;
         let nodes = [("w/a", "1"), ("", "2"), ("w/c", "3")].map(|(path, value)| (path.into(), value.into()));
@@ -110,7 +110,7 @@ fn a_batch_costs_one_notification_and_has_one_result_a_node() {
         assert!(matches!(outcomes[..], [Ok(()), Err(XsError::BadPath { .. }), Ok(())]), "{outcomes:?}");
         assert_eq!(w.run(store.read("w/c")), Ok("3".into()));
         // One for the writes, one for the read after them.
-        assert_eq!(w.store.stats().notifications.wrapping_sub(before), 2);
+        assert_eq!(w.store.stats().notifications.since(before), 2);
     });
 }
 
@@ -185,7 +185,7 @@ fn a_dropped_request_that_was_not_sent_is_taken_back() {
     let store = w.store.clone();
     w.start_and_drop(store.write("a", "1"), 0);
     assert!(w.store.idle());
-    w.settle();
+    w.run_until_idle();
     assert!(w.stub.seen.is_empty());
 }
 
@@ -195,8 +195,8 @@ fn a_dropped_request_that_was_sent_keeps_its_id() {
         w.stub.set("a", "A");
         w.stub.set("b", "B");
         let store = w.store.clone();
-        w.turn();
-        w.settle();
+        w.iterate();
+        w.run_until_idle();
         w.stub.silent = true;
         w.start_and_drop(store.read("a"), 1);
         assert!(!w.store.idle());

@@ -318,7 +318,7 @@ impl World {
     }
 
     /// One iteration of both sides. Checks that there is at most one notification.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn iterate(&mut self) {
         let before = self.xen.notifications.get();
         self.store.pump(&self.xen);
         assert!(self.xen.notifications.get() <= before + 1, "more than one notification in a pump");
@@ -326,7 +326,7 @@ impl World {
     }
 
     /// Iterates until nothing changes any more.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn run_until_idle(&mut self) {
         let mut quiet = 0;
         for _ in 0..100_000 {
             let progress = self.store.pump(&self.xen);
@@ -336,7 +336,7 @@ impl World {
                 return;
             }
         }
-        panic!("it does not settle");
+        panic!("it does not become idle");
     }
 
     /// Runs a future to its end.
@@ -351,17 +351,17 @@ impl World {
             if let Poll::Ready(value) = future.as_mut().poll(&mut context()) {
                 return Some(value);
             }
-            self.turn();
+            self.iterate();
         }
         None
     }
 
     /// Polls a future a number of times, with iterations in between, and drops it.
-    pub(crate) fn start_and_drop<T>(&mut self, future: impl Future<Output = T>, turns: usize) {
+    pub(crate) fn start_and_drop<T>(&mut self, future: impl Future<Output = T>, iterations: usize) {
         let mut future = pin!(future);
         assert!(future.as_mut().poll(&mut context()).is_pending());
-        for _ in 0..turns {
-            self.turn();
+        for _ in 0..iterations {
+            self.iterate();
         }
     }
 }

@@ -70,7 +70,7 @@ fn h60_refused_writes_abort_the_transaction() {
         let store = w.store.clone();
         let error = w.run(store.transaction(async |t| t.write("a", "1").await)).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
-        w.settle();
+        w.run_until_idle();
         assert_eq!(w.stub.seen.last().unwrap().payload, b"F\0");
         assert!(w.stub.transactions.is_empty() && w.store.idle());
     }
@@ -101,7 +101,7 @@ fn a_start_without_a_number_is_refused() {
 #[test]
 fn a_transaction_dropped_at_any_point_is_ended_at_the_daemon() {
     let mut committed = 0;
-    for turns in 0..12 {
+    for iterations in 0..12 {
         let mut w = World::new();
         let store = w.store.clone();
         {
@@ -109,17 +109,17 @@ fn a_transaction_dropped_at_any_point_is_ended_at_the_daemon() {
                 t.write("a", "1").await?;
                 t.write("b", "2").await
             }));
-            for _ in 0..turns {
+            for _ in 0..iterations {
                 if transaction.as_mut().poll(&mut context()).is_ready() {
                     committed += 1;
                     break;
                 }
-                w.turn();
+                w.iterate();
             }
         }
-        w.settle();
-        assert!(w.stub.transactions.is_empty(), "dropped after {turns} turns");
-        assert!(w.store.idle(), "dropped after {turns} turns");
+        w.run_until_idle();
+        assert!(w.stub.transactions.is_empty(), "dropped after {iterations} iterations");
+        assert!(w.store.idle(), "dropped after {iterations} iterations");
         assert_eq!(w.stub.nodes.contains_key("a"), w.stub.nodes.contains_key("b"));
     }
     assert!((1..11).contains(&committed));
@@ -132,7 +132,7 @@ fn an_open_transaction_is_not_idle() {
     let mut transaction = pin!(store.transaction(async |_| core::future::pending::<Result<(), _>>().await));
     for _ in 0..10 {
         assert!(transaction.as_mut().poll(&mut context()).is_pending());
-        w.turn();
+        w.iterate();
     }
     assert_eq!(w.stub.transactions.len(), 1);
     assert!(!w.store.idle(), "a suspend now would lose the transaction");
@@ -140,7 +140,7 @@ fn an_open_transaction_is_not_idle() {
 
 #[test]
 fn a_new_connection_voids_the_transaction_and_it_runs_again() {
-    for turns in 1..8 {
+    for iterations in 1..8 {
         let mut w = World::new();
         let store = w.store.clone();
         let runs = Cell::new(0_u32);
@@ -150,12 +150,12 @@ fn a_new_connection_voids_the_transaction_and_it_runs_again() {
             t.write("b", "2").await
         }));
         let mut done = false;
-        for _ in 0..turns {
+        for _ in 0..iterations {
             done = transaction.as_mut().poll(&mut context()).is_ready();
             if done {
                 break;
             }
-            w.turn();
+            w.iterate();
         }
         if done {
             break;
@@ -164,7 +164,7 @@ fn a_new_connection_voids_the_transaction_and_it_runs_again() {
         let page = crate::tests::page();
         w.stub = super::stub::Stub::new(page);
         w.store.reconnect(page, EvtchnPort(2));
-        assert_eq!(w.run(transaction), Ok(()), "after {turns} turns");
+        assert_eq!(w.run(transaction), Ok(()), "after {iterations} iterations");
         assert_eq!(w.stub.nodes.len(), 2);
         for seen in &w.stub.seen {
             assert!(seen.tx_id <= 1, "an id of the old connection was used on the new one");
@@ -182,13 +182,13 @@ fn an_old_transaction_is_not_ended_on_the_new_connection() {
             pin!(store.transaction(async |_| core::future::pending::<Result<(), _>>().await));
         for _ in 0..10 {
             assert!(transaction.as_mut().poll(&mut context()).is_pending());
-            w.turn();
+            w.iterate();
         }
         let page = crate::tests::page();
         w.stub = super::stub::Stub::new(page);
         w.store.reconnect(page, EvtchnPort(2));
         assert!(w.store.idle());
     }
-    w.settle();
+    w.run_until_idle();
     assert!(w.stub.seen.is_empty(), "{:?}", w.stub.seen);
 }

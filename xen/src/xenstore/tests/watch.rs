@@ -43,14 +43,14 @@ fn an_event_that_nobody_waits_for_is_kept() {
     let mut w = World::new();
     let store = w.store.clone();
     let watch = w.run(store.watch("a")).unwrap();
-    w.settle();
+    w.run_until_idle();
     assert_eq!(waiting(&watch), ["a"]);
     let woken = alloc::sync::Arc::new(Flag::default());
     let waker = woken.clone().into();
     assert!(watch.poll_changed(&core::task::Context::from_waker(&waker)).is_pending());
     assert!(!woken.0.load(core::sync::atomic::Ordering::SeqCst));
     w.stub.set("a", "1");
-    w.settle();
+    w.run_until_idle();
     assert!(woken.0.load(core::sync::atomic::Ordering::SeqCst));
     assert_eq!(waiting(&watch), ["a"]);
 }
@@ -72,7 +72,7 @@ fn the_same_path_waits_once() {
         w.stub.set("a/x", &format!("{i}"));
         w.stub.set("a/y", &format!("{i}"));
     }
-    w.settle();
+    w.run_until_idle();
     assert_eq!(waiting(&watch), ["a", "a/x", "a/y"]);
 }
 
@@ -81,14 +81,14 @@ fn h58_many_events_take_bounded_memory() {
     World::each(|mut w| {
         let store = w.store.clone();
         let watch = w.run(store.watch("a")).unwrap();
-        w.settle();
+        w.run_until_idle();
         assert_eq!(waiting(&watch), ["a"]);
         let notifications = w.xen.notifications.get();
         for i in 0..10_000 {
             w.stub.fire(&format!("a/{i}"));
-            w.turn();
+            w.iterate();
         }
-        w.settle();
+        w.run_until_idle();
         assert_eq!(w.store.stats().events, 10_001);
         assert!(w.xen.notifications.get() - notifications <= 10_001);
         let events = waiting(&watch);
@@ -106,11 +106,11 @@ fn h58_a_storm_of_long_paths_is_bounded_by_bytes() {
     let mut w = World::new();
     let store = w.store.clone();
     let watch = w.run(store.watch("a")).unwrap();
-    w.settle();
+    w.run_until_idle();
     for i in 0..100 {
         w.stub.fire(&format!("a/{i:04000}"));
     }
-    w.settle();
+    w.run_until_idle();
     let events = waiting(&watch);
     assert_eq!(events.len(), 5, "the first and the overflow are the same path");
     assert!(events.iter().map(String::len).sum::<usize>() <= 16 * 1024);
@@ -123,7 +123,7 @@ fn dropping_a_watch_ends_it_at_the_daemon() {
     let watch = w.run(store.watch("a")).unwrap();
     assert_eq!((w.stub.watches.len(), w.store.nr_watches()), (1, 1));
     drop(watch);
-    w.settle();
+    w.run_until_idle();
     assert_eq!((w.stub.watches.len(), w.store.nr_watches()), (0, 0));
     assert!(w.store.idle());
 }
@@ -137,18 +137,18 @@ fn h61_events_after_the_end_of_a_watch_are_dropped_and_counted() {
     drop(watch);
     // On their way when the watch ended.
     let event = Msg::new(15, 0, 0, &[b"a\0", token.as_bytes(), b"\0"].concat());
-    w.settle();
-    let before = w.store.stats().stale_events;
+    w.run_until_idle();
+    let before = w.store.stats().stale_events.get();
     w.stub.send(&event);
     w.stub.send(&event);
-    w.settle();
+    w.run_until_idle();
     assert_eq!(w.store.stats().stale_events, before + 2);
     // A watch on the same path is another watch: late events of the first do not reach it.
     let watch = w.run(store.watch("a")).unwrap();
-    w.settle();
+    w.run_until_idle();
     waiting(&watch);
     w.stub.send(&event);
-    w.settle();
+    w.run_until_idle();
     assert_eq!(waiting(&watch), Vec::<String>::new());
     assert_eq!(w.store.stats().stale_events, before + 3);
 }
@@ -158,7 +158,7 @@ fn h61_events_without_a_token_of_ours_are_dropped_and_counted() {
     let mut w = World::new();
     let store = w.store.clone();
     let watch = w.run(store.watch("a")).unwrap();
-    w.settle();
+    w.run_until_idle();
     waiting(&watch);
     let payloads: [&[u8]; 12] = [
         b"",
@@ -177,12 +177,12 @@ fn h61_events_without_a_token_of_ours_are_dropped_and_counted() {
     for payload in payloads {
         w.stub.send(&Msg::new(15, 0, 0, payload));
     }
-    w.settle();
+    w.run_until_idle();
     assert_eq!(waiting(&watch), Vec::<String>::new());
     assert_eq!(w.store.stats().stale_events, 12);
     // A path that is not UTF-8 becomes the watched one.
     w.stub.send(&Msg::new(15, 0, 0, b"\xff\0w1\0"));
-    w.settle();
+    w.run_until_idle();
     assert_eq!(waiting(&watch), ["a"]);
 }
 
@@ -200,7 +200,7 @@ fn tokens_are_unique() {
         }
     }
     assert_eq!(tokens.len(), 50);
-    w.settle();
+    w.run_until_idle();
     assert_eq!(w.stub.watches.len(), kept.len());
 }
 
@@ -211,7 +211,7 @@ fn a_watch_that_is_refused_leaves_nothing() {
     let store = w.store.clone();
     let error = w.run(store.watch("a")).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::E2BIG));
-    w.settle();
+    w.run_until_idle();
     assert_eq!(w.store.nr_watches(), 0);
     assert!(w.stub.seen.iter().all(|seen| seen.kind != 5), "there is nothing to end");
     assert!(matches!(w.run(store.watch("")), Err(XsError::BadPath { .. })));
@@ -227,29 +227,29 @@ fn a_watch_whose_answer_makes_no_sense_is_ended_to_be_sure() {
     }));
     let store = w.store.clone();
     assert!(matches!(w.run(store.watch("a")), Err(XsError::BadReply { .. })));
-    w.settle();
+    w.run_until_idle();
     assert!(w.stub.watches.is_empty() && w.store.idle());
 }
 
 #[test]
 fn a_watch_dropped_during_its_registration_does_not_leak() {
-    for turns in 0..6 {
+    for iterations in 0..6 {
         for pace in [7, usize::MAX] {
             let mut w = World::new();
             w.stub.pace = pace;
             let store = w.store.clone();
             {
                 let mut watch = pin!(store.watch("a"));
-                for _ in 0..turns {
+                for _ in 0..iterations {
                     if watch.as_mut().poll(&mut context()).is_ready() {
                         break;
                     }
-                    w.turn();
+                    w.iterate();
                 }
             }
             w.stub.pace = usize::MAX;
-            w.settle();
-            assert_eq!((w.stub.watches.len(), w.store.nr_watches()), (0, 0), "after {turns} turns");
+            w.run_until_idle();
+            assert_eq!((w.stub.watches.len(), w.store.nr_watches()), (0, 0), "after {iterations} iterations");
             assert!(w.store.idle());
         }
     }

@@ -1,6 +1,6 @@
 //! The counters of the server.
 
-use crate::http::code::Code;
+use crate::http::status_code::Code;
 use core::cell::Cell;
 
 kernel::xen::counters! {

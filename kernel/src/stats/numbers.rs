@@ -1,17 +1,17 @@
-//! Named numbers in groups: the one form in which every counter and gauge reaches `/status.json`, `/metrics` and the
-//! page.
+//! Named numbers in groups: the one form in which every counter and gauge reaches `/status.json`, `/metrics`, the page
+//! and the shell.
 //!
 //! ```text
 //!   xen::counters! … ─ iter() ─► (name, help, value) ─► Group "rx" ─► Groups ─┬─► /status.json   "rx": { "packets": 5 }
 //!                                                                             ├─► /metrics       millpond_rx_packets_total 5
-//!                                                                             ├─► /              a card with a row
+//!                                                                             ├─► /              a table with a row
+//!                                                                             ├─► xl console     rx: packets 5
 //!                                                                             └─► STATUS.md      name and help, by a test
 //! ```
 //!
-//! No consumer lists names of its own. A counter that a crate adds to its set appears in all four.
+//! No consumer lists names of its own. A counter that a crate adds to its set appears in all five.
 
 use alloc::vec::Vec;
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// What a number means over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,12 +150,6 @@ impl Group {
     }
 }
 
-impl Serialize for Group {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.numbers.iter().map(|number| (number.name, number.value)))
-    }
-}
-
 /// Groups, in the order of display.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups(pub Vec<Group>);
@@ -175,24 +169,6 @@ impl Groups {
     }
 }
 
-impl Serialize for Groups {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for group in &self.0 {
-            // A group without a key: its numbers stand beside the other groups.
-            if group.key.is_empty() {
-                group
-                    .numbers
-                    .iter()
-                    .try_for_each(|number| map.serialize_entry(number.name, &number.value))?;
-            } else {
-                map.serialize_entry(group.key, group)?;
-            }
-        }
-        map.end()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,9 +181,5 @@ mod tests {
         assert_eq!((sum.value("malformed"), sum.value("ipv6"), sum.value("none")), (4, 9, 0));
         let groups = Groups(vec![sum, Group::new("", "Guest").gauges([("tasks", "", 3)])]);
         assert_eq!((groups.value("drops.ipv6"), groups.value("drops"), groups.value("x.y")), (9, 0, 0));
-        assert_eq!(
-            serde_json::to_string(&groups).unwrap(),
-            r#"{"drops":{"malformed":4,"ipv6":9},"tasks":3}"#
-        );
     }
 }

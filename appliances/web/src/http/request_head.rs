@@ -4,9 +4,9 @@
 //! whether the connection stays. A message whose end could be read in two ways is refused, never guessed: that is how
 //! requests are smuggled past a proxy.
 
-use crate::http::code::{Code, Refusal};
 use crate::http::limits::{Limits, MAX_HEADERS};
 use crate::http::reply::Persist;
+use crate::http::status_code::{Code, Refusal};
 use core::mem::MaybeUninit;
 use httparse::{Error, Header, Status};
 

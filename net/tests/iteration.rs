@@ -29,7 +29,7 @@ fn a_reply_leaves_in_the_turn_that_brought_the_request() {
     raw.send(segment(b""));
     world.run(SECOND);
     raw.take();
-    let turns = net.status().counters.iterations.get();
+    let iterations = net.status().counters.iterations.get();
 
     raw.send(segment(b"ping"));
     let now = world.time();
@@ -39,5 +39,5 @@ fn a_reply_leaves_in_the_turn_that_brought_the_request() {
     let sent: Vec<_> = raw.take().iter().filter_map(|frame| parse_tcp(frame)).collect();
     assert_eq!(sent.len(), 1, "one segment for data and acknowledgement: {sent:?}");
     assert_eq!((sent[0].2, sent[0].3.as_slice()), (Some(104), b"pong".as_slice()));
-    assert_eq!(net.status().counters.iterations.get(), turns.wrapping_add(1));
+    assert_eq!(net.status().counters.iterations.get(), iterations.wrapping_add(1));
 }

@@ -1,6 +1,6 @@
 //! The running guest as the source of the status pages.
 
-use crate::pushes::Pushes;
+use crate::push_channels::Pushes;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use kernel::System;
@@ -9,15 +9,15 @@ use web::site::{Source, snapshot};
 
 /// The running guest.
 #[derive(Debug)]
-pub(crate) struct Machine(System, Rc<Pushes>);
+pub(crate) struct GuestStatus(System, Rc<Pushes>);
 
-impl Machine {
+impl GuestStatus {
     pub(crate) fn new(system: &System, pushes: &Rc<Pushes>) -> Self {
         Self(system.clone(), Rc::clone(pushes))
     }
 }
 
-impl Source for Machine {
+impl Source for GuestStatus {
     fn status(&self) -> Status {
         let datafront = self.1.status(&self.0);
         Status { datafront, ..snapshot::status(&self.0.stats(), self.0.host(), build()) }

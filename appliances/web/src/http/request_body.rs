@@ -8,8 +8,8 @@
 //! RFC 9112, 7.1, strictly: a recipient that accepted a bare LF, or other bytes after a size, could see another end
 //! than a proxy before it.
 
-use crate::http::code::{Code, Refusal};
-use crate::http::head::Body;
+use crate::http::request_head::Body;
+use crate::http::status_code::{Code, Refusal};
 
 /// Reads past a body.
 #[derive(Debug)]

@@ -1,10 +1,23 @@
-//! A snapshot of all counters, as plain data.
+//! A snapshot of all counters, as plain data and as named numbers.
+//!
+//! | file | idea |
+//! |---|---|
+//! | here | the snapshot |
+//! | `numbers` | named numbers in groups |
+//! | `groups` | the snapshot as groups, from which pages and shell are made |
+
+pub mod groups;
+pub mod numbers;
 
 pub use crate::cpu::hypercall_kind::{Hypercalls, Kind};
 pub use crate::mem::heap_stats::HeapStats;
 use alloc::vec::Vec;
 use net::NetStatus;
+use xen::Counter;
+use xen::console::ConsoleStats;
+use xen::evtchn::EventStats;
 use xen::gnttab::GrantStats;
+use xen::xenstore::XsStats;
 
 /// Pages outside of image and heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,20 +35,6 @@ pub struct InterfaceStats {
     pub frontend: netfront::Stats,
     /// The stack: addresses, connections, drops.
     pub net: NetStatus,
-}
-
-xen::counters! {
-    /// Traffic with xenstore.
-    pub struct XenstoreStats {
-        /// Requests to xenstore.
-        requests,
-        /// Watch events from xenstore.
-        events,
-        /// Notifications to xenstore.
-        notifications,
-        /// Loop iterations that an event of xenstore alone began; each of them ended a sleep.
-        iterations,
-    }
 }
 
 xen::counters! {
@@ -75,16 +74,18 @@ pub struct Snapshot {
     /// The grant table.
     pub grants: GrantStats,
     /// Events since the start.
-    pub events_received: u64,
-    /// Of those, events on ports without a listener.
-    pub events_stray: u64,
+    pub events: EventStats,
     /// Hypercalls since the start by kind.
     pub hypercalls: [Named; Kind::ALL.len()],
     /// Traffic with xenstore since the start.
-    pub xenstore: XenstoreStats,
+    pub xenstore: XsStats,
+    /// Loop iterations that an event of xenstore alone began; each of them ended a sleep.
+    pub xenstore_iterations: Counter,
+    /// The console since the start.
+    pub console: ConsoleStats,
     /// Iterations of the loop since the start.
     pub iterations: LoopStats,
-    /// Memory whose size somebody outside decides, by consumer.
+    /// Memory whose size peers or dom0 decide, by consumer.
     pub ledger: [ledger::Usage; ledger::SHARES.len()],
     /// Tasks that have not ended.
     pub tasks: usize,

@@ -1,11 +1,11 @@
 //! The numbers of channels and store, in groups.
 
 use super::StoreStatus;
-use crate::site::numbers::{Group, Groups};
 use alloc::vec::Vec;
 use datafront::block::ReceiverStats;
 use datafront::vchan::Stats;
 use kernel::pool::PoolCounts;
+use kernel::stats::numbers::{Group, Groups};
 
 /// The numbers of a channel.
 #[must_use]
@@ -16,21 +16,8 @@ pub fn channel(blocks: &ReceiverStats, link: &Stats) -> Groups {
             "The number of the last completed block in its stream.",
             blocks.last_seq,
         )]),
-        Group::new("blocks", "Blocks").counters([
-            ("accepted", "Accepted blocks.", blocks.accepted),
-            ("refused", "Refused blocks.", blocks.refused),
-            ("bytes", "Bytes of the accepted blocks.", blocks.bytes),
-            ("duplicates", "Blocks that came again and were skipped.", blocks.duplicates),
-            ("cut_off", "Blocks that the end of a connection interrupted.", blocks.cut_off),
-            ("faults", "Connections that ended because the sender broke a rule of blocks.", blocks.faults),
-        ]),
-        Group::new("link", "Link").counters([
-            ("clients", "Senders that have connected.", link.clients),
-            ("read_bytes", "Bytes read from senders.", link.read_bytes),
-            ("written_bytes", "Bytes written to senders.", link.written_bytes),
-            ("events", "Events sent to senders.", link.events),
-            ("broken", "Senders that broke a rule of the channel.", link.broken),
-        ]),
+        Group::new("blocks", "Blocks").counters(blocks.counts.iter()),
+        Group::new("link", "Link").counters(link.iter()),
     ]))
 }
 

@@ -20,7 +20,7 @@ use kernel::{DomU, System};
 use web::https::{Receiving, Secrets};
 use web::memory::Memory;
 use web::options::Options;
-use web::publish::{Inbox, Store, groups};
+use web::publish::{Inbox, Store, numbers};
 use web::site::status::{Channel, Datafront};
 
 /// Bytes of a read; the ring has four times as many.
@@ -91,7 +91,7 @@ impl Pushes {
         let channels: Vec<Channel> = self.lanes.iter().filter_map(|lane| lane.status()).collect();
         let store = self.store.status();
         let pages = system.data_pages().unwrap_or_else(|Mismatch(counts)| counts);
-        (!channels.is_empty()).then(|| Datafront { channels, groups: groups::all(&pages, &store) })
+        (!channels.is_empty()).then(|| Datafront { channels, groups: numbers::all(&pages, &store) })
     }
 }
 
@@ -110,7 +110,7 @@ impl Lane {
             connected: self.connected.get(),
             last_error: self.last_error.borrow().clone(),
             chain: u64::from(blocks.chain),
-            groups: groups::channel(&blocks, &link),
+            groups: numbers::channel(&blocks, &link),
         })
     }
 }
