@@ -89,10 +89,8 @@ fn streamed_content_never_ends_the_process() {
 fn tree() -> Vec<u8> {
     let headers: String = (0..120).map(|n| format!("/folder{n}/*\n  X-Number: {n}\n")).collect();
     let redirects: String = (0..250).map(|n| format!("/old{n} /new{n} 301\n")).collect();
-    let mut entries = vec![
-        entry(b'0', b"_headers", headers.as_bytes()),
-        entry(b'0', b"_redirects", redirects.as_bytes()),
-    ];
+    let mut entries =
+        vec![entry(b'0', b"_headers", headers.as_bytes()), entry(b'0', b"_redirects", redirects.as_bytes())];
     let files = (0..300).map(|n| entry(b'0', format!("folder{n}/index.html").as_bytes(), b"a page"));
     entries.extend(files);
     of(&entries)
@@ -122,7 +120,8 @@ fn pushed_secrets_never_end_the_process() {
         "pushed_secrets_never_end_the_process",
         LEAST,
         || {
-            let pem = format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", "AAAA\n".repeat(6000));
+            let pem =
+                format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", "AAAA\n".repeat(6000));
             let bytes = format!("file a.crt\n{pem}file b.txt\n{}", "no PEM\n".repeat(3000));
             (Rc::new(tls::Server::new([3; 32])), store(), bytes.into_bytes())
         },
@@ -167,5 +166,8 @@ fn a_receiver_that_copies_infallibly_is_found() {
             push(&mut copies, &head("", Form::Tree, Part::Whole, bytes), bytes);
         },
     );
-    assert!(!found.is_empty() && found.iter().all(|found| found.contains("tests/allocations/tests/pushes.rs:")), "{found:?}");
+    assert!(
+        !found.is_empty() && found.iter().all(|found| found.contains("tests/allocations/tests/pushes.rs:")),
+        "{found:?}"
+    );
 }
