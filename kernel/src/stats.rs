@@ -43,6 +43,8 @@ xen::counters! {
     pub struct LoopStats {
         /// Iterations of the loop.
         iterations,
+        /// Iterations that the timer began for a deadline that was cancelled after the timer had been set.
+        stale_timers,
         /// Iterations without work: no deadline had passed, and no event but the timer's came.
         without_work,
     }

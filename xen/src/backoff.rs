@@ -5,10 +5,10 @@
 //!      └─succeeds─► reset: the next failure waits 1 s, and is logged
 //! ```
 
-/// The first wait.
+/// The first wait in nanoseconds.
 const FIRST_NS: u64 = 1_000_000_000;
-/// The longest wait.
-const LONGEST_NS: u64 = 60_000_000_000;
+/// The longest wait in nanoseconds.
+pub const LONGEST_NS: u64 = 60_000_000_000;
 
 /// The waits between attempts that fail with an `E`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -101,20 +101,6 @@ impl Lane {
         *self.last_error.borrow_mut() = Some(error.to_string());
     }
 
-    /// Waits before the next attempt. An error that is the same as before is logged once.
-    async fn pause_after(
-        &self,
-        system: &System,
-        error: &impl core::fmt::Display,
-        backoff: &mut Backoff<String>,
-    ) {
-        let wait = backoff.failed(error.to_string());
-        if wait.is_news {
-            self.failed(error);
-        }
-        system.sleep(wait.ns).await;
-    }
-
     fn status(&self) -> Option<Channel> {
         let path = self.path.borrow().clone()?;
         let (blocks, link) = (self.blocks.get(), self.link.get());
@@ -167,13 +153,18 @@ async fn receive(system: System, lane: Rc<Lane>, (store, secrets): (Rc<Store>, S
         match system.data_channel(&lane.name, sizes).await {
             Ok(mut server) => {
                 backoff.reset();
-                kernel::log::info!("dom0 pushes at {}", server.path().as_str());
                 *lane.path.borrow_mut() = Some(server.path().as_str().into());
                 // In another domain nothing is written yet.
                 store.look_again();
                 serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
             }
-            Err(error) => lane.pause_after(&system, &error, &mut backoff).await,
+            Err(error) => {
+                let wait = backoff.failed(error.to_string());
+                if wait.is_news {
+                    lane.failed(&error);
+                }
+                system.sleep(wait.ns).await;
+            }
         }
     }
 }
@@ -185,11 +176,17 @@ async fn serve_all(
     server: &mut Server<DomU>,
     (receiver, inbox, buffer): (&mut Receiver, &mut Receiving, &mut [u8]),
 ) {
-    let mut backoff = Backoff::new();
+    let sleep = async |ns| system.sleep(ns).await;
+    let mut is_told = false;
     loop {
+        if server.offer(&sleep, |error| lane.failed(error)).await.is_err() {
+            return;
+        }
+        if !core::mem::replace(&mut is_told, true) {
+            kernel::log::info!("dom0 pushes at {}", server.path().as_str());
+        }
         match server.accept().await {
             Ok(mut channel) => {
-                backoff.reset();
                 lane.connected.set(true);
                 lane.link.set(channel.stats());
                 if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
@@ -198,7 +195,7 @@ async fn serve_all(
                 inbox.sender_gone();
             }
             Err(ServerError::Moved) => return,
-            Err(error) => lane.pause_after(system, &error, &mut backoff).await,
+            Err(error) => lane.failed(&error),
         }
         lane.connected.set(false);
         lane.blocks.set(receiver.stats());

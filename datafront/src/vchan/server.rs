@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   open:    ring pages, out of the pool that the client's domain may access ── the same ones for all clients ──┐
-//!   accept:  a control page out of it, and a port ──► nodes in xenstore ──► a client comes ──► Channel
+//!   offer:   a control page out of it, and a port ──► nodes in xenstore
+//!   accept:  a client comes ──► Channel
 //!   end:     srv_live = 0, event, port closed; the control page returns to the pool, and waits until it is unmapped
 //! ```
 //!
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use embedded_io_async::{ErrorType, Read, Write};
 use xen::abi::io_libxenvchan::offset;
+use xen::backoff::Backoff;
 use xen::xenstore::Permission;
 use xen::{DomId, GrantedPage, GrantedPages, Machine, Xen};
 
@@ -71,6 +73,8 @@ pub struct Server<M: Machine> {
     /// Here between two clients.
     rings: Option<Rings<GrantedPage>>,
     link: Option<Link<M, GrantedPage>>,
+    /// The nodes of `link` are in xenstore, and no client was waited for yet.
+    offered: bool,
     stats: Stats,
     /// Of the event channels; another one after a suspend.
     generation: u32,
@@ -93,6 +97,7 @@ impl<M: Machine> Server<M> {
             pages: Rc::clone(pages),
             settings,
             link: None,
+            offered: false,
             stats: Stats::default(),
             generation: xen.events.generation(),
         })
@@ -116,18 +121,53 @@ impl<M: Machine> Server<M> {
         }
     }
 
+    /// Shows the nodes of the next channel, which [`Self::accept`] would do otherwise. An error is followed by another
+    /// attempt, after a pause that grows from a second to a minute; `failed` gets each error that differs from the one
+    /// before. `sleep` waits for a number of nanoseconds.
+    ///
+    /// # Errors
+    /// [`ServerError::Moved`].
+    pub async fn offer(
+        &mut self,
+        sleep: &impl AsyncFn(u64),
+        mut failed: impl FnMut(&ServerError),
+    ) -> Result<(), ServerError> {
+        let mut backoff = Backoff::new();
+        loop {
+            match self.try_offer().await {
+                Err(error) if error != ServerError::Moved => {
+                    let wait = backoff.failed(error.clone());
+                    if wait.is_news {
+                        failed(&error);
+                    }
+                    sleep(wait.ns).await;
+                }
+                offered => return offered,
+            }
+        }
+    }
+
+    async fn try_offer(&mut self) -> Result<(), ServerError> {
+        self.end_link();
+        if self.xen.events.generation() != self.generation {
+            return Err(ServerError::Moved);
+        }
+        let gref = self.begin_link()?;
+        self.publish(gref.0).await?;
+        self.offered = true;
+        Ok(())
+    }
+
     /// Waits for the next client. Unread bytes of the former one are lost.
     ///
     /// # Errors
     /// If the channel cannot be set up. It can be tried again, but for [`ServerError::Moved`].
     pub async fn accept(&mut self) -> Result<Channel<'_, M>, ServerError> {
         loop {
-            self.end_link();
-            if self.xen.events.generation() != self.generation {
-                return Err(ServerError::Moved);
+            if !self.offered {
+                self.try_offer().await?;
             }
-            let gref = self.begin_link()?;
-            self.publish(gref.0).await?;
+            self.offered = false;
             let Some(link) = &mut self.link else { continue };
             // A client that broke a rule before it came, or left before we looked, is followed by the next.
             if let Ok(Peer::Here | Peer::Gone) = link.awaited().await {
@@ -176,6 +216,7 @@ impl<M: Machine> Server<M> {
 
     /// Ends the channel, if there is one.
     fn end_link(&mut self) {
+        self.offered = false;
         let Some(link) = self.link.take() else { return };
         let (read, written, events) = link.moved;
         self.stats.read_bytes = self.stats.read_bytes.wrapping_add(read);

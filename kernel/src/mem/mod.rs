@@ -10,7 +10,7 @@
 pub(crate) mod boot_memory;
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod foreign_frames;
-#[cfg(target_os = "none")]
+#[cfg(any(test, target_os = "none"))]
 pub(crate) mod frames;
 #[cfg(target_os = "none")]
 pub(crate) mod heap;

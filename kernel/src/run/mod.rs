@@ -29,7 +29,7 @@ pub(crate) fn run(system: &System, resumed: fn(&System, Resumed)) -> ! {
     loop {
         // The clock is read once an iteration. A deadline that passes meanwhile makes the timer fire at once.
         let now = system.xen().machine.now();
-        let (more, next) = iterate(system, now, due);
+        let (more, next) = iterate(system, now, due, armed);
         if let Some(reason) = system.ending() {
             system.end(reason);
         }
@@ -39,8 +39,8 @@ pub(crate) fn run(system: &System, resumed: fn(&System, Resumed)) -> ! {
                 if let Outcome::Resumed(domain) = outcome {
                     resumed(system, domain);
                 }
-                // Xen's timer is not set any more.
-                armed = SystemTime(u64::MAX);
+                // Xen's timer is not set any more, and what the suspend has put off is due.
+                (armed, due) = (SystemTime(u64::MAX), SystemTime(0));
                 continue;
             }
         }
@@ -55,13 +55,29 @@ pub(crate) fn run(system: &System, resumed: fn(&System, Resumed)) -> ! {
 
 /// One iteration. Returns whether there is more work at once, and otherwise the next deadline.
 ///
-/// An iteration has work if it was due, or if an event other than the timer's began it. One without work is counted: it
-/// costs processor time for nothing.
-fn iterate(system: &System, now: SystemTime, due: SystemTime) -> (bool, Option<SystemTime>) {
+/// An iteration has work if it was due, or if an event other than the timer's began it. One that the timer began for a
+/// deadline that was cancelled meanwhile is counted as that: there is at most one for each setting of the timer. Any other
+/// is counted as one without work: it costs processor time for nothing.
+fn iterate(
+    system: &System,
+    now: SystemTime,
+    due: SystemTime,
+    armed: SystemTime,
+) -> (bool, Option<SystemTime>) {
     let xen = system.xen();
     let events = xen.events.dispatch();
     let rings = system.loop_signals().take_due(events);
-    count(system, now >= due || events > u32::from(rings.timer));
+    let mut stats = system.loop_stats();
+    stats.iterations.bump();
+    if now < due && events <= u32::from(rings.timer) {
+        let is_stale = rings.timer && now >= armed;
+        if is_stale {
+            stats.stale_timers.bump()
+        } else {
+            stats.without_work.bump()
+        };
+    }
+    system.set_loop_stats(stats);
     if rings.store {
         xen.store.pump(&xen.machine);
     }
@@ -95,20 +111,10 @@ fn iterate(system: &System, now: SystemTime, due: SystemTime) -> (bool, Option<S
     (more || system.executor().has_work(), earliest(next, store_due))
 }
 
-/// Counts an iteration.
-fn count(system: &System, has_work: bool) {
-    let mut stats = system.loop_stats();
-    stats.iterations.bump();
-    if !has_work {
-        stats.without_work.bump();
-    }
-    system.set_loop_stats(stats);
-}
-
 /// Sleeps until an event, or until `deadline`.
 ///
-/// The timer is set only if it would fire too late. A timer that fires too early costs an iteration without work; setting
-/// it costs a hypercall each time.
+/// The timer is set only if it would fire too late. A timer that fires too early costs an iteration
+/// ([`stale_timers`](crate::stats::LoopStats)); setting it costs a hypercall each time.
 fn idle(system: &System, now: SystemTime, deadline: SystemTime, armed: &mut SystemTime) {
     let xen = system.xen();
     if xen.events.has_pending() {

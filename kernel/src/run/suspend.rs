@@ -97,9 +97,9 @@ fn suspend(system: &System) -> Outcome {
     }
 }
 
-/// Reports that a resume failed, and ends the domain: it has no event channels.
+/// Reports that a resume failed at `what`, and ends the domain: it has no event channels.
 fn fail(what: &str, errno: Errno) -> ! {
-    panic::report("resume", format_args!("reason: Xen refused {what}: {errno}"));
+    panic::report("resume", format_args!("reason: {what}: {errno}"));
     panic::crash()
 }
 
@@ -107,16 +107,16 @@ fn set_callback(system: &System) -> Result<(), Errno> {
     system.xen().machine.hvm_set_param(HvmParam::CallbackIrq, callback_vector(idt::UPCALL_VECTOR))
 }
 
-/// Connects everything that lies in Xen. On failure returns what Xen refused.
+/// Connects everything that lies in Xen. On failure returns what failed.
 fn resume(system: &System) -> Result<Resumed, (&'static str, Errno)> {
     let refused = |what| move |errno| (what, errno);
     let (xen, pages) = (system.xen(), system.xen_pages());
     let machine = &xen.machine;
     let (gfn, shared_info) = pages.shared_info();
-    let registered = machine.resume(gfn, shared_info).map_err(refused("to map shared_info"))?;
+    let registered = machine.resume(gfn, shared_info).map_err(refused("Xen refused to map shared_info"))?;
     let stale = xen.events.resume();
     set_callback(system).map_err(refused("HVM_PARAM_CALLBACK_IRQ"))?;
-    xen.grants.resume(machine).map_err(refused("to map the grant table"))?;
+    xen.grants.resume(machine).map_err(refused("Xen refused to map the grant table"))?;
     let store = port(system, pages.store().0, HvmParam::StorePfn, HvmParam::StoreEvtchn)?;
     let console = port(system, pages.console().0, HvmParam::ConsolePfn, HvmParam::ConsoleEvtchn)?;
     let same = match machine.evtchn_bind_virq(Virq::Timer, VcpuId(0)) {
@@ -125,7 +125,7 @@ fn resume(system: &System) -> Result<Resumed, (&'static str, Errno)> {
             false
         }
         Err(Errno::EEXIST) => true,
-        Err(errno) => return Err(("VIRQ_TIMER", errno)),
+        Err(errno) => return Err(("Xen refused VIRQ_TIMER", errno)),
     };
     let kept = [store, console, pages.timer()];
     if same {
@@ -134,7 +134,7 @@ fn resume(system: &System) -> Result<Resumed, (&'static str, Errno)> {
             let _ = machine.evtchn_close(port);
         }
     } else {
-        registered.map_err(refused("VCPUOP_register_vcpu_info"))?;
+        registered.map_err(refused("Xen refused VCPUOP_register_vcpu_info"))?;
     }
     system.set_loop_signals(LoopSignals::bind(&xen.events, pages.timer(), [store, console]));
     system.console().reconnect(pages.console().1, console);
@@ -142,7 +142,8 @@ fn resume(system: &System) -> Result<Resumed, (&'static str, Errno)> {
     Ok(if same { Resumed::Same } else { Resumed::Another })
 }
 
-/// The port of a ring. Its page must be at the frame where it was.
+/// The port of a ring. Its page must be at the frame where it was. A parameter that the toolstack has not set is 0, which
+/// is no port.
 fn port(
     system: &System,
     page: Gfn,
@@ -154,5 +155,8 @@ fn port(
     if param(pfn)? != page.0 {
         return Err((pfn.c_name(), Errno::EINVAL));
     }
-    Ok(EvtchnPort(u32::try_from(param(evtchn)?).unwrap_or_default()))
+    match u32::try_from(param(evtchn)?) {
+        Ok(port) if port != 0 => Ok(EvtchnPort(port)),
+        _ => Err((evtchn.c_name(), Errno::EINVAL)),
+    }
 }

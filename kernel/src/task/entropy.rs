@@ -186,4 +186,27 @@ mod tests {
             assert_eq!(entropy.is_sufficient(), sufficient);
         }
     }
+
+    #[test]
+    fn twins_of_one_state_differ_with_the_processor_or_with_seeds_of_their_own() {
+        let words = |twins: [&Entropy; 2]| twins.map(|twin| twin.generator().next_u64());
+        let (mut one, mut two) = (Entropy::new(), Entropy::new());
+        two.clone_from(&one);
+        [&mut one, &mut two].into_iter().for_each(Entropy::renew);
+        let [a, b] = words([&one, &two]);
+        assert_ne!(a, b);
+        // Without RDRAND and RDSEED each needs a seed of its own; the one in the image is no secret between them.
+        let image = {
+            let mut image = without_processor();
+            image.add_store_seed(SEED);
+            Entropy { sufficient: false, ..image }
+        };
+        let [mut one, mut two, mut three] = [image.clone(), image.clone(), image];
+        one.add_store_seed(OTHER);
+        two.add_store_seed(&[b'c'; LEAST_SEED]);
+        three.add_store_seed(SEED);
+        let [a, b] = words([&one, &two]);
+        assert_ne!(a, b);
+        assert_eq!([&one, &two, &three].map(Entropy::is_sufficient), [true, true, false]);
+    }
 }

@@ -88,8 +88,10 @@ pub(crate) fn status(system: &System) -> String {
     );
     let _ = writeln!(
         text,
-        "tasks {}, events {} ({} stray), watches {}, resumed {} times\nhypercalls:{}",
+        "tasks {}, loop iterations {} ({} without work), events {} ({} stray), watches {}, resumed {} times\nhypercalls:{}",
         all.tasks,
+        all.iterations.iterations,
+        all.iterations.without_work,
         all.events_received,
         all.events_stray,
         system.xen().store.nr_watches(),

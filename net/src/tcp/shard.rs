@@ -26,6 +26,7 @@ use crate::base::error::NetError;
 use crate::base::rng::Rng;
 use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::deadlines::Deadlines;
 use crate::tcp::listener::Listener;
 
 /// Deadlines handled in one turn.
@@ -106,9 +107,9 @@ pub(crate) struct Shard {
     /// Entries of neighbours that connections which are gone have held.
     released: Vec<u32>,
     /// When connections that we open are given up. The engine counts from the first SYN, which waits for its neighbour.
-    pub(super) connecting: BTreeMap<u32, Instant>,
+    pub(super) connecting: Deadlines,
     /// When connections whose path was found to be narrow try whether it is wider again.
-    narrowed: BTreeMap<u32, Instant>,
+    narrowed: Deadlines,
 }
 
 fn key(rng: &mut Rng) -> Key {
@@ -142,8 +143,8 @@ impl Shard {
             lost: Duration::ZERO,
             at: now,
             released: Vec::new(),
-            connecting: BTreeMap::new(),
-            narrowed: BTreeMap::new(),
+            connecting: Deadlines::default(),
+            narrowed: Deadlines::default(),
         }
     }
 
@@ -246,7 +247,7 @@ impl Shard {
             self.mark(id);
         }
         if !opening {
-            self.connecting.remove(&id);
+            self.connecting.remove(id);
         }
         if owner == Owner::Parked && self.get(id).is_some_and(Conn::is_readable) {
             self.offer(id);
@@ -298,8 +299,8 @@ impl Shard {
 
     /// Forgets a connection.
     fn remove(&mut self, id: u32) {
-        self.connecting.remove(&id);
-        self.narrowed.remove(&id);
+        self.connecting.remove(id);
+        self.narrowed.remove(id);
         if let Some(conn) = self.conns.remove(id) {
             self.give(bytes(conn.charged).saturating_add(CONNECTION));
             self.released.extend(conn.pin);
@@ -406,12 +407,13 @@ impl Shard {
         self.time_waits.expire(self.at);
         self.charge_time_waits();
         let at = self.at;
-        for id in due(&self.narrowed, at) {
-            self.narrowed.remove(&id);
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.narrowed.pop(at) else { break };
             // The least of path, peer and link counts.
             self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
         }
-        for id in due(&self.connecting, at) {
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.connecting.pop(at) else { break };
             self.update(id, counters, |conn, _, env| {
                 conn.fault = Some(NetError::TimedOut);
                 conn.tcb.abort(env);
@@ -433,9 +435,7 @@ impl Shard {
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadline = self.conns.next_deadline().map(from_millis);
         let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
-        let earliest = |ends: &BTreeMap<u32, Instant>| ends.values().min().copied();
-        let others =
-            [half_open, self.time_waits.next(self.at), earliest(&self.connecting), earliest(&self.narrowed)];
+        let others = [half_open, self.time_waits.next(self.at), self.connecting.next(), self.narrowed.next()];
         let next = deadline.into_iter().chain(others.into_iter().flatten()).min()?;
         Some(time::after(next, self.lost))
     }
@@ -579,11 +579,6 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
     let millis = |duration: core::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     env.config.delayed_ack_ms = options.ack_delay.map_or(0, millis);
     env.config.connect_timeout_ms = millis(options.connect_timeout);
-}
-
-/// The connections whose time is over, as many as one turn handles.
-fn due(ends: &BTreeMap<u32, Instant>, at: Instant) -> Vec<u32> {
-    ends.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).take(TIMER_BUDGET).collect()
 }
 
 /// What is the same for all connections.

@@ -55,7 +55,7 @@ impl State {
         nic.steer(0);
         self.run_v4(nic);
         self.run_ip6(nic);
-        self.repeat_syn_acks(nic);
+        self.run_half_open(nic);
         let sending = self.transmit(nic);
         self.ask_neighbours(nic);
         self.release();

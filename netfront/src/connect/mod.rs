@@ -10,8 +10,7 @@
 //! F is `device/vif/<handle>`, B the backend's directory that it names. [`Phase::next`] decides what to do in which state;
 //! this task does it. The device and the stack above it stay.
 //!
-//! Waiting has no time limit, because a backend may be restarted at any time. A wait is logged after 5 seconds, and every
-//! minute from then on.
+//! Waiting has no time limit, because a backend may be restarted at any time. A wait is logged once, after 5 seconds.
 //!
 //! | file | contents |
 //! |---|---|
@@ -21,6 +20,7 @@
 //! | `control_ring`, `negotiate`, `hash_setup`, `static_grants` | requests to the backend after the connection |
 //! | `carrier`, `multicast` | the link behind the backend, refused multicast groups |
 //! | `teardown`, `timeout` | the end of a connection, waiting with a limit |
+//! | `retry` | the pauses between connections that do not last |
 
 mod carrier;
 mod control_ring;
@@ -28,6 +28,7 @@ mod handshake;
 mod hash_setup;
 mod multicast;
 mod negotiate;
+mod retry;
 mod rings;
 mod static_grants;
 pub(crate) mod store;
@@ -50,20 +51,17 @@ use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use handshake::{Published, Terms, connection, publish};
+use retry::{End, Retry};
 use rings::make_rings;
 use store::{ConnectError, Offers, Vif, clamp_mtu};
 use timeout::within;
 use xen::abi::io_xenbus::XenbusState;
 use xen::xenbus::{BackendChange, BackendWatch, Frontend, Online, Phase, Step, XenbusError};
 use xen::xenstore::Watch;
-use xen::{DomId, Machine, Xen};
+use xen::{DomId, Machine, SystemTime, Xen};
 
-/// Nanoseconds after which a wait is logged for the first time, and in which a backend has to close.
+/// Nanoseconds after which a wait is logged, and in which a backend has to close.
 const TIMEOUT: u64 = 5_000_000_000;
-/// Nanoseconds between later log lines about the same wait.
-const REMINDER: u64 = 60_000_000_000;
-/// Nanoseconds before the first retry after an error. Each later pause is twice as long, up to [`REMINDER`].
-const RETRY: u64 = 1_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// The connection task of a vif. It does nothing until [`ConnectionTask::run`] is polled.
@@ -80,8 +78,10 @@ pub struct ConnectionTask<M> {
     control: RefCell<Option<Box<Control>>>,
     /// `device/vif/<handle>`.
     front: String,
-    /// Whether the vif was connected since the last error.
-    was_up: Cell<bool>,
+    /// When the present connection was complete.
+    up_since: Cell<Option<SystemTime>>,
+    /// The last warning since a connection that lasted: it is not repeated.
+    warned: RefCell<String>,
 }
 
 /// What the task waits for.
@@ -90,6 +90,40 @@ enum Event {
     Backend(BackendChange),
     Device(Notice),
     Carrier,
+    /// The guest was suspended and resumed.
+    Resumed,
+}
+
+/// What a long wait is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    /// The directory of the vif.
+    Attachment,
+    /// Another backend.
+    Backend,
+    /// The backend's state 2.
+    Ready,
+    /// The backend's state 4.
+    Connected,
+}
+
+impl Waited {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attachment => "the toolstack to attach the vif",
+            Self::Backend => "a backend",
+            Self::Ready => "the backend to be ready",
+            Self::Connected => "the backend to connect",
+        }
+    }
+
+    /// A vif that is detached, or whose backend restarts, is as the operator wants it. A backend that does not answer is not.
+    const fn level(self) -> log::Level {
+        match self {
+            Self::Attachment | Self::Backend => log::Level::Info,
+            Self::Ready | Self::Connected => log::Level::Warn,
+        }
+    }
 }
 
 /// Opens a vif: reads its nodes, and makes the device for the stack and the task that keeps it connected.
@@ -121,7 +155,8 @@ pub async fn open<M: Machine>(
             queues,
             control,
             front,
-            was_up: Cell::new(false),
+            up_since: Cell::default(),
+            warned: RefCell::default(),
         },
     ))
 }
@@ -130,46 +165,54 @@ impl<M: Machine> ConnectionTask<M> {
     /// Keeps the vif connected, for ever. `sleep` waits for a number of nanoseconds. The loop has to run the device's
     /// iterations meanwhile: they run the commands of this task.
     pub async fn run(self, sleep: impl AsyncFn(u64)) {
-        let mut pause = RETRY;
+        let mut retry = Retry::default();
         loop {
-            match self.follow(&sleep).await {
-                Ok(()) => pause = RETRY,
-                Err(error) => {
-                    if self.was_up.take() {
-                        pause = RETRY;
-                    }
-                    log::error!("{}: {error}; retrying in {} s", self.front, pause / SECOND);
-                    self.abandon(&sleep).await;
-                    sleep(pause).await;
-                    pause = pause.saturating_mul(2).min(REMINDER);
-                }
+            let generation = self.xen.events.generation();
+            let followed = self.follow(&sleep, generation).await;
+            let up_ns = self.up_since.take().map_or(0, |since| self.xen.machine.now().since(since));
+            let end = if generation != self.xen.events.generation() {
+                // The guest was suspended, and every watch has fired since. In a new domain no backend has to be told; in
+                // the same one the backend still has our rings.
+                self.abandon(&sleep).await;
+                End::Resumed
+            } else if let Err(error) = followed {
+                self.abandon(&sleep).await;
+                End::Failed(error)
+            } else {
+                End::Restart
+            };
+            if retry::is_lasting(up_ns) {
+                self.warned.borrow_mut().clear();
             }
+            let Some((wait, why)) = retry.pause(end, up_ns) else { continue };
+            if wait.is_news {
+                log::error!("{}: {why}; it is tried again after pauses of up to a minute", self.front);
+            }
+            sleep(wait.ns).await;
         }
     }
 
-    /// Follows one backend, until the device has to be set up again.
-    async fn follow(&self, sleep: &impl AsyncFn(u64)) -> Result<(), ConnectError> {
-        let generation = self.xen.events.generation();
+    /// Follows one backend, until the device has to be set up again. After a resume nothing of the former backend is read.
+    async fn follow(&self, sleep: &impl AsyncFn(u64), generation: u32) -> Result<(), ConnectError> {
         let frontend = self.find(sleep).await?;
         let watch = frontend.watch().await?;
         let mut phase = self.begin(&frontend, sleep).await?;
         let mut carrier = None;
-        let mut seen = Some(watch.now().await?);
+        // After a step of ours the same state can call for another step, without an event.
+        let mut stepped = true;
         loop {
-            // After a step of ours the same state can call for another step, without an event.
-            let change = match seen.take() {
-                Some(change) => change,
-                None => self.change(&frontend, phase, &watch, carrier.as_ref(), sleep).await?,
+            let change = if !stepped {
+                self.change(&frontend, (phase, generation), &watch, carrier.as_ref(), sleep).await?
+            } else if generation == self.xen.events.generation() {
+                Some(watch.now().await?)
+            } else {
+                None
             };
-            if generation != self.xen.events.generation() {
-                // The guest was suspended, and every watch has fired since. In a new domain no backend has to be told; in
-                // the same one the backend still has our rings.
-                self.abandon(sleep).await;
-                return Ok(());
-            }
+            let Some(change) = change else { return Ok(()) };
+            stepped = true;
             let online = if phase == Phase::Closed { frontend.online().await? } else { Online::Yes };
             match phase.next(&change, online) {
-                Step::Wait => continue,
+                Step::Wait => stepped = false,
                 Step::Publish => {
                     self.establish(&frontend).await?;
                     phase = Phase::Published;
@@ -179,7 +222,7 @@ impl<M: Machine> ConnectionTask<M> {
                     // The watch fires at once; then the node is read.
                     carrier = self.watch_carrier(&frontend).await;
                     self.negotiate(sleep).await;
-                    self.was_up.set(true);
+                    self.up_since.set(Some(self.xen.machine.now()));
                     phase = Phase::Connected;
                 }
                 Step::Close => {
@@ -199,7 +242,6 @@ impl<M: Machine> ConnectionTask<M> {
                     return Ok(());
                 }
             }
-            seen = Some(watch.now().await?);
         }
     }
 
@@ -218,7 +260,7 @@ impl<M: Machine> ConnectionTask<M> {
                 Err(XenbusError::Removed { .. }) => {}
                 found => return Ok(found?),
             }
-            self.wait_for(sleep, "the toolstack to attach the vif", watch.changed()).await;
+            self.wait_for(sleep, Waited::Attachment, watch.changed()).await;
         }
     }
 
@@ -229,25 +271,26 @@ impl<M: Machine> ConnectionTask<M> {
         if state == Some(XenbusState::Closed) && frontend.online().await? == Online::No {
             return Ok(Phase::Closed);
         }
-        match self.wait_for(sleep, "the backend to be ready", frontend.reset()).await {
+        match self.wait_for(sleep, Waited::Ready, frontend.reset()).await {
             Ok(()) => Ok(Phase::Initialising),
             Err(XenbusError::BackendGone { .. }) => Ok(Phase::Closed),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The next change of the backend's state. Handles everything else that happens until then.
+    /// The next change of the backend's state; `None` after a resume. Handles everything else that happens until then.
     async fn change(
         &self,
         frontend: &Frontend,
-        phase: Phase,
+        connection: (Phase, u32),
         watch: &BackendWatch,
         carrier: Option<&Watch>,
         sleep: &impl AsyncFn(u64),
-    ) -> Result<BackendChange, ConnectError> {
+    ) -> Result<Option<BackendChange>, ConnectError> {
         loop {
-            match self.event(phase, watch, carrier, sleep).await? {
-                Event::Backend(change) => return Ok(change),
+            match self.event(connection, watch, carrier, sleep).await? {
+                Event::Backend(change) => return Ok(Some(change)),
+                Event::Resumed => return Ok(None),
                 Event::Carrier => self.read_carrier(frontend).await,
                 Event::Device(Notice::Broken(what)) => self.publish_error(&what).await,
                 Event::Device(Notice::Mappings) => self.update_mappings(sleep).await,
@@ -259,13 +302,17 @@ impl<M: Machine> ConnectionTask<M> {
     /// The next event. A wait is logged unless the vif is connected.
     async fn event(
         &self,
-        phase: Phase,
+        (phase, generation): (Phase, u32),
         watch: &BackendWatch,
         carrier: Option<&Watch>,
         sleep: &impl AsyncFn(u64),
     ) -> Result<Event, ConnectError> {
         let mut changed = pin!(watch.changed());
         let event = poll_fn(|cx| {
+            // Before the watches, which fire at a resume: the paths that they name are the former backend's.
+            if generation != self.xen.events.generation() {
+                return Poll::Ready(Ok(Event::Resumed));
+            }
             if let Some(notice) = self.mailbox.poll_notice(cx) {
                 return Poll::Ready(Ok(Event::Device(notice)));
             }
@@ -276,9 +323,9 @@ impl<M: Machine> ConnectionTask<M> {
         });
         let event = match phase {
             Phase::Connected => event.await,
-            Phase::Initialising => self.wait_for(sleep, "the backend to be ready", event).await,
-            Phase::Published => self.wait_for(sleep, "the backend to connect", event).await,
-            Phase::Closed => self.wait_for(sleep, "a backend", event).await,
+            Phase::Initialising => self.wait_for(sleep, Waited::Ready, event).await,
+            Phase::Published => self.wait_for(sleep, Waited::Connected, event).await,
+            Phase::Closed => self.wait_for(sleep, Waited::Backend, event).await,
         };
         Ok(event?)
     }
@@ -329,18 +376,26 @@ impl<M: Machine> ConnectionTask<M> {
         }
     }
 
-    /// Waits for a future. Logs `what` when the wait is long.
-    async fn wait_for<T>(&self, sleep: &impl AsyncFn(u64), what: &str, future: impl Future<Output = T>) -> T {
+    /// Waits for a future. Logs `what` once when the wait is long.
+    async fn wait_for<T>(
+        &self,
+        sleep: &impl AsyncFn(u64),
+        what: Waited,
+        future: impl Future<Output = T>,
+    ) -> T {
         let mut future = pin!(future);
-        let began = self.xen.machine.now();
-        let mut limit = TIMEOUT;
-        loop {
-            if let Some(value) = within(sleep, limit, future.as_mut()).await {
-                return value;
-            }
-            let seconds = self.xen.machine.now().since(began) / SECOND;
-            log::warn!("{}: waiting for {what} for {seconds} s", self.front);
-            limit = REMINDER;
+        if let Some(value) = within(sleep, TIMEOUT, future.as_mut()).await {
+            return value;
+        }
+        self.say_once(what.level(), format!("waiting for {} for {} s", what.as_str(), TIMEOUT / SECOND));
+        future.await
+    }
+
+    /// Logs a line about this vif, unless it is the last one that was logged here.
+    fn say_once(&self, level: log::Level, text: String) {
+        if *self.warned.borrow() != text {
+            log::log!(level, "{}: {text}", self.front);
+            *self.warned.borrow_mut() = text;
         }
     }
 }

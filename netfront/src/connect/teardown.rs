@@ -9,6 +9,7 @@ use super::store::ConnectError;
 use super::timeout::within;
 use super::{ConnectionTask, TIMEOUT};
 use crate::device::mailbox::Command;
+use alloc::format;
 use xen::abi::io_xenbus::XenbusState;
 use xen::xenbus::{BackendChange, Frontend, XenbusError};
 use xen::{Errno, Machine};
@@ -57,7 +58,10 @@ impl<M: Machine> ConnectionTask<M> {
         match within(sleep, TIMEOUT, frontend.wait_backend(let_go)).await {
             Some(waited) => waited.map(|_| ()),
             None => {
-                log::warn!("{}: the backend does not close; its rings are taken back", self.front);
+                self.say_once(
+                    log::Level::Warn,
+                    "the backend does not close; its rings are taken back".into(),
+                );
                 Ok(())
             }
         }
@@ -92,7 +96,7 @@ impl<M: Machine> ConnectionTask<M> {
         if let Some(frontend) = self.said_connected().await
             && let Err(error) = self.close(&frontend, &BackendChange::Connected, sleep).await
         {
-            log::warn!("{}: {error}", self.front);
+            self.say_once(log::Level::Warn, format!("{error}"));
         }
         self.take_down().await;
     }

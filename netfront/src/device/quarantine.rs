@@ -3,7 +3,7 @@
 //! ```text
 //!   end of grant refused ─► kept here, counted against the limit ─► tried again: before each connection, and by time
 //!                                          ▲                          │ still in use
-//!                                          └─── after 1, 2, 4 … 64 s ─┤
+//!                                          └─── after 1, 2, 4 … 60 s ─┤
 //!                                                                     └ else: grant ended, page freed
 //! ```
 //!
@@ -13,19 +13,15 @@
 
 use alloc::vec::Vec;
 use pool::contiguous::InUse;
+use xen::backoff::Backoff;
 use xen::{Access, Granted, GrantedPage, Machine, Page, SystemTime, Xen};
-
-/// Nanoseconds before the first retry. Each later pause is twice as long.
-const FIRST: u64 = 1_000_000_000;
-/// The longest pause, in nanoseconds.
-const LONGEST: u64 = 64_000_000_000;
 
 /// The quarantined pages, and the time of the next retry.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
     rings: Vec<GrantedPage>,
     contiguous: InUse,
-    pause: u64,
+    backoff: Backoff<()>,
     next: Option<SystemTime>,
 }
 
@@ -33,14 +29,14 @@ impl Quarantine {
     /// Keeps pages of rings.
     pub(super) fn keep_rings(&mut self, pages: impl IntoIterator<Item = GrantedPage>) {
         self.rings.extend(pages);
-        self.pause = 0;
+        self.backoff.reset();
         self.next = None;
     }
 
     /// Keeps pages of a contiguous buffer.
     pub(super) fn keep_contiguous(&mut self, pages: InUse) {
         self.contiguous.extend(pages);
-        self.pause = 0;
+        self.backoff.reset();
         self.next = None;
     }
 
@@ -71,8 +67,7 @@ impl Quarantine {
             Some(_) => back = self.retry(xen),
             None => {}
         }
-        self.pause = self.pause.saturating_mul(2).clamp(FIRST, LONGEST);
-        self.next = (self.len() > 0).then(|| now.after(self.pause));
+        self.next = (self.len() > 0).then(|| now.after(self.backoff.failed(()).ns));
         (back, self.next)
     }
 }

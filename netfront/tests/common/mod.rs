@@ -77,7 +77,7 @@ impl Rig {
         self.until("the link is down", |rig| !rig.device.link_up());
     }
 
-    /// Runs until a condition holds, at most 300 iterations and some seconds of virtual time.
+    /// Runs until a condition holds, at most 300 iterations and a minute and a half of virtual time.
     pub(crate) fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
         for round in 0..300 {
             if so(self) {
@@ -85,8 +85,8 @@ impl Rig {
             }
             self.turn();
             self.sim.run();
-            if round % 50 == 49 {
-                self.sim.advance(1_000_000_000);
+            if round % 30 == 29 {
+                self.sim.advance(1_000_000_000 << (round / 30).min(4));
             }
         }
         panic!("not after 300 iterations: {what}\n{:?}\n{}", self.device.stats(), self.sim.dump());

@@ -2,7 +2,8 @@
 
 use crate::common::{Rig, frame};
 use crate::{restarted, rig};
-use xen::Clock as _;
+use netfront::Nic as _;
+use xen::{Clock as _, DomId, Hypervisor as _};
 use xen_sim::netback::Notify;
 
 #[test]
@@ -113,4 +114,36 @@ fn h74_a_hundred_restarts_leave_the_accounts_as_they_were() {
     assert_eq!(rig.xen.machine.granted().len(), before);
     assert_eq!(rig.xen.machine.open_ports(), ports);
     assert_eq!(rig.xen.store.nr_watches(), 3, "the backend's state, its carrier, and where the backend is");
+}
+
+#[test]
+fn h81_a_channel_of_the_former_domain_masks_no_new_port() {
+    const NEW: DomId = DomId(20);
+    let mut rig = rig();
+    let path = format!("{}/event-channel-rx", rig.netback.frontend_path());
+    let former: u32 = rig.sim.store().read(&path).expect("a port").parse().unwrap();
+    // More events without work than a channel may have: it is about to be masked.
+    for _ in 0..40 {
+        rig.netback.notify_guest();
+        xen_sim::turn(&rig.xen);
+        rig.device.reap();
+    }
+    let guest = rig.xen.machine.clone();
+    let restored = rig.sim.restore(&guest, NEW, &[(&rig.netback, DomId(0))]);
+    xen_sim::resume(&rig.xen, restored);
+    // In the new domain the port is another channel's.
+    let port = loop {
+        let port = guest.evtchn_alloc_unbound(DomId(0)).unwrap();
+        if port.0 == former {
+            break port;
+        }
+        assert!(port.0 < former, "no channel has the port {former}");
+    };
+    let signal = rig.xen.events.listen(port);
+    let peer = rig.sim.peer(DomId(0));
+    let other_end = peer.evtchn_bind(NEW, port).unwrap();
+    rig.device.maintain(guest.now());
+    peer.evtchn_send(other_end).unwrap();
+    xen_sim::turn(&rig.xen);
+    assert!(signal.take(), "its event is heard");
 }

@@ -104,6 +104,11 @@ impl Sim {
         self.world.block(&domains);
     }
 
+    /// `SCHEDOP_block` of a guest, until it has an event, or until `end` in virtual time.
+    pub fn sleep(&self, guest: &Guest, end: u64) {
+        self.world.block_until(&[guest.domain()], end);
+    }
+
     /// Advances virtual time by `ns`; everything due until then happens in its order.
     pub fn advance(&self, ns: u64) {
         self.world.advance_to(self.world.now() + ns);

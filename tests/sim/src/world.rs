@@ -118,6 +118,11 @@ impl World {
 
     /// `SCHEDOP_block` of guests: until one of them has an event.
     pub(crate) fn block(&self, guests: &[&Domain]) {
+        self.block_until(guests, u64::MAX);
+    }
+
+    /// The same, until `end` at most.
+    pub(crate) fn block_until(&self, guests: &[&Domain], end: u64) {
         loop {
             if guests.iter().any(|domain| Self::upcall_pending(domain)) {
                 return;
@@ -126,7 +131,12 @@ impl World {
             if guests.iter().any(|domain| Self::upcall_pending(domain)) {
                 return;
             }
-            let Some(next) = self.next_deadline() else {
+            let next = self.next_deadline();
+            if end != u64::MAX && next.is_none_or(|next| next > end) {
+                self.now.set(self.now.get().max(end));
+                return;
+            }
+            let Some(next) = next else {
                 let ids: Vec<DomId> = guests.iter().map(|domain| domain.id()).collect();
                 panic!(
                     "{ids:?} blocks for ever: no event is pending, no timer is set, and no other domain has \

@@ -7,14 +7,14 @@
 //!
 //! Pure state and no clock of its own: the caller gives the time, and gets the next one at which to ask.
 
+use crate::backoff::{Backoff, LONGEST_NS};
 use crate::ids::SystemTime;
 
 /// How long nothing may move while a request waits for its answer, in nanoseconds. A live update of xenstored stops it
 /// for seconds.
 pub(super) const ANSWER_LIMIT_NS: u64 = 30_000_000_000;
-/// The shortest time between two resets, and the longest, in nanoseconds.
-const PAUSE_MIN_NS: u64 = 1_000_000_000;
-const PAUSE_MAX_NS: u64 = 60_000_000_000;
+/// The time without a reset after which the next one is at once, in nanoseconds: the connection was a good one.
+const GOOD_NS: u64 = 2 * LONGEST_NS;
 
 /// The state of a connection when it is checked.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +43,15 @@ pub(super) enum Step {
 pub(super) struct Recovery {
     /// While a request waits: the activity that was seen last, and when.
     waiting_since: Option<(u64, SystemTime)>,
-    /// When the last reset was, and the pause before the next.
-    last_reset: Option<(SystemTime, u64)>,
+    /// When the last reset was, and when the next may be.
+    last_reset: Option<(SystemTime, SystemTime)>,
+    /// The pauses between resets.
+    backoff: Backoff<()>,
 }
 
 impl Recovery {
     pub(super) const fn new() -> Self {
-        Self { waiting_since: None, last_reset: None }
+        Self { waiting_since: None, last_reset: None, backoff: Backoff::new() }
     }
 
     /// The action that is due now, and when to ask again.
@@ -77,18 +79,18 @@ impl Recovery {
 
     /// The step, if the pause since the last one is over.
     fn when_allowed(&mut self, now: SystemTime, step: Step) -> (Step, Option<SystemTime>) {
-        let pause = match self.last_reset {
-            None => PAUSE_MIN_NS,
-            Some((last, pause)) if now < last.after(pause) => {
-                return (Step::Nothing, Some(last.after(pause)));
+        if let Some((last, next)) = self.last_reset {
+            if now < next {
+                return (Step::Nothing, Some(next));
             }
-            // A connection that worked for long was a good one.
-            Some((last, _)) if now >= last.after(PAUSE_MAX_NS.saturating_mul(2)) => PAUSE_MIN_NS,
-            Some((_, pause)) => pause.saturating_mul(2).min(PAUSE_MAX_NS),
-        };
-        self.last_reset = Some((now, pause));
+            if now >= last.after(GOOD_NS) {
+                self.backoff.reset();
+            }
+        }
+        let next = now.after(self.backoff.failed(()).ns);
+        self.last_reset = Some((now, next));
         self.waiting_since = None;
-        (step, Some(now.after(pause)))
+        (step, Some(next))
     }
 }
 

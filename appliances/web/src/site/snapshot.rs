@@ -110,7 +110,7 @@ fn sums(now: &Snapshot, interfaces: &[InterfaceStatus]) -> [Group; 5] {
     ]
 }
 
-fn xen(now: &Snapshot) -> [Group; 4] {
+fn xen(now: &Snapshot) -> [Group; 5] {
     [
         Group::new("grants", "Grant table")
             .counters([
@@ -133,6 +133,7 @@ fn xen(now: &Snapshot) -> [Group; 4] {
         ]),
         Group::new("hypercalls", "Hypercalls").by("kind").counters(now.hypercalls),
         Group::new("xenstore", "Traffic with xenstore").by("kind").counters(now.xenstore.iter()),
+        Group::new("loop", "Iterations of the loop").by("kind").counters(now.iterations.iter()),
     ]
 }
 

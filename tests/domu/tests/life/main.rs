@@ -15,6 +15,7 @@ mod second;
 mod shell;
 mod tools;
 mod traffic;
+mod waiting;
 mod watchdog;
 mod xenstored;
 

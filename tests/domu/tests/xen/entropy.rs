@@ -3,6 +3,7 @@
 use bed::{Bed, Domain, DomainConfig, Value, run_test};
 use domu_tests::guest::config;
 use domu_tests::{BOOT, Outcome, SOON};
+use std::time::Duration;
 
 /// 128 bits, as `openssl rand -hex 16` writes them.
 const SECRET: &str = "seed of thirty-two characters :-)";
@@ -49,4 +50,48 @@ fn paused_with_seed(bed: &Bed) -> Outcome<Domain> {
     bed.dom0(&format!("xenstore-chmod -r /local/domain/{0}/vm-data n0 r{0}", stored.domid()))?;
     bed.dom0(&format!("xl unpause {}", stored.domid()))?;
     Ok(stored)
+}
+
+/// What saving and restoring a small guest takes under emulation, at most.
+const SLOWLY: Duration = Duration::from_secs(150);
+
+/// Restores the image as a paused domain, writes a seed if there is one, and lets it run. The domain's number.
+fn restore(bed: &Bed, seed: Option<&str>) -> Outcome<u32> {
+    xl(bed, "restore -p /var/stored")?;
+    let id = xl(bed, "domid stored")?.trim().parse()?;
+    if let Some(seed) = seed {
+        bed.xenstore_write(&format!("/local/domain/{id}/vm-data/random-seed"), seed)?;
+        bed.dom0(&format!("xenstore-chmod -r /local/domain/{id}/vm-data n0 r{id}"))?;
+    }
+    xl(bed, &format!("unpause {id}"))?;
+    Ok(id)
+}
+
+fn xl(bed: &Bed, command: &str) -> Outcome<String> {
+    let output = bed.dom0_within(&format!("xl {command}"), SLOWLY)?;
+    if output.success() { Ok(output.stdout) } else { Err(format!("xl {command}: {output:?}").into()) }
+}
+
+#[test]
+fn an_image_restored_twice_needs_a_seed_for_each() {
+    run_test("an_image_restored_twice_needs_a_seed_for_each", |bed| -> Outcome {
+        let guest = paused_with_seed(bed)?;
+        guest.wait_for("listening on ", BOOT)?;
+        xl(bed, "save stored /var/stored")?;
+        // None, and the one that its twin may know.
+        for seed in [None, Some(SECRET)] {
+            let id = restore(bed, seed)?;
+            guest.wait_for_next("ERROR kernel: no entropy: ", SOON)?;
+            let gone = format!("for i in $(seq 300); do xl domname {id} || exit 0; sleep 0.1; done; exit 1");
+            assert!(bed.dom0_within(&gone, SLOWLY)?.success(), "{seed:?}: it goes on");
+        }
+        for seed in ["the first twin's seed of 32 bytes", "the other twin's seed of 32 bytes"] {
+            let id = restore(bed, Some(seed))?;
+            guest.wait_for_next("vif/0: connected", SOON)?;
+            guest.send_line("status")?;
+            guest.wait_for_next(&format!("domain {id}, "), SOON)?;
+            xl(bed, &format!("destroy {id}"))?;
+        }
+        Ok(())
+    });
 }

@@ -11,4 +11,6 @@ mod peers;
 mod restore;
 mod retained;
 mod slow;
+mod twins;
 mod upper;
+mod waiting;

@@ -1,0 +1,70 @@
+//! A guest that waits sleeps: over an idle minute, suspends, a vif that is detached, and a xenstored that stands still, no
+//! iteration of the loop is without work.
+//!
+//! The kinds of absence that a toolstack does not make at will are tried in virtual time, by `whole::waiting`.
+
+use crate::{SLOWLY, SMALL_MIB, xl};
+use bed::{Domain, run_test};
+use domu_tests::guest::{Guest, config};
+use domu_tests::{Outcome, SOON};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Iterations a second that are no waste: the appliance's clock, the guest agent, and frames that everybody gets.
+const RATE: u64 = 20;
+
+/// Iterations of the loop, by the shell: the network may be away.
+fn iterations(domain: &Domain) -> Outcome<(u64, u64)> {
+    domain.send_line("status")?;
+    let line = domain.wait_for_next("loop iterations ", SOON)?;
+    let text = line.split("loop iterations ").nth(1).unwrap_or_default();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    Ok(numbers.next().zip(numbers.next()).ok_or_else(|| format!("no numbers in {line:?}"))?)
+}
+
+/// Lets the guest wait for some seconds, and compares the iterations.
+fn wait(domain: &Domain, what: &str, seconds: u64) -> Outcome {
+    let (before, _) = iterations(domain)?;
+    sleep(Duration::from_secs(seconds));
+    let (after, without_work) = iterations(domain)?;
+    println!("  {what}: {} iterations in {seconds} s, {without_work} without work", after - before);
+    if without_work == 0 && after - before < RATE * (seconds + 10) {
+        return Ok(());
+    }
+    Err(format!("{what}: {} iterations, {without_work} without work", after - before).into())
+}
+
+#[test]
+fn a_guest_that_waits_has_no_iteration_without_work() {
+    run_test("a_guest_that_waits_has_no_iteration_without_work", |bed| -> Outcome {
+        bed.put_file(domu_tests::dom0::RESUME, "/var/resume")?;
+        let guest = Guest::create(bed, &config("web", "idle", "")?.memory_mib(SMALL_MIB))?;
+        let (domain, id) = (&guest.domain, guest.domain.domid());
+        wait(domain, "idle", 60)?;
+        for (way, said) in [("resume", "resumed in the same domain"), ("cancel", "the suspend was cancelled")]
+        {
+            let output = bed.dom0_within(&format!("/var/resume {id} {way}"), SLOWLY)?;
+            assert!(output.success(), "{way}: {output:?}");
+            domain.wait_for_next(said, SOON)?;
+            wait(domain, way, 5)?;
+        }
+        bed.dom0("kill -STOP $(pidof xenstored)")?;
+        wait(domain, "xenstored stands still", 40)?;
+        bed.dom0("kill -CONT $(pidof xenstored)")?;
+        let seen = domain.console().len();
+        xl(bed, "network-detach idle 0")?;
+        domain.wait_for_next("is closing", SOON)?;
+        wait(domain, "the vif is detached", 20)?;
+        let console = domain.console();
+        let warnings: Vec<_> = console
+            .get(seen..)
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| line.contains("] WARN") || line.contains("] ERROR"))
+            .collect();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        xl(bed, "network-attach idle bridge=xenbr0")?;
+        domain.wait_for_next("vif/0: connected", SOON)?;
+        Ok(())
+    });
+}
