@@ -126,7 +126,7 @@ fn clients_that_read_nothing_give_way_to_new_ones() {
         let mut streams = Vec::new();
         loop {
             let mut stream = listener.accept().await;
-            // The futures are polled once: whoever takes the whole page at once is an honest client of this test.
+            // What does not fit at once waits for a client that takes nothing.
             let mut sending = Box::pin(async move {
                 let _ = stream.send(PAGE.as_slice()).await;
                 let _ = stream.send(b"end".as_slice()).await;

