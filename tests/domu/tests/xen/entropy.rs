@@ -89,7 +89,7 @@ fn an_image_restored_twice_needs_a_seed_for_each() {
             let id = restore(bed, Some(seed))?;
             guest.wait_for_next("vif/0: connected", SOON)?;
             guest.send_line("status")?;
-            guest.wait_for_next(&format!("domain {id}, "), SOON)?;
+            guest.wait_for_next(format!("domain {id}, ").as_str(), SOON)?;
             xl(bed, &format!("destroy {id}"))?;
         }
         Ok(())
