@@ -3,6 +3,7 @@
 mod world;
 
 use std::cell::Cell;
+use std::future::Future;
 
 use embedded_io_async::{Read, Write};
 use ledger::{Ledger, Usage};
@@ -114,6 +115,45 @@ fn without_memory_the_longest_idle_connection_gives_way() {
     let mut first = first;
     let read = world.block_on(SECOND, async move { first.read(&mut [0; 9]).await });
     assert!(read.is_err(), "the first one was reset");
+}
+
+#[test]
+fn clients_that_read_nothing_give_way_to_new_ones() {
+    static PAGE: [u8; 200_000] = [7; 200_000];
+    let (mut world, a, b, ledger) = pair(256 << 10);
+    let listener = a.tcp_listen(80, TcpOptions { backlog: 2000, ..TcpOptions::default() }).unwrap();
+    world.spawn(async move {
+        let mut streams = Vec::new();
+        loop {
+            let mut stream = listener.accept().await;
+            // The futures are polled once: whoever takes the whole page at once is an honest client of this test.
+            let mut sending = Box::pin(async move {
+                let _ = stream.send(PAGE.as_slice()).await;
+                let _ = stream.send(b"end".as_slice()).await;
+                stream
+            });
+            std::future::poll_fn(|cx| {
+                let _ = sending.as_mut().poll(cx);
+                std::task::Poll::Ready(())
+            })
+            .await;
+            streams.push(sending);
+        }
+    });
+    let readers = world.spawn(connect(b.clone(), 300));
+    world.run(20 * SECOND);
+    let tcp = usage(&ledger, "tcp");
+    assert!(tcp.used <= tcp.limit, "{tcp:?}");
+    assert!(a.status().counters.evicted.get() > 0, "{:?}", a.status());
+    for _ in 0..20 {
+        let net = b.clone();
+        let read = world.block_on(2 * SECOND, async move {
+            let mut honest = net.tcp_connect(at(1, 80), TcpOptions::default()).await.unwrap();
+            honest.read(&mut [0; 1000]).await
+        });
+        assert!(read.is_ok_and(|len| len > 0), "{read:?}");
+    }
+    drop(readers);
 }
 
 #[test]

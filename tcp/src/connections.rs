@@ -249,10 +249,9 @@ impl<T> Connections<T> {
         self.by_use.move_to_back(&mut self.entries, id);
     }
 
-    /// The connection that has not been used for the longest time.
-    #[must_use]
-    pub fn longest_unused(&self) -> Option<u32> {
-        self.by_use.first()
+    /// All connections, those first that have not been used for the longest time.
+    pub fn by_use(&self) -> impl Iterator<Item = u32> {
+        core::iter::successors(self.by_use.first(), |id| self.entries.0.get(*id)?.by_use.next())
     }
 
     /// Sets the connection's deadline, in milliseconds; `None`: it has none. See [`Wheel::set`]; one that may come a few
@@ -363,11 +362,12 @@ mod tests {
         let mut all = connections(100);
         let ids = [1, 2, 3].map(|n| all.insert(&v4(n), n).unwrap());
         all.touch(ids[0]);
-        assert_eq!(all.longest_unused(), Some(ids[1]));
+        assert_eq!(all.by_use().next(), Some(ids[1]));
         all.remove(ids[1]);
-        assert_eq!(all.longest_unused(), Some(ids[2]));
+        assert_eq!(all.by_use().next(), Some(ids[2]));
         all.touch(ids[2]);
-        assert_eq!(all.longest_unused(), Some(ids[0]));
+        assert_eq!(all.by_use().next(), Some(ids[0]));
+        assert!(all.by_use().eq([ids[0], ids[2]]));
     }
 
     #[test]

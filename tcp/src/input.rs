@@ -406,21 +406,23 @@ impl<P: Payload> Tcb<P> {
         let max = self.max_pieces(env);
         self.note_echo(segment, now);
         let active = self.activate(env);
-        if active.received.len() >= max || active.received.try_reserve(1).is_err() {
-            // Pieces of a few octets that the application does not read: they are not acknowledged.
+        let full = active.received.len() >= max || active.received.try_reserve(1).is_err();
+        let payload = match active.received.back_mut() {
+            Some(last) if full => last.append(payload),
+            _ => Some(payload),
+        };
+        if full && payload.is_some() {
+            // Pieces of a few octets that the application does not read: they are not taken, and the peer learns it.
             env.counters.pieces_refused = env.counters.pieces_refused.wrapping_add(1);
+            self.bits.insert(Bits::ACK_NOW);
             return;
         }
         self.rcv_nxt = self.rcv_nxt.add(len);
-        self.queue(payload, env);
+        match payload {
+            Some(payload) => self.queue(payload, env),
+            None => self.note_queued(len),
+        }
         self.schedule_ack(len, now, env);
-    }
-
-    /// A peer that sends in crumbs gets no more than its share of pieces.
-    #[inline]
-    fn max_pieces(&self, env: &Env<P>) -> usize {
-        let share = self.receive_buffer.wrapping_shr(9).max(64);
-        len_usize(share.min(u32::from(env.config.max_pieces)))
     }
 
     /// Appends to what the application reads.
@@ -430,9 +432,8 @@ impl<P: Payload> Tcb<P> {
             env.counters.unwanted_data = env.counters.unwanted_data.wrapping_add(1);
             return;
         }
+        self.note_queued(len32(payload.len()));
         let Some(active) = &mut self.active else { return };
-        active.received_len = active.received_len.saturating_add(len32(payload.len()));
-        self.events.insert(Events::READABLE);
         let payload = match active.received.back_mut() {
             Some(last) => last.append(payload),
             None => Some(payload),
@@ -440,6 +441,14 @@ impl<P: Payload> Tcb<P> {
         if let Some(payload) = payload {
             active.received.push_back(payload);
         }
+    }
+
+    /// `len` octets more are there for the application to read.
+    #[inline]
+    fn note_queued(&mut self, len: u32) {
+        let Some(active) = &mut self.active else { return };
+        active.received_len = active.received_len.saturating_add(len);
+        self.events.insert(Events::READABLE);
     }
 
     /// Delayed acknowledgment (RFC 9293 §3.8.6.3, RFC 5681 §4.2): at least for every second full segment.

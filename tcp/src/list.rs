@@ -20,6 +20,12 @@ pub struct Links {
 impl Links {
     /// In no list.
     pub const UNLINKED: Self = Self { prev: NONE, next: NONE };
+
+    /// The next thing in the list.
+    #[must_use]
+    pub fn next(self) -> Option<u32> {
+        (self.next != NONE).then_some(self.next)
+    }
 }
 
 /// Who finds the links of a thing.
@@ -52,6 +58,11 @@ impl List {
     #[must_use]
     pub fn first(&self) -> Option<u32> {
         (self.head != NONE).then_some(self.head)
+    }
+
+    /// The thing that follows `id`.
+    pub fn after(things: &mut impl Linked, id: u32) -> Option<u32> {
+        things.links(id).map(|links| links.next).filter(|next| *next != NONE)
     }
 
     /// Puts `id` at the end; it must be in no list.

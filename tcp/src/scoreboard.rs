@@ -201,10 +201,16 @@ impl Scoreboard {
         let full = self.records.len() >= limits.records || self.records.try_reserve(1).is_err();
         let span = if full { u32::MAX } else { limits.span };
         if let Some(last) = self.records.back_mut()
-            && last.mark == Mark::InFlight
-            && (!last.again || full)
+            && ((last.mark == Mark::InFlight && !last.again) || full)
             && last.extend(end, now, span)
         {
+            // Without a record of its own the range shares that of another mark, which gives way: a SACK block is advice
+            // (RFC 2018 §8), and a loss is found again.
+            match core::mem::replace(&mut last.mark, Mark::InFlight) {
+                Mark::InFlight => {}
+                Mark::Sacked => self.sacked = self.sacked.wrapping_sub(start.since(last.start)),
+                Mark::Lost => self.lost = self.lost.wrapping_sub(start.since(last.start)),
+            }
             return;
         }
         self.records.push_back(Record {
@@ -253,10 +259,10 @@ impl Scoreboard {
         self.records.partition_point(|record| record.end.le(seq))
     }
 
-    /// Makes `at` a boundary of records; `false` if that takes one record too many.
+    /// Makes `at` a boundary of records; `false` if that takes one record too many, or there is no memory for it.
     fn split(&mut self, at: Seq, max: usize) -> bool {
         let index = self.index_of(at);
-        let full = self.records.len() >= max;
+        let full = self.records.len() >= max || self.records.try_reserve(1).is_err();
         let Some(record) = self.records.get_mut(index) else { return true };
         if record.start.ge(at) {
             return true;

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!   name ─► keyed hash ─► bucket of 8 entries          full, or the source has its share ─► the caller sends a cookie
-//!   queues by number of SYN-ACKs sent: 1 s, 2 s, 4 s, 8 s      in one queue all wait equally long: its first is due first
+//!   stages: SYN-ACK sent, no answer       1 s, 2 s, 4 s, 8 s ─► forgotten
+//!           answered, the backlog is full             60 s ─► forgotten, or connected when there is room
+//!   a queue for each stage: in one queue all wait equally long, its first is due first
 //! ```
 //!
 //! Nothing is evicted: what does not fit is answered by a cookie ([`crate::cookie`]), which keeps all options but the
@@ -22,8 +24,15 @@ use crate::tuple::{FourTuple, Key, low32, octets};
 
 /// Entries of a bucket.
 const WAYS: u32 = 8;
-/// SYN-ACKs of one handshake, the first counted. The last is waited for 8 s: 15 s in all. (RFC 6298 §2.1, §5.5)
-const SENDS: usize = 4;
+/// Stages without an answer: SYN-ACKs of one handshake, the first counted. The last is waited for 8 s: 15 s in all.
+/// (RFC 6298 §2.1, §5.5)
+const UNANSWERED: usize = 4;
+/// Stages in all. The last is that of peers that have answered, and believe that they are connected.
+const STAGES: usize = 5;
+/// Duration of the last stage.
+const ANSWERED_MS: u32 = 60_000;
+/// Entries of the last stage that are looked at in search of one for which there is room.
+const LOOKED_AT: usize = 32;
 /// Counters of shares: sources with the same one share it.
 const SHARES: usize = 256;
 
@@ -44,8 +53,8 @@ bitflags::bitflags! {
         const TIMESTAMPS = 4;
         const SACK = 8;
         const ECN = 16;
-        /// SYN-ACKs sent less one, two bits.
-        const SENT = 32 | 64;
+        /// The stage, three bits.
+        const STAGE = 32 | 64 | 128;
     }
 }
 
@@ -104,7 +113,7 @@ impl Linked for Entries {
 pub struct SynCache {
     key: Key,
     entries: Entries,
-    queues: [List; SENDS],
+    queues: [List; STAGES],
     len: u32,
     /// Half-open connections by a hash of the source.
     shares: [u16; SHARES],
@@ -134,7 +143,7 @@ impl SynCache {
         Ok(Self {
             key,
             entries: Entries(entries),
-            queues: [List::new(); SENDS],
+            queues: [List::new(); STAGES],
             len: 0,
             shares: [0; SHARES],
             most_share: most_share.max(1),
@@ -145,7 +154,7 @@ impl SynCache {
     pub fn renew(&mut self, key: Key) {
         self.key = key;
         self.entries.0.fill(FREE);
-        self.queues = [List::new(); SENDS];
+        self.queues = [List::new(); STAGES];
         self.shares = [0; SHARES];
         self.len = 0;
     }
@@ -200,24 +209,47 @@ impl SynCache {
         // The first SYN-ACK went one queue's wait before it is due again.
         let sent_ms = entry.due_ms.wrapping_sub(wait_ms(0));
         let passed = u64::from(millis32(micros(now)).wrapping_sub(sent_ms)).max(1);
-        let once = entry.sent() == 0 && passed < u64::from(wait_ms(SENDS));
+        let once = entry.stage() == 0 && passed < 16 * u64::from(wait_ms(0));
         Some(Taken { half: entry.half(), rtt: once.then(|| Duration::from_millis(passed)) })
+    }
+
+    /// The peer of this name has answered the SYN-ACK, and there is no room for the connection: it is kept for longer.
+    pub fn note_answer(&mut self, tuple: &FourTuple, now: Instant) {
+        let Some(id) = self.find(tuple) else { return };
+        if self.entry(id).is_some_and(|entry| entry.stage() < UNANSWERED) {
+            self.dequeue(id);
+            self.enqueue(id, UNANSWERED, now);
+        }
+    }
+
+    /// The first handshake of those that [`SynCache::note_answer`] was told of to whose port there is room now.
+    pub fn next_answered(&mut self, has_room: impl Fn(u16) -> bool) -> Option<(FourTuple, HalfOpen)> {
+        let mut next = self.queues.get(UNANSWERED)?.first();
+        for _ in 0..LOOKED_AT {
+            let id = next?;
+            let entry = self.entry(id)?;
+            if has_room(entry.local_port) {
+                return Some((entry.tuple(), entry.half()));
+            }
+            next = List::after(&mut self.entries, id);
+        }
+        None
     }
 
     /// The next SYN-ACK that is due again; handshakes that had all of theirs are dropped on the way. The caller sends
     /// it, and asks until there is none.
     pub fn poll(&mut self, now: Instant) -> Option<(FourTuple, HalfOpen)> {
         let now_ms = millis32(micros(now));
-        for sent in 0..SENDS {
-            while let Some(id) = self.queues.get(sent).and_then(List::first) {
+        for stage in 0..STAGES {
+            while let Some(id) = self.queues.get(stage).and_then(List::first) {
                 let entry = *self.entry(id)?;
                 if now_ms.wrapping_sub(entry.due_ms).cast_signed() < 0 {
                     break;
                 }
-                let again = sent.saturating_add(1);
-                if again < SENDS {
+                let next = stage.saturating_add(1);
+                if next != UNANSWERED && next != STAGES {
                     self.dequeue(id);
-                    self.enqueue(id, again, now);
+                    self.enqueue(id, next, now);
                     return Some((entry.tuple(), entry.half()));
                 }
                 self.free(id);
@@ -277,20 +309,20 @@ impl SynCache {
         self.shares.get_mut(index)
     }
 
-    fn enqueue(&mut self, id: u32, sent: usize, now: Instant) {
-        let due_ms = millis32(micros(now)).wrapping_add(wait_ms(sent));
+    fn enqueue(&mut self, id: u32, stage: usize, now: Instant) {
+        let due_ms = millis32(micros(now)).wrapping_add(wait_ms(stage));
         let Some(entry) = self.entry_mut(id) else { return };
         entry.due_ms = due_ms;
-        entry.marks.remove(Marks::SENT);
-        entry.marks |= Marks::from_bits_truncate(u8::try_from(sent).unwrap_or(0) << 5);
-        if let Some(queue) = self.queues.get_mut(sent) {
+        entry.marks.remove(Marks::STAGE);
+        entry.marks |= Marks::from_bits_truncate(u8::try_from(stage).unwrap_or(0) << 5);
+        if let Some(queue) = self.queues.get_mut(stage) {
             queue.push_back(&mut self.entries, id);
         }
     }
 
     fn dequeue(&mut self, id: u32) {
-        let sent = self.entry(id).map_or(0, Entry::sent);
-        if let Some(queue) = self.queues.get_mut(sent) {
+        let stage = self.entry(id).map_or(0, Entry::stage);
+        if let Some(queue) = self.queues.get_mut(stage) {
             queue.remove(&mut self.entries, id);
         }
     }
@@ -307,9 +339,12 @@ impl SynCache {
     }
 }
 
-/// Wait after SYN-ACK number `sent`.
-fn wait_ms(sent: usize) -> u32 {
-    1000_u32.wrapping_shl(u32::try_from(sent).unwrap_or(0))
+/// Duration of a stage.
+fn wait_ms(stage: usize) -> u32 {
+    if stage == UNANSWERED {
+        return ANSWERED_MS;
+    }
+    1000_u32.wrapping_shl(u32::try_from(stage).unwrap_or(0))
 }
 
 impl Entry {
@@ -360,9 +395,8 @@ impl Entry {
         }
     }
 
-    /// SYN-ACKs sent, less one.
-    fn sent(&self) -> usize {
-        usize::from(self.marks.intersection(Marks::SENT).bits() >> 5)
+    fn stage(&self) -> usize {
+        usize::from(self.marks.intersection(Marks::STAGE).bits() >> 5)
     }
 
     fn is_for(&self, tuple: &FourTuple) -> bool {
@@ -419,6 +453,26 @@ mod tests {
         }
         assert_eq!((cache.poll(at(14_999)), cache.len()), (None, 1));
         assert_eq!((cache.poll(at(15_000)), cache.len(), cache.next(at(15_000))), (None, 0, None));
+    }
+
+    #[test]
+    fn an_answer_without_room_is_kept_for_60_s() {
+        let mut cache = cache(64, 8);
+        for n in 1..=3 {
+            let tuple = FourTuple { local_port: 80 + u16::try_from(n).unwrap(), ..v4(n) };
+            cache.insert(&tuple, &half(n), at(0)).unwrap();
+            cache.note_answer(&tuple, at(100));
+            // The peer answers again, which changes nothing.
+            cache.note_answer(&tuple, at(900));
+        }
+        let ports = |cache: &mut SynCache, room: fn(u16) -> bool| {
+            cache.next_answered(room).map(|(tuple, half)| (tuple.local_port, half))
+        };
+        assert_eq!(ports(&mut cache, |_| true), Some((81, half(1))));
+        assert_eq!(ports(&mut cache, |port| port > 82), Some((83, half(3))));
+        assert_eq!(ports(&mut cache, |_| false), None);
+        assert_eq!((cache.next(at(0)), cache.poll(at(60_099)), cache.len()), (Some(at(60_100)), None, 3));
+        assert_eq!((cache.poll(at(60_100)), cache.len()), (None, 0));
     }
 
     #[test]

@@ -335,6 +335,12 @@ impl<P> Tcb<P> {
         self.active.is_none()
     }
 
+    /// Something waits to be sent, or for an acknowledgement, and the peer's window is closed.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.snd_wnd == 0 && self.send_queued() > 0
+    }
+
     /// When the peer was heard last: what "the longest idle connection" goes by.
     #[must_use]
     pub fn heard_at(&self) -> Instant {

@@ -112,9 +112,20 @@ impl<P> Tcb<P> {
         }
     }
 
-    /// Octets that may be received beyond what is queued.
+    /// Octets that may be received beyond what is queued: by the buffer, and by the pieces that may still be queued if
+    /// each is a segment of the size that the peer sends.
     fn receive_room(&self, env: &Env<P>) -> u32 {
-        self.receive_limit(env).saturating_sub(self.receive_queued())
+        let queued = self.active.as_ref().map_or(0, |active| active.received.len());
+        let pieces = crate::seq::len32(self.max_pieces(env).saturating_sub(queued));
+        let room = self.receive_limit(env).saturating_sub(self.receive_queued());
+        room.min(pieces.saturating_mul(u32::from(self.receive_mss)))
+    }
+
+    /// A peer that sends in crumbs gets no more than its share of pieces.
+    #[inline]
+    pub(crate) fn max_pieces(&self, env: &Env<P>) -> usize {
+        let share = self.receive_buffer.wrapping_shr(9).max(64);
+        crate::seq::len_usize(share.min(u32::from(env.config.max_pieces)))
     }
 
     /// What the connection aims at, and the ledger grants.

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use embedded_io_async::{Read as _, Write as _};
 use kernel::System;
+use kernel::ledger::Consumer;
 use kernel::net::{Net, NetError, TcpOptions, TcpStream, UdpOptions, UdpSocket};
 
 const PORT: u16 = 7;
@@ -37,15 +38,19 @@ async fn echo(system: &System, net: Net) -> Result<(), NetError> {
     let listener = net.tcp_listen(PORT, TcpOptions { keep_alive, ..TcpOptions::default() })?;
     system.spawn(datagrams(net.udp_bind(PORT, UdpOptions { in_place: true, ..UdpOptions::default() })?));
     kernel::log::info!("listening on port {PORT} (TCP and UDP)");
+    let account = system.ledger().open(Consumer::Appliance);
     loop {
         let stream = listener.accept().await;
-        system.spawn(async { _ = connection(stream).await });
+        // Clients decide how many connections there are. One for which memory is short ends here.
+        if let Err(refused) = system.try_spawn(&account, BUFFER, async { _ = connection(stream).await }) {
+            kernel::log::debug!("a connection: {refused}");
+        }
     }
 }
 
 async fn connection(mut stream: TcpStream) -> Result<(), NetError> {
     let mut buffer = Vec::new();
-    // Clients decide how many connections there are, so memory may be short.
+    // It is reserved, and the heap may have no piece of this length.
     if buffer.try_reserve_exact(BUFFER).is_err() {
         stream.abort();
         return Ok(());

@@ -30,8 +30,10 @@ mod guest {
     use crate::control::Server;
     use crate::iperf2;
     use alloc::rc::Rc;
+    use core::future::Future;
     use core::time::Duration;
     use kernel::System;
+    use kernel::ledger::Consumer;
     use kernel::net::{NetError, TcpOptions, UdpOptions};
 
     const IPERF3: u16 = 5201;
@@ -74,14 +76,21 @@ mod guest {
         system.spawn(async move {
             loop {
                 let stream = old.accept().await;
-                inner.spawn(iperf2::connection(inner.clone(), stream));
+                begin(&inner, iperf2::connection(inner.clone(), stream));
             }
         });
         kernel::log::info!("listening on port {IPERF3} (iperf3) and {IPERF2} (iperf), TCP and UDP");
         loop {
             let stream = listener.accept().await;
             let server = Rc::clone(&server);
-            system.spawn(async move { server.connection(stream).await });
+            begin(system, async move { server.connection(stream).await });
+        }
+    }
+
+    /// Starts the task of a connection; without memory for it the connection ends. Clients decide how many there are.
+    fn begin(system: &System, connection: impl Future<Output = ()> + 'static) {
+        if let Err(refused) = system.try_spawn(&system.ledger().open(Consumer::Appliance), 0, connection) {
+            kernel::log::debug!("a connection: {refused}");
         }
     }
 

@@ -27,12 +27,10 @@ mod guest {
     use crate::machine::Machine;
     use crate::pushes::Pushes;
     use crate::secure::Secure;
-    use alloc::boxed::Box;
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
-    use core::future::{Future, poll_fn};
-    use core::task::Poll;
+    use core::future::Future;
     use core::time::Duration;
     use kernel::System;
     use kernel::ledger::Consumer;
@@ -57,7 +55,8 @@ mod guest {
         let pushes = Rc::new(Pushes::new(&system, &options, secure.as_ref().map(|secure| secure.tls())));
         let replies = Rc::new(Memory::new(system.ledger().open(Consumer::Replies)));
         let site = StatusSite::new(Machine::new(&system, &pushes), pushes.store(), replies);
-        let server = Rc::new(Server::new(site, Limits::default()));
+        let account = system.ledger().open(Consumer::Appliance);
+        let server = Rc::new(Server::new(site, Limits::default()).with_account(account.clone()));
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));
         system.spawn(greet(net.clone()));
@@ -70,7 +69,7 @@ mod guest {
             system.spawn(serve_secure(system.clone(), Rc::clone(&server), listener, secure));
         }
         if options.tls == Tls::Only {
-            let redirect = Rc::new(Server::new(RedirectSite, Limits::default()));
+            let redirect = Rc::new(Server::new(RedirectSite, Limits::default()).with_account(account));
             system.spawn(tick(system.clone(), Rc::clone(&redirect)));
             serve(system, redirect, public, Port::Public).await;
         } else {
@@ -101,7 +100,7 @@ mod guest {
             if server.begins(stream.is_new()) {
                 tell_time(&system, &server);
             }
-            begin(&system, attend(Rc::clone(&server), stream, port)).await;
+            begin(&system, &server, attend(Rc::clone(&server), stream, port)).await;
         }
     }
 
@@ -113,16 +112,23 @@ mod guest {
                 tell_time(&system, &server);
             }
             secure.tell_time(&system);
-            let (server, secure) = (Rc::clone(&server), Rc::clone(&secure));
-            begin(&system, async move { secure.attend(&server, stream).await }).await;
+            let secure = Rc::clone(&secure);
+            let request = {
+                let server = Rc::clone(&server);
+                async move { secure.attend(&server, stream).await }
+            };
+            begin(&system, &server, request).await;
         }
     }
 
-    /// Runs a request as far as it goes at once; a task has the rest.
-    async fn begin(system: &System, request: impl Future<Output = ()> + 'static) {
-        let mut request = Box::pin(request);
-        if poll_fn(|cx| Poll::Ready(request.as_mut().poll(cx).is_pending())).await {
-            system.spawn(request);
+    /// Runs a request as far as it goes at once; a task has the rest, if there is memory for it.
+    async fn begin<S: Site + 'static>(
+        system: &System,
+        server: &Server<S>,
+        request: impl Future<Output = ()> + 'static,
+    ) {
+        if let Some(task) = server.begin(request).await {
+            system.spawn(task);
         }
     }
 

@@ -32,7 +32,7 @@ use cmdline::Key;
 use core::cell::{Cell, Ref, RefCell, RefMut};
 use core::future::Future;
 use interface::Interface;
-use ledger::Ledger;
+use ledger::{Account, Ledger, Refused};
 use loop_signals::LoopSignals;
 use net::{Net, Rng};
 use pool::SharedPagePool;
@@ -186,9 +186,23 @@ impl System {
         self.0.domid.get()
     }
 
-    /// Starts a task.
+    /// Starts a task. For tasks whose number the code fixes; see [`System::try_spawn`].
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         self.0.executor.spawn(future);
+    }
+
+    /// Starts one of the tasks whose number somebody outside decides: for a connection, or a request. Its memory, and
+    /// `beside` bytes that it has on the heap already, are reserved until it ends.
+    ///
+    /// # Errors
+    /// The ledger does not permit it; the future is dropped.
+    pub fn try_spawn(
+        &self,
+        account: &Account,
+        beside: usize,
+        future: impl Future<Output = ()> + 'static,
+    ) -> Result<(), Refused> {
+        self.0.executor.try_spawn(account, beside, future)
     }
 
     /// Waits for the first interface and returns its stack.

@@ -1,9 +1,9 @@
 //! The executor: `FuturesUnordered` polls the tasks that were woken, and no others.
 
 use alloc::boxed::Box;
+use alloc::collections::LinkedList;
 use alloc::sync::Arc;
 use alloc::task::Wake;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::pin::Pin;
@@ -11,12 +11,16 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use futures_util::Stream;
 use futures_util::stream::FuturesUnordered;
+use ledger::{Account, Refused};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Rounds over the woken tasks in one loop iteration. Tasks that are woken later wait for the next iteration, so that
 /// the network is served in between.
 const MAX_ROUNDS: u32 = 64;
+
+/// Bytes of a task beside its future: the nodes of the lists, their headers in the heap, the reservation.
+const TASK: usize = 256;
 
 /// Set when a task was woken after the executor last ran.
 #[derive(Debug, Default)]
@@ -34,7 +38,8 @@ impl Wake for Woken {
 /// The tasks of this vCPU.
 pub(crate) struct Executor {
     tasks: RefCell<FuturesUnordered<Task>>,
-    spawned: RefCell<Vec<Task>>,
+    /// In nodes of their own: a network that makes an appliance spawn many does not make it allocate a large block.
+    spawned: RefCell<LinkedList<Task>>,
     /// A copy of the length of `tasks`, which is borrowed while a task runs.
     nr_tasks: Cell<usize>,
     woken: Arc<Woken>,
@@ -51,8 +56,23 @@ impl Executor {
 
     /// Starts a task. It is polled for the first time in the current or next call of [`Executor::run`].
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        self.spawned.borrow_mut().push(Box::pin(future));
+        self.spawned.borrow_mut().push_back(Box::pin(future));
         self.woken.wake_by_ref();
+    }
+
+    /// As [`Executor::spawn`], with the task's memory and `beside` more bytes reserved until it ends.
+    pub(crate) fn try_spawn<F: Future<Output = ()> + 'static>(
+        &self,
+        account: &Account,
+        beside: usize,
+        future: F,
+    ) -> Result<(), Refused> {
+        let reservation = account.reserve(size_of::<F>().saturating_add(TASK).saturating_add(beside))?;
+        self.spawn(async move {
+            future.await;
+            drop(reservation);
+        });
+        Ok(())
     }
 
     /// Whether a task was woken and not polled yet.
@@ -120,5 +140,30 @@ mod tests {
         assert!(executor.has_work());
         executor.run();
         assert_eq!(polls.get(), 2);
+    }
+
+    #[test]
+    fn a_task_is_reserved_until_it_ends() {
+        let account = ledger::Ledger::new(256 << 10).open(ledger::Consumer::Appliance);
+        let executor = Executor::new();
+        let mut count = 0;
+        while executor.try_spawn(&account, 1000, core::future::pending()).is_ok() {
+            count += 1;
+        }
+        executor.run();
+        assert_eq!((executor.nr_tasks(), count), (count, account.limit() / (1000 + TASK)));
+        assert_eq!(account.used(), count * (1000 + TASK));
+        drop(executor);
+        assert_eq!(account.used(), 0);
+    }
+
+    #[test]
+    fn a_task_that_has_ended_gives_its_memory_back() {
+        let account = ledger::Ledger::new(256 << 10).open(ledger::Consumer::Appliance);
+        let executor = Executor::new();
+        executor.try_spawn(&account, 10, async {}).unwrap();
+        assert!(account.used() > 10);
+        executor.run();
+        assert_eq!((executor.nr_tasks(), account.used()), (0, 0));
     }
 }

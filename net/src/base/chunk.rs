@@ -83,7 +83,8 @@ impl Payload for Chunk {
     fn append(&mut self, next: Self) -> Option<Self> {
         let Store::Copy(bytes) = &mut self.store else { return Some(next) };
         let len = self.range.len().saturating_add(next.range.len());
-        if len > TOGETHER || matches!(next.store, Store::Page(_)) {
+        let mut no_room = || bytes.try_reserve(next.range.len()).is_err();
+        if len > TOGETHER || matches!(next.store, Store::Page(_)) || no_room() {
             return Some(next);
         }
         bytes.truncate(self.range.end);

@@ -21,6 +21,14 @@ pub(crate) fn after(start: Instant, duration: Duration) -> Instant {
     Instant::from_micros(start.total_micros().saturating_add(micros))
 }
 
+/// The next multiple of `step` since the epoch: deadlines that are rounded up to it are reached together.
+pub(crate) fn round_up(at: Instant, step: Duration) -> Instant {
+    let step = i64::try_from(step.total_micros()).unwrap_or(i64::MAX).max(1);
+    let past = at.total_micros().checked_rem(step).unwrap_or(0);
+    let missing = if past == 0 { 0 } else { step.saturating_sub(past) };
+    Instant::from_micros(at.total_micros().saturating_add(missing))
+}
+
 /// Twice the duration, at most `limit`.
 pub(crate) fn double(duration: Duration, limit: Duration) -> Duration {
     Duration::from_micros(duration.total_micros().saturating_mul(2)).min(limit)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   fragment ─► packet with this key ─► all of it there? ─► frame with the whole packet
-//!                 │ overlap, too long                  └─ 10 s later ─► dropped
+//!                 │ overlap, too long                  └─ 10 s later ─► dropped, by a timer
 //!                 └─► the whole packet is dropped
 //! ```
 //!
@@ -95,7 +95,6 @@ impl Reassembly {
         frame: &[u8],
         now: Instant,
     ) -> Result<Option<Vec<u8>>, DropReason> {
-        self.packets.retain(|packet| packet.expires > now);
         let bytes = frame.get(fragment.payload.clone()).ok_or(DropReason::Malformed)?;
         let end = fragment.offset.saturating_add(bytes.len());
         let odd = fragment.more && !bytes.len().is_multiple_of(8);
@@ -118,8 +117,24 @@ impl Reassembly {
         while self.packets.len() >= PACKETS {
             self.packets.pop_front();
         }
+        self.packets.try_reserve(1).map_err(|_| DropReason::Memory)?;
         self.packets.push_back(packet);
         Ok(None)
+    }
+
+    /// When [`Reassembly::expire`] has something to do.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.packets.iter().map(|packet| packet.expires).min()
+    }
+
+    /// Drops the packets whose time is over. Returns whether there were any.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let before = self.packets.len();
+        self.packets.retain(|packet| packet.expires > now);
+        if self.packets.is_empty() {
+            self.packets = VecDeque::new();
+        }
+        self.packets.len() < before
     }
 
     /// Makes a packet's buffer `len` bytes long at least; the oldest other packets make room for it.
@@ -248,9 +263,12 @@ mod tests {
             assert!(bytes <= all.account.used() && all.account.used() <= all.account.limit());
             assert!(all.packets.len() <= PACKETS);
         }
-        assert_eq!(all.packets.back().unwrap().key.ident, 9999);
-        assert_eq!(all.add(&part(1, 0..8, true), &frame(), at(10)), Ok(None));
-        assert_eq!(all.packets.len(), 1);
+        assert_eq!((all.packets.back().unwrap().key.ident, all.next()), (9999, Some(at(10))));
+        assert_eq!(all.add(&part(1, 0..8, true), &frame(), at(5)), Ok(None));
+        assert!(!all.expire(at(9)) && all.expire(at(10)));
+        assert_eq!((all.packets.len(), all.next()), (1, Some(at(15))));
+        assert!(all.expire(at(15)) && all.next().is_none());
+        assert_eq!((all.account.used(), all.packets.capacity()), (0, 0));
         for start in 0..RANGES {
             let _ = all.add(&part(2, start * 16..start * 16 + 8, true), &frame(), at(10));
         }

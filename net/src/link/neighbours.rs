@@ -12,7 +12,8 @@
 //!
 //! The table has a limit. A new entry replaces one that was not used for long; one that a live connection uses
 //! ([`Neighbours::pin`]) is never replaced. Requests by others add an entry only while a quarter of the table is
-//! free, so that a flood of them displaces nothing.
+//! free, so that a flood of them displaces nothing. An entry that nobody uses is removed after a minute, so that the
+//! memory of a flood comes back.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,11 @@ const REACHABLE: Duration = Duration::from_secs(30);
 
 /// Between two requests for one neighbour. RFC 4861, section 10, RETRANS_TIMER.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long an entry stays that nobody uses, and the least time between two looks at all entries. Linux has the same
+/// time in `gc_stale_time`.
+const UNUSED: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(8);
 
 /// How long a first request waits that is one too many.
 const SOON: Duration = Duration::from_millis(250);
@@ -99,13 +105,26 @@ pub(crate) struct Neighbours {
     hand: u32,
     /// An entry was learned or given up since [`Neighbours::take_news`].
     news: bool,
+    /// No entry becomes [`UNUSED`] before.
+    expires: Option<Instant>,
+}
+
+impl Entry {
+    /// When it is removed unless it is used; `None` while it is in use, or asked for.
+    fn expires(&self) -> Option<Instant> {
+        if self.pins > 0 || self.timer.is_some() {
+            return None;
+        }
+        Some(time::round_up(time::after(self.used.max(self.confirmed), UNUSED), LOOK))
+    }
 }
 
 impl Neighbours {
     /// A table of at most `limit` entries, and no more than the account has memory for.
     pub(crate) fn new(limit: usize, account: Account) -> Self {
         let (index, timers, budget) = (BTreeMap::new(), BTreeSet::new(), Budget::new(account));
-        Self { index, entries: Slab::new(), timers, limit: limit.max(1), budget, hand: 0, news: false }
+        let entries = Slab::new();
+        Self { index, entries, timers, limit: limit.max(1), budget, hand: 0, news: false, expires: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -146,10 +165,37 @@ impl Neighbours {
     }
 
     /// A connection that used the neighbour has ended.
-    pub(crate) fn unpin(&mut self, id: u32) {
+    pub(crate) fn unpin(&mut self, id: u32, now: Instant) {
         if let Some(entry) = self.entries.get_mut(id) {
+            entry.used = now;
             entry.pins = entry.pins.saturating_sub(1);
         }
+        self.watch(id);
+    }
+
+    /// When [`Neighbours::expire`] has something to do.
+    pub(crate) const fn expires(&self) -> Option<Instant> {
+        self.expires
+    }
+
+    /// Removes the entries that were not used for [`UNUSED`]. Returns whether it was time to look.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        if self.expires.take_if(|at| *at <= now).is_none() {
+            return false;
+        }
+        for id in 0..self.entries.end() {
+            match self.entries.get(id).and_then(Entry::expires) {
+                Some(at) if at <= now => self.remove(id),
+                _ => self.watch(id),
+            }
+        }
+        true
+    }
+
+    /// Notes when an entry becomes unused.
+    fn watch(&mut self, id: u32) {
+        let expires = self.entries.get(id).and_then(Entry::expires);
+        self.expires = self.expires.into_iter().chain(expires).min();
     }
 
     /// Takes what a message says. `true`: a known neighbour has moved to another hardware address.
@@ -286,8 +332,8 @@ impl Neighbours {
     }
 
     fn remove(&mut self, id: u32) {
-        self.arm(id, None);
         if let Some(entry) = self.entries.remove(id) {
+            entry.timer.into_iter().for_each(|at| _ = self.timers.remove(&(at, id)));
             self.index.remove(&entry.address);
             self.budget.give(ENTRY);
         }
@@ -298,8 +344,9 @@ impl Neighbours {
         if let Some(old) = core::mem::replace(&mut entry.timer, at) {
             self.timers.remove(&(old, id));
         }
-        if let Some(at) = at {
-            self.timers.insert((at, id));
+        match at {
+            Some(at) => _ = self.timers.insert((at, id)),
+            None => self.watch(id),
         }
     }
 }
@@ -402,7 +449,7 @@ mod tests {
             table.pin(ip(n), at(2));
         }
         assert_eq!(table.lookup(ip(5000), at(3)), Lookup::Full);
-        table.unpin(seventh);
+        table.unpin(seventh, at(3));
         assert_eq!(table.lookup(ip(5000), at(3)), Lookup::Pending);
         assert_eq!(table.known(ip(7)), None);
     }
@@ -430,5 +477,26 @@ mod tests {
         assert!(table.known(ip(1999)).is_none() && table.lookup(ip(1999), at(2000)) == Lookup::Pending);
         table.new_link();
         assert_eq!((table.len(), account.used()), (0, 0));
+    }
+
+    #[test]
+    fn a_neighbour_that_nobody_uses_is_removed_after_a_minute() {
+        let ledger = Ledger::new(1 << 20);
+        let account = ledger.open(Consumer::Neighbours);
+        let mut table = Neighbours::new(1000, account.clone());
+        let pin = table.pin(ip(1), at(0)).unwrap();
+        for n in 1..500 {
+            table.learn(ip(n), mac(1), Source::Request, at(0));
+        }
+        table.lookup(ip(2), at(15));
+        assert_eq!((table.expires(), table.expire(at(63))), (Some(at(64)), false));
+        assert!(table.expire(at(64)) && !table.expire(at(64)));
+        let known = |table: &Neighbours| (1..500).filter(|n| table.known(ip(*n)).is_some()).count();
+        assert_eq!((known(&table), table.len(), table.expires()), (2, 2, Some(at(80))));
+        table.unpin(pin, at(79));
+        assert!(table.expire(at(80)));
+        assert_eq!((table.known(ip(1)), table.len(), table.expires()), (Some(mac(1)), 1, Some(at(144))));
+        assert!(table.expire(at(144)));
+        assert_eq!((table.len(), table.expires(), account.used()), (0, None, 0));
     }
 }

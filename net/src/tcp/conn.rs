@@ -56,6 +56,8 @@ pub(crate) struct Conn {
     pub(crate) owner: Owner,
     /// In the list of connections with something to send.
     pub(crate) queued: bool,
+    /// In the list of connections that wait for their neighbour.
+    pub(crate) waits_for_neighbour: bool,
     /// An application had it already.
     pub(crate) was_held: bool,
     /// While it is parked.
@@ -79,6 +81,7 @@ impl Conn {
             flow: 0,
             owner,
             queued: false,
+            waits_for_neighbour: false,
             was_held: false,
             rest: Rest { end: 0, queued: 0 },
             pin: None,

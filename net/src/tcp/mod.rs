@@ -9,6 +9,7 @@
 //! ```
 
 pub(crate) mod conn;
+mod deadlines;
 mod idle;
 pub(crate) mod listener;
 pub(crate) mod open;

@@ -94,6 +94,9 @@ impl Shard {
             return self.half_open_segment(arrival, &half, payload, tally);
         }
         if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
+            if !self.admit(tally) {
+                return Answer::None;
+            }
             tally.counters.cookies_accepted.bump();
             return self.finish_handshake(arrival, &half, None, payload, tally);
         }
@@ -194,9 +197,13 @@ impl Shard {
             return Answer::None;
         }
         if half.is_finished_by(segment, &self.env.config) {
-            if self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full) {
-                // Our SYN-ACK is sent again, and with it comes another chance.
+            let full = self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full);
+            if full {
                 tally.drops.bump(DropReason::Backlog);
+            }
+            if full || !self.admit(tally) {
+                // The peer believes that it is connected: it will be when there is room.
+                self.half_open.iter_mut().for_each(|cache| cache.note_answer(tuple, self.at));
                 return Answer::None;
             }
             let rtt = self.take_half_open(tuple).and_then(|taken| taken.rtt);
@@ -211,7 +218,16 @@ impl Shard {
         self.half_open.as_mut()?.take(tuple, self.at)
     }
 
-    /// The handshake is finished: the connection goes to its listener.
+    /// Takes the memory for one more connection.
+    fn admit(&mut self, tally: &mut Tally<'_>) -> bool {
+        let admitted = self.make_room(tally.counters);
+        if !admitted {
+            tally.drops.bump(DropReason::Connections);
+        }
+        admitted
+    }
+
+    /// The handshake is finished: the connection, whose memory is taken, goes to its listener.
     fn finish_handshake(
         &mut self,
         arrival: &Arrival<'_>,
@@ -222,18 +238,32 @@ impl Shard {
     ) -> Answer {
         let Arrival { tuple, segment, mss, flow } = *arrival;
         let Some(listener) = self.listeners.get(&tuple.local_port) else {
+            self.give_room();
             return segment.reset_for().map_or(Answer::None, Answer::Reset);
         };
         if listener.is_full() {
             // The peer sends it again.
             tally.drops.bump(DropReason::Backlog);
+            self.give_room();
             return Answer::None;
         }
-        let options = Rc::clone(&listener.options);
-        if !self.make_room(tally.counters) {
-            tally.drops.bump(DropReason::Connections);
-            return Answer::None;
+        match self.establish(tuple, half, rtt, (mss, flow), tally) {
+            Some(id) => self.deliver(id, segment, payload, tally),
+            None => Answer::None,
         }
+    }
+
+    /// Adds a connection whose handshake is finished and whose memory is taken, and gives it to its listener. `None`: the
+    /// table refuses it.
+    fn establish(
+        &mut self,
+        tuple: &FourTuple,
+        half: &HalfOpen,
+        rtt: Option<smoltcp::time::Duration>,
+        (mss, flow): (u16, u32),
+        tally: &mut Tally<'_>,
+    ) -> Option<u32> {
+        let options = Rc::clone(&self.listeners.get(&tuple.local_port)?.options);
         let timestamp_offset = self.isn.timestamp_offset(tuple);
         let open = Open { iss: half.iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let agreed = half.agreed(rtt, &self.env.config);
@@ -241,23 +271,34 @@ impl Shard {
         configure(&mut tcb, &options);
         let mut conn = Conn::new(tcb, options, Owner::Ready);
         conn.flow = flow;
-        let inserted = self.conns.insert(tuple, conn);
-        if inserted.is_err() {
-            self.give_room();
-        }
-        match inserted {
+        match self.conns.insert(tuple, conn) {
             Ok(id) => {
                 self.offer(id);
-                self.deliver(id, segment, payload, tally)
+                Some(id)
             }
-            Err(Refused::Share) => {
-                tally.drops.bump(DropReason::SourceLimit);
-                Answer::None
+            Err(why) => {
+                self.give_room();
+                let reason = if why == Refused::Share { DropReason::SourceLimit } else { DropReason::Memory };
+                tally.drops.bump(reason);
+                None
             }
-            Err(Refused::NoMemory) => {
-                tally.drops.bump(DropReason::Memory);
-                Answer::None
+        }
+    }
+
+    /// Connects peers whose handshake was finished while the backlog was full, as far as there is room now. Their
+    /// windows are not known until they send: what they sent before was dropped. `link` gives MSS and flow of a name.
+    pub(crate) fn admit_answered(&mut self, link: impl Fn(&FourTuple) -> (u16, u32), tally: &mut Tally<'_>) {
+        loop {
+            let Self { half_open, listeners, .. } = self;
+            let has_room = |port| listeners.get(&port).is_some_and(|listener| !listener.is_full());
+            let Some(cache) = half_open else { return };
+            let Some((tuple, half)) = cache.next_answered(has_room) else { return };
+            if !self.make_room(tally.counters) {
+                return;
             }
+            let Some(id) = self.establish(&tuple, &half, None, link(&tuple), tally) else { return };
+            self.take_half_open(&tuple);
+            self.settle(id, false, tally.counters);
         }
     }
 
@@ -300,8 +341,10 @@ impl Shard {
             self.give_room();
             return Err(NetError::TooManyConnections);
         };
-        let end = self.get(id).map(|conn| crate::base::time::duration(conn.options.connect_timeout));
-        self.connecting.extend(end.map(|end| (id, crate::base::time::after(self.at, end))));
+        if let Some(conn) = self.get(id) {
+            let timeout = crate::base::time::duration(conn.options.connect_timeout);
+            self.connecting.insert(id, crate::base::time::after(self.at, timeout));
+        }
         self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
     }

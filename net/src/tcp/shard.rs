@@ -26,6 +26,7 @@ use crate::base::error::NetError;
 use crate::base::rng::Rng;
 use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::deadlines::Deadlines;
 use crate::tcp::listener::Listener;
 
 /// Deadlines handled in one turn.
@@ -59,7 +60,10 @@ const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
 const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(64);
 
 /// While memory is short, a connection gives way that was not heard of for this long, idle or not.
-const STALE: Duration = Duration::from_secs(5);
+const STALE: Duration = Duration::from_secs(1);
+
+/// Connections that are looked at to find one that gives way: those that were not used for longest.
+const CANDIDATES: usize = 64;
 
 /// Connections that are still being ended when their memory is given to new ones, at most.
 const EVICTING: usize = 64;
@@ -100,9 +104,9 @@ pub(crate) struct Shard {
     /// Entries of neighbours that connections which are gone have held.
     released: Vec<u32>,
     /// When connections that we open are given up. The engine counts from the first SYN, which waits for its neighbour.
-    pub(super) connecting: BTreeMap<u32, Instant>,
+    pub(super) connecting: Deadlines,
     /// When connections whose path was found to be narrow try whether it is wider again.
-    narrowed: BTreeMap<u32, Instant>,
+    narrowed: Deadlines,
 }
 
 fn key(rng: &mut Rng) -> Key {
@@ -136,8 +140,8 @@ impl Shard {
             lost: Duration::ZERO,
             at: now,
             released: Vec::new(),
-            connecting: BTreeMap::new(),
-            narrowed: BTreeMap::new(),
+            connecting: Deadlines::default(),
+            narrowed: Deadlines::default(),
         }
     }
 
@@ -240,7 +244,7 @@ impl Shard {
             self.mark(id);
         }
         if !opening {
-            self.connecting.remove(&id);
+            self.connecting.remove(id);
         }
         if owner == Owner::Parked && self.get(id).is_some_and(Conn::is_readable) {
             self.offer(id);
@@ -267,18 +271,18 @@ impl Shard {
         self.conns.set_timer(id, timer);
     }
 
-    /// Gives a connection to its listener; without one it ends.
+    /// Gives a connection to its listener; without one, or without memory for its place in the line, it ends.
     pub(super) fn offer(&mut self, id: u32) {
         let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
         let listener = port.and_then(|port| self.listeners.get_mut(&port));
         let Some(conn) = self.conns.get_mut(id) else { return };
-        match listener {
-            Some(listener) => {
+        match listener.map(|listener| (listener.ready.try_reserve(1).is_ok(), listener)) {
+            Some((true, listener)) => {
                 conn.owner = Owner::Ready;
                 listener.ready.push_back(id);
                 listener.waiting.wake_one();
             }
-            None => {
+            _ => {
                 conn.owner = Owner::Orphan;
                 conn.tcb.abort(&mut self.env);
             }
@@ -292,8 +296,8 @@ impl Shard {
 
     /// Forgets a connection.
     fn remove(&mut self, id: u32) {
-        self.connecting.remove(&id);
-        self.narrowed.remove(&id);
+        self.connecting.remove(id);
+        self.narrowed.remove(id);
         if let Some(conn) = self.conns.remove(id) {
             self.give(bytes(conn.charged).saturating_add(CONNECTION));
             self.released.extend(conn.pin);
@@ -374,14 +378,15 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// Ends the connection that was not used for longest, if it is idle, or was silent for long.
+    /// Ends the connection that was not used for longest among those that are idle, were silent for long, or whose peers
+    /// do not take what is sent.
     fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let Some(id) = self.conns.longest_unused() else { return false };
-        let Some(conn) = self.get(id) else { return false };
-        let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
-        if conn.tcb.state() == State::Closed || !(conn.tcb.is_idle() || stale) {
-            return false;
-        }
+        let gives_way = |conn: &Conn| {
+            let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
+            conn.tcb.state() != State::Closed && (conn.tcb.is_idle() || conn.tcb.is_blocked() || stale)
+        };
+        let found = self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way));
+        let Some(id) = found else { return false };
         counters.evicted.bump();
         self.conns.touch(id);
         self.update(id, counters, |conn, _, env| {
@@ -399,12 +404,13 @@ impl Shard {
         self.time_waits.expire(self.at);
         self.charge_time_waits();
         let at = self.at;
-        for id in due(&self.narrowed, at) {
-            self.narrowed.remove(&id);
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.narrowed.pop(at) else { break };
             // The least of path, peer and link counts.
             self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
         }
-        for id in due(&self.connecting, at) {
+        for _ in 0..TIMER_BUDGET {
+            let Some(id) = self.connecting.pop(at) else { break };
             self.update(id, counters, |conn, _, env| {
                 conn.fault = Some(NetError::TimedOut);
                 conn.tcb.abort(env);
@@ -426,9 +432,7 @@ impl Shard {
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadline = self.conns.next_deadline().map(from_millis);
         let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
-        let earliest = |ends: &BTreeMap<u32, Instant>| ends.values().min().copied();
-        let others =
-            [half_open, self.time_waits.next(self.at), earliest(&self.connecting), earliest(&self.narrowed)];
+        let others = [half_open, self.time_waits.next(self.at), self.connecting.next(), self.narrowed.next()];
         let next = deadline.into_iter().chain(others.into_iter().flatten()).min()?;
         Some(time::after(next, self.lost))
     }
@@ -572,11 +576,6 @@ fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
     let millis = |duration: core::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     env.config.delayed_ack_ms = options.ack_delay.map_or(0, millis);
     env.config.connect_timeout_ms = millis(options.connect_timeout);
-}
-
-/// The connections whose time is over.
-fn due(ends: &BTreeMap<u32, Instant>, at: Instant) -> Vec<u32> {
-    ends.iter().filter(|(_, end)| **end <= at).map(|(id, _)| *id).collect()
 }
 
 /// What is the same for all connections.

@@ -17,6 +17,9 @@ impl State {
                 self.mark_udp(id);
             }
         }
+        if self.reassembly.expire(self.now) | self.neighbours.expire(self.now) {
+            self.counters.timers_fired.bump();
+        }
         self.tcp.fire_timers(&mut self.counters)
     }
 
@@ -58,7 +61,7 @@ impl State {
     /// Releases the neighbour entries of connections that are gone.
     pub(super) fn release(&mut self) {
         for pin in self.tcp.take_released() {
-            self.neighbours.unpin(pin);
+            self.neighbours.unpin(pin, self.now);
         }
     }
 }

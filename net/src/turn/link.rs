@@ -55,7 +55,7 @@ impl State {
         nic.steer(0);
         self.run_v4(nic);
         self.run_ip6(nic);
-        self.repeat_syn_acks(nic);
+        self.run_half_open(nic);
         let sending = self.transmit(nic);
         self.ask_neighbours(nic);
         self.release();
@@ -63,7 +63,8 @@ impl State {
         nic.flush();
         let v4 = self.v4.next(self.link_up);
         let others = [self.ip6.due, self.neighbours.next()].into_iter().flatten().filter(|_| self.link_up);
-        let timers = [self.tcp.next(), self.udp_due].into_iter().flatten();
+        let kept = [self.reassembly.next(), self.neighbours.expires()];
+        let timers = [self.tcp.next(), self.udp_due].into_iter().chain(kept).flatten();
         let due = timers.chain(v4).chain(others).min();
         self.due = due.filter(|at| *at > self.now);
         (due, sending)

@@ -94,6 +94,10 @@ impl State {
             self.mark_udp(id);
         }
         for id in core::mem::take(&mut self.waiting_tcp) {
+            // A number that was given to another connection since is asked in vain at most.
+            if let Some(conn) = self.tcp.get_mut(id) {
+                conn.waits_for_neighbour = false;
+            }
             self.tcp.mark(id);
         }
     }

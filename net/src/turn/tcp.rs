@@ -1,6 +1,6 @@
 //! TCP: segments in to the engine, segments out from it, straight into the device's page.
 
-use nic::Nic;
+use nic::{HashKey, Nic};
 use smoltcp::phy::{PacketMeta, TxToken as _};
 use smoltcp::wire::{IpAddress, IpEndpoint};
 use tcp::tuple::FourTuple;
@@ -97,9 +97,12 @@ impl State {
         }
     }
 
-    /// Sends the SYN-ACKs that are due again.
-    pub(super) fn repeat_syn_acks<N: Nic>(&mut self, nic: &mut N) {
+    /// Half-open connections: connects those for which there is room now, and sends the SYN-ACKs that are due again.
+    pub(super) fn run_half_open<N: Nic>(&mut self, nic: &mut N) {
         let mtu = self.mtu;
+        let flow_key = self.flow_key;
+        let mut tally = Tally { counters: &mut self.counters, drops: &mut self.drops };
+        self.tcp.admit_answered(|tuple| (mss(mtu, tuple.local), flow(flow_key, tuple)), &mut tally);
         while let Some((tuple, header)) = self.tcp.poll_half_open(|local| mss(mtu, local)) {
             let known = self.next_hop(tuple.remote).map(|hop| self.neighbours.lookup(hop, self.now));
             if let Some(Lookup::Known(mac)) = known {
@@ -163,9 +166,21 @@ impl State {
         match found {
             Lookup::Known(mac) => Some(mac),
             _ => {
-                self.waiting_tcp.push(id);
+                self.wait_for_neighbour(id);
                 None
             }
+        }
+    }
+
+    /// Puts a connection into the list of those that wait for their neighbour, once. Without memory for the list the
+    /// connection ends.
+    fn wait_for_neighbour(&mut self, id: u32) {
+        let Some(conn) = self.tcp.get_mut(id).filter(|conn| !conn.waits_for_neighbour) else { return };
+        if self.waiting_tcp.try_reserve(1).is_ok() {
+            conn.waits_for_neighbour = true;
+            self.waiting_tcp.push(id);
+        } else {
+            self.tcp.abort(id, &mut self.counters);
         }
     }
 
@@ -182,10 +197,7 @@ impl State {
 
     /// The hash of a flow, by which an interface with several queues chooses one.
     fn flow(&self, tuple: &FourTuple) -> u32 {
-        self.flow_key.map_or_else(
-            || u32::from(tuple.remote_port) ^ u32::from(tuple.local_port),
-            |key| key.flow((tuple.remote, tuple.remote_port), (tuple.local, tuple.local_port)),
-        )
+        flow(self.flow_key, tuple)
     }
 
     /// The MSS that we announce from an address of ours.
@@ -234,6 +246,13 @@ impl State {
         let me = &self.me;
         self.tcp.drop_addresses(|address| me.has(address), &mut self.counters);
     }
+}
+
+fn flow(key: Option<HashKey>, tuple: &FourTuple) -> u32 {
+    key.map_or_else(
+        || u32::from(tuple.remote_port) ^ u32::from(tuple.local_port),
+        |key| key.flow((tuple.remote, tuple.remote_port), (tuple.local, tuple.local_port)),
+    )
 }
 
 /// MTU less fixed headers. RFC 9293, section 3.7.1.

@@ -478,6 +478,36 @@ pub const SCRIPTS: &[Script] = &[
     ),
     (
         "RFC 9293 §3.10.7.4, seventh",
+        "octets for which there is no piece are acknowledged as not taken",
+        "config pieces 2
+         established mss 1000
+         < . 1:101 ack 1 win 9000
+         > . 1:1 ack 101
+         < . 101:201 ack 1 win 9000
+         > . 1:1 ack 201
+         < . 201:301 ack 1 win 9000
+         > . 1:1 ack 201
+         count pieces_refused 1
+         read 200
+         < . 201:301 ack 1 win 9000
+         > . 1:1 ack 301
+         read 100",
+    ),
+    (
+        "RFC 9293 §3.8.6",
+        "the window is no larger than the pieces that may still be queued",
+        "config pieces 2
+         config window 1500
+         established mss 1000
+         < . 1:501 ack 1 win 9000
+         > . 1:1 ack 501 win 1000
+         < . 501:1001 ack 1 win 9000
+         > . 1:1 ack 1001 win 500
+         read 1000
+         > . 1:1 ack 1001 win 1072",
+    ),
+    (
+        "RFC 9293 §3.10.7.4, seventh",
         "numbers that wrap are in order",
         "established mss 1000 sackok
          < . 1:401 ack 1 win 9000

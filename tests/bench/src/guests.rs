@@ -7,6 +7,8 @@ use crate::profile::Symbols;
 use crate::{Outcome, report};
 use bed::linux_domu::Linux;
 use bed::{Bed, Domain, DomainConfig, Options, Progress, Value};
+use domu_tests::dom0::ATTACK;
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +33,8 @@ const NGINX: &str = "
 worker_processes 1;
 error_log stderr;
 pid /tmp/nginx.pid;
-events { worker_connections 1024; }
+worker_rlimit_nofile 40000;
+events { worker_connections 20000; }
 http {
     access_log off;
     sendfile on;
@@ -74,6 +77,8 @@ pub(crate) struct Rig {
     iperf: Guest,
     linux: Option<Guest>,
     plugin: Option<Plugin>,
+    /// Idle connections that are held to the guest of a side that serves HTTP.
+    held: Cell<[u32; 2]>,
 }
 
 impl Rig {
@@ -99,7 +104,8 @@ impl Rig {
         };
         drop(progress);
         put_load(&bed)?;
-        Ok(Self { bed, web, echo, iperf, linux, plugin })
+        bed.put_file(ATTACK, "/var/attack")?;
+        Ok(Self { bed, web, echo, iperf, linux, plugin, held: Cell::new([0; 2]) })
     }
 
     /// The sides of this run.
@@ -147,6 +153,23 @@ impl Rig {
         result
     }
 
+    /// Makes idle connections to port 80 of `address` until `count` are held, from raw frames in dom0: neither their
+    /// making nor their end is a socket's. Returns how many were made.
+    pub(crate) fn hold(&self, side: Side, address: &str, count: u32) -> Outcome<u32> {
+        let mut held = self.held.get();
+        let first = std::mem::replace(&mut held[usize::from(side == Side::Linux)], count);
+        if first >= count {
+            return Ok(0);
+        }
+        let said = self.run(&format!("/var/attack hold {address} 80 {count} 1 {first}"))?;
+        self.held.set(held);
+        let made = said.split(' ').next().and_then(|made| made.parse().ok()).unwrap_or(0);
+        if made == count - first {
+            return Ok(made);
+        }
+        Err(format!("{made} of {} idle connections were made: {said}", count - first).into())
+    }
+
     /// Runs a command in dom0, which must succeed, and returns its output.
     pub(crate) fn run(&self, script: &str) -> Outcome<String> {
         run(&self.bed, script)
@@ -179,9 +202,15 @@ fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
 }
 
 fn ours(bed: &Bed, image: &str, address: &'static str, refuse: &str) -> Outcome<Guest> {
-    let more = format!("ip6={}/64{}", six(address), if refuse.is_empty() { "" } else { " vif.refuse=" });
-    let config = ours_config(image, address)?;
-    let config = config.cmdline(&format!("ip={address}/24 gw=10.0.2.2 {more}{refuse}"));
+    let mut cmdline = format!("ip={address}/24 gw=10.0.2.2 ip6={}/64", six(address));
+    if !refuse.is_empty() {
+        cmdline += &format!(" vif.refuse={refuse}");
+    }
+    if image == "web" {
+        // Connections that are held idle stay.
+        cmdline += " app.idle=86400";
+    }
+    let config = ours_config(image, address)?.cmdline(&cmdline);
     start(bed, &config, address, "listening on ")
 }
 

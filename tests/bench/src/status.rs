@@ -32,11 +32,21 @@ const COUNTERS: &[(&str, &str)] = &[
 
 /// Reads the counters now.
 pub(crate) fn read(rig: &Rig, address: &str) -> Outcome<Counts> {
-    let text = rig.run(&format!("wget -q -O - http://{address}/status.json"))?;
-    let status: Value = serde_json::from_str(&text)?;
+    let status = status(rig, address)?;
     let number = |place: &str| status.pointer(place).and_then(Value::as_f64);
     let found = COUNTERS.iter().filter_map(|(name, place)| Some(((*name).to_owned(), number(place)?)));
     Ok(found.collect())
+}
+
+/// Bytes of the heap that are used now.
+pub(crate) fn heap(rig: &Rig, address: &str) -> Outcome<f64> {
+    let used = status(rig, address)?.pointer("/heap/used_bytes").and_then(Value::as_f64);
+    used.ok_or_else(|| "status.json has no /heap/used_bytes".into())
+}
+
+fn status(rig: &Rig, address: &str) -> Outcome<Value> {
+    let text = rig.run(&format!("wget -q -O - http://{address}/status.json"))?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// The difference of two readings, a unit.

@@ -18,7 +18,7 @@ pub(crate) struct Workload {
 
 enum Kind {
     /// wrk with this many connections, for this many seconds.
-    Http { connections: u32, seconds: u32 },
+    Http { connections: u32, seconds: u32, close: bool, idle: u32 },
     /// Datagrams of this many bytes there and back, this many at a time.
     Datagrams { size: u32, count: u32, window: u32 },
     /// This many bytes of a stream there and back.
@@ -43,12 +43,16 @@ struct Sample {
 pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
     let seconds = arguments.seconds;
     let scale = |count: u32| count * seconds;
-    let http = [1, 16, 64].map(|connections| Workload {
-        name: format!("http_1k_{connections}"),
+    let http = |name: String, connections, close, idle| Workload {
+        name,
         unit: "request",
         service: Service::Web,
-        kind: Kind::Http { connections, seconds },
-    });
+        kind: Kind::Http { connections, seconds, close, idle },
+    };
+    let kept = [1, 16, 64].map(|connections| http(format!("http_1k_{connections}"), connections, false, 0));
+    let closed = http("http_1k_16_close".into(), 16, true, 0);
+    // Last, and in order: connections that are held stay.
+    let idle = [1000, 10_000].map(|idle| http(format!("http_1k_16_idle_{idle}"), 16, false, idle));
     let datagrams = [(64, 1), (64, 16), (1400, 16)].map(|(size, window)| Workload {
         name: format!("udp_echo_{size}_window_{window}"),
         unit: "datagram",
@@ -87,7 +91,14 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         service: Service::Web,
         kind: Kind::Ping { count: scale(1000) },
     };
-    let all = http.into_iter().chain(iperf).chain(iperf6).chain(datagrams).chain([stream, ping]);
+    let all = kept
+        .into_iter()
+        .chain([closed])
+        .chain(iperf)
+        .chain(iperf6)
+        .chain(datagrams)
+        .chain([stream, ping])
+        .chain(idle);
     let wanted = |name: &str| arguments.only.split(',').any(|part| name.contains(part));
     all.filter(|workload| wanted(&workload.name)).collect()
 }
@@ -129,6 +140,10 @@ impl Workload {
         rig.run(&format!("ping -c 2 -A -q {address}"))?;
         let has_status = side == Side::Ours && self.service == Service::Web;
         let status = || if has_status { status::read(rig, &address) } else { Ok(Counts::new()) };
+        let held = match self.kind {
+            Kind::Http { idle, .. } if idle > 0 => self.hold(rig, side, idle)?,
+            _ => Counts::new(),
+        };
         let plugin = || rig.plugin().map(Plugin::read).transpose();
         // The plugin is read next to the work: what a reading of the status costs is no part of it.
         let (status_before, plugin_before) = (status()?, plugin()?);
@@ -137,6 +152,7 @@ impl Workload {
         let (units, seconds) =
             self.understand(&said).ok_or_else(|| format!("{}: not understood: {said}", self.name))?;
         let mut counts = status::difference(&status_before, &status_after, units);
+        counts.extend(held);
         let reading = plugin_before.zip(plugin_after).map(|(before, after)| after.since(&before));
         for (name, count) in reading.iter().flat_map(Reading::figures) {
             counts.insert(name.to_owned(), count as f64 / units);
@@ -145,11 +161,24 @@ impl Workload {
         Ok(Sample { instructions: seconds * PER_SECOND / units, counts, reading })
     }
 
+    /// Makes idle connections until there are `count`. Returns the bytes of our heap for each that was made now.
+    fn hold(&self, rig: &Rig, side: Side, count: u32) -> Outcome<Counts> {
+        let address = rig.address(side, self.service);
+        let heap = || if side == Side::Ours { status::heap(rig, &address).map(Some) } else { Ok(None) };
+        let before = heap()?;
+        let made = rig.hold(side, &address, count)?;
+        let bytes = heap()?.zip(before).filter(|_| made > 0);
+        let each = bytes
+            .map(|(after, before)| ("heap bytes of an idle connection", (after - before) / f64::from(made)));
+        Ok(each.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     /// The command for dom0.
     fn command(&self, address: &str) -> String {
         match &self.kind {
-            Kind::Http { connections, seconds } => {
-                format!("wrk -t 1 -c {connections} -d {seconds}s --timeout 4s http://{address}:80/1k")
+            Kind::Http { connections, seconds, close, .. } => {
+                let header = if *close { "-H 'Connection: close' " } else { "" };
+                format!("wrk -t 1 -c {connections} -d {seconds}s --timeout 4s {header}http://{address}:80/1k")
             }
             Kind::Datagrams { size, count, window } => {
                 format!("bench-load udp {address}:7 {size} {count} {window}")

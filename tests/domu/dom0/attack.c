@@ -16,6 +16,7 @@
  *   vanish       a request, and then silence: nothing is acknowledged
  *   holes        segments of a request body with every other byte missing, up to the end of the window
  *   half-closed  a FIN with the request, and then nothing
+ *   hold         connected, and silent, also after this program has ended; PATH is the number of the first connection
  *   fragments    first fragments of datagrams of 60,000 bytes that never become whole
  *   pings        echo requests of 1,400 bytes, as fast as they go out
  *   neighbours   ARP requests of N senders
@@ -23,7 +24,7 @@
  *   SYN ──► guest ──SYN-ACK──► ACK, request ──► guest ──data──► what the mode says
  *
  * Prints two numbers: connections (or frames) that were made, and those that were refused. The connections of raw frames
- * end with RST, but for half-open, vanish and half-closed, which the guest must end by itself.
+ * end with RST, but for half-open, vanish, half-closed and hold, which the guest must end by itself.
  */
 
 #include <arpa/inet.h>
@@ -46,7 +47,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Connections: with sockets, and with raw frames. */
 #define MOST 8000
+#define MOST_RAW 1000000
 #define BRIDGE "xenbr0"
 /* Addresses of raw connections: 10.0.2.128 to 10.0.2.227. */
 #define FIRST 0x0a000280u
@@ -55,9 +58,9 @@
 /* SYNs of one round: the guest answers between two rounds. */
 #define ROUND 50
 
-enum mode { READERS, TRICKLE, WRITERS, IDLE, HALF_OPEN, ZERO_WINDOW, TINY_MSS, VANISH, HOLES, HALF_CLOSED, FRAGMENTS, PINGS, NEIGHBOURS, MODES };
+enum mode { READERS, TRICKLE, WRITERS, IDLE, HALF_OPEN, ZERO_WINDOW, TINY_MSS, VANISH, HOLES, HALF_CLOSED, HOLD, FRAGMENTS, PINGS, NEIGHBOURS, MODES };
 static const char *const names[MODES] = { "readers", "trickle", "writers", "idle", "half-open", "zero-window", "tiny-mss", "vanish", "holes",
-                                          "half-closed", "fragments", "pings", "neighbours" };
+                                          "half-closed", "hold", "fragments", "pings", "neighbours" };
 
 static char request[512];
 static int request_len;
@@ -167,7 +170,7 @@ struct conn {
 
 static int raw;
 static uint8_t our_mac[6], guest_mac[6];
-static struct conn conns[MOST];
+static struct conn conns[MOST_RAW];
 
 static uint32_t sum_words(uint32_t sum, const void *bytes, size_t len)
 {
@@ -256,6 +259,11 @@ static uint32_t address_of(int i)
     return FIRST + i % ADDRESSES;
 }
 
+static uint16_t port_of(int i)
+{
+    return FIRST_PORT + i / ADDRESSES;
+}
+
 static void put_segment(int i, uint32_t seq, int syn, int fin, int rst, uint16_t window, int mss, const void *data, size_t len)
 {
     uint8_t frame[ETH + 60 + PAYLOAD_MOST];
@@ -264,7 +272,7 @@ static void put_segment(int i, uint32_t seq, int syn, int fin, int rst, uint16_t
     uint8_t *at = ip_header(frame, address_of(i), IPPROTO_TCP, head + len, i, 0x4000);
     uint32_t sum, from = htonl(address_of(i));
 
-    tcp.source = htons(FIRST_PORT + i);
+    tcp.source = htons(port_of(i));
     tcp.dest = to.sin_port;
     tcp.seq = htonl(seq);
     tcp.ack_seq = htonl(conns[i].ack);
@@ -308,6 +316,10 @@ static void ask(enum mode mode, int i)
     int at;
 
     conn->asked = now_ms();
+    if (mode == HOLD) {
+        put_segment(i, conn->seq, 0, 0, 0, 65535, 0, "", 0);
+        return;
+    }
     if (mode == HOLES) {
         put_segment(i, conn->seq, 0, 0, 0, 65535, 0, "", 0);
         for (at = 1; at < 64; at += 2)
@@ -357,7 +369,7 @@ static void got_segment(enum mode mode, int count, const uint8_t *frame, ssize_t
     if (ip.protocol != IPPROTO_TCP || ip.saddr != to.sin_addr.s_addr || ntohl(ip.daddr) - FIRST >= ADDRESSES)
         return;
     memcpy(&tcp, frame + ETH + ip.ihl * 4, sizeof(tcp));
-    i = ntohs(tcp.dest) - FIRST_PORT;
+    i = (ntohs(tcp.dest) - FIRST_PORT) * ADDRESSES + (ntohl(ip.daddr) - FIRST);
     if (i < 0 || i >= count)
         return;
     conn = &conns[i];
@@ -405,18 +417,31 @@ static void receive(enum mode mode, int count, int wait_ms)
     }
 }
 
-static int with_raw_tcp(enum mode mode, int count, int seconds)
+static void open_all(enum mode mode, int first, int count)
 {
-    int64_t end;
     int i;
 
-    for (i = 0; i < count; i++) {
+    for (i = first; i < count; i++) {
+        if (conns[i].established)
+            continue;
         conns[i].seq = i * 2654435761u;
         put_segment(i, conns[i].seq, 1, 0, 0, window_of(mode), mss_of(mode, i), "", 0);
         if (mode == HALF_OPEN)
             made++;
         if (i % ROUND == ROUND - 1)
             receive(mode, count, 20);
+    }
+}
+
+static int with_raw_tcp(enum mode mode, int first, int count, int seconds)
+{
+    int64_t end;
+    int i, tries;
+
+    open_all(mode, first, count);
+    for (tries = 0; mode == HOLD && tries < 4 && made < count - first; tries++) {
+        receive(mode, count, 500);
+        open_all(mode, first, count);
     }
     end = now_ms() + seconds * 1000ll;
     while (now_ms() < end) {
@@ -425,7 +450,7 @@ static int with_raw_tcp(enum mode mode, int count, int seconds)
             if (conns[i].established > 0 && now_ms() - conns[i].asked > 1000)
                 ask(mode, i);
     }
-    for (i = 0; mode != HALF_OPEN && mode != VANISH && mode != HALF_CLOSED && i < count; i++)
+    for (i = first; mode != HALF_OPEN && mode != VANISH && mode != HALF_CLOSED && mode != HOLD && i < count; i++)
         if (conns[i].established > 0)
             put_segment(i, conns[i].seq, 0, 0, 1, 0, 0, "", 0);
     return 0;
@@ -498,7 +523,8 @@ int main(int argc, char **argv)
     while (argc == 7 && mode < MODES && strcmp(argv[1], names[mode]))
         mode++;
     to.sin_family = AF_INET;
-    if (argc != 7 || mode == MODES || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1 || count < 1 || count > MOST) {
+    if (argc != 7 || mode == MODES || inet_pton(AF_INET, argv[2], &to.sin_addr) != 1 || count < 1 ||
+        count > (mode < HALF_OPEN ? MOST : MOST_RAW)) {
         fprintf(stderr, "usage: attack MODE ADDRESS PORT N SECONDS PATH; the modes are listed in attack.c\n");
         return 2;
     }
@@ -509,7 +535,7 @@ int main(int argc, char **argv)
     else if (open_raw())
         code = 1;
     else if (mode < FRAGMENTS)
-        code = with_raw_tcp(mode, count, atoi(argv[5]));
+        code = with_raw_tcp(mode, mode == HOLD ? atoi(argv[6]) : 0, count, atoi(argv[5]));
     else
         code = with_frames(mode, count, atoi(argv[5]));
     printf("%d %d\n", made, refused);

@@ -4,6 +4,8 @@
 #[allow(unused_imports, reason = "each program uses a part")]
 mod world;
 
+use std::rc::Rc;
+
 use embedded_io_async::{Read, Write};
 use net::{IpEndpoint, Net, TcpListener, TcpOptions, TcpStream};
 use smoltcp::wire::{IpProtocol, TcpControl, TcpPacket};
@@ -400,9 +402,14 @@ fn a_refusal_acknowledges_the_syn() {
 /// Field: cloudius-systems/osv#283: more clients connect at once than the backlog holds, and send → nobody is reset, and all get in
 #[test]
 fn clients_beyond_the_backlog_are_not_reset() {
+    all_get_in(12, 4, SECOND);
+}
+
+/// As many clients as `count` at a backlog of `backlog` are served by an application that begins to accept after `pause`.
+fn all_get_in(count: usize, backlog: usize, pause: u64) {
     let (mut world, a, b) = World::pair(|_| {}, Wire::default());
-    let listener = a.tcp_listen(80, TcpOptions { backlog: 4, ..TcpOptions::default() }).unwrap();
-    let clients: Vec<_> = (0..12)
+    let listener = a.tcp_listen(80, TcpOptions { backlog, ..TcpOptions::default() }).unwrap();
+    let clients: Vec<_> = (0..count)
         .map(|_| {
             let net = b.clone();
             world.spawn(async move {
@@ -414,19 +421,27 @@ fn clients_beyond_the_backlog_are_not_reset() {
             })
         })
         .collect();
-    world.run(SECOND);
-    world.spawn(async move {
-        loop {
+    world.run(pause);
+    let listener = Rc::new(listener);
+    for _ in 0..count {
+        let listener = Rc::clone(&listener);
+        world.spawn(async move {
             let mut stream = listener.accept().await;
             let mut bytes = [0; 5];
             if stream.read_exact(&mut bytes).await.is_ok() {
                 let _ = stream.write_all(&bytes).await;
             }
-        }
-    });
+        });
+    }
     for client in clients {
         assert_eq!(world.wait(100 * SECOND, &client), Ok(*b"hello"));
     }
+}
+
+/// The same kind: the application pauses for longer than an unanswered handshake lives.
+#[test]
+fn clients_that_have_answered_wait_for_room() {
+    all_get_in(20, 2, 30 * SECOND);
 }
 
 /// Field: contiki-ng/contiki-ng#1173: an urgent pointer that points behind its segment → the octets are read as they are

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use smoltcp::phy::{Device as _, Medium, RxToken as _, TunTapInterface, TxToken as _, wait};
 use smoltcp::time::Instant as Time;
-use tap_tests::{DEVICE, ENGINE, LINUX, PORT, Wire, ip};
+use tap_tests::{DEVICE, ENGINE, LINUX, PORT, Wire, default_buffers, ip};
 
 use crate::cells::Cell;
 use crate::frames;
@@ -24,6 +24,7 @@ const LOOK: Duration = Duration::from_micros(300);
 
 /// The receiver's device.
 pub(crate) fn device() -> TunTapInterface {
+    default_buffers();
     let device = TunTapInterface::new(DEVICE, Medium::Ethernet).expect("a TAP device");
     let (ours, theirs) = (Ipv4Addr::from(LINUX), Ipv4Addr::from(ENGINE));
     ip(&format!("link set {DEVICE} address {RECEIVER_MAC}"));

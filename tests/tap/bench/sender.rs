@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::net::sockopt::set_tcp_congestion;
 use smoltcp::phy::{
     ChecksumCapabilities, Device as _, Medium, RxToken as _, TunTapInterface, TxToken as _, wait,
 };
@@ -16,7 +17,7 @@ use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Address, Ipv4Packet,
     Ipv4Repr, TcpPacket,
 };
-use tap_tests::{ENGINE, ENGINE_MAC, INSIDE, LINUX, PORT, ip, octets};
+use tap_tests::{ENGINE, ENGINE_MAC, INSIDE, LINUX, PORT, default_buffers, ip, octets};
 use tcp::limiter::Limiter;
 use tcp::{Config, Env, Flags, Limits, Open, Segment, SendError, Seq, State, Tcb};
 
@@ -33,6 +34,7 @@ const PIECE: usize = 64 << 10;
 /// Linux's TCP with its defaults, in a namespace of its own.
 pub(crate) fn linux(bytes: usize) {
     assert!(std::env::var_os(INSIDE).is_some(), "bench-tcp starts it");
+    default_buffers();
     let mut device = TunTapInterface::new("tap1", Medium::Ethernet).expect("a TAP device");
     let (ours, theirs) = (Ipv4Addr::from(ENGINE), Ipv4Addr::from(LINUX));
     ip(&format!("link set tap1 address {SENDER_MAC}"));
@@ -40,6 +42,8 @@ pub(crate) fn linux(bytes: usize) {
     ip("link set tap1 up");
     ip(&format!("neigh replace {theirs} lladdr {RECEIVER_MAC} nud permanent dev tap1"));
     let listener = TcpListener::bind((ours, PORT)).expect("a listener");
+    // A host may have another default, such as BBR. Accepted sockets inherit it.
+    set_tcp_congestion(&listener, "cubic").expect("Linux's CUBIC: load the module tcp_cubic");
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
         let mut sent = 0;

@@ -28,7 +28,7 @@ mod namespace;
 
 pub use host::{Host, Opens, octets};
 pub use link::{Link, Wire};
-pub use namespace::{INSIDE, inside, ip};
+pub use namespace::{INSIDE, default_buffers, inside, ip};
 
 /// Linux's address.
 pub const LINUX: [u8; 4] = [10, 77, 0, 1];

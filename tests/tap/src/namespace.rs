@@ -55,3 +55,13 @@ pub fn ip(words: &str) {
     let status = Command::new("ip").args(words.split_whitespace()).status().expect("ip (iproute2) is there");
     assert!(status.success(), "ip {words}: {status}");
 }
+
+/// Gives the TCP of this namespace the buffers that a kernel has by default: up to 4 MiB for the sender, and 6 MiB for the
+/// receiver. A host may have larger ones, which namespaces inherit. Panics outside of a namespace of ours.
+pub fn default_buffers() {
+    assert!(env::var_os(INSIDE).is_some(), "only in a namespace of ours");
+    for (name, value) in [("tcp_wmem", "4096 16384 4194304"), ("tcp_rmem", "4096 131072 6291456")] {
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        std::fs::write(&path, value).unwrap_or_else(|error| panic!("{path} = {value}: {error}"));
+    }
+}

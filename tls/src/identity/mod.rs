@@ -28,6 +28,8 @@ const MOST_FILES: usize = 32;
 const MOST_BYTES: usize = 64 * 1024;
 /// Certificates of a chain at most.
 const MOST_IN_CHAIN: usize = 8;
+/// Bytes of a certificate or a key as PEM at most. The parser's buffer is a small allocation then, which cannot fail.
+const MOST_IN_SECTION: usize = 8 * 1024;
 
 /// A file with a certificate chain, a private key or both. Its bytes are cleared when it is dropped.
 pub struct Secret {
@@ -115,12 +117,27 @@ fn is_used(chain: &Chain<'_>, pairs: &[Pair]) -> bool {
     pairs.iter().any(|pair| pair.certified.cert.first() == leaf)
 }
 
+/// The bytes of the longest section: of the lines between two that begin or end one.
+fn longest_section(bytes: &[u8]) -> usize {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let mut longest = 0;
+    lines.fold(0_usize, |len, line| {
+        let len = if line.starts_with(b"-----") { 0 } else { len.saturating_add(line.len()) };
+        longest = longest.max(len);
+        len
+    });
+    longest
+}
+
 /// Adds the chain and the keys of a file.
 fn read<'a>(file: &'a Secret, chains: &mut Vec<Chain<'a>>, keys: &mut Vec<Key<'a>>) -> Result<(), Refusal> {
     let name = file.name.as_str();
     let refuse = |reason| Err(Refusal::new(name, reason));
     if file.bytes.windows(ENCRYPTED.len()).any(|text| text == ENCRYPTED) {
         return refuse(RefusalReason::EncryptedKey);
+    }
+    if longest_section(&file.bytes) > MOST_IN_SECTION {
+        return refuse(RefusalReason::TooLarge);
     }
     let mut certificates = Vec::new();
     let before = keys.len();

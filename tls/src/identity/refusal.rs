@@ -53,7 +53,7 @@ impl fmt::Display for Refusal {
         f.write_str(match self.reason {
             RefusalReason::Nothing => "no certificate with its key: give both as files in PEM",
             RefusalReason::TooLarge => {
-                "too large: at most 32 files, 64 KiB together and 8 certificates in a chain"
+                "too large: at most 32 files, 64 KiB together, 8 certificates in a chain, 8 KiB each"
             }
             RefusalReason::NotPem => "neither a certificate nor a private key in PEM",
             RefusalReason::BadCertificate => "the certificate cannot be parsed",

@@ -18,6 +18,8 @@ kernel::xen::counters! {
         bytes_sent,
         /// Connections closed because a request did not come in time, or its reply was not taken.
         timeouts,
+        /// Requests that waited for longest when there was no memory for another one to wait: their connections end.
+        gave_way,
     }
 }
 
@@ -53,6 +55,10 @@ impl Counters {
 
     pub(crate) fn ended(&self) {
         self.serving.set(self.serving.get().saturating_sub(1));
+    }
+
+    pub(crate) fn gave_way(&self, requests: u64) {
+        self.count(|counts| counts.gave_way.add(requests));
     }
 
     pub(crate) fn timed_out(&self) {

@@ -13,6 +13,7 @@
 //! | [`clock`] | time limits and the `Date` header |
 //! | [`date`] | times as RFC 9110 writes them |
 //! | [`counts`] | the counters |
+//! | `waiting` | the requests that wait, and which of them gives way when memory is short |
 //!
 //! A connection is served while it has requests, and parked in between. No resource takes a request body. [`publish`](crate::publish) has ranges and conditions.
 
@@ -28,6 +29,7 @@ pub mod limits;
 pub mod reply;
 pub mod server;
 pub mod stream;
+mod waiting;
 
 pub use clock::Moment;
 pub use code::{Code, Refusal};

@@ -9,7 +9,10 @@ use crate::http::head::{Framing, Method, Request, parse, room};
 use crate::http::limits::Limits;
 use crate::http::reply::{ALLOW, Persist, Reply};
 use crate::http::stream::Stream;
+use crate::http::waiting::{Begun, Waiting};
 use alloc::rc::Rc;
+use core::future::Future;
+use kernel::ledger::{Account, Consumer, Ledger};
 use kernel::net::Bytes;
 
 /// The resources of a server.
@@ -51,6 +54,9 @@ impl Context<'_> {
     }
 }
 
+/// Bytes of the ledger outside of a guest, whose part requests that wait may use.
+const WAITING_BYTES: usize = 4 << 20;
+
 /// A server.
 #[derive(Debug)]
 pub struct Server<S> {
@@ -58,6 +64,7 @@ pub struct Server<S> {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
+    waiting: Rc<Waiting>,
 }
 
 /// What becomes of a connection that was served.
@@ -81,7 +88,26 @@ impl<S: Site> Server<S> {
     /// A server for a site.
     #[must_use]
     pub fn new(site: S, limits: Limits) -> Self {
-        Self { site, limits, clock: Clock::default(), counters: Counters::default() }
+        let account = Ledger::new(WAITING_BYTES).open(Consumer::Appliance);
+        let (clock, counters) = (Clock::default(), Counters::default());
+        Self { site, limits, clock, counters, waiting: Waiting::new(account) }
+    }
+
+    /// With an account for the requests that wait.
+    #[must_use]
+    pub fn with_account(self, account: Account) -> Self {
+        Self { waiting: Waiting::new(account), ..self }
+    }
+
+    /// Runs a request, which is a call of [`Server::attend`], as far as it goes at once. If it then waits, a task must
+    /// do the rest, which is returned. Without memory for the task, the request that has waited longest gives way.
+    pub async fn begin<F>(&self, request: F) -> Option<impl Future<Output = ()> + use<F, S>>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let Begun { task, gave_way } = self.waiting.begin(request).await;
+        self.counters.gave_way(gave_way);
+        task
     }
 
     /// The counters.

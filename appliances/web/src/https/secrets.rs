@@ -69,7 +69,8 @@ impl Secrets {
     fn finish(&mut self, unix: u64) -> Status {
         let bytes = core::mem::take(&mut self.bytes);
         let Some(server) = &self.server else { return Status::NO_SECRETS };
-        let identities = match Identities::from_files(&files(&bytes), unix) {
+        let Some(files) = files(&bytes) else { return Status::NO_ROOM };
+        let identities = match Identities::from_files(&files, unix) {
             Ok(identities) => identities,
             Err(refusal) => return self.refuse(&refusal, status(&refusal)),
         };
@@ -88,26 +89,31 @@ impl Secrets {
     }
 }
 
-/// The files of a block: one for each line that begins one.
-fn files(bytes: &[u8]) -> Vec<Secret> {
+/// The files of a block: one for each line that begins one. `None`: there is no memory for them.
+fn files(bytes: &[u8]) -> Option<Vec<Secret>> {
     let mut files: Vec<Secret> = Vec::new();
     let (mut name, mut begin, mut at) = (None, 0, 0_usize);
-    let mut end = |name: &mut Option<String>, bytes: Option<&[u8]>| {
+    let mut end = |name: &mut Option<String>, bytes: Option<&[u8]>| -> Option<()> {
         if let (Some(name), Some(bytes)) = (name.take(), bytes) {
-            files.push(Secret { name, bytes: Zeroizing::new(bytes.to_vec()) });
+            let mut copy = Zeroizing::new(Vec::new());
+            copy.try_reserve_exact(bytes.len()).ok()?;
+            copy.extend_from_slice(bytes);
+            files.try_reserve(1).ok()?;
+            files.push(Secret { name, bytes: copy });
         }
+        Some(())
     };
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let after = at.saturating_add(line.len());
         if let Some(text) = line.strip_prefix(FILE) {
-            end(&mut name, bytes.get(begin..at));
+            end(&mut name, bytes.get(begin..at))?;
             name = Some(String::from_utf8_lossy(text.trim_ascii()).into_owned());
             begin = after;
         }
         at = after;
     }
-    end(&mut name, bytes.get(begin..));
-    files
+    end(&mut name, bytes.get(begin..))?;
+    Some(files)
 }
 
 const fn status(refusal: &Refusal) -> Status {
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn each_line_that_names_a_file_begins_one() {
         let shown = |bytes: &[u8]| -> Vec<_> {
-            files(bytes).iter().map(|file| (file.name.to_string(), file.bytes.to_vec())).collect()
+            files(bytes).unwrap().iter().map(|file| (file.name.to_string(), file.bytes.to_vec())).collect()
         };
         let both = [("a.crt".to_string(), b"one\ntwo\n".to_vec()), ("b key".to_string(), b"three".to_vec())];
         assert_eq!(shown(b"file a.crt\none\ntwo\nfile b key\nthree"), both);

@@ -181,11 +181,21 @@ impl<'a> Victim<'a> {
         {
             let (was, is) = (number(&self.base, pointer)?, number(now, pointer)?);
             if is > was + slack {
-                return Ok(Some(format!("{pointer} was {was} and is {is}")));
+                let accounts = changes(&self.base, now, "/ledger_used");
+                return Ok(Some(format!("{pointer} was {was} and is {is}; in the ledger {accounts}")));
             }
         }
         Ok(None)
     }
+}
+
+/// The numbers below a pointer that are not as they were.
+fn changes(was: &Value, is: &Value, pointer: &str) -> String {
+    let numbers =
+        |value: &Value| value.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (was, is) = (numbers(was), numbers(is));
+    let changed = is.iter().filter(|(name, now)| was.get(*name) != Some(now));
+    changed.map(|(name, now)| format!("{name} {now}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Publishes one file of that many bytes.
