@@ -2,6 +2,7 @@
 //! files, which the table there names.
 
 use crate::traffic::SILENCE;
+use crate::waiting::pause;
 use crate::{SMALL_MIB, ask, node, xl};
 use bed::{Bed, DomainState, Value, run_test};
 use domu_tests::guest::{Guest, config};
@@ -188,8 +189,13 @@ fn vif_that_is_detached_and_attached_works_again() {
         domain.wait_for("listening on http://10.0.2.77:80/", BOOT)?;
         let to = bed.forward_tcp("10.0.2.77".parse()?, 80)?;
         assert_eq!(Connection::open(to)?.own("healthz")?.status, 200);
+        let seen = domain.console().len();
         xl(bed, "network-detach plug 0")?;
         domain.wait_for_next("is closing", SOON)?;
+        pause(&domain, "the vif is detached", 20)?;
+        let console = domain.console();
+        let news = console.get(seen..).unwrap_or_default();
+        assert!(!news.contains("] WARN") && !news.contains("] ERROR"), "the operator wanted it: {news}");
         xl(bed, "network-attach plug bridge=xenbr0")?;
         domain.wait_for_next("vif/0: connected", SOON)?;
         // The new vif has another MAC address. QEMU's network learns it at the latest from the second announcement, two
