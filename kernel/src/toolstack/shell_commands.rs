@@ -158,7 +158,8 @@ mod tests {
         let all = guest.0.iter().chain(&interface.0).filter(|group| group.shape != Shape::Hidden);
         let mut expected: Vec<_> = all.map(|group| group.key).collect();
         let mut shown: Vec<_> = COMMANDS.iter().flat_map(|command| command.groups).copied().collect();
-        (expected.sort_unstable(), shown.sort_unstable());
+        expected.sort_unstable();
+        shown.sort_unstable();
         assert_eq!(shown, expected);
     }
 
