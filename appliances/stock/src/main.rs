@@ -32,14 +32,14 @@ fn serve(system: &System, mut device: NetDevice<DomU>) {
     let mut sockets = SocketSet::new(vec![]);
     let dhcp = sockets.add(dhcpv4::Socket::new());
     let buffer = || tcp::SocketBuffer::new(vec![0; 65_535]);
-    let echo = sockets.add(tcp::Socket::new(buffer(), buffer()));
+    let echoes = [(); 2].map(|()| sockets.add(tcp::Socket::new(buffer(), buffer()))); // One may be closing.
     system.each_iteration(move |now| {
         device.reap();
         let changed = iface.poll(at(now), &mut device, &mut sockets) == PollResult::SocketStateChanged;
         if let Some(event) = sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
             lease(&mut iface, event);
         }
-        bounce(sockets.get_mut(echo));
+        echoes.iter().for_each(|echo| bounce(sockets.get_mut(*echo)));
         let maintenance = device.maintain(now);
         device.flush();
         let more = device.final_check() || changed;

@@ -72,7 +72,7 @@ fn sixty_four_mebibytes_come_back_by_tcp() {
 fn a_plain_smoltcp_program_echoes_a_mebibyte() {
     run_test("a_plain_smoltcp_program_echoes_a_mebibyte", |bed| -> Outcome {
         let guest = Guest::start(bed, "stock", "")?;
-        // Twice: its one socket listens again after a connection.
+        // Twice: a socket listens while another one closes.
         echo::tcp(guest.tcp(7)?, 1 << 20)?;
         echo::tcp(guest.tcp(7)?, 1 << 20)?;
         Ok(())
