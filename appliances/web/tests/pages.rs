@@ -93,6 +93,7 @@ fn the_metrics_are_in_order() {
         ("millpond_drops_total{interface=\"0\",reason=\"malformed\"}", "/interfaces/0/drops/malformed"),
         ("millpond_memory_bytes", "/memory_bytes"),
         ("millpond_http_serving", "/http/serving"),
+        ("millpond_http_waiting", "/http/waiting"),
         ("millpond_hypercalls_total{kind=\"block\"}", "/hypercalls/block"),
         ("millpond_rx_packets_total{interface=\"0\"}", "/interfaces/0/rx/packets"),
         ("millpond_grants_issued_total", "/grants/issued"),

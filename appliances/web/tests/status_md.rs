@@ -60,9 +60,7 @@ fn tables(status: &Status) -> Document {
     document.facts(2, "The guest", "", Status::KEYS);
     document.facts(3, "Build", "build.", Build::KEYS);
     document.groups("", &status.groups);
-    let open = ("serving", "Connections with a request in progress.", 0);
-    let http = Group::new("http", "HTTP").gauges([open]).counters(HttpCounts::default().iter());
-    document.groups("", &Groups(vec![http]));
+    document.groups("", &Groups(vec![web::site::http(0, 0, &HttpCounts::default())]));
     let datafront = status.datafront.as_ref().unwrap();
     document.facts(2, "What dom0 pushes", "datafront.", Datafront::KEYS);
     document.groups("datafront.", &datafront.groups);

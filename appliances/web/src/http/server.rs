@@ -38,6 +38,7 @@ pub struct Context<'a> {
     /// Where the request came in.
     pub port: Port,
     counters: &'a Counters,
+    waiting: usize,
 }
 
 impl Context<'_> {
@@ -51,6 +52,12 @@ impl Context<'_> {
     #[must_use]
     pub const fn serving(&self) -> u64 {
         self.counters.serving()
+    }
+
+    /// The number of requests that wait, each of which has a task.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        u64::try_from(self.waiting).unwrap_or(u64::MAX)
     }
 }
 
@@ -186,7 +193,8 @@ impl<S: Site> Server<S> {
         let now = self.clock.moment();
         let refusal = match request.method {
             Method::Get | Method::Head => {
-                let context = Context { now: &now, port, counters: &self.counters };
+                let waiting = self.waiting.len();
+                let context = Context { now: &now, port, counters: &self.counters, waiting };
                 match self.site.get(request, &context) {
                     Some(reply) => return reply,
                     None => Refusal::new(Code::NotFound, "there is no resource at this path"),

@@ -67,6 +67,11 @@ impl Waiting {
         Rc::new(Self { account, line: RefCell::default(), next: Cell::new(0), used: Cell::new(0) })
     }
 
+    /// The number of requests that wait. The one that asks is one of them, if it has waited.
+    pub(crate) fn len(&self) -> usize {
+        self.line.borrow().len()
+    }
+
     /// Polls a request once. If it is not done, its task gets the rest; without memory for that it is dropped.
     pub(crate) async fn begin<F: Future<Output = ()> + 'static>(
         self: &Rc<Self>,
@@ -136,7 +141,7 @@ impl Drop for Held {
 
 impl fmt::Debug for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("requests", &self.line.borrow().len()).finish_non_exhaustive()
+        f.debug_struct("Waiting").field("requests", &self.len()).finish_non_exhaustive()
     }
 }
 

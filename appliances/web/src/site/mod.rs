@@ -23,7 +23,7 @@ mod units;
 
 use crate::content::Content;
 use crate::http::server::{Context, Port};
-use crate::http::{Code, Fixed, Moment, Refusal, Reply, Request, Site};
+use crate::http::{Code, Fixed, HttpCounts, Moment, Refusal, Reply, Request, Site};
 use crate::memory::Memory;
 use crate::publish::Store;
 use alloc::format;
@@ -74,6 +74,17 @@ const fn kilobyte() -> [u8; 1024] {
     text
 }
 
+/// The numbers of the server.
+#[must_use]
+pub fn http(serving: u64, waiting: u64, counts: &HttpCounts) -> Group {
+    Group::new("http", "HTTP")
+        .gauges([
+            ("serving", "Connections with a request in progress.", serving),
+            ("waiting", "Requests that wait for their rest, or for their client. Each has a task.", waiting),
+        ])
+        .counters(counts.iter())
+}
+
 impl<S: Source> StatusSite<S> {
     /// A site with the files of a store, whose own pages take their memory from `replies`.
     #[must_use]
@@ -83,8 +94,7 @@ impl<S: Source> StatusSite<S> {
 
     fn status(&self, context: &Context<'_>) -> Status {
         let mut status = self.source.status();
-        let serving = ("serving", "Connections with a request in progress.", context.serving());
-        status.groups.0.push(Group::new("http", "HTTP").gauges([serving]).counters(context.counts().iter()));
+        status.groups.0.push(http(context.serving(), context.waiting(), &context.counts()));
         status
     }
 

@@ -54,7 +54,7 @@ impl Account {
             grants: grants - pools,
             quarantined: number(status, "/grants/quarantined")?,
             // A request that waits has a task; one that is answered at once has none.
-            tasks: number(status, "/tasks")? - number(status, "/http/serving")?,
+            tasks: number(status, "/tasks")? - number(status, "/http/waiting")?,
             heap: number(status, "/heap/used_bytes")?,
         })
     }
