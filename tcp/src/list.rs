@@ -60,11 +60,6 @@ impl List {
         (self.head != NONE).then_some(self.head)
     }
 
-    /// The thing that follows `id`.
-    pub fn after(things: &mut impl Linked, id: u32) -> Option<u32> {
-        things.links(id).map(|links| links.next).filter(|next| *next != NONE)
-    }
-
     /// Appends `id`, which must be in no list.
     pub fn push_back(&mut self, things: &mut impl Linked, id: u32) {
         let tail = self.tail;

@@ -223,7 +223,7 @@ impl SynCache {
     }
 
     /// The first handshake of those that [`SynCache::note_answer`] was told of to whose port there is room now.
-    pub fn next_answered(&mut self, has_room: impl Fn(u16) -> bool) -> Option<(FourTuple, HalfOpen)> {
+    pub fn next_answered(&self, has_room: impl Fn(u16) -> bool) -> Option<(FourTuple, HalfOpen)> {
         let mut next = self.queues.get(UNANSWERED)?.first();
         for _ in 0..LOOKED_AT {
             let id = next?;
@@ -231,7 +231,7 @@ impl SynCache {
             if has_room(entry.local_port) {
                 return Some((entry.tuple(), entry.half()));
             }
-            next = List::after(&mut self.entries, id);
+            next = entry.links.next();
         }
         None
     }
@@ -464,12 +464,12 @@ mod tests {
             // The peer answers again, which changes nothing.
             cache.note_answer(&tuple, at(900));
         }
-        let ports = |cache: &mut SynCache, room: fn(u16) -> bool| {
+        let ports = |cache: &SynCache, room: fn(u16) -> bool| {
             cache.next_answered(room).map(|(tuple, half)| (tuple.local_port, half))
         };
-        assert_eq!(ports(&mut cache, |_| true), Some((81, half(1))));
-        assert_eq!(ports(&mut cache, |port| port > 82), Some((83, half(3))));
-        assert_eq!(ports(&mut cache, |_| false), None);
+        assert_eq!(ports(&cache, |_| true), Some((81, half(1))));
+        assert_eq!(ports(&cache, |port| port > 82), Some((83, half(3))));
+        assert_eq!(ports(&cache, |_| false), None);
         assert_eq!((cache.next(at(0)), cache.poll(at(60_099)), cache.len()), (Some(at(60_100)), None, 3));
         assert_eq!((cache.poll(at(60_100)), cache.len()), (None, 0));
     }
