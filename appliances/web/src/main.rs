@@ -158,12 +158,7 @@ mod guest {
         kernel::log::info!("listening on {}", all.join(" and "));
     }
 
-    async fn attend<S: Site>(
-        server: Rc<Server<S>>,
-        stream: TcpStream,
-        port: Port,
-        received: Option<Chunk>,
-    ) {
+    async fn attend<S: Site>(server: Rc<Server<S>>, stream: TcpStream, port: Port, received: Option<Chunk>) {
         let peer = stream.peer();
         // Any client can cause an error here, so the console does not show it.
         if let Err(error) = server.attend(stream, port, received).await {
