@@ -21,7 +21,7 @@ use crate::tcp::shard::{LEAST_GRANT, Shard};
 /// Bytes that a connection may send without memory, so that a task that waits for room is woken again.
 const LEAST_SEND: u32 = 128;
 
-/// The part of the free memory that a connection is granted at most, as a divisor. 
+/// The part of the free memory that a connection is granted at most, as a divisor.
 const GRANT_PART: usize = 8;
 
 /// Bytes that each connection takes: its places in the tables and lists.

@@ -7,7 +7,7 @@
 //!
 //! A request and its reply touch a connection several times in an iteration, and refresh it once.
 
-use tcp::{CloseReason, Env, Events, State};
+use tcp::{CloseReason, Env, Events, Limits as Frames, State, Transmit};
 
 use smoltcp::time::Instant;
 

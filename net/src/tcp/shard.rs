@@ -17,7 +17,7 @@ use tcp::ports::Ports;
 use tcp::syn_cache::SynCache;
 use tcp::time_wait::TimeWaits;
 use tcp::tuple::{FourTuple, Key};
-use tcp::{Config, Env, Limits as Frames, Seq, State, Transmit};
+use tcp::{Config, Env, Limits as Frames, Seq, State};
 
 use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
