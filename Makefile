@@ -19,7 +19,7 @@ SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
 BUILD_STATIC = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link tls_records
+FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link tls_records dhcp neighbours pax ledger
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # As cargo-fuzz has it: AddressSanitizer, a counter at every edge, comparisons shown to the fuzzer; where, rustc.sh says.

@@ -1,10 +1,12 @@
 //! Reads a fuzz input as numbers and bytes; one that has ended gives zeros, so that no input is too short. And keeps
 //! machines from one input to the next.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod failing;
 mod machines;
 
+pub use failing::FailingAllocator;
 pub use machines::Machines;
 
 /// The rest of an input.
