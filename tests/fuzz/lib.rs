@@ -3,10 +3,8 @@
 
 #![deny(unsafe_code)]
 
-mod failing;
 mod machines;
 
-pub use failing::FailingAllocator;
 pub use machines::Machines;
 
 /// The rest of an input.

@@ -18,7 +18,7 @@ use libfuzzer_sys::fuzz_target;
 use net::{Addressing, DhcpStatus, IpEndpoint, Ipv4Address, Net, Probing};
 use smoltcp::wire::{ArpOperation, IpProtocol, UdpPacket};
 use world::frames::{US, arp, parse_arp, parse_ipv4, udp};
-use world::{MS, Raw, SECOND, World};
+use world::{Raw, SECOND, World};
 
 const SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 const OURS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
@@ -39,7 +39,7 @@ impl Bench {
         let end = self.world.now.get() + span;
         let mut found = None;
         while found.is_none() && self.world.now.get() < end {
-            self.world.run((end - self.world.now.get()).min(50 * MS));
+            self.world.run((end - self.world.now.get()).min(SECOND));
             for frame in self.raw.take() {
                 if let Some((_, target)) = parse_arp(&frame) {
                     if self.taken {
@@ -70,7 +70,10 @@ impl Bench {
             assert!(!ours.is_loopback(), "{address}");
         }
         if let Some(gateway) = status.gateway {
-            assert!(!gateway.is_multicast() && !gateway.is_broadcast() && !gateway.is_unspecified(), "{gateway}");
+            assert!(
+                !gateway.is_multicast() && !gateway.is_broadcast() && !gateway.is_unspecified(),
+                "{gateway}"
+            );
             assert_ne!(status.address.map(|address| address.address()), Some(gateway));
         }
         assert!((576..=1500).contains(&status.mtu), "mtu {}", status.mtu);
@@ -135,7 +138,8 @@ fuzz_target!(|data: &[u8]| {
                 let (kind, flags, len) = (input.byte(), input.byte(), usize::from(input.byte()));
                 // Mostly what was asked for.
                 let kind = if kind < 128 { if asked == 1 { 2 } else { 5 } } else { kind % 16 };
-                let address = if flags & 32 == 0 { OURS } else { Ipv4Address::from(input.word().to_be_bytes()) };
+                let address =
+                    if flags & 32 == 0 { OURS } else { Ipv4Address::from(input.word().to_be_bytes()) };
                 bench.send(&reply(kind, id, flags, input.bytes(len), address));
             }
             2 => {

@@ -8,12 +8,9 @@
 
 #![no_main]
 
-use fuzz::{FailingAllocator, Input};
+use fuzz::Input;
 use ledger::{Account, Buffer, Consumer, Ledger, Reservation, SHARES};
 use libfuzzer_sys::fuzz_target;
-
-#[global_allocator]
-static ALLOCATOR: FailingAllocator = FailingAllocator;
 
 const MOST: usize = 300;
 
@@ -116,7 +113,7 @@ impl World {
     /// Runs with the allocation that is to fail.
     fn failing<T>(&mut self, work: impl FnOnce() -> T) -> (T, bool) {
         match self.fail.take() {
-            Some(nth) => FailingAllocator::fail(1, nth, work),
+            Some(nth) => allocation_tests::fail(1, nth, work),
             None => (work(), false),
         }
     }
@@ -134,7 +131,10 @@ impl World {
             committed += usage.used.max(usage.floor);
             if let Some(account) = &self.accounts[at] {
                 let floor = usage.floor.saturating_sub(usage.used);
-                assert!(account.available() >= floor.min(usage.limit - usage.used), "the floor is kept: {usage:?}");
+                assert!(
+                    account.available() >= floor.min(usage.limit - usage.used),
+                    "the floor is kept: {usage:?}"
+                );
             }
         }
         // An account that is opened late may find its floor in use.

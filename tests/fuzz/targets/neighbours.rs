@@ -17,8 +17,8 @@ use libfuzzer_sys::fuzz_target;
 use net::{EthernetAddress, Ipv4Address, Ipv6Address, Ipv6Addressing, Net, Probing};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv4Packet, Icmpv4Repr,
-    Icmpv6Packet, IpProtocol,
+    ArpOperation, ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv4Packet,
+    Icmpv4Repr, Icmpv6Packet, IpProtocol,
 };
 use world::frames::six::{ALL_NODES, THEIR_LOCAL, US_LOCAL, packet, ping, solicited_node};
 use world::frames::{THEM, US, arp, ipv4, parse_ipv4};
@@ -27,11 +27,13 @@ use world::{MS, Raw, SECOND, World, ip};
 const MOST: usize = 100;
 
 fn hardware(number: u8) -> EthernetAddress {
-    [THEM, US, EthernetAddress::BROADCAST, EthernetAddress([0, 0x16, 0x3e, 0, 0, number])][usize::from(number) % 4]
+    [THEM, US, EthernetAddress::BROADCAST, EthernetAddress([0, 0x16, 0x3e, 0, 0, number])]
+        [usize::from(number) % 4]
 }
 
 fn four(number: u8) -> Ipv4Address {
-    [ip(9), ip(1), ip(254), Ipv4Address::UNSPECIFIED, Ipv4Address::BROADCAST, ip(number)][usize::from(number) % 6]
+    [ip(9), ip(1), ip(254), Ipv4Address::UNSPECIFIED, Ipv4Address::BROADCAST, ip(number)]
+        [usize::from(number) % 6]
 }
 
 fn six(number: u8) -> Ipv6Address {

@@ -13,14 +13,11 @@
 mod tar;
 
 use datafront::block::{Application as _, BlockHead, Form, Part, Status};
-use fuzz::{FailingAllocator, Input};
+use fuzz::Input;
 use libfuzzer_sys::fuzz_target;
 use std::rc::Rc;
 use web::memory::Memory;
 use web::publish::{Inbox, Store, StoreOptions};
-
-#[global_allocator]
-static ALLOCATOR: FailingAllocator = FailingAllocator;
 
 /// Bytes that may be published.
 const BUDGET: usize = 1 << 20;
@@ -112,7 +109,7 @@ fuzz_target!(|data: &[u8]| {
     }
     // Once more, with one allocation that fails.
     let (files, used) = (other.files, parts.status().bytes);
-    let (status, failed) = FailingAllocator::fail(LARGE, fail, || push(&parts, &bytes, piece));
+    let (status, failed) = allocation_tests::fail(LARGE, fail, || push(&parts, &bytes, piece));
     if failed && status != Status::ACCEPTED {
         assert_eq!((parts.status().files, parts.status().bytes), (files, used), "a refusal changes nothing");
     }
