@@ -2,6 +2,7 @@
 
 use alloc::rc::Rc;
 
+use smoltcp::time::Duration;
 use smoltcp::wire::IpAddress;
 use tcp::handshake::{HalfOpen, timestamp_clock};
 use tcp::sources::Refused;
@@ -14,13 +15,18 @@ use crate::base::chunk::Chunk;
 use crate::base::counters::{Counters, DropReason, Drops};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
+use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
+use crate::tcp::options::ConnOptions;
 use crate::tcp::shard::Shard;
 
 /// The MSS of a peer that sends no MSS option. RFC 9293, section 3.7.1.
 const DEFAULT_MSS_V4: u16 = 536;
 const DEFAULT_MSS_V6: u16 = 1220;
+
+/// The order of use is exact to this step.
+const USE_STEP: Duration = Duration::from_millis(125);
 
 /// The answer to a segment without a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,22 +124,25 @@ impl Shard {
         tally: &mut Tally<'_>,
     ) -> Answer {
         let counters = &mut *tally.counters;
-        self.conns.touch(id);
+        let Some(conn) = self.get(id) else { return Answer::None };
+        let (opening, is_idle) = (conn.tcb.state() == State::SynSent, conn.tcb.is_idle());
+        if time::after(conn.tcb.heard_at(), USE_STEP) <= self.at {
+            self.conns.touch(id);
+        }
         let len = segment.payload_len;
-        let room = len == 0 || self.has_room_for(usize::try_from(len).unwrap_or(usize::MAX), counters);
+        let room = len == 0 || self.take_room_for(len, is_idle, counters);
         let payload = if room { payload() } else { None };
-        let mut header = *segment;
+        let mut alone = None;
         let payload = payload.unwrap_or_else(|| {
             tally.drops.bump(DropReason::Memory);
-            header.flags.remove(Flags::FIN | Flags::PSH);
-            header.payload_len = 0;
+            let flags = segment.flags.difference(Flags::FIN | Flags::PSH);
+            alone = Some(Segment { flags, payload_len: 0, ..*segment });
             Chunk::EMPTY
         });
-        let segment = &header;
-        let opening = self.get(id).is_some_and(|conn| conn.tcb.state() == State::SynSent);
+        let segment = alone.as_ref().unwrap_or(segment);
         let reply = self.update(id, counters, |conn, at, env| conn.tcb.on_segment(segment, payload, at, env));
-        let open = self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established);
-        if opening && open {
+        if opening && self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established) {
+            self.connecting.remove(id);
             counters.connected.bump();
         }
         match reply {
@@ -335,15 +344,15 @@ impl Shard {
         let open = Open { iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let mut tcb = Tcb::connect(&open, self.at, &mut self.env);
         configure(&mut tcb, &options);
-        let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
+        let mut conn = Conn::new(tcb, Rc::new(ConnOptions::new(options)), Owner::Held);
         conn.flow = flow(&tuple);
         let Ok(id) = self.conns.insert(&tuple, conn) else {
             self.give_room();
             return Err(NetError::TooManyConnections);
         };
         if let Some(conn) = self.get(id) {
-            let timeout = crate::base::time::duration(conn.options.connect_timeout);
-            self.connecting.insert(id, crate::base::time::after(self.at, timeout));
+            let timeout = time::duration(conn.options.connect_timeout);
+            self.connecting.insert(id, time::after(self.at, timeout));
         }
         self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
