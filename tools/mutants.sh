@@ -22,7 +22,8 @@ for path in "$@"; do
     esac
     output=build/mutants/${path//\//-}
     rm -rf "$output" && mkdir -p "$output"
-    all=$($cargo mutants --list "${files[@]}" | wc -l)
+    if ! $cargo mutants --list "${files[@]}" >"$output/all"; then exit 2; fi
+    all=$(count "$output/all")
     if [ "$all" -eq 0 ]; then
         echo "mutants.sh: $path has no mutants: name a folder or a file of a crate, as netfront/src/wire" >&2
         exit 2

@@ -19,7 +19,8 @@ const IDLE: &str = "app.idle=10 app.admin=path:/-/";
 const RECOVERY: Duration = Duration::from_secs(240);
 const COMMAND: Duration = Duration::from_secs(300);
 /// Where the guest counts why it turned a client away.
-const COUNTERS: [&str; 4] = ["/http", "/interfaces/0/tcp", "/interfaces/0/drops", "/ledger_used"];
+const COUNTERS: [&str; 5] =
+    ["/http", "/interfaces/0/stack", "/interfaces/0/tcp", "/interfaces/0/drops", "/ledger_used"];
 
 /// One kind of hostile client: a mode of `dom0/attack.c`, and how many.
 #[derive(Clone, Copy, Debug)]
