@@ -30,7 +30,7 @@ for path in "$@"; do
     fi
     parts=1
     if [ -n "${SAMPLE:-}" ]; then parts=$(((all + SAMPLE - 1) / SAMPLE)); fi
-    $cargo mutants -j 1 --profile mutants --timeout 120 --no-shuffle --output "$output" \
+    $cargo mutants -j 1 --profile mutants --timeout 600 --no-shuffle --output "$output" \
         --shard "$((${SEED:-0} % parts))/$parts" --sharding round-robin "${files[@]}" -- --lib --tests
     # 2: some were missed; 3: some timed out.
     case $? in
