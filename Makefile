@@ -19,7 +19,7 @@ SAY    := say() { printf '\n== %s %s\n' "$$(date +%T)" "$$1"; }; say
 BUILD_STATIC = RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --quiet --release --target x86_64-unknown-linux-gnu --features libxenvchan
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link tls_records
+FUZZ         := rx tx xenstore boot pool frames vchan tcp_segments tcp_link tls_records dhcp neighbours pax ledger
 FUZZ_SECONDS ?= 60
 FUZZ_DIR     = $(abspath $(or $(CARGO_TARGET_DIR),tests/fuzz/target))/x86_64-unknown-linux-gnu/release
 # As cargo-fuzz has it: AddressSanitizer, a counter at every edge, comparisons shown to the fuzzer; where, rustc.sh says.
@@ -176,11 +176,10 @@ fuzz: setup ## every fuzz target for FUZZ_SECONDS, 60 by default; needs a nightl
 
 # What a mutant of a crate is tested by: the crate's own tests, optimised, since some of them run through many cases.
 MUTANTS ?= pool/src netfront/src xen/src net/src datafront/src appliances/web/src/http appliances/web/src/publish
-mutants: setup ## change one expression at a time, and count the changes that no test sees: MUTANTS=netfront/src/wire for a part (its own command)
+mutants: setup ## change one expression at a time, and count the changes that no test sees: SAMPLE=20 of each part, MUTANTS=netfront/src/wire (its own command)
 	@./setup.sh mutants
 	@$(SAY) 'mutants of $(MUTANTS)'
-	@$(CARGO) mutants -j 1 --profile host --timeout 120 --no-shuffle --output build \
-	    $(foreach path,$(MUTANTS),--file '$(path)$(if $(filter %.rs,$(path)),,/**/*.rs)') -- --lib --tests
+	@CARGO='$(CARGO)' SAMPLE='$(SAMPLE)' SEED='$(SEED)' tools/mutants.sh $(MUTANTS)
 
 check: setup fmt lint doc rules ## format, lints, documentation, who imports whom, unsafe budget
 

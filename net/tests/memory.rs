@@ -3,7 +3,8 @@
 mod world;
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 
 use embedded_io_async::{Read, Write};
 use ledger::{Ledger, Usage};
@@ -132,7 +133,7 @@ fn clients_that_read_nothing_give_way_to_new_ones() {
                 let _ = stream.send(b"end".as_slice()).await;
                 stream
             });
-            std::future::poll_fn(|cx| {
+            poll_fn(|cx| {
                 let _ = sending.as_mut().poll(cx);
                 std::task::Poll::Ready(())
             })
@@ -154,6 +155,63 @@ fn clients_that_read_nothing_give_way_to_new_ones() {
         assert!(read.is_ok_and(|len| len > 0), "{read:?}");
     }
     drop(readers);
+}
+
+/// Answers each `k` with a `k`, and anything else with more than fits.
+async fn serve(mut stream: TcpStream) {
+    static PAGE: [u8; 200_000] = [7; 200_000];
+    let mut byte = [0];
+    while let Ok(1) = stream.read(&mut byte).await {
+        let answer = if byte == *b"k" { b"k".as_slice() } else { PAGE.as_slice() };
+        if stream.send(answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Serves every connection.
+async fn serve_all(net: Net) {
+    let listener = net.tcp_listen(80, TcpOptions { backlog: 2000, ..TcpOptions::default() }).unwrap();
+    let mut tasks: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+    loop {
+        let mut accept = Box::pin(listener.accept());
+        let stream = poll_fn(|cx| {
+            tasks.retain_mut(|task| task.as_mut().poll(cx).is_pending());
+            accept.as_mut().poll(cx)
+        })
+        .await;
+        drop(accept);
+        tasks.push(Box::pin(serve(stream)));
+    }
+}
+
+#[test]
+fn a_kept_connection_outlives_clients_that_read_nothing() {
+    let (mut world, a, b, _ledger) = pair(256 << 10);
+    world.spawn(serve_all(a.clone()));
+    world.run(SECOND);
+    let mut kept = world.block_on(SECOND, connect(b.clone(), 1)).pop().unwrap();
+    let mut readers = Vec::new();
+    for round in 0..60 {
+        let net = b.clone();
+        readers.push(world.spawn(async move {
+            let mut all = connect(net, 8).await;
+            for reader in &mut all {
+                let _ = reader.write_all(b"r").await;
+            }
+            all
+        }));
+        world.run(SECOND / 2);
+        let (stream, answer) = world.block_on(5 * SECOND, async move {
+            let mut byte = [0];
+            let sent = kept.write_all(b"k").await;
+            let read = kept.read(&mut byte).await;
+            (kept, sent.and(read).map(|_| byte))
+        });
+        assert_eq!(answer, Ok(*b"k"), "round {round}, {:?} evicted", a.status().counters.evicted);
+        kept = stream;
+    }
+    assert!(a.status().counters.evicted.get() > 100, "{:?}", a.status().counters.evicted);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reads a fuzz input as numbers and bytes; one that has ended gives zeros, so that no input is too short. And keeps
 //! machines from one input to the next.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod machines;
 

@@ -37,6 +37,6 @@ mod session;
 mod tickets;
 
 pub use error::Error;
-pub use identity::{Identities, Identity, Refusal, RefusalReason, Secret};
+pub use identity::{CHAIN_LIMIT, Identities, Identity, Refusal, RefusalReason, Secret};
 pub use server::Server;
 pub use session::{HANDSHAKE_LIMIT, RECORD_LIMIT, Session};

@@ -121,8 +121,9 @@ impl Session {
         while self.error.is_none() && matches!(self.step(), Step::Again) {}
         if self.error.is_some() {
             self.incoming = Vec::new();
-            // What waits to be sent, an alert last, is given before anything is read.
-            while self.connection.wants_write() && matches!(self.step(), Step::Again) {}
+            // What waits to be sent, an alert last, is given before anything is read. Nothing follows `close_notify`
+            // (RFC 8446 §6.1): rustls would send an alert there, and its debug assertions say that it should not.
+            while !self.closed && self.connection.wants_write() && matches!(self.step(), Step::Again) {}
         }
         if self.incoming.is_empty() {
             self.incoming = Vec::new();

@@ -8,7 +8,7 @@ use rcgen::{
     PKCS_ECDSA_P384_SHA384, date_time_ymd,
 };
 use support::*;
-use tls::{Identities, RefusalReason, Secret};
+use tls::{CHAIN_LIMIT, Identities, RefusalReason, Secret};
 
 fn refused(files: &[Secret]) -> (String, RefusalReason) {
     let refusal = Identities::from_files(files, now()).unwrap_err();
@@ -99,6 +99,23 @@ fn a_chain_has_its_leaf_first() {
     let other = Pair::p256("other.test").certificate;
     let twisted = secret("fullchain.pem", &format!("{}{other}", leaf.pem()));
     assert_eq!(refused(&[twisted, key()]), ("fullchain.pem".into(), RefusalReason::ChainOrder));
+}
+
+#[test]
+fn a_chain_that_is_too_long_to_send_is_refused() {
+    let (fits, bytes) = chain(&[100, 100]);
+    Identities::from_files(&[fits], now()).unwrap();
+    // With 5 bytes more for each certificate, one byte too many. The length of a signature varies by a byte or two.
+    let room = CHAIN_LIMIT - bytes - 10;
+    let (fits, _) = chain(&[100 + room - 20, 100]);
+    Identities::from_files(&[fits], now()).unwrap();
+    let (long, bytes) = chain(&[100 + room + 20, 100]);
+    let refusal = Identities::from_files(&[long], now()).unwrap_err();
+    assert_eq!(
+        (refusal.file.as_str(), refusal.reason),
+        ("chain.pem", RefusalReason::ChainTooLong(bytes + 10))
+    );
+    assert!(refusal.to_string().contains("leave out the root"), "{refusal}");
 }
 
 #[test]

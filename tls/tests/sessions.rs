@@ -160,6 +160,20 @@ fn both_sides_close_in_order() {
 }
 
 #[test]
+fn no_alert_follows_close_notify() {
+    let pair = Pair::p256("a.test");
+    let (server, config) = (server(&[&pair]), Arc::new(client_config(&[&pair])));
+    let (mut client, mut session) = open(&server, &config, "a.test");
+    session.close();
+    deliver(&mut client, &session.take_output()).unwrap();
+    assert_eq!(
+        session.receive(&[23, 3, 3, 0, 20].iter().copied().chain([9; 20]).collect::<Vec<_>>()),
+        Err(Error::BadRecord)
+    );
+    assert_eq!(session.take_output(), b"");
+}
+
+#[test]
 fn a_client_updates_its_keys() {
     let pair = Pair::p256("a.test");
     let (server, config) = (server(&[&pair]), Arc::new(client_config(&[&pair])));

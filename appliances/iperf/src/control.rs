@@ -12,7 +12,8 @@ use embedded_io_async::{Read as _, Write as _};
 use futures_util::future::{Either, join_all, select};
 use iperf::datagram::welcome;
 use iperf::session::{
-    COOKIE_LEN, Cookie, JSON_MAX, Params, STREAMS_MAX, State, StreamResult, UNIMPLEMENTED, results, stream_id,
+    COOKIE_LEN, Cookie, PARAMS_MAX, Params, RESULTS_MAX, STREAMS_MAX, State, StreamResult, UNIMPLEMENTED,
+    results, stream_id,
 };
 use kernel::System;
 use kernel::net::{IpEndpoint, NetError, TcpStream, UdpSocket};
@@ -29,6 +30,7 @@ enum Fault {
     Silent,
     TooLong,
     Memory,
+    TooLarge(usize),
     Protocol,
 }
 
@@ -46,6 +48,7 @@ impl core::fmt::Display for Fault {
             Self::Silent => f.write_str("the client was silent for 10 s"),
             Self::TooLong => f.write_str("the client did not end it in time"),
             Self::Memory => f.write_str("no memory for what the client sends"),
+            Self::TooLarge(most) => write!(f, "the client sends more than {most} bytes of JSON"),
             Self::Protocol => f.write_str("the client does not follow iperf3's protocol"),
         }
     }
@@ -99,7 +102,7 @@ impl Server {
 
     async fn test(&self, control: &mut TcpStream) -> Result<(), Fault> {
         say(control, State::ParamExchange).await?;
-        let params = match Params::parse(&self.json(control).await?) {
+        let params = match Params::parse(&self.params(control).await?) {
             Ok(params) => params,
             Err(why) => {
                 say(control, State::ServerError).await?;
@@ -120,9 +123,9 @@ impl Server {
             .await
             .unwrap_or(Err(Fault::TooLong))?;
         let ns = self.system.now().since(started);
-        let ours = results(&report(&params, &counts, ns));
+        let ours = results(&report(&params, &counts, ns)).ok_or(Fault::Memory)?;
         say(control, State::ExchangeResults).await?;
-        self.json(control).await?;
+        self.skip_results(control).await?;
         control.write_all(&ours).await?;
         say(control, State::DisplayResults).await?;
         let bytes: u64 = counts.iter().map(|count| count.bytes.get()).sum();
@@ -190,11 +193,11 @@ impl Server {
     /// Answers the greeting of each stream of datagrams; the addresses of their senders.
     async fn greetings(&self, params: &Params) -> Result<Vec<IpEndpoint>, Fault> {
         let mut peers = Vec::new();
-        let mut buffer = vec![0; 64 * 1024];
         while u32::try_from(peers.len()).is_ok_and(|len| len < params.parallel) {
-            let Ok((len, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
+            let datagram = self.socket.recv_owned().await?;
+            let peer = datagram.from();
             // A late datagram of a former test is no greeting.
-            let Some(answer) = welcome(buffer.get(..len).unwrap_or_default()) else { continue };
+            let Some(answer) = welcome(datagram.payload()) else { continue };
             self.socket.send_to(&answer, peer).await?;
             if !peers.contains(&peer) {
                 peers.push(peer);
@@ -205,26 +208,39 @@ impl Server {
 
     /// Counts the datagrams of all streams.
     async fn receive(&self, params: &Params, peers: Vec<IpEndpoint>, counts: &[Rc<Count>]) {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let Ok((len, peer)) = self.socket.recv_from(&mut buffer).await else { continue };
-            let count = peers.iter().position(|known| *known == peer).and_then(|at| counts.get(at));
+        while let Ok(datagram) = self.socket.recv_owned().await {
+            let count =
+                peers.iter().position(|known| *known == datagram.from()).and_then(|at| counts.get(at));
             if let Some(count) = count {
-                streams::datagram(&self.system, params, buffer.get(..len).unwrap_or_default(), count);
+                streams::datagram(&self.system, params, datagram.payload(), count);
             }
         }
     }
 
-    async fn json(&self, control: &mut TcpStream) -> Result<Vec<u8>, Fault> {
-        let mut len = [0; 4];
-        self.answered(exactly(control, &mut len)).await?;
-        let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
-        if len > JSON_MAX {
-            return Err(Fault::Protocol);
-        }
+    async fn params(&self, control: &mut TcpStream) -> Result<Vec<u8>, Fault> {
+        let len = self.length(control, PARAMS_MAX).await?;
         let mut text = streams::zeros(len).ok_or(Fault::Memory)?;
         self.answered(exactly(control, &mut text)).await?;
         Ok(text)
+    }
+
+    async fn skip_results(&self, control: &mut TcpStream) -> Result<(), Fault> {
+        let mut rest = self.length(control, RESULTS_MAX).await?;
+        let mut buffer = [0; 256];
+        while rest > 0 {
+            let piece = buffer.get_mut(..rest.min(256)).unwrap_or_default();
+            self.answered(exactly(control, piece)).await?;
+            rest = rest.saturating_sub(piece.len());
+        }
+        Ok(())
+    }
+
+    /// The length of the JSON text that follows.
+    async fn length(&self, control: &mut TcpStream, most: usize) -> Result<usize, Fault> {
+        let mut len = [0; 4];
+        self.answered(exactly(control, &mut len)).await?;
+        let len = usize::try_from(u32::from_be_bytes(len)).unwrap_or(usize::MAX);
+        if len > most { Err(Fault::TooLarge(most)) } else { Ok(len) }
     }
 
     async fn answered<T>(&self, future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {

@@ -1,6 +1,5 @@
 //! iperf (2): received bytes are counted.
 
-use alloc::vec;
 use iperf::datagram::{Place, Tally, iperf2_place, iperf2_report, iperf2_sent};
 use kernel::System;
 use kernel::net::{IpEndpoint, TcpStream, UdpSocket};
@@ -20,11 +19,9 @@ pub(crate) async fn connection(system: System, mut stream: TcpStream) {
 
 /// One stream of datagrams at a time; a new sender begins a new one.
 pub(crate) async fn datagrams(system: System, socket: UdpSocket) {
-    let mut buffer = vec![0; 64 * 1024];
     let mut current: Option<(IpEndpoint, Tally, u64)> = None;
-    loop {
-        let Ok((len, peer)) = socket.recv_from(&mut buffer).await else { continue };
-        let datagram = buffer.get(..len).unwrap_or_default();
+    while let Ok(received) = socket.recv_owned().await {
+        let (datagram, peer) = (received.payload(), received.from());
         let now = system.now().0 / 1000;
         let (_, tally, started) = match &mut current {
             Some(stream) if stream.0 == peer => stream,
@@ -32,7 +29,7 @@ pub(crate) async fn datagrams(system: System, socket: UdpSocket) {
         };
         match iperf2_place(datagram) {
             Some(Place::Number(number)) => {
-                tally.count(number.saturating_add(1), iperf2_sent(datagram), now, len);
+                tally.count(number.saturating_add(1), iperf2_sent(datagram), now, datagram.len());
             }
             Some(Place::Last) => {
                 let report = iperf2_report(datagram, tally, now.saturating_sub(*started));

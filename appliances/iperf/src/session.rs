@@ -25,8 +25,11 @@ pub const COOKIE_LEN: usize = 37;
 /// The name of a test, the same on all its connections.
 pub type Cookie = [u8; COOKIE_LEN];
 
-/// A JSON text longer than this is refused.
-pub const JSON_MAX: usize = 64 * 1024;
+/// Parameters longer than this are refused, in bytes of JSON. The parser copies a key or a nesting of this length, which
+/// takes twice as much at most: a small allocation, which cannot fail.
+pub const PARAMS_MAX: usize = 4 * 1024;
+/// Results longer than this are refused, in bytes of JSON. They are skipped.
+pub const RESULTS_MAX: usize = 64 * 1024;
 
 /// A message of one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +156,10 @@ pub struct StreamResult {
     pub end_time: f64,
 }
 
-#[derive(Serialize)]
-struct Results<'a> {
-    cpu_util_total: f64,
-    cpu_util_user: f64,
-    cpu_util_system: f64,
-    sender_has_retransmits: i32,
-    streams: &'a [StreamResult],
-}
+/// What stands before the streams. The load of the processor is not measured, so it is 0.
+const RESULTS_HEAD: &[u8] = br#"{"cpu_util_total":0.0,"cpu_util_user":0.0,"cpu_util_system":0.0,"sender_has_retransmits":0,"streams":["#;
+/// What stands behind them.
+const RESULTS_END: &[u8] = b"]}";
 
 /// The client's number of its stream at this place; iperf3 leaves 2 out.
 #[must_use]
@@ -168,20 +167,26 @@ pub const fn stream_id(place: u32) -> u32 {
     if place == 0 { 1 } else { place.saturating_add(2) }
 }
 
-/// The results on the wire: length and JSON. The load of the processor is not measured, so it is 0.
+/// The results on the wire: length and JSON; `None` if memory is short. The client decides how many streams there are.
 #[must_use]
-pub fn results(streams: &[StreamResult]) -> Vec<u8> {
-    let results = Results {
-        cpu_util_total: 0.0,
-        cpu_util_user: 0.0,
-        cpu_util_system: 0.0,
-        sender_has_retransmits: 0,
-        streams,
-    };
-    // Serialising numbers does not fail.
-    let text = serde_json::to_vec(&results).unwrap_or_default();
-    let len = u32::try_from(text.len()).unwrap_or(0);
-    [len.to_be_bytes().as_slice(), &text].concat()
+pub fn results(streams: &[StreamResult]) -> Option<Vec<u8>> {
+    let mut sent = Vec::new();
+    append(&mut sent, &[0; 4])?;
+    append(&mut sent, RESULTS_HEAD)?;
+    for (place, stream) in streams.iter().enumerate() {
+        append(&mut sent, if place == 0 { b"" } else { b"," })?;
+        append(&mut sent, &serde_json::to_vec(stream).ok()?)?;
+    }
+    append(&mut sent, RESULTS_END)?;
+    let len = u32::try_from(sent.len()).ok()?.checked_sub(4)?;
+    *sent.first_chunk_mut()? = len.to_be_bytes();
+    Some(sent)
+}
+
+fn append(text: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
+    text.try_reserve(bytes.len()).ok()?;
+    text.extend_from_slice(bytes);
+    Some(())
 }
 
 #[cfg(test)]
@@ -223,7 +228,8 @@ mod tests {
 
     #[test]
     fn results_have_a_length_and_every_key_that_iperf3_reads() {
-        let sent = results(&[StreamResult { id: 1, bytes: 7, retransmits: -1, ..StreamResult::default() }]);
+        let stream = |id| StreamResult { id, bytes: 7, retransmits: -1, ..StreamResult::default() };
+        let sent = results(&[stream(1), stream(3)]).unwrap();
         let (len, text) = sent.split_at(4);
         assert_eq!(u32::from_be_bytes(len.try_into().unwrap()), u32::try_from(text.len()).unwrap());
         let value: serde_json::Value = serde_json::from_slice(text).unwrap();
@@ -233,6 +239,9 @@ mod tests {
         for key in ["id", "bytes", "retransmits", "jitter", "errors", "packets"] {
             assert!(value["streams"][0].get(key).is_some_and(serde_json::Value::is_number), "{key}");
         }
+        assert_eq!((&value["streams"][1]["id"], &value["streams"][2]), (&3.into(), &serde_json::Value::Null));
+        let none: serde_json::Value = serde_json::from_slice(&results(&[]).unwrap()[4..]).unwrap();
+        assert_eq!(none["streams"].as_array().map(Vec::len), Some(0));
     }
 
     #[test]

@@ -9,39 +9,66 @@
 //!
 //! In the guest such an allocation would be a crash. Sizes that the code fixes are small, and have a reserve of the heap
 //! to themselves (`kernel::heap_reserve`); larger ones have a size that a peer or dom0 decides.
+//!
+//! Every program that links this crate has its allocator. Each thread counts for itself, so tests run beside each other.
 
+use kernel::heap_reserve::SMALL_BYTES;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
+use std::cell::Cell;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// The least size that is searched for, in bytes: smaller allocations have the reserve of the heap.
+pub const LEAST: usize = SMALL_BYTES + 1;
+
+/// The result of [`fatal`] that every workload should have.
+pub const NOTHING: [&str; 0] = [];
 
 /// The variable that tells a child which allocation fails.
 const FAILS: &str = "ALLOCATION_FAILS";
 
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static LEAST: AtomicUsize = AtomicUsize::new(0);
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-static FAIL_AT: AtomicUsize = AtomicUsize::new(usize::MAX);
-static TOTAL_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// What this thread counts.
+#[derive(Clone, Copy)]
+struct Plan {
+    /// The least size that counts; 0: nothing counts.
+    least: usize,
+    counted: Counted,
+    /// The number of the allocation that fails.
+    fail_at: Option<usize>,
+    /// Whether its place is printed.
+    is_printed: bool,
+}
 
-/// The system's allocator, of which one allocation fails. A test program makes it its global allocator.
-#[derive(Debug)]
-pub struct Failing;
+impl Plan {
+    const IDLE: Self =
+        Self { least: 0, counted: Counted { count: 0, bytes: 0 }, fail_at: None, is_printed: false };
+}
+
+thread_local! {
+    static PLAN: Cell<Plan> = const { Cell::new(Plan::IDLE) };
+}
+
+/// The system's allocator, of which one allocation fails.
+struct Failing;
+
+#[global_allocator]
+static ALLOCATOR: Failing = Failing;
 
 impl Failing {
     /// Counts an allocation. Returns whether it fails.
     fn fails(size: usize) -> bool {
-        if !COUNTING.load(Relaxed) || size < LEAST.load(Relaxed) {
+        let mut plan = PLAN.get();
+        if plan.least == 0 || size < plan.least {
             return false;
         }
-        TOTAL_BYTES.fetch_add(size, Relaxed);
-        let fails = COUNT.fetch_add(1, Relaxed) == FAIL_AT.load(Relaxed);
-        if fails {
+        let fails = plan.fail_at == Some(plan.counted.count);
+        plan.counted = Counted { count: plan.counted.count + 1, bytes: plan.counted.bytes + size };
+        if fails && plan.is_printed {
             // The backtrace allocates.
-            COUNTING.store(false, Relaxed);
+            PLAN.set(Plan::IDLE);
             eprintln!("refused {size} bytes to {}", place(&Backtrace::force_capture().to_string()));
-            COUNTING.store(true, Relaxed);
         }
+        PLAN.set(plan);
         fails
     }
 }
@@ -92,7 +119,7 @@ fn place(backtrace: &str) -> String {
 }
 
 /// Allocations of a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// How many.
     pub count: usize,
@@ -100,33 +127,49 @@ pub struct Counted {
     pub bytes: usize,
 }
 
-/// Counts the allocations of at least `least` bytes.
-pub fn count(least: usize, workload: impl FnOnce()) -> Counted {
-    LEAST.store(least, Relaxed);
-    COUNT.store(0, Relaxed);
-    TOTAL_BYTES.store(0, Relaxed);
-    COUNTING.store(true, Relaxed);
-    workload();
-    COUNTING.store(false, Relaxed);
-    Counted { count: COUNT.load(Relaxed), bytes: TOTAL_BYTES.load(Relaxed) }
+fn run<T>(plan: Plan, workload: impl FnOnce() -> T) -> (T, Counted) {
+    PLAN.set(plan);
+    let result = workload();
+    (result, PLAN.replace(Plan::IDLE).counted)
 }
 
-/// Makes each allocation of at least `least` bytes fail in turn, and returns those that ended the process: sizes and
+/// Counts the allocations of at least `least` bytes.
+pub fn count(least: usize, workload: impl FnOnce()) -> Counted {
+    run(Plan { least: least.max(1), ..Plan::IDLE }, workload).1
+}
+
+/// Runs a workload in which, of the allocations of at least `least` bytes, the one with the number `fail_at` fails.
+/// Returns its result, and whether there was one.
+pub fn fail<T>(least: usize, fail_at: usize, workload: impl FnOnce() -> T) -> (T, bool) {
+    let plan = Plan { least: least.max(1), fail_at: Some(fail_at), ..Plan::IDLE };
+    let (result, counted) = run(plan, workload);
+    (result, counted.count > fail_at)
+}
+
+/// Runs a part of a workload that is not the guest's, for instance its client: its allocations do not count.
+pub fn aside<T>(part: impl FnOnce() -> T) -> T {
+    let plan = PLAN.replace(Plan::IDLE);
+    let result = part();
+    PLAN.set(plan);
+    result
+}
+
+/// Makes each allocation of at least [`LEAST`] bytes fail in turn, and returns those that ended the process: sizes and
 /// places. `test` is the full name of the test that calls this. `workload` makes the same allocations each time; those of
 /// `setup` do not fail.
 ///
 /// # Panics
 /// A child cannot be started.
-pub fn fatal<S>(test: &str, least: usize, setup: impl Fn() -> S, workload: impl Fn(&mut S)) -> Vec<String> {
+pub fn fatal<S>(test: &str, setup: impl Fn() -> S, workload: impl Fn(&mut S)) -> Vec<String> {
     let mut state = setup();
+    let plan = Plan { least: LEAST, ..Plan::IDLE };
     if let Some(number) = std::env::var_os(FAILS) {
         let number = number.to_str().and_then(|number| number.parse().ok()).expect("a number");
-        FAIL_AT.store(number, Relaxed);
-        count(least, || workload(&mut state));
+        run(Plan { fail_at: Some(number), is_printed: true, ..plan }, || workload(&mut state));
         // The parent looks at this process's end only.
         std::process::exit(0);
     }
-    let total = count(least, || workload(&mut state)).count;
+    let total = run(plan, || workload(&mut state)).1.count;
     let program = std::env::current_exe().expect("the test program");
     let mut found = Vec::new();
     for number in 0..total {

@@ -4,10 +4,9 @@
 #[path = "../../../appliances/web/tests/support/mod.rs"]
 mod support;
 
-use allocation_tests::{Failing, count, fatal};
+use allocation_tests::{NOTHING, count, fatal};
 use kernel::heap_reserve::{CRASH_BYTES, SMALL_BYTES};
 use ledger::{Buffer, Consumer, Ledger};
-use std::sync::Mutex;
 use support::Does;
 use xen::abi::grant_table::GrantStatus;
 use xen::console::Console;
@@ -15,21 +14,10 @@ use xen::hypervisor::{GrantTableSize, HvmParam, MapSpace, ShutdownReason, Virq};
 use xen::memory::foreign::{Foreign, MapError};
 use xen::{DomId, Errno, EvtchnPort, Gfn, Gref, Hypervisor, SystemTime, VcpuId};
 
-#[global_allocator]
-static ALLOCATOR: Failing = Failing;
-
-/// Counting is for one test at a time.
-static ONE: Mutex<()> = Mutex::new(());
-
-const LEAST: usize = SMALL_BYTES + 1;
-const NOTHING: [&str; 0] = [];
-
 #[test]
 fn an_infallible_allocation_is_found_and_a_fallible_one_is_not() {
-    let _one = ONE.lock();
     let found = fatal(
         "an_infallible_allocation_is_found_and_a_fallible_one_is_not",
-        LEAST,
         || (),
         |()| {
             let mut fallible: Vec<u8> = Vec::new();
@@ -45,10 +33,8 @@ fn an_infallible_allocation_is_found_and_a_fallible_one_is_not() {
 
 #[test]
 fn a_buffer_of_the_ledger_never_ends_the_process() {
-    let _one = ONE.lock();
     let found = fatal(
         "a_buffer_of_the_ledger_never_ends_the_process",
-        LEAST,
         || Ledger::new(1 << 20),
         |ledger| {
             let mut buffer = Buffer::new(&ledger.open(Consumer::Replies));
@@ -124,11 +110,9 @@ fn console(lines: usize) -> (xen_sim::Sim, Console) {
 
 #[test]
 fn console_output_that_nobody_reads_never_ends_the_process() {
-    let _one = ONE.lock();
     let test = "console_output_that_nobody_reads_never_ends_the_process";
     let found = fatal(
         test,
-        LEAST,
         || console(0),
         |(_sim, console)| {
             for number in 0..2000 {
@@ -146,11 +130,9 @@ fn console_output_that_nobody_reads_never_ends_the_process() {
 
 #[test]
 fn serving_pages_never_ends_the_process() {
-    let _one = ONE.lock();
     let get = |path: &str| Does::Sends(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes());
     let found = fatal(
         "serving_pages_never_ends_the_process",
-        LEAST,
         || (),
         |()| {
             // The client's own buffers are no concern of the guest: it takes nothing.
@@ -165,7 +147,6 @@ fn serving_pages_never_ends_the_process() {
 
 #[test]
 fn a_crash_report_fits_into_its_memory() {
-    let _one = ONE.lock();
     for lines in [0, 20, 2000] {
         let (sim, console) = console(lines);
         let report = vec![b'x'; 3584];

@@ -8,23 +8,13 @@
 #[path = "../../../appliances/web/tests/support/mod.rs"]
 mod support;
 
-use allocation_tests::{Failing, fatal};
+use allocation_tests::{NOTHING, fatal};
 use datafront::block::{Application, BlockHead, Form, Part, Status};
-use kernel::heap_reserve::SMALL_BYTES;
 use std::rc::Rc;
-use std::sync::Mutex;
 use support::tar::{archive, entry, of};
 use web::https::{Receiving, Secrets};
 use web::publish::{Inbox, Store};
 
-#[global_allocator]
-static ALLOCATOR: Failing = Failing;
-
-/// Counting is for one test at a time.
-static ONE: Mutex<()> = Mutex::new(());
-
-const LEAST: usize = SMALL_BYTES + 1;
-const NOTHING: [&str; 0] = [];
 /// Bytes that the channel hands over at once, as in the guest.
 const READ: usize = 16 * 1024;
 
@@ -51,10 +41,8 @@ const fn head<'a>(name: &'a str, form: Form, part: Part, bytes: &[u8]) -> BlockH
 
 #[test]
 fn a_pushed_file_never_ends_the_process() {
-    let _one = ONE.lock();
     let found = fatal(
         "a_pushed_file_never_ends_the_process",
-        LEAST,
         || (store(), vec![b'x'; 100_000]),
         |(store, bytes)| {
             let mut inbox = Inbox::new(Rc::clone(store), Rc::default());
@@ -67,10 +55,8 @@ fn a_pushed_file_never_ends_the_process() {
 
 #[test]
 fn streamed_content_never_ends_the_process() {
-    let _one = ONE.lock();
     let found = fatal(
         "streamed_content_never_ends_the_process",
-        LEAST,
         || (store(), vec![b'x'; 20_000]),
         |(store, bytes)| {
             let mut inbox = Inbox::new(Rc::clone(store), Rc::default());
@@ -98,10 +84,8 @@ fn tree() -> Vec<u8> {
 
 #[test]
 fn a_pushed_tree_with_rules_never_ends_the_process() {
-    let _one = ONE.lock();
     let found = fatal(
         "a_pushed_tree_with_rules_never_ends_the_process",
-        LEAST,
         || (store(), tree()),
         |(store, bytes)| {
             let mut inbox = Inbox::new(Rc::clone(store), Rc::default());
@@ -115,10 +99,8 @@ fn a_pushed_tree_with_rules_never_ends_the_process() {
 
 #[test]
 fn pushed_secrets_never_end_the_process() {
-    let _one = ONE.lock();
     let found = fatal(
         "pushed_secrets_never_end_the_process",
-        LEAST,
         || {
             let pem =
                 format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", "AAAA\n".repeat(6000));
@@ -156,10 +138,8 @@ fn a_receiver_that_copies_infallibly_is_found() {
         }
     }
 
-    let _one = ONE.lock();
     let found = fatal(
         "a_receiver_that_copies_infallibly_is_found",
-        LEAST,
         || (store(), archive(&[("a", &"x".repeat(2 * READ))])),
         |(store, bytes)| {
             let mut copies = Copies(Inbox::new(Rc::clone(store), Rc::default()), Vec::new());

@@ -56,6 +56,25 @@ fn every_command_for_people_is_in_contributing() {
 }
 
 #[test]
+fn every_fuzz_target_is_run_and_described() {
+    let run: BTreeSet<_> = make_variable("FUZZ").into_iter().collect();
+    let files: BTreeSet<_> = std::fs::read_dir(root().join("tests/fuzz/targets"))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .collect();
+    assert_eq!(run, files);
+    let manifest = read("tests/fuzz/Cargo.toml");
+    let programs: BTreeSet<_> =
+        matches(r"path = .targets/(\w+)\.rs.", &manifest).into_iter().map(str::to_owned).collect();
+    assert_eq!(programs, files);
+    let model = read("docs/threat-model.md");
+    let (_, section) = model.split_once("\n## Fuzzing\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let described: BTreeSet<_> = matches(r"`(\w+)`", section).into_iter().map(str::to_owned).collect();
+    assert_eq!(described, files);
+}
+
+#[test]
 fn documents_name_all_images() {
     let images = make_variable("IMAGES");
     let folders: BTreeSet<_> = std::fs::read_dir(root().join("appliances"))

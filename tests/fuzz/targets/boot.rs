@@ -73,8 +73,7 @@ fn usable(info: &BootInfo) {
         assert!(range.start % PAGE == 0 && range.end % PAGE == 0 && range.end <= LIMIT, "{range:x?}");
         let mut regions = info.regions().iter();
         assert!(
-            regions
-                .all(|region| region.kind == RegionKind::Ram || !touch(range.start, range.end, region))
+            regions.all(|region| region.kind == RegionKind::Ram || !touch(range.start, range.end, region))
         );
         let mut ram = info.regions().iter().filter(|region| region.kind == RegionKind::Ram);
         assert!(ram.any(|region| touch(range.start, range.end, region)), "{range:x?} is no RAM");

@@ -50,7 +50,12 @@ impl Host {
             ..Config::default()
         };
         let mss = 100 + input.short() % 3000;
-        let open = Open { iss: Seq(input.word()), timestamp_offset: input.word(), announced_mss: mss, path_mss: mss };
+        let open = Open {
+            iss: Seq(input.word()),
+            timestamp_offset: input.word(),
+            announced_mss: mss,
+            path_mss: mss,
+        };
         Self {
             tcb: None,
             env: Env::new(config, Limiter::new(100, 100)),
@@ -161,7 +166,11 @@ impl World {
         let Some(tcb) = &mut host.tcb else { return };
         while let Some(chunk) = tcb.recv(now, &mut host.env) {
             assert!(host.read + chunk.len() <= written, "more came than was written");
-            assert!(chunk == octets(host.read, chunk.len()), "other octets than were written, from {}", host.read);
+            assert!(
+                chunk == octets(host.read, chunk.len()),
+                "other octets than were written, from {}",
+                host.read
+            );
             host.read += chunk.len();
         }
         self.transmit(index);
@@ -235,7 +244,12 @@ impl World {
                 }
                 self.now += 1000;
                 let limit = self.now + 1_000_000_000_000;
-                assert!(self.timers(limit), "both wait for ever: {:?} {:?}", self.hosts[0].tcb, self.hosts[1].tcb);
+                assert!(
+                    self.timers(limit),
+                    "both wait for ever: {:?} {:?}",
+                    self.hosts[0].tcb,
+                    self.hosts[1].tcb
+                );
             }
         }
         panic!("it never ends: {:?} {:?}", self.hosts[0].tcb, self.hosts[1].tcb);
@@ -260,7 +274,8 @@ fuzz_target!(|data: &[u8]| {
     world.finish();
     let reasons = [0, 1].map(|index| world.hosts[index].tcb.as_ref().and_then(Tcb::close_reason));
     if reasons == [Some(CloseReason::Finished); 2] {
-        let whole = world.hosts[0].read == world.hosts[1].written && world.hosts[1].read == world.hosts[0].written;
+        let whole =
+            world.hosts[0].read == world.hosts[1].written && world.hosts[1].read == world.hosts[0].written;
         assert!(whole, "both finished, and not all was read");
     }
 });

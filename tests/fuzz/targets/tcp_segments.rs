@@ -104,7 +104,11 @@ impl World {
                 let seq = self.nxt.add(u32::from(input.short())).sub(30_000);
                 self.tcb.on_packet_too_big(seq, input.short(), now, &mut self.env);
             }
-            8 => self.tcb.on_unreachable(self.nxt.sub(u32::from(input.byte())), input.byte() & 1 == 0, &mut self.env),
+            8 => self.tcb.on_unreachable(
+                self.nxt.sub(u32::from(input.byte())),
+                input.byte() & 1 == 0,
+                &mut self.env,
+            ),
             9 => self.env.receive_grant = u32::from(input.short()) << (input.byte() % 8),
             10 => {
                 let time = Some(Duration::from_millis(u64::from(input.short())));
@@ -151,7 +155,8 @@ impl World {
     fn pass(&mut self, us: u64) {
         let end = self.now.saturating_add(us).min(1 << 50);
         for _ in 0..200 {
-            let Some(at) = self.tcb.next_timer().map(|at| at.total_micros() as u64).filter(|at| *at <= end) else {
+            let Some(at) = self.tcb.next_timer().map(|at| at.total_micros() as u64).filter(|at| *at <= end)
+            else {
                 break;
             };
             self.now = self.now.max(at);
@@ -165,7 +170,11 @@ impl World {
     fn read(&mut self) {
         while let Some(chunk) = self.tcb.recv(self.instant(), &mut self.env) {
             assert!(chunk.len() > 0, "an empty piece");
-            assert!(chunk == octets(self.read, chunk.len() as u32), "other octets than were sent, from {}", self.read);
+            assert!(
+                chunk == octets(self.read, chunk.len() as u32),
+                "other octets than were sent, from {}",
+                self.read
+            );
             self.read = self.read.wrapping_add(chunk.len() as u32);
         }
     }
@@ -179,7 +188,10 @@ impl World {
             let mut payload = vec![0; transmit.payload.len()];
             assert_eq!(transmit.payload.copy_to(&mut payload), header.payload_len as usize);
             let from = header.seq.since(self.iss.add(1));
-            assert!(payload.is_empty() || from.wrapping_add(header.payload_len) <= self.written, "never written");
+            assert!(
+                payload.is_empty() || from.wrapping_add(header.payload_len) <= self.written,
+                "never written"
+            );
             assert!(payload == octets(from, header.payload_len), "other octets than were written");
             let mut room = [0; Segment::MAX_HEADER_LEN];
             assert_eq!(header.emit(&mut room), Some(header.header_len()), "{header:?}");
@@ -205,7 +217,10 @@ impl World {
         let edge = header.ack.add(u32::from(header.window) << shift);
         if let Some((ack, before)) = self.shown {
             assert!(header.ack.ge(ack), "an acknowledgment goes back: {header:?}");
-            assert!(edge.add(if self.scale > 0 { (1 << self.scale) - 1 } else { 0 }).ge(before), "a window goes back");
+            assert!(
+                edge.add(if self.scale > 0 { (1 << self.scale) - 1 } else { 0 }).ge(before),
+                "a window goes back"
+            );
         }
         self.shown = Some((header.ack, edge));
     }

@@ -34,7 +34,9 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| {
 
 static CLIENT: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).expect("a certificate")).expect("a root");
+    roots
+        .add(CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).expect("a certificate"))
+        .expect("a root");
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())

@@ -28,6 +28,10 @@ const MOST_FILES: usize = 32;
 const MOST_BYTES: usize = 64 * 1024;
 /// Certificates of a chain at most.
 const MOST_IN_CHAIN: usize = 8;
+/// Bytes of a chain at most, as the Certificate message has them: 5 more for each certificate (RFC 8446 §4.4.2). rustls
+/// collects its first flight in a vector that grows to twice its length at most: with the messages around this one, a small
+/// allocation, which cannot fail.
+pub const CHAIN_LIMIT: usize = 3840;
 /// Bytes of a certificate or a key as PEM at most. The parser's buffer is a small allocation then, which cannot fail.
 const MOST_IN_SECTION: usize = 8 * 1024;
 
@@ -179,6 +183,11 @@ fn pair(key: Key<'_>, chains: &[Chain<'_>], unix: u64) -> Result<Pair, Refusal> 
     let Some(chain) = fitting.max_by_key(|chain| chain.certificates.len()) else {
         return Err(Refusal::new(key.file, RefusalReason::NoCertificate));
     };
+    let bytes =
+        chain.certificates.iter().fold(0_usize, |sum, der| sum.saturating_add(der.len()).saturating_add(5));
+    if bytes > CHAIN_LIMIT {
+        return Err(Refusal::new(chain.file, RefusalReason::ChainTooLong(bytes)));
+    }
     certificate::check(&chain.certificates, unix).map_err(|reason| Refusal::new(chain.file, reason))?;
     let Leaf { names, not_after, .. } = &chain.leaf;
     let public = Identity { file: chain.file.to_string(), names: names.clone(), not_after: *not_after };

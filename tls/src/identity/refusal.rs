@@ -1,5 +1,6 @@
 //! Why certificates and keys are refused.
 
+use super::CHAIN_LIMIT;
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -31,6 +32,8 @@ pub enum RefusalReason {
     NoKey,
     /// A key without its certificate.
     NoCertificate,
+    /// The certificates of the chain have this number of bytes together: more than [`CHAIN_LIMIT`].
+    ChainTooLong(usize),
     /// A certificate of the chain is over.
     Expired,
     /// A certificate of the chain is not valid yet.
@@ -51,6 +54,13 @@ impl fmt::Display for Refusal {
             write!(f, "{}: ", self.file)?;
         }
         f.write_str(match self.reason {
+            RefusalReason::ChainTooLong(bytes) => {
+                return write!(
+                    f,
+                    "the chain has {bytes} bytes (DER), and at most {CHAIN_LIMIT} can be sent: leave out the root, or use \
+                     a chain with ECDSA keys"
+                );
+            }
             RefusalReason::Nothing => "no certificate with its key: give both as files in PEM",
             RefusalReason::TooLarge => {
                 "too large: at most 32 files, 64 KiB together, 8 certificates in a chain, 8 KiB each"

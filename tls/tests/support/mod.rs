@@ -1,6 +1,9 @@
 //! Certificates made by rcgen, and a client: rustls over ring, which shares no cryptography with the server.
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm,
+};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io::{Read, Write};
@@ -46,6 +49,39 @@ impl Pair {
     pub(crate) fn file(&self, name: &str) -> Secret {
         secret(name, &format!("{}{}", self.certificate, self.key))
     }
+}
+
+/// A chain with its key in one file: for each number a certificate with an extension of this length, the leaf first. And
+/// the bytes of the certificates.
+pub(crate) fn chain(extensions: &[usize]) -> (Secret, usize) {
+    let params = |name: &str, len| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+            .custom_extensions
+            .push(CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 1], vec![5; len]));
+        params
+    };
+    let (leaf, authorities) = extensions.split_first().unwrap();
+    let mut issuer: Option<CertifiedIssuer<'static, KeyPair>> = None;
+    let (mut text, mut bytes) = (String::new(), 0);
+    for (number, len) in authorities.iter().enumerate().rev() {
+        let mut params = params(&format!("authority{number}.test"), *len);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let made = match &issuer {
+            Some(issuer) => CertifiedIssuer::signed_by(params, key, issuer),
+            None => CertifiedIssuer::self_signed(params, key),
+        };
+        let made = made.unwrap();
+        text = made.pem() + &text;
+        bytes += made.der().len();
+        issuer = Some(made);
+    }
+    let key = KeyPair::generate().unwrap();
+    let leaf = params("leaf.test", *leaf);
+    let leaf = issuer.map_or_else(|| leaf.self_signed(&key), |issuer| leaf.signed_by(&key, &issuer)).unwrap();
+    (secret("chain.pem", &(leaf.pem() + &text + &key.serialize_pem())), bytes + leaf.der().len())
 }
 
 pub(crate) fn secret(name: &str, text: &str) -> Secret {

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("datafront", &["ledger", "xen"]),
     ("kernel", &["boot", "cmdline", "ledger", "xen", "pool", "nic", "netfront", "net", "datafront"]),
     ("xen-sim", &["xen"]),
+    ("allocation-tests", &["kernel"]),
     ("abi-tests", &["xen", "vchan"]),
     ("bed", &[]),
     ("bill", &[]),

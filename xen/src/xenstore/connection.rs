@@ -79,8 +79,12 @@ impl Connection {
                 log::warn!("xenstore: xenstored offers no reset; the ring is taken up again as it is");
             }
             Recovered::GaveUp => {
-                log::warn!("xenstore: no answer for {limit_s} s; the requests that waited have failed");
+                log::warn!(
+                    "xenstore: no answer for {limit_s} s; the requests that waited have failed. xenstored stands still or \
+                     has ended. The guest works on, and uses xenstore again when it answers"
+                );
             }
+            Recovered::StillSilent => {}
         }
         // An event that was lost costs no more than this wait. One that Xen refuses shows as the next time limit.
         let _ = h.evtchn_send(port);

@@ -62,8 +62,10 @@ pub(super) enum Recovered {
     Reset,
     /// The ring was taken up again as it is.
     AttachedAgain,
-    /// The requests that waited have failed.
+    /// The requests that waited have failed; the daemon has answered something since the last time that this was so.
     GaveUp,
+    /// The same, and nothing was answered since.
+    StillSilent,
 }
 
 /// A request without an answer, or with one that the task has not taken yet.
@@ -91,6 +93,8 @@ pub(super) struct State {
     /// Changes whenever bytes move either way.
     activity: u64,
     recovery: Recovery,
+    /// The replies so far when waiting requests failed last.
+    silent_at: Option<u64>,
 }
 
 impl State {
@@ -108,6 +112,7 @@ impl State {
             stats: XsStats::default(),
             activity: 0,
             recovery: Recovery::new(),
+            silent_at: None,
         }
     }
 
@@ -357,7 +362,9 @@ impl State {
             }
             Step::NoAnswer => {
                 self.give_up_waiting(wakers);
-                Recovered::GaveUp
+                let replies = self.stats.replies.get();
+                let before = self.silent_at.replace(replies);
+                if before == Some(replies) { Recovered::StillSilent } else { Recovered::GaveUp }
             }
         };
         (Some(recovered), next)

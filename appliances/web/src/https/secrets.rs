@@ -118,7 +118,7 @@ fn files(bytes: &[u8]) -> Option<Vec<Secret>> {
 
 const fn status(refusal: &Refusal) -> Status {
     match refusal.reason {
-        RefusalReason::TooLarge => Status::TOO_LARGE,
+        RefusalReason::TooLarge | RefusalReason::ChainTooLong(_) => Status::TOO_LARGE,
         RefusalReason::NotPem | RefusalReason::BadCertificate => Status::NOT_PEM,
         RefusalReason::UnusableKey | RefusalReason::EncryptedKey => Status::UNUSABLE_KEY,
         RefusalReason::Nothing | RefusalReason::NoKey | RefusalReason::NoCertificate => Status::NO_PAIR,

@@ -18,6 +18,9 @@ const IDLE: &str = "app.idle=10 app.admin=path:/-/";
 /// uses too.
 const RECOVERY: Duration = Duration::from_secs(240);
 const COMMAND: Duration = Duration::from_secs(300);
+/// Where the guest counts why it turned a client away.
+const COUNTERS: [&str; 5] =
+    ["/http", "/interfaces/0/stack", "/interfaces/0/tcp", "/interfaces/0/drops", "/ledger_used"];
 
 /// One kind of hostile client: a mode of `dom0/attack.c`, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -125,10 +128,18 @@ impl<'a> Victim<'a> {
         if !attacked.success() {
             return Err(format!("the attack itself failed: {attacked:?}").into());
         }
-        let answered =
-            answered.map_err(|error| format!("a well-behaved client was not answered: {error}"))?;
+        let answered = answered.map_err(|error| {
+            format!("a well-behaved client was not answered: {error}; since the start {}", self.counted())
+        })?;
         let made = attacked.stdout.trim();
         Ok(format!("made and refused {made}, {answered} replies to the well-behaved client"))
+    }
+
+    /// What the guest has counted since its start, for a fault.
+    fn counted(&self) -> String {
+        let now = self.guest.tcp(80).and_then(|port| Connection::open(port)?.status());
+        let Ok(now) = now else { return "it does not say what it counted".into() };
+        COUNTERS.map(|pointer| format!("{pointer}: {}", changes(&self.base, &now, pointer))).join("; ")
     }
 
     /// Checks that the guest runs; otherwise returns its last lines.

@@ -12,7 +12,7 @@
 //! heap are back at their former values. A guest that an attack ends is started again, so one run shows every fault of a
 //! cell.
 //!
-//! The short form runs some cells; `make test-battery` runs the whole matrix. `BATTERY=4:50:readers` in the environment
+//! The short form is one cell with four attacks; `make test-battery` runs the whole matrix. `BATTERY=4:50:readers` in the environment
 //! narrows the matrix to one memory size, content, attack; each part may be empty.
 
 mod cell;
@@ -70,15 +70,15 @@ fn row(memory_mib: u32) {
     }
 }
 
-/// Two of the smallest cells, with the attacks that use most memory.
+/// The smallest guest with content, under one attack of each kind: connections, frames of TCP, other frames.
 #[test]
-#[ignore = "make test-battery; not timed on an idle machine yet, and so not in the suite"]
-fn some_hostile_clients_against_small_guests() {
-    let cells = [Cell { memory_mib: 4, content_percent: 50 }, Cell { memory_mib: 16, content_percent: 0 }];
-    let modes = ["readers", "idle", "zero-window", "fragments"];
+#[ignore = "make test-battery; under zero-window a well-behaved client loses its connection in half of the runs on a loaded host"]
+fn some_hostile_clients_against_a_small_guest() {
+    let cells = [Cell { memory_mib: 4, content_percent: 50 }];
+    let modes = ["idle", "zero-window", "tiny-mss", "fragments"];
     let attacks: Vec<Attack> =
         ATTACKS.iter().filter(|attack| modes.contains(&attack.mode)).copied().collect();
-    battery("some_hostile_clients_against_small_guests", &cells, &attacks);
+    battery("some_hostile_clients_against_a_small_guest", &cells, &attacks);
 }
 
 macro_rules! rows {

@@ -207,7 +207,10 @@ fn tcp_segments() -> Seeds {
     let wait = vec![1, 0xff, 0xff, 8];
     let plain = [6, 7, 0xb4, 5];
     vec![
-        ("talk", start(&[0], &[expected(24, 100), read.clone(), write.clone(), expected(16, 0), expected(17, 5)])),
+        (
+            "talk",
+            start(&[0], &[expected(24, 100), read.clone(), write.clone(), expected(16, 0), expected(17, 5)]),
+        ),
         ("options", start(&plain, &[write.clone(), wait.clone(), expected(16, 0), shutdown.clone()])),
         ("timeouts", start(&plain, &[write.clone(), wait.clone(), wait.clone(), wait, expected(16, 0)])),
         ("close", start(&[0], &[shutdown, expected(17, 0), expected(16, 0)])),
@@ -231,7 +234,6 @@ fn tcp_link() -> Seeds {
     ]
 }
 
-
 /// Operations of `tls_records`.
 fn tls_records() -> Seeds {
     let write = |len: u16| [&[3][..], &len.to_le_bytes()].concat();
@@ -241,6 +243,71 @@ fn tls_records() -> Seeds {
     let long = [&[0, 1, 22, 3, 0, 64, 1, 0, 255, 255][..], &[0; 100]].concat();
     let alert = vec![1, 1, 21, 3, 2, 0, 2, 40, 1, 20, 3, 1, 0, 1, 1, 23, 3, 5, 0, 1, 2, 3, 4, 5];
     vec![("talk", talk), ("changed", changed), ("hello", hello), ("long", long), ("alert", alert)]
+}
+
+/// Answers of a DHCP server.
+fn dhcp() -> Seeds {
+    let reply = |flags: u8, options: &[u8]| [&[1, 0, flags, options.len() as u8][..], options].concat();
+    let (mask, router) = ([1, 4, 255, 255, 255, 0], [3, 4, 10, 0, 2, 2]);
+    let lease = [&mask[..], &router].concat();
+    let many =
+        [&lease[..], &[6, 8, 1, 1, 1, 1, 8, 8, 8, 8, 12, 4], b"mill", &[26, 2, 5, 100, 42, 4, 10, 0, 2, 3]]
+            .concat();
+    let routes = [&mask[..], &[121, 12, 0, 10, 0, 2, 2, 32, 10, 0, 2, 2, 0, 0, 0, 0]].concat();
+    let refused = [1, 128 + 6, 0, 0];
+    let twice = |flags, options: &[u8]| [&[0][..], &reply(flags, options), &reply(flags, options)].concat();
+    vec![
+        ("lease", twice(0, &lease)),
+        ("many", twice(0, &many)),
+        ("routes", twice(0, &routes)),
+        ("overload", twice(2, &many)),
+        ("endless", twice(16, &many)),
+        ("refused", [&twice(0, &lease)[..], &[0, 200], &refused].concat()),
+        ("probed", [&[1][..], &reply(0, &lease), &reply(0, &lease), &[3, 0, 4, 3]].concat()),
+        ("any", [&[0, 2, 44, 1][..], &[0xff; 300]].concat()),
+    ]
+}
+
+/// Operations of `neighbours`.
+fn neighbours() -> Seeds {
+    let ask = [0, 0, 0, 0, 0, 2, 1];
+    let answer = [0, 1, 3, 3, 0, 1, 1];
+    let advert =
+        [&[1, 1, 2, 1, 56, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 3, 4, 64, 192][..], &[0; 41]].concat();
+    vec![
+        ("talk", [&[0][..], &ask, &[4, 0], &answer, &[4, 1, 3, 200, 0]].concat()),
+        ("claim", [&[1, 0, 0, 3, 3, 1, 2, 1][..], &[3, 100, 0], &[5], &[3, 100, 0]].concat()),
+        ("router", [&[0][..], &advert, &[4, 1, 3, 255, 0]].concat()),
+        (
+            "solicit",
+            [&[0, 1, 1, 3, 2, 20][..], &[0; 20], &[2, 28], &[0, 1, 8, 0, 6, 4, 0, 1], &[0; 20]].concat(),
+        ),
+    ]
+}
+
+/// Archives of `pax`.
+fn pax() -> Seeds {
+    let file = |name: &[u8], len: u16| {
+        [&[0, name.len() as u8][..], name, &[0], &len.to_le_bytes(), &vec![b'x'; len.into()]].concat()
+    };
+    let path = |value: &[u8]| [&[1, 0, 0, value.len() as u8][..], value, &[0, 1]].concat();
+    let long = [&[3, 60][..], &[b'n'; 60]].concat();
+    vec![
+        ("files", [&[200, 0, 99][..], &file(b"index.html", 700), &file(b"a/b", 3)].concat()),
+        ("path", [&[7, 0, 99][..], &path(b"a/long/path.html"), &file(b"short", 5)].concat()),
+        ("long", [&[9, 1, 0][..], &long, &file(b"short", 2000)].concat()),
+        ("failing", [&[0, 2, 0][..], &file(b"large", 4999)].concat()),
+    ]
+}
+
+/// Operations of `ledger`.
+fn ledger() -> Seeds {
+    let all: Vec<u8> = (0..8).flat_map(|consumer| [5, consumer, 100, 1, 6, 0, 50, 0]).collect();
+    let reserve = |consumer: u8, bytes: u32| [&[0, consumer][..], &bytes.to_le_bytes()].concat();
+    vec![
+        ("buffers", [&words(&[1 << 20])[..], &all, &[9, 0, 6, 1, 0, 200, 7, 0, 3, 0, 8, 0]].concat()),
+        ("full", [words(&[200_000]), reserve(0, 60_000), reserve(1, 60_000), reserve(0, 60_000)].concat()),
+    ]
 }
 
 fn main() -> io::Result<()> {
@@ -256,6 +323,10 @@ fn main() -> io::Result<()> {
         ("tcp_segments", tcp_segments()),
         ("tcp_link", tcp_link()),
         ("tls_records", tls_records()),
+        ("dhcp", dhcp()),
+        ("neighbours", neighbours()),
+        ("pax", pax()),
+        ("ledger", ledger()),
     ];
     for (target, seeds) in targets {
         let folder = Path::new(&folder).join(target);

@@ -3,8 +3,11 @@
 use super::stub::{Msg, Stub, World};
 use crate::ids::{EvtchnPort, SystemTime};
 use crate::tests::{STARTS, context, page};
+use crate::xenstore::state::{Recovered, State};
 use crate::xenstore::{Broken, XenStore, XsError};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::future::Future as _;
 use core::pin::pin;
 use core::sync::atomic::Ordering::SeqCst;
 use core::task::Poll;
@@ -358,6 +361,37 @@ fn h59_without_a_reset_silence_ends_in_a_named_error() {
     assert!(w.stub.transactions.is_empty());
     assert!(w.store.idle());
     assert_eq!(w.run(store.write("a", "2")), Ok(()));
+}
+
+#[test]
+fn h59_silence_is_told_once_until_something_is_answered() {
+    let mut w = World::new();
+    let store = w.store.clone();
+    let write = |w: &mut World| {
+        let mut write = Box::pin(store.write("a", "1"));
+        assert!(write.as_mut().poll(&mut context()).is_pending());
+        w.iterate();
+        write
+    };
+    let look = |s: u64| {
+        let due = |state: &mut State| state.recover_when_due(SystemTime(s * S), &mut Vec::new()).0;
+        store.connection.with(due)
+    };
+    w.stub.silent = true;
+    let _first = write(&mut w);
+    assert_eq!((look(0), look(30)), (None, Some(Recovered::GaveUp)));
+    // A later request moves bytes, but nobody answers.
+    let _second = write(&mut w);
+    assert_eq!((look(31), look(61)), (None, Some(Recovered::StillSilent)));
+    w.stub.silent = false;
+    for request in w.stub.seen.clone() {
+        w.stub.send(&Msg::new(request.kind, request.req_id, 0, b"OK\0"));
+    }
+    w.run_until_idle();
+    assert_eq!(look(62), None);
+    w.stub.silent = true;
+    let _third = write(&mut w);
+    assert_eq!((look(63), look(93)), (None, Some(Recovered::GaveUp)));
 }
 
 #[test]
