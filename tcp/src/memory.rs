@@ -9,6 +9,9 @@ const GROWING: usize = 2048;
 /// Bytes of the lists of a connection that becomes active: their first allocations.
 const FIRST_LISTS: usize = 512;
 
+/// Bytes that the blocks of an active connection take in the heap beside their contents: headers and rounding of four.
+const BLOCKS: usize = 128;
+
 impl<P> Tcb<P> {
     /// Bytes of memory for active state, lists and received payload. Queued slices belong to the sender and are not
     /// counted. 0: the connection is idle.
@@ -20,7 +23,7 @@ impl<P> Tcb<P> {
     /// Bytes that an idle connection needs for a segment with payload, without the payload.
     #[must_use]
     pub const fn active_memory() -> usize {
-        size_of::<Active<P>>().saturating_add(FIRST_LISTS)
+        size_of::<Active<P>>().saturating_add(FIRST_LISTS).saturating_add(BLOCKS)
     }
 }
 
@@ -32,6 +35,7 @@ impl<P> Active<P> {
         let count = self.received.len().saturating_add(self.reassembly.len());
         let slack = payload.min(count.saturating_mul(GROWING));
         size_of::<Self>()
+            .saturating_add(BLOCKS)
             .saturating_add(self.received.capacity().saturating_mul(size_of::<P>()))
             .saturating_add(lists)
             .saturating_add(self.rope.memory())

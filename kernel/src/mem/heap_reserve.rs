@@ -1,8 +1,8 @@
 //! How the heap is divided: what the ledger may give out, and what small allocations have for themselves.
 //!
 //! ```text
-//!   heap:  [ ledger: 3/4, for sizes that others decide          │ tasks, nodes, wakers │ reserve: 1/16 ]
-//!                                                                        small allocations only ──┘
+//!   heap:  [ ledger: 3/4 less a fixed part, for sizes that others decide │ the guest itself, tasks, nodes, headers of blocks │ reserve: 1/16 ]
+//!                                                                                                small allocations only ──┘
 //! ```
 //!
 //! Sizes that peers or dom0 decide are reserved in the ledger and allocated fallibly. What remains are allocations of a
@@ -20,10 +20,16 @@ pub const fn reserve(heap_bytes: usize) -> usize {
     heap_bytes / 16
 }
 
-/// Bytes of a heap that the ledger may give out.
+/// Bytes that a guest without peers has in use beside what a quarter of a small heap would leave it.
+const OWN_BYTES: usize = 128 * 1024;
+
+/// Bytes of a heap that the ledger may give out: three quarters of it, less what the guest itself needs, and half of it at
+/// least.
 #[must_use]
 pub const fn ledger_bytes(heap_bytes: usize) -> usize {
-    (heap_bytes / 4).saturating_mul(3)
+    let most = (heap_bytes / 4).saturating_mul(3).saturating_sub(OWN_BYTES);
+    let least = heap_bytes / 2;
+    if most > least { most } else { least }
 }
 
 /// Whether a heap of `heap_bytes`, of which `free` are free, gives out `size` bytes.

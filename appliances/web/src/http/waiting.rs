@@ -4,11 +4,13 @@
 //!   begin ─► polled once ─ done: the usual case, no task
 //!                        └ waits ─► reserve ─► a task, and a place in the line ─ done: its memory comes back
 //!                                      ▲ refused                  │
-//!                                      └── the longest waiting gives way: it is dropped, its connection ends
+//!                                      └── the one that has waited longest without progress gives way: it is dropped,
+//!                                          and its connection ends
 //! ```
 //!
-//! Clients decide how many requests wait, so their memory is reserved. Clients that wait on purpose wait longest: they
-//! give way to others, and a request that is answered at once needs no place.
+//! Clients decide how many requests wait, so their memory is reserved. Clients that wait on purpose make no progress: they
+//! give way to others. A request is polled when its client has sent or taken something, and goes to the end of the line. A
+//! request that is answered at once needs no place.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -28,7 +30,7 @@ const PART: usize = 2;
 /// The requests that wait.
 pub(crate) struct Waiting {
     account: Account,
-    /// By age. Their tasks own them.
+    /// By their last progress. Their tasks own them.
     line: RefCell<BTreeMap<u64, Weak<dyn GivesWay>>>,
     next: Cell<u64>,
     used: Cell<usize>,
@@ -50,7 +52,19 @@ struct Slot<F> {
 struct Held {
     waiting: Rc<Waiting>,
     reservation: Reservation,
-    number: u64,
+    /// Its place in the line.
+    number: Cell<u64>,
+}
+
+impl Held {
+    /// The request has made progress: it goes to the end of the line.
+    fn note_progress(&self) {
+        let number = self.waiting.next_number();
+        let mut line = self.waiting.line.borrow_mut();
+        if let Some(place) = line.remove(&self.number.replace(number)) {
+            line.insert(number, place);
+        }
+    }
 }
 
 /// The outcome of [`Waiting::begin`].
@@ -83,15 +97,19 @@ impl Waiting {
         }
         let (reservation, gave_way) = self.reserve(size_of::<F>().saturating_add(BESIDE));
         let task = reservation.map(|reservation| {
-            let number = self.next.replace(self.next.get().wrapping_add(1));
+            let number = self.next_number();
             self.used.set(self.used.get().saturating_add(reservation.bytes()));
-            let held = Held { waiting: Rc::clone(self), reservation, number };
+            let held = Held { waiting: Rc::clone(self), reservation, number: Cell::new(number) };
             let slot = Rc::new(Slot { request: RefCell::new(Some((request, held))), waker: Cell::default() });
             let place: Weak<Slot<F>> = Rc::downgrade(&slot);
             self.line.borrow_mut().insert(number, place);
             async move { poll_fn(|cx| slot.poll(cx)).await }
         });
         Begun { task, gave_way }
+    }
+
+    fn next_number(&self) -> u64 {
+        self.next.replace(self.next.get().wrapping_add(1))
     }
 
     /// Reserves memory, if need be that of the requests that have waited longest; and how many of them gave way.
@@ -118,6 +136,7 @@ impl<F: Future<Output = ()>> Slot<F> {
         if request.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        held.note_progress();
         self.request.replace(Some((request, held)));
         self.waker.set(Some(cx.waker().clone()));
         Poll::Pending
@@ -135,7 +154,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Self { waiting, reservation, number } = self;
         waiting.used.set(waiting.used.get().saturating_sub(reservation.bytes()));
-        waiting.line.borrow_mut().remove(number);
+        waiting.line.borrow_mut().remove(&number.get());
     }
 }
 
@@ -195,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_waiting_request_gives_way() {
+    fn the_longest_waiting_without_progress_gives_way() {
         let account = Ledger::new(256 << 10).open(Consumer::Appliance);
         let waiting = Waiting::new(account.clone());
         let (done, dropped) = (Rc::new(RefCell::default()), Rc::new(RefCell::default()));
@@ -216,15 +235,17 @@ mod tests {
             assert!(gave_way == 0 && tasks[number].as_mut().poll(&mut cx).is_pending());
         }
         assert!(account.used() <= account.limit() / 2 && account.used() > account.limit() / 2 - 2000);
-        // One that has ended left the line; the next oldest gives way, and its task is woken and ends.
+        // One whose client takes something goes to the end of the line.
+        assert!(tasks[1].as_mut().poll(&mut cx).is_pending());
+        // One that has ended left the line; the next without progress gives way, and its task is woken and ends.
         done.borrow_mut().push(0);
         assert!(tasks[0].as_mut().poll(&mut cx).is_ready());
         let (kept, nobody) = begin(&waiting, request(100));
         let (task, gave_way) = begin(&waiting, request(101));
         assert!(kept.is_some() && nobody == 0);
-        assert_eq!((gave_way, dropped.borrow().as_slice()), (1, [0, 1].as_slice()));
+        assert_eq!((gave_way, dropped.borrow().as_slice()), (1, [0, 2].as_slice()));
         assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), 1);
-        assert!(tasks[1].as_mut().poll(&mut cx).is_ready() && tasks[2].as_mut().poll(&mut cx).is_pending());
+        assert!(tasks[2].as_mut().poll(&mut cx).is_ready() && tasks[1].as_mut().poll(&mut cx).is_pending());
         // A request that is done at once needs no place.
         done.borrow_mut().push(102);
         let begun = begin(&waiting, request(102));
