@@ -11,6 +11,7 @@ mod watch;
 
 use clap::Parser;
 use push::domain;
+use push::duration::parse as duration;
 use push::tree::Rules;
 use screen::Screen;
 use std::path::PathBuf;
@@ -80,22 +81,6 @@ impl Arguments {
     const fn rules(&self) -> Rules {
         Rules { all: self.all, skip: self.skip }
     }
-}
-
-/// `5s`, `500ms`, `2m`, or seconds without a unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "must be a number with ms, s or m: 5s".to_owned())?;
-    let factor = match unit {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" => 60_000,
-        _ => return Err("the unit must be ms, s or m".into()),
-    };
-    let length =
-        number.checked_mul(factor).filter(|ms| *ms > 0).ok_or("must be more than 0, and less than ages")?;
-    Ok(Duration::from_millis(length))
 }
 
 fn main() -> ExitCode {

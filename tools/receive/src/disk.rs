@@ -67,6 +67,20 @@ impl Disk {
         Ok(file)
     }
 
+    /// Adds the bytes of one file, from its start, to the end of another one.
+    pub(crate) fn append(&self, from: &Path, mut to: &File) -> io::Result<()> {
+        self.step("append")?;
+        io::copy(&mut File::open(from)?, &mut to).map(drop)
+    }
+
+    /// Cuts a file to this length.
+    pub(crate) fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        self.step("truncate")?;
+        let file = File::options().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    }
+
     /// Writes all of these bytes.
     pub(crate) fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
         self.step("write")?;
