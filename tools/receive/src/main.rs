@@ -7,10 +7,10 @@ mod screen;
 
 use clap::{ArgGroup, Parser};
 use receive::sink::{Folder, Program, Socket, folder};
+use receive::disk::same_file_system;
 use receive::suspend::Clocks;
 use receive::{Disk, End, Error, Keeper, Report, Sink, Watch, serve};
 use screen::Screen;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -152,19 +152,6 @@ fn sink(arguments: &Arguments) -> Result<(Box<dyn Sink>, PathBuf), Error> {
         (None, None) => return Err(Error::Usage("one of --dir, --exec and --socket is needed".to_owned())),
     };
     Ok((sink, asked.unwrap_or_else(usual)))
-}
-
-/// A version is renamed from the state's folder into its place.
-fn same_file_system(own: &Path, state: &Path) -> Result<(), Error> {
-    let device = |path: &Path| {
-        let made = std::fs::create_dir_all(path).and_then(|()| path.metadata());
-        made.map(|found| found.dev()).map_err(|error| Error::Disk(path.to_owned(), error))
-    };
-    if device(own)? == device(state)? {
-        return Ok(());
-    }
-    let what = format!("--state {} is on another file system than --dir: leave --state out", state.display());
-    Err(Error::Usage(what))
 }
 
 /// Whether there is such a program.
