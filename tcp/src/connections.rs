@@ -225,6 +225,13 @@ impl<T> Connections<T> {
         Some(FourTuple { local, local_port: name.local_port, remote, remote_port: name.remote_port })
     }
 
+    /// The port of this host in the name of a connection.
+    #[must_use]
+    #[inline]
+    pub fn local_port(&self, id: u32) -> Option<u16> {
+        Some(self.entries.0.get(id)?.name.local_port)
+    }
+
     /// Numbers and connections, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.entries.0.iter().map(|(id, entry)| (id, &entry.thing))
@@ -252,6 +259,15 @@ impl<T> Connections<T> {
     /// All connections, those first that have not been used for the longest time.
     pub fn by_use(&self) -> impl Iterator<Item = u32> {
         core::iter::successors(self.by_use.first(), |id| self.entries.0.get(*id)?.by_use.next())
+    }
+
+    /// Sets the connection's deadline as [`Connections::set_timer`], unless its timer expires before: then the timer stays,
+    /// and the caller sets it when it has expired.
+    #[inline]
+    pub fn set_timer_no_later(&mut self, id: u32, deadline_ms: u64) {
+        if !self.wheel.expires_by(&mut self.entries, id, deadline_ms) {
+            self.wheel.set(&mut self.entries, id, deadline_ms);
+        }
     }
 
     /// Sets the connection's deadline, in milliseconds; `None`: it has none. See [`Wheel::set`]; one that may come a few

@@ -102,6 +102,16 @@ impl Wheel {
         self.link(timers, id, place);
     }
 
+    /// Whether the timer of `id` expires at `deadline_ms` or before.
+    #[inline]
+    pub fn expires_by(&self, timers: &mut impl Timers, id: u32, deadline_ms: u64) -> bool {
+        timers.timer(id).is_some_and(|timer| {
+            // Deadlines are at most a horizon ahead, so the difference modulo 2^32 is exact.
+            let left = timer.deadline.wrapping_sub(low32(self.now_ms));
+            timer.is_set() && self.now_ms.saturating_add(u64::from(left)) <= deadline_ms
+        })
+    }
+
     /// Removes the timer of `id`.
     pub fn cancel(&mut self, timers: &mut impl Timers, id: u32) {
         let Some(timer) = timers.timer(id) else { return };

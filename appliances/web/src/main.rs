@@ -34,8 +34,8 @@ mod guest {
     use core::time::Duration;
     use kernel::System;
     use kernel::ledger::Consumer;
-    use kernel::net::{Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
-    use web::http::{Limits, Port, Server, Site};
+    use kernel::net::{Chunk, Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
+    use web::http::{AtOnce, Limits, Port, Server, Site};
     use web::https::RedirectSite;
     use web::memory::Memory;
     use web::options::{KEYS, Options, PUBLIC_PORT, Tls};
@@ -96,11 +96,17 @@ mod guest {
         port: Port,
     ) {
         loop {
-            let stream = listener.ready().await;
+            let mut stream = listener.ready().await;
             if server.begins(stream.is_new()) {
                 tell_time(&system, &server);
             }
-            begin(&system, &server, attend(Rc::clone(&server), stream, port)).await;
+            match server.answer_at_once(&mut stream, port) {
+                AtOnce::Idle => stream.park(),
+                AtOnce::End => {}
+                AtOnce::Later(received) => {
+                    begin(&system, &server, attend(Rc::clone(&server), stream, port, received)).await;
+                }
+            }
         }
     }
 
@@ -152,10 +158,15 @@ mod guest {
         kernel::log::info!("listening on {}", all.join(" and "));
     }
 
-    async fn attend<S: Site>(server: Rc<Server<S>>, stream: TcpStream, port: Port) {
+    async fn attend<S: Site>(
+        server: Rc<Server<S>>,
+        stream: TcpStream,
+        port: Port,
+        received: Option<Chunk>,
+    ) {
         let peer = stream.peer();
         // Any client can cause an error here, so the console does not show it.
-        if let Err(error) = server.attend(stream, port).await {
+        if let Err(error) = server.attend(stream, port, received).await {
             kernel::log::debug!("{peer:?}: {error}");
         }
     }

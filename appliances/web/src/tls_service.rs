@@ -78,7 +78,7 @@ impl Secure {
             Ok(secure) => secure,
             Err(error) => return kernel::log::debug!("{peer:?}: {error}"),
         };
-        match server.serve_with(&mut secure, Port::Public, &self.lines).await {
+        match server.serve_with(&mut secure, Port::Public, &self.lines, None).await {
             Ok(Next::Idle) => return secure.park(),
             Ok(Next::End) => {}
             Err(error) => kernel::log::debug!("{peer:?}: {error}"),

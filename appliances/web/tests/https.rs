@@ -98,7 +98,7 @@ impl Guest {
             let mut stream =
                 self.sessions.open(peer.clone(), 1, is_new).map_err(|error| error.to_string())?;
             is_new = false;
-            match ready(server.serve_with(&mut stream, Port::Public, &lines)) {
+            match ready(server.serve_with(&mut stream, Port::Public, &lines, None)) {
                 Ok(Next::Idle) => stream.park(),
                 Ok(Next::End) => {
                     ready(stream.close());

@@ -1,5 +1,6 @@
-//! The heap: `linked_list_allocator` over a region of RAM, with a reserve for small allocations (see
-//! [`heap_reserve`](super::heap_reserve)).
+//! The heap: `rlsf`, two-level segregated fits, over a region of RAM, with a reserve for small allocations (see
+//! [`heap_reserve`](super::heap_reserve)). To allocate and to free takes a bounded number of instructions, however peers
+//! have divided the free memory.
 //!
 //! ```text
 //!   alloc ─► heap                              fails: Vec::try_reserve gives an error; anything else panics, see `crash`
@@ -16,7 +17,26 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{RefCell, UnsafeCell};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use linked_list_allocator::Heap;
+use rlsf::{GRANULARITY, Tlsf};
+
+/// Size classes of the heap, each with [`PARTS`] lists: blocks up to 32 GiB.
+const CLASSES: usize = 30;
+/// Lists of a size class. A block that is larger by a part of its class is found for certain.
+const PARTS: usize = 32;
+
+/// The heap, and its use.
+struct Heap {
+    blocks: Tlsf<'static, u32, u32, CLASSES, PARTS>,
+    size: usize,
+    used: usize,
+}
+
+/// The bytes that a block takes from the heap: with its header, in units of the heap.
+const fn block_bytes(layout: Layout) -> usize {
+    let header = GRANULARITY / 2;
+    let padding = if layout.align() >= GRANULARITY { layout.align() } else { 0 };
+    layout.size().saturating_add(header).saturating_add(padding).next_multiple_of(GRANULARITY)
+}
 
 /// The global allocator. It has no lock: there is one vCPU, and no interrupt stub allocates.
 struct Allocator {
@@ -60,7 +80,7 @@ impl Allocator {
     }
 }
 
-// SAFETY: `Heap` gives disjoint blocks of the requested layout, and so does the arena. While the heap is borrowed, `alloc`
+// SAFETY: `Tlsf` gives disjoint blocks of the requested layout, and so does the arena. While the heap is borrowed, `alloc`
 // gives null.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -70,10 +90,13 @@ unsafe impl GlobalAlloc for Allocator {
         let Some(mut heap) = self.heap.get().and_then(|heap| heap.try_borrow_mut().ok()) else {
             return core::ptr::null_mut();
         };
-        if !permits(heap.size(), heap.free(), layout.size()) {
+        let free = heap.size.saturating_sub(heap.used);
+        if !permits(heap.size, free, layout.size()) {
             return core::ptr::null_mut();
         }
-        heap.allocate_first_fit(layout).map_or(core::ptr::null_mut(), NonNull::as_ptr)
+        let Some(block) = heap.blocks.allocate(layout) else { return core::ptr::null_mut() };
+        heap.used = heap.used.saturating_add(block_bytes(layout));
+        block.as_ptr()
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -84,7 +107,8 @@ unsafe impl GlobalAlloc for Allocator {
         let heap = self.heap.get().and_then(|heap| heap.try_borrow_mut().ok());
         if let (Some(mut heap), Some(pointer)) = (heap, NonNull::new(pointer)) {
             // SAFETY: the block came from `alloc` with this layout, hence from this heap.
-            unsafe { heap.deallocate(pointer, layout) };
+            unsafe { heap.blocks.deallocate(pointer, layout.align()) };
+            heap.used = heap.used.saturating_sub(block_bytes(layout));
         }
     }
 }
@@ -94,8 +118,13 @@ pub(crate) fn init(region: Region) {
     let size = usize::try_from(region.len()).unwrap_or_default();
     let start =
         core::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(region.start).unwrap_or_default());
-    // SAFETY: the region was taken from the free regions, is mapped, and has no other use.
-    let heap = unsafe { Heap::new(start, size) };
+    let mut heap = Heap { blocks: Tlsf::new(), size: 0, used: 0 };
+    if let Some(start) = NonNull::new(start) {
+        let block = NonNull::slice_from_raw_parts(start, size);
+        // SAFETY: the region was taken from the free regions, is mapped, and has no other use.
+        let taken = unsafe { heap.blocks.insert_free_block_ptr(block) };
+        heap.size = taken.map_or(0, core::num::NonZeroUsize::get);
+    }
     ALLOCATOR.heap.set(RefCell::new(heap));
 }
 
@@ -109,5 +138,5 @@ pub(crate) fn usage() -> HeapStats {
     let Some(heap) = ALLOCATOR.heap.get().and_then(|heap| heap.try_borrow().ok()) else {
         return HeapStats::default();
     };
-    HeapStats { used: heap.used(), free: heap.free() }
+    HeapStats { used: heap.used, free: heap.size.saturating_sub(heap.used) }
 }

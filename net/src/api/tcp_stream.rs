@@ -117,6 +117,28 @@ impl TcpStream {
         self.send_bytes(bytes.into()).await
     }
 
+    /// As [`TcpStream::recv`], without waiting. `Pending`: nothing has come yet, and no task is woken for it.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub fn try_recv(&mut self) -> Poll<Result<Option<Chunk>, NetError>> {
+        self.state.borrow_mut().try_chunk(self.id)
+    }
+
+    /// As [`TcpStream::send`], without waiting. `Pending`: there is no room, the bytes stay in `bytes`, and no task is woken.
+    ///
+    /// # Errors
+    /// Why the connection ended.
+    pub fn try_send(&mut self, bytes: &mut Bytes) -> Poll<Result<(), NetError>> {
+        self.state.borrow_mut().try_send(self.id, bytes)
+    }
+
+    /// The bytes that can be sent without waiting. While it is not 0, one call of [`TcpStream::try_send`] takes any number.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.state.borrow_mut().room(self.id)
+    }
+
     /// Reads without a copy: waits for data, lends the first contiguous piece, and takes as much from it as `read` says it
     /// consumed. The piece is empty at the end of the stream.
     ///

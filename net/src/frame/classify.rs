@@ -92,6 +92,8 @@ pub(crate) struct Datagram {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) tuple: FourTuple,
+    /// The hardware address that sent the frame.
+    pub(crate) sender: Option<EthernetAddress>,
     pub(crate) header: tcp::Segment,
     /// Where its payload is in the frame.
     pub(crate) payload: Range<usize>,
@@ -296,7 +298,8 @@ fn segment(
     header.congestion_experienced = marked;
     let tuple =
         FourTuple { local: to, local_port: header.dst_port, remote: from, remote_port: header.src_port };
-    Class::Tcp(Segment { tuple, header, payload: range.start.saturating_add(offset)..range.end })
+    let payload = range.start.saturating_add(offset)..range.end;
+    Class::Tcp(Segment { tuple, sender: sender(frame), header, payload })
 }
 
 pub(crate) mod v6;

@@ -8,7 +8,7 @@ use tcp::{CloseReason, State, Tcb};
 
 use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
-use crate::base::options::TcpOptions;
+use crate::tcp::options::ConnOptions;
 
 /// The owner of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) struct Rest {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) tcb: Tcb<Chunk>,
-    pub(crate) options: Rc<TcpOptions>,
+    pub(crate) options: Rc<ConnOptions>,
     io: Option<Box<Io>>,
     /// Bytes of memory at the last look, see [`Conn::memory`].
     pub(crate) charged: u32,
@@ -56,6 +56,8 @@ pub(crate) struct Conn {
     pub(crate) owner: Owner,
     /// Whether it is in the list of connections with something to send.
     pub(crate) queued: bool,
+    /// Its timer and its memory are updated at the end of the iteration.
+    pub(crate) touched: bool,
     /// In the list of connections that wait for their neighbour.
     pub(crate) waits_for_neighbour: bool,
     /// Whether an application has had it before.
@@ -72,7 +74,7 @@ pub(crate) struct Conn {
 const _: () = assert!(size_of::<Conn>() <= 216);
 
 impl Conn {
-    pub(crate) const fn new(tcb: Tcb<Chunk>, options: Rc<TcpOptions>, owner: Owner) -> Self {
+    pub(crate) const fn new(tcb: Tcb<Chunk>, options: Rc<ConnOptions>, owner: Owner) -> Self {
         Self {
             tcb,
             options,
@@ -81,6 +83,7 @@ impl Conn {
             flow: 0,
             owner,
             queued: false,
+            touched: false,
             waits_for_neighbour: false,
             was_held: false,
             rest: Rest { end: 0, queued: 0 },
@@ -91,6 +94,11 @@ impl Conn {
 
     pub(crate) fn io(&mut self) -> &mut Io {
         self.io.get_or_insert_with(Box::default)
+    }
+
+    /// The bytes that were put back.
+    pub(crate) fn take_front(&mut self) -> Option<Chunk> {
+        self.io.as_mut().and_then(|io| io.front.take())
     }
 
     /// Frees the state that only an application in use needs.

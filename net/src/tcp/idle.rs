@@ -25,7 +25,7 @@ const LEAST_PERIOD: u64 = 30;
 
 impl Conn {
     /// Begins a period.
-    fn begin_rest(&mut self, at: Instant) {
+    pub(super) fn begin_rest(&mut self, at: Instant) {
         let queued = self.tcb.send_queued();
         let end = self.options.idle.map_or(0, |idle| {
             let period = Duration::as_secs(&idle).max(if queued > 0 { LEAST_PERIOD } else { 1 });
@@ -50,15 +50,6 @@ impl Conn {
 }
 
 impl Shard {
-    /// Begins the first period of a parked connection.
-    pub(super) fn begin_rest(&mut self, id: u32) {
-        let at = self.at;
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.begin_rest(at);
-        }
-        self.set_timer(id);
-    }
-
     /// Ends a parked connection if its period is over. Returns whether it is.
     pub(super) fn end_rest(&mut self, id: u32, counters: &mut Counters) -> bool {
         let at = self.at;

@@ -5,11 +5,12 @@ use alloc::rc::Rc;
 use core::task::Waker;
 
 use crate::base::options::TcpOptions;
+use crate::tcp::options::ConnOptions;
 
 /// A port with a listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) options: Rc<TcpOptions>,
+    pub(crate) options: Rc<ConnOptions>,
     /// New connections, and parked ones with received bytes.
     pub(crate) ready: VecDeque<u32>,
     pub(crate) waiting: Waiting,
@@ -17,7 +18,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(options: TcpOptions) -> Self {
-        Self { options: Rc::new(options), ready: VecDeque::new(), waiting: Waiting::default() }
+        Self { options: Rc::new(ConnOptions::new(options)), ready: VecDeque::new(), waiting: Waiting::default() }
     }
 
     /// Whether the backlog is full.

@@ -16,6 +16,7 @@ use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
+use crate::tcp::options::ConnOptions;
 use crate::tcp::shard::Shard;
 
 /// The MSS of a peer that sends no MSS option. RFC 9293, section 3.7.1.
@@ -119,8 +120,10 @@ impl Shard {
     ) -> Answer {
         let counters = &mut *tally.counters;
         self.conns.touch(id);
+        let Some(conn) = self.get(id) else { return Answer::None };
+        let (opening, is_idle) = (conn.tcb.state() == State::SynSent, conn.tcb.is_idle());
         let len = segment.payload_len;
-        let room = len == 0 || self.has_room_for(usize::try_from(len).unwrap_or(usize::MAX), counters);
+        let room = len == 0 || self.take_room_for(len, is_idle, counters);
         let payload = if room { payload() } else { None };
         let mut header = *segment;
         let payload = payload.unwrap_or_else(|| {
@@ -130,10 +133,9 @@ impl Shard {
             Chunk::EMPTY
         });
         let segment = &header;
-        let opening = self.get(id).is_some_and(|conn| conn.tcb.state() == State::SynSent);
         let reply = self.update(id, counters, |conn, at, env| conn.tcb.on_segment(segment, payload, at, env));
-        let open = self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established);
-        if opening && open {
+        if opening && self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established) {
+            self.connecting.remove(id);
             counters.connected.bump();
         }
         match reply {
@@ -335,7 +337,7 @@ impl Shard {
         let open = Open { iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let mut tcb = Tcb::connect(&open, self.at, &mut self.env);
         configure(&mut tcb, &options);
-        let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
+        let mut conn = Conn::new(tcb, Rc::new(ConnOptions::new(options)), Owner::Held);
         conn.flow = flow(&tuple);
         let Ok(id) = self.conns.insert(&tuple, conn) else {
             self.give_room();

@@ -16,7 +16,7 @@ use tcp::ports::Ports;
 use tcp::syn_cache::SynCache;
 use tcp::time_wait::TimeWaits;
 use tcp::tuple::{FourTuple, Key};
-use tcp::{CloseReason, Config, Env, Events, Limits as Frames, Seq, State, Tcb, TimeWait, Transmit};
+use tcp::{Config, Env, Limits as Frames, Seq, State, Transmit};
 
 use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
@@ -28,6 +28,7 @@ use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::deadlines::Deadlines;
 use crate::tcp::listener::Listener;
+use crate::tcp::memory::{LEAST_GRANT, grant};
 
 /// Deadlines handled in one iteration.
 const TIMER_BUDGET: usize = 1024;
@@ -38,17 +39,6 @@ const HALF_OPEN: usize = 64;
 /// Challenge ACKs in a second, of all connections together. RFC 5961, section 7.
 const CHALLENGES: u32 = 1000;
 
-/// Bytes that a connection may queue each way while there is any memory.
-const LEAST_GRANT: usize = 4096;
-
-/// Bytes that a connection may send without memory, so that a task that waits for room is woken again.
-const LEAST_SEND: u32 = 128;
-
-/// The part of the free memory that a connection is granted at most, as a divisor. The last part of all memory is for
-/// grants of [`LEAST_GRANT`].
-const GRANT_PART: usize = 8;
-const LEAST_GRANTS_PART: usize = 4;
-
 /// The part of the memory for connections that the first window of a connection is, as a divisor; at most 64 KiB. An
 /// offered window cannot be taken back.
 const WINDOW_PART: usize = 64;
@@ -56,21 +46,8 @@ const WINDOW_PART: usize = 64;
 /// A state of a connection that is active is kept for another one, for each of these bytes of memory for connections.
 const SPARE_PART: usize = 256 * 1024;
 
-/// Bytes that each connection takes: its places in the tables and lists.
-const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
-
-/// Bytes beside the payload that a segment can cost an idle connection: its active state, and the overhead of a page or
-/// a copy.
-const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(64);
-
-/// The silence after which a connection, idle or not, may be ended when memory is short.
-const STALE: Duration = Duration::from_secs(1);
-
-/// The number of least recently used connections among which one is chosen to end.
-const CANDIDATES: usize = 64;
-
-/// The number of connections at most that are still being ended after their memory was given to new ones.
-const EVICTING: usize = 64;
+/// Connections that are touched in an iteration before others are settled at once.
+const TOUCHED: usize = 256;
 
 /// The timeout of closing a connection without owner whose peer does not answer.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
@@ -94,23 +71,25 @@ pub(crate) struct Shard {
     pub(super) ports: Ports,
     pub(super) limits: Limits,
     /// Connections with something to send.
-    dirty: VecDeque<u32>,
+    pub(super) dirty: VecDeque<u32>,
     /// The memory of all of them.
-    budget: Budget,
+    pub(super) budget: Budget,
     /// Bytes of it that were free at the begin of the iteration, less those taken since.
-    free: usize,
+    pub(super) free: usize,
     /// Bytes of TIME-WAIT in `budget`.
-    time_wait_bytes: usize,
+    pub(super) time_wait_bytes: usize,
     /// The total time for which the guest was paused.
     lost: Duration,
     /// The engine's time.
     pub(super) at: Instant,
     /// Pinned neighbour entries of removed connections.
-    released: Vec<u32>,
+    pub(super) released: Vec<u32>,
+    /// Connections whose timer and memory are updated at the end of the iteration; never more than its capacity.
+    pub(super) touched: Vec<u32>,
     /// The timeouts of connections that this host opens. The engine counts from the first SYN, which waits for its neighbour.
     pub(super) connecting: Deadlines,
     /// The times at which connections with a reduced path MTU probe a larger one.
-    narrowed: Deadlines,
+    pub(super) narrowed: Deadlines,
 }
 
 fn key(rng: &mut Rng) -> Key {
@@ -126,6 +105,9 @@ impl Shard {
         let half_open = count(limits.half_open);
         let share = u16::try_from(half_open.div_ceil(4)).unwrap_or(u16::MAX);
         let mut budget = Budget::new(account);
+        // Without memory for the list each call is followed to its end at once.
+        let mut touched = Vec::new();
+        let _ = touched.try_reserve_exact(TOUCHED);
         let has_room = budget.take(limits.half_open.saturating_mul(HALF_OPEN));
         Self {
             conns: Connections::new(key(rng), count(limits.connections_per_source), millis(now)),
@@ -144,6 +126,7 @@ impl Shard {
             lost: Duration::ZERO,
             at: now,
             released: Vec::new(),
+            touched,
             connecting: Deadlines::default(),
             narrowed: Deadlines::default(),
         }
@@ -217,190 +200,9 @@ impl Shard {
         self.conns.get_mut(id)
     }
 
-    /// Changes a connection, and updates timers, lists and memory.
-    pub(super) fn update<R>(
-        &mut self,
-        id: u32,
-        counters: &mut Counters,
-        change: impl FnOnce(&mut Conn, Instant, &mut Env<Chunk>) -> R,
-    ) -> Option<R> {
-        let at = self.at;
-        let conn = self.conns.get_mut(id)?;
-        grant(&mut self.env, conn, self.free, self.budget.limit());
-        let result = change(conn, at, &mut self.env);
-        self.settle(id, true, counters);
-        Some(result)
-    }
-
-    /// Updates timers, lists and memory after a call into the engine. With `ask` the connection may have something to send.
-    pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        let events = conn.tcb.take_events();
-        if !events.is_empty() {
-            notify(conn, events, counters);
-        }
-        let opening = conn.tcb.state() == State::SynSent;
-        let sends = ask && conn.tcb.wants_transmit();
-        let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
-        self.set_timer(id);
-        self.charge(id);
-        if sends {
-            self.mark(id);
-        }
-        if !opening {
-            self.connecting.remove(id);
-        }
-        if owner == Owner::Parked && self.get(id).is_some_and(Conn::is_readable) {
-            self.offer(id);
-        }
-        if owner != Owner::Orphan || sends {
-            return;
-        }
-        match (state, time_wait, self.conns.tuple(id)) {
-            (State::Closed, ..) => self.remove(id),
-            (_, Some(rest), Some(tuple)) => {
-                // Without memory the connection ends at once.
-                self.enter_time_wait(&tuple, &rest);
-                self.remove(id);
-            }
-            _ => {}
-        }
-    }
-
-    /// Sets the timer of a connection: the engine's deadline, or the end of its idle period.
-    pub(super) fn set_timer(&mut self, id: u32) {
-        let Some(conn) = self.conns.get(id) else { return };
-        let timer = conn.tcb.next_timer().map(millis_up);
-        let timer = timer.into_iter().chain(conn.rest_ends()).min();
-        self.conns.set_timer(id, timer);
-    }
-
-    /// Passes a connection to its listener. Without one, or without memory for its place in the queue, it ends.
-    pub(super) fn offer(&mut self, id: u32) {
-        let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
-        let listener = port.and_then(|port| self.listeners.get_mut(&port));
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        match listener.map(|listener| (listener.ready.try_reserve(1).is_ok(), listener)) {
-            Some((true, listener)) => {
-                conn.owner = Owner::Ready;
-                listener.ready.push_back(id);
-                listener.waiting.wake_one();
-            }
-            _ => {
-                conn.owner = Owner::Orphan;
-                conn.tcb.abort(&mut self.env);
-            }
-        }
-    }
-
     /// Takes the pinned neighbour entries of removed connections.
     pub(crate) fn take_released(&mut self) -> Vec<u32> {
         core::mem::take(&mut self.released)
-    }
-
-    /// Removes a connection.
-    fn remove(&mut self, id: u32) {
-        self.connecting.remove(id);
-        self.narrowed.remove(id);
-        if let Some(conn) = self.conns.remove(id) {
-            self.give(bytes(conn.charged).saturating_add(CONNECTION));
-            self.released.extend(conn.pin);
-        }
-    }
-
-    /// Updates the memory of a connection.
-    pub(super) fn charge(&mut self, id: u32) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        let now = conn.memory();
-        let charged = u32::try_from(now).unwrap_or(u32::MAX);
-        let before = bytes(core::mem::replace(&mut conn.charged, charged));
-        if now > before {
-            let more = now.saturating_sub(before);
-            self.budget.add(more);
-            self.free = self.free.saturating_sub(more);
-        } else if now < before {
-            self.give(before.saturating_sub(now));
-        }
-    }
-
-    fn give(&mut self, bytes: usize) {
-        self.budget.give(bytes);
-        self.free = self.free.saturating_add(bytes);
-    }
-
-    /// Moves a connection that closed first to TIME-WAIT. Without memory for that it ends at once.
-    fn enter_time_wait(&mut self, tuple: &FourTuple, rest: &TimeWait) {
-        if self.free > LEAST_GRANT {
-            let _ = self.time_waits.insert(tuple, rest, self.at);
-        }
-        self.charge_time_waits();
-    }
-
-    fn charge_time_waits(&mut self) {
-        let now = self.time_waits.memory();
-        let before = core::mem::replace(&mut self.time_wait_bytes, now);
-        self.budget.add(now.saturating_sub(before));
-        self.give(before.saturating_sub(now));
-    }
-
-    /// Whether there is memory for a segment with `payload` bytes. Otherwise the connection that is silent for the longest
-    /// time ends.
-    pub(super) fn has_room_for(&mut self, payload: usize, counters: &mut Counters) -> bool {
-        let wanted = payload.saturating_add(SEGMENT);
-        if self.free < wanted {
-            self.free = self.budget.free();
-        }
-        if self.free < wanted {
-            self.give_way(counters);
-        }
-        self.free >= wanted
-    }
-
-    /// Takes the memory of one more connection, if necessary from the one that is idle for the longest time.
-    pub(super) fn make_room(&mut self, counters: &mut Counters) -> bool {
-        let len = self.len();
-        let has_room = |this: &Self| this.free >= CONNECTION.saturating_add(LEAST_GRANT);
-        if len >= self.limits.connections || !has_room(self) {
-            self.free = self.budget.free();
-            let full = len >= self.limits.connections;
-            // Ended connections stay in the table until their reset is sent.
-            let ending = EVICTING.saturating_mul(CONNECTION.saturating_add(SEGMENT));
-            let too_many = len >= self.limits.connections.saturating_add(EVICTING);
-            if (full || !has_room(self))
-                && (too_many || self.budget.overdraft() > ending || !self.give_way(counters))
-            {
-                return false;
-            }
-        }
-        self.budget.add(CONNECTION);
-        self.free = self.free.saturating_sub(CONNECTION);
-        true
-    }
-
-    /// Returns the memory that [`Shard::make_room`] took.
-    pub(super) fn give_room(&mut self) {
-        self.give(CONNECTION);
-    }
-
-    /// Ends the least recently used connection among those that are idle, silent for long, or whose peers do not take what
-    /// is sent.
-    fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let gives_way = |conn: &Conn| {
-            let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
-            conn.tcb.state() != State::Closed && (conn.tcb.is_idle() || conn.tcb.is_blocked() || stale)
-        };
-        let found = self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way));
-        let Some(id) = found else { return false };
-        counters.evicted.bump();
-        self.conns.touch(id);
-        self.update(id, counters, |conn, _, env| {
-            conn.fault.get_or_insert(NetError::TimedOut);
-            if conn.owner != Owner::Held {
-                conn.owner = Owner::Orphan;
-            }
-            conn.tcb.abort(env);
-        });
-        true
     }
 
     /// Handles passed deadlines. Returns whether there are more.
@@ -515,7 +317,7 @@ impl Shard {
     pub(crate) fn orphan(&mut self, id: u32, end: End, counters: &mut Counters) {
         self.update(id, counters, |conn, at, env| {
             conn.owner = Owner::Orphan;
-            conn.io().front = None;
+            conn.take_front();
             conn.rest();
             conn.tcb.set_keep_alive(None);
             conn.tcb.set_user_timeout(Some(ORPHAN_LIFE));
@@ -552,36 +354,6 @@ pub(crate) enum End {
     Abort,
 }
 
-/// Counts events and wakes the tasks that wait for them.
-fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
-    if events.contains(Events::CLOSED) {
-        match conn.tcb.close_reason() {
-            Some(CloseReason::Reset | CloseReason::Refused) => counters.reset.bump(),
-            Some(CloseReason::TimedOut) => counters.timed_out.bump(),
-            _ => {}
-        }
-    }
-    if events.intersects(Events::READABLE | Events::CLOSED) {
-        conn.wake_reader();
-    }
-    if events.intersects(Events::WRITABLE | Events::ESTABLISHED | Events::FIN_ACKED | Events::CLOSED) {
-        conn.wake_writer();
-    }
-}
-
-/// Sets the memory that the engine may use for a connection.
-fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
-    let common = free.saturating_sub(limit / LEAST_GRANTS_PART);
-    let part = (common / GRANT_PART).max(LEAST_GRANT.min(free));
-    let options = &conn.options;
-    let narrow = |bytes: usize| u32::try_from(bytes.min(part)).unwrap_or(u32::MAX);
-    env.receive_grant = narrow(options.rx_buffer);
-    env.send_grant = narrow(options.tx_buffer).max(LEAST_SEND);
-    let millis = |duration: core::time::Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
-    env.config.delayed_ack_ms = options.ack_delay.map_or(0, millis);
-    env.config.connect_timeout_ms = millis(options.connect_timeout);
-}
-
 /// The configuration of all connections.
 fn config(memory: usize) -> Config {
     let window = (memory / WINDOW_PART).clamp(LEAST_GRANT, 65_535);
@@ -591,16 +363,12 @@ fn config(memory: usize) -> Config {
     Config { time_wait_ms: TIME_WAIT_MS, receive_window, spares, ..Config::default() }
 }
 
-fn bytes(count: u32) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
-}
-
 fn millis(at: Instant) -> u64 {
     u64::try_from(at.total_micros()).unwrap_or(0) / 1000
 }
 
 /// Rounded up, so that no deadline passes early.
-fn millis_up(at: Instant) -> u64 {
+pub(super) fn millis_up(at: Instant) -> u64 {
     u64::try_from(at.total_micros()).unwrap_or(0).div_ceil(1000)
 }
 

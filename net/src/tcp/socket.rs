@@ -33,7 +33,7 @@ impl Shard {
         self.listeners.remove(&port);
         let waiting = |conn: &Conn| matches!(conn.owner, Owner::Ready | Owner::Parked);
         for id in 0..self.conns.end() {
-            let of_port = self.conns.tuple(id).is_some_and(|tuple| tuple.local_port == port);
+            let of_port = self.conns.local_port(id) == Some(port);
             if of_port && self.get(id).is_some_and(waiting) {
                 self.orphan(id, End::Abort, counters);
             }
@@ -67,16 +67,17 @@ impl Shard {
     }
 
     /// Returns a connection to its listener until bytes are received.
-    pub(crate) fn park(&mut self, id: u32) {
+    pub(crate) fn park(&mut self, id: u32, counters: &mut Counters) {
+        let at = self.at;
+        let listened = self.conns.local_port(id).is_some_and(|port| self.listeners.contains_key(&port));
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.owner = Owner::Parked;
         conn.rest();
-        let port = self.conns.tuple(id).map(|tuple| tuple.local_port);
-        let listened = port.is_some_and(|port| self.listeners.contains_key(&port));
-        if !listened || self.get(id).is_some_and(Conn::is_readable) {
-            self.offer(id);
+        if listened {
+            conn.begin_rest(at);
+            self.follow(id, counters);
         } else {
-            self.begin_rest(id);
+            self.offer(id);
         }
     }
 
@@ -94,23 +95,37 @@ impl Shard {
     }
 
     /// Takes the next received bytes. `None`: the end of the stream.
+    pub(crate) fn try_chunk(
+        &mut self,
+        id: u32,
+        counters: &mut Counters,
+    ) -> Poll<Result<Option<Chunk>, NetError>> {
+        let found = self.update(id, counters, |conn, at, env| {
+            if let Some(chunk) = conn.take_front().or_else(|| conn.tcb.recv(at, env)) {
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+            if conn.tcb.at_end() {
+                return Poll::Ready(conn.error().map_or(Ok(None), Err));
+            }
+            Poll::Pending
+        });
+        found.unwrap_or(Poll::Ready(Err(NetError::Closed)))
+    }
+
+    /// As [`Shard::try_chunk`]; the task is woken when there are bytes.
     pub(crate) fn poll_chunk(
         &mut self,
         cx: &Context<'_>,
         id: u32,
         counters: &mut Counters,
     ) -> Poll<Result<Option<Chunk>, NetError>> {
-        let found = self.update(id, counters, |conn, at, env| {
-            if let Some(chunk) = conn.io().front.take().or_else(|| conn.tcb.recv(at, env)) {
-                return Poll::Ready(Ok(Some(chunk)));
-            }
-            if conn.tcb.at_end() {
-                return Poll::Ready(conn.error().map_or(Ok(None), Err));
-            }
+        let found = self.try_chunk(id, counters);
+        if found.is_pending()
+            && let Some(conn) = self.conns.get_mut(id)
+        {
             conn.io().reader = Some(cx.waker().clone());
-            Poll::Pending
-        });
-        found.unwrap_or(Poll::Ready(Err(NetError::Closed)))
+        }
+        found
     }
 
     /// Puts back the rest of taken bytes. The next read begins with it.
@@ -143,10 +158,9 @@ impl Shard {
         }
     }
 
-    /// Queues bytes by reference: all of them if the send buffer has any room.
-    pub(crate) fn poll_send(
+    /// Queues bytes by reference: all of them if the send buffer has any room, or else none, and they stay in `bytes`.
+    pub(crate) fn try_send(
         &mut self,
-        cx: &Context<'_>,
         id: u32,
         counters: &mut Counters,
         bytes: &mut Bytes,
@@ -156,12 +170,28 @@ impl Shard {
                 Ok(()) => Poll::Ready(Ok(())),
                 Err(SendError::Full(rest)) => {
                     *bytes = rest;
-                    conn.io().writer = Some(cx.waker().clone());
                     Poll::Pending
                 }
                 Err(SendError::Closed) => Poll::Ready(Err(conn.error().unwrap_or(NetError::Closed))),
             });
         sent.unwrap_or(Poll::Ready(Err(NetError::Closed)))
+    }
+
+    /// As [`Shard::try_send`]; the task is woken when there is room.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &Context<'_>,
+        id: u32,
+        counters: &mut Counters,
+        bytes: &mut Bytes,
+    ) -> Poll<Result<(), NetError>> {
+        let sent = self.try_send(id, counters, bytes);
+        if sent.is_pending()
+            && let Some(conn) = self.conns.get_mut(id)
+        {
+            conn.io().writer = Some(cx.waker().clone());
+        }
+        sent
     }
 
     /// Copies as many bytes as the send buffer has room for. Returns their number.
@@ -224,7 +254,7 @@ impl Shard {
     }
 
     /// Bytes that can be queued now.
-    fn room(&mut self, id: u32, counters: &mut Counters) -> usize {
+    pub(crate) fn room(&mut self, id: u32, counters: &mut Counters) -> usize {
         let room = self.update(id, counters, |conn, _, env| conn.tcb.send_room(env)).unwrap_or(0);
         usize::try_from(room).unwrap_or(usize::MAX)
     }

@@ -31,7 +31,7 @@ impl State {
     }
 
     pub(crate) fn park(&mut self, id: u32) {
-        self.tcp.park(id);
+        self.tcp.park(id, &mut self.counters);
     }
 
     pub(crate) fn orphan(&mut self, id: u32, end: End) {
@@ -56,6 +56,18 @@ impl State {
 
     pub(crate) fn poll_finished(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<(), NetError>> {
         self.tcp.poll_finished(cx, id)
+    }
+
+    pub(crate) fn try_chunk(&mut self, id: u32) -> Poll<Result<Option<Chunk>, NetError>> {
+        self.tcp.try_chunk(id, &mut self.counters)
+    }
+
+    pub(crate) fn try_send(&mut self, id: u32, bytes: &mut Bytes) -> Poll<Result<(), NetError>> {
+        self.tcp.try_send(id, &mut self.counters, bytes)
+    }
+
+    pub(crate) fn room(&mut self, id: u32) -> usize {
+        self.tcp.room(id, &mut self.counters)
     }
 
     pub(crate) fn poll_chunk(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<Option<Chunk>, NetError>> {

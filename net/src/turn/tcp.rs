@@ -10,7 +10,7 @@ use crate::base::chunk::Chunk;
 use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::frame::classify::{Segment, sender};
+use crate::frame::classify::Segment;
 use crate::frame::emit::{self, Ends};
 use crate::frame::too_big::TooBig;
 use crate::link::neighbours::Lookup;
@@ -36,9 +36,8 @@ impl State {
     /// Takes a TCP segment to us.
     pub(super) fn tcp_frame<N: Nic>(&mut self, nic: &mut N, frame: Frame<'_>, found: &Segment) {
         self.counters.received(FrameKind::Tcp);
-        let Segment { tuple, header, payload } = found;
+        let Segment { tuple, sender, header, payload } = found;
         let arrival = Arrival { tuple, segment: header, mss: self.mss(tuple.local), flow: self.flow(tuple) };
-        let from = frame.bytes(nic).and_then(sender);
         let mut taken = false;
         let keep = || {
             taken = true;
@@ -81,7 +80,7 @@ impl State {
             }
             self.neighbours.known(hop)
         });
-        if let Some(mac) = known.or(from) {
+        if let Some(mac) = known.or(*sender) {
             let ends = Ends { from: tuple.local, to: tuple.remote, mac };
             self.send_header(nic, tuple, ends, header);
         }

@@ -51,8 +51,14 @@ enum Got {
 }
 
 impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
-    pub(crate) const fn new(server: &'a Server<S>, stream: &'a mut T, port: Port, lines: &'a Bytes) -> Self {
-        let input = Input::new(server.limits.head_bytes);
+    pub(crate) fn new(
+        server: &'a Server<S>,
+        stream: &'a mut T,
+        port: Port,
+        lines: &'a Bytes,
+        received: Option<T::Chunk>,
+    ) -> Self {
+        let input = Input::new(server.limits.head_bytes, received);
         Self {
             server,
             stream,

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`server`] | the state that connections share, and the answer to one request |
+//! | `at_once` | the usual request, answered without a future |
 //! | `connection` | a connection: read a head, skip a body, answer, again |
 //! | [`request_head`] | the bytes of a head to a [`Request`] and its [`Framing`](request_head::Framing), or to a [`Refusal`] |
 //! | [`request_body`] | the end of a request's body |
@@ -17,6 +18,7 @@
 //!
 //! A connection is served while it has requests, and parked in between. No resource takes a request body. [`publish`](crate::publish) has ranges and conditions.
 
+mod at_once;
 pub mod clock;
 mod connection;
 pub mod counters;
@@ -31,6 +33,7 @@ pub mod status_code;
 pub mod stream;
 mod waiting;
 
+pub use at_once::AtOnce;
 pub use clock::Moment;
 pub use counters::HttpCounts;
 pub use limits::Limits;

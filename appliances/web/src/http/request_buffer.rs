@@ -24,9 +24,9 @@ pub(crate) struct Input<C> {
 }
 
 impl<C: Deref<Target = [u8]>> Input<C> {
-    /// Nothing yet. A head has up to `limit` bytes.
-    pub(crate) const fn new(limit: usize) -> Self {
-        Self { chunk: None, at: 0, joined: Vec::new(), start: 0, limit }
+    /// What has come so far. A head has up to `limit` bytes.
+    pub(crate) const fn new(limit: usize, chunk: Option<C>) -> Self {
+        Self { chunk, at: 0, joined: Vec::new(), start: 0, limit }
     }
 
     fn of_chunk(&self) -> &[u8] {
@@ -122,7 +122,7 @@ mod tests {
     fn what_goes_in_comes_out_in_order_whatever_the_pieces() {
         let sent: Vec<u8> = (0..10_000_u32).map(|i| i.to_le_bytes()[0]).collect();
         for piece in [1, 7, 100, 1500] {
-            let mut input = Input::new(2000);
+            let mut input = Input::new(2000, None);
             let mut received = Vec::new();
             for chunk in sent.chunks(piece) {
                 gather(&mut input, chunk);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn one_chunk_is_not_copied_and_leaves_no_memory() {
-        let mut input = Input::new(3000);
+        let mut input = Input::new(3000, None);
         assert!(input.add(alloc::vec![1; 5000]));
         assert!(input.is_full() && input.filled().len() == 3000);
         input.consume(4999);
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_head_of_many_chunks_ends_at_the_limit() {
-        let mut input = Input::new(3000);
+        let mut input = Input::new(3000, None);
         let mut len = 0;
         for _ in 0..8 {
             len = gather(&mut input, &[1; 400]);

@@ -151,10 +151,11 @@ impl<S: Site> Server<S> {
     /// # Errors
     /// What the stream says.
     pub async fn serve<T: Stream>(&self, stream: &mut T, port: Port) -> Result<Next, T::Error> {
-        self.serve_with(stream, port, &Bytes::new()).await
+        self.serve_with(stream, port, &Bytes::new(), None).await
     }
 
-    /// As [`Server::serve`], with header lines for every reply, each ended by CR LF.
+    /// As [`Server::serve`], with header lines for every reply, each ended by CR LF, and from bytes on that were
+    /// received already.
     ///
     /// # Errors
     /// What the stream says.
@@ -163,17 +164,24 @@ impl<S: Site> Server<S> {
         stream: &mut T,
         port: Port,
         lines: &Bytes,
+        received: Option<T::Chunk>,
     ) -> Result<Next, T::Error> {
         let _serving = Serving::new(&self.counters);
-        Connection::new(self, stream, port, lines).run().await
+        Connection::new(self, stream, port, lines, received).run().await
     }
 
-    /// Answers the requests that are there, and parks the connection or drops it, which closes it in order.
+    /// Answers the requests that are there, from `received` on, and parks the connection or drops it, which closes it in
+    /// order.
     ///
     /// # Errors
     /// What the stream says.
-    pub async fn attend<T: Stream>(&self, mut stream: T, port: Port) -> Result<(), T::Error> {
-        match self.serve(&mut stream, port).await? {
+    pub async fn attend<T: Stream>(
+        &self,
+        mut stream: T,
+        port: Port,
+        received: Option<T::Chunk>,
+    ) -> Result<(), T::Error> {
+        match self.serve_with(&mut stream, port, &Bytes::new(), received).await? {
             Next::Idle => stream.park(),
             Next::End => {}
         }
@@ -215,10 +223,10 @@ impl<S: Site> Server<S> {
 }
 
 /// Counts a connection for as long as it is being served.
-struct Serving<'a>(&'a Counters);
+pub(crate) struct Serving<'a>(&'a Counters);
 
 impl<'a> Serving<'a> {
-    fn new(counters: &'a Counters) -> Self {
+    pub(crate) fn new(counters: &'a Counters) -> Self {
         counters.begun();
         Self(counters)
     }

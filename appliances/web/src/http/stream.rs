@@ -8,6 +8,7 @@
 
 use core::future::Future;
 use core::ops::Deref;
+use core::task::Poll;
 use kernel::net::{Bytes, Chunk, NetError, TcpStream};
 
 /// A stream of bytes in both directions.
@@ -24,6 +25,21 @@ pub trait Stream {
     /// Waits for room, and sends these bytes by reference.
     fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Self::Error>>;
 
+    /// As [`Stream::recv`], without waiting. `Pending`: nothing has come, or it is not known without waiting.
+    fn try_recv(&mut self) -> Poll<Result<Option<Self::Chunk>, Self::Error>> {
+        Poll::Pending
+    }
+
+    /// As [`Stream::send`], without waiting. `Pending`: there is no room, and the bytes stay in `bytes`.
+    fn try_send(&mut self, _bytes: &mut Bytes) -> Poll<Result<(), Self::Error>> {
+        Poll::Pending
+    }
+
+    /// The bytes that can be sent without waiting.
+    fn room(&self) -> usize {
+        0
+    }
+
     /// Returns the idle connection to its listener, which yields it again with its next bytes.
     fn park(self);
 }
@@ -38,6 +54,18 @@ impl Stream for TcpStream {
 
     fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), NetError>> {
         Self::send(self, bytes)
+    }
+
+    fn try_recv(&mut self) -> Poll<Result<Option<Chunk>, NetError>> {
+        Self::try_recv(self)
+    }
+
+    fn try_send(&mut self, bytes: &mut Bytes) -> Poll<Result<(), NetError>> {
+        Self::try_send(self, bytes)
+    }
+
+    fn room(&self) -> usize {
+        Self::room(self)
     }
 
     fn park(self) {

@@ -1,0 +1,175 @@
+//! After a call into the engine: who is told, who sends, and when it is called again.
+//!
+//! ```text
+//!   update ─► engine ─► events wake tasks at once; the connection is in the list of those with something to send
+//!      └──────────────► touched ─(end of the iteration)─► settle: timer, memory, end
+//! ```
+//!
+//! A request and its reply touch a connection several times in an iteration, and settle it once.
+
+use tcp::{CloseReason, Env, Events, State};
+
+use smoltcp::time::Instant;
+
+use crate::base::chunk::Chunk;
+use crate::base::counters::Counters;
+use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::memory::{bytes, grant, CONNECTION};
+use crate::tcp::shard::{Shard, millis_up};
+
+impl Shard {
+    /// Changes a connection by a call into the engine.
+    #[inline]
+    pub(super) fn update<R>(
+        &mut self,
+        id: u32,
+        counters: &mut Counters,
+        change: impl FnOnce(&mut Conn, Instant, &mut Env<Chunk>) -> R,
+    ) -> Option<R> {
+        let at = self.at;
+        let conn = self.conns.get_mut(id)?;
+        grant(&mut self.env, conn, self.free, self.budget.limit());
+        let result = change(conn, at, &mut self.env);
+        self.follow(id, counters);
+        Some(result)
+    }
+
+    /// Follows the events of a connection after a call into the engine. Those that change its state are followed to the end
+    /// at once; what is left of others is done once, by [`Shard::settle_touched`].
+    pub(super) fn follow(&mut self, id: u32, counters: &mut Counters) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let events = conn.tcb.take_events();
+        if !events.is_empty() {
+            notify(conn, events, counters);
+        }
+        let has_room = self.touched.len() < self.touched.capacity();
+        if conn.tcb.state() != State::Established || !(has_room || conn.touched) {
+            return self.settle(id, true, counters);
+        }
+        if !core::mem::replace(&mut conn.touched, true) {
+            self.touched.push(id);
+        }
+        let offered = conn.owner == Owner::Parked && conn.is_readable();
+        let sends = !conn.queued && conn.tcb.wants_transmit();
+        if sends {
+            self.mark(id);
+        }
+        if offered {
+            self.offer(id);
+        }
+    }
+
+    /// Settles the connections that were touched and have not been settled since.
+    pub(crate) fn settle_touched(&mut self, counters: &mut Counters) {
+        while let Some(id) = self.touched.pop() {
+            if self.get(id).is_some_and(|conn| conn.touched) {
+                self.settle(id, false, counters);
+            }
+        }
+    }
+
+    /// Updates timer, lists and memory of a connection. With `ask` it may have something to send.
+    pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let events = conn.tcb.take_events();
+        if !events.is_empty() {
+            notify(conn, events, counters);
+        }
+        conn.touched = false;
+        let (owner, state) = (conn.owner, conn.tcb.state());
+        let sends = ask && conn.tcb.wants_transmit();
+        let offered = owner == Owner::Parked && conn.is_readable();
+        self.set_timer(id);
+        self.charge(id);
+        if sends {
+            self.mark(id);
+        }
+        if offered {
+            self.offer(id);
+        }
+        if state != State::Established {
+            self.settle_unusual(id, sends);
+        }
+    }
+
+    /// The part of [`Shard::settle`] for a connection that begins or ends.
+    #[inline(never)]
+    fn settle_unusual(&mut self, id: u32, sends: bool) {
+        let Some(conn) = self.get(id) else { return };
+        let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
+        if state != State::SynSent {
+            self.connecting.remove(id);
+        }
+        if owner != Owner::Orphan || sends {
+            return;
+        }
+        match (state, time_wait, self.conns.tuple(id)) {
+            (State::Closed, ..) => self.remove(id),
+            (_, Some(rest), Some(tuple)) => {
+                // Without memory the connection ends at once.
+                self.enter_time_wait(&tuple, &rest);
+                self.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sets the timer of a connection: the engine's deadline, or the end of its idle period. While bytes are on their way,
+    /// a deadline that moves back with each segment leaves the timer where it is: it is set again when it expires.
+    pub(super) fn set_timer(&mut self, id: u32) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let timer = conn.tcb.next_timer().map(millis_up);
+        let timer = timer.into_iter().chain(conn.rest_ends()).min();
+        match timer {
+            Some(timer) if !conn.tcb.is_idle() => self.conns.set_timer_no_later(id, timer),
+            _ => self.conns.set_timer(id, timer),
+        }
+    }
+
+    /// Passes a connection to its listener. Without one, or without memory for its place in the queue, it ends.
+    pub(super) fn offer(&mut self, id: u32) {
+        let port = self.conns.local_port(id);
+        let listener = port.and_then(|port| self.listeners.get_mut(&port));
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        match listener.map(|listener| (listener.ready.try_reserve(1).is_ok(), listener)) {
+            Some((true, listener)) => {
+                conn.owner = Owner::Ready;
+                listener.ready.push_back(id);
+                listener.waiting.wake_one();
+            }
+            _ => {
+                conn.owner = Owner::Orphan;
+                conn.tcb.abort(&mut self.env);
+                self.mark(id);
+            }
+        }
+    }
+
+    /// Removes a connection.
+    fn remove(&mut self, id: u32) {
+        self.connecting.remove(id);
+        self.narrowed.remove(id);
+        if let Some(conn) = self.conns.remove(id) {
+            self.give(bytes(conn.charged).saturating_add(CONNECTION));
+            self.released.extend(conn.pin);
+        }
+    }
+}
+
+/// Counts events and wakes the tasks that wait for them.
+fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
+    if events.contains(Events::CLOSED) {
+        match conn.tcb.close_reason() {
+            Some(CloseReason::Reset | CloseReason::Refused) => counters.reset.bump(),
+            Some(CloseReason::TimedOut) => counters.timed_out.bump(),
+            _ => {}
+        }
+    }
+    if events.intersects(Events::READABLE | Events::CLOSED) {
+        conn.wake_reader();
+    }
+    if events.intersects(Events::WRITABLE | Events::ESTABLISHED | Events::FIN_ACKED | Events::CLOSED) {
+        conn.wake_writer();
+    }
+}
+
