@@ -296,6 +296,13 @@ impl<P> Tcb<P> {
         self.state
     }
 
+    /// Whether [`Tcb::take_events`] returns any.
+    #[must_use]
+    #[inline]
+    pub const fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The events since the last call.
     #[inline]
     pub const fn take_events(&mut self) -> Events {

@@ -1,7 +1,8 @@
 //! An HTTP/1.1 server, the guest's status pages, and content that dom0 pushes.
 //!
 //! ```text
-//!   main.rs: ready ─► http::Server::attend(stream) ─► park, or close                 any http::Stream
+//!   main.rs: ready ─► http::Server::answer_at_once(stream) ─► park, or close         any http::Stream
+//!                └ waits ─► attend, a task
 //!                            │ Request             ▲ Rc<Reply>: bytes by reference
 //!                            ▼                     │
 //!                     site::StatusSite ◄─ Status ◄─ Source (main.rs: the kernel's counters)

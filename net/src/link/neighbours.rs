@@ -140,6 +140,18 @@ impl Neighbours {
                 None => return Lookup::Full,
             },
         };
+        self.lookup_entry(id, now)
+    }
+
+    /// The same for an entry that a connection has pinned, without a search, if it is that of `address` still.
+    #[inline]
+    pub(crate) fn lookup_pinned(&mut self, id: u32, address: IpAddress, now: Instant) -> Option<Lookup> {
+        self.entries.get(id).filter(|entry| entry.address == address)?;
+        Some(self.lookup_entry(id, now))
+    }
+
+    #[inline]
+    fn lookup_entry(&mut self, id: u32, now: Instant) -> Lookup {
         let Some(entry) = self.entries.get_mut(id) else { return Lookup::Full };
         entry.used = now;
         let silent = entry.mac.is_none() || time::after(entry.confirmed, REACHABLE) <= now;

@@ -96,6 +96,17 @@ impl Conn {
         self.io.get_or_insert_with(Box::default)
     }
 
+    /// Whether there is nothing to follow after a call into the engine: it has no news, and the rest of the iteration
+    /// settles it anyway.
+    #[inline]
+    pub(super) fn is_followed(&self) -> bool {
+        self.touched
+            && !self.tcb.has_events()
+            && self.tcb.state() == State::Established
+            && self.owner != Owner::Parked
+            && (self.queued || !self.tcb.wants_transmit())
+    }
+
     /// The bytes that were put back.
     pub(crate) fn take_front(&mut self) -> Option<Chunk> {
         self.io.as_mut().and_then(|io| io.front.take())

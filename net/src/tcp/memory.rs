@@ -151,15 +151,21 @@ impl Shard {
 }
 
 /// Sets the memory that the engine may use for a connection.
-pub(super) fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, limit: usize) {
-    let common = free.saturating_sub(limit / LEAST_GRANTS_PART);
+#[inline]
+pub(super) fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, least_grants: usize) {
+    let common = free.saturating_sub(least_grants);
     let part = (common / GRANT_PART).max(LEAST_GRANT.min(free));
+    let part = u32::try_from(part).unwrap_or(u32::MAX);
     let options = &conn.options;
-    let narrow = |bytes: usize| u32::try_from(bytes.min(part)).unwrap_or(u32::MAX);
-    env.receive_grant = narrow(options.rx_buffer);
-    env.send_grant = narrow(options.tx_buffer).max(LEAST_SEND);
+    env.receive_grant = options.rx_buffer.min(part);
+    env.send_grant = options.tx_buffer.min(part).max(LEAST_SEND);
     env.config.delayed_ack_ms = options.ack_delay_ms;
     env.config.connect_timeout_ms = options.connect_timeout_ms;
+}
+
+/// Bytes that are left for grants of [`LEAST_GRANT`], of all memory.
+pub(super) const fn least_grants(limit: usize) -> usize {
+    limit / LEAST_GRANTS_PART
 }
 
 pub(super) fn bytes(count: u32) -> usize {

@@ -125,14 +125,14 @@ impl Shard {
         let len = segment.payload_len;
         let room = len == 0 || self.take_room_for(len, is_idle, counters);
         let payload = if room { payload() } else { None };
-        let mut header = *segment;
+        let mut alone = None;
         let payload = payload.unwrap_or_else(|| {
             tally.drops.bump(DropReason::Memory);
-            header.flags.remove(Flags::FIN | Flags::PSH);
-            header.payload_len = 0;
+            let flags = segment.flags.difference(Flags::FIN | Flags::PSH);
+            alone = Some(Segment { flags, payload_len: 0, ..*segment });
             Chunk::EMPTY
         });
-        let segment = &header;
+        let segment = alone.as_ref().unwrap_or(segment);
         let reply = self.update(id, counters, |conn, at, env| conn.tcb.on_segment(segment, payload, at, env));
         if opening && self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established) {
             self.connecting.remove(id);

@@ -5,11 +5,14 @@ use core::time::Duration;
 
 use crate::base::options::TcpOptions;
 
-/// The options of a listener's connections, or of one that this host opens, with its durations in milliseconds: they are
-/// read at each segment.
+/// The options of a listener's connections, or of one that this host opens, with the numbers that each segment needs in the
+/// engine's units.
 #[derive(Debug)]
 pub(crate) struct ConnOptions {
     options: TcpOptions,
+    /// Bytes.
+    pub(super) rx_buffer: u32,
+    pub(super) tx_buffer: u32,
     /// 0: an acknowledgement is not delayed.
     pub(super) ack_delay_ms: u32,
     pub(super) connect_timeout_ms: u32,
@@ -20,7 +23,9 @@ impl ConnOptions {
         let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
         let ack_delay_ms = options.ack_delay.map_or(0, millis);
         let connect_timeout_ms = millis(options.connect_timeout);
-        Self { options, ack_delay_ms, connect_timeout_ms }
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let (rx_buffer, tx_buffer) = (size(options.rx_buffer), size(options.tx_buffer));
+        Self { options, rx_buffer, tx_buffer, ack_delay_ms, connect_timeout_ms }
     }
 }
 

@@ -28,9 +28,11 @@ impl Shard {
     ) -> Option<R> {
         let at = self.at;
         let conn = self.conns.get_mut(id)?;
-        grant(&mut self.env, conn, self.free, self.budget.limit());
+        grant(&mut self.env, conn, self.free, self.least_grants);
         let result = change(conn, at, &mut self.env);
-        self.follow(id, counters);
+        if !conn.is_followed() {
+            self.follow(id, counters);
+        }
         Some(result)
     }
 
@@ -46,11 +48,11 @@ impl Shard {
         if conn.tcb.state() != State::Established || !(has_room || conn.touched) {
             return self.settle(id, true, counters);
         }
+        let offered = conn.owner == Owner::Parked && conn.is_readable();
+        let sends = !conn.queued && conn.tcb.wants_transmit();
         if !core::mem::replace(&mut conn.touched, true) {
             self.touched.push(id);
         }
-        let offered = conn.owner == Owner::Parked && conn.is_readable();
-        let sends = !conn.queued && conn.tcb.wants_transmit();
         if sends {
             self.mark(id);
         }

@@ -2,10 +2,11 @@
 //!
 //! The engine's clock stops while the guest is paused: a pause of the guest is not silence of its peers.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use ledger::Account;
+use litemap::LiteMap;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpAddress;
 use tcp::connections::Connections;
@@ -28,7 +29,7 @@ use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::deadlines::Deadlines;
 use crate::tcp::listener::Listener;
-use crate::tcp::memory::{LEAST_GRANT, grant};
+use crate::tcp::memory::{LEAST_GRANT, grant, least_grants};
 
 /// Deadlines handled in one iteration.
 const TIMER_BUDGET: usize = 1024;
@@ -63,7 +64,7 @@ const TIME_WAIT_MS: u32 = 60_000;
 pub(crate) struct Shard {
     pub(super) conns: Connections<Conn>,
     pub(super) env: Env<Chunk>,
-    pub(super) listeners: BTreeMap<u16, Listener>,
+    pub(super) listeners: LiteMap<u16, Listener>,
     pub(super) half_open: Option<SynCache>,
     pub(super) cookies: Cookies,
     pub(super) time_waits: TimeWaits,
@@ -76,6 +77,8 @@ pub(crate) struct Shard {
     pub(super) budget: Budget,
     /// Bytes of it that were free at the begin of the iteration, less those taken since.
     pub(super) free: usize,
+    /// Bytes of it that are granted in small parts only.
+    pub(super) least_grants: usize,
     /// Bytes of TIME-WAIT in `budget`.
     pub(super) time_wait_bytes: usize,
     /// The total time for which the guest was paused.
@@ -112,7 +115,7 @@ impl Shard {
         Self {
             conns: Connections::new(key(rng), count(limits.connections_per_source), millis(now)),
             env: Env::new(config(budget.limit()), Limiter::noisy(CHALLENGES, key(rng))),
-            listeners: BTreeMap::new(),
+            listeners: LiteMap::new(),
             half_open: SynCache::new(key(rng), half_open, share).ok().filter(|_| has_room),
             cookies: Cookies::new(key(rng)),
             time_waits: TimeWaits::new(key(rng), count(limits.time_wait), TIME_WAIT_MS),
@@ -121,6 +124,7 @@ impl Shard {
             limits,
             dirty: VecDeque::new(),
             free: budget.free(),
+            least_grants: least_grants(budget.limit()),
             budget,
             time_wait_bytes: 0,
             lost: Duration::ZERO,
@@ -262,15 +266,12 @@ impl Shard {
     /// Adds a connection to the list of those with something to send.
     pub(crate) fn mark(&mut self, id: u32) {
         let Self { conns, dirty, .. } = self;
-        if conns.get(id).is_none_or(|conn| conn.queued) {
-            return;
-        }
-        if dirty.try_reserve(1).is_err() {
+        if dirty.len() == dirty.capacity() && dirty.try_reserve(1).is_err() {
             // Removes numbers of removed connections: the list is then no longer than the number of connections.
             dirty.retain(|id| conns.get(*id).is_some_and(|conn| conn.queued));
         }
         if dirty.len() < dirty.capacity()
-            && let Some(conn) = conns.get_mut(id)
+            && let Some(conn) = conns.get_mut(id).filter(|conn| !conn.queued)
         {
             conn.queued = true;
             dirty.push_back(id);
@@ -281,7 +282,7 @@ impl Shard {
     pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
         let at = self.at;
         let conn = self.conns.get_mut(id)?;
-        grant(&mut self.env, conn, self.free, self.budget.limit());
+        grant(&mut self.env, conn, self.free, self.least_grants);
         conn.tcb.poll_transmit(at, frames, &mut self.env)
     }
 

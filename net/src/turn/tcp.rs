@@ -136,12 +136,14 @@ impl State {
                 more = false;
                 break;
             };
-            let header = Header { src_port: tuple.local_port, dst_port: tuple.remote_port, ..out.header };
-            let mut meta = PacketMeta::default();
-            meta.segmentation_offload_size =
-                out.segment_size.filter(|_| !v6).and_then(core::num::NonZeroU16::new);
-            token.set_meta(meta);
-            emit::tcp::<N>(token, ours, ends, &header, Some(out.payload), out.ecn_capable);
+            let tcp::Transmit { mut header, payload, segment_size, ecn_capable } = out;
+            (header.src_port, header.dst_port) = (tuple.local_port, tuple.remote_port);
+            if let Some(size) = segment_size.filter(|_| !v6) {
+                let mut meta = PacketMeta::default();
+                meta.segmentation_offload_size = core::num::NonZeroU16::new(size);
+                token.set_meta(meta);
+            }
+            emit::tcp::<N>(token, ours, ends, &header, Some(payload), ecn_capable);
             sent = sent.saturating_add(1);
         }
         if cuts {
@@ -158,8 +160,12 @@ impl State {
     /// The hardware address on the way to a connection's peer; without one it waits until the neighbour answers.
     fn way(&mut self, id: u32, tuple: &FourTuple) -> Option<smoltcp::wire::EthernetAddress> {
         let hop = self.next_hop(tuple.remote)?;
-        let found = self.neighbours.lookup(hop, self.now);
-        if let Some(conn) = self.tcp.get_mut(id).filter(|conn| conn.pin.is_none()) {
+        let pin = self.tcp.get(id).and_then(|conn| conn.pin);
+        let pinned = pin.and_then(|pin| self.neighbours.lookup_pinned(pin, hop, self.now));
+        let found = pinned.unwrap_or_else(|| self.neighbours.lookup(hop, self.now));
+        if pin.is_none()
+            && let Some(conn) = self.tcp.get_mut(id)
+        {
             conn.pin = self.neighbours.pin(hop, self.now);
         }
         match found {

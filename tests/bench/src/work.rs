@@ -99,7 +99,12 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         .chain(datagrams)
         .chain([stream, ping])
         .chain(idle);
-    let wanted = |name: &str| arguments.only.split(',').any(|part| name.contains(part));
+    // A part that ends in a full stop is a whole name.
+    let is_meant = |part: &str, name: &str| match part.strip_suffix('.') {
+        Some(whole) => whole == name,
+        None => name.contains(part),
+    };
+    let wanted = |name: &str| arguments.only.split(',').any(|part| is_meant(part, name));
     all.filter(|workload| wanted(&workload.name)).collect()
 }
 

@@ -8,7 +8,7 @@
 
 use crate::http::reply::Persist;
 use crate::http::request_head::Body;
-use crate::http::server::{Port, Server, Serving, Site};
+use crate::http::server::{Answer, Pieces, Port, Server, Serving, Site};
 use crate::http::stream::Stream;
 use core::task::Poll;
 use kernel::net::Bytes;
@@ -18,7 +18,7 @@ use kernel::net::Bytes;
 pub enum AtOnce<C> {
     /// A request was answered, and nothing else has come: the connection is idle.
     Idle,
-    /// The connection ended while the reply was sent.
+    /// The connection ends: a request was answered whose reply is the last one, or the stream has failed.
     End,
     /// [`Server::attend`] must do it, from these bytes on if there are any.
     Later(Option<C>),
@@ -32,41 +32,61 @@ impl<S: Site> Server<S> {
         let _serving = Serving::new(&self.counters);
         let bytes: &[u8] = chunk.get(..self.limits.head_bytes).unwrap_or(&chunk);
         let Ok(Some((answer, framing))) = self.decide(bytes, port) else { return AtOnce::Later(Some(chunk)) };
-        let is_usual = framing.head_len == chunk.len()
-            && framing.body == Body::NONE
-            && answer.persist == Persist::Keep;
-        if !is_usual {
+        if framing.head_len != chunk.len() || framing.body != Body::NONE {
             return AtOnce::Later(Some(chunk));
         }
+        match self.send_at_once(stream, &answer) {
+            Sent::All if answer.persist == Persist::Close => AtOnce::End,
+            Sent::All => AtOnce::Idle,
+            Sent::No => AtOnce::Later(Some(chunk)),
+            Sent::End => AtOnce::End,
+        }
+    }
+
+    /// Sends a reply, or nothing if there is no room for it.
+    fn send_at_once<T: Stream>(&self, stream: &mut T, answer: &Answer) -> Sent {
         let reply = &answer.reply;
-        let first = if answer.head_only { reply.head() } else { reply.whole() };
-        let tail_len = if answer.head_only { 0 } else { reply.tail_len() };
-        let len = first.len().saturating_add(tail_len);
-        // All but the last piece must fit: a piece that finds any room is taken whole.
-        if tail_len > 0 && stream.room() <= len {
-            return AtOnce::Later(Some(chunk));
+        if let Some(piece) = answer.one_piece() {
+            let len = piece.len();
+            let sent = send(stream, piece);
+            if matches!(sent, Sent::All) {
+                self.counters.replied(reply.code(), len);
+            }
+            return sent;
         }
-        match send(stream, first) {
-            Sent::All => {}
-            Sent::No => return AtOnce::Later(Some(chunk)),
-            Sent::End => return AtOnce::End,
+        let Pieces { fixed, tail_len, len } = answer.pieces(&NO_LINES);
+        // A piece that finds any room is taken whole: all of them find it.
+        if stream.room() <= len {
+            return Sent::No;
         }
         self.counters.replied(reply.code(), len);
-        let mut sent = 0_usize;
-        while sent < tail_len {
-            let part = reply.tail(sent);
-            sent = sent.saturating_add(part.len());
-            if part.is_empty() || !matches!(send(stream, part), Sent::All) {
-                return AtOnce::End;
+        for piece in fixed {
+            if !piece.is_empty() && !matches!(send(stream, piece), Sent::All) {
+                return Sent::End;
             }
         }
-        AtOnce::Idle
+        let mut sent = 0_usize;
+        while sent < tail_len {
+            let piece = reply.tail(sent);
+            sent = sent.saturating_add(piece.len());
+            if piece.is_empty() || !matches!(send(stream, piece), Sent::All) {
+                return Sent::End;
+            }
+        }
+        Sent::All
     }
 }
 
+/// No header lines beside the reply's own.
+const NO_LINES: Bytes = Bytes::new();
+
+/// How far a reply was sent.
 enum Sent {
+    /// All of it.
     All,
+    /// Nothing: there is no room.
     No,
+    /// The stream has failed.
     End,
 }
 

@@ -15,7 +15,7 @@ use crate::http::reply::Persist;
 use crate::http::request_body::Skipper;
 use crate::http::request_buffer::Input;
 use crate::http::request_head::{Body, Framing};
-use crate::http::server::{Answer, Next, Port, Server, Site};
+use crate::http::server::{Answer, Next, Pieces, Port, Server, Site};
 use crate::http::status_code::{Code, Refusal};
 use crate::http::stream::Stream;
 use core::future::{Future as _, poll_fn};
@@ -203,26 +203,13 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
 
     /// Sends a reply; `false` if the client did not take it in time.
     async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
-        let Answer { reply, persist, head_only } = answer;
-        let as_it_is = *persist == Persist::Keep && self.lines.is_empty();
-        let first = match (as_it_is, head_only) {
-            (true, false) => reply.whole(),
-            (true, true) => reply.head(),
-            (false, _) => reply.open_head(),
-        };
-        let said: &'static [u8] = match persist {
-            Persist::Keep if !as_it_is => b"\r\n",
-            _ => persist.header(),
-        };
-        let inline = if as_it_is || *head_only { Bytes::new() } else { reply.inline() };
-        let tail_len = if *head_only { 0 } else { reply.tail_len() };
-        let parts = [first, self.lines.clone(), Bytes::from_static(said), inline];
-        let len = parts.iter().fold(tail_len, |sum, part| sum.saturating_add(part.len()));
+        let Pieces { fixed, tail_len, len } = answer.pieces(self.lines);
+        let reply = &answer.reply;
         let Server { limits, counters, .. } = self.server;
         counters.replied(reply.code(), len);
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        for part in parts {
+        for part in fixed {
             if !part.is_empty() && !self.send(part).await? {
                 return Ok(false);
             }

@@ -298,10 +298,15 @@ fn decimal(value: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// Whether a byte may be in a host's name (RFC 3986, 3.2.2).
+const fn is_in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'%' | b'&'..=b',' | b';' | b'=')
+}
+
 /// Whether this is `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, or empty (RFC 9110, 7.2; RFC 3986, 3.2.2). A name
 /// with user information, blanks or another port is not.
 fn is_authority(value: &[u8]) -> bool {
-    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
     let (host_ok, port) = match value.strip_prefix(b"[") {
         Some(rest) => {
             let end = rest.iter().position(|byte| *byte == b']');
@@ -311,16 +316,22 @@ fn is_authority(value: &[u8]) -> bool {
             (is_address, behind.get(1..).unwrap_or_default())
         }
         None => {
-            let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
-            let (host, port) = value.split_at_checked(end).unwrap_or((value, b""));
-            (host.iter().all(legal) && (!host.is_empty() || port.is_empty()), port)
+            let end = value.iter().position(|byte| !is_in_host(*byte)).unwrap_or(value.len());
+            let port = value.get(end..).unwrap_or_default();
+            (end > 0 || port.is_empty(), port)
         }
     };
-    let port_ok = match port.strip_prefix(b":") {
-        None => port.is_empty(),
-        Some(digits) => digits.is_empty() || decimal(digits).is_some_and(|port| port <= 65_535),
-    };
-    host_ok && port_ok
+    host_ok && is_port(port)
+}
+
+/// Whether this is empty, or a colon and a port, which may be empty too.
+fn is_port(text: &[u8]) -> bool {
+    let Some(digits) = text.strip_prefix(b":") else { return text.is_empty() };
+    let mut port = 0_u32;
+    digits.iter().all(|byte| {
+        port = port.saturating_mul(10).saturating_add(u32::from(byte.wrapping_sub(b'0')));
+        byte.is_ascii_digit() && port <= 65_535
+    })
 }
 
 #[cfg(test)]

@@ -91,6 +91,47 @@ pub(crate) struct Answer {
     pub(crate) head_only: bool,
 }
 
+/// A reply in the pieces in which it is sent: the fixed ones, of which some may be empty, then the tail of the body.
+pub(crate) struct Pieces {
+    pub(crate) fixed: [Bytes; 4],
+    /// Bytes of [`Reply::tail`].
+    pub(crate) tail_len: usize,
+    /// Bytes of all of them.
+    pub(crate) len: usize,
+}
+
+impl Answer {
+    /// The reply, if it needs no further lines and its body is short or not sent.
+    pub(crate) fn one_piece(&self) -> Option<Bytes> {
+        let Self { reply, persist, head_only } = self;
+        match (*persist == Persist::Keep, *head_only) {
+            (true, true) => Some(reply.head()),
+            (true, false) if reply.tail_len() == 0 => Some(reply.whole()),
+            _ => None,
+        }
+    }
+
+    /// Head with `lines`, each ended by CR LF, and body.
+    pub(crate) fn pieces(&self, lines: &Bytes) -> Pieces {
+        let Self { reply, persist, head_only } = self;
+        let as_it_is = *persist == Persist::Keep && lines.is_empty();
+        let first = match (as_it_is, head_only) {
+            (true, false) => reply.whole(),
+            (true, true) => reply.head(),
+            (false, _) => reply.open_head(),
+        };
+        let said: &'static [u8] = match persist {
+            Persist::Keep if !as_it_is => b"\r\n",
+            _ => persist.header(),
+        };
+        let inline = if as_it_is || *head_only { Bytes::new() } else { reply.inline() };
+        let tail_len = if *head_only { 0 } else { reply.tail_len() };
+        let fixed = [first, lines.clone(), Bytes::from_static(said), inline];
+        let len = fixed.iter().fold(tail_len, |sum, piece| sum.saturating_add(piece.len()));
+        Pieces { fixed, tail_len, len }
+    }
+}
+
 impl<S: Site> Server<S> {
     /// A server for a site.
     #[must_use]
