@@ -358,7 +358,8 @@ fn of_a_state_only_the_newest_waits() {
     let puller = RefCell::new(Puller::new(None));
     transfer(&outbox, &puller, usize::MAX);
     let puller = puller.borrow();
-    let counters: Vec<u8> = puller.recorder.blocks.iter().filter(|one| one.1 == "counters").map(|one| one.2[0]).collect();
+    let counters: Vec<u8> =
+        puller.recorder.blocks.iter().filter(|one| one.1 == "counters").map(|one| one.2[0]).collect();
     assert_eq!(counters, [49]);
 }
 
@@ -471,14 +472,20 @@ fn d38_a_welcome_from_another_time_starts_a_new_stream() {
     for _ in 0..3 {
         assert_eq!(told(&outbox, &[welcome(9, 16)]), Err(SendError::Receiver(LedgerFault::AckOfUnsent(9))));
     }
-    assert_eq!(told(&outbox, &[welcome(u64::MAX, 16)]), Err(SendError::Receiver(LedgerFault::AckOfUnsent(u64::MAX))));
+    assert_eq!(
+        told(&outbox, &[welcome(u64::MAX, 16)]),
+        Err(SendError::Receiver(LedgerFault::AckOfUnsent(u64::MAX)))
+    );
     still_works(&outbox, 6);
     // Behind: what it had acknowledged is not sent again, what it had not is.
     let outbox = filled();
     assert_eq!(told(&outbox, &[welcome(0, 16), ack(1), ack(2)]), Ok(()));
     let lost = LedgerFault::Lost { completed: 0, acknowledged: 2 };
     assert_eq!(told(&outbox, &[welcome(0, 16)]), Err(SendError::Receiver(lost)));
-    assert_eq!(told(&outbox, &[head(ERROR, 0, 0, 5, b"")]), Err(SendError::Receiver(LedgerFault::Refused(5))));
+    assert_eq!(
+        told(&outbox, &[head(ERROR, 0, 0, 5, b"")]),
+        Err(SendError::Receiver(LedgerFault::Refused(5)))
+    );
     still_works(&outbox, 4);
 }
 
@@ -488,7 +495,10 @@ fn d39_bytes_that_are_no_frame() {
         let outbox = filled();
         let result = told(&outbox, &[words]);
         assert!(
-            matches!(result, Err(SendError::NoFrame(Malformed::Magic | Malformed::Kind(9) | Malformed::Check))),
+            matches!(
+                result,
+                Err(SendError::NoFrame(Malformed::Magic | Malformed::Kind(9) | Malformed::Check))
+            ),
             "{result:?}"
         );
         still_works(&outbox, 6);
@@ -517,7 +527,10 @@ fn d41_indexes_that_cannot_be() {
         client.control.store::<u32>(RIGHT_CONS, prod.wrapping_add(1));
     });
     // Everything is written by then, and a block more shows it.
-    assert!(matches!(taken, Err(SendError::Stream(ChannelError::Misbehaved(Misbehaviour::WriteIndex { .. }))) | Ok(())));
+    assert!(matches!(
+        taken,
+        Err(SendError::Stream(ChannelError::Misbehaved(Misbehaviour::WriteIndex { .. }))) | Ok(())
+    ));
     let given = hostile(&outbox, &[welcome(0, 16)], |client| client.control.store::<u32>(4, 1 << 20));
     assert!(
         matches!(given, Err(SendError::Stream(ChannelError::Misbehaved(Misbehaviour::ReadIndex { .. })))),

@@ -10,9 +10,7 @@
 
 use super::ledger::LedgerFault;
 use super::outbox::{Outbox, State};
-use super::wire::{
-    Fate, Frame, HEADER_BYTES, Kind, MAX_HEAD_BYTES, Malformed, Part, Sum, TRAILER_BYTES,
-};
+use super::wire::{Fate, Frame, HEADER_BYTES, Kind, MAX_HEAD_BYTES, Malformed, Part, Sum, TRAILER_BYTES};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::pin;

@@ -335,7 +335,10 @@ mod tests {
             (Form::Append.aux(Part::Whole), Form::from_aux(16)),
             (16, Some((Form::Append, Part::Whole)))
         );
-        assert!((9..64).all(|aux| aux == 16 || Form::from_aux(aux).is_none()) && Form::from_aux(u32::MAX).is_none());
+        assert!(
+            (9..64).all(|aux| aux == 16 || Form::from_aux(aux).is_none())
+                && Form::from_aux(u32::MAX).is_none()
+        );
     }
 
     #[test]

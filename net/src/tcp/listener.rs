@@ -18,7 +18,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(options: TcpOptions) -> Self {
-        Self { options: Rc::new(ConnOptions::new(options)), ready: VecDeque::new(), waiting: Waiting::default() }
+        Self {
+            options: Rc::new(ConnOptions::new(options)),
+            ready: VecDeque::new(),
+            waiting: Waiting::default(),
+        }
     }
 
     /// Whether the backlog is full.

@@ -14,7 +14,7 @@ use smoltcp::time::Instant;
 use crate::base::chunk::Chunk;
 use crate::base::counters::Counters;
 use crate::tcp::conn::{Conn, Owner};
-use crate::tcp::memory::{bytes, grant, CONNECTION};
+use crate::tcp::memory::{CONNECTION, bytes, grant};
 use crate::tcp::shard::{Shard, millis_up};
 
 impl Shard {
@@ -174,4 +174,3 @@ fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
         conn.wake_writer();
     }
 }
-

@@ -55,7 +55,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Guest(push::Error::NoDatafront { domain, path }) => write!(
                 f,
-                "{domain} offers no channel at {path}; does it run an appliance that sends blocks (web: app.log=on)?"
+                "{domain} offers no channel at {path}; does it run an appliance that sends blocks (web: app.log=drop)?"
             ),
             Self::Guest(error) => error.fmt(f),
             Self::Here(error) => error.fmt(f),

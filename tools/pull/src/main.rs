@@ -95,7 +95,9 @@ fn main() -> ExitCode {
 /// Takes blocks on one connection after the other.
 fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Failure> {
     if arguments.json && arguments.is_to_output() {
-        return Err(Failure::usage("--json and the blocks cannot both be on the standard output: name --out DIR"));
+        return Err(Failure::usage(
+            "--json and the blocks cannot both be on the standard output: name --out DIR",
+        ));
     }
     let options = Options {
         port: arguments.name.clone(),
@@ -149,8 +151,11 @@ fn is_gone(dial: &mut Redial, looked: &mut Instant) -> Option<End> {
     (!dial.is_alive()).then_some(End::Gone)
 }
 
-/// What gets the blocks, and the folder of the state, which may be one that goes away at the end.
-fn sink(arguments: &Arguments) -> Result<(Box<dyn Sink>, PathBuf, Option<Scratch>), Failure> {
+/// What gets the blocks, the folder of the state, and the state's owner if it goes away at the end.
+type Place = (Box<dyn Sink>, PathBuf, Option<Scratch>);
+
+/// Where the command line wants the blocks.
+fn sink(arguments: &Arguments) -> Result<Place, Failure> {
     if !arguments.is_to_output() {
         let own = arguments.out.join(folder::OWN);
         receive::disk::same_file_system(&own, arguments.state.as_deref().unwrap_or(&own))?;

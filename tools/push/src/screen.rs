@@ -91,9 +91,8 @@ impl Screen {
     /// Each of several guests has a result: its exit code, 0 if it has everything.
     pub(crate) fn all_ended(&self, results: &[(&str, u8)]) {
         for (domain, code) in results {
-            self.console.event(
-                &json!({"event": "result", "domain": domain, "accepted": *code == 0, "code": code}),
-            );
+            self.console
+                .event(&json!({"event": "result", "domain": domain, "accepted": *code == 0, "code": code}));
         }
         let failed: Vec<String> = results
             .iter()
@@ -101,7 +100,8 @@ impl Screen {
             .map(|(domain, code)| format!("{domain} (exit code {code})"))
             .collect();
         let accepted = results.len() - failed.len();
-        let failed = if failed.is_empty() { String::new() } else { format!("; failed: {}", failed.join(", ")) };
+        let failed =
+            if failed.is_empty() { String::new() } else { format!("; failed: {}", failed.join(", ")) };
         self.console.say(&format!("accepted by {accepted} of {} guests{failed}", results.len()));
     }
 

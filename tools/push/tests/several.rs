@@ -70,7 +70,8 @@ impl Dom0 {
         let folder = std::env::temp_dir().join(format!("push-several-{}-{nth}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let at = folder.display();
-        let proxy = format!("#!/bin/sh\necho \"$4\" >>{at}/paths\ncat {at}/$3.down &\nexec cat >{at}/$3.up\n");
+        let proxy =
+            format!("#!/bin/sh\necho \"$4\" >>{at}/paths\ncat {at}/$3.down &\nexec cat >{at}/$3.up\n");
         let tools =
             [("xl", XL), ("xenstore-list", LIST), ("xenstore-read", READ), ("vchan-socket-proxy", &proxy)];
         for (tool, script) in tools {
@@ -150,7 +151,10 @@ fn each_of_several_guests_has_it_and_a_line() {
     assert!(guests.iter().all(|guest| taken(guest) == the_file()));
     let lines = lines(&output);
     let of = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
-    assert_eq!((of("push: web1: file: accepted, 7 bytes"), of("push: web2: file: accepted, 7 bytes")), (1, 1));
+    assert_eq!(
+        (of("push: web1: file: accepted, 7 bytes"), of("push: web2: file: accepted, 7 bytes")),
+        (1, 1)
+    );
     assert_eq!(lines.last().unwrap(), "push: accepted by 2 of 2 guests");
 }
 

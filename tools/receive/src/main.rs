@@ -6,8 +6,8 @@
 mod screen;
 
 use clap::{ArgGroup, Parser};
-use receive::sink::{Folder, Program, Socket, folder};
 use receive::disk::same_file_system;
+use receive::sink::{Folder, Program, Socket, folder};
 use receive::suspend::Clocks;
 use receive::{Disk, End, Error, Keeper, Report, Sink, Watch, serve};
 use screen::Screen;

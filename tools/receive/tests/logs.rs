@@ -26,7 +26,14 @@ fn line(text: &str) -> Block {
 }
 
 fn lines() -> Vec<Block> {
-    vec![line("one\n"), block("counters", "1"), line("two\n"), line(""), line("three\n"), block("counters", "2")]
+    vec![
+        line("one\n"),
+        block("counters", "1"),
+        line("two\n"),
+        line(""),
+        line("three\n"),
+        block("counters", "2"),
+    ]
 }
 
 fn log(folder: &Folder) -> String {
@@ -92,14 +99,20 @@ fn a_log_that_is_rotated_begins_again() {
     assert!(Sender::new(7, &[line("four\n")]).connect(&mut first));
     drop(first);
     drop(life(&folder));
-    assert_eq!((log(&folder).as_str(), fs::read_to_string(rotated).unwrap().as_str()), ("four\n", "one\ntwo\n"));
+    assert_eq!(
+        (log(&folder).as_str(), fs::read_to_string(rotated).unwrap().as_str()),
+        ("four\n", "one\ntwo\n")
+    );
 }
 
 #[test]
 fn a_log_and_a_version_do_not_share_a_name() {
     let folder = Folder::new();
     let file = block("web/access.log", "file");
-    let mut sender = Sender::new(5, &[line("one\n"), file.clone(), block("a", "x"), Block { form: Form::Append, ..block("a", "y") }]);
+    let mut sender = Sender::new(
+        5,
+        &[line("one\n"), file.clone(), block("a", "x"), Block { form: Form::Append, ..block("a", "y") }],
+    );
     assert!(sender.connect(&mut life(&folder)));
     let statuses: Vec<Status> = sender.statuses.iter().map(|(_, status)| *status).collect();
     assert_eq!(statuses, [Status::ACCEPTED, Status::BAD_NAME, Status::ACCEPTED, Status::BAD_NAME]);
@@ -120,7 +133,8 @@ fn a_receiver_that_waits_for_room_refuses_nothing() {
             aux: 0,
         };
         let mut answers = Vec::new();
-        let bytes = [hello.to_bytes("").as_slice(), &support::wire(1, &line("more than three bytes\n"))].concat();
+        let bytes =
+            [hello.to_bytes("").as_slice(), &support::wire(1, &line("more than three bytes\n"))].concat();
         receiver.feed(&bytes, &mut keeper, &mut answers).unwrap();
         let failure = keeper.take_failure();
         assert_eq!(matches!(failure, Some(Error::Disk(..))), waits, "{failure:?}");

@@ -19,7 +19,8 @@ fn one_push_reaches_two_guests() {
         dom0(bed, "mkdir /tmp/site && echo one >/tmp/site/a.txt && echo two >/tmp/site/b.txt")?;
         let both = push(bed, "/tmp/site --domain web1,web2 --port site")?;
         assert!(both.success(), "{both:?}");
-        for line in ["push: web1: /: accepted", "push: web2: /: accepted", "push: accepted by 2 of 2 guests"] {
+        for line in ["push: web1: /: accepted", "push: web2: /: accepted", "push: accepted by 2 of 2 guests"]
+        {
             assert_eq!(both.stderr.matches(line).count(), 1, "{line}: {both:?}");
         }
         for guest in &guests {
@@ -29,7 +30,8 @@ fn one_push_reaches_two_guests() {
         let all = push(bed, "/tmp/site --all-with site --json")?;
         assert!(all.success(), "{all:?}");
         for name in ["web1", "web2"] {
-            let result = format!("{{\"accepted\":true,\"code\":0,\"domain\":\"{name}\",\"event\":\"result\"}}");
+            let result =
+                format!("{{\"accepted\":true,\"code\":0,\"domain\":\"{name}\",\"event\":\"result\"}}");
             assert!(all.stdout.contains(&result), "{all:?}");
         }
         for guest in &guests {
@@ -37,7 +39,10 @@ fn one_push_reaches_two_guests() {
         }
         let some = push(bed, "/tmp/site/a.txt --domain web1,nobody --port site")?;
         assert_eq!(some.status, Some(3), "{some:?}");
-        assert!(some.stderr.contains("push: accepted by 1 of 2 guests; failed: nobody (exit code 3)"), "{some:?}");
+        assert!(
+            some.stderr.contains("push: accepted by 1 of 2 guests; failed: nobody (exit code 3)"),
+            "{some:?}"
+        );
         assert_eq!(Connection::open(guests[0].tcp(80)?)?.get("/a.txt")?.text(), "one\n");
         Ok(())
     });

@@ -109,7 +109,8 @@ impl Sink for Folder {
         let above = path.ancestors().skip(1).take_while(|above| *above != self.root);
         let blocked = above.filter_map(kind).any(|kind| !kind.is_dir());
         // A log is a file of its own, which anybody may read, rotate or remove.
-        let fits = |kind: FileType| if block.form == Form::Append { kind.is_file() } else { kind.is_symlink() };
+        let fits =
+            |kind: FileType| if block.form == Form::Append { kind.is_file() } else { kind.is_symlink() };
         if blocked || kind(&path).is_some_and(|kind| !fits(kind)) {
             return Err(Status::BAD_NAME);
         }
