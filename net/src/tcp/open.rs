@@ -2,6 +2,7 @@
 
 use alloc::rc::Rc;
 
+use smoltcp::time::Duration;
 use smoltcp::wire::IpAddress;
 use tcp::handshake::{HalfOpen, timestamp_clock};
 use tcp::sources::Refused;
@@ -14,6 +15,7 @@ use crate::base::chunk::Chunk;
 use crate::base::counters::{Counters, DropReason, Drops};
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
+use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::listener::Listener;
 use crate::tcp::options::ConnOptions;
@@ -22,6 +24,9 @@ use crate::tcp::shard::Shard;
 /// The MSS of a peer that sends no MSS option. RFC 9293, section 3.7.1.
 const DEFAULT_MSS_V4: u16 = 536;
 const DEFAULT_MSS_V6: u16 = 1220;
+
+/// The order of use is exact to this step.
+const USE_STEP: Duration = Duration::from_millis(125);
 
 /// The answer to a segment without a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,9 +124,11 @@ impl Shard {
         tally: &mut Tally<'_>,
     ) -> Answer {
         let counters = &mut *tally.counters;
-        self.conns.touch(id);
         let Some(conn) = self.get(id) else { return Answer::None };
         let (opening, is_idle) = (conn.tcb.state() == State::SynSent, conn.tcb.is_idle());
+        if time::after(conn.tcb.heard_at(), USE_STEP) <= self.at {
+            self.conns.touch(id);
+        }
         let len = segment.payload_len;
         let room = len == 0 || self.take_room_for(len, is_idle, counters);
         let payload = if room { payload() } else { None };
@@ -344,8 +351,8 @@ impl Shard {
             return Err(NetError::TooManyConnections);
         };
         if let Some(conn) = self.get(id) {
-            let timeout = crate::base::time::duration(conn.options.connect_timeout);
-            self.connecting.insert(id, crate::base::time::after(self.at, timeout));
+            let timeout = time::duration(conn.options.connect_timeout);
+            self.connecting.insert(id, time::after(self.at, timeout));
         }
         self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
