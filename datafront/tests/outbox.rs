@@ -321,9 +321,13 @@ fn an_outbox_that_waits_drops_nothing_that_waits_for_room() {
     let outbox = outbox(10_000, WhenFull::Wait);
     let mut put = 0;
     while outbox.has_room(1000) {
-        outbox.put(out("log", vec![put; 1000]));
+        // A buffer with room to grow takes no more than its bytes.
+        let mut bytes = Vec::with_capacity(4000);
+        bytes.resize(1000, put);
+        outbox.put(out("log", bytes));
         put += 1;
     }
+    assert_eq!(outbox.stats().counts.dropped.get(), 0, "what has room is not dropped");
     assert!(pin!(outbox.room(1000)).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let before = outbox.stats();
     outbox.put(out("log", vec![99; 1000]));
@@ -463,6 +467,15 @@ fn d37_acknowledgements_of_what_was_not_sent() {
         assert_eq!(outbox.stats().counts.faults.get(), 1);
         still_works(&outbox, left);
     }
+    // A block that is larger than the ring, before its end.
+    let outbox = outbox(1 << 20, WhenFull::DropOldest);
+    outbox.put(out("log", vec![1; 200_000]));
+    outbox.put(out("log", vec![2; 10]));
+    let fault = LedgerFault::AckOfUnsent(1);
+    assert_eq!(told(&outbox, &[welcome(0, 16), ack(1)]), Err(SendError::Receiver(fault)));
+    let puller = RefCell::new(Puller { piece: 5000, ..Puller::new(None) });
+    transfer(&outbox, &puller, usize::MAX);
+    assert_eq!(puller.borrow().contents(), [[2; 10]], "the one that it has acknowledged is its own loss");
 }
 
 #[test]

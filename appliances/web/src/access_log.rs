@@ -73,9 +73,8 @@ impl AccessLog {
     /// Hands the batch over, complete or not.
     pub fn flush(&self) {
         let mut batch = self.batch.borrow_mut();
-        let (mut bytes, records) = (core::mem::take(&mut batch.bytes), core::mem::take(&mut batch.lines));
+        let (bytes, records) = (core::mem::take(&mut batch.bytes), core::mem::take(&mut batch.lines));
         if !bytes.is_empty() {
-            bytes.shrink_to_fit();
             self.outbox.put(OutgoingBlock {
                 name: Rc::clone(&self.name),
                 form: Form::Append,

@@ -110,6 +110,7 @@ pub struct Outbox {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) ledger: Ledger<OutgoingBlock>,
+    account: Account,
     reserved: Reservation,
     limit: usize,
     when_full: WhenFull,
@@ -123,6 +124,7 @@ impl Outbox {
     pub fn new(stream: u64, limit: usize, when_full: WhenFull, account: &Account) -> Self {
         let state = State {
             ledger: Ledger::fresh(stream),
+            account: account.clone(),
             reserved: Reservation::none(account),
             limit: limit.min(account.limit()),
             when_full,
@@ -169,11 +171,13 @@ impl Outbox {
     }
 
     /// Whether there is room for a block of this many bytes; always, if the outbox is one that drops. A block that can
-    /// never fit has room: it is dropped.
+    /// never fit has room, and so has any while no block waits whose acknowledgement would give memory back: it is dropped.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         let (state, cost) = (self.state.borrow(), bytes.saturating_add(BLOCK_COST));
-        state.when_full == WhenFull::DropOldest || cost > state.limit / 2 || state.fits(cost)
+        let is_vain = cost > state.limit / 2 || state.ledger.is_empty();
+        let fits = state.fits(cost) && cost <= state.account.available();
+        state.when_full == WhenFull::DropOldest || is_vain || fits
     }
 
     /// Waits until dom0 connects, or the connection ends: whether it is connected.
@@ -255,8 +259,10 @@ impl State {
         self.reserved.shrink_to(left);
     }
 
-    fn put(&mut self, block: OutgoingBlock) {
+    fn put(&mut self, mut block: OutgoingBlock) {
         self.counts.put.bump();
+        // What was asked for is the room of its bytes alone.
+        block.bytes.shrink_to_fit();
         let cost = block.cost();
         let len = u64::try_from(block.bytes.len()).unwrap_or(u64::MAX);
         let is_possible =
