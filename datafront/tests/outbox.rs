@@ -304,11 +304,12 @@ fn a_block_that_is_put_while_dom0_waits_is_sent() {
         let ended = service.as_mut().poll(cx);
         if outbox.stats().counts.accepted.get() == 3 { Poll::Ready(()) } else { ended }
     });
-    let mut put = 0;
+    let (mut put, mut still) = (0, 0);
     bench.run(until, || {
         let moved = puller.step(&bench);
-        // Only when nothing moves any more comes the next one.
-        if !moved && put == puller.recorder.blocks.len() && puller.answers.is_empty() {
+        still = if moved { 0 } else { still + 1 };
+        // Only when nothing moves any more, and no event is on its way, comes the next one.
+        if still == 3 && put == puller.recorder.blocks.len() {
             outbox.put(out("log", vec![7; 10]));
             put += 1;
             return true;

@@ -95,6 +95,7 @@ fn a_log_that_is_rotated_begins_again() {
     fs::write(&current, "").unwrap();
     let mut first = life(&folder);
     assert!(Sender::new(6, &[line("three\n")]).connect(&mut first));
+    assert_eq!(log(&folder), "three\n");
     fs::remove_file(&current).unwrap();
     assert!(Sender::new(7, &[line("four\n")]).connect(&mut first));
     drop(first);
