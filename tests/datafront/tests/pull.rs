@@ -7,7 +7,7 @@
 
 mod support;
 
-use bed::Bed;
+use bed::{Bed, Domain};
 use domu_tests::guest::{Guest, config};
 use domu_tests::http::{Connection, number};
 use domu_tests::{BOOT, Outcome};
@@ -27,7 +27,8 @@ fn install_pull(bed: &Bed) -> Outcome {
 fn blocks_reach_dom0_once_whoever_is_ended() {
     support::run("datafront_pull", |bed| {
         install_pull(bed)?;
-        source(bed)?;
+        // Dropped, it would be destroyed.
+        let _first = source(bed)?;
         for _ in 0..3 {
             pull_until(bed, BLOCKS / 10, "kill -9 $p")?;
         }
@@ -40,10 +41,10 @@ fn blocks_reach_dom0_once_whoever_is_ended() {
         assert_eq!((lines, begun), (BLOCKS, 1), "every block once, in order");
         // One that ends takes with it what was not acknowledged; the next one begins at 1.
         dom0(bed, "rm -r /run/out")?;
-        source(bed)?;
+        let _second = source(bed)?;
         pull_until(bed, BLOCKS / 10, "kill -9 $p")?;
         dom0(bed, "xl destroy source")?;
-        source(bed)?;
+        let _third = source(bed)?;
         pull_until(bed, 1, &complete())?;
         let (lines, begun) = check(bed)?;
         assert!(lines > BLOCKS + BLOCKS / 10 && lines < 2 * BLOCKS && begun == 2, "{lines} {begun}");
@@ -61,11 +62,11 @@ fn complete() -> String {
 }
 
 /// A guest that sends numbered lines, as many as dom0 takes.
-fn source(bed: &Bed) -> Outcome {
+fn source(bed: &Bed) -> Outcome<Domain> {
     let cmdline = format!("app.do=source app.count={BLOCKS}");
     let domain = bed.create(&config("probe", "source", &cmdline)?.memory_mib(16))?;
     domain.wait_for("dom0 pulls at ", BOOT)?;
-    Ok(())
+    Ok(domain)
 }
 
 /// Pulls, and acts on it or on the guest when this many blocks more are there.

@@ -201,6 +201,12 @@ fn a_killed_pull_goes_on_where_it_was() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(fs::read(dom0.out().join("access.log")).unwrap() == log(&blocks()));
     assert_eq!(dom0.statuses(), [0; 42]);
+    let own: Vec<_> =
+        fs::read_dir(dom0.out().join(".receive")).unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert!(
+        ["state", "lock", "incoming", "versions"].iter().all(|name| own.contains(&(*name).into())),
+        "{own:?}"
+    );
 }
 
 #[test]
