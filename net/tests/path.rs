@@ -77,9 +77,9 @@ fn a_stream_gets_through(address: IpEndpoint, mtu: usize) {
     world.stacks[0].nic().largest();
     ends = pass(&mut world, ends);
     assert_eq!(world.stacks[0].nic().largest(), mtu - 20);
-    // After ten minutes it is tried whether the path is wide again: it is.
+    // After eleven to twelve minutes one segment tries whether the path is wide again: it is.
     world.stacks[0].nic().change_wire(|wire| wire.path = None);
-    world.run(601 * SECOND);
+    world.run(740 * SECOND);
     pass(&mut world, ends);
     assert_eq!(world.stacks[0].nic().largest(), 1500);
 }
@@ -135,7 +135,7 @@ fn over_ipv6_long_packets_go_to_a_device_that_cuts_them() {
     // Another backend that cannot.
     world.stacks[0].nic().change_wire(|wire| (wire.cuts6, wire.path) = (false, None));
     new_backend(&mut world, 0);
-    world.run(601 * SECOND);
+    world.run(740 * SECOND);
     there(&world);
     pass(&mut world, ends);
     assert_eq!(there(&world).0, 1400);

@@ -26,7 +26,7 @@ fn config() -> Config {
 }
 
 /// A connected vif with several queues, after the negotiation.
-fn settled(vif: VifConfig, config: Config) -> Rig {
+fn negotiated(vif: VifConfig, config: Config) -> Rig {
     let mut rig = Rig::connected_with(vif, config);
     rig.rounds(40);
     rig
@@ -48,7 +48,7 @@ fn segment(port: u16, len: usize, number: u8) -> Vec<u8> {
 
 #[test]
 fn the_backend_gets_key_and_table_and_flows_stay_on_their_queue() {
-    let mut rig = settled(vif(), config());
+    let mut rig = negotiated(vif(), config());
     let hashing = rig.netback.hashing();
     assert!(hashing.toeplitz && hashing.flags == 15 && hashing.key.len() == 40);
     assert!(hashing.mapping.iter().enumerate().all(|(at, queue)| *queue as usize == at % QUEUES));
@@ -91,7 +91,7 @@ fn the_backend_gets_key_and_table_and_flows_stay_on_their_queue() {
 
 #[test]
 fn frames_with_a_hash_of_every_size_give_all_their_pages_back() {
-    let mut rig = settled(vif(), config());
+    let mut rig = negotiated(vif(), config());
     let before = rig.device.stats().rx_pool;
     for (number, len) in [60, 1514, 5000, 40_000, 65_000].into_iter().enumerate() {
         let data = segment(2000, len, number as u8);
@@ -113,7 +113,7 @@ fn without_a_use_there_is_no_control_ring() {
         (vif(), Config { hash_key: None, ..config() }),
         (vif().without("feature-ctrl-ring"), config()),
     ] {
-        let mut rig = settled(vif, config);
+        let mut rig = negotiated(vif, config);
         assert!(!rig.netback.has_ctrl() && !rig.device.stats().features.hash);
         let front = rig.netback.frontend_path();
         for key in ["ctrl-ring-ref", "event-channel-ctrl"] {
@@ -173,7 +173,7 @@ fn a_backend_that_falls_silent_is_not_waited_for() {
 
 #[test]
 fn a_renewed_key_is_told_to_the_next_backend() {
-    let mut rig = settled(vif(), config());
+    let mut rig = negotiated(vif(), config());
     let before = rig.netback.hashing().key;
     let renewed = HashKey::new([0x5a; 40]);
     rig.device.renew_hash_key(renewed);
@@ -237,7 +237,7 @@ fn h77_any_data_in_an_answer_is_brought_into_range() {
 
 #[test]
 fn h78_hashes_that_lie_are_counted_and_their_frames_arrive() {
-    let mut rig = settled(vif().lenient(), config());
+    let mut rig = negotiated(vif().lenient(), config());
     rig.netback.faults(|faults| {
         faults.rx_responses = Some(Box::new(|slots| {
             for slot in slots {
@@ -271,7 +271,7 @@ fn h78_hashes_that_lie_are_counted_and_their_frames_arrive() {
 
 #[test]
 fn pages_of_a_control_ring_come_back_with_each_backend() {
-    let mut rig = settled(vif(), config());
+    let mut rig = negotiated(vif(), config());
     let before = rig.xen.machine.free_pages();
     for _ in 0..3 {
         rig.netback.unload();

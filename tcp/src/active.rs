@@ -90,6 +90,8 @@ pub(crate) struct Active<P> {
     /// The first of the timeouts without progress, from which the user timeout counts.
     pub(crate) silent_since: Micros,
     pub(crate) ack_timer: Micros,
+    /// The end of a segment that probes the path's size.
+    pub(crate) mtu_probe: Option<Seq>,
     /// A range received twice, to be reported (RFC 2883).
     pub(crate) duplicate: Option<(Seq, Seq)>,
 }
@@ -120,6 +122,7 @@ impl<P> Active<P> {
             rto_at: NEVER,
             silent_since: NEVER,
             ack_timer: NEVER,
+            mtu_probe: None,
             duplicate: None,
         }
     }
@@ -146,6 +149,7 @@ impl<P> Active<P> {
         self.rto_at = NEVER;
         self.silent_since = NEVER;
         self.ack_timer = NEVER;
+        self.mtu_probe = None;
         self.duplicate = None;
     }
 

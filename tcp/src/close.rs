@@ -41,7 +41,7 @@ impl<P> Tcb<P> {
         if self.state == State::FinWait2 {
             self.start_fin_wait_2(crate::time::micros(now), env);
         }
-        self.settle(env);
+        self.release_if_idle(env);
     }
 
     /// Ends the connection at once (RFC 9293 §3.10.5): a reset leaves by the next [`Tcb::poll_transmit`], if the peer
@@ -70,7 +70,7 @@ impl<P> Tcb<P> {
             active.rtx_timer = NEVER;
             active.ack_timer = NEVER;
         }
-        self.settle(env);
+        self.release_if_idle(env);
     }
 
     /// The user timeout expired (RFC 9293 §3.8.3). The peer may still exist, so it gets a reset.

@@ -139,6 +139,8 @@ counters! {
     timed_out,
     /// Packet-too-big messages that lowered a segment size.
     path_mtu,
+    /// Segments of the full size that showed that the path takes them again (RFC 4821).
+    path_mtu_raised,
     /// Packet-too-big and unreachable messages that do not match data in flight.
     icmp_invalid,
     /// Segment sizes lowered because full segments were lost (RFC 4821).

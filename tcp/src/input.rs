@@ -46,10 +46,13 @@ impl<P: Payload> Tcb<P> {
         self.probes = 0;
         self.take_timestamp(segment, now);
         self.acknowledge(segment, now, env);
+        if self.is_narrowed() {
+            self.note_mtu_probe_arrived(env);
+        }
         if segment.payload_len > 0 {
             self.accept(payload, segment, now, env);
         }
-        self.settle(env);
+        self.release_if_idle(env);
         Reply::None
     }
 
@@ -80,7 +83,7 @@ impl<P: Payload> Tcb<P> {
             State::SynSent => self.on_segment_syn_sent(segment, now, env),
             _ => self.on_segment_connected(segment, payload, now, env),
         };
-        self.settle(env);
+        self.release_if_idle(env);
         reply
     }
 
@@ -133,6 +136,9 @@ impl<P: Payload> Tcb<P> {
         self.take_timestamp(&segment, now);
         let fin_was_sent = self.fin_sent();
         self.acknowledge(&segment, now, env);
+        if self.is_narrowed() {
+            self.note_mtu_probe_arrived(env);
+        }
         if fin_was_sent && self.snd_una == self.snd_nxt && self.on_fin_acknowledged(now, env) {
             return Reply::None;
         }

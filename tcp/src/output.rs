@@ -164,12 +164,19 @@ impl<P> Tcb<P> {
         let max = size.saturating_mul(trains);
         let lost = active.board.lost();
         if lost > 0 {
-            return self.plan_lost(size, max, env);
+            return self.plan_lost(size, max, now, env);
         }
         if active.probe_due {
             return self.plan_probe(size, env);
         }
         if active.rope.end().gt(self.snd_nxt) || self.fin_due() {
+            if blocks == 0
+                && self.is_narrowed()
+                && let Some(to) = self.mtu_probe(self.room_of_cwnd(), now)
+            {
+                let (from, size) = (self.snd_nxt, to.since(self.snd_nxt));
+                return Some(Plan { from, to, fin: false, kind: Kind::New, size });
+            }
             return self.plan_new(size, max, now, env);
         }
         None
@@ -187,7 +194,7 @@ impl<P> Tcb<P> {
         active.cwnd().saturating_sub(flight.saturating_sub(gone)).max(least)
     }
 
-    fn plan_lost(&mut self, size: u32, max: u32, env: &mut Env<P>) -> Option<Plan> {
+    fn plan_lost(&mut self, size: u32, max: u32, now: Micros, env: &mut Env<P>) -> Option<Plan> {
         let room = self.room_of_cwnd();
         let (una, window) = (self.snd_una, self.snd_wnd);
         let active = self.active.as_mut()?;
@@ -206,6 +213,9 @@ impl<P> Tcb<P> {
         env.counters.retransmissions = env.counters.retransmissions.wrapping_add(1);
         let to = from.add(len);
         let end = active.rope.end();
+        if active.mtu_probe.is_some() {
+            self.note_mtu_probe_lost(from, now);
+        }
         Some(Plan { from, to: to.min(end), fin: to.gt(end), kind: Kind::Again, size })
     }
 
@@ -348,7 +358,7 @@ impl<P> Tcb<P> {
             active.ack_timer = NEVER;
         }
         if plan.kind == Kind::Empty {
-            self.settle(env);
+            self.release_if_idle(env);
         }
         env.counters.segments_out = env.counters.segments_out.wrapping_add(1);
         let payload = match &self.active {

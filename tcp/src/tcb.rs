@@ -167,6 +167,8 @@ pub struct Tcb<P> {
     pub(crate) peer_mss: u16,
     pub(crate) path_mss: u16,
     pub(crate) announced_mss: u16,
+    /// When the size was last lowered for the path, or a larger one failed, see `path_mtu`.
+    pub(crate) narrowed_at: u16,
     /// The largest payload of a received segment, the full size for delayed acknowledgments.
     pub(crate) receive_mss: u16,
     pub(crate) quick_acks: u8,
@@ -240,6 +242,7 @@ impl<P> Tcb<P> {
             peer_mss: u16::MAX,
             path_mss,
             announced_mss: open.announced_mss,
+            narrowed_at: 0,
             receive_mss: 536,
             quick_acks: config.quick_acks,
             probes: 0,
@@ -409,7 +412,7 @@ impl<P> Tcb<P> {
 
     /// Returns the box if the connection is idle.
     #[inline]
-    pub(crate) fn settle(&mut self, env: &mut Env<P>) {
+    pub(crate) fn release_if_idle(&mut self, env: &mut Env<P>) {
         let Some(active) = &self.active else { return };
         if active.received_len > 0 {
             return;

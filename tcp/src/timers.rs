@@ -39,7 +39,7 @@ impl<P> Tcb<P> {
         if self.slow_timer <= now {
             self.on_slow_timer(now, env);
         }
-        self.settle(env);
+        self.release_if_idle(env);
     }
 
     fn on_retransmission_timer(&mut self, now: Micros, env: &mut Env<P>) {
@@ -83,7 +83,7 @@ impl<P> Tcb<P> {
             active.board.lose_all();
             active.forced = 1;
         } else {
-            self.suspect_black_hole(&env.config, &mut env.counters);
+            self.suspect_black_hole(now, &env.config, &mut env.counters);
             self.begin_timeout(now);
         }
         // Without anything to send now, the timer continues.

@@ -78,7 +78,7 @@ impl<P: Payload> Tcb<P> {
             self.receive_buffer = self.receive_buffer.max(wish.min(most));
         }
         self.offer_window(env);
-        self.settle(env);
+        self.release_if_idle(env);
         Some(payload)
     }
 

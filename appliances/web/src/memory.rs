@@ -59,7 +59,7 @@ impl Memory {
     /// The bytes in use.
     #[must_use]
     pub fn used(&self) -> usize {
-        self.settle();
+        self.collect_freed();
         self.reserved.borrow().bytes()
     }
 
@@ -97,7 +97,7 @@ impl Memory {
     }
 
     /// Gives back what is gone since the last look.
-    fn settle(&self) {
+    fn collect_freed(&self) {
         let freed = self.freed.swap(0, Ordering::Relaxed);
         if freed > 0 {
             self.give_back(freed);

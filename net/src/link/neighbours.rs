@@ -15,6 +15,8 @@
 //! free, so that a flood of them displaces nothing. An entry that nobody uses is removed after a minute, so that the
 //! memory of a flood comes back.
 
+use core::num::NonZeroU32;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use ledger::Account;
@@ -93,6 +95,20 @@ struct Entry {
     pins: u32,
 }
 
+/// The number of an entry that a connection uses, in four bytes also where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pin(NonZeroU32);
+
+impl Pin {
+    fn new(id: u32) -> Option<Self> {
+        NonZeroU32::new(id.wrapping_add(1)).map(Self)
+    }
+
+    const fn id(self) -> u32 {
+        self.0.get().wrapping_sub(1)
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
@@ -145,9 +161,9 @@ impl Neighbours {
 
     /// The same for an entry that a connection has pinned, without a search, if it is that of `address` still.
     #[inline]
-    pub(crate) fn lookup_pinned(&mut self, id: u32, address: IpAddress, now: Instant) -> Option<Lookup> {
-        self.entries.get(id).filter(|entry| entry.address == address)?;
-        Some(self.lookup_entry(id, now))
+    pub(crate) fn lookup_pinned(&mut self, pin: Pin, address: IpAddress, now: Instant) -> Option<Lookup> {
+        self.entries.get(pin.id()).filter(|entry| entry.address == address)?;
+        Some(self.lookup_entry(pin.id(), now))
     }
 
     #[inline]
@@ -168,16 +184,17 @@ impl Neighbours {
         self.entries.get(*self.index.get(&address)?)?.mac
     }
 
-    /// A live connection uses the neighbour: its entry, whose number this is, stays until [`Neighbours::unpin`].
-    pub(crate) fn pin(&mut self, address: IpAddress, now: Instant) -> Option<u32> {
+    /// A live connection uses the neighbour: its entry stays until [`Neighbours::unpin`].
+    pub(crate) fn pin(&mut self, address: IpAddress, now: Instant) -> Option<Pin> {
         let id = self.index.get(&address).copied().or_else(|| self.insert(address, now))?;
         let entry = self.entries.get_mut(id)?;
         entry.pins = entry.pins.saturating_add(1);
-        Some(id)
+        Pin::new(id)
     }
 
     /// A connection that used the neighbour has ended.
-    pub(crate) fn unpin(&mut self, id: u32, now: Instant) {
+    pub(crate) fn unpin(&mut self, pin: Pin, now: Instant) {
+        let id = pin.id();
         if let Some(entry) = self.entries.get_mut(id) {
             entry.used = now;
             entry.pins = entry.pins.saturating_sub(1);

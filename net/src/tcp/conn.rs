@@ -4,10 +4,12 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use core::task::Waker;
 
+use bitflags::bitflags;
 use tcp::{CloseReason, State, Tcb};
 
 use crate::base::chunk::Chunk;
 use crate::base::error::NetError;
+use crate::link::neighbours::Pin;
 use crate::tcp::options::ConnOptions;
 
 /// The owner of a connection.
@@ -43,6 +45,21 @@ pub(super) struct Rest {
     pub(super) queued: u32,
 }
 
+bitflags! {
+    /// Where a connection is listed, and what has happened to it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct ConnFlags: u8 {
+        /// In the list of connections with something to send.
+        const QUEUED = 1;
+        /// Its timer and its memory are updated at the end of the iteration.
+        const TOUCHED = 1 << 1;
+        /// In the list of connections that wait for their neighbour.
+        const WAITS_FOR_NEIGHBOUR = 1 << 2;
+        /// An application has had it before.
+        const WAS_HELD = 1 << 3;
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
@@ -54,24 +71,17 @@ pub(crate) struct Conn {
     /// The flow hash, by which an interface chooses a queue.
     pub(crate) flow: u32,
     pub(crate) owner: Owner,
-    /// Whether it is in the list of connections with something to send.
-    pub(crate) queued: bool,
-    /// Its timer and its memory are updated at the end of the iteration.
-    pub(crate) touched: bool,
-    /// In the list of connections that wait for their neighbour.
-    pub(crate) waits_for_neighbour: bool,
-    /// Whether an application has had it before.
-    pub(crate) was_held: bool,
+    pub(crate) flags: ConnFlags,
     /// The current period, while it is parked.
     pub(super) rest: Rest,
     /// The pinned entry of the neighbour table.
-    pub(crate) pin: Option<u32>,
+    pub(crate) pin: Option<Pin>,
     /// The reason for its end, if the engine does not know it.
     pub(crate) fault: Option<NetError>,
 }
 
 // Its places in the table, the timer wheel and the counts of sources take at most 64 bytes more.
-const _: () = assert!(size_of::<Conn>() <= 216);
+const _: () = assert!(size_of::<Conn>() <= 200);
 
 impl Conn {
     pub(crate) const fn new(tcb: Tcb<Chunk>, options: Rc<ConnOptions>, owner: Owner) -> Self {
@@ -82,14 +92,16 @@ impl Conn {
             charged: 0,
             flow: 0,
             owner,
-            queued: false,
-            touched: false,
-            waits_for_neighbour: false,
-            was_held: false,
+            flags: ConnFlags::empty(),
             rest: Rest { end: 0, queued: 0 },
             pin: None,
             fault: None,
         }
+    }
+
+    #[inline]
+    pub(crate) const fn is(&self, flag: ConnFlags) -> bool {
+        self.flags.contains(flag)
     }
 
     pub(crate) fn io(&mut self) -> &mut Io {
@@ -97,14 +109,14 @@ impl Conn {
     }
 
     /// Whether there is nothing to follow after a call into the engine: it has no news, and the rest of the iteration
-    /// settles it anyway.
+    /// refreshes it anyway.
     #[inline]
     pub(super) fn is_followed(&self) -> bool {
-        self.touched
+        self.is(ConnFlags::TOUCHED)
             && !self.tcb.has_events()
             && self.tcb.state() == State::Established
             && self.owner != Owner::Parked
-            && (self.queued || !self.tcb.wants_transmit())
+            && (self.is(ConnFlags::QUEUED) || !self.tcb.wants_transmit())
     }
 
     /// The bytes that were put back.

@@ -16,18 +16,13 @@ use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
-use crate::tcp::shard::Shard;
-
-/// Bytes that a connection may queue each way while there is any memory.
-pub(super) const LEAST_GRANT: usize = 4096;
+use crate::tcp::shard::{LEAST_GRANT, Shard};
 
 /// Bytes that a connection may send without memory, so that a task that waits for room is woken again.
 const LEAST_SEND: u32 = 128;
 
-/// The part of the free memory that a connection is granted at most, as a divisor. The last part of all memory is for
-/// grants of [`LEAST_GRANT`].
+/// The part of the free memory that a connection is granted at most, as a divisor.
 const GRANT_PART: usize = 8;
-const LEAST_GRANTS_PART: usize = 4;
 
 /// Bytes that each connection takes: its places in the tables and lists.
 pub(super) const CONNECTION: usize = Connections::<Conn>::memory_each().saturating_add(8);
@@ -88,7 +83,7 @@ impl Shard {
     pub(super) fn take_room_for(&mut self, payload: u32, is_idle: bool, counters: &mut Counters) -> bool {
         let wanted = bytes(payload).saturating_add(if is_idle { SEGMENT } else { OVERHEAD });
         if self.free < wanted {
-            self.settle_touched(counters);
+            self.refresh_touched(counters);
             self.free = self.budget.free();
         }
         if self.free < wanted {
@@ -106,7 +101,7 @@ impl Shard {
         let len = self.len();
         let has_room = |this: &Self| this.free >= CONNECTION.saturating_add(LEAST_GRANT);
         if len >= self.limits.connections || !has_room(self) {
-            self.settle_touched(counters);
+            self.refresh_touched(counters);
             self.free = self.budget.free();
             let full = len >= self.limits.connections;
             // Ended connections stay in the table until their reset is sent.
@@ -160,12 +155,6 @@ pub(super) fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, least_grants
     env.receive_grant = options.rx_buffer.min(part);
     env.send_grant = options.tx_buffer.min(part).max(LEAST_SEND);
     env.config.delayed_ack_ms = options.ack_delay_ms;
-    env.config.connect_timeout_ms = options.connect_timeout_ms;
-}
-
-/// Bytes that are left for grants of [`LEAST_GRANT`], of all memory.
-pub(super) const fn least_grants(limit: usize) -> usize {
-    limit / LEAST_GRANTS_PART
 }
 
 pub(super) fn bytes(count: u32) -> usize {

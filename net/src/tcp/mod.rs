@@ -9,12 +9,11 @@
 //! ```
 
 pub(crate) mod conn;
-mod deadlines;
 mod idle;
 pub(crate) mod listener;
 mod memory;
 pub(crate) mod open;
 pub(crate) mod options;
-mod settle;
+mod refresh;
 pub(crate) mod shard;
 pub(crate) mod socket;

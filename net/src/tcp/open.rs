@@ -142,7 +142,6 @@ impl Shard {
         let segment = alone.as_ref().unwrap_or(segment);
         let reply = self.update(id, counters, |conn, at, env| conn.tcb.on_segment(segment, payload, at, env));
         if opening && self.get(id).is_some_and(|conn| conn.tcb.state() == State::Established) {
-            self.connecting.remove(id);
             counters.connected.bump();
         }
         match reply {
@@ -241,7 +240,7 @@ impl Shard {
         &mut self,
         arrival: &Arrival<'_>,
         half: &HalfOpen,
-        rtt: Option<smoltcp::time::Duration>,
+        rtt: Option<Duration>,
         payload: impl TakePayload,
         tally: &mut Tally<'_>,
     ) -> Answer {
@@ -268,7 +267,7 @@ impl Shard {
         &mut self,
         tuple: &FourTuple,
         half: &HalfOpen,
-        rtt: Option<smoltcp::time::Duration>,
+        rtt: Option<Duration>,
         (mss, flow): (u16, u32),
         tally: &mut Tally<'_>,
     ) -> Option<u32> {
@@ -307,7 +306,7 @@ impl Shard {
             }
             let Some(id) = self.establish(&tuple, &half, None, link(&tuple), tally) else { return };
             self.take_half_open(&tuple);
-            self.settle(id, false, tally.counters);
+            self.refresh(id, false, tally.counters);
         }
     }
 
@@ -342,18 +341,17 @@ impl Shard {
         let iss = Seq(self.isn.isn(&tuple, micros));
         let timestamp_offset = self.isn.timestamp_offset(&tuple);
         let open = Open { iss, timestamp_offset, announced_mss: mss, path_mss: mss };
+        let options = ConnOptions::new(options);
+        // It counts from here on, also while the SYN waits for its neighbour.
+        self.env.config.connect_timeout_ms = options.connect_timeout_ms;
         let mut tcb = Tcb::connect(&open, self.at, &mut self.env);
         configure(&mut tcb, &options);
-        let mut conn = Conn::new(tcb, Rc::new(ConnOptions::new(options)), Owner::Held);
+        let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
         conn.flow = flow(&tuple);
         let Ok(id) = self.conns.insert(&tuple, conn) else {
             self.give_room();
             return Err(NetError::TooManyConnections);
         };
-        if let Some(conn) = self.get(id) {
-            let timeout = time::duration(conn.options.connect_timeout);
-            self.connecting.insert(id, time::after(self.at, timeout));
-        }
         self.update(id, counters, |_, _, _| ());
         Ok((id, tuple))
     }
@@ -361,8 +359,8 @@ impl Shard {
 
 fn configure(tcb: &mut Tcb<Chunk>, options: &TcpOptions) {
     tcb.set_nagle(options.nagle);
-    tcb.set_keep_alive(options.keep_alive.map(crate::base::time::duration));
-    tcb.set_user_timeout(options.timeout.map(crate::base::time::duration));
+    tcb.set_keep_alive(options.keep_alive.map(time::duration));
+    tcb.set_user_timeout(options.timeout.map(time::duration));
 }
 
 fn most(limit: usize) -> u32 {

@@ -17,7 +17,7 @@ use tcp::ports::Ports;
 use tcp::syn_cache::SynCache;
 use tcp::time_wait::TimeWaits;
 use tcp::tuple::{FourTuple, Key};
-use tcp::{Config, Env, Limits as Frames, Seq, State, Transmit};
+use tcp::{Config, Env, Limits as Frames, Seq, State};
 
 use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
@@ -26,10 +26,9 @@ use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::rng::Rng;
 use crate::base::time;
-use crate::tcp::conn::{Conn, Owner};
-use crate::tcp::deadlines::Deadlines;
+use crate::link::neighbours::Pin;
+use crate::tcp::conn::{Conn, ConnFlags, Owner};
 use crate::tcp::listener::Listener;
-use crate::tcp::memory::{LEAST_GRANT, grant, least_grants};
 
 /// Deadlines handled in one iteration.
 const TIMER_BUDGET: usize = 1024;
@@ -40,6 +39,12 @@ const HALF_OPEN: usize = 64;
 /// Challenge ACKs in a second, of all connections together. RFC 5961, section 7.
 const CHALLENGES: u32 = 1000;
 
+/// Bytes that a connection may queue each way while there is any memory.
+pub(super) const LEAST_GRANT: usize = 4096;
+
+/// The last part of all memory is for grants of [`LEAST_GRANT`]: this divisor.
+const LEAST_GRANTS_PART: usize = 4;
+
 /// The part of the memory for connections that the first window of a connection is, as a divisor; at most 64 KiB. An
 /// offered window cannot be taken back.
 const WINDOW_PART: usize = 64;
@@ -47,14 +52,11 @@ const WINDOW_PART: usize = 64;
 /// A state of a connection that is active is kept for another one, for each of these bytes of memory for connections.
 const SPARE_PART: usize = 256 * 1024;
 
-/// Connections that are touched in an iteration before others are settled at once.
+/// Connections that are touched in an iteration before others are refreshed at once.
 const TOUCHED: usize = 256;
 
 /// The timeout of closing a connection without owner whose peer does not answer.
 const ORPHAN_LIFE: Duration = Duration::from_secs(60);
-
-/// The time after which a reduced path MTU is probed again. RFC 1191, section 6.3.
-const NARROW_FOR: Duration = Duration::from_secs(600);
 
 /// The duration of TIME-WAIT in milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
@@ -86,13 +88,9 @@ pub(crate) struct Shard {
     /// The engine's time.
     pub(super) at: Instant,
     /// Pinned neighbour entries of removed connections.
-    pub(super) released: Vec<u32>,
+    pub(super) released: Vec<Pin>,
     /// Connections whose timer and memory are updated at the end of the iteration; never more than its capacity.
     pub(super) touched: Vec<u32>,
-    /// The timeouts of connections that this host opens. The engine counts from the first SYN, which waits for its neighbour.
-    pub(super) connecting: Deadlines,
-    /// The times at which connections with a reduced path MTU probe a larger one.
-    pub(super) narrowed: Deadlines,
 }
 
 fn key(rng: &mut Rng) -> Key {
@@ -124,15 +122,13 @@ impl Shard {
             limits,
             dirty: VecDeque::new(),
             free: budget.free(),
-            least_grants: least_grants(budget.limit()),
+            least_grants: budget.limit() / LEAST_GRANTS_PART,
             budget,
             time_wait_bytes: 0,
             lost: Duration::ZERO,
             at: now,
             released: Vec::new(),
             touched,
-            connecting: Deadlines::default(),
-            narrowed: Deadlines::default(),
         }
     }
 
@@ -205,7 +201,7 @@ impl Shard {
     }
 
     /// Takes the pinned neighbour entries of removed connections.
-    pub(crate) fn take_released(&mut self) -> Vec<u32> {
+    pub(crate) fn take_released(&mut self) -> Vec<Pin> {
         core::mem::take(&mut self.released)
     }
 
@@ -213,20 +209,6 @@ impl Shard {
     pub(crate) fn fire_timers(&mut self, counters: &mut Counters) -> bool {
         self.time_waits.expire(self.at);
         self.charge_time_waits();
-        let at = self.at;
-        for _ in 0..TIMER_BUDGET {
-            let Some(id) = self.narrowed.pop(at) else { break };
-            // The minimum of path, peer and link counts.
-            self.update(id, counters, |conn, _, env| conn.tcb.set_path_mss(u16::MAX, env));
-        }
-        for _ in 0..TIMER_BUDGET {
-            let Some(id) = self.connecting.pop(at) else { break };
-            self.update(id, counters, |conn, _, env| {
-                conn.fault = Some(NetError::TimedOut);
-                conn.tcb.abort(env);
-            });
-            counters.timed_out.bump();
-        }
         for _ in 0..TIMER_BUDGET {
             let Some(id) = self.conns.pop_expired(millis(self.at)) else { return false };
             counters.timers_fired.bump();
@@ -242,7 +224,7 @@ impl Shard {
     pub(crate) fn next(&self) -> Option<Instant> {
         let deadline = self.conns.next_deadline().map(from_millis);
         let half_open = self.half_open.as_ref().and_then(|half| half.next(self.at));
-        let others = [half_open, self.time_waits.next(self.at), self.connecting.next(), self.narrowed.next()];
+        let others = [half_open, self.time_waits.next(self.at)];
         let next = deadline.into_iter().chain(others.into_iter().flatten()).min()?;
         Some(time::after(next, self.lost))
     }
@@ -252,8 +234,8 @@ impl Shard {
         loop {
             let id = self.dirty.pop_front()?;
             // A number that another connection has now costs at most one unnecessary poll.
-            if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.queued) {
-                conn.queued = false;
+            if let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.is(ConnFlags::QUEUED)) {
+                conn.flags.remove(ConnFlags::QUEUED);
                 return Some(id);
             }
         }
@@ -268,22 +250,14 @@ impl Shard {
         let Self { conns, dirty, .. } = self;
         if dirty.len() == dirty.capacity() && dirty.try_reserve(1).is_err() {
             // Removes numbers of removed connections: the list is then no longer than the number of connections.
-            dirty.retain(|id| conns.get(*id).is_some_and(|conn| conn.queued));
+            dirty.retain(|id| conns.get(*id).is_some_and(|conn| conn.is(ConnFlags::QUEUED)));
         }
         if dirty.len() < dirty.capacity()
-            && let Some(conn) = conns.get_mut(id).filter(|conn| !conn.queued)
+            && let Some(conn) = conns.get_mut(id).filter(|conn| !conn.is(ConnFlags::QUEUED))
         {
-            conn.queued = true;
+            conn.flags.insert(ConnFlags::QUEUED);
             dirty.push_back(id);
         }
-    }
-
-    /// The next segment of a connection, which counts as sent. `None`: it has nothing to send.
-    pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
-        let at = self.at;
-        let conn = self.conns.get_mut(id)?;
-        grant(&mut self.env, conn, self.free, self.least_grants);
-        conn.tcb.poll_transmit(at, frames, &mut self.env)
     }
 
     /// Puts a connection that was interrupted before it sent anything at the front of the list.
@@ -299,18 +273,14 @@ impl Shard {
         let Some(id) = self.conns.find(tuple) else { return false };
         let lowered =
             self.update(id, counters, |conn, at, env| conn.tcb.on_packet_too_big(seq, mss, at, env));
-        let lowered = lowered.unwrap_or(false);
-        if lowered {
-            self.narrowed.insert(id, time::after(self.at, NARROW_FOR));
-        }
-        lowered
+        lowered.unwrap_or(false)
     }
 
     /// Notes that there is no route to the peer of a connection. The reset of a closed one is dropped.
     pub(crate) fn forget_reset(&mut self, id: u32, counters: &mut Counters) {
         if self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed) {
             self.poll_transmit(id, &Frames { max_payload: 0 });
-            self.settle(id, false, counters);
+            self.refresh(id, false, counters);
         }
     }
 

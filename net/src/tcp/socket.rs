@@ -11,7 +11,7 @@ use crate::base::copy::{copy, zeros};
 use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
-use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::conn::{Conn, ConnFlags, Owner};
 use crate::tcp::listener::Listener;
 use crate::tcp::shard::{End, Shard};
 
@@ -58,7 +58,8 @@ impl Shard {
                 continue;
             };
             conn.owner = Owner::Held;
-            if !core::mem::replace(&mut conn.was_held, true) {
+            if !conn.is(ConnFlags::WAS_HELD) {
+                conn.flags.insert(ConnFlags::WAS_HELD);
                 counters.accepted.bump();
                 return Some((id, tuple, true));
             }

@@ -57,7 +57,7 @@ impl State {
         self.run_ip6(nic);
         self.run_half_open(nic);
         let sending = self.transmit(nic);
-        self.tcp.settle_touched(&mut self.counters);
+        self.tcp.refresh_touched(&mut self.counters);
         self.ask_neighbours(nic);
         self.release();
         self.drain_taps(nic);

@@ -11,6 +11,7 @@ use crate::frame::local::is_unicast;
 use crate::link::arp::Arp;
 use crate::link::neighbours::{Ask, Source};
 use crate::link::wire::Wire;
+use crate::tcp::conn::ConnFlags;
 use crate::turn::frame::Frame;
 use crate::turn::state::State;
 
@@ -96,7 +97,7 @@ impl State {
         for id in core::mem::take(&mut self.waiting_tcp) {
             // A number that was given to another connection since is asked in vain at most.
             if let Some(conn) = self.tcp.get_mut(id) {
-                conn.waits_for_neighbour = false;
+                conn.flags.remove(ConnFlags::WAITS_FOR_NEIGHBOUR);
             }
             self.tcp.mark(id);
         }

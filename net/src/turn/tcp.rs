@@ -14,6 +14,7 @@ use crate::frame::classify::Segment;
 use crate::frame::emit::{self, Ends};
 use crate::frame::too_big::TooBig;
 use crate::link::neighbours::Lookup;
+use crate::tcp::conn::ConnFlags;
 use crate::tcp::open::{Answer, Arrival, Tally};
 use crate::turn::frame::Frame;
 use crate::turn::state::State;
@@ -150,7 +151,7 @@ impl State {
             nic.set_segment_size(None);
         }
         let blocked = nic.tx_exhausted() && sent < BURST;
-        self.tcp.settle(id, more, &mut self.counters);
+        self.tcp.refresh(id, more, &mut self.counters);
         if blocked && sent == 0 {
             self.tcp.bring_forward(id);
         }
@@ -180,9 +181,11 @@ impl State {
     /// Puts a connection into the list of those that wait for their neighbour, once. Without memory for the list the
     /// connection ends.
     fn wait_for_neighbour(&mut self, id: u32) {
-        let Some(conn) = self.tcp.get_mut(id).filter(|conn| !conn.waits_for_neighbour) else { return };
+        let Some(conn) = self.tcp.get_mut(id).filter(|conn| !conn.is(ConnFlags::WAITS_FOR_NEIGHBOUR)) else {
+            return;
+        };
         if self.waiting_tcp.try_reserve(1).is_ok() {
-            conn.waits_for_neighbour = true;
+            conn.flags.insert(ConnFlags::WAITS_FOR_NEIGHBOUR);
             self.waiting_tcp.push(id);
         } else {
             self.tcp.abort(id, &mut self.counters);

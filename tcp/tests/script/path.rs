@@ -60,6 +60,62 @@ scripts! {
         > P. 2001:800
         cwnd 14000
     ";
+    a_larger_size_is_probed_by_one_segment_after_a_while, "RFC 8201 §4; RFC 4821 §7", "
+        open mss 1400 peer_mss 1400 win 20000 rtt 100ms
+        send 2800
+        > . 1:1400
+        > P. 1401:1400
+        toobig 1 1000 true
+        > . 1:1000
+        > . 1001:1000
+        > P. 2001:800
+        wait 50ms
+        < . 1:0 ack 2801 win 20000
+        # Not before its time.
+        wait 300s
+        send 1400
+        > . 2801:1000
+        > P. 3801:400
+        wait 50ms
+        < . 1:0 ack 4201 win 20000
+        wait 480s
+        send 2400
+        > . 4201:1400
+        > P. 5601:1000
+        wait 50ms
+        < . 1:0 ack 6601 win 20000
+        counter path_mtu_raised 1
+        send 1400
+        > P. 6601:1400
+    ";
+    a_probe_that_is_lost_is_sent_in_smaller_segments, "RFC 4821 §7.6", "
+        open sack mss 1400 peer_mss 1400 win 20000 rtt 100ms
+        send 2800
+        > . 1:1400
+        > P. 1401:1400
+        toobig 1 1000 true
+        > . 1:1000
+        > . 1001:1000
+        > P. 2001:800
+        wait 50ms
+        < . 1:0 ack 2801 win 20000
+        wait 720s
+        send 4400
+        > . 2801:1400
+        > . 4201:1000
+        > . 5201:1000
+        > P. 6201:1000
+        wait 50ms
+        < . 1:0 ack 2801 win 20000 sack 4201-7201
+        > . 2801:1000
+        > . 3801:400
+        wait 50ms
+        < . 1:0 ack 7201 win 20000
+        counter path_mtu_raised 0
+        send 1400
+        > . 7201:1000
+        > P. 8201:400
+    ";
     too_big_about_nothing_in_flight_is_ignored, "RFC 5927 §4.1, §7", "
         open mss 1400 peer_mss 1400
         send 1400

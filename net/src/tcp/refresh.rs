@@ -2,18 +2,18 @@
 //!
 //! ```text
 //!   update ─► engine ─► events wake tasks at once; the connection is in the list of those with something to send
-//!      └──────────────► touched ─(end of the iteration)─► settle: timer, memory, end
+//!      └──────────────► touched ─(end of the iteration)─► refresh: timer, memory, end
 //! ```
 //!
-//! A request and its reply touch a connection several times in an iteration, and settle it once.
+//! A request and its reply touch a connection several times in an iteration, and refresh it once.
 
-use tcp::{CloseReason, Env, Events, State};
+use tcp::{CloseReason, Env, Events, Limits as Frames, State, Transmit};
 
 use smoltcp::time::Instant;
 
 use crate::base::chunk::Chunk;
 use crate::base::counters::Counters;
-use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::conn::{Conn, ConnFlags, Owner};
 use crate::tcp::memory::{CONNECTION, bytes, grant};
 use crate::tcp::shard::{Shard, millis_up};
 
@@ -36,8 +36,16 @@ impl Shard {
         Some(result)
     }
 
+    /// The next segment of a connection, which counts as sent. `None`: it has nothing to send.
+    pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
+        let at = self.at;
+        let conn = self.conns.get_mut(id)?;
+        grant(&mut self.env, conn, self.free, self.least_grants);
+        conn.tcb.poll_transmit(at, frames, &mut self.env)
+    }
+
     /// Follows the events of a connection after a call into the engine. Those that change its state are followed to the end
-    /// at once; what is left of others is done once, by [`Shard::settle_touched`].
+    /// at once; what is left of others is done once, by [`Shard::refresh_touched`].
     pub(super) fn follow(&mut self, id: u32, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let events = conn.tcb.take_events();
@@ -45,12 +53,13 @@ impl Shard {
             notify(conn, events, counters);
         }
         let has_room = self.touched.len() < self.touched.capacity();
-        if conn.tcb.state() != State::Established || !(has_room || conn.touched) {
-            return self.settle(id, true, counters);
+        if conn.tcb.state() != State::Established || !(has_room || conn.is(ConnFlags::TOUCHED)) {
+            return self.refresh(id, true, counters);
         }
         let offered = conn.owner == Owner::Parked && conn.is_readable();
-        let sends = !conn.queued && conn.tcb.wants_transmit();
-        if !core::mem::replace(&mut conn.touched, true) {
+        let sends = !conn.is(ConnFlags::QUEUED) && conn.tcb.wants_transmit();
+        if !conn.is(ConnFlags::TOUCHED) {
+            conn.flags.insert(ConnFlags::TOUCHED);
             self.touched.push(id);
         }
         if sends {
@@ -61,23 +70,23 @@ impl Shard {
         }
     }
 
-    /// Settles the connections that were touched and have not been settled since.
-    pub(crate) fn settle_touched(&mut self, counters: &mut Counters) {
+    /// Refreshes the connections that were touched and have not been refreshed since.
+    pub(crate) fn refresh_touched(&mut self, counters: &mut Counters) {
         while let Some(id) = self.touched.pop() {
-            if self.get(id).is_some_and(|conn| conn.touched) {
-                self.settle(id, false, counters);
+            if self.get(id).is_some_and(|conn| conn.is(ConnFlags::TOUCHED)) {
+                self.refresh(id, false, counters);
             }
         }
     }
 
     /// Updates timer, lists and memory of a connection. With `ask` it may have something to send.
-    pub(crate) fn settle(&mut self, id: u32, ask: bool, counters: &mut Counters) {
+    pub(crate) fn refresh(&mut self, id: u32, ask: bool, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let events = conn.tcb.take_events();
         if !events.is_empty() {
             notify(conn, events, counters);
         }
-        conn.touched = false;
+        conn.flags.remove(ConnFlags::TOUCHED);
         let (owner, state) = (conn.owner, conn.tcb.state());
         let sends = ask && conn.tcb.wants_transmit();
         let offered = owner == Owner::Parked && conn.is_readable();
@@ -90,18 +99,15 @@ impl Shard {
             self.offer(id);
         }
         if state != State::Established {
-            self.settle_unusual(id, sends);
+            self.refresh_unusual(id, sends);
         }
     }
 
-    /// The part of [`Shard::settle`] for a connection that begins or ends.
+    /// The part of [`Shard::refresh`] for a connection that begins or ends.
     #[inline(never)]
-    fn settle_unusual(&mut self, id: u32, sends: bool) {
+    fn refresh_unusual(&mut self, id: u32, sends: bool) {
         let Some(conn) = self.get(id) else { return };
         let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
-        if state != State::SynSent {
-            self.connecting.remove(id);
-        }
         if owner != Owner::Orphan || sends {
             return;
         }
@@ -149,8 +155,6 @@ impl Shard {
 
     /// Removes a connection.
     fn remove(&mut self, id: u32) {
-        self.connecting.remove(id);
-        self.narrowed.remove(id);
         if let Some(conn) = self.conns.remove(id) {
             self.give(bytes(conn.charged).saturating_add(CONNECTION));
             self.released.extend(conn.pin);
