@@ -7,7 +7,7 @@ TARGET := x86_64-unknown-none
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf stock
 GUESTS := $(notdir $(wildcard tests/guests/*))
-HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p tls -p netfront -p net -p datafront -p vchan -p push -p receive -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests -p field-tests
+HOST   := -p boot -p cmdline -p ledger -p xen -p pool -p nic -p tcp -p tls -p netfront -p net -p datafront -p vchan -p push -p receive -p pull -p kernel -p web -p iperf -p xen-sim -p host-tests -p allocation-tests -p abi-tests -p document-tests -p field-tests
 # Where the build happens must not show in an image: the same sources give the same bytes in any folder. Looked up when it
 # is used: on a new machine there are no crates before `setup`.
 CRATES  = $(shell ls -d $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/* 2>/dev/null)
@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push receive backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-tcp clean
+.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-tcp clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -79,6 +79,11 @@ receive: setup ## build a Linux guest's end of datafront: build/receive, which n
 	@$(BUILD_STATIC) -p receive --bins
 	@mkdir -p build && strip -o build/receive $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/receive
 
+pull: setup ## build dom0's end of datafront for what guests send: build/pull, which needs nothing but Xen's tools
+	@$(SAY) 'building pull'
+	@$(BUILD_STATIC) -p pull --bins
+	@mkdir -p build && strip -o build/pull $(TARGET_DIR)/x86_64-unknown-linux-gnu/release/pull
+
 # Of its own profile: a backend that only tests run need not be optimised as a whole.
 backend: setup ## build the backend that tests put in the place of netback: build/backend
 	@$(SAY) 'building the backend for tests'
@@ -111,7 +116,7 @@ new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=
 	@tools/new/new.sh '$(NAME)' '$(DIR)' '$(GIT)'
 
 # What is built for real Xen is built first; then the machines wait now and then, and the other tests have what they leave.
-test: check guests push receive backend ## every test: host, layouts against Xen's headers, real Xen
+test: check guests push receive pull backend ## every test: host, layouts against Xen's headers, real Xen
 	@$(MAKE) --no-print-directory test-bed BESIDE='$(MAKE) --no-print-directory test-host test-model test-abi test-reproduce'
 	@$(SAY) 'all tests passed'
 
@@ -132,7 +137,7 @@ test-reproduce: image ## the same sources give the same web image in another fol
 	@$(SAY) 'the same sources in two folders'
 	@CARGO='$(CARGO)' tools/reproduce.sh web
 
-test-bed: guests push receive backend ## tests on real Xen in QEMU, two programs at a time
+test-bed: guests push receive pull backend ## tests on real Xen in QEMU, two programs at a time
 	@$(SAY) 'tests on real Xen'
 	@$(CARGO) test --profile host -p bed --lib --bins
 	@CARGO='$(CARGO)' tests/lanes.sh $(BESIDE)
@@ -191,7 +196,7 @@ lint: setup
 	@$(SAY) 'lints: the guest for its own target, everything else for the host'
 	@$(CARGO) clippy --quiet --release $(BARE) $(addprefix -p ,$(IMAGES) $(GUESTS)) -- -D warnings
 	@$(CARGO) clippy --quiet $(HOST) -p bed -p domu-tests -p model-tests -p datafront-tests -p client-tests -p tap-tests --lib --tests -- -D warnings
-	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p receive -p backend --bins --examples -- -D warnings
+	@$(CARGO) clippy --quiet -p bed -p bench -p symbolize -p push -p receive -p pull -p backend --bins --examples -- -D warnings
 
 doc: setup
 	@$(SAY) 'documentation'

@@ -37,7 +37,7 @@ rank() { # by how long they take; one that is not known here may take longer
         hostile-*) echo "3 $path" ;;
         push-*) echo "4 $path" ;;
         channels-*) echo "5 $path" ;;
-        sender-* | peers-* | receive-* | domu_tests-* | battery-* | versions-*) echo "6 $path" ;;
+        sender-* | peers-* | receive-* | pull-* | domu_tests-* | battery-* | versions-*) echo "6 $path" ;;
         *) echo "0 $path" ;;
         esac
     done | sort | cut -d ' ' -f 2-

@@ -1,4 +1,4 @@
-//! Blocks of data from an application in dom0 to an application in this guest, acknowledged, without a network.
+//! Blocks of data between an application in dom0 and an application in this guest, acknowledged, without a network.
 //!
 //! ```text
 //!   dom0                                  |  this guest
@@ -6,6 +6,9 @@
 //!            stdin, stdout: bytes         |                                         Channel: Read + Write
 //!   Ledger: unacknowledged blocks ──────── frames of docs/datafront.md ──────────► Receiver ─► Application
 //!           ◄──────────────────────── acknowledgements with a status ◄────────────────┘
+//!
+//!   pull ─ Receiver ◄──────────────── frames, the other way round ─────────────────── send ◄─ Outbox ◄─ application
+//!           acknowledgements ─────────────────────────────────────────────────────────► Outbox: memory comes back
 //! ```
 //!
 //! | module | idea |

@@ -200,8 +200,8 @@ fn d23_a_refusal_is_acknowledged_with_the_applications_word() {
 
 #[test]
 fn d24_a_form_that_nobody_knows_is_refused_by_status() {
-    // A secret (8) is never an archive nor in parts.
-    for aux in [9, 10, 12, 14, 16, 24, 1 << 31] {
+    // Secrets (8) and what is appended (16) are never an archive nor in parts.
+    for aux in [9, 10, 12, 14, 17, 18, 20, 24, 32, 1 << 31] {
         let bytes = [head(BLOCK, 1, 0, aux, b"x"), crc(&[]).to_le_bytes().to_vec(), vec![0; 4]].concat();
         let (recorder, out, result) = after_hello(&[&bytes]);
         let refused = (ACK, 1, 0, Status::BAD_FORM.0);

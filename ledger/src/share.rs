@@ -15,6 +15,8 @@ pub enum Consumer {
     Replies,
     /// What else an appliance keeps for its clients.
     Appliance,
+    /// Blocks for dom0, until it has them.
+    Outgoing,
     /// Messages and watches of xenstore.
     Xenstore,
     /// Console output that waits to be read.
@@ -37,13 +39,14 @@ pub struct Share {
 }
 
 /// The shares. The floors leave more than half of the memory to any consumer.
-pub const SHARES: [Share; 9] = [
+pub const SHARES: [Share; 10] = [
     Share { consumer: Consumer::Tcp, name: "tcp", floor: 32, limit: 144 },
     Share { consumer: Consumer::Udp, name: "udp", floor: 8, limit: 48 },
     Share { consumer: Consumer::Fragments, name: "fragments", floor: 4, limit: 16 },
     Share { consumer: Consumer::Content, name: "content", floor: 32, limit: 160 },
     Share { consumer: Consumer::Replies, name: "replies", floor: 8, limit: 48 },
     Share { consumer: Consumer::Appliance, name: "appliance", floor: 8, limit: 64 },
+    Share { consumer: Consumer::Outgoing, name: "outgoing", floor: 4, limit: 32 },
     Share { consumer: Consumer::Xenstore, name: "xenstore", floor: 4, limit: 16 },
     Share { consumer: Consumer::Log, name: "log", floor: 4, limit: 16 },
     Share { consumer: Consumer::Neighbours, name: "neighbours", floor: 4, limit: 24 },

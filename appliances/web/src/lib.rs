@@ -12,7 +12,7 @@
 //!
 //! [`http`] has requests, replies and time, and does not know this guest. [`site`] has the guest's own pages, [`publish`] the
 //! pushed files; neither knows connections. [`content`] has the bytes that replies share, [`memory`] what the ledger gives for
-//! them. [`options`] are the keys of the
+//! them. [`access_log`] has a line for each request, for dom0. [`options`] are the keys of the
 //! command line. All of it is tested on the host.
 //!
 //! # Why httparse and not a framework
@@ -37,6 +37,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod access_log;
 pub mod content;
 pub mod http;
 pub mod https;

@@ -17,6 +17,8 @@ extern crate alloc;
 #[cfg(target_os = "none")]
 mod guest_status;
 #[cfg(target_os = "none")]
+mod log_service;
+#[cfg(target_os = "none")]
 mod push_channels;
 
 #[cfg(target_os = "none")]
@@ -25,6 +27,7 @@ mod tls_service;
 #[cfg(target_os = "none")]
 mod guest {
     use crate::guest_status::GuestStatus;
+    use crate::log_service;
     use crate::push_channels::Pushes;
     use crate::tls_service::Secure;
     use alloc::format;
@@ -35,7 +38,7 @@ mod guest {
     use kernel::System;
     use kernel::ledger::Consumer;
     use kernel::net::{Chunk, Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
-    use web::http::{AtOnce, Limits, Port, Server, Site};
+    use web::http::{AtOnce, Limits, Port, RequestLog, Server, Site};
     use web::https::RedirectSite;
     use web::memory::Memory;
     use web::options::{KEYS, Options, PUBLIC_PORT, Tls};
@@ -54,9 +57,17 @@ mod guest {
         let secure = (options.tls != Tls::Off).then(|| Rc::new(Secure::new(&system, &options)));
         let pushes = Rc::new(Pushes::new(&system, &options, secure.as_ref().map(|secure| secure.tls())));
         let replies = Rc::new(Memory::new(system.ledger().open(Consumer::Replies)));
-        let site = StatusSite::new(GuestStatus::new(&system, &pushes), pushes.store(), replies);
+        let log = log_service::open(&system, &options);
+        let outbox = log.as_ref().map(|log| Rc::clone(log.outbox()));
+        let site = StatusSite::new(GuestStatus::new(&system, &pushes, outbox), pushes.store(), replies);
         let account = system.ledger().open(Consumer::Appliance);
-        let server = Rc::new(Server::new(site, Limits::default()).with_account(account.clone()));
+        let requests = log.clone().map(|log| -> Rc<dyn RequestLog> { log });
+        let server =
+            Server::new(site, Limits::default()).with_account(account.clone()).with_log(requests.clone());
+        let server = Rc::new(server);
+        if let Some(log) = log {
+            system.spawn(log_service::count(system.clone(), log, Rc::clone(&server)));
+        }
         pushes.serve(&system);
         system.spawn(tick(system.clone(), Rc::clone(&server)));
         system.spawn(greet(net.clone()));
@@ -69,7 +80,8 @@ mod guest {
             system.spawn(serve_secure(system.clone(), Rc::clone(&server), listener, secure));
         }
         if options.tls == Tls::Only {
-            let redirect = Rc::new(Server::new(RedirectSite, Limits::default()).with_account(account));
+            let redirect = Server::new(RedirectSite, Limits::default()).with_account(account);
+            let redirect = Rc::new(redirect.with_log(requests));
             system.spawn(tick(system.clone(), Rc::clone(&redirect)));
             serve(system, redirect, public, Port::Public).await;
         } else {

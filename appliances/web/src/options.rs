@@ -4,6 +4,7 @@ use crate::publish::StoreOptions;
 use crate::site::Admin;
 use alloc::string::String;
 use alloc::vec::Vec;
+use datafront::block::WhenFull;
 use kernel::cmdline::{Key, Value};
 
 /// The values of the keys.
@@ -17,6 +18,10 @@ pub struct Options {
     pub store: StoreOptions,
     /// Whether the site is served over TLS.
     pub tls: Tls,
+    /// The access log, and what happens when nobody takes it; `None`: there is none.
+    pub log: Option<WhenFull>,
+    /// KiB of memory for the log, and for whatever else dom0 has not taken yet.
+    pub log_kib: usize,
     /// Seconds for which browsers are told to use TLS only (RFC 6797); 0: they are not told.
     pub hsts_seconds: usize,
 }
@@ -40,6 +45,8 @@ impl Default for Options {
             idle_seconds: 60,
             store: StoreOptions::default(),
             tls: Tls::Off,
+            log: None,
+            log_kib: 1024,
             hsts_seconds: 0,
         }
     }
@@ -137,6 +144,36 @@ pub const KEYS: &[Key<Options>] = &[
         help: "for how long browsers that came over TLS are told to use nothing else (Strict-Transport-Security); 0 tells \
                them nothing",
         example: "31536000",
+    },
+    Key {
+        name: "log",
+        value: Value::OneOf {
+            words: &["off", "drop", "wait"],
+            set: |options, value| {
+                options.log = match value {
+                    "drop" => Some(WhenFull::DropOldest),
+                    "wait" => Some(WhenFull::Wait),
+                    _ => None,
+                };
+                Some(())
+            },
+        },
+        default: "off",
+        help: "an access log and counters for dom0's `pull`, see [pull.md](pull.md); while nobody pulls and the memory is used \
+               up, the oldest lines are dropped and counted, or requests wait",
+        example: "drop",
+    },
+    Key {
+        name: "log.memory",
+        value: Value::Number {
+            unit: "KiB",
+            least: 64,
+            most: 1_048_576,
+            set: |options, value| options.log_kib = value,
+        },
+        default: "1024",
+        help: "memory for the log that dom0 has not taken yet; at most an eighth of the ledger",
+        example: "256",
     },
     Key {
         name: "admin",

@@ -11,7 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use kernel::datafront::block::{Receiver, ReceiverStats, serve};
+use kernel::datafront::block::{Outbox, Receiver, ReceiverStats, serve};
 use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
 use kernel::ledger::Consumer;
 use kernel::pool::Mismatch;
@@ -87,11 +87,13 @@ impl Pushes {
         }
     }
 
-    pub(crate) fn status(&self, system: &System) -> Option<Datafront> {
+    pub(crate) fn status(&self, system: &System, outbox: Option<&Outbox>) -> Option<Datafront> {
         let channels: Vec<Channel> = self.lanes.iter().filter_map(|lane| lane.status()).collect();
         let store = self.store.status();
         let pages = system.data_pages().unwrap_or_else(|Mismatch(counts)| counts);
-        (!channels.is_empty()).then(|| Datafront { channels, groups: numbers::all(&pages, &store) })
+        let outgoing = outbox.map(Outbox::stats);
+        (!channels.is_empty())
+            .then(|| Datafront { channels, groups: numbers::all(&pages, &store, outgoing.as_ref()) })
     }
 }
 

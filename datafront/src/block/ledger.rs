@@ -39,14 +39,14 @@ pub enum LedgerFault {
 impl fmt::Display for LedgerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(code) => write!(f, "the guest ended the connection: {}", Fault::explain(*code)),
-            Self::OutOfTurn(kind) => write!(f, "the guest sent {kind:?} out of turn"),
-            Self::AckOfUnsent(seq) => write!(f, "the guest acknowledged block {seq}, which was not sent"),
-            Self::AckOutOfOrder(seq) => write!(f, "the guest acknowledged block {seq} out of order"),
+            Self::Refused(code) => write!(f, "the receiver ended the connection: {}", Fault::explain(*code)),
+            Self::OutOfTurn(kind) => write!(f, "the receiver sent {kind:?} out of turn"),
+            Self::AckOfUnsent(seq) => write!(f, "the receiver acknowledged block {seq}, which was not sent"),
+            Self::AckOutOfOrder(seq) => write!(f, "the receiver acknowledged block {seq} out of order"),
             Self::Lost { completed, acknowledged } => {
-                write!(f, "the guest has completed {completed}, but had acknowledged {acknowledged}")
+                write!(f, "the receiver has completed {completed}, but had acknowledged {acknowledged}")
             }
-            Self::NoWindow => f.write_str("the guest takes no blocks"),
+            Self::NoWindow => f.write_str("the receiver takes no blocks"),
         }
     }
 }
@@ -102,6 +102,39 @@ impl<B> Ledger<B> {
         Self { stream, base: None, blocks: VecDeque::new(), cursor: 0, sent: 0, window: 0 }
     }
 
+    /// An empty ledger of a stream that no receiver knows: its first block has the number 1.
+    #[must_use]
+    pub const fn fresh(stream: u64) -> Self {
+        let mut ledger = Self::new(stream);
+        ledger.base = Some(1);
+        ledger
+    }
+
+    /// Removes the oldest block of those that were never sent and that match. The later ones move up.
+    pub fn remove_unsent(&mut self, matches: impl Fn(&B) -> bool) -> Option<B> {
+        let place = self.blocks.iter().skip(self.sent).position(matches)?;
+        self.blocks.remove(self.sent.saturating_add(place))
+    }
+
+    /// Removes the blocks that were sent, on whatever connection: a receiver was found to have them.
+    pub fn remove_sent(&mut self) -> impl Iterator<Item = B> {
+        let sent = core::mem::take(&mut self.sent).min(self.blocks.len());
+        self.cursor = 0;
+        self.blocks.drain(..sent)
+    }
+
+    /// Goes on with another stream, which no receiver knows, from the first block that is not acknowledged.
+    pub const fn renew(&mut self, stream: u64) {
+        self.stream = stream;
+        (self.base, self.cursor, self.sent, self.window) = (Some(1), 0, 0, 0);
+    }
+
+    /// The stream.
+    #[must_use]
+    pub const fn stream(&self) -> u64 {
+        self.stream
+    }
+
     /// Begins a connection: the first frame to send.
     pub fn hello(&mut self) -> [u8; HEADER_BYTES] {
         self.cursor = 0;
@@ -125,6 +158,11 @@ impl<B> Ledger<B> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()
+    }
+
+    /// The blocks that are not acknowledged, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &B> {
+        self.blocks.iter()
     }
 
     /// Blocks that were sent on this connection and are not acknowledged.

@@ -21,6 +21,8 @@
 //! | [`receiver`] | bytes to blocks, blocks to the application, acknowledgements |
 //! | [`ledger`] | the sender's state: unacknowledged blocks |
 //! | [`serve`](mod@serve) | a receiver on an async stream |
+//! | [`outbox`] | the blocks that wait in a guest until dom0 has them, in bounded memory |
+//! | [`send`](mod@send) | an outbox on an async stream |
 //!
 //! Neither side waits in here, nor depends on what carries the bytes: after the end of a connection, the next HELLO
 //! says where to continue. A sender forgets a block when it is acknowledged; a receiver counts it when the
@@ -30,7 +32,9 @@ mod application;
 mod check;
 mod fault;
 pub mod ledger;
+pub mod outbox;
 pub mod receiver;
+pub mod send;
 pub mod serve;
 mod stats;
 pub mod status;
@@ -40,7 +44,9 @@ pub mod wire;
 pub use application::{Application, BlockHead};
 pub use fault::Fault;
 pub use ledger::{Event, Ledger, LedgerFault};
+pub use outbox::{Outbox, OutgoingBlock, WhenFull};
 pub use receiver::Receiver;
+pub use send::{SendError, send};
 pub use serve::{ServeError, serve};
 pub use stats::{BlockCounts, ReceiverStats};
 pub use status::Status;

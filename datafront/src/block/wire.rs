@@ -76,6 +76,8 @@ pub enum Form {
     /// Secrets, such as private keys: never published, kept out of checks that are shown, wiped from the buffer. Always
     /// [`Part::Whole`].
     Secret,
+    /// Bytes that follow those of the blocks before of this name, over all streams: a log. Always [`Part::Whole`].
+    Append,
 }
 
 impl Form {
@@ -84,6 +86,7 @@ impl Form {
             Self::Bytes => 0,
             Self::Tree => 1,
             Self::Secret => SECRET,
+            Self::Append => APPEND,
         }
     }
 
@@ -96,8 +99,10 @@ impl Form {
     /// What a BLOCK's `aux` says; `None` for a form of a later version.
     #[must_use]
     pub const fn from_aux(aux: u32) -> Option<(Self, Part)> {
-        if aux == SECRET {
-            return Some((Self::Secret, Part::Whole));
+        match aux {
+            SECRET => return Some((Self::Secret, Part::Whole)),
+            APPEND => return Some((Self::Append, Part::Whole)),
+            _ => {}
         }
         let part = match aux & !1 {
             0 => Part::Whole,
@@ -112,6 +117,8 @@ impl Form {
 
 /// Value of `aux`: the bytes are secret.
 const SECRET: u32 = 8;
+/// Value of `aux`: the bytes are appended.
+const APPEND: u32 = 16;
 /// Bit of `aux`: the next block of this name goes on with this one's bytes.
 const MORE: u32 = 2;
 /// Bit of `aux`: the bytes go on with those of the block before of this name.
@@ -324,7 +331,14 @@ mod tests {
             (Form::Secret.aux(Part::Whole), Form::from_aux(8)),
             (8, Some((Form::Secret, Part::Whole)))
         );
-        assert!((9..64).all(|aux| Form::from_aux(aux).is_none()) && Form::from_aux(u32::MAX).is_none());
+        assert_eq!(
+            (Form::Append.aux(Part::Whole), Form::from_aux(16)),
+            (16, Some((Form::Append, Part::Whole)))
+        );
+        assert!(
+            (9..64).all(|aux| aux == 16 || Form::from_aux(aux).is_none())
+                && Form::from_aux(u32::MAX).is_none()
+        );
     }
 
     #[test]

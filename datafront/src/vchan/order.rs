@@ -86,6 +86,9 @@ impl Sizes {
     /// As [`Sizes::PUSH`] with 256 KiB: a quarter of the switches between the domains for a large block.
     pub const PUSH_LARGE: Self = Self { left: Order(18), right: Order(12) };
 
+    /// 4 KiB to the server, 64 KiB to the client: for data to dom0, and its answers.
+    pub const PULL: Self = Self { left: Order(12), right: Order(16) };
+
     /// The client's way to the server.
     #[must_use]
     pub const fn left(self) -> Order {

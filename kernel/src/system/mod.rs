@@ -5,6 +5,7 @@
 //! | `sleep` | sleeping and timeouts |
 //! | `bare` | a vif without a stack |
 //! | `channels` | data channels to dom0 |
+//! | `send_blocks` | blocks for dom0 |
 //! | `take_stats` | takes a snapshot of all counters ([`stats`](crate::stats)) |
 //! | `interface` | a network interface with its stack |
 //! | `loop_signals`, `xen_pages` | what the loop listens to, and what a resume connects again |
@@ -13,9 +14,12 @@ mod bare;
 pub mod channels;
 pub(crate) mod interface;
 pub(crate) mod loop_signals;
+mod send_blocks;
 mod sleep;
 mod take_stats;
 pub(crate) mod xen_pages;
+
+pub use send_blocks::SendSettings;
 
 use crate::config::Config;
 use crate::domain::domu::DomU;

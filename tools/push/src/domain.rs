@@ -122,6 +122,30 @@ impl Dial for Redial {
     }
 }
 
+/// The domains that offer dom0 a channel of this name, by name, in the order of their numbers.
+///
+/// # Errors
+/// If there is none, or a tool is missing.
+pub fn offering(port: &str) -> Result<Vec<String>, Error> {
+    let mut domids: Vec<u16> = answer("xenstore-list", &["/local/domain"])?
+        .map(|list| list.lines().filter_map(|line| line.trim().parse().ok()).collect())
+        .unwrap_or_default();
+    domids.sort_unstable();
+    let mut domains = Vec::new();
+    for domid in domids {
+        let node = format!("/local/domain/{domid}/data/vchan/0/{port}/ring-ref");
+        if answer("xenstore-read", &[&node])?.is_none() {
+            continue;
+        }
+        let name = answer("xenstore-read", &[&format!("/local/domain/{domid}/name")])?;
+        let name = name.map(|name| name.trim().to_owned());
+        // By name it is found again under the number that it has after a restore. A number is no name.
+        let name = name.filter(|name| !name.is_empty() && name.parse::<u16>().is_err());
+        domains.push(name.unwrap_or_else(|| domid.to_string()));
+    }
+    if domains.is_empty() { Err(Error::NobodyOffers(port.to_owned())) } else { Ok(domains) }
+}
+
 /// The number of a domain that exists.
 fn number(name: &str) -> Result<Option<u16>, Error> {
     Ok(match name.parse::<u16>() {

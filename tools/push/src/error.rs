@@ -17,6 +17,8 @@ pub enum Error {
         /// Where a channel was looked for.
         path: String,
     },
+    /// No domain offers a channel of this name.
+    NobodyOffers(String),
     /// The application in the guest refused blocks.
     Refused(Vec<(String, Status)>),
     /// Nothing moved for this long.
@@ -44,7 +46,7 @@ impl Error {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::NoSuchDomain(_) => 3,
-            Self::NoDatafront { .. } => 4,
+            Self::NoDatafront { .. } | Self::NobodyOffers(_) => 4,
             Self::Refused(_) => 5,
             Self::TimedOut { .. } => 6,
             Self::Source(..) => 7,
@@ -59,7 +61,7 @@ impl Error {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NoSuchDomain(_) => "no-such-domain",
-            Self::NoDatafront { .. } => "no-datafront",
+            Self::NoDatafront { .. } | Self::NobodyOffers(_) => "no-datafront",
             Self::Refused(_) => "refused",
             Self::TimedOut { .. } => "timed-out",
             Self::Source(..) => "source",
@@ -79,6 +81,9 @@ impl fmt::Display for Error {
                     f,
                     "{domain} offers no datafront at {path}; does it run an appliance that takes pushes?"
                 )
+            }
+            Self::NobodyOffers(port) => {
+                write!(f, "no domain offers the channel data/vchan/0/{port}; `xl list` shows which there are")
             }
             Self::Refused(all) => {
                 for (i, (name, status)) in all.iter().enumerate() {

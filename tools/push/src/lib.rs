@@ -14,6 +14,7 @@
 //! | [`tree`] | a folder as a ustar archive whose length is known before it is read |
 //! | [`dial`] | how the guest is reached: libxenvchan (the crate `vchan`), or `vchan-socket-proxy` as a child process |
 //! | [`domain`] | the guest's number, and whether it listens |
+//! | [`duration`] | durations on a command line |
 //! | [`connection`] | bytes out, frames in, and one place that waits |
 //! | `sending` | the block that is being sent |
 //! | `outgoing` | small blocks together, large ones by reference |
@@ -39,6 +40,7 @@ pub mod connection;
 pub mod console;
 pub mod dial;
 pub mod domain;
+pub mod duration;
 pub mod error;
 mod outgoing;
 pub mod pieces;

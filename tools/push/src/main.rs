@@ -5,10 +5,13 @@
 
 mod job;
 mod screen;
+mod several;
 mod sources;
 mod watch;
 
 use clap::Parser;
+use push::domain;
+use push::duration::parse as duration;
 use push::tree::Rules;
 use screen::Screen;
 use std::path::PathBuf;
@@ -28,8 +31,11 @@ struct Arguments {
     /// A file, a folder, a FIFO, or - for the standard input
     source: PathBuf,
     /// The guests, by name or number: web1,web2
-    #[arg(long, short, value_delimiter = ',', required_unless_present = "dry_run")]
+    #[arg(long, short, value_delimiter = ',', required_unless_present_any = ["dry_run", "all_with"])]
     domain: Vec<String>,
+    /// Every guest that offers a channel of this name when push starts
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["domain", "port"])]
+    all_with: Option<String>,
     /// The name in the guest (for a folder: where its files go; by default to the root)
     #[arg(long, short)]
     name: Option<String>,
@@ -77,67 +83,34 @@ impl Arguments {
     }
 }
 
-/// `5s`, `500ms`, `2m`, or seconds without a unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "must be a number with ms, s or m: 5s".to_owned())?;
-    let factor = match unit {
-        "ms" => 1,
-        "" | "s" => 1000,
-        "m" => 60_000,
-        _ => return Err("the unit must be ms, s or m".into()),
-    };
-    let length =
-        number.checked_mul(factor).filter(|ms| *ms > 0).ok_or("must be more than 0, and less than ages")?;
-    Ok(Duration::from_millis(length))
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    if arguments.dry_run {
+        return finish(sources::list(&arguments), &mut Screen::new(arguments.json, None)).into();
+    }
+    if let Some(port) = arguments.all_with.take() {
+        match domain::offering(&port) {
+            Ok(domains) => (arguments.domain, arguments.port) = (domains, port),
+            Err(error) => return finish(Err(error), &mut Screen::new(arguments.json, None)).into(),
+        }
+    }
     match arguments.domain.as_slice() {
-        _ if arguments.dry_run => finish(sources::list(&arguments), &mut Screen::new(arguments.json, None)),
         [domain] => {
             let mut screen = Screen::new(arguments.json, None);
             let result = job::run(&arguments, domain, &mut screen);
-            finish(result, &mut screen)
+            finish(result, &mut screen).into()
         }
-        several => to_several(&arguments, several),
+        domains => several::run(&arguments, domains).into(),
     }
 }
 
-/// One source, N guests, each with its own lines; the exit code of the first that failed.
-fn to_several(arguments: &Arguments, domains: &[String]) -> ExitCode {
-    if sources::is_stream(&arguments.source) {
-        eprintln!("push: a stream can be read once: name one --domain, or push a file");
-        return ExitCode::from(2);
-    }
-    std::thread::scope(|scope| {
-        let push = |domain: &String| {
-            let (arguments, domain) = (arguments.clone(), domain.clone());
-            scope.spawn(move || {
-                let mut screen = Screen::new(arguments.json, Some(domain.clone()));
-                let result = job::run(&arguments, &domain, &mut screen);
-                finish(result, &mut screen)
-            })
-        };
-        let running: Vec<_> = domains.iter().map(push).collect();
-        let codes = running.into_iter().map(|push| push.join().unwrap_or(ExitCode::FAILURE));
-        // All are waited for, also behind one that failed.
-        codes
-            .collect::<Vec<_>>()
-            .into_iter()
-            .find(|code| *code != ExitCode::SUCCESS)
-            .unwrap_or(ExitCode::SUCCESS)
-    })
-}
-
-fn finish(result: Result<(), push::Error>, screen: &mut Screen) -> ExitCode {
+/// Reports an error; the exit code.
+fn finish(result: Result<(), push::Error>, screen: &mut Screen) -> u8 {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             screen.failed(&error);
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }

@@ -88,6 +88,23 @@ impl Screen {
         self.console.failed(error.name(), error.exit_code(), &error.to_string());
     }
 
+    /// Each of several guests has a result: its exit code, 0 if it has everything.
+    pub(crate) fn all_ended(&self, results: &[(&str, u8)]) {
+        for (domain, code) in results {
+            self.console
+                .event(&json!({"event": "result", "domain": domain, "accepted": *code == 0, "code": code}));
+        }
+        let failed: Vec<String> = results
+            .iter()
+            .filter(|(_, code)| *code != 0)
+            .map(|(domain, code)| format!("{domain} (exit code {code})"))
+            .collect();
+        let accepted = results.len() - failed.len();
+        let failed =
+            if failed.is_empty() { String::new() } else { format!("; failed: {}", failed.join(", ")) };
+        self.console.say(&format!("accepted by {accepted} of {} guests{failed}", results.len()));
+    }
+
     /// Something of a folder that is not published.
     pub(crate) fn left_out(&self, one: &LeftOut) {
         self.console.event(&json!({"event": "left-out", "path": one.path, "why": one.reason.to_string()}));

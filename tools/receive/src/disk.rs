@@ -1,8 +1,9 @@
 //! Every change to the file system, a step each: tests stop the receiver before any of them, or fill the disk.
 
+use crate::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 /// Called before a step with its name; an error takes the step's place.
@@ -67,6 +68,20 @@ impl Disk {
         Ok(file)
     }
 
+    /// Adds the bytes of one file, from its start, to the end of another one.
+    pub(crate) fn append(&self, from: &Path, mut to: &File) -> io::Result<()> {
+        self.step("append")?;
+        io::copy(&mut File::open(from)?, &mut to).map(drop)
+    }
+
+    /// Cuts a file to this length.
+    pub(crate) fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
+        self.step("truncate")?;
+        let file = File::options().write(true).open(path)?;
+        file.set_len(len)?;
+        file.sync_all()
+    }
+
     /// Writes all of these bytes.
     pub(crate) fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
         self.step("write")?;
@@ -127,6 +142,22 @@ impl Disk {
         let free = || sized().map(|is| is.f_bavail.saturating_mul(is.f_frsize));
         self.free.or_else(free).is_none_or(|free| free >= len)
     }
+}
+
+/// Makes both folders. A version is renamed from the state's folder into its place, so both must be on one file system.
+///
+/// # Errors
+/// They are not, or cannot be made.
+pub fn same_file_system(own: &Path, state: &Path) -> Result<(), Error> {
+    let device = |path: &Path| {
+        let made = fs::create_dir_all(path).and_then(|()| path.metadata());
+        made.map(|found| found.dev()).map_err(|error| Error::Disk(path.to_owned(), error))
+    };
+    if device(own)? == device(state)? {
+        return Ok(());
+    }
+    let what = format!("--state {} is on another file system than --dir: leave --state out", state.display());
+    Err(Error::Usage(what))
 }
 
 /// Whether an error says that the disk is full: the block is refused, and the receiver goes on.

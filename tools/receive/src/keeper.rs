@@ -3,6 +3,7 @@
 //! ```text
 //!   begin ─► does the sink have it? is there room? ─► data ─► incoming/<stream> ─► finish
 //!     whole, or the last part:  the sink is not sure? "handing on" is recorded ─► sink ─► completed: recorded ─► ACK
+//!     appended: to the end of a file, sync ──────────────────────────────────────────► completed: recorded ─► ACK
 //!     a part before the last:   sync ──────────────────────────────────────────────────► completed: recorded ─► ACK
 //! ```
 //!
@@ -12,10 +13,11 @@
 use crate::disk::{Disk, is_full};
 use crate::error::Error;
 use crate::sink::{Block, Sink};
-use crate::state::{Parts, State, StateFile};
+use crate::state::{Log, Parts, State, StateFile};
 use datafront::block::{Application, BlockHead, Form, Part, Receiver, Status, Streams};
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A block that was completed.
@@ -60,6 +62,8 @@ pub struct Keeper {
     used: Option<PathBuf>,
     events: Vec<Done>,
     failure: Option<Error>,
+    /// A full disk is a failure of ours: the sender keeps the block.
+    waits_for_room: bool,
 }
 
 impl Keeper {
@@ -73,7 +77,15 @@ impl Keeper {
         disk.create_folders(&incoming).map_err(Error::at(&incoming))?;
         let state = file.load(&disk)?;
         let (current, done, used, failure) = (None, None, None, None);
-        Ok(Self { disk, incoming, file, state, sink, current, done, used, events: Vec::new(), failure })
+        let events = Vec::new();
+        let waits_for_room = false;
+        Ok(Self { disk, incoming, file, state, sink, current, done, used, events, failure, waits_for_room })
+    }
+
+    /// With a full disk as a failure, so that the block stays with its sender; otherwise it refuses the block.
+    #[must_use]
+    pub fn waiting_for_room(self) -> Self {
+        Self { waits_for_room: true, ..self }
     }
 
     /// A receiver that goes on where the state on disk is: at the start, and after a failure.
@@ -84,6 +96,7 @@ impl Keeper {
         (self.current, self.done, self.used, self.failure) = (None, None, None, None);
         self.events.clear();
         self.state = self.file.load(&self.disk)?;
+        self.cut_logs()?;
         let streams = Streams::load(&self.state.streams).unwrap_or_default();
         Ok(Receiver::with_streams(self.state.instance, streams))
     }
@@ -104,6 +117,40 @@ impl Keeper {
         self.current.as_ref().map(|current| (current.block.name.as_str(), current.come, current.len))
     }
 
+    /// Cuts off what was appended and not recorded: it comes again.
+    fn cut_logs(&self) -> Result<(), Error> {
+        for log in &self.state.logs {
+            let Some(path) = self.sink.log(&named(&log.name)) else { continue };
+            // A file that was removed or exchanged meanwhile is somebody else's now.
+            let found = path.symlink_metadata().ok().filter(|found| found.is_file());
+            if found.is_some_and(|found| found.ino() == log.inode && found.len() > log.len) {
+                self.disk.truncate(&path, log.len).map_err(Error::at(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a block to the end of a file. Its length before the first block is recorded before that is written.
+    fn append(&mut self, block: &Block, from: &Path, to: &Path) -> Result<(), Error> {
+        let fail = || Error::at(to);
+        self.disk.create_folders(to.parent().unwrap_or(to)).map_err(fail())?;
+        let is_new = !to.exists();
+        let file = File::options().create(true).append(true).open(to).map_err(fail())?;
+        let found = file.metadata().map_err(fail())?;
+        let before = Log { inode: found.ino(), len: found.len(), name: block.name.clone() };
+        if !self.state.logs.contains(&before) {
+            self.state.note_log(before.clone());
+            self.file.save(&self.state, &self.disk)?;
+        }
+        self.disk.append(from, &file).map_err(fail())?;
+        self.disk.sync(&file).map_err(fail())?;
+        if is_new {
+            self.disk.sync_folder(to.parent().unwrap_or(to)).map_err(fail())?;
+        }
+        self.state.note_log(Log { len: before.len.saturating_add(block.len), ..before });
+        Ok(())
+    }
+
     /// Where a stream's bytes go.
     fn place(&self, stream: u64) -> PathBuf {
         self.incoming.join(format!("{stream:016x}"))
@@ -111,7 +158,7 @@ impl Keeper {
 
     /// What an error means for the block: a full disk refuses it, everything else is a failure of ours.
     fn refusal(&mut self, error: io::Error, place: &Path) -> Status {
-        if !is_full(&error) {
+        if self.waits_for_room || !is_full(&error) {
             self.failure.get_or_insert(Error::Disk(place.to_owned(), error));
         }
         Status::NO_ROOM
@@ -121,7 +168,8 @@ impl Keeper {
     fn open_file(&mut self, block: &mut Block, part: Part, len: u64) -> Result<File, Status> {
         let place = self.place(block.stream);
         if !self.disk.has_room(&self.incoming, len) {
-            return Err(Status::NO_ROOM);
+            let full = io::Error::new(io::ErrorKind::StorageFull, format!("no room for {len} bytes"));
+            return Err(self.refusal(full, &self.incoming.clone()));
         }
         if !part.continues() {
             self.state.forget(block.stream);
@@ -165,13 +213,21 @@ impl Keeper {
                 return Status::NO_ROOM;
             }
         }
-        let result = match file {
-            Some(file) => self.sink.deliver(&self.disk, &block, &file, &place),
-            None => self.sink.settle(&self.disk, &block).map(|()| Status::ACCEPTED),
+        let log = self.sink.log(&block).filter(|_| block.form == Form::Append);
+        let result = match (log, file) {
+            (Some(log), _) => {
+                if let Err(error) = self.append(&block, &place, &log) {
+                    self.failure.get_or_insert(error);
+                    return Status::NO_ROOM;
+                }
+                Ok(Status::ACCEPTED)
+            }
+            (None, Some(file)) => self.sink.deliver(&self.disk, &block, &file, &place),
+            (None, None) => self.sink.settle(&self.disk, &block).map(|()| Status::ACCEPTED),
         };
         let status = match result {
             Ok(status) => status,
-            Err(error) if is_full(&error) => Status::NO_ROOM,
+            Err(error) if is_full(&error) && !self.waits_for_room => Status::NO_ROOM,
             Err(error) => {
                 self.failure.get_or_insert(Error::Sink(self.sink.to_string(), error));
                 return Status::NO_ROOM;
@@ -203,6 +259,11 @@ impl Keeper {
         self.done = Some(Done { name, stream, seq, len, status });
         status
     }
+}
+
+/// A block of which only the name counts.
+fn named(name: &str) -> Block {
+    Block { name: name.to_owned(), stream: 0, seq: 0, form: Form::Append, len: 0, again: false }
 }
 
 impl Application for Keeper {

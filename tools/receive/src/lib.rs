@@ -37,5 +37,5 @@ pub mod suspend;
 pub use disk::Disk;
 pub use error::Error;
 pub use keeper::{Done, Keeper};
-pub use serve::{End, Report, serve};
+pub use serve::{End, Report, Watch, serve};
 pub use sink::Sink;

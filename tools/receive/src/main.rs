@@ -6,10 +6,11 @@
 mod screen;
 
 use clap::{ArgGroup, Parser};
+use receive::disk::same_file_system;
 use receive::sink::{Folder, Program, Socket, folder};
-use receive::{Disk, End, Error, Keeper, Sink, serve};
+use receive::suspend::Clocks;
+use receive::{Disk, End, Error, Keeper, Report, Sink, Watch, serve};
 use screen::Screen;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -94,12 +95,16 @@ fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), Error> {
     loop {
         let mut way = offer(arguments).map_err(Error::Channel)?;
         screen.offers(&path(arguments));
-        let end =
-            serve(&mut *way, &mut receiver, &mut keeper, &mut most, &mut |report| screen.report(&report));
+        // A suspend leaves the channel dead, and nothing says so.
+        let mut clocks = Clocks::default();
+        let mut is_dead = || clocks.suspended().then_some(End::Suspended);
+        let mut watch = Watch { greets_within: None, idle: None, greeted: false, is_dead: &mut is_dead };
+        let mut report = |report: Report<'_>| screen.report(&report);
+        let end = serve(&mut *way, &mut receiver, &mut keeper, &mut most, (&mut watch, &mut report));
         screen.ended(&end);
         match end {
             End::Enough => return Ok(()),
-            End::Left | End::Broke(_) | End::Suspended => {}
+            End::Left | End::Broke(_) | End::Suspended | End::Gone | End::Silent | End::Idle => {}
             End::Failed(error) => {
                 drop(way);
                 screen.failed(&error);
@@ -147,19 +152,6 @@ fn sink(arguments: &Arguments) -> Result<(Box<dyn Sink>, PathBuf), Error> {
         (None, None) => return Err(Error::Usage("one of --dir, --exec and --socket is needed".to_owned())),
     };
     Ok((sink, asked.unwrap_or_else(usual)))
-}
-
-/// A version is renamed from the state's folder into its place.
-fn same_file_system(own: &Path, state: &Path) -> Result<(), Error> {
-    let device = |path: &Path| {
-        let made = std::fs::create_dir_all(path).and_then(|()| path.metadata());
-        made.map(|found| found.dev()).map_err(|error| Error::Disk(path.to_owned(), error))
-    };
-    if device(own)? == device(state)? {
-        return Ok(());
-    }
-    let what = format!("--state {} is on another file system than --dir: leave --state out", state.display());
-    Err(Error::Usage(what))
 }
 
 /// Whether there is such a program.

@@ -66,7 +66,7 @@ impl Screen {
         self.console.clear();
         let (blocks, bytes) = self.accepted;
         let why = match end {
-            End::Left | End::Enough | End::Failed(_) => None,
+            End::Left | End::Enough | End::Failed(_) | End::Gone | End::Silent | End::Idle => None,
             End::Broke(fault) => Some(format!("the sender broke a rule: {fault}")),
             End::Suspended => Some("the guest was suspended".to_owned()),
         };

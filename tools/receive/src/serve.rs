@@ -2,15 +2,27 @@
 
 use crate::error::Error;
 use crate::keeper::{Done, Keeper};
-use crate::suspend::Clocks;
 use datafront::block::{Fault, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vchan::Way;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 64 * 1024;
-/// How often it is looked whether the guest was suspended, while nothing comes.
+/// How often the watch is asked, while nothing comes.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What ends a connection besides its two sides.
+pub struct Watch<'a> {
+    /// How long the sender may take to say HELLO; `None`: for ever. One that dials in meets a connection of its predecessor
+    /// now and then, on which nobody says it again.
+    pub greets_within: Option<Duration>,
+    /// How long the sender may have nothing to send; `None`: for ever. Then it ends with [`End::Idle`].
+    pub idle: Option<Duration>,
+    /// Set when the sender has said HELLO.
+    pub greeted: bool,
+    /// Asked once a second while nothing comes, and while nobody takes an answer: whether the connection is dead.
+    pub is_dead: &'a mut dyn FnMut() -> Option<End>,
+}
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -21,10 +33,22 @@ pub enum End {
     Broke(Fault),
     /// This guest was suspended: the channel is to be offered again.
     Suspended,
+    /// The other domain is gone.
+    Gone,
+    /// The sender did not say HELLO.
+    Silent,
+    /// The sender had nothing to send for as long as was asked for.
+    Idle,
     /// As many blocks were completed as were asked for.
     Enough,
     /// Something here failed: [`Keeper::receiver`] goes on from what is recorded.
     Failed(Error),
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("greets_within", &self.greets_within).finish_non_exhaustive()
+    }
 }
 
 /// What happens meanwhile.
@@ -42,10 +66,10 @@ pub fn serve(
     receiver: &mut Receiver,
     keeper: &mut Keeper,
     most: &mut Option<u64>,
-    report: &mut dyn FnMut(Report<'_>),
+    (watch, report): (&mut Watch<'_>, &mut dyn FnMut(Report<'_>)),
 ) -> End {
     receiver.reset(keeper);
-    let end = talk(way, receiver, keeper, most, report);
+    let end = talk(way, receiver, keeper, most, (watch, report));
     receiver.reset(keeper);
     end
 }
@@ -55,25 +79,42 @@ fn talk(
     receiver: &mut Receiver,
     keeper: &mut Keeper,
     most: &mut Option<u64>,
-    report: &mut dyn FnMut(Report<'_>),
+    (watch, report): (&mut Watch<'_>, &mut dyn FnMut(Report<'_>)),
 ) -> End {
-    let mut clocks = Clocks::default();
+    let mut last = Instant::now();
+    let mut looked = last;
     let mut buffer = vec![0; BUFFER];
     let mut answers = Vec::new();
     loop {
         let len = match way.read(&mut buffer) {
             Ok(Some(0)) | Err(_) => return End::Left,
             Ok(Some(len)) => len,
-            Ok(None) if clocks.suspended() => return End::Suspended,
-            Ok(None) if way.wait(false, LOOK).is_err() => return End::Left,
-            Ok(None) => continue,
+            Ok(None) => {
+                let limit = if watch.greeted { watch.idle } else { watch.greets_within };
+                let left = limit.map(|limit| limit.saturating_sub(last.elapsed()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    return if watch.greeted { End::Idle } else { End::Silent };
+                }
+                if looked.elapsed() >= LOOK {
+                    looked = Instant::now();
+                    if let Some(end) = (watch.is_dead)() {
+                        return end;
+                    }
+                }
+                if way.wait(false, left.map_or(LOOK, |left| left.min(LOOK))).is_err() {
+                    return End::Left;
+                }
+                continue;
+            }
         };
+        last = Instant::now();
         let fed = receiver.feed(buffer.get(..len).unwrap_or_default(), keeper, &mut answers);
         // What could not be recorded is not acknowledged, nor is anything after it.
         if let Some(error) = keeper.take_failure() {
             return End::Failed(error);
         }
-        if let Some(end) = answer(way, &answers, &mut clocks) {
+        watch.greeted |= !answers.is_empty();
+        if let Some(end) = answer(way, &answers, watch) {
             return end;
         }
         answers.clear();
@@ -94,12 +135,18 @@ fn talk(
 }
 
 /// Writes all answers; how the connection ended meanwhile. A sender that does not read them is not read on either.
-fn answer(way: &mut dyn Way, mut answers: &[u8], clocks: &mut Clocks) -> Option<End> {
+fn answer(way: &mut dyn Way, mut answers: &[u8], watch: &mut Watch<'_>) -> Option<End> {
     while !answers.is_empty() {
         match way.write(answers) {
             Err(_) => return Some(End::Left),
-            Ok(0) if clocks.suspended() => return Some(End::Suspended),
-            Ok(0) if way.wait(true, LOOK).is_err() => return Some(End::Left),
+            Ok(0) => {
+                if let Some(end) = (watch.is_dead)() {
+                    return Some(end);
+                }
+                if way.wait(true, LOOK).is_err() {
+                    return Some(End::Left);
+                }
+            }
             Ok(len) => answers = answers.get(len..).unwrap_or_default(),
         }
     }

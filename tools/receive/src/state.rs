@@ -1,8 +1,9 @@
 //! What survives a restart: how far each stream has come, what is half there, what was being handed on.
 //!
 //! ```text
-//!   | "MPRECV1\0" | instance u64 | handing on: yes u64, stream u64, seq u64 |
-//!   | parts u32 | for each: stream u64, form u32, bytes u64, name_len u32, name | streams: datafront's | CRC-32C u32 |
+//!   | "MPRECV2\0" | instance u64 | handing on: yes u64, stream u64, seq u64 |
+//!   | parts u32 | for each: stream u64, form u32, bytes u64, name_len u32, name |
+//!   | logs u32 | for each: inode u64, bytes u64, name_len u32, name | streams: datafront's | CRC-32C u32 |
 //! ```
 //!
 //! All numbers are little endian. The file is replaced in one step, so it is whole unless the medium is damaged.
@@ -16,9 +17,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MAGIC: &[u8; 8] = b"MPRECV1\0";
+const MAGIC: &[u8; 8] = b"MPRECV2\0";
 /// Streams whose parts are kept: as many as a receiver knows.
 const MAX_PARTS: usize = 16;
+/// Files that are appended to, of which the length is kept: the one that was appended to longest ago makes room.
+const MAX_LOGS: usize = 16;
 
 /// How often the lock is tried: one that was just killed, or a child of it that has not begun its program, lets go soon.
 const LOCK_TRIES: u32 = 20;
@@ -38,6 +41,17 @@ pub struct Parts {
     pub name: String,
 }
 
+/// A file to which blocks are added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The file's number: another file may be at its path now.
+    pub inode: u64,
+    /// Its bytes with all blocks that are acknowledged. What lies beyond is cut off at the next start.
+    pub len: u64,
+    /// The name of the blocks.
+    pub name: String,
+}
+
 /// Everything that survives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -47,6 +61,8 @@ pub struct State {
     pub handing_on: Option<(u64, u64)>,
     /// What is half there, the oldest first.
     pub parts: Vec<Parts>,
+    /// The files that are appended to, the last one at the end.
+    pub logs: Vec<Log>,
     /// How far each stream has come, as [`Streams::save`] has it.
     pub streams: Vec<u8>,
 }
@@ -62,7 +78,7 @@ impl State {
         let mut streams = Vec::new();
         Streams::default().save(&mut streams);
         let instance = u64::from_le_bytes(instance);
-        Ok(Self { instance, handing_on: None, parts: Vec::new(), streams })
+        Ok(Self { instance, handing_on: None, parts: Vec::new(), logs: Vec::new(), streams })
     }
 
     /// The parts of this stream, if they are those of this name and form.
@@ -83,6 +99,15 @@ impl State {
         oldest
     }
 
+    /// Notes the length of a file that is appended to.
+    pub(crate) fn note_log(&mut self, log: Log) {
+        self.logs.retain(|known| known.name != log.name);
+        if self.logs.len() >= MAX_LOGS {
+            self.logs.remove(0);
+        }
+        self.logs.push(log);
+    }
+
     /// The file's bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -98,6 +123,13 @@ impl State {
             bytes.extend(parts.len.to_le_bytes());
             bytes.extend(count(parts.name.len()).to_le_bytes());
             bytes.extend(parts.name.as_bytes());
+        }
+        bytes.extend(count(self.logs.len()).to_le_bytes());
+        for log in &self.logs {
+            bytes.extend(log.inode.to_le_bytes());
+            bytes.extend(log.len.to_le_bytes());
+            bytes.extend(count(log.name.len()).to_le_bytes());
+            bytes.extend(log.name.as_bytes());
         }
         bytes.extend(&self.streams);
         bytes.extend(check(&bytes).to_le_bytes());
@@ -121,13 +153,15 @@ impl State {
         let mut parts = Vec::new();
         for _ in 0..short(from).filter(|count| usize::try_from(*count).is_ok_and(|n| n <= MAX_PARTS))? {
             let (stream, form, len) = (long(from)?, Form::from_aux(short(from)?)?.0, long(from)?);
-            let name_len = usize::try_from(short(from)?).ok()?;
-            let name = from.split_off(..name_len)?;
-            parts.push(Parts { stream, form, len, name: String::from_utf8(name.to_vec()).ok()? });
+            parts.push(Parts { stream, form, len, name: text(from)? });
+        }
+        let mut logs = Vec::new();
+        for _ in 0..short(from).filter(|count| usize::try_from(*count).is_ok_and(|n| n <= MAX_LOGS))? {
+            logs.push(Log { inode: long(from)?, len: long(from)?, name: text(from)? });
         }
         let streams = from.to_vec();
         Streams::load(&streams)?;
-        Some(Self { instance, handing_on, parts, streams })
+        Some(Self { instance, handing_on, parts, logs, streams })
     }
 }
 
@@ -194,6 +228,12 @@ fn count(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
+/// A text behind its length.
+fn text(from: &mut &[u8]) -> Option<String> {
+    let len = usize::try_from(short(from)?).ok()?;
+    String::from_utf8(from.split_off(..len)?.to_vec()).ok()
+}
+
 fn short(from: &mut &[u8]) -> Option<u32> {
     let (first, rest) = from.split_first_chunk()?;
     *from = rest;
@@ -218,7 +258,11 @@ mod tests {
             let name = "x".repeat(stream as usize);
             state.keep(Parts { stream, form: Form::Tree, len: stream * 1000, name });
         }
-        assert_eq!(state.parts.len(), MAX_PARTS);
+        for inode in 0..20_u64 {
+            state.note_log(Log { inode, len: inode * 10, name: format!("log-{}", inode % 18) });
+        }
+        assert_eq!((state.parts.len(), state.logs.len()), (MAX_PARTS, MAX_LOGS));
+        assert_eq!(state.logs.last().map(|log| (log.inode, log.name.as_str())), Some((19, "log-1")));
         assert_eq!(state.parts.first().map(|parts| parts.stream), Some(4));
         let bytes = state.to_bytes();
         assert_eq!(State::from_bytes(&bytes), Some(state));

@@ -11,7 +11,7 @@ mod support;
 use datafront::block::wire::{Frame, Kind};
 use push::{Dial, Options, Pusher, Source};
 use receive::sink;
-use receive::{Disk, End, Keeper, serve};
+use receive::{Disk, End, Keeper, Watch, serve};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -36,7 +36,8 @@ fn one_life(root: &Path, stream: UnixStream, most: Option<u64>) -> End {
     let mut keeper = keeper(root);
     let mut receiver = keeper.receiver().unwrap();
     let mut most = most;
-    serve(&mut *way(stream).unwrap(), &mut receiver, &mut keeper, &mut most, &mut |_| {})
+    let mut watch = Watch { greets_within: None, idle: None, greeted: false, is_dead: &mut || None };
+    serve(&mut *way(stream).unwrap(), &mut receiver, &mut keeper, &mut most, (&mut watch, &mut |_| {}))
 }
 
 /// Each connection has a receiver of its own, whose socket is cut after as many bytes as the list says.

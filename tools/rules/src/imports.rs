@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("bill", &[]),
     ("vchan", &["xen"]),
     ("receive", &["datafront", "push", "vchan"]),
+    ("pull", &["datafront", "push", "receive"]),
     ("rules", &[]),
 ];
 

@@ -27,6 +27,10 @@ pub enum AtOnce<C> {
 impl<S: Site> Server<S> {
     /// Answers the request that is there, if it is a usual one.
     pub fn answer_at_once<T: Stream>(&self, stream: &mut T, port: Port) -> AtOnce<T::Chunk> {
+        // A log without room is waited for.
+        if !self.log_has_room() {
+            return AtOnce::Later(None);
+        }
         // An end or an error is found again by whoever reads next.
         let Poll::Ready(Ok(Some(chunk))) = stream.try_recv() else { return AtOnce::Later(None) };
         let _serving = Serving::new(&self.counters);
@@ -45,12 +49,11 @@ impl<S: Site> Server<S> {
 
     /// Sends a reply, or nothing if there is no room for it.
     fn send_at_once<T: Stream>(&self, stream: &mut T, answer: &Answer) -> Sent {
-        let reply = &answer.reply;
         if let Some(piece) = answer.one_piece() {
             let len = piece.len();
             let sent = send(stream, piece);
             if matches!(sent, Sent::All) {
-                self.counters.replied(reply.code(), len);
+                self.replied(answer, len, stream.peer());
             }
             return sent;
         }
@@ -59,7 +62,7 @@ impl<S: Site> Server<S> {
         if stream.room() <= len {
             return Sent::No;
         }
-        self.counters.replied(reply.code(), len);
+        self.replied(answer, len, stream.peer());
         for piece in fixed {
             if !piece.is_empty() && !matches!(send(stream, piece), Sent::All) {
                 return Sent::End;
@@ -67,7 +70,7 @@ impl<S: Site> Server<S> {
         }
         let mut sent = 0_usize;
         while sent < tail_len {
-            let piece = reply.tail(sent);
+            let piece = answer.reply.tail(sent);
             sent = sent.saturating_add(piece.len());
             if piece.is_empty() || !matches!(send(stream, piece), Sent::All) {
                 return Sent::End;

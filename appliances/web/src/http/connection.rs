@@ -205,8 +205,11 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
     async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
         let Pieces { fixed, tail_len, len } = answer.pieces(self.lines);
         let reply = &answer.reply;
-        let Server { limits, counters, .. } = self.server;
-        counters.replied(reply.code(), len);
+        let limits = self.server.limits;
+        if !self.server.log_has_room() && !self.wait_for_log().await {
+            return Ok(false);
+        }
+        self.server.replied(answer, len, self.stream.peer());
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
         for part in fixed {
@@ -223,6 +226,17 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
             }
         }
         Ok(true)
+    }
+
+    /// Waits for room in the log, for as long as a request may take; `false`: there was none.
+    async fn wait_for_log(&mut self) -> bool {
+        self.time_limit.set(self.server.limits.request_seconds);
+        let room = pin!(poll_fn(|cx| self.server.poll_log(cx)));
+        let has_room = self.time_limit.within(room).await.is_some();
+        if !has_room {
+            self.server.counters.timed_out();
+        }
+        has_room
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<bool, T::Error> {

@@ -14,6 +14,7 @@
 //! | [`clock`] | time limits and the `Date` header |
 //! | [`date`] | times as RFC 9110 writes them |
 //! | [`counters`] | the counters |
+//! | [`request_log`] | what is kept of each request that was answered, if somebody keeps it |
 //! | `waiting` | the requests that wait, and which of them gives way when memory is short |
 //!
 //! A connection is served while it has requests, and parked in between. No resource takes a request body. [`publish`](crate::publish) has ranges and conditions.
@@ -28,6 +29,7 @@ pub mod reply;
 pub mod request_body;
 pub mod request_buffer;
 pub mod request_head;
+pub mod request_log;
 pub mod server;
 pub mod status_code;
 pub mod stream;
@@ -39,6 +41,7 @@ pub use counters::HttpCounts;
 pub use limits::Limits;
 pub use reply::{Fixed, Reply};
 pub use request_head::Request;
+pub use request_log::{Entry, RequestLog};
 pub use server::{Next, Port, Server, Site};
 pub use status_code::{Code, Refusal};
 pub use stream::Stream;

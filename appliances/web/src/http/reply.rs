@@ -159,6 +159,12 @@ impl Reply {
         self.bytes.slice(self.head_len.min(self.bytes.len())..)
     }
 
+    /// The length of the body.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.head_len).saturating_add(self.tail_len())
+    }
+
     /// The part of the body that is not adjacent to the head, from an offset on, up to where its memory ends.
     #[must_use]
     pub fn tail(&self, from: usize) -> Bytes {

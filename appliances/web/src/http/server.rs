@@ -7,13 +7,15 @@ use crate::http::counters::{Counters, HttpCounts};
 use crate::http::limits::Limits;
 use crate::http::reply::{ALLOW, Persist, Reply};
 use crate::http::request_head::{Framing, Method, Request, parse, room};
+use crate::http::request_log::{Entry, RequestLog};
 use crate::http::status_code::{Code, Refusal};
 use crate::http::stream::Stream;
 use crate::http::waiting::{Begun, Waiting};
 use alloc::rc::Rc;
 use core::future::Future;
+use core::task::{Context as CallContext, Poll};
 use kernel::ledger::{Account, Consumer, Ledger};
-use kernel::net::Bytes;
+use kernel::net::{Bytes, IpEndpoint};
 
 /// The resources of a server.
 pub trait Site {
@@ -72,6 +74,7 @@ pub struct Server<S> {
     pub(crate) clock: Clock,
     pub(crate) counters: Counters,
     waiting: Rc<Waiting>,
+    log: Option<Rc<dyn RequestLog>>,
 }
 
 /// What becomes of a connection that was served.
@@ -89,6 +92,8 @@ pub(crate) struct Answer {
     pub(crate) reply: Rc<Reply>,
     pub(crate) persist: Persist,
     pub(crate) head_only: bool,
+    /// What a log keeps of the request; none without a log.
+    pub(crate) entry: Option<Entry>,
 }
 
 /// A reply in the pieces in which it is sent: the fixed ones, of which some may be empty, then the tail of the body.
@@ -103,7 +108,7 @@ pub(crate) struct Pieces {
 impl Answer {
     /// The reply, if it needs no further lines and its body is short or not sent.
     pub(crate) fn one_piece(&self) -> Option<Bytes> {
-        let Self { reply, persist, head_only } = self;
+        let Self { reply, persist, head_only, .. } = self;
         match (*persist == Persist::Keep, *head_only) {
             (true, true) => Some(reply.head()),
             (true, false) if reply.tail_len() == 0 => Some(reply.whole()),
@@ -113,7 +118,7 @@ impl Answer {
 
     /// Head with `lines`, each ended by CR LF, and body.
     pub(crate) fn pieces(&self, lines: &Bytes) -> Pieces {
-        let Self { reply, persist, head_only } = self;
+        let Self { reply, persist, head_only, .. } = self;
         let as_it_is = *persist == Persist::Keep && lines.is_empty();
         let first = match (as_it_is, head_only) {
             (true, false) => reply.whole(),
@@ -138,13 +143,39 @@ impl<S: Site> Server<S> {
     pub fn new(site: S, limits: Limits) -> Self {
         let account = Ledger::new(WAITING_BYTES).open(Consumer::Appliance);
         let (clock, counters) = (Clock::default(), Counters::default());
-        Self { site, limits, clock, counters, waiting: Waiting::new(account) }
+        Self { site, limits, clock, counters, waiting: Waiting::new(account), log: None }
     }
 
     /// With an account for the requests that wait.
     #[must_use]
     pub fn with_account(self, account: Account) -> Self {
         Self { waiting: Waiting::new(account), ..self }
+    }
+
+    /// With a log of its requests.
+    #[must_use]
+    pub fn with_log(self, log: Option<Rc<dyn RequestLog>>) -> Self {
+        Self { log, ..self }
+    }
+
+    /// Whether the log has room for a request's line; always without one.
+    pub(crate) fn log_has_room(&self) -> bool {
+        self.log.as_ref().is_none_or(|log| log.has_room())
+    }
+
+    /// The same, waiting.
+    pub(crate) fn poll_log(&self, cx: &CallContext<'_>) -> Poll<()> {
+        self.log.as_ref().map_or(Poll::Ready(()), |log| log.poll_room(cx))
+    }
+
+    /// An answer of `len` bytes goes out: counts and logs it.
+    pub(crate) fn replied(&self, answer: &Answer, len: usize, peer: Option<IpEndpoint>) {
+        let code = answer.reply.code();
+        self.counters.replied(code, len);
+        if let (Some(log), Some(entry)) = (&self.log, &answer.entry) {
+            let body = if answer.head_only { 0 } else { answer.reply.body_len() };
+            log.answered(peer, entry, (code, body), &self.clock.moment());
+        }
     }
 
     /// Runs a request, which is a call of [`Server::attend`], as far as it goes at once. If it then waits, a task must
@@ -234,7 +265,8 @@ impl<S: Site> Server<S> {
         let mut room = room();
         let Some((request, framing)) = parse(bytes, &mut room, &self.limits)? else { return Ok(None) };
         let head_only = request.method == Method::Head;
-        let answer = Answer { reply: self.reply(&request, port), persist: framing.persist, head_only };
+        let entry = self.log.as_ref().map(|_| Entry::new(bytes, &request));
+        let answer = Answer { reply: self.reply(&request, port), persist: framing.persist, head_only, entry };
         Ok(Some((answer, framing)))
     }
 
@@ -259,7 +291,8 @@ impl<S: Site> Server<S> {
     /// The answer after which the connection ends: where the next request would begin is unknown.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Answer {
         let reply = Rc::new(Reply::refusal(refusal, &self.clock.moment()));
-        Answer { reply, persist: Persist::Close, head_only: false }
+        let entry = self.log.as_ref().map(|_| Entry::default());
+        Answer { reply, persist: Persist::Close, head_only: false, entry }
     }
 }
 

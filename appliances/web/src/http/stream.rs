@@ -9,7 +9,7 @@
 use core::future::Future;
 use core::ops::Deref;
 use core::task::Poll;
-use kernel::net::{Bytes, Chunk, NetError, TcpStream};
+use kernel::net::{Bytes, Chunk, IpEndpoint, NetError, TcpStream};
 
 /// A stream of bytes in both directions.
 pub trait Stream {
@@ -40,6 +40,11 @@ pub trait Stream {
         0
     }
 
+    /// The client, if that is known.
+    fn peer(&self) -> Option<IpEndpoint> {
+        None
+    }
+
     /// Returns the idle connection to its listener, which yields it again with its next bytes.
     fn park(self);
 }
@@ -66,6 +71,10 @@ impl Stream for TcpStream {
 
     fn room(&self) -> usize {
         Self::room(self)
+    }
+
+    fn peer(&self) -> Option<IpEndpoint> {
+        Some(Self::peer(self))
     }
 
     fn park(self) {

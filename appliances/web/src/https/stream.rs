@@ -15,7 +15,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
 use kernel::ledger::Refused;
-use kernel::net::Bytes;
+use kernel::net::{Bytes, IpEndpoint};
 
 /// Bytes of plaintext in a record: what a client that does not read makes us keep.
 const RECORD: usize = 4096;
@@ -161,6 +161,10 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
     }
 
     /// A session that has more than its own state to keep is not parked, it ends.
+    fn peer(&self) -> Option<IpEndpoint> {
+        self.stream.peer()
+    }
+
     fn park(self) {
         if self.unread.is_none() && !self.state.session.is_readable() {
             self.sessions.park(self.key, self.state);

@@ -192,7 +192,7 @@ impl Inbox {
             Err(NoRoom::Now) if self.store.options.replace_first && !head.part.continues() => {
                 self.store.publish(|revision| match head.form {
                     Form::Tree => revision.remove_below(&format!("{path}/")),
-                    Form::Bytes | Form::Secret => revision.remove(path),
+                    Form::Bytes | Form::Secret | Form::Append => revision.remove(path),
                 });
                 content.reserve(len)
             }
@@ -226,7 +226,7 @@ impl Inbox {
         let entries = match form {
             Form::Bytes => Vec::from([Entry { path: path.clone(), range: 0..content.len(), modified: now }]),
             Form::Tree => archive::files(&content, &path).map_err(Unpublished::Archive)?,
-            Form::Secret => Vec::new(),
+            Form::Secret | Form::Append => Vec::new(),
         };
         let cost = entries
             .iter()
@@ -296,7 +296,8 @@ fn etag(data: &Content, range: &core::ops::Range<usize>) -> String {
 
 impl Application for Inbox {
     fn begin(&mut self, head: &BlockHead<'_>) -> Result<(), Status> {
-        if head.form == Form::Secret {
+        // Secrets are no content, and what is published is replaced as a whole.
+        if matches!(head.form, Form::Secret | Form::Append) {
             return Err(Status::BAD_FORM);
         }
         let path = name::from_push(head.name).ok_or(Status::BAD_NAME)?;

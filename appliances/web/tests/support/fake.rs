@@ -53,7 +53,7 @@ impl Fake {
         let store = StoreStatus { revision: 9, files: 31, bytes: 1 << 20, budget_bytes: 8 << 20 };
         Datafront {
             channels: vec![channel("push", 0), channel("logs", 11)],
-            groups: numbers::all(&pages, &store),
+            groups: numbers::all(&pages, &store, Some(&Default::default())),
         }
     }
 

@@ -3,20 +3,23 @@
 //! | `app.do=` | action until the guest is destroyed |
 //! |---|---|
 //! | `sink` | takes blocks of any length and keeps only a checksum over them; prints a line for each connection |
+//! | `source` | sends blocks for dom0's `pull`, `app.count=` of them: each a line with its number and filling |
 //! | `vchan-server` | returns received bytes, one client after another |
 //! | `vchan-client` | the same as a client of dom0's server |
 //!
 //! `app.left=` and `app.right=` are the orders of the server's rings, `app.port=` the last part of the path.
 
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use core::fmt::Display;
 use embedded_io_async::{Read, Write};
-use kernel::System;
-use kernel::datafront::block::{Application, BlockHead, Receiver, Status, serve};
+use kernel::datafront::block::{
+    Application, BlockHead, Form, OutgoingBlock, Receiver, Status, WhenFull, serve,
+};
 use kernel::datafront::vchan::{ChannelError, Order, ServerError, Sizes};
-use kernel::log;
+use kernel::{SendSettings, System, log};
 
 /// Read at once.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -89,6 +92,30 @@ pub(crate) async fn sink(system: &System) -> Result<(), String> {
             );
         }
     }
+}
+
+/// Bytes of memory for blocks that dom0 does not have yet: few, so that dom0 sets the pace.
+const SOURCE_BYTES: usize = 64 << 10;
+/// Bytes of a line, less than.
+const LINE_BYTES: usize = 3000;
+
+/// Blocks for dom0.
+pub(crate) async fn source(system: &System) -> Result<(), String> {
+    let count: usize = system.config().app("count").and_then(|text| text.parse().ok()).ok_or("app.count=")?;
+    let settings = SendSettings { limit: SOURCE_BYTES, when_full: WhenFull::Wait };
+    let outbox = system.send_blocks("pull", settings);
+    let name: Rc<str> = "lines".into();
+    for n in 1..=count {
+        outbox.room(LINE_BYTES).await;
+        let filling = "x".repeat(n.wrapping_mul(n).wrapping_mul(7919) % (LINE_BYTES - 100));
+        let bytes = format!("{n} {filling}\n").into_bytes();
+        outbox.put(OutgoingBlock { name: Rc::clone(&name), form: Form::Append, bytes, records: 1 });
+    }
+    while !outbox.is_empty() {
+        system.sleep(PAUSE_NS).await;
+    }
+    log::info!("source: sent {:?}", outbox.stats());
+    core::future::pending().await
 }
 
 /// Returns received bytes until the other side closes.

@@ -10,7 +10,7 @@
 //! | `work` | works in pieces without end, see [`work`] | none |
 //! | `hang` | never returns to the loop | by the watchdog |
 //! | `shout` | sends frames to the groups in `app.to=`, see [`shout`] | verdict |
-//! | `sink`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
+//! | `sink`, `source`, `vchan-server`, `vchan-client` | datafront, see [`front`] | none |
 //! | `copy` | counts the cost of copies and checksums, see [`copy`] | verdict |
 //! | `put` | takes HTTP PUT, see [`put`] | none |
 //! | `panic`, `heap`, `exhaust` | panics; asks for more memory than there is, in large and in small blocks | report, crash |
@@ -79,6 +79,7 @@ async fn act(system: &System) -> Result<(), String> {
         "work" => work::work(system).await,
         "shout" => shout::shout(system).await,
         "sink" => front::sink(system).await,
+        "source" => front::source(system).await,
         "vchan-server" => front::server(system).await,
         "vchan-client" => front::client(system).await,
         "copy" => copy::measure(system),

@@ -6,6 +6,8 @@
 //!                                         .receive/versions/current/000000000002-…                  kept
 //! ```
 //!
+//! A block of the form that is appended goes to the end of a real file of its name, without versions.
+//!
 //! A version's own name says which block it was: a block that comes again is known by it.
 
 use super::{Block, Sink};
@@ -13,7 +15,7 @@ use crate::archive;
 use crate::disk::Disk;
 use datafront::block::{Form, Status};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -106,10 +108,17 @@ impl Sink for Folder {
         let kind = |path: &Path| path.symlink_metadata().ok().map(|found| found.file_type());
         let above = path.ancestors().skip(1).take_while(|above| *above != self.root);
         let blocked = above.filter_map(kind).any(|kind| !kind.is_dir());
-        if blocked || kind(&path).is_some_and(|kind| !kind.is_symlink()) {
+        // A log is a file of its own, which anybody may read, rotate or remove.
+        let fits =
+            |kind: FileType| if block.form == Form::Append { kind.is_file() } else { kind.is_symlink() };
+        if blocked || kind(&path).is_some_and(|kind| !fits(kind)) {
             return Err(Status::BAD_NAME);
         }
         Ok(())
+    }
+
+    fn log(&self, block: &Block) -> Option<PathBuf> {
+        Some(self.root.join(name(block)))
     }
 
     fn has(&self, block: &Block) -> io::Result<bool> {
@@ -124,6 +133,8 @@ impl Sink for Folder {
         let version = versions.join(format!("{:012}{}", last.saturating_add(1), key(block)));
         match block.form {
             Form::Secret => return Ok(Status::NO_SECRETS),
+            // These go where `log` says.
+            Form::Append => return Ok(Status::BAD_FORM),
             Form::Bytes => {
                 disk.sync(file)?;
                 disk.rename(path, &version)?;

@@ -15,7 +15,7 @@ use datafront::block::{Form, Status};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use folder::Folder;
 pub use program::Program;
@@ -46,6 +46,7 @@ impl Block {
             Form::Bytes => "bytes",
             Form::Tree => "tree",
             Form::Secret => "secret",
+            Form::Append => "append",
         }
     }
 }
@@ -61,6 +62,12 @@ pub trait Sink: fmt::Debug + fmt::Display + Send {
     /// The status that refuses it.
     fn look(&self, _block: &Block) -> Result<(), Status> {
         Ok(())
+    }
+
+    /// The file to whose end a block of [`Form::Append`] is added, if the sink has files. `None`: it is delivered as any
+    /// other.
+    fn log(&self, _block: &Block) -> Option<PathBuf> {
+        None
     }
 
     /// Whether it has the block.
