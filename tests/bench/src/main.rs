@@ -39,7 +39,7 @@ struct Arguments {
     /// Seconds of the machine's own time (500 million instructions each) that a timed workload lasts
     #[arg(long, default_value_t = 1)]
     seconds: u32,
-    /// Only workloads whose name contains this, or one of these, separated by commas
+    /// Only workloads whose name contains this, or one of these, separated by commas; `http_1k_16.` is one whole name
     #[arg(long, default_value = "")]
     only: String,
     /// Also count by domain (Xen, dom0, guest), count VM exits, and profile our guest by function

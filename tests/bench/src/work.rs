@@ -39,6 +39,11 @@ struct Sample {
     reading: Option<(Reading, f64)>,
 }
 
+/// Whether a part of `--only` means this workload: it is in the name, or, before a full stop, the whole name.
+fn is_meant(part: &str, name: &str) -> bool {
+    part.strip_suffix('.').map_or_else(|| name.contains(part), |whole| whole == name)
+}
+
 /// Every workload that was asked for, in order of value.
 pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
     let seconds = arguments.seconds;
@@ -99,11 +104,6 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         .chain(datagrams)
         .chain([stream, ping])
         .chain(idle);
-    // A part that ends in a full stop is a whole name.
-    let is_meant = |part: &str, name: &str| match part.strip_suffix('.') {
-        Some(whole) => whole == name,
-        None => name.contains(part),
-    };
     let wanted = |name: &str| arguments.only.split(',').any(|part| is_meant(part, name));
     all.filter(|workload| wanted(&workload.name)).collect()
 }
