@@ -17,6 +17,7 @@
 //! | [`keeper`] | what happens to a block between its first byte and its acknowledgement |
 //! | [`state`] | what survives a restart: one file, replaced in one step |
 //! | [`sink`] | what gets the blocks: a folder, a program, a socket |
+//! | [`block_console`] | what is seen of blocks that come |
 //! | `archive` | a tree of files out of a tar archive |
 //! | [`disk`] | every change to the file system, a step each |
 //! | [`suspend`] | notices that this guest was saved and restored |
@@ -26,6 +27,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 
 mod archive;
+pub mod block_console;
 pub mod disk;
 pub mod error;
 pub mod keeper;
@@ -34,6 +36,7 @@ pub mod sink;
 pub mod state;
 pub mod suspend;
 
+pub use block_console::BlockConsole;
 pub use disk::Disk;
 pub use error::Error;
 pub use keeper::{Done, Keeper};
