@@ -44,7 +44,7 @@ pub const SHARES: [Share; 10] = [
     Share { consumer: Consumer::Udp, name: "udp", floor: 8, limit: 48 },
     Share { consumer: Consumer::Fragments, name: "fragments", floor: 4, limit: 16 },
     Share { consumer: Consumer::Content, name: "content", floor: 32, limit: 160 },
-    Share { consumer: Consumer::Replies, name: "replies", floor: 8, limit: 48 },
+    Share { consumer: Consumer::Replies, name: "replies", floor: 8, limit: 72 },
     Share { consumer: Consumer::Appliance, name: "appliance", floor: 8, limit: 64 },
     Share { consumer: Consumer::Outgoing, name: "outgoing", floor: 4, limit: 32 },
     Share { consumer: Consumer::Xenstore, name: "xenstore", floor: 4, limit: 16 },
