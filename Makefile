@@ -142,7 +142,7 @@ test-bed: guests push receive pull backend ## tests on real Xen in QEMU, two pro
 	@$(CARGO) test --profile host -p bed --lib --bins
 	@CARGO='$(CARGO)' tests/lanes.sh $(BESIDE)
 
-test-life-long: guests push ## save and restore fifty times, pause for a minute, dump a core to its end (its own command)
+test-life-long: guests push ## save and restore fifty times, pause for a minute, dump a core to its end, kill xenstored (its own command)
 	@$(CARGO) test --profile host -p domu-tests --test life -- --ignored --test-threads=1 --nocapture
 
 test-receive-long: push receive ## 10,000 blocks into a Linux guest, both sides killed ten times, save and restore (its own command)

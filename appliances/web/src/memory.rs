@@ -156,7 +156,7 @@ mod tests {
     fn the_ledger_has_the_last_word() {
         let ledger = Ledger::new(256 * 100);
         let memory = Memory::new(ledger.open(Consumer::Replies));
-        assert_eq!(memory.limit(), 48 * 100);
+        assert_eq!(memory.limit(), 72 * 100);
         let _tcp = ledger.open(Consumer::Tcp).reserve(144 * 100).unwrap();
         let _content = ledger.open(Consumer::Content).reserve(256 * 100 - 144 * 100 - 8 * 100).unwrap();
         assert_eq!((memory.take(8 * 100 + 1), memory.take(8 * 100)), (Err(NoRoom::Now), Ok(())));

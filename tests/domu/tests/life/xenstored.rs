@@ -69,6 +69,7 @@ fn spent(connection: &mut Connection) -> Outcome<[u64; 3]> {
 /// No tool of Xen 4.17 brings a killed xenstored back for domains that run: the new process has an empty store, and maps
 /// dom0's ring only. The test does it as a toolstack could, by `files/xenstored-again`.
 #[test]
+#[ignore = "dom0's own tools may hang once their xenstored was killed: make test-life-long"]
 fn a_guest_outlives_a_killed_xenstored() {
     run_test("a_guest_outlives_a_killed_xenstored", |bed| -> Outcome {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("files/xenstored-again");
