@@ -26,9 +26,11 @@ use kernel::xen::signal::Signal;
 pub const BATCH_BYTES: usize = 16 * 1024;
 /// The name of its blocks.
 const NAME: &str = "access.log";
+/// Bytes of a line beside the texts of the client, at most.
+const BESIDE: usize = 256;
 /// A line is at most this long: three texts of 1 KiB, of which every byte may be escaped, and the rest. An empty batch has
 /// room for it.
-const _: () = assert!(3 * 4 * 1024 + 256 < BATCH_BYTES);
+const _: () = assert!(3 * 4 * 1024 + BESIDE < BATCH_BYTES);
 
 /// Lines that wait to be sent.
 #[derive(Debug)]
@@ -96,9 +98,14 @@ impl AccessLog {
         (self.lines.get(), self.lost.get())
     }
 
-    fn add(&self, line: fmt::Arguments<'_>) {
+    /// Adds a line with `texts` bytes of the client.
+    fn add(&self, texts: usize, line: fmt::Arguments<'_>) {
         self.lines.set(self.lines.get().wrapping_add(1));
         let mut text = String::new();
+        if text.try_reserve(texts.saturating_add(BESIDE)).is_err() {
+            self.lost.set(self.lost.get().wrapping_add(1));
+            return;
+        }
         // Writing to a string does not fail.
         let _ = text.write_fmt(line);
         let is_full = self.batch.borrow().bytes.len().saturating_add(text.len()) > BATCH_BYTES;
@@ -129,12 +136,12 @@ impl RequestLog for AccessLog {
 
     fn answered(&self, peer: Option<IpEndpoint>, entry: &Entry, (code, len): (Code, usize), now: &Moment) {
         let (line, origin, code) = (entry.line(), entry.origin(), code.number());
-        let time = time(&now.date);
+        let (time, texts) = (time(&now.date), line.len().saturating_add(origin.len()));
         match peer {
             Some(peer) => {
-                self.add(format_args!("{} - - [{time}] {line} {code} {len} {origin}\n", peer.addr));
+                self.add(texts, format_args!("{} - - [{time}] {line} {code} {len} {origin}\n", peer.addr));
             }
-            None => self.add(format_args!("- - - [{time}] {line} {code} {len} {origin}\n")),
+            None => self.add(texts, format_args!("- - - [{time}] {line} {code} {len} {origin}\n")),
         }
     }
 }

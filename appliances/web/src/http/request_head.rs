@@ -292,10 +292,13 @@ impl Lines {
     }
 }
 
-/// Digits and nothing else; `parse` would take a sign.
-fn decimal(value: &[u8]) -> Option<u64> {
-    let digits = str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok()
+/// Digits and nothing else, at least one; `parse` would take a sign.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
 }
 
 /// Whether a byte may be in a host's name (RFC 3986, 3.2.2).
@@ -329,11 +332,7 @@ fn is_authority(value: &[u8]) -> bool {
 /// Whether this is empty, or a colon and a port, which may be empty too.
 fn is_port(text: &[u8]) -> bool {
     let Some(digits) = text.strip_prefix(b":") else { return text.is_empty() };
-    let mut port = 0_u32;
-    digits.iter().all(|byte| {
-        port = port.saturating_mul(10).saturating_add(u32::from(byte.wrapping_sub(b'0')));
-        byte.is_ascii_digit() && port <= 65_535
-    })
+    digits.is_empty() || decimal(digits).is_some_and(|port| port <= 65_535)
 }
 
 #[cfg(test)]

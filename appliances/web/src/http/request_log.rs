@@ -32,16 +32,22 @@ impl Default for Entry {
 }
 
 impl Entry {
-    /// Of a request, and the bytes of its head.
+    /// Of a request, and the bytes of its head. Without memory for its texts, as if it could not be read.
     #[must_use]
     pub fn new(head: &[u8], request: &Request<'_>) -> Self {
         let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).find(|line| !line.is_empty());
+        let (referer, agent) = (request.header("referer"), request.header("user-agent"));
         let mut texts = String::new();
+        let most =
+            [line, referer, agent].map(longest).iter().fold(1, |sum: usize, len| sum.saturating_add(*len));
+        if texts.try_reserve(most).is_err() {
+            return Self::default();
+        }
         quote(&mut texts, line);
         let split = texts.len();
-        quote(&mut texts, request.header("referer"));
+        quote(&mut texts, referer);
         texts.push(' ');
-        quote(&mut texts, request.header("user-agent"));
+        quote(&mut texts, agent);
         Self { texts, split }
     }
 
@@ -56,6 +62,11 @@ impl Entry {
     pub fn origin(&self) -> &str {
         self.texts.get(self.split..).unwrap_or_default()
     }
+}
+
+/// Bytes that [`quote`] adds at most: four for each byte of the client, and the quotes.
+fn longest(bytes: Option<&[u8]>) -> usize {
+    bytes.unwrap_or(b"-").len().min(MOST).saturating_mul(4).saturating_add(2)
 }
 
 /// Adds bytes of a client in quotes; `-` for none.
