@@ -249,6 +249,16 @@ impl Outbox {
     }
 }
 
+/// Bytes without spare capacity; as they are if there is no memory to copy them.
+fn fitted(bytes: Vec<u8>) -> Vec<u8> {
+    let mut exact = Vec::new();
+    if bytes.len() == bytes.capacity() || exact.try_reserve_exact(bytes.len()).is_err() {
+        return bytes;
+    }
+    exact.extend_from_slice(&bytes);
+    exact
+}
+
 impl State {
     fn fits(&self, more: usize) -> bool {
         self.reserved.bytes().checked_add(more).is_some_and(|bytes| bytes <= self.limit)
@@ -262,7 +272,7 @@ impl State {
     fn put(&mut self, mut block: OutgoingBlock) {
         self.counts.put.bump();
         // What was asked for is the room of its bytes alone.
-        block.bytes.shrink_to_fit();
+        block.bytes = fitted(block.bytes);
         let cost = block.cost();
         let len = u64::try_from(block.bytes.len()).unwrap_or(u64::MAX);
         let is_possible =

@@ -5,9 +5,13 @@
 mod support;
 
 use allocation_tests::{NOTHING, count, fatal};
+use datafront::block::{Outbox, WhenFull};
 use kernel::heap_reserve::{CRASH_BYTES, SMALL_BYTES};
 use ledger::{Buffer, Consumer, Ledger};
+use std::rc::Rc;
 use support::Does;
+use web::access_log::AccessLog;
+use web::http::RequestLog;
 use xen::abi::grant_table::GrantStatus;
 use xen::console::Console;
 use xen::hypervisor::{GrantTableSize, HvmParam, MapSpace, ShutdownReason, Virq};
@@ -140,6 +144,38 @@ fn serving_pages_never_ends_the_process() {
             for path in ["/", "/status.json", "/metrics"] {
                 support::run_taking(&server, [get(path)].into(), 0);
             }
+        },
+    );
+    assert_eq!(found, NOTHING);
+}
+
+#[test]
+fn an_access_log_never_ends_the_process() {
+    // Each of these bytes is escaped to four.
+    let text = [0xff; 1024];
+    let request = [
+        format!("GET /{} HTTP/1.1\r\nHost: a\r\nReferer: ", "x".repeat(1000)).as_bytes(),
+        &text,
+        b"\r\nUser-Agent: ",
+        &text,
+        b"\r\n\r\n",
+    ]
+    .concat();
+    let found = fatal(
+        "an_access_log_never_ends_the_process",
+        || {
+            let account = Ledger::new(16 << 20).open(Consumer::Outgoing);
+            let outbox = Rc::new(Outbox::new(1, 1 << 20, WhenFull::DropOldest, &account));
+            Rc::new(AccessLog::new(outbox, &account))
+        },
+        |log| {
+            let requests: Rc<dyn RequestLog> = Rc::<AccessLog>::clone(&log);
+            let server = support::server().with_log(Some(requests));
+            for _ in 0..4 {
+                support::run_taking(&server, [Does::Sends(request.clone())].into(), 0);
+            }
+            log.flush();
+            assert_eq!(log.lines().0, 4);
         },
     );
     assert_eq!(found, NOTHING);
