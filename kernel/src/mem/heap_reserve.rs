@@ -1,8 +1,8 @@
 //! How the heap is divided: what the ledger may give out, and what small allocations have for themselves.
 //!
 //! ```text
-//!   heap:  [ ledger: 3/4 less a fixed part, for sizes that others decide │ the guest itself, tasks, nodes, headers of blocks │ reserve: 1/16 ]
-//!                                                                                                small allocations only ──┘
+//!   heap:  [ ledger: 3/4 less a fixed part, │ the guest itself: tasks, nodes, │ reserve: 1/16, for small ]
+//!          [ for sizes that others decide   │ wakers, headers of blocks       │ allocations only         ]
 //! ```
 //!
 //! Sizes that peers or dom0 decide are reserved in the ledger and allocated fallibly. What remains are allocations of a

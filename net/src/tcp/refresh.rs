@@ -48,10 +48,7 @@ impl Shard {
     /// at once; what is left of others is done once, by [`Shard::refresh_touched`].
     pub(super) fn follow(&mut self, id: u32, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let events = conn.tcb.take_events();
-        if !events.is_empty() {
-            notify(conn, events, counters);
-        }
+        notify(conn, counters);
         let has_room = self.touched.len() < self.touched.capacity();
         if conn.tcb.state() != State::Established || !(has_room || conn.is(ConnFlags::TOUCHED)) {
             return self.refresh(id, true, counters);
@@ -82,10 +79,7 @@ impl Shard {
     /// Updates timer, lists and memory of a connection. With `ask` it may have something to send.
     pub(crate) fn refresh(&mut self, id: u32, ask: bool, counters: &mut Counters) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let events = conn.tcb.take_events();
-        if !events.is_empty() {
-            notify(conn, events, counters);
-        }
+        notify(conn, counters);
         conn.flags.remove(ConnFlags::TOUCHED);
         let (owner, state) = (conn.owner, conn.tcb.state());
         let sends = ask && conn.tcb.wants_transmit();
@@ -162,8 +156,12 @@ impl Shard {
     }
 }
 
-/// Counts events and wakes the tasks that wait for them.
-fn notify(conn: &mut Conn, events: Events, counters: &mut Counters) {
+/// Counts new events of a connection, and wakes the tasks that wait for them.
+fn notify(conn: &mut Conn, counters: &mut Counters) {
+    let events = conn.tcb.take_events();
+    if events.is_empty() {
+        return;
+    }
     if events.contains(Events::CLOSED) {
         match conn.tcb.close_reason() {
             Some(CloseReason::Reset | CloseReason::Refused) => counters.reset.bump(),

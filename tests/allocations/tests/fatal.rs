@@ -169,7 +169,7 @@ fn an_access_log_never_ends_the_process() {
             Rc::new(AccessLog::new(outbox, &account))
         },
         |log| {
-            let requests: Rc<dyn RequestLog> = Rc::<AccessLog>::clone(&log);
+            let requests: Rc<dyn RequestLog> = Rc::<AccessLog>::clone(log);
             let server = support::server().with_log(Some(requests));
             for _ in 0..4 {
                 support::run_taking(&server, [Does::Sends(request.clone())].into(), 0);

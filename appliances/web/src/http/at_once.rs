@@ -8,7 +8,7 @@
 
 use crate::http::reply::Persist;
 use crate::http::request_head::Body;
-use crate::http::server::{Answer, Pieces, Port, Server, Serving, Site};
+use crate::http::server::{Answer, Port, Server, Serving, Site};
 use crate::http::stream::Stream;
 use core::task::Poll;
 use kernel::net::Bytes;
@@ -57,21 +57,13 @@ impl<S: Site> Server<S> {
             }
             return sent;
         }
-        let Pieces { fixed, tail_len, len } = answer.pieces(&NO_LINES);
+        let pieces = answer.pieces(&Bytes::new());
         // A piece that finds any room is taken whole: all of them find it.
-        if stream.room() <= len {
+        if stream.room() <= pieces.len {
             return Sent::No;
         }
-        self.replied(answer, len, stream.peer());
-        for piece in fixed {
-            if !piece.is_empty() && !matches!(send(stream, piece), Sent::All) {
-                return Sent::End;
-            }
-        }
-        let mut sent = 0_usize;
-        while sent < tail_len {
-            let piece = answer.reply.tail(sent);
-            sent = sent.saturating_add(piece.len());
+        self.replied(answer, pieces.len, stream.peer());
+        for piece in pieces.iter() {
             if piece.is_empty() || !matches!(send(stream, piece), Sent::All) {
                 return Sent::End;
             }
@@ -79,9 +71,6 @@ impl<S: Site> Server<S> {
         Sent::All
     }
 }
-
-/// No header lines beside the reply's own.
-const NO_LINES: Bytes = Bytes::new();
 
 /// How far a reply was sent.
 enum Sent {

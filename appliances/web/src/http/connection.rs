@@ -15,7 +15,7 @@ use crate::http::reply::Persist;
 use crate::http::request_body::Skipper;
 use crate::http::request_buffer::Input;
 use crate::http::request_head::{Body, Framing};
-use crate::http::server::{Answer, Next, Pieces, Port, Server, Site};
+use crate::http::server::{Answer, Next, Port, Server, Site};
 use crate::http::status_code::{Code, Refusal};
 use crate::http::stream::Stream;
 use core::future::{Future as _, poll_fn};
@@ -203,8 +203,8 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
 
     /// Sends a reply; `false` if the client did not take it in time.
     async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
-        let Pieces { fixed, tail_len, len } = answer.pieces(self.lines);
-        let reply = &answer.reply;
+        let pieces = answer.pieces(self.lines);
+        let len = pieces.len;
         let limits = self.server.limits;
         if !self.server.log_has_room() && !self.wait_for_log().await {
             return Ok(false);
@@ -212,16 +212,8 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
         self.server.replied(answer, len, self.stream.peer());
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        for part in fixed {
-            if !part.is_empty() && !self.send(part).await? {
-                return Ok(false);
-            }
-        }
-        let mut sent = 0_usize;
-        while sent < tail_len {
-            let part = reply.tail(sent);
-            sent = sent.saturating_add(part.len());
-            if part.is_empty() || !self.send(part).await? {
+        for piece in pieces.iter() {
+            if piece.is_empty() || !self.send(piece).await? {
                 return Ok(false);
             }
         }

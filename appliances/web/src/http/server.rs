@@ -97,12 +97,26 @@ pub(crate) struct Answer {
 }
 
 /// A reply in the pieces in which it is sent: the fixed ones, of which some may be empty, then the tail of the body.
-pub(crate) struct Pieces {
-    pub(crate) fixed: [Bytes; 4],
+pub(crate) struct Pieces<'a> {
+    reply: &'a Reply,
+    fixed: [Bytes; 4],
     /// Bytes of [`Reply::tail`].
-    pub(crate) tail_len: usize,
+    tail_len: usize,
     /// Bytes of all of them.
     pub(crate) len: usize,
+}
+
+impl Pieces<'_> {
+    /// The pieces in their order. An empty one: the body ends before its length.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Bytes> {
+        let mut sent = 0_usize;
+        let tail = core::iter::from_fn(move || {
+            let piece = (sent < self.tail_len).then(|| self.reply.tail(sent))?;
+            sent = if piece.is_empty() { self.tail_len } else { sent.saturating_add(piece.len()) };
+            Some(piece)
+        });
+        self.fixed.iter().filter(|piece| !piece.is_empty()).cloned().chain(tail)
+    }
 }
 
 impl Answer {
@@ -117,7 +131,7 @@ impl Answer {
     }
 
     /// Head with `lines`, each ended by CR LF, and body.
-    pub(crate) fn pieces(&self, lines: &Bytes) -> Pieces {
+    pub(crate) fn pieces(&self, lines: &Bytes) -> Pieces<'_> {
         let Self { reply, persist, head_only, .. } = self;
         let as_it_is = *persist == Persist::Keep && lines.is_empty();
         let first = match (as_it_is, head_only) {
@@ -133,7 +147,7 @@ impl Answer {
         let tail_len = if *head_only { 0 } else { reply.tail_len() };
         let fixed = [first, lines.clone(), Bytes::from_static(said), inline];
         let len = fixed.iter().fold(tail_len, |sum, piece| sum.saturating_add(piece.len()));
-        Pieces { fixed, tail_len, len }
+        Pieces { reply, fixed, tail_len, len }
     }
 }
 
