@@ -12,8 +12,10 @@
 
 mod suspend;
 
+use crate::stats::LoopStats;
 use crate::system::System;
 use crate::system::interface::earliest;
+use crate::task::wake::{Begun, Wake};
 use suspend::Outcome;
 pub(crate) use suspend::Resumed;
 use xen::{Clock, Hypervisor, SystemTime};
@@ -23,13 +25,11 @@ const LONGEST_SLEEP_NS: u64 = 60_000_000_000;
 
 /// Runs the guest until it ends. After each resume `resumed` is called, before any task runs.
 pub(crate) fn run(system: &System, resumed: fn(&System, Resumed)) -> ! {
-    let mut armed = SystemTime(u64::MAX);
-    // When the loop meant to wake up.
-    let mut due = SystemTime(0);
+    let mut wake = Wake::new();
     loop {
         // The clock is read once an iteration. A deadline that passes meanwhile makes the timer fire at once.
         let now = system.xen().machine.now();
-        let (more, next) = iterate(system, now, due, armed);
+        let (more, next) = iterate(system, now, &mut wake);
         if let Some(reason) = system.ending() {
             system.end(reason);
         }
@@ -40,44 +40,26 @@ pub(crate) fn run(system: &System, resumed: fn(&System, Resumed)) -> ! {
                     resumed(system, domain);
                 }
                 // Xen's timer is not set any more, and what the suspend has put off is due.
-                (armed, due) = (SystemTime(u64::MAX), SystemTime(0));
+                wake = Wake::new();
                 continue;
             }
         }
-        due = now;
+        wake.set_due(now);
         if !more {
             let next = earliest(next, suspend::deadline(system)).unwrap_or(SystemTime(u64::MAX));
-            due = next.min(now.after(LONGEST_SLEEP_NS));
-            idle(system, now, due, &mut armed);
+            let due = next.min(now.after(LONGEST_SLEEP_NS));
+            wake.set_due(due);
+            idle(system, now, due, &mut wake);
         }
     }
 }
 
 /// One iteration. Returns whether there is more work at once, and otherwise the next deadline.
-///
-/// An iteration has work if it was due, or if an event other than the timer's began it. One that the timer began for a
-/// deadline that was cancelled meanwhile is counted as that: there is at most one for each setting of the timer. Any other
-/// is counted as one without work: it costs processor time for nothing.
-fn iterate(
-    system: &System,
-    now: SystemTime,
-    due: SystemTime,
-    armed: SystemTime,
-) -> (bool, Option<SystemTime>) {
+fn iterate(system: &System, now: SystemTime, wake: &mut Wake) -> (bool, Option<SystemTime>) {
     let xen = system.xen();
     let events = xen.events.dispatch();
     let rings = system.loop_signals().take_due(events);
-    let mut stats = system.loop_stats();
-    stats.iterations.bump();
-    if now < due && events <= u32::from(rings.timer) {
-        let is_stale = rings.timer && now >= armed;
-        if is_stale {
-            stats.stale_timers.bump()
-        } else {
-            stats.without_work.bump()
-        };
-    }
-    system.set_loop_stats(stats);
+    system.set_loop_stats(counted(system.loop_stats(), wake.begin(now, events, rings.timer)));
     if rings.store {
         xen.store.pump(&xen.machine);
     }
@@ -111,28 +93,35 @@ fn iterate(
     (more || system.executor().has_work(), earliest(next, store_due))
 }
 
+/// Counts an iteration by what began it.
+fn counted(mut stats: LoopStats, begun: Begun) -> LoopStats {
+    stats.iterations.bump();
+    match begun {
+        Begun::WithWork => {}
+        Begun::StaleTimer => stats.stale_timers.bump(),
+        Begun::LateEvent => stats.late_events.bump(),
+        Begun::WithoutWork => stats.without_work.bump(),
+    }
+    stats
+}
+
 /// Sleeps until an event, or until `deadline`.
-///
-/// The timer is set only if it would fire too late. A timer that fires too early costs an iteration
-/// ([`stale_timers`](crate::stats::LoopStats)); setting it costs a hypercall each time.
-fn idle(system: &System, now: SystemTime, deadline: SystemTime, armed: &mut SystemTime) {
+fn idle(system: &System, now: SystemTime, deadline: SystemTime, wake: &mut Wake) {
     let xen = system.xen();
     if xen.events.has_pending() {
         return;
     }
     if system.loop_signals().take_timer() {
-        // Set it again even if the deadline is not reached by our clock, which may be behind that of the processor by
-        // which Xen's timer fired.
-        *armed = SystemTime(0);
+        wake.timer_fired();
     }
     if deadline <= now {
         return;
     }
-    if *armed <= now || deadline < *armed {
+    if wake.is_to_be_set(now, deadline) {
         if xen.machine.set_singleshot_timer(deadline).is_err() {
             return;
         }
-        *armed = deadline;
+        wake.set(deadline);
     }
     xen.machine.sched_block();
 }

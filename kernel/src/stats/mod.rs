@@ -42,9 +42,12 @@ xen::counters! {
     pub struct LoopStats {
         /// Iterations of the loop.
         iterations,
-        /// Iterations that the timer began for a deadline that was cancelled after the timer had been set.
+        /// Iterations that the timer began before the loop's next deadline: one was cancelled after the timer had been
+        /// set, or is still to come by the guest's clock.
         stale_timers,
-        /// Iterations without work: no deadline had passed, and no event but the timer's came.
+        /// Iterations that the rest of an event began: an iteration before had taken the event while Xen sent it.
+        late_events,
+        /// Iterations without work: no deadline had passed, and no event came.
         without_work,
     }
 }

@@ -1,4 +1,5 @@
-//! What tasks run on: the executor, the timer queue, and the entropy of the random number generator.
+//! What tasks run on: the executor, the timer queue, the entropy of the random number generator, and what wakes the
+//! loop.
 
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod entropy;
@@ -6,3 +7,5 @@ pub(crate) mod entropy;
 pub(crate) mod executor;
 #[cfg(any(test, target_os = "none"))]
 pub(crate) mod timer_queue;
+#[cfg(any(test, target_os = "none"))]
+pub(crate) mod wake;
