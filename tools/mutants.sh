@@ -1,19 +1,48 @@
 #!/usr/bin/env bash
 # Changes one expression at a time, and runs the tests of its crate: mutants.sh PATH...
 #
-#   PATH ─► its mutants ─► SAMPLE of them, evenly spread, SEED names which ─► caught │ timed out │ missed │ unviable
-#                                                                             caught + timed out of the viable ones: 98 %
+#   PATH ─► its mutants ─► SAMPLE of them, evenly spread, SEED names which ─► unit tests ─► caught │ timed out │ unviable
+#                                                                                └─ missed ─► all tests of the crate
+#                                                           caught + timed out of the viable ones: 98 %
 #
-# Without SAMPLE every mutant is tried, which takes days. The names of the missed ones are printed at the end.
+# Without SAMPLE every mutant is tried, which takes days. The names of the missed ones are printed at the end. A crate's
+# unit tests are one program, and its other tests up to twenty: only what the first misses is worth linking them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 least=98
 caught=0 missed=0 unviable=0
 declare -a survivors=()
+# A copy of the sources, always at the same place: what was built for one path is there for the next. A file that is as it
+# was keeps its time, and one that a run left changed gets a new one.
+tree=$PWD/build/mutants/tree
+mkdir -p "$tree"
+while IFS= read -r -d '' file; do
+    [ -f "$file" ] || continue
+    cmp -s "$file" "$tree/$file" || install -D -m "$(stat -c %a "$file")" "$file" "$tree/$file"
+done < <(git ls-files -z --cached --others --exclude-standard)
+find "$tree" -type f -printf '%P\0' | while IFS= read -r -d '' file; do [ -e "$file" ] || rm "$tree/$file"; done
+export CARGO_TARGET_DIR=$PWD/build/mutants/target
+# Nobody's warning makes a mutant unviable; a time limit is a multiple of what the tests took without a mutant.
+try=("$cargo" mutants --dir "$tree" --in-place --profile mutants --cap-lints true --minimum-test-timeout 120 --timeout-multiplier 10 --no-shuffle
+    --colors never)
 
 # How many lines a list has: cargo-mutants writes one for each outcome.
-count() { cat "$1" 2>/dev/null | wc -l; }
+count() { cat "$@" 2>/dev/null | wc -l; }
+
+# Runs cargo-mutants in OUTPUT with further arguments.
+mutate() {
+    mkdir -p "$1"
+    nice "${try[@]}" --output "$1" "${@:2}"
+    # 2: some were missed; 3: some timed out.
+    case $? in
+    0 | 2 | 3) ;;
+    *)
+        echo "mutants.sh: not tried to the end; see $1" >&2
+        exit 2
+        ;;
+    esac
+}
 
 for path in "$@"; do
     case $path in
@@ -22,7 +51,7 @@ for path in "$@"; do
     esac
     output=build/mutants/${path//\//-}
     rm -rf "$output" && mkdir -p "$output"
-    if ! $cargo mutants --list "${files[@]}" >"$output/all"; then exit 2; fi
+    if ! $cargo mutants --dir "$tree" --list "${files[@]}" >"$output/all"; then exit 2; fi
     all=$(count "$output/all")
     if [ "$all" -eq 0 ]; then
         echo "mutants.sh: $path has no mutants: name a folder or a file of a crate, as netfront/src/wire" >&2
@@ -30,25 +59,23 @@ for path in "$@"; do
     fi
     parts=1
     if [ -n "${SAMPLE:-}" ]; then parts=$(((all + SAMPLE - 1) / SAMPLE)); fi
-    $cargo mutants -j 1 --profile mutants --timeout 600 --no-shuffle --output "$output" \
-        --shard "$((${SEED:-0} % parts))/$parts" --sharding round-robin "${files[@]}" -- --lib --tests
-    # 2: some were missed; 3: some timed out.
-    case $? in
-    0 | 2 | 3) ;;
-    *)
-        echo "mutants.sh: $path was not tried to its end; see $output" >&2
-        exit 2
-        ;;
-    esac
-    lists=$output/mutants.out
-    found=$(($(count "$lists/caught.txt") + $(count "$lists/timeout.txt")))
-    printf '%s: %s of %s tried: %s caught, %s missed, %s unviable\n' "$path" \
-        $((found + $(count "$lists/missed.txt") + $(count "$lists/unviable.txt"))) "$all" "$found" \
-        "$(count "$lists/missed.txt")" "$(count "$lists/unviable.txt")"
-    caught=$((caught + found))
-    missed=$((missed + $(count "$lists/missed.txt")))
-    unviable=$((unviable + $(count "$lists/unviable.txt")))
-    mapfile -t -O ${#survivors[@]} survivors <"$lists/missed.txt"
+    mutate "$output/unit" --shard "$((${SEED:-0} % parts))/$parts" --sharding round-robin "${files[@]}" -- --lib
+    lists=("$output/unit/mutants.out")
+    names=()
+    while IFS= read -r name; do
+        names+=(--re "^$(sed 's/[][\.*^$()+?{}|\\]/\\&/g' <<<"$name")\$")
+    done <"${lists[0]}/missed.txt"
+    left=${lists[0]}
+    if [ ${#names[@]} -gt 0 ]; then
+        mutate "$output/all-tests" "${files[@]}" "${names[@]}" -- --tests
+        lists+=("$output/all-tests/mutants.out")
+        left=${lists[1]}
+    fi
+    found=$(($(count "${lists[@]/%//caught.txt}") + $(count "${lists[@]/%//timeout.txt}")))
+    not=$(count "$left/missed.txt") no=$(count "${lists[@]/%//unviable.txt}")
+    printf '%s: %s of %s tried: %s caught, %s missed, %s unviable\n' "$path" $((found + not + no)) "$all" "$found" "$not" "$no"
+    caught=$((caught + found)) missed=$((missed + not)) unviable=$((unviable + no))
+    mapfile -t -O ${#survivors[@]} survivors <"$left/missed.txt"
 done
 
 viable=$((caught + missed))

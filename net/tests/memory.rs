@@ -214,6 +214,32 @@ fn a_kept_connection_outlives_clients_that_read_nothing() {
     assert!(a.status().counters.evicted.get() > 100, "{:?}", a.status().counters.evicted);
 }
 
+/// Sends a `k` and returns the answer.
+async fn ask(mut stream: TcpStream) -> (TcpStream, Result<[u8; 1], net::NetError>) {
+    let mut byte = [0];
+    let sent = stream.write_all(b"k").await;
+    let read = stream.read(&mut byte).await;
+    (stream, sent.and(read).map(|_| byte))
+}
+
+#[test]
+fn a_connection_that_has_asked_outlives_those_that_have_not() {
+    let (mut world, a, b, _ledger) = pair(256 << 10);
+    world.spawn(serve_all(a.clone()));
+    world.run(SECOND);
+    let kept = world.block_on(SECOND, connect(b.clone(), 1)).pop().unwrap();
+    let (kept, answer) = world.block_on(SECOND, ask(kept));
+    assert_eq!(answer, Ok(*b"k"));
+    world.run(5 * SECOND);
+    // The kept connection is the least recently used one, and silent for the longest time.
+    let idle = world.spawn(connect(b, 900));
+    world.run(30 * SECOND);
+    let (_kept, answer) = world.block_on(SECOND, ask(kept));
+    assert_eq!(answer, Ok(*b"k"), "{:?} evicted", a.status().counters.evicted);
+    assert!(a.status().counters.evicted.get() > 100, "{:?}", a.status().counters.evicted);
+    drop(idle);
+}
+
 #[test]
 fn unread_datagrams_are_reserved_until_they_are_dropped() {
     let (mut world, a, b, ledger) = pair(256 << 10);

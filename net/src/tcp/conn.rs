@@ -57,6 +57,8 @@ bitflags! {
         const WAITS_FOR_NEIGHBOUR = 1 << 2;
         /// An application has had it before.
         const WAS_HELD = 1 << 3;
+        /// An application has taken bytes of the peer.
+        const HAS_ASKED = 1 << 4;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   ledger ─► Budget ─► free ── a part for each call ─► Env: receive_grant, send_grant
-//!                        ▲└─ none: the longest silent connection ends
+//!                        ▲└─ none: the least useful connection ends
 //!                        └── charge: what a connection uses at the end of an iteration
 //! ```
 
@@ -15,7 +15,7 @@ use crate::base::chunk::Chunk;
 use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::time;
-use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::conn::{Conn, ConnFlags, Owner};
 use crate::tcp::shard::{LEAST_GRANT, Shard};
 
 /// Bytes that a connection may send without memory, so that a task that waits for room is woken again.
@@ -33,7 +33,7 @@ const OVERHEAD: usize = 64;
 /// The same for an idle connection, which needs its active state too.
 const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(OVERHEAD);
 
-/// The silence after which a connection, idle or not, may be ended when memory is short.
+/// The silence after which a connection with something in flight may be ended when memory is short.
 const STALE: Duration = Duration::from_secs(1);
 
 /// The number of least recently used connections among which one is chosen to end.
@@ -123,14 +123,21 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// Ends the least recently used connection among those that are idle, silent for long, or whose peers do not take what
-    /// is sent.
+    /// Ends the least recently used connection among those that have asked for nothing, and those whose peers do not take
+    /// what is sent or are silent meanwhile; if there is none, among those that are idle between two requests. So clients
+    /// that open many connections end their own first, and not those of others that pause for a moment.
     fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let gives_way = |conn: &Conn| {
-            let stale = time::after(conn.tcb.heard_at(), STALE) <= self.at;
-            conn.tcb.state() != State::Closed && (conn.tcb.is_idle() || conn.tcb.is_blocked() || stale)
+        let is_useless = |conn: &Conn| {
+            if conn.tcb.is_idle() {
+                return !conn.is(ConnFlags::HAS_ASKED);
+            }
+            conn.tcb.is_blocked() || time::after(conn.tcb.heard_at(), STALE) <= self.at
         };
-        let found = self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way));
+        let least_used = |gives_way: &dyn Fn(&Conn) -> bool| {
+            let gives_way = |conn: &Conn| conn.tcb.state() != State::Closed && gives_way(conn);
+            self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way))
+        };
+        let found = least_used(&is_useless).or_else(|| least_used(&|conn| conn.tcb.is_idle()));
         let Some(id) = found else { return false };
         counters.evicted.bump();
         self.conns.touch(id);

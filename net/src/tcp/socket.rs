@@ -103,6 +103,7 @@ impl Shard {
     ) -> Poll<Result<Option<Chunk>, NetError>> {
         let found = self.update(id, counters, |conn, at, env| {
             if let Some(chunk) = conn.take_front().or_else(|| conn.tcb.recv(at, env)) {
+                conn.flags.insert(ConnFlags::HAS_ASKED);
                 return Poll::Ready(Ok(Some(chunk)));
             }
             if conn.tcb.at_end() {
