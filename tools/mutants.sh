@@ -2,7 +2,7 @@
 # Changes one expression at a time, and runs the tests of its crate: mutants.sh PATH...
 #
 #   PATH ─► its mutants ─► SAMPLE of them, evenly spread, SEED names which ─► unit tests ─► caught │ timed out │ unviable
-#                                                                                └─ missed ─► all tests of the crate
+#                                                                                └─ missed ─► all tests of the crate, and of its users
 #                                                           caught + timed out of the viable ones: 98 %
 #
 # Without SAMPLE every mutant is tried, which takes days. The names of the missed ones are printed at the end. A crate's
@@ -29,6 +29,17 @@ try=("$cargo" mutants --dir "$tree" --in-place --profile mutants --cap-lints tru
 
 # How many lines a list has: cargo-mutants writes one for each outcome.
 count() { cat "$@" 2>/dev/null | wc -l; }
+
+# The crates whose tests are a path's: its own, and those that are built on it to be tested.
+tested_by() {
+    case $1 in
+    pool/*) echo pool netfront datafront ;;
+    xen/*) echo xen pool netfront ;;
+    nic/*) echo nic netfront ;;
+    appliances/web/*) echo web ;;
+    *) echo "${1%%/*}" ;;
+    esac
+}
 
 # Runs cargo-mutants in OUTPUT with further arguments.
 mutate() {
@@ -59,7 +70,7 @@ for path in "$@"; do
     fi
     parts=1
     if [ -n "${SAMPLE:-}" ]; then parts=$(((all + SAMPLE - 1) / SAMPLE)); fi
-    mutate "$output/unit" --shard "$((${SEED:-0} % parts))/$parts" --sharding round-robin "${files[@]}" -- --lib
+    mutate "$output/unit" --cargo-arg=--lib --shard "$((${SEED:-0} % parts))/$parts" --sharding round-robin "${files[@]}"
     lists=("$output/unit/mutants.out")
     names=()
     while IFS= read -r name; do
@@ -67,7 +78,8 @@ for path in "$@"; do
     done <"${lists[0]}/missed.txt"
     left=${lists[0]}
     if [ ${#names[@]} -gt 0 ]; then
-        mutate "$output/all-tests" "${files[@]}" "${names[@]}" -- --tests
+        for crate in $(tested_by "$path"); do names+=(--test-package "$crate"); done
+        mutate "$output/all-tests" --cargo-arg=--tests "${files[@]}" "${names[@]}"
         lists+=("$output/all-tests/mutants.out")
         left=${lists[1]}
     fi

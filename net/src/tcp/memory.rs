@@ -36,6 +36,12 @@ const SEGMENT: usize = Tcb::<Chunk>::active_memory().saturating_add(OVERHEAD);
 /// The silence after which a connection with something in flight may be ended when memory is short.
 const STALE: Duration = Duration::from_secs(1);
 
+/// The time that a new connection has for its first bytes when memory is short: two retransmissions.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The pause after a request that a connection may have even if memory is short.
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// The number of least recently used connections among which one is chosen to end.
 const CANDIDATES: usize = 64;
 
@@ -96,20 +102,31 @@ impl Shard {
         has_room
     }
 
-    /// Takes the memory of one more connection, if necessary from the one that is idle for the longest time.
-    pub(super) fn make_room(&mut self, counters: &mut Counters) -> bool {
-        let len = self.len();
-        let has_room = |this: &Self| this.free >= CONNECTION.saturating_add(LEAST_GRANT);
-        if len >= self.limits.connections || !has_room(self) {
+    /// Whether there is room for one more connection.
+    fn has_room(&mut self, counters: &mut Counters) -> bool {
+        let has_room = |this: &Self| {
+            this.len() < this.limits.connections && this.free >= CONNECTION.saturating_add(LEAST_GRANT)
+        };
+        if !has_room(self) {
             self.refresh_touched(counters);
             self.free = self.budget.free();
-            let full = len >= self.limits.connections;
+        }
+        has_room(self)
+    }
+
+    /// Whether one more connection would be admitted now. A SYN is not answered by a cookie otherwise: its sender tries again,
+    /// and one that has the answer takes the connection for established.
+    pub(super) fn may_admit(&mut self, counters: &mut Counters) -> bool {
+        self.has_room(counters) || self.least_useful().is_some()
+    }
+
+    /// Takes the memory of one more connection, if necessary from the least useful one.
+    pub(super) fn make_room(&mut self, counters: &mut Counters) -> bool {
+        if !self.has_room(counters) {
             // Ended connections stay in the table until their reset is sent.
             let ending = EVICTING.saturating_mul(CONNECTION.saturating_add(SEGMENT));
-            let too_many = len >= self.limits.connections.saturating_add(EVICTING);
-            if (full || !has_room(self))
-                && (too_many || self.budget.overdraft() > ending || !self.give_way(counters))
-            {
+            let too_many = self.len() >= self.limits.connections.saturating_add(EVICTING);
+            if too_many || self.budget.overdraft() > ending || !self.give_way(counters) {
                 return false;
             }
         }
@@ -123,22 +140,32 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// Ends the least recently used connection among those that have asked for nothing, and those whose peers do not take
-    /// what is sent or are silent meanwhile; if there is none, among those that are idle between two requests. So clients
-    /// that open many connections end their own first, and not those of others that pause for a moment.
-    fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let is_useless = |conn: &Conn| {
-            if conn.tcb.is_idle() {
-                return !conn.is(ConnFlags::HAS_ASKED);
-            }
-            conn.tcb.is_blocked() || time::after(conn.tcb.heard_at(), STALE) <= self.at
+    /// The connection that gives way: the least recently used one among those that have not asked for anything in time, and
+    /// those whose peers do not take what is sent or are silent meanwhile; if there is none, among those that pause after a
+    /// request.
+    ///
+    /// So clients that open many connections at once end their own, and neither those of others that pause for a moment,
+    /// nor one that has just begun: a newcomer that finds no room tries again, one that was accepted and ended does not.
+    fn least_useful(&self) -> Option<u32> {
+        let is_silent = |conn: &Conn, least| time::after(conn.tcb.heard_at(), least) <= self.at;
+        let is_useless = |conn: &Conn| match (conn.tcb.is_idle(), conn.is(ConnFlags::HAS_ASKED)) {
+            (true, true) => false,
+            (true, false) => is_silent(conn, GRACE),
+            (false, _) => conn.tcb.is_blocked() || is_silent(conn, STALE),
         };
+        let pauses = |conn: &Conn| conn.tcb.is_idle() && is_silent(conn, PAUSE);
         let least_used = |gives_way: &dyn Fn(&Conn) -> bool| {
-            let gives_way = |conn: &Conn| conn.tcb.state() != State::Closed && gives_way(conn);
-            self.conns.by_use().take(CANDIDATES).find(|id| self.get(*id).is_some_and(gives_way))
+            // Those that have ended, and are still held by an application, are no candidates.
+            let is = |what: &dyn Fn(&Conn) -> bool, id: &u32| self.get(*id).is_some_and(what);
+            let open = self.conns.by_use().filter(|id| is(&|conn| conn.tcb.state() != State::Closed, id));
+            open.take(CANDIDATES).find(|id| is(gives_way, id))
         };
-        let found = least_used(&is_useless).or_else(|| least_used(&|conn| conn.tcb.is_idle()));
-        let Some(id) = found else { return false };
+        least_used(&is_useless).or_else(|| least_used(&pauses))
+    }
+
+    /// Ends the least useful connection.
+    fn give_way(&mut self, counters: &mut Counters) -> bool {
+        let Some(id) = self.least_useful() else { return false };
         counters.evicted.bump();
         self.conns.touch(id);
         self.update(id, counters, |conn, _, env| {

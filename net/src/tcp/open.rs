@@ -179,6 +179,9 @@ impl Shard {
             || self.half_open.as_mut().is_some_and(|cache| cache.insert(tuple, &half, self.at).is_ok());
         let value = if kept {
             clock
+        } else if !self.may_admit(tally.counters) {
+            tally.drops.bump(DropReason::Memory);
+            return Answer::None;
         } else {
             let cookie = self.cookies.issue(tuple, &half, self.at, clock);
             half.iss = cookie.iss;

@@ -18,6 +18,8 @@ const IDLE: &str = "app.idle=10 app.admin=path:/-/";
 /// uses too.
 const RECOVERY: Duration = Duration::from_secs(240);
 const COMMAND: Duration = Duration::from_secs(300);
+/// Bytes of the budget that the name of a file takes at most: 256 and its length.
+const NAME: u64 = 512;
 /// Where the guest counts why it turned a client away.
 const COUNTERS: [&str; 5] =
     ["/http", "/interfaces/0/stack", "/interfaces/0/tcp", "/interfaces/0/drops", "/ledger_used"];
@@ -98,7 +100,7 @@ impl<'a> Victim<'a> {
         let mut connection = Connection::open(port)?;
         let path = if cell.content_percent > 0 {
             let budget = number(&connection.status()?, "/datafront/published/budget_bytes")?;
-            fill(bed, budget * cell.content_percent / 100)?;
+            fill(bed, (budget - NAME) * cell.content_percent / 100)?;
             "/fill.bin"
         } else {
             "/-/status"
