@@ -147,6 +147,8 @@ mod tests {
         assert_eq!(accounts.list_unmapped(9), [8, 9, 64].map(Gref));
         assert_eq!(accounts.list_mapped(9), [63, 700].map(Gref));
         accounts.remove(Gref(63));
+        // One that is not in the set, beside others in its word.
+        accounts.remove(Gref(10));
         accounts.mark(&[Gref(63)], true);
         assert!(!accounts.is_mapped(Gref(63)) && accounts.is_mapped(Gref(700)));
         accounts.mark(&[Gref(700)], false);

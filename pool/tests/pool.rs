@@ -4,7 +4,7 @@
 mod dice;
 
 use dice::Dice;
-use pool::{Limits, MIN_PAGES, Pool, PoolError};
+use pool::{Limits, MIN_PAGES, Pool, PoolCounts, PoolError};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use xen::{DomId, Granted, Memory as _, Page, ReadOnly, Xen};
@@ -190,4 +190,33 @@ fn little_memory_gives_a_smaller_pool_or_an_error() {
         }
         world.check();
     }
+}
+
+#[test]
+fn the_counts_of_two_pools_are_added() {
+    let counts = |free| PoolCounts {
+        free,
+        in_ring: free + 1,
+        in_use: free + 2,
+        quarantined: free + 3,
+        total: free + 4,
+        max: free + 5,
+    };
+    let mut both = counts(1);
+    both.add(&counts(10));
+    let expected = PoolCounts { free: 11, in_ring: 13, in_use: 15, quarantined: 17, total: 19, max: 21 };
+    assert_eq!(both, expected);
+}
+
+#[test]
+fn a_pool_has_a_surplus_when_it_is_larger_than_at_its_start() {
+    let World { mut pool, xen, backend, sim: _sim, .. } = World::new();
+    pool.prepare(&xen, backend).unwrap();
+    assert!(!pool.has_surplus(0), "its initial size");
+    assert!(pool.grow(&xen));
+    assert!(pool.has_surplus(0));
+    while let Some(page) = pool.take() {
+        core::mem::forget(page);
+    }
+    assert!(!pool.has_surplus(0) && pool.has_surplus(1), "its free pages are elsewhere");
 }
