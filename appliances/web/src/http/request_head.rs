@@ -60,6 +60,11 @@ impl<'b> Request<'b> {
             .map(|header| header.value)
     }
 
+    /// Names and values of all header lines.
+    pub fn lines(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+        self.headers.iter().map(|header| (header.name, header.value))
+    }
+
     /// The elements of a comma-separated list, over all lines with this name.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.headers(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
