@@ -215,8 +215,7 @@ fn a_pool_has_a_surplus_when_it_is_larger_than_at_its_start() {
     assert!(!pool.has_surplus(0), "its initial size");
     assert!(pool.grow(&xen));
     assert!(pool.has_surplus(0));
-    while let Some(page) = pool.take() {
-        core::mem::forget(page);
-    }
+    let pages: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
     assert!(!pool.has_surplus(0) && pool.has_surplus(1), "its free pages are elsewhere");
+    pages.into_iter().for_each(|page| pool.put(page));
 }
