@@ -157,6 +157,13 @@ impl Reading {
         self.elsewhere.iter().map(|((address, _), instructions)| (*address, *instructions))
     }
 
+    /// How often a block of Xen's or dom0's code ran, by the address where it begins.
+    #[allow(dead_code, reason = "used by the other program that counts")]
+    pub(crate) fn runs_elsewhere(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let runs = |instructions: u64, each: u64| instructions.checked_div(each).unwrap_or(0);
+        self.elsewhere.iter().map(move |((address, each), sum)| (*address, runs(*sum, *each)))
+    }
+
     /// The figures by name.
     pub(crate) fn figures(&self) -> [(&'static str, u64); 7] {
         [
