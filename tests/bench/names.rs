@@ -20,7 +20,10 @@ impl Names {
         let line = |line: &str| {
             let mut fields = line.splitn(3, ' ');
             let address = u64::from_str_radix(fields.next()?, 16).ok()?;
-            matches!(fields.next()?, "t" | "T" | "w" | "W").then_some((address, fields.next()?.to_owned()))
+            let is_text = matches!(fields.next()?, "t" | "T" | "w" | "W");
+            // Xen has the file before the name of a static function.
+            let name = fields.next()?.rsplit('#').next()?;
+            is_text.then_some((address, name.to_owned()))
         };
         Self(listing.lines().filter_map(line).collect())
     }

@@ -124,9 +124,9 @@ impl Bench {
     fn counted(&self, guest: &Guest, work: Work) -> Outcome<(Reading, f64, Option<f64>)> {
         let name = guest.domain.name();
         dom0(&self.bed, &format!("xl unpause {name}; ping -c 2 -A -q {}", guest.address))?;
-        let before = self.plugin.read_to_begin()?;
+        let before = self.plugin.read_held()?;
         let result = self.work(guest, work);
-        let after = self.plugin.read()?;
+        let after = self.plugin.read_held()?;
         dom0(&self.bed, &format!("xl pause {name}"))?;
         let (units, seconds) = result?;
         Ok((after.since(&before), units, seconds.map(|seconds| seconds * PER_SECOND / units)))

@@ -44,7 +44,7 @@ impl Step {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Guest => "guest",
-            Self::Exit => "Xen: exit and entry, decoding, emulating",
+            Self::Exit => "Xen: exit and entry, decoding, emulating, page tables",
             Self::Request => "Xen: the I/O request",
             Self::Event => "Xen: event channels",
             Self::Switch => "Xen: scheduler, switching domains",
@@ -94,6 +94,9 @@ const OF_XEN: &[(Step, &[&str])] = &[
         Step::Switch,
         &[
             "csched",
+            "do_schedule",
+            "__bitmap",
+            "update_runq",
             "sched",
             "__context_switch",
             "context_switch",
@@ -174,6 +177,10 @@ const OF_XEN: &[(Step, &[&str])] = &[
             "__put_gfn",
             "get_gfn",
             "domain_page_map",
+            "__mfn_valid",
+            "map_domain_gfn",
+            "insn_fetch",
+            "_check_lock",
         ],
     ),
 ];
@@ -226,6 +233,10 @@ const OF_KERNEL: &[&str] = &[
     "autoremove",
     "context_switch",
     "check_preempt",
+    "psi_",
+    "__update_load",
+    "rcu_note_context",
+    "load_TLS",
     "resched",
     "arch_cpu_idle",
 ];
@@ -283,7 +294,7 @@ impl Map {
     /// How often a function of Xen's was called, a unit: each call begins a block of code.
     pub(crate) fn calls(&self, reading: &Reading, function: &str, units: f64) -> f64 {
         let is_it = |(address, _): &(u64, u64)| self.machine.begins(*address) == Some(function);
-        reading.runs_elsewhere().filter(is_it).map(|(_, runs)| runs as f64).sum::<f64>() / units
+        reading.runs_elsewhere().filter(is_it).map(|(_, runs)| runs).sum::<u64>() as f64 / units
     }
 
     /// The functions that took most outside of the guest, a line each: instructions a unit, step, name.
