@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-hvm test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-emulated bench-tcp clean
+.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-hvm test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-emulated bench-tcp bench-tls clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -246,6 +246,10 @@ bench-boot: image ## size, least memory and instructions of a start, beside Linu
 bench-copies: guests ## copies and checksums in an image, by several ways: build/bench/copies.tsv
 	@$(SAY) 'counting copies on real Xen'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --copies
+
+bench-tls: image push ## TLS 1.3 on real Xen: handshakes, kept requests and bulk, ours beside nginx with OpenSSL: build/bench/tls.tsv, tls.html
+	@$(SAY) 'counting TLS on real Xen; each figure comes as soon as it is known'
+	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --plugin --tls $(BENCH)
 
 bench-datafront: guests push receive pull ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'

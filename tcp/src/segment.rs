@@ -48,7 +48,11 @@ pub struct Timestamps {
 
 /// Up to four blocks of the SACK option (RFC 2018 §3): the first octet, and the octet after the last.
 #[derive(Clone, Copy, Default)]
-pub struct SackBlocks {
+pub struct SackBlocks(Option<Blocks>);
+
+/// One block or more. Nearly all segments have none, and none costs one byte to write.
+#[derive(Clone, Copy)]
+struct Blocks {
     blocks: [(Seq, Seq); 4],
     count: u8,
 }
@@ -59,28 +63,34 @@ impl SackBlocks {
 
     /// Adds a block, unless there are four.
     pub fn push(&mut self, start: Seq, end: Seq) {
-        if let Some(slot) = self.blocks.get_mut(usize::from(self.count)) {
+        let all = self.0.get_or_insert(Blocks { blocks: [(start, end); 4], count: 0 });
+        if let Some(slot) = all.blocks.get_mut(usize::from(all.count)) {
             *slot = (start, end);
-            self.count = self.count.saturating_add(1);
+            all.count = all.count.saturating_add(1);
         }
     }
 
     /// The blocks in their order on the wire.
     #[must_use]
+    #[inline]
     pub fn as_slice(&self) -> &[(Seq, Seq)] {
-        self.blocks.get(..usize::from(self.count)).unwrap_or_default()
+        let all = self.0.as_ref();
+        all.and_then(|all| all.blocks.get(..usize::from(all.count))).unwrap_or_default()
     }
 
     /// Whether there is no block.
     #[must_use]
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.count == 0
+        self.0.is_none()
     }
 
     /// Keeps the first `count` blocks.
     pub fn truncate(&mut self, count: u8) {
-        self.count = self.count.min(count);
+        if let Some(all) = &mut self.0 {
+            all.count = all.count.min(count);
+        }
+        self.0 = self.0.filter(|all| all.count > 0);
     }
 }
 
@@ -172,7 +182,7 @@ impl Segment {
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), ParseError> {
         let packet = TcpPacket::new_checked(bytes).map_err(|_| ParseError::Truncated)?;
         let header_len = usize::from(packet.header_len());
-        let mut segment = Self {
+        let segment = Self {
             src_port: packet.src_port(),
             dst_port: packet.dst_port(),
             seq: Seq(packet.seq_number().0.cast_unsigned()),
@@ -184,18 +194,19 @@ impl Segment {
             ..Self::default()
         };
         let options = packet.options();
-        match options {
-            [] => {}
+        let segment = match options {
+            [] => segment,
             [a, b, c, d, rest @ ..] if [*a, *b, *c, *d] == TIMESTAMPS_ONLY && rest.len() == 8 => {
-                segment.timestamps = Some(timestamps(rest));
+                Self { timestamps: Some(timestamps(rest)), ..segment }
             }
-            _ => segment.parse_options(options)?,
-        }
+            _ => segment.with_options(options)?,
+        };
         Ok((segment, header_len))
     }
 
     /// At most 40 octets, so at most 40 rounds.
-    fn parse_options(&mut self, mut options: &[u8]) -> Result<(), ParseError> {
+    #[inline(never)]
+    fn with_options(mut self, mut options: &[u8]) -> Result<Self, ParseError> {
         while !options.is_empty() {
             let (rest, option) = TcpOption::parse(options).map_err(|_| ParseError::Options)?;
             match option {
@@ -212,7 +223,7 @@ impl Segment {
             }
             options = rest;
         }
-        Ok(())
+        Ok(self)
     }
 
     fn parse_sack(&mut self, option: &[u8]) {

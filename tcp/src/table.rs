@@ -80,8 +80,17 @@ impl Table {
     pub fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let segment = self.segments.get(usize::try_from(self.segment_of(hash)?).ok()?)?;
         let (behind, before) = segment.slots.split_at_checked(segment.first_slot(hash))?;
-        let chain = before.iter().chain(behind).take_while(|slot| slot.id != NONE);
-        chain.filter(|slot| slot.hash == hash).map(|slot| slot.id).find(|id| is_it(*id))
+        for part in [before, behind] {
+            for slot in part {
+                if slot.id == NONE {
+                    return None;
+                }
+                if slot.hash == hash && is_it(slot.id) {
+                    return Some(slot.id);
+                }
+            }
+        }
+        None
     }
 
     /// Adds `id` under `hash`. The pair must not be in the table.

@@ -70,8 +70,20 @@ impl Key {
 
     /// SipHash-1-3 of the name of a connection, for hash tables, whose values stay secret.
     #[must_use]
+    #[inline]
     pub fn table_hash(&self, tuple: &FourTuple) -> u64 {
-        tuple.with_bytes(|bytes| SipHasher13::new_with_key(&self.0).hash(bytes))
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        let ports = u32::from(tuple.local_port).wrapping_shl(16) | u32::from(tuple.remote_port);
+        // Numbers instead of bytes: for each received segment this takes half of the instructions.
+        if let (IpAddress::Ipv4(local), IpAddress::Ipv4(remote)) = (tuple.local, tuple.remote) {
+            let addresses = u64::from(local.to_bits()).wrapping_shl(32) | u64::from(remote.to_bits());
+            hasher.write_u64(addresses);
+        } else {
+            hasher.write(&octets(tuple.local));
+            hasher.write(&octets(tuple.remote));
+        }
+        hasher.write_u32(ports);
+        hasher.finish()
     }
 
     /// SipHash-1-3 of bytes.

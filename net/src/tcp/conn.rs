@@ -36,6 +36,13 @@ pub(crate) struct Io {
     pub(crate) copied: u32,
 }
 
+/// The memory of a connection at two times, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    pub(super) before: usize,
+    pub(super) now: usize,
+}
+
 /// A period without a request on a parked connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rest {
@@ -115,7 +122,7 @@ impl Conn {
         self.is(ConnFlags::TOUCHED)
             && !self.tcb.has_events()
             && self.tcb.state() == State::Established
-            && self.owner != Owner::Parked
+            && !(self.owner == Owner::Parked && self.is_readable())
             && (self.is(ConnFlags::QUEUED) || !self.tcb.wants_transmit())
     }
 
@@ -131,8 +138,17 @@ impl Conn {
         }
     }
 
+    /// What it uses now and what it was charged for, which is set to that.
+    #[inline]
+    pub(super) fn charge(&mut self) -> Memory {
+        let now = self.memory();
+        let charged = u32::try_from(now).unwrap_or(u32::MAX);
+        let before = core::mem::replace(&mut self.charged, charged);
+        Memory { before: usize::try_from(before).unwrap_or(usize::MAX), now }
+    }
+
     /// Bytes of memory beside its place in the table.
-    pub(crate) fn memory(&mut self) -> usize {
+    fn memory(&mut self) -> usize {
         let own = self.tcb.memory();
         let queued = self.tcb.send_queued();
         let Some(io) = &mut self.io else { return own };

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use core::task::Waker;
 
 use crate::base::options::TcpOptions;
@@ -28,6 +29,38 @@ impl Listener {
     /// Whether the backlog is full.
     pub(crate) fn is_full(&self) -> bool {
         self.ready.len() >= self.options.backlog
+    }
+}
+
+/// The listeners by port. An appliance has a few: to look along them is quicker than to search.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners(Vec<(u16, Listener)>);
+
+impl Listeners {
+    #[inline]
+    pub(crate) fn get(&self, port: u16) -> Option<&Listener> {
+        self.0.iter().find(|(known, _)| *known == port).map(|(_, listener)| listener)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, port: u16) -> Option<&mut Listener> {
+        self.0.iter_mut().find(|(known, _)| *known == port).map(|(_, listener)| listener)
+    }
+
+    /// Adds a listener on a port that has none.
+    pub(crate) fn insert(&mut self, port: u16, listener: Listener) {
+        self.0.push((port, listener));
+    }
+
+    pub(crate) fn remove(&mut self, port: u16) {
+        self.0.retain(|(known, _)| *known != port);
+    }
+
+    /// The ports, in ascending order.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<_> = self.0.iter().map(|(port, _)| *port).collect();
+        ports.sort_unstable();
+        ports
     }
 }
 

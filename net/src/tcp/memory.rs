@@ -15,7 +15,7 @@ use crate::base::chunk::Chunk;
 use crate::base::counters::Counters;
 use crate::base::error::NetError;
 use crate::base::time;
-use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::conn::{Conn, Memory, Owner};
 use crate::tcp::shard::{LEAST_GRANT, Shard};
 
 /// Bytes that a connection may send without memory, so that a task that waits for room is woken again.
@@ -45,10 +45,15 @@ const EVICTING: usize = 64;
 impl Shard {
     /// Updates the memory of a connection.
     pub(super) fn charge(&mut self, id: u32) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        let now = conn.memory();
-        let charged = u32::try_from(now).unwrap_or(u32::MAX);
-        let before = bytes(core::mem::replace(&mut conn.charged, charged));
+        if let Some(conn) = self.conns.get_mut(id) {
+            let memory = conn.charge();
+            self.account(memory);
+        }
+    }
+
+    /// Takes from the ledger what a connection uses more than before, or gives back what it uses less.
+    #[inline]
+    pub(super) fn account(&mut self, Memory { before, now }: Memory) {
         if now > before {
             let more = now.saturating_sub(before);
             self.budget.add(more);

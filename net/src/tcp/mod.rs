@@ -10,6 +10,7 @@
 
 pub(crate) mod conn;
 mod idle;
+pub(crate) mod link;
 pub(crate) mod listener;
 mod memory;
 pub(crate) mod open;

@@ -17,6 +17,7 @@ use crate::base::error::NetError;
 use crate::base::options::TcpOptions;
 use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
+use crate::tcp::link::Link;
 use crate::tcp::listener::Listener;
 use crate::tcp::options::ConnOptions;
 use crate::tcp::shard::Shard;
@@ -49,10 +50,8 @@ pub(crate) struct Tally<'a> {
 pub(crate) struct Arrival<'a> {
     pub(crate) tuple: &'a FourTuple,
     pub(crate) segment: &'a Segment,
-    /// The MSS that this host announces on the link.
-    pub(crate) mss: u16,
-    /// The flow hash.
-    pub(crate) flow: u32,
+    /// The interface that it came from.
+    pub(crate) link: &'a Link,
 }
 
 /// The payload, when [`Shard::receive`] asks for it. Returns `None` without memory for a copy.
@@ -92,7 +91,7 @@ impl Shard {
                 Some(past)
             }
         };
-        let listened = self.listeners.contains_key(&tuple.local_port);
+        let listened = self.listeners.get(tuple.local_port).is_some();
         if listened && controls == Flags::SYN && tuple.remote_port != 0 {
             return self.begin_handshake(arrival, past, tally);
         }
@@ -152,8 +151,8 @@ impl Shard {
 
     /// A SYN for a port with a listener: it is answered from the SYN cache, or by a cookie.
     fn begin_handshake(&mut self, arrival: &Arrival<'_>, past: Option<Seq>, tally: &mut Tally<'_>) -> Answer {
-        let (tuple, segment, mss) = (arrival.tuple, arrival.segment, arrival.mss);
-        let full = self.listeners.get(&tuple.local_port).is_none_or(|listener| listener.is_full());
+        let (tuple, segment, mss) = (arrival.tuple, arrival.segment, arrival.link.mss(arrival.tuple.local));
+        let full = self.listeners.get(tuple.local_port).is_none_or(|listener| listener.is_full());
         if full {
             tally.drops.bump(DropReason::Backlog);
             return Answer::None;
@@ -205,7 +204,7 @@ impl Shard {
             return Answer::None;
         }
         if half.is_finished_by(segment, &self.env.config) {
-            let full = self.listeners.get(&tuple.local_port).is_some_and(Listener::is_full);
+            let full = self.listeners.get(tuple.local_port).is_some_and(Listener::is_full);
             if full {
                 tally.drops.bump(DropReason::Backlog);
             }
@@ -244,8 +243,8 @@ impl Shard {
         payload: impl TakePayload,
         tally: &mut Tally<'_>,
     ) -> Answer {
-        let Arrival { tuple, segment, mss, flow } = *arrival;
-        let Some(listener) = self.listeners.get(&tuple.local_port) else {
+        let Arrival { tuple, segment, link } = *arrival;
+        let Some(listener) = self.listeners.get(tuple.local_port) else {
             self.give_room();
             return segment.reset_for().map_or(Answer::None, Answer::Reset);
         };
@@ -255,7 +254,7 @@ impl Shard {
             self.give_room();
             return Answer::None;
         }
-        match self.establish(tuple, half, rtt, (mss, flow), tally) {
+        match self.establish(tuple, half, rtt, link, tally) {
             Some(id) => self.deliver(id, segment, payload, tally),
             None => Answer::None,
         }
@@ -268,17 +267,18 @@ impl Shard {
         tuple: &FourTuple,
         half: &HalfOpen,
         rtt: Option<Duration>,
-        (mss, flow): (u16, u32),
+        link: &Link,
         tally: &mut Tally<'_>,
     ) -> Option<u32> {
-        let options = Rc::clone(&self.listeners.get(&tuple.local_port)?.options);
+        let options = Rc::clone(&self.listeners.get(tuple.local_port)?.options);
         let timestamp_offset = self.isn.timestamp_offset(tuple);
+        let mss = link.mss(tuple.local);
         let open = Open { iss: half.iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let agreed = half.agreed(rtt, &self.env.config);
         let mut tcb = Tcb::established(&open, &agreed, self.at, &mut self.env);
         configure(&mut tcb, &options);
         let mut conn = Conn::new(tcb, options, Owner::Ready);
-        conn.flow = flow;
+        conn.flow = link.flow(tuple);
         match self.conns.insert(tuple, conn) {
             Ok(id) => {
                 self.offer(id);
@@ -294,27 +294,27 @@ impl Shard {
     }
 
     /// Connects peers whose handshake was finished while the backlog was full, as far as there is room now. Their
-    /// windows are not known until they send: what they sent before was dropped. `link` gives MSS and flow of a name.
-    pub(crate) fn admit_answered(&mut self, link: impl Fn(&FourTuple) -> (u16, u32), tally: &mut Tally<'_>) {
+    /// windows are not known until they send: what they sent before was dropped.
+    pub(crate) fn admit_answered(&mut self, link: &Link, tally: &mut Tally<'_>) {
         loop {
             let Self { half_open, listeners, .. } = self;
-            let has_room = |port| listeners.get(&port).is_some_and(|listener| !listener.is_full());
+            let has_room = |port| listeners.get(port).is_some_and(|listener| !listener.is_full());
             let Some(cache) = half_open else { return };
             let Some((tuple, half)) = cache.next_answered(has_room) else { return };
             if !self.make_room(tally.counters) {
                 return;
             }
-            let Some(id) = self.establish(&tuple, &half, None, link(&tuple), tally) else { return };
+            let Some(id) = self.establish(&tuple, &half, None, link, tally) else { return };
             self.take_half_open(&tuple);
             self.refresh(id, false, tally.counters);
         }
     }
 
     /// Retransmits due SYN-ACKs of half-open connections.
-    pub(crate) fn poll_half_open(&mut self, mss: impl Fn(IpAddress) -> u16) -> Option<(FourTuple, Segment)> {
+    pub(crate) fn poll_half_open(&mut self, link: &Link) -> Option<(FourTuple, Segment)> {
         let (tuple, half) = self.half_open.as_mut()?.poll(self.at)?;
         let clock = timestamp_clock(self.at, self.isn.timestamp_offset(&tuple));
-        Some((tuple, half.syn_ack(mss(tuple.local), clock, &self.env.config)))
+        Some((tuple, half.syn_ack(link.mss(tuple.local), clock, &self.env.config)))
     }
 
     /// Begins to open a connection. Returns its number and its name.
@@ -322,7 +322,7 @@ impl Shard {
         &mut self,
         ends: (IpAddress, IpAddress, u16),
         options: TcpOptions,
-        (mss, flow): (u16, impl Fn(&FourTuple) -> u32),
+        link: &Link,
         counters: &mut Counters,
     ) -> Result<(u32, FourTuple), NetError> {
         let (local, remote, remote_port) = ends;
@@ -331,7 +331,7 @@ impl Shard {
         }
         let Self { ports, conns, listeners, .. } = self;
         let tuple = |local_port| FourTuple { local, local_port, remote, remote_port };
-        let is_free = |port| !listeners.contains_key(&port) && conns.find(&tuple(port)).is_none();
+        let is_free = |port| listeners.get(port).is_none() && conns.find(&tuple(port)).is_none();
         let Some(port) = ports.pick(local, remote, remote_port, is_free) else {
             self.give_room();
             return Err(NetError::NoPorts);
@@ -340,6 +340,7 @@ impl Shard {
         let micros = u64::try_from(self.at.total_micros()).unwrap_or(0);
         let iss = Seq(self.isn.isn(&tuple, micros));
         let timestamp_offset = self.isn.timestamp_offset(&tuple);
+        let mss = link.mss(local);
         let open = Open { iss, timestamp_offset, announced_mss: mss, path_mss: mss };
         let options = ConnOptions::new(options);
         // It counts from here on, also while the SYN waits for its neighbour.
@@ -347,7 +348,7 @@ impl Shard {
         let mut tcb = Tcb::connect(&open, self.at, &mut self.env);
         configure(&mut tcb, &options);
         let mut conn = Conn::new(tcb, Rc::new(options), Owner::Held);
-        conn.flow = flow(&tuple);
+        conn.flow = link.flow(&tuple);
         let Ok(id) = self.conns.insert(&tuple, conn) else {
             self.give_room();
             return Err(NetError::TooManyConnections);

@@ -7,6 +7,7 @@
 //!
 //! A request and its reply touch a connection several times in an iteration, and refresh it once.
 
+use tcp::tuple::FourTuple;
 use tcp::{CloseReason, Env, Events, Limits as Frames, State, Transmit};
 
 use smoltcp::time::Instant;
@@ -36,12 +37,19 @@ impl Shard {
         Some(result)
     }
 
-    /// The next segment of a connection, which counts as sent. `None`: it has nothing to send.
-    pub(crate) fn poll_transmit(&mut self, id: u32, frames: &Frames) -> Option<Transmit<'_>> {
+    /// The next segment of a connection with this name, which counts as sent. `None`: it has nothing to send.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        id: u32,
+        tuple: &FourTuple,
+        frames: &Frames,
+    ) -> Option<Transmit<'_>> {
         let at = self.at;
         let conn = self.conns.get_mut(id)?;
         grant(&mut self.env, conn, self.free, self.least_grants);
-        conn.tcb.poll_transmit(at, frames, &mut self.env)
+        let mut out = conn.tcb.poll_transmit(at, frames, &mut self.env)?;
+        (out.header.src_port, out.header.dst_port) = (tuple.local_port, tuple.remote_port);
+        Some(out)
     }
 
     /// Follows the events of a connection after a call into the engine. Those that change its state are followed to the end
@@ -84,8 +92,9 @@ impl Shard {
         let (owner, state) = (conn.owner, conn.tcb.state());
         let sends = ask && conn.tcb.wants_transmit();
         let offered = owner == Owner::Parked && conn.is_readable();
-        self.set_timer(id);
-        self.charge(id);
+        let (timer, memory) = (Deadline::of(conn), conn.charge());
+        self.set_timer(id, timer);
+        self.account(memory);
         if sends {
             self.mark(id);
         }
@@ -116,22 +125,19 @@ impl Shard {
         }
     }
 
-    /// Sets the timer of a connection: the engine's deadline, or the end of its idle period. While bytes are on their way,
-    /// a deadline that moves back with each segment leaves the timer where it is: it is set again when it expires.
-    pub(super) fn set_timer(&mut self, id: u32) {
-        let Some(conn) = self.conns.get(id) else { return };
-        let timer = conn.tcb.next_timer().map(millis_up);
-        let timer = timer.into_iter().chain(conn.rest_ends()).min();
+    /// Sets the timer of a connection. While bytes are on their way, a deadline that moves back with each segment leaves the
+    /// timer where it is: it is set again when it expires.
+    fn set_timer(&mut self, id: u32, timer: Deadline) {
         match timer {
-            Some(timer) if !conn.tcb.is_idle() => self.conns.set_timer_no_later(id, timer),
-            _ => self.conns.set_timer(id, timer),
+            Deadline::NoLater(at) => self.conns.set_timer_no_later(id, at),
+            Deadline::Exact(at) => self.conns.set_timer(id, at),
         }
     }
 
     /// Passes a connection to its listener. Without one, or without memory for its place in the queue, it ends.
     pub(super) fn offer(&mut self, id: u32) {
         let port = self.conns.local_port(id);
-        let listener = port.and_then(|port| self.listeners.get_mut(&port));
+        let listener = port.and_then(|port| self.listeners.get_mut(port));
         let Some(conn) = self.conns.get_mut(id) else { return };
         match listener.map(|listener| (listener.ready.try_reserve(1).is_ok(), listener)) {
             Some((true, listener)) => {
@@ -152,6 +158,26 @@ impl Shard {
         if let Some(conn) = self.conns.remove(id) {
             self.give(bytes(conn.charged).saturating_add(CONNECTION));
             self.released.extend(conn.pin);
+        }
+    }
+}
+
+/// The time at which a connection is to be called: the engine's deadline, or the end of its idle period, in milliseconds.
+#[derive(Clone, Copy)]
+enum Deadline {
+    /// Then or before.
+    NoLater(u64),
+    /// Then, or never.
+    Exact(Option<u64>),
+}
+
+impl Deadline {
+    #[inline]
+    fn of(conn: &Conn) -> Self {
+        let timer = conn.tcb.next_timer().map(millis_up);
+        match timer.into_iter().chain(conn.rest_ends()).min() {
+            Some(timer) if !conn.tcb.is_idle() => Self::NoLater(timer),
+            timer => Self::Exact(timer),
         }
     }
 }

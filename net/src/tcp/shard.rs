@@ -6,7 +6,6 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use ledger::Account;
-use litemap::LiteMap;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpAddress;
 use tcp::connections::Connections;
@@ -28,7 +27,7 @@ use crate::base::rng::Rng;
 use crate::base::time;
 use crate::link::neighbours::Pin;
 use crate::tcp::conn::{Conn, ConnFlags, Owner};
-use crate::tcp::listener::Listener;
+use crate::tcp::listener::Listeners;
 
 /// Deadlines handled in one iteration.
 const TIMER_BUDGET: usize = 1024;
@@ -66,7 +65,7 @@ const TIME_WAIT_MS: u32 = 60_000;
 pub(crate) struct Shard {
     pub(super) conns: Connections<Conn>,
     pub(super) env: Env<Chunk>,
-    pub(super) listeners: LiteMap<u16, Listener>,
+    pub(super) listeners: Listeners,
     pub(super) half_open: Option<SynCache>,
     pub(super) cookies: Cookies,
     pub(super) time_waits: TimeWaits,
@@ -113,7 +112,7 @@ impl Shard {
         Self {
             conns: Connections::new(key(rng), count(limits.connections_per_source), millis(now)),
             env: Env::new(config(budget.limit()), Limiter::noisy(CHALLENGES, key(rng))),
-            listeners: LiteMap::new(),
+            listeners: Listeners::default(),
             half_open: SynCache::new(key(rng), half_open, share).ok().filter(|_| has_room),
             cookies: Cookies::new(key(rng)),
             time_waits: TimeWaits::new(key(rng), count(limits.time_wait), TIME_WAIT_MS),
@@ -174,8 +173,9 @@ impl Shard {
         usize::try_from(self.time_waits.len()).unwrap_or(usize::MAX)
     }
 
-    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + use<'_> {
-        self.listeners.keys().copied()
+    /// The ports with a listener, in ascending order.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.listeners.ports()
     }
 
     /// All connections with their names.
@@ -278,8 +278,9 @@ impl Shard {
 
     /// Notes that there is no route to the peer of a connection. The reset of a closed one is dropped.
     pub(crate) fn forget_reset(&mut self, id: u32, counters: &mut Counters) {
-        if self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed) {
-            self.poll_transmit(id, &Frames { max_payload: 0 });
+        let closed = self.get(id).is_some_and(|conn| conn.tcb.state() == State::Closed);
+        if let Some(tuple) = self.tuple(id).filter(|_| closed) {
+            self.poll_transmit(id, &tuple, &Frames { max_payload: 0 });
             self.refresh(id, false, counters);
         }
     }

@@ -21,7 +21,7 @@ const MAX_WRITE_SPACE: usize = 16 * 1024;
 impl Shard {
     /// Listens on a port.
     pub(crate) fn listen(&mut self, port: u16, options: TcpOptions) -> Result<(), NetError> {
-        if self.listeners.contains_key(&port) {
+        if self.listeners.get(port).is_some() {
             return Err(NetError::PortInUse);
         }
         self.listeners.insert(port, Listener::new(options));
@@ -30,7 +30,7 @@ impl Shard {
 
     /// Closes a port. Its waiting and parked connections are reset.
     pub(crate) fn unlisten(&mut self, port: u16, counters: &mut Counters) {
-        self.listeners.remove(&port);
+        self.listeners.remove(port);
         let waiting = |conn: &Conn| matches!(conn.owner, Owner::Ready | Owner::Parked);
         for id in 0..self.conns.end() {
             let of_port = self.conns.local_port(id) == Some(port);
@@ -41,7 +41,7 @@ impl Shard {
     }
 
     pub(crate) fn listener_mut(&mut self, port: u16) -> Option<&mut Listener> {
-        self.listeners.get_mut(&port)
+        self.listeners.get_mut(port)
     }
 
     /// Takes a waiting connection. Returns its number, its name, and whether it is new.
@@ -51,7 +51,7 @@ impl Shard {
         counters: &mut Counters,
     ) -> Option<(u32, tcp::tuple::FourTuple, bool)> {
         loop {
-            let id = self.listeners.get_mut(&port)?.ready.pop_front()?;
+            let id = self.listeners.get_mut(port)?.ready.pop_front()?;
             // A connection that was ended in the meantime is gone.
             let Some(tuple) = self.conns.tuple(id).filter(|tuple| tuple.local_port == port) else { continue };
             let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.owner == Owner::Ready) else {
@@ -70,13 +70,15 @@ impl Shard {
     /// Returns a connection to its listener until bytes are received.
     pub(crate) fn park(&mut self, id: u32, counters: &mut Counters) {
         let at = self.at;
-        let listened = self.conns.local_port(id).is_some_and(|port| self.listeners.contains_key(&port));
+        let listened = self.conns.local_port(id).is_some_and(|port| self.listeners.get(port).is_some());
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.owner = Owner::Parked;
         conn.rest();
         if listened {
             conn.begin_rest(at);
-            self.follow(id, counters);
+            if !conn.is_followed() {
+                self.follow(id, counters);
+            }
         } else {
             self.offer(id);
         }

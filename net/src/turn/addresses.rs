@@ -52,7 +52,7 @@ impl State {
                 return;
             }
         }
-        if self.mtu != self.mtu_of(nic) {
+        if self.link.mtu != self.mtu_of(nic) {
             self.rebuild_interface(nic);
         }
     }

@@ -39,7 +39,7 @@ impl State {
         let ident = self.next_ident();
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
         // Without a slot the reply is lost, as on the way.
-        let _ = emit::packet(&mut wire, ends, protocol, &reply, (self.mtu, ident));
+        let _ = emit::packet(&mut wire, ends, protocol, &reply, (self.link.mtu, ident));
     }
 
     /// Drops a packet without a receiver, and reports it to its sender if it was sent to us alone and the rate allows
@@ -68,7 +68,7 @@ impl State {
         let message = error(kind, pointer, packet, ends);
         frame.discard(nic);
         let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
-        if emit::packet(&mut wire, ends, protocol(ends), &message, (self.mtu, 0)).is_some() {
+        if emit::packet(&mut wire, ends, protocol(ends), &message, (self.link.mtu, 0)).is_some() {
             self.counters.icmp_errors.bump();
         }
     }

@@ -13,7 +13,7 @@ use crate::turn::state::State;
 impl State {
     /// Hardware address and MTU in bytes.
     pub(crate) const fn link(&self) -> (EthernetAddress, usize) {
-        (self.me.mac, self.mtu)
+        (self.me.mac, self.link.mtu)
     }
 
     /// Ready when there is an address of either family, or with `both` one of each.
@@ -32,7 +32,7 @@ impl State {
             mac: self.me.mac,
             hostname: self.v4.hostname.clone(),
             link_up: self.link_up,
-            mtu: self.mtu,
+            mtu: self.link.mtu,
             address: self.me.address,
             gateway: self.v4.routes.gateway(),
             ipv6: self.ip6.status(),
@@ -44,7 +44,7 @@ impl State {
             connections: self.tcp.len(),
             half_open: self.tcp.half_open_len(),
             time_wait: self.tcp.time_wait_len(),
-            listeners: self.tcp.ports().count(),
+            listeners: self.tcp.ports().len(),
             udp_sockets: self.udp.len(),
             counters: self.counters,
             tcp: self.tcp.engine(),
@@ -68,6 +68,6 @@ impl State {
 
     /// The ports with a listener for TCP connections.
     pub(crate) fn tcp_listeners(&self) -> Vec<u16> {
-        self.tcp.ports().collect()
+        self.tcp.ports()
     }
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use ledger::{Account, Consumer};
-use nic::{HashKey, Nic};
+use nic::Nic;
 use slab::Slab;
 use smoltcp::time::Instant;
 use smoltcp::wire::EthernetAddress;
@@ -25,6 +25,7 @@ use crate::base::rng::Rng;
 use crate::frame::local::Me;
 use crate::frame::reassembly::Reassembly;
 use crate::link::neighbours::Neighbours;
+use crate::tcp::link::Link;
 use crate::tcp::shard::Shard;
 use crate::udp::entry::UdpEntry;
 use crate::udp::tap_queue;
@@ -54,13 +55,10 @@ pub(crate) struct State {
     pub(super) dhcp_pending: Option<Outgoing>,
     /// The multicast groups that the interface was asked for.
     pub(super) groups: Vec<EthernetAddress>,
-    /// The largest IP packet in one frame, bytes.
-    pub(super) mtu: usize,
+    pub(super) link: Link,
     /// Payload of the longest TCP frame that the device cuts, bytes; 0: it cuts none.
     pub(super) longest_v4: u32,
     pub(super) longest_v6: u32,
-    /// The key by which the interface hashes flows.
-    pub(super) flow_key: Option<HashKey>,
     pub(super) link_up: bool,
     pub(super) link_generation: u32,
     /// The time of the current or the last iteration.
@@ -103,10 +101,9 @@ impl State {
             v4,
             dhcp_pending: None,
             groups: Vec::new(),
-            mtu: nic.capabilities().ip_mtu(),
+            link: Link { mtu: nic.capabilities().ip_mtu(), flow_key: None },
             longest_v4: 0,
             longest_v6: 0,
-            flow_key: None,
             link_up: nic.link_up(),
             link_generation: nic.link_generation(),
             now,
@@ -144,7 +141,7 @@ impl State {
     /// The device may be another one: reads its capabilities.
     pub(super) fn rebuild_interface<N: Nic>(&mut self, nic: &mut N) {
         self.me.mac = nic.mac();
-        self.mtu = self.mtu_of(nic);
+        self.link.mtu = self.mtu_of(nic);
         self.note_offload(nic);
         self.groups.clear();
         self.join_groups(nic);

@@ -90,7 +90,7 @@ impl State {
     }
 
     fn is_sendable(&self, data: &[u8], to: IpEndpoint) -> Result<(), NetError> {
-        if data.len() > self.mtu.saturating_sub(headers(to.addr)) {
+        if data.len() > self.link.mtu.saturating_sub(headers(to.addr)) {
             return Err(NetError::TooLong);
         }
         if !self.me.speaks(to.addr) {

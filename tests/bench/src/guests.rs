@@ -4,6 +4,7 @@
 
 use crate::plugin::Plugin;
 use crate::profile::Symbols;
+use crate::tls::Site;
 use crate::{Outcome, report};
 use bed::linux_domu::Linux;
 use bed::{Bed, Domain, DomainConfig, Options, Progress, Value};
@@ -24,7 +25,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// The generator, as built by `build.rs`.
 const LOAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench-load"));
 /// dom0's additional programs: wrk and its libraries.
-const CLIENTS: &[&str] = &["wrk", "libluajit-5.1-2", "libssl3", "iperf3", "libiperf0", "libsctp1", "iperf"];
+const CLIENTS: &[&str] =
+    &["wrk", "libluajit-5.1-2", "libssl3", "openssl", "iperf3", "libiperf0", "libsctp1", "iperf"];
 /// The Linux guest's programs: nginx, iperf3 and their libraries.
 const SERVERS: &[&str] =
     &["nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g", "iperf3", "libiperf0", "libsctp1"];
@@ -42,9 +44,12 @@ http {
     keepalive_requests 1000000000;
     keepalive_timeout 3600;
     open_file_cache max=16 inactive=3600s;
-    server { listen 80; root /www; }
+    server { listen 80; root /www; SERVER }
 }
 ";
+
+/// The address of the Linux guest.
+const LINUX: &str = "10.0.2.23";
 
 /// Whose figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +68,17 @@ pub(crate) enum Service {
     Iperf6,
 }
 
+impl Service {
+    /// The image of ours that has it.
+    const fn image(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Echo => "echo",
+            Self::Iperf | Self::Iperf6 => "iperf",
+        }
+    }
+}
+
 /// A running guest.
 struct Guest {
     domain: Domain,
@@ -72,9 +88,8 @@ struct Guest {
 /// The machine with all guests.
 pub(crate) struct Rig {
     bed: Bed,
-    web: Guest,
-    echo: Guest,
-    iperf: Guest,
+    /// Our guests, each with the name of its image.
+    ours: Vec<Guest>,
     linux: Option<Guest>,
     plugin: Option<Plugin>,
     /// Idle connections that are held to the guest of a side that serves HTTP.
@@ -86,26 +101,47 @@ impl Rig {
     ///
     /// `refuse`: the features that our guests do without, as on their command line.
     pub(crate) fn start(plugin: Option<Plugin>, ours_only: bool, refuse: &str) -> Outcome<Self> {
-        let options =
-            CLIENTS.iter().fold(options(plugin.as_ref()), |options, name| options.extra_package(name));
         let mut progress = Progress::new(5);
-        let bed = Bed::start_with(&options, &mut progress)?;
-        run(&bed, bed::SPEAK_IPV6)?;
+        let bed = machine(plugin.as_ref(), &mut progress)?;
         // One at a time, because each is paused when it is up.
         progress.step("starting our images");
-        let web = ours(&bed, "web", "10.0.2.21", refuse)?;
-        let echo = ours(&bed, "echo", "10.0.2.22", refuse)?;
-        let iperf = ours(&bed, "iperf", "10.0.2.24", refuse)?;
+        let refuse = if refuse.is_empty() { String::new() } else { format!(" vif.refuse={refuse}") };
+        let mut ours = Vec::new();
+        for (image, address, options) in [
+            // Connections that are held idle stay.
+            ("web", "10.0.2.21", format!("{refuse} app.idle=86400")),
+            ("echo", "10.0.2.22", refuse.clone()),
+            ("iperf", "10.0.2.24", refuse.clone()),
+        ] {
+            ours.push(self::ours(&bed, image, address, &options)?);
+        }
         let linux = if ours_only {
             None
         } else {
             progress.step("starting Linux with nginx");
-            Some(linux(&bed, "10.0.2.23")?)
+            Some(start(&bed, &linux_config(&bed, LINUX)?, LINUX, "bench: serving")?)
         };
-        drop(progress);
-        put_load(&bed)?;
         bed.put_file(ATTACK, "/var/attack")?;
-        Ok(Self { bed, web, echo, iperf, linux, plugin, held: Cell::new([0; 2]) })
+        Ok(Self { bed, ours, linux, plugin, held: Cell::new([0; 2]) })
+    }
+
+    /// The same with a web appliance and a nginx that have a site and a certificate.
+    pub(crate) fn start_tls(plugin: Option<Plugin>, ours_only: bool) -> Outcome<Self> {
+        let mut progress = Progress::new(5);
+        let bed = machine(plugin.as_ref(), &mut progress)?;
+        let site = Site::new()?;
+        progress.step("starting our image, and pushing a site and a certificate");
+        let web = ours(&bed, "web", "10.0.2.21", " app.tls=on")?;
+        run(&bed, "xl unpause web")?;
+        site.push(&bed, "web")?;
+        run(&bed, "xl pause web")?;
+        let linux = if ours_only {
+            None
+        } else {
+            progress.step("starting Linux with nginx");
+            Some(start(&bed, &site.linux(&bed, LINUX)?, LINUX, "bench: serving")?)
+        };
+        Ok(Self { bed, ours: vec![web], linux, plugin, held: Cell::new([0; 2]) })
     }
 
     /// The sides of this run.
@@ -114,24 +150,23 @@ impl Rig {
     }
 
     /// The guest of a side that has the service.
-    fn guest(&self, side: Side, service: Service) -> &Guest {
-        match (side, &self.linux, service) {
-            (Side::Linux, Some(linux), _) => linux,
-            (_, _, Service::Web) => &self.web,
-            (_, _, Service::Echo) => &self.echo,
-            (_, _, Service::Iperf | Service::Iperf6) => &self.iperf,
+    fn guest(&self, side: Side, service: Service) -> Outcome<&Guest> {
+        if let (Side::Linux, Some(linux)) = (side, &self.linux) {
+            return Ok(linux);
         }
+        let found = self.ours.iter().find(|guest| guest.domain.name() == service.image());
+        found.ok_or_else(|| format!("no guest has the image {}", service.image()).into())
     }
 
     /// The address of the guest of a side that has the service.
-    pub(crate) fn address(&self, side: Side, service: Service) -> String {
-        let address = self.guest(side, service).address;
-        if service == Service::Iperf6 { six(address) } else { address.to_owned() }
+    pub(crate) fn address(&self, side: Side, service: Service) -> Outcome<String> {
+        let address = self.guest(side, service)?.address;
+        Ok(if service == Service::Iperf6 { six(address) } else { address.to_owned() })
     }
 
     /// The functions of our guest that has the service.
     pub(crate) fn symbols(&self, service: Service) -> Outcome<Symbols> {
-        Symbols::of(&copy_of(self.guest(Side::Ours, service).domain.name())?)
+        Symbols::of(&copy_of(self.guest(Side::Ours, service)?.domain.name())?)
     }
 
     /// The plugin, if it was asked for.
@@ -146,7 +181,7 @@ impl Rig {
         service: Service,
         work: impl FnOnce() -> Outcome<T>,
     ) -> Outcome<T> {
-        let name = self.guest(side, service).domain.name();
+        let name = self.guest(side, service)?.domain.name();
         self.run(&format!("xl unpause {name}"))?;
         let result = work();
         self.run(&format!("xl pause {name}"))?;
@@ -201,15 +236,17 @@ fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
     if output.success() { Ok(()) } else { Err(format!("{path} in dom0: {}", output.stderr).into()) }
 }
 
-fn ours(bed: &Bed, image: &str, address: &'static str, refuse: &str) -> Outcome<Guest> {
-    let mut cmdline = format!("ip={address}/24 gw=10.0.2.2 ip6={}/64", six(address));
-    if !refuse.is_empty() {
-        cmdline += &format!(" vif.refuse={refuse}");
-    }
-    if image == "web" {
-        // Connections that are held idle stay.
-        cmdline += " app.idle=86400";
-    }
+/// Starts the machine that counts, with the clients in its dom0.
+fn machine(plugin: Option<&Plugin>, progress: &mut Progress) -> Outcome<Bed> {
+    let options = CLIENTS.iter().fold(options(plugin), |options, name| options.extra_package(name));
+    let bed = Bed::start_with(&options, progress)?;
+    run(&bed, bed::SPEAK_IPV6)?;
+    put_load(&bed)?;
+    Ok(bed)
+}
+
+fn ours(bed: &Bed, image: &str, address: &'static str, options: &str) -> Outcome<Guest> {
+    let cmdline = format!("ip={address}/24 gw=10.0.2.2 ip6={}/64{options}", six(address));
     let config = ours_config(image, address)?.cmdline(&cmdline);
     start(bed, &config, address, "listening on ")
 }
@@ -237,14 +274,16 @@ pub(crate) fn copy_of(image: &str) -> Outcome<PathBuf> {
     Ok(report::folder()?.join(format!("{image}.elf")))
 }
 
-fn linux(bed: &Bed, address: &'static str) -> Outcome<Guest> {
-    start(bed, &linux_config(bed, address)?, address, "bench: serving")
-}
-
 /// The configuration of a Linux guest with nginx.
 pub(crate) fn linux_config(bed: &Bed, address: &str) -> Outcome<DomainConfig> {
+    configured(bed, address, nginx(address, ""))
+}
+
+/// A Linux guest with nginx and these lines more in its server.
+pub(crate) fn nginx(address: &str, server: &str) -> Linux {
     let script = "mkdir -p /var/log/nginx /var/lib/nginx /etc/nginx
         head -c 1024 /dev/zero | tr '\\0' x > /www/1k
+        head -c 1048576 /dev/zero | tr '\\0' x > /www/1m
         echo 'nobody:x:65534:65534:nobody:/:/bin/false' > /etc/passwd
         echo 'nogroup:x:65534:' > /etc/group
         /usr/bin/iperf3 -s -D
@@ -253,11 +292,16 @@ pub(crate) fn linux_config(bed: &Bed, address: &str) -> Outcome<DomainConfig> {
         bed-agent echo 7";
     let guest = Linux::new("linux").address(address).script(&script.replace("SIX", &six(address)));
     let guest = SERVERS.iter().fold(guest, |guest, name| guest.package(name));
-    let config = guest
-        .file("etc/bench.conf", 0o644, NGINX)
-        .file("www/index.html", 0o644, "Linux\n")
-        .config(bed)?
-        .cmdline(&format!("console=hvc0 quiet mitigations=off address={address}"));
+    guest.file("etc/bench.conf", 0o644, NGINX.replace("SERVER", server)).file(
+        "www/index.html",
+        0o644,
+        "Linux\n",
+    )
+}
+
+/// The configuration of that guest.
+pub(crate) fn configured(bed: &Bed, address: &str, guest: Linux) -> Outcome<DomainConfig> {
+    let config = guest.config(bed)?.cmdline(&format!("console=hvc0 quiet mitigations=off address={address}"));
     Ok(native_tsc(&config))
 }
 

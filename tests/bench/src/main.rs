@@ -6,6 +6,7 @@
 //!    ├──► status        /status.json of ours, before and after
 //!    ├──► plugin        instructions by domain, exits, a profile (--plugin)
 //!    └──► report        standard output, build/bench/xen.tsv, build/bench/xen.html
+//!  tls ──► the same guests with a certificate: build/bench/tls.tsv, tls.html (--tls)
 //!  boot ──► guests, plugin, report: build/bench/boot.tsv (--boot)
 //!  copies ──► guests, report: build/bench/copies.tsv (--copies)
 //! ```
@@ -22,6 +23,7 @@ mod plugin;
 mod profile;
 mod report;
 mod status;
+mod tls;
 mod work;
 
 use clap::Parser;
@@ -51,12 +53,24 @@ struct Arguments {
     /// Measures copies and checksums in an image, by several methods
     #[arg(long)]
     copies: bool,
+    /// Measures TLS: handshakes, kept requests and bulk, beside nginx with OpenSSL and the same suite
+    #[arg(long)]
+    tls: bool,
     /// Features that our guests refuse: `gso6`, or `gso4,gso6`, as in `vif.refuse=`
     #[arg(long, default_value = "")]
     refuse: String,
     /// Only our guests: Linux takes most of the time of a run
     #[arg(long)]
     ours_only: bool,
+}
+
+impl Arguments {
+    /// Whether a part of `--only` means this workload: it is in the name, or, before a full stop, the whole name.
+    fn wants(&self, name: &str) -> bool {
+        let is_meant =
+            |part: &str| part.strip_suffix('.').map_or_else(|| name.contains(part), |whole| whole == name);
+        self.only.split(',').any(is_meant)
+    }
 }
 
 fn main() -> ExitCode {
@@ -76,13 +90,18 @@ fn run(arguments: &Arguments) -> Outcome {
     if arguments.copies {
         return copies::run();
     }
-    let workloads = work::list(arguments);
+    let (workloads, name) =
+        if arguments.tls { (work::list_tls(arguments), "tls") } else { (work::list(arguments), "xen") };
     if workloads.is_empty() {
         return Err(format!("no workload has `{}` in its name", arguments.only).into());
     }
     let folder = report::folder()?;
     let plugin = if arguments.plugin { Some(plugin::Plugin::build(&folder)?) } else { None };
-    let rig = guests::Rig::start(plugin, arguments.ours_only, &arguments.refuse)?;
+    let rig = if arguments.tls {
+        guests::Rig::start_tls(plugin, arguments.ours_only)?
+    } else {
+        guests::Rig::start(plugin, arguments.ours_only, &arguments.refuse)?
+    };
     let mut rows = Vec::new();
     for (number, workload) in workloads.iter().enumerate() {
         eprintln!("[bench] {}/{} {}", number + 1, workloads.len(), workload.name);
@@ -90,8 +109,8 @@ fn run(arguments: &Arguments) -> Outcome {
         // Each line as soon as it is known: a complete run takes minutes.
         row.lines().iter().for_each(|line| println!("{line}"));
         rows.push(row);
-        report::keep(&rows)?;
+        report::keep(&rows, name)?;
     }
-    eprintln!("[bench] kept in {}: xen.tsv, xen.html", folder.display());
+    eprintln!("[bench] kept in {}: {name}.tsv, {name}.html", folder.display());
     Ok(())
 }

@@ -71,12 +71,15 @@ pub(crate) fn folder() -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-/// Writes `build/bench/xen.tsv` and `build/bench/xen.html`.
-pub(crate) fn keep(rows: &[Row]) -> Outcome {
+/// Writes `build/bench/NAME.tsv` and `build/bench/NAME.html`.
+pub(crate) fn keep(rows: &[Row], name: &str) -> Outcome {
     let folder = folder()?;
     let lines: Vec<String> = rows.iter().flat_map(Row::lines).collect();
-    fs::write(folder.join("xen.tsv"), format!("name\tours\tlinux\tratio\n{}\n", lines.join("\n")))?;
-    fs::write(folder.join("xen.html"), html::page(rows))?;
+    fs::write(
+        folder.join(format!("{name}.tsv")),
+        format!("name\tours\tlinux\tratio\n{}\n", lines.join("\n")),
+    )?;
+    fs::write(folder.join(format!("{name}.html")), html::page(rows))?;
     let profiles: String = rows.iter().map(profile).collect();
     if !profiles.is_empty() {
         fs::write(

@@ -44,8 +44,9 @@ pub(crate) fn heap(rig: &Rig, address: &str) -> Outcome<f64> {
     used.ok_or_else(|| "status.json has no /heap/used_bytes".into())
 }
 
+/// Port 80 has the guest's own pages only while no site is published.
 fn status(rig: &Rig, address: &str) -> Outcome<Value> {
-    let text = rig.run(&format!("wget -q -O - http://{address}/status.json"))?;
+    let text = rig.run(&format!("wget -q -O - http://{address}:9090/status.json"))?;
     Ok(serde_json::from_str(&text)?)
 }
 

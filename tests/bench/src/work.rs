@@ -19,6 +19,10 @@ pub(crate) struct Workload {
 enum Kind {
     /// wrk with this many connections, for this many seconds.
     Http { connections: u32, seconds: u32, close: bool, idle: u32 },
+    /// wrk over TLS for a file; a unit is a request, or a byte of the file.
+    Https { connections: u32, seconds: u32, file: &'static str, bytes: Option<u32> },
+    /// Connections over TLS with one request of 1 KiB each, new sessions or the first one again.
+    Handshakes { resumed: bool, seconds: u32 },
     /// Datagrams of this many bytes there and back, this many at a time.
     Datagrams { size: u32, count: u32, window: u32 },
     /// This many bytes of a stream there and back.
@@ -37,11 +41,6 @@ struct Sample {
     counts: Counts,
     /// The plugin's counts, and the units.
     reading: Option<(Reading, f64)>,
-}
-
-/// Whether a part of `--only` means this workload: it is in the name, or, before a full stop, the whole name.
-fn is_meant(part: &str, name: &str) -> bool {
-    part.strip_suffix('.').map_or_else(|| name.contains(part), |whole| whole == name)
 }
 
 /// Every workload that was asked for, in order of value.
@@ -104,8 +103,25 @@ pub(crate) fn list(arguments: &Arguments) -> Vec<Workload> {
         .chain(datagrams)
         .chain([stream, ping])
         .chain(idle);
-    let wanted = |name: &str| arguments.only.split(',').any(|part| is_meant(part, name));
-    all.filter(|workload| wanted(&workload.name)).collect()
+    all.filter(|workload| arguments.wants(&workload.name)).collect()
+}
+
+/// Every workload of TLS that was asked for, beside the plain request.
+pub(crate) fn list_tls(arguments: &Arguments) -> Vec<Workload> {
+    let seconds = arguments.seconds;
+    let web = |name: &str, unit, kind| Workload { name: name.into(), unit, service: Service::Web, kind };
+    // wrk counts its handshakes too: long enough that they are a small part.
+    let kept = Kind::Https { connections: 16, seconds: seconds * 8, file: "1k", bytes: None };
+    let bulk = Kind::Https { connections: 1, seconds, file: "1m", bytes: Some(1 << 20) };
+    let plain = Kind::Http { connections: 16, seconds, close: false, idle: 0 };
+    let all = [
+        web("http_1k_16", "request", plain),
+        web("https_1k_16", "request", kept),
+        web("https_bulk", "byte", bulk),
+        web("https_full", "connection", Kind::Handshakes { resumed: false, seconds }),
+        web("https_resumed", "connection", Kind::Handshakes { resumed: true, seconds }),
+    ];
+    all.into_iter().filter(|workload| arguments.wants(&workload.name)).collect()
 }
 
 /// Runs a workload on both sides alternately, so that drift affects both.
@@ -140,7 +156,7 @@ fn profile(rig: &Rig, service: Service, reading: &Reading, units: f64) -> Vec<Fu
 
 impl Workload {
     fn run(&self, rig: &Rig, side: Side) -> Outcome<Sample> {
-        let address = rig.address(side, self.service);
+        let address = rig.address(side, self.service)?;
         // Neighbours are known and the connection's caches are warm before anything is counted.
         rig.run(&format!("ping -c 2 -A -q {address}"))?;
         let has_status = side == Side::Ours && self.service == Service::Web;
@@ -168,7 +184,7 @@ impl Workload {
 
     /// Makes idle connections until there are `count`. Returns the bytes of our heap for each that was made now.
     fn hold(&self, rig: &Rig, side: Side, count: u32) -> Outcome<Counts> {
-        let address = rig.address(side, self.service);
+        let address = rig.address(side, self.service)?;
         let heap = || if side == Side::Ours { status::heap(rig, &address).map(Some) } else { Ok(None) };
         let before = heap()?;
         let made = rig.hold(side, &address, count)?;
@@ -185,6 +201,20 @@ impl Workload {
                 let header = if *close { "-H 'Connection: close' " } else { "" };
                 format!("wrk -t 1 -c {connections} -d {seconds}s --timeout 4s {header}http://{address}:80/1k")
             }
+            Kind::Https { connections, seconds, file, .. } => {
+                format!("wrk -t 1 -c {connections} -d {seconds}s --timeout 8s https://{address}:443/{file}")
+            }
+            Kind::Handshakes { resumed, seconds } => {
+                let sessions = if *resumed { "-reuse" } else { "-new" };
+                // Its own clock counts whole seconds.
+                format!(
+                    "read from x < /proc/uptime
+                    openssl s_time -connect {address}:443 -www /1k {sessions} -time {seconds} \\
+                        -ciphersuites TLS_CHACHA20_POLY1305_SHA256 2>&1
+                    read to x < /proc/uptime
+                    echo \"uptime: $from $to\""
+                )
+            }
             Kind::Datagrams { size, count, window } => {
                 format!("bench-load udp {address}:7 {size} {count} {window}")
             }
@@ -198,13 +228,9 @@ impl Workload {
     fn understand(&self, said: &str) -> Option<(f64, f64)> {
         match self.kind {
             Kind::Iperf { datagrams, .. } => iperf(said, datagrams),
-            Kind::Http { .. } => {
-                // An answer with another code would be cheaper than the page.
-                let fine = !said.contains("Non-2xx") && !said.contains("Socket errors");
-                let requests: f64 = field(said, " requests in ", 0)?;
-                let rate: f64 = after(said, "Requests/sec:")?;
-                (fine && rate > 0.0).then_some((requests, requests / rate))
-            }
+            Kind::Http { .. } => wrk(said, 1.0),
+            Kind::Https { bytes, .. } => wrk(said, bytes.map_or(1.0, f64::from)),
+            Kind::Handshakes { resumed, .. } => s_time(said, resumed),
             Kind::Ping { count } => {
                 let received: f64 = field(said, " packets received", 0)?;
                 let average = said.rsplit_once("= ")?.1.split('/').nth(1)?.parse::<f64>().ok()?;
@@ -217,6 +243,28 @@ impl Workload {
             }
         }
     }
+}
+
+/// Units and seconds of wrk's report.
+fn wrk(said: &str, units: f64) -> Option<(f64, f64)> {
+    // An answer with another code would be cheaper than the page.
+    let fine = !said.contains("Non-2xx") && !said.contains("Socket errors");
+    let requests: f64 = field(said, " requests in ", 0)?;
+    let rate: f64 = after(said, "Requests/sec:")?;
+    (fine && rate > 0.0).then_some((requests * units, requests / rate))
+}
+
+/// Connections and seconds of `openssl s_time`, whose line of connections has an `r` for each that was resumed, and
+/// another letter for the rest.
+fn s_time(said: &str, resumed: bool) -> Option<(f64, f64)> {
+    let marks = said.lines().find(|line| line.len() > 3 && line.chars().all(|mark| "rt*".contains(mark)))?;
+    let reused = marks.matches('r').count();
+    let as_asked = if resumed { reused + 1 >= marks.len() } else { reused == 0 };
+    let real = said.lines().find(|line| line.contains("real seconds"))?;
+    let connections: f64 = field(real, " connections in ", 0)?;
+    let mut times = said.split_once("uptime: ")?.1.split_whitespace().map(str::parse::<f64>);
+    let (from, to) = (times.next()?.ok()?, times.next()?.ok()?);
+    (as_asked && connections > 0.0 && to > from).then_some((connections, to - from))
 }
 
 /// Units and seconds of iperf3's report: what arrived, whichever side sent it.

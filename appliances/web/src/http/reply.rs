@@ -200,15 +200,17 @@ fn head(
     let parts = [FIXED, content_type.len(), headers.len(), body.len()];
     let mut head = String::new();
     head.try_reserve_exact(parts.into_iter().fold(0, usize::saturating_add)).ok()?;
-    // Writing to a string does not fail, and this one does not grow.
-    let _ = write!(head, "HTTP/1.1 {}\r\n", code.line());
+    // The parts do not outgrow the memory that was reserved.
+    let mut push = |parts: &[&str]| parts.iter().for_each(|part| head.push_str(part));
+    push(&["HTTP/1.1 ", code.line(), "\r\n"]);
     if !now.date.is_empty() {
-        let _ = write!(head, "Date: {}\r\n", now.date);
+        push(&["Date: ", &now.date, "\r\n"]);
     }
     if let Some((content_type, len)) = content {
-        let _ = write!(head, "Content-Type: {content_type}\r\nContent-Length: {len}\r\n");
+        let mut digits = itoa::Buffer::new();
+        push(&["Content-Type: ", content_type, "\r\nContent-Length: ", digits.format(len), "\r\n"]);
     }
-    let _ = write!(head, "{headers}\r\n");
+    push(&[headers, "\r\n"]);
     let mut bytes = head.into_bytes();
     let head_len = bytes.len();
     bytes.extend_from_slice(body);

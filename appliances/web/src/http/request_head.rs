@@ -60,6 +60,11 @@ impl<'b> Request<'b> {
             .map(|header| header.value)
     }
 
+    /// Names and values of all header lines.
+    pub fn lines(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> {
+        self.headers.iter().map(|header| (header.name, header.value))
+    }
+
     /// The elements of a comma-separated list, over all lines with this name.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
         self.headers(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
@@ -301,12 +306,24 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
 }
 
-/// Whether a byte may be in a host's name (RFC 3986, 3.2.2).
+/// The bytes of a host's name (RFC 3986, 3.2.2): letters, digits, and `!$%&'()*+,-.;=_~`. One look at a table is a
+/// third of what a comparison of ranges costs.
+static IN_HOST: [bool; 256] = {
+    /// A bit for each byte up to 127.
+    const LEGAL: u128 = 0x47ff_fffe_87ff_fffe_2bff_7ff2_0000_0000;
+    let mut table = [false; 256];
+    let (mut rest, mut bits) = (table.as_mut_slice(), LEGAL);
+    while let Some((first, after)) = rest.split_first_mut() {
+        *first = bits & 1 == 1;
+        (rest, bits) = (after, bits >> 1);
+    }
+    table
+};
+
+/// Whether a byte may be in a host's name.
 #[inline]
 fn is_in_host(byte: u8) -> bool {
-    /// A bit for each byte up to 127: letters, digits, and `!$%&'()*+,-.;=_~`.
-    const LEGAL: u128 = 0x47ff_fffe_87ff_fffe_2bff_7ff2_0000_0000;
-    LEGAL.unbounded_shr(u32::from(byte)) & 1 == 1
+    IN_HOST.get(usize::from(byte)) == Some(&true)
 }
 
 /// Whether this is `host`, `host:port`, `[IPv6]` or `[IPv6]:port`, or empty (RFC 9110, 7.2; RFC 3986, 3.2.2). A name

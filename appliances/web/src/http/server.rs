@@ -277,11 +277,12 @@ impl<S: Site> Server<S> {
     /// The answer to the request at the front of `bytes`, if its head is complete.
     pub(crate) fn decide(&self, bytes: &[u8], port: Port) -> Result<Option<(Answer, Framing)>, Refusal> {
         let mut room = room();
-        let Some((request, framing)) = parse(bytes, &mut room, &self.limits)? else { return Ok(None) };
+        let parsed = parse(bytes, &mut room, &self.limits)?;
+        let Some((request, framing)) = &parsed else { return Ok(None) };
         let head_only = request.method == Method::Head;
-        let entry = self.log.as_ref().map(|_| Entry::new(bytes, &request));
-        let answer = Answer { reply: self.reply(&request, port), persist: framing.persist, head_only, entry };
-        Ok(Some((answer, framing)))
+        let entry = self.log.as_ref().map(|_| Entry::new(bytes, request));
+        let answer = Answer { reply: self.reply(request, port), persist: framing.persist, head_only, entry };
+        Ok(Some((answer, *framing)))
     }
 
     fn reply(&self, request: &Request<'_>, port: Port) -> Rc<Reply> {

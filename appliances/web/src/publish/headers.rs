@@ -34,28 +34,54 @@ const RESERVED: [&str; 8] = [
     "etag",
 ];
 
+/// Bytes of a usual reply's lines.
+const USUAL: usize = 384;
+
 /// Header lines, each ended by CR LF.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Headers(String);
+pub(super) struct Headers {
+    lines: String,
+    /// Bytes at the front that rules have set.
+    ruled: usize,
+}
 
 impl Headers {
-    /// Sets a header, unless a line of that name exists.
+    /// No lines yet, and memory for the usual ones in one piece.
+    pub(super) fn usual() -> Self {
+        let mut lines = String::new();
+        let _ = lines.try_reserve_exact(USUAL);
+        Self { lines, ruled: 0 }
+    }
+
+    /// Sets a header of the server's own, each name once, unless a rule has set it.
     pub(super) fn set_default(&mut self, name: &str, value: &str) {
-        if !self.has(name) {
-            for part in [name, ": ", value, "\r\n"] {
-                self.0.push_str(part);
-            }
+        if !self.is_ruled(name) {
+            self.push(name, value);
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// Sets a header by a rule, unless a rule has set it before.
+    fn set_by_rule(&mut self, name: &str, value: &str) {
+        if !self.is_ruled(name) {
+            self.push(name, value);
+            self.ruled = self.lines.len();
+        }
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        for part in [name, ": ", value, "\r\n"] {
+            self.lines.push_str(part);
+        }
+    }
+
+    fn is_ruled(&self, name: &str) -> bool {
         let named =
             |line: &str| line.split_once(':').is_some_and(|(known, _)| known.eq_ignore_ascii_case(name));
-        self.0.lines().any(named)
+        self.lines.get(..self.ruled).is_some_and(|ruled| ruled.lines().any(named))
     }
 
     pub(super) fn lines(&self) -> &str {
-        &self.0
+        &self.lines
     }
 }
 
@@ -115,9 +141,9 @@ impl HeaderRules {
 
     /// The headers of a path.
     pub(super) fn of(&self, path: &str) -> Headers {
-        let mut headers = Headers::default();
+        let mut headers = Headers::usual();
         for rule in self.0.iter().filter(|rule| rule.pattern.matches(path).is_some()) {
-            rule.lines.iter().for_each(|(name, value)| headers.set_default(name, value));
+            rule.lines.iter().for_each(|(name, value)| headers.set_by_rule(name, value));
         }
         headers
     }

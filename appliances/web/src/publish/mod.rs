@@ -26,6 +26,7 @@ mod name;
 pub mod numbers;
 mod pattern;
 mod pax;
+mod recent;
 mod redirects;
 mod reply;
 mod store;

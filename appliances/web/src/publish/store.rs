@@ -11,6 +11,7 @@ use super::encoding::accepted;
 use super::headers::{HeaderRules, Headers};
 use super::inbox::Incoming;
 use super::name;
+use super::recent::{Key, Recent};
 use super::redirects::{Redirect, Redirects, encode};
 use super::reply::{self, Served};
 use crate::content::Content;
@@ -75,9 +76,13 @@ impl Revision {
         change(self.rules.entry(root).or_default());
     }
 
+    /// The file at a path of a site, which may be a folder's.
     fn file(&self, root: &str, path: &str) -> Option<&File> {
         let index = if path.ends_with('/') { "index.html" } else { "" };
-        self.files.get(&format!("{root}{path}{index}"))
+        if root.is_empty() && index.is_empty() {
+            return self.files.get(path);
+        }
+        self.files.get(&[root, path, index].concat())
     }
 
     fn has_below(&self, prefix: &str) -> bool {
@@ -120,6 +125,7 @@ pub struct StoreStatus {
 #[derive(Debug)]
 pub struct Store {
     current: RefCell<Revision>,
+    recent: RefCell<Recent>,
     number: Cell<u64>,
     memory: Rc<Memory>,
     pub(super) options: StoreOptions,
@@ -135,6 +141,7 @@ impl Store {
     pub fn new(memory: Rc<Memory>, options: StoreOptions) -> Self {
         Self {
             current: RefCell::default(),
+            recent: RefCell::default(),
             number: Cell::new(0),
             memory,
             options,
@@ -164,6 +171,7 @@ impl Store {
     /// Changes the published content in one step. Clients that read a file of the former revision read it to its end.
     pub(super) fn publish(&self, change: impl FnOnce(&mut Revision)) {
         change(&mut self.current.borrow_mut());
+        self.recent.borrow_mut().forget();
         self.number.set(self.number.get().wrapping_add(1));
         self.changed.set();
     }
@@ -213,10 +221,18 @@ impl Store {
         if revision.files.is_empty() {
             return None;
         }
+        let (key, second) = (Key::of(request, self.options.hosts), context.now.seconds);
+        if let Some(reply) = key.and_then(|key| self.recent.borrow().get(&key, second)) {
+            return Some(reply);
+        }
         let path = name::from_request(request.path).filter(|path| path.len() <= name::LONGEST)?;
         let root = self.site(request, &revision)?;
         let site = Site { revision: &revision, rules: revision.rules.get(&root), root: &root };
-        site.reply(&path, request, context).map(Rc::new)
+        let reply = Rc::new(site.reply(&path, request, context)?);
+        if let Some(key) = key.filter(|_| reply.code() == Code::Ok) {
+            self.recent.borrow_mut().put(&key, second, &reply);
+        }
+        Some(reply)
     }
 
     /// The site's own `404.html`.
@@ -290,7 +306,7 @@ impl Site<'_> {
             Some((coding, file))
         });
         let (coding, file) = chosen.map_or((None, plain), |(coding, file)| (Some(coding), file));
-        let headers = self.rules.map_or_else(Headers::default, |rules| rules.headers.of(&path));
+        let headers = self.rules.map_or_else(Headers::usual, |rules| rules.headers.of(&path));
         let served = Served { path: &path, file, coding, varies, code };
         Some(reply::make(served, headers, request, context.now))
     }
