@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-tcp bench-tls clean
+.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-hvm test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-emulated bench-tcp bench-tls clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -146,7 +146,10 @@ test-life-long: guests push ## save and restore fifty times, pause for a minute,
 	@$(CARGO) test --profile host -p domu-tests --test life -- --ignored --test-threads=1 --nocapture
 
 test-receive-long: push receive ## 10,000 blocks into a Linux guest, both sides killed ten times, save and restore (its own command)
-	@$(CARGO) test --profile host -p datafront-tests --test receive -- --ignored --test-threads=1 --nocapture
+	@$(CARGO) test --profile host -p datafront-tests --test receive -- --ignored --test-threads=1 --nocapture ten_thousand
+
+test-hvm: push receive ## blocks into an HVM Linux guest, both sides killed, save and restore; dom0 has a device model (its own command)
+	@$(CARGO) test --profile host -p datafront-tests --test receive -- --ignored --test-threads=1 --nocapture hvm
 
 test-bed-self: setup ## the bed's own tests on real Xen, with Linux guests (its own command)
 	@$(CARGO) test --profile host -p bed -- --test-threads=1 --nocapture
@@ -248,9 +251,13 @@ bench-tls: image push ## TLS 1.3 on real Xen: handshakes, kept requests and bulk
 	@$(SAY) 'counting TLS on real Xen; each figure comes as soon as it is known'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench -- --plugin --tls $(BENCH)
 
-bench-datafront: guests push ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
+bench-datafront: guests push receive pull ## blocks by datafront, by HTTP PUT and by a bare C pair, counted on real Xen: build/bench/datafront.tsv
 	@$(SAY) 'counting blocks on real Xen'
 	@$(CARGO) run --quiet --profile host -p bench --bin bench-datafront -- $(BENCH)
+
+bench-emulated: guests ## requests and blocks to a Linux HVM guest with an emulated card, beside netfront and ours: build/bench/emulated.tsv
+	@$(SAY) 'counting emulated cards on real Xen'
+	@$(CARGO) run --quiet --profile host -p bench --bin bench-emulated -- $(BENCH)
 
 bench-tcp: setup ## downloads over bad paths, our TCP beside Linux's: build/bench/tcp.tsv, tcp.html; CELLS=, REPEATS= (its own command; needs root)
 	@$(SAY) "downloads, ours beside Linux's"

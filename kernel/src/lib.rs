@@ -56,7 +56,7 @@ pub use {
     domain::domu::DomU,
     image::build,
     start::start,
-    system::{SendSettings, System, channels as datafront},
+    system::{ChannelHandler, SendSettings, System, channels as datafront},
 };
 
 /// Names the image's main task: an `async fn(System)`. When it returns, the guest powers off.

@@ -7,7 +7,15 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=load");
     println!("cargo::rerun-if-changed=datafront/put.rs");
-    for (name, source) in [("bench-load", "load/main.rs"), ("put", "datafront/put.rs")] {
+    println!("cargo::rerun-if-changed=datafront/timed.rs");
+    println!("cargo::rerun-if-changed=emulated/take.rs");
+    let programs = [
+        ("bench-load", "load/main.rs"),
+        ("put", "datafront/put.rs"),
+        ("timed", "datafront/timed.rs"),
+        ("take", "emulated/take.rs"),
+    ];
+    for (name, source) in programs {
         let code = compile(name, source);
         if code != ExitCode::SUCCESS {
             return code;

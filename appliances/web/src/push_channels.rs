@@ -1,9 +1,7 @@
 //! The tasks that receive dom0's pushes, one for each channel, and their status.
 //!
 //! ```text
-//!   vchan::Server ─ accept ─► Channel ─► block::serve ─► Inbox ─► Store, which all channels share ─► the site
-//!        ▲                                  │ ended, for any reason: the next sender
-//!        └──────────────────────────────────┘
+//!   System::serve_channel ─► Taking ─► block::serve ─► Inbox ─► Store, which all channels share ─► the site
 //! ```
 
 use alloc::rc::Rc;
@@ -11,12 +9,13 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::fmt::Display;
 use kernel::datafront::block::{Outbox, Receiver, ReceiverStats, serve};
-use kernel::datafront::vchan::{Server, ServerError, Sizes, Stats};
+use kernel::datafront::vchan::{self, Sizes, Stats};
 use kernel::ledger::Consumer;
 use kernel::pool::Mismatch;
 use kernel::xen::backoff::Backoff;
-use kernel::{DomU, System};
+use kernel::{ChannelHandler, DomU, System};
 use web::https::{Receiving, Secrets};
 use web::memory::Memory;
 use web::options::Options;
@@ -83,7 +82,9 @@ impl Pushes {
         system.spawn(tell(system.clone(), self.store()));
         for lane in &self.lanes {
             let secrets = Secrets::new(self.tls.clone(), Rc::clone(&lane.last_error));
-            system.spawn(receive(system.clone(), Rc::clone(lane), (self.store(), secrets), self.sizes));
+            let mut taking = Taking::new(system, lane, self.store(), secrets);
+            let (system_of_task, name, sizes) = (system.clone(), lane.name.clone(), self.sizes);
+            system.spawn(async move { system_of_task.serve_channel(&name, sizes, &mut taking).await });
         }
     }
 
@@ -98,7 +99,7 @@ impl Pushes {
 }
 
 impl Lane {
-    fn failed(&self, error: &impl core::fmt::Display) {
+    fn failed(&self, error: &dyn Display) {
         kernel::log::warn!("datafront, {}: {error}", self.name);
         *self.last_error.borrow_mut() = Some(error.to_string());
     }
@@ -138,70 +139,58 @@ async fn tell(system: System, store: Rc<Store>) {
     }
 }
 
-/// Receives what dom0 pushes on one channel, one sender after another, as long as the guest runs. The receiver remembers the
-/// completed blocks over all connections and over a suspend, after which the channel has a new path.
-async fn receive(system: System, lane: Rc<Lane>, (store, secrets): (Rc<Store>, Secrets), sizes: Sizes) {
-    let mut receiver = Receiver::new(system.random_u64());
-    let inbox = Inbox::new(Rc::clone(&store), Rc::clone(&lane.blocks))
-        .with_refusal(Rc::clone(&lane.last_error))
-        .with_clock({
-            let system = system.clone();
-            move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
-        });
-    let mut inbox = Receiving::new(inbox, secrets);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut backoff = Backoff::new();
-    loop {
-        match system.data_channel(&lane.name, sizes).await {
-            Ok(mut server) => {
-                backoff.reset();
-                *lane.path.borrow_mut() = Some(server.path().as_str().into());
-                // In another domain nothing is written yet.
-                store.look_again();
-                serve_all(&system, &lane, &mut server, (&mut receiver, &mut inbox, &mut buffer)).await;
-            }
-            Err(error) => {
-                let wait = backoff.failed(error.to_string());
-                if wait.is_news {
-                    lane.failed(&error);
-                }
-                system.sleep(wait.ns).await;
-            }
+/// What takes the blocks of one channel. The receiver remembers the completed ones over all connections and over a suspend.
+struct Taking {
+    lane: Rc<Lane>,
+    store: Rc<Store>,
+    receiver: Receiver,
+    inbox: Receiving,
+    buffer: Vec<u8>,
+}
+
+impl Taking {
+    fn new(system: &System, lane: &Rc<Lane>, store: Rc<Store>, secrets: Secrets) -> Self {
+        let inbox = Inbox::new(Rc::clone(&store), Rc::clone(&lane.blocks))
+            .with_refusal(Rc::clone(&lane.last_error))
+            .with_clock({
+                let system = system.clone();
+                move || system.xen().machine.unix_time_ns().unwrap_or(0) / 1_000_000_000
+            });
+        Self {
+            lane: Rc::clone(lane),
+            store,
+            receiver: Receiver::new(system.random_u64()),
+            inbox: Receiving::new(inbox, secrets),
+            buffer: vec![0; BUFFER_BYTES],
         }
     }
 }
 
-/// Serves one sender after another until the domain has a new number.
-async fn serve_all(
-    system: &System,
-    lane: &Lane,
-    server: &mut Server<DomU>,
-    (receiver, inbox, buffer): (&mut Receiver, &mut Receiving, &mut [u8]),
-) {
-    let sleep = async |ns| system.sleep(ns).await;
-    let mut is_told = false;
-    loop {
-        if server.offer(&sleep, |error| lane.failed(error)).await.is_err() {
-            return;
+impl ChannelHandler for Taking {
+    fn opened(&mut self, path: &str) {
+        kernel::log::info!("dom0 pushes at {path}");
+        *self.lane.path.borrow_mut() = Some(path.into());
+        // In another domain nothing is written yet.
+        self.store.look_again();
+    }
+
+    async fn serve(&mut self, channel: &mut vchan::Channel<'_, DomU>) {
+        self.lane.connected.set(true);
+        self.lane.link.set(channel.stats());
+        if let Err(error) = serve(channel, &mut self.receiver, &mut self.inbox, &mut self.buffer).await {
+            self.lane.failed(&error);
         }
-        if !core::mem::replace(&mut is_told, true) {
-            kernel::log::info!("dom0 pushes at {}", server.path().as_str());
-        }
-        match server.accept().await {
-            Ok(mut channel) => {
-                lane.connected.set(true);
-                lane.link.set(channel.stats());
-                if let Err(error) = serve(&mut channel, receiver, inbox, buffer).await {
-                    lane.failed(&error);
-                }
-                inbox.sender_gone();
-            }
-            Err(ServerError::Moved) => return,
-            Err(error) => lane.failed(&error),
-        }
-        lane.connected.set(false);
-        lane.blocks.set(receiver.stats());
-        lane.link.set(server.stats());
+        self.inbox.sender_gone();
+    }
+
+    fn ended(&mut self, stats: Stats) {
+        self.lane.connected.set(false);
+        self.lane.blocks.set(self.receiver.stats());
+        self.lane.link.set(stats);
+    }
+
+    fn failed(&mut self, error: &dyn Display) {
+        self.lane.failed(error);
     }
 }
 

@@ -15,11 +15,13 @@ pub mod channels;
 pub(crate) mod interface;
 pub(crate) mod loop_signals;
 mod send_blocks;
+mod serve_channel;
 mod sleep;
 mod take_stats;
 pub(crate) mod xen_pages;
 
 pub use send_blocks::SendSettings;
+pub use serve_channel::ChannelHandler;
 
 use crate::config::Config;
 use crate::domain::domu::DomU;

@@ -5,13 +5,14 @@
 //! ```
 
 use super::System;
-use super::channels::vchan::{Server, ServerError, Sizes};
+use super::channels::vchan::{Channel, Sizes, Stats};
+use super::serve_channel::ChannelHandler;
 use crate::domain::domu::DomU;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
+use core::fmt::Display;
 use datafront::block::{Outbox, WhenFull, send};
 use ledger::Consumer;
-use xen::backoff::Backoff;
 
 /// How blocks for dom0 are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,52 +33,35 @@ impl System {
         let account = self.ledger().open(Consumer::Outgoing);
         let outbox = Outbox::new(self.random_u64(), settings.limit, settings.when_full, &account);
         let outbox = Rc::new(outbox);
-        self.spawn(offer(self.clone(), port.into(), Rc::clone(&outbox)));
+        let (system, mut sending) = (self.clone(), Sending { port: port.into(), outbox: Rc::clone(&outbox) });
+        self.spawn(async move {
+            let port = sending.port.clone();
+            system.serve_channel(&port, Sizes::PULL, &mut sending).await;
+        });
         outbox
     }
 }
 
-/// Offers the channel as long as the guest runs. After a suspend it has a new path.
-async fn offer(system: System, port: String, outbox: Rc<Outbox>) {
-    let mut backoff = Backoff::new();
-    loop {
-        match system.data_channel(&port, Sizes::PULL).await {
-            Ok(mut server) => {
-                backoff.reset();
-                serve(&system, &port, &mut server, &outbox).await;
-            }
-            Err(error) => {
-                let text = error.to_string();
-                let wait = backoff.failed(text.clone());
-                if wait.is_news {
-                    log::warn!("datafront, {port}: {text}");
-                }
-                system.sleep(wait.ns).await;
-            }
-        }
-    }
+/// Sends what is in an outbox to whoever is connected.
+struct Sending {
+    port: String,
+    outbox: Rc<Outbox>,
 }
 
-/// Serves one receiver after another until the domain has a new number.
-async fn serve(system: &System, port: &str, server: &mut Server<DomU>, outbox: &Outbox) {
-    let sleep = async |ns| system.sleep(ns).await;
-    let warn = |error: &dyn core::fmt::Display| log::warn!("datafront, {port}: {error}");
-    let mut is_told = false;
-    loop {
-        if server.offer(&sleep, |error| warn(error)).await.is_err() {
-            return;
+impl ChannelHandler for Sending {
+    fn opened(&mut self, path: &str) {
+        log::info!("dom0 pulls at {path}");
+    }
+
+    async fn serve(&mut self, channel: &mut Channel<'_, DomU>) {
+        if let Err(error) = send(channel, &self.outbox).await {
+            self.failed(&error);
         }
-        if !core::mem::replace(&mut is_told, true) {
-            log::info!("dom0 pulls at {}", server.path().as_str());
-        }
-        match server.accept().await {
-            Ok(mut channel) => {
-                if let Err(error) = send(&mut channel, outbox).await {
-                    warn(&error);
-                }
-            }
-            Err(ServerError::Moved) => return,
-            Err(error) => warn(&error),
-        }
+    }
+
+    fn ended(&mut self, _stats: Stats) {}
+
+    fn failed(&mut self, error: &dyn Display) {
+        log::warn!("datafront, {}: {error}", self.port);
     }
 }

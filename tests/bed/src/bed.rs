@@ -63,7 +63,7 @@ impl Bed {
         self.inner.machine.qemu.folder()
     }
 
-    /// Creates a domain: uploads its kernel and ramdisk, gives its vifs addresses, runs `xl create`, and
+    /// Creates a domain: uploads its kernel, ramdisk and disks, gives its vifs addresses, runs `xl create`, and
     /// follows its console from the first byte.
     ///
     /// # Errors
@@ -88,6 +88,10 @@ impl Bed {
             if let Some(file) = config.file(key) {
                 config = config.set(key, Value::Text(self.upload(&file)?));
             }
+        }
+        let disks = config.disks().iter().map(|disk| self.upload_disk(disk)).collect::<Result<Vec<_>>>()?;
+        if !disks.is_empty() {
+            config = config.set("disk", Value::List(disks));
         }
         let (vifs, own) = self.inner.vifs.assign(&config.vifs())?;
         if !vifs.is_empty() {
@@ -127,6 +131,12 @@ impl Bed {
             output.stderr,
             xen.join("\n")
         )))
+    }
+
+    /// Uploads the file of a disk; its `target=` is the last part, as xl has it.
+    fn upload_disk(&self, disk: &str) -> Result<Value> {
+        let Some((how, file)) = disk.split_once("target=") else { return Ok(Value::Text(disk.to_owned())) };
+        Ok(Value::Text(format!("{how}target={}", self.upload(Path::new(file))?)))
     }
 
     /// Uploads a file of the host once and returns its path in dom0.

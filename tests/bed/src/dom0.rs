@@ -4,6 +4,7 @@
 //! Everything comes from packages and nothing from the host, so the host's release does not matter.
 
 use crate::cpio::Archive;
+use crate::device_model;
 use crate::error::{Doing, Result};
 use crate::hash::Key;
 use crate::modules;
@@ -73,8 +74,9 @@ pub(crate) fn add_inputs(key: &mut Key) {
     }
 }
 
-/// dom0's tree, from the unpacked packages and those that were asked for by name; `xen` is Xen's release.
-pub(crate) fn tree(xen: &str, root: &Path, extra: &Path) -> Result<Archive> {
+/// dom0's tree, from the unpacked packages and those that were asked for by name; `xen` is Xen's release. `hvm`: with what
+/// HVM guests need.
+pub(crate) fn tree(xen: &str, root: &Path, extra: &Path, hvm: bool) -> Result<Archive> {
     let mut tree = Archive::default();
     for folder in ["bin", "sbin", "lib", "lib64"] {
         tree.link(folder, &format!("usr/{folder}"));
@@ -102,7 +104,8 @@ pub(crate) fn tree(xen: &str, root: &Path, extra: &Path) -> Result<Archive> {
     let place = if terminal.starts_with("usr/") { (*terminal).to_owned() } else { format!("usr/{terminal}") };
     tree.host_file(&place, &root.join(terminal))?;
     libraries(&mut tree, root)?;
-    modules(&mut tree, root)?;
+    let more = if hvm { device_model::add(&mut tree, xen, root)? } else { &[] };
+    modules(&mut tree, root, more)?;
     tree.link("init", "usr/sbin/bed-init");
     tree.file("usr/sbin/bed-init", 0o755, INIT);
     tree.file("usr/bin/bed-agent", 0o755, AGENT);
@@ -136,9 +139,9 @@ fn libraries(tree: &mut Archive, root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn modules(tree: &mut Archive, root: &Path) -> Result<()> {
+fn modules(tree: &mut Archive, root: &Path, more: &[&str]) -> Result<()> {
     let mut list = String::new();
-    for module in modules::closure(&modules::folder(root), MODULES)? {
+    for module in modules::closure(&modules::folder(root), &[MODULES, more].concat())? {
         let path = format!("usr/lib/modules/{}.ko", module.name);
         tree.file(&path, 0o644, module.bytes);
         list.push_str(&format!("/{path}\n"));
@@ -155,7 +158,8 @@ pub(crate) fn merge(tree: &mut Archive, root: &Path, below: &Path) -> Result<()>
         let path = below.join(entry.file_name());
         let meta = entry.metadata().doing(|| format!("looking at {}", path.display()))?;
         let name = path.to_string_lossy();
-        if ["usr/share/doc", "usr/share/man", "usr/share/locale"].contains(&name.as_ref()) {
+        if ["usr/share/doc", "usr/share/man", "usr/share/locale", device_model::GRUB].contains(&name.as_ref())
+        {
             continue;
         }
         if meta.is_dir() {

@@ -33,7 +33,8 @@ impl fmt::Display for Value {
 
 /// The domain to create: a configuration in `xl`'s own form and changes to it.
 ///
-/// `kernel` and `ramdisk` name files of the host, relative to the folder of the configuration.
+/// `kernel` and `ramdisk` name files of the host, relative to the folder of the configuration, and so does the `target=` of a
+/// disk, with its whole path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainConfig {
     entries: Vec<(String, Value)>,
@@ -156,7 +157,17 @@ impl DomainConfig {
 
     /// The vifs.
     pub(crate) fn vifs(&self) -> Vec<String> {
-        let Some(Value::List(items)) = self.value("vif") else { return Vec::new() };
+        self.texts("vif")
+    }
+
+    /// The disks.
+    pub(crate) fn disks(&self) -> Vec<String> {
+        self.texts("disk")
+    }
+
+    /// The texts in a key's list.
+    fn texts(&self, key: &str) -> Vec<String> {
+        let Some(Value::List(items)) = self.value(key) else { return Vec::new() };
         let text = |item: &Value| if let Value::Text(text) = item { Some(text.clone()) } else { None };
         items.iter().filter_map(text).collect()
     }

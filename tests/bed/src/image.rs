@@ -11,7 +11,7 @@ use crate::packages::{self, Package, Resolved};
 use crate::paths::{self, Lock, bed_dir};
 use crate::progress::Progress;
 use crate::release::Release;
-use crate::{kernel, modules};
+use crate::{device_model, kernel, modules};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ impl Image {
     pub(crate) const DOM0: &'static str = "dom0.img";
     /// What a Linux guest is made of: see [`crate::linux_domu`].
     const GUEST: &'static str = "guest";
+    /// The program of the guest in that folder; the other files are its modules.
+    pub(crate) const BUSYBOX: &'static str = "busybox";
     /// The lengths of the files, to notice one that was cut short.
     const SUMS: &'static str = "sums";
 
@@ -100,8 +102,12 @@ impl Image {
         let kernel = kernel::unpack(&paths::read(&vmlinuz(&root)?)?)?;
         paths::write(&work.join(Self::KERNEL), kernel)?;
         progress.step("packing dom0");
-        paths::write(&work.join(Self::DOM0), dom0::tree(xen, &root, &extra_root)?.pack())?;
+        let hvm = device_model::is_among(extra);
+        paths::write(&work.join(Self::DOM0), dom0::tree(xen, &root, &extra_root, hvm)?.pack())?;
         guest(&root, &work.join(Self::GUEST))?;
+        if hvm {
+            device_model::guest(&root, &extra_root, &work)?;
+        }
         for unpacked in [root, extra_root] {
             fs::remove_dir_all(&unpacked).doing(|| format!("removing {}", unpacked.display()))?;
         }
@@ -178,7 +184,7 @@ fn find(folder: &Path, prefix: &str) -> Result<PathBuf> {
 }
 
 /// The kernel's file: beside its modules in newer packages.
-fn vmlinuz(root: &Path) -> Result<PathBuf> {
+pub(crate) fn vmlinuz(root: &Path) -> Result<PathBuf> {
     let versions = fs::read_dir(modules::folder(root)).into_iter().flatten().flatten();
     let beside = versions.map(|version| version.path().join("vmlinuz")).find(|file| file.is_file());
     beside.map_or_else(|| find(&root.join("boot"), "vmlinuz-"), Ok)
@@ -187,7 +193,7 @@ fn vmlinuz(root: &Path) -> Result<PathBuf> {
 /// Keeps what a Linux guest is made of: busybox, and its modules in the order in which they are loaded.
 fn guest(root: &Path, to: &Path) -> Result<()> {
     paths::create_dir(to)?;
-    paths::write(&to.join("busybox"), paths::read(&dom0::busybox(root))?)?;
+    paths::write(&to.join(Image::BUSYBOX), paths::read(&dom0::busybox(root))?)?;
     for (number, module) in modules::closure(&modules::folder(root), GUEST_MODULES)?.iter().enumerate() {
         paths::write(&to.join(format!("{number:02}-{}.ko", module.name)), &module.bytes)?;
     }

@@ -39,6 +39,7 @@ mod apt;
 mod cfgparse;
 mod console;
 mod cpio;
+pub mod device_model;
 mod dom0;
 mod domain;
 mod domcfg;

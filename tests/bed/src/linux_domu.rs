@@ -1,17 +1,19 @@
-//! A Linux guest: Debian's kernel as a PVH domU with a ramdisk of busybox and a script.
+//! A Linux guest: Debian's kernel as a PVH or HVM domU with a ramdisk of busybox and a script.
 //!
 //! It tests the test bed, is the other end in tests, and the reference of benchmarks.
 
 use crate::bed::Bed;
 use crate::cpio::Archive;
+use crate::device_model::{self, Card};
 use crate::dom0::{self, AGENT};
-use crate::domcfg::DomainConfig;
+use crate::domcfg::{DomainConfig, Value};
 use crate::error::{Doing, Result};
 use crate::hash::Key;
+use crate::image::{self, Image};
+use crate::packages;
 use crate::paths::{self, Lock, bed_dir};
 use crate::progress::Progress;
 use crate::release::Release;
-use crate::{image, packages};
 use std::fs;
 use std::path::Path;
 
@@ -40,6 +42,10 @@ pub struct Linux {
     script: String,
     files: Vec<(String, u32, Vec<u8>)>,
     packages: Vec<String>,
+    /// What is added to its command line.
+    words: Vec<String>,
+    /// The card of an HVM guest; nothing for a PVH guest.
+    hvm: Option<Card>,
 }
 
 impl Linux {
@@ -52,6 +58,8 @@ impl Linux {
             script: String::new(),
             files: Vec::new(),
             packages: Vec::new(),
+            words: Vec::new(),
+            hvm: None,
         }
     }
 
@@ -67,6 +75,21 @@ impl Linux {
     #[must_use]
     pub fn script(mut self, script: &str) -> Self {
         script.clone_into(&mut self.script);
+        self
+    }
+
+    /// Adds a word to the command line of its kernel.
+    #[must_use]
+    pub fn word(mut self, word: &str) -> Self {
+        self.words.push(word.to_owned());
+        self
+    }
+
+    /// Makes it an HVM guest with that card, on a machine with [`Options::device_model`](crate::Options::device_model). It starts
+    /// from a disk that has kernel and ramdisk, and has no screen.
+    #[must_use]
+    pub const fn hvm(mut self, card: Card) -> Self {
+        self.hvm = Some(card);
         self
     }
 
@@ -90,7 +113,10 @@ impl Linux {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn config(&self, bed: &Bed) -> Result<DomainConfig> {
-        let packed = self.ramdisk(bed)?.pack();
+        let mut packed = self.ramdisk(bed)?.pack();
+        if self.hvm.is_some() {
+            packed = device_model::disk(bed.image().folder(), &packed, &self.cmdline())?;
+        }
         let mut key = Key::default();
         key.add(&packed);
         let folder = bed_dir().join("linux");
@@ -99,12 +125,22 @@ impl Linux {
         if !file.exists() {
             paths::write(&file, packed)?;
         }
-        let line = match &self.address {
-            Some(address) => format!("console=hvc0 quiet address={address}"),
-            None => "console=hvc0 quiet".to_owned(),
+        let config = match self.hvm {
+            None => {
+                let config = DomainConfig::pvh(&self.name, bed.image().kernel());
+                config.ramdisk(file).cmdline(&self.cmdline())
+            }
+            Some(card) => hvm(&self.name, card, &file),
         };
-        let config = DomainConfig::pvh(&self.name, bed.image().kernel());
-        Ok(config.ramdisk(file).memory_mib(256).cmdline(&line))
+        Ok(config.memory_mib(256))
+    }
+
+    /// Its command line.
+    fn cmdline(&self) -> String {
+        let address = self.address.as_ref().map_or_else(String::new, |address| format!(" address={address}"));
+        let hvm = self.hvm.map_or("", Card::cmdline);
+        let more: String = self.words.iter().map(|word| format!(" {word}")).collect();
+        format!("console=hvc0 quiet{hvm}{more}{address}")
     }
 
     fn ramdisk(&self, bed: &Bed) -> Result<Archive> {
@@ -115,13 +151,16 @@ impl Linux {
         tree.device("dev/console", 5, 1);
         self.unpack_packages(bed.image().release, &mut tree)?;
         let guest = bed.image().guest();
+        let emulated = self.hvm.and_then(|card| card.modules(bed.image().folder()));
+        tree.file("bin/busybox", 0o755, paths::read(&guest.join(Image::BUSYBOX))?);
+        let modules = emulated.unwrap_or(guest);
         for entry in
-            fs::read_dir(&guest).doing(|| format!("reading the folder {}", guest.display()))?.flatten()
+            fs::read_dir(&modules).doing(|| format!("reading the folder {}", modules.display()))?.flatten()
         {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let bytes = paths::read(&entry.path())?;
-            let place = if name == "busybox" { "bin/busybox".to_owned() } else { format!("modules/{name}") };
-            tree.file(&place, 0o755, bytes);
+            if name != Image::BUSYBOX {
+                tree.file(&format!("modules/{name}"), 0o755, paths::read(&entry.path())?);
+            }
         }
         tree.link("bin/sh", "busybox");
         // For its echo service: `bed-agent echo 7`.
@@ -153,4 +192,16 @@ impl Linux {
         dom0::merge(tree, &work, Path::new(""))?;
         fs::remove_dir_all(&work).doing(|| format!("removing {}", work.display()))
     }
+}
+
+/// An HVM guest of that name that starts from this disk, without a screen. Its clock, console and event channels are those of
+/// Xen, as a PVH guest's. The disk is one of AHCI, which firmware reads by DMA.
+fn hvm(name: &str, card: Card, disk: &Path) -> DomainConfig {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let disk = format!("format=raw,backendtype=qdisk,vdev=hda,access=rw,target={}", disk.display());
+    let config = DomainConfig::pvh(name, "").without("kernel").set("type", text("hvm"));
+    let none = |config: DomainConfig, key: &str| config.set(key, Value::Number("0".into()));
+    let config = ["vnc", "sdl", "usb"].into_iter().fold(config, none);
+    let config = config.set("vga", text("none")).set("hdtype", text("ahci"));
+    config.set("disk", Value::List(vec![Value::Text(disk)])).vif([card.vif().as_str()])
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const DOM0: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 15);
 
 /// How long dom0 may take to boot in emulation on a busy host, and under KVM.
-const BOOT_EMULATED: Duration = Duration::from_secs(240);
+const BOOT_EMULATED: Duration = Duration::from_secs(900);
 const BOOT_KVM: Duration = Duration::from_secs(60);
 
 /// How long a restored dom0 may take to answer.

@@ -1,6 +1,7 @@
 //! What a machine should be like, and the QEMU command line that makes it so.
 
 use crate::accel::Accel;
+use crate::device_model;
 use crate::error::Result;
 use crate::image::Image;
 use crate::qemu::escape;
@@ -131,6 +132,15 @@ impl Options {
     #[must_use]
     pub fn extra_package(mut self, name: &str) -> Self {
         self.packages.push(name.to_owned());
+        self
+    }
+
+    /// Gives dom0 a device model and firmware, so that it can have HVM guests: see [`device_model`]. dom0's file system is
+    /// part of its memory, which is larger then. With Xen 4.17 alone.
+    #[must_use]
+    pub fn device_model(mut self) -> Self {
+        self.packages.extend(device_model::PACKAGES.iter().map(|name| (*name).to_owned()));
+        self.dom0_memory_mib = self.dom0_memory_mib.max(768);
         self
     }
 

@@ -5,6 +5,8 @@
 //!   dom0: push-blocks (the library) ──── vchan ────► probe app.do=sink       our guest, blocks checked and dropped
 //!         put                       ──── netback ──► probe app.do=put        our guest, bodies dropped
 //!         peer pump                 ──── vchan ────► Linux: peer drain       bytes dropped, 32 bytes of answer a block
+//!         push-blocks (the library) ──── vchan ────► Linux: receive --dir    a version of a file for each block
+//!         pull --out                ◄─── vchan ───── probe app.do=source     our guest's outbox; a version for each block
 //! ```
 //!
 //! One processor under `-icount`: dom0's clock counts the instructions of the whole machine (`docs/measuring.md`).
@@ -12,6 +14,10 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../machine.rs"]
+mod machine;
+#[path = "../names.rs"]
+mod names;
 mod profile;
 // The other benchmark's, of which not everything is used here.
 #[allow(dead_code, reason = "shared with another program")]
@@ -19,21 +25,17 @@ mod profile;
 mod plugin;
 
 use bed::linux_domu::Linux;
-use bed::{Bed, Domain, DomainConfig, Options, Progress, Value};
+use bed::{Bed, Domain, Options, Progress};
+use machine::{ICOUNT, Outcome, PER_SECOND, dom0, put};
 use plugin::Plugin;
 use profile::Profile;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-/// The machine's time is its number of instructions: 2 ns each, and no waiting while nothing runs.
-const ICOUNT: &str = "shift=1,sleep=off";
-const PER_SECOND: f64 = 500e6;
-const BOOT: Duration = Duration::from_secs(1200);
-const LONG: Duration = Duration::from_secs(900);
 const PUT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/put"));
+const TIMED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/timed"));
+/// The largest block that a guest sends: it has a window of them in its memory.
+const MOST_PULLED: u64 = 1 << 20;
 /// Bytes of a block, blocks that are measured one at a time, and blocks under way together.
 const SIZES: [(&str, u64, u32, u32); 4] = [
     ("1 KiB", 1 << 10, 200, 2000),
@@ -52,9 +54,20 @@ enum Way {
     Proxy,
     Http,
     C,
+    /// Into Linux, by the program `receive`.
+    Receive,
+    /// Out of our guest, by the program `pull`.
+    Pull,
 }
 
-const WAYS: [Way; 4] = [Way::Datafront, Way::Proxy, Way::Http, Way::C];
+const WAYS: [Way; 6] = [Way::Datafront, Way::Proxy, Way::Http, Way::C, Way::Receive, Way::Pull];
+
+impl Way {
+    /// Whether Linux is its other end.
+    const fn needs_linux(self) -> bool {
+        matches!(self, Self::C | Self::Receive)
+    }
+}
 
 struct Rig {
     profile: Option<Profile>,
@@ -86,11 +99,16 @@ fn run() -> Outcome {
     );
     // `--only 1KiB`: one size.
     let only = std::env::args().skip_while(|word| word != "--only").nth(1);
+    // `--ways Receive,Pull`: some ways.
+    let ways = std::env::args().skip_while(|word| word != "--ways").nth(1);
+    let ways_wanted =
+        |way: Way| ways.as_ref().is_none_or(|ways| ways.split(',').any(|name| *name == format!("{way:?}")));
     let wanted = |name: &str| only.as_ref().is_none_or(|only| name.replace(' ', "") == *only);
     for (name, size, one, many) in SIZES.into_iter().filter(|size| wanted(size.0)) {
         let mut lines = Vec::new();
-        for way in WAYS.into_iter().filter(|way| *way != Way::C || rig.linux.is_some()) {
-            let latency = rig.profiled(way, name, size, one, "one")?;
+        for way in WAYS.into_iter().filter(|way| ways_wanted(*way) && rig.has(*way, size)) {
+            let latency =
+                if way == Way::Pull { f64::NAN } else { rig.profiled(way, name, size, one, "one")? };
             let (cost, calls) = rig.counted(way, name, size, many)?;
             lines.push((way, cost, latency, calls));
         }
@@ -125,10 +143,13 @@ impl Rig {
         let profile = plugin.map(|plugin| Profile::new(plugin, &bed)).transpose()?;
         let build = bed::repository().join("build");
         bed.put_file(build.join("push-blocks"), "/usr/bin/blocks")?;
+        bed.put_file(build.join("pull"), "/usr/bin/pull")?;
         put(&bed, "/usr/bin/put", PUT)?;
+        put(&bed, "/usr/bin/timed", TIMED)?;
         progress.step("starting the guests");
-        let sink = ours(&bed, "sink", "app.do=sink", "sink: at ")?;
-        let web = ours(&bed, "put", "app.do=put ip=10.0.2.31/24 gw=10.0.2.2", "listening on ")?;
+        let sink = machine::start(&bed, &machine::ours("probe", "sink", "app.do=sink")?, "sink: at ")?;
+        let web = machine::ours("probe", "put", "app.do=put ip=10.0.2.31/24 gw=10.0.2.2")?;
+        let web = machine::start(&bed, &web, "listening on ")?;
         let linux = with_linux.then(|| {
             progress.step("starting Linux");
             let peer = peer(&build)?;
@@ -137,6 +158,11 @@ impl Rig {
         });
         let linux = linux.transpose()?;
         Ok(Self { profile, bed, sink, put: web, linux })
+    }
+
+    /// Whether a way is measured with blocks of that size.
+    fn has(&self, way: Way, size: u64) -> bool {
+        (self.linux.is_some() || !way.needs_linux()) && (way != Way::Pull || size <= MOST_PULLED)
     }
 
     /// Instructions a block, and events that our guest sent and hypercalls that it made for it.
@@ -169,12 +195,15 @@ impl Rig {
 
     /// Instructions of the whole machine a block.
     fn measure(&self, way: Way, size: u64, count: u32, how: &str) -> Outcome<f64> {
+        let linux = || self.linux.as_ref().ok_or("Linux does not run");
         let (domain, command) = match way {
+            Way::Pull => return self.pulled(size, count),
+            Way::Receive => (linux()?, format!("blocks linux {size} {count} {how}")),
             Way::Datafront => (&self.sink, format!("blocks sink {size} {count} {how}")),
             Way::Proxy => (&self.sink, format!("blocks sink {size} {count} {how} proxy")),
             Way::Http => (&self.put, format!("put 10.0.2.31:80 {size} {count}")),
             Way::C => {
-                let linux = self.linux.as_ref().ok_or("Linux does not run")?;
+                let linux = linux()?;
                 let (id, window) = (linux.domid(), if how == "one" { 1 } else { 16 });
                 (
                     linux,
@@ -191,24 +220,31 @@ impl Rig {
         dom0(&self.bed, "sleep 0.2")?;
         dom0(&self.bed, &format!("xl pause {name}"))?;
         let said = said?;
-        let words: Vec<&str> = said.lines().last().unwrap_or_default().split_whitespace().collect();
-        let [units, seconds] = words.as_slice() else { return Err(format!("{command}: {said}").into()) };
-        let (units, seconds): (f64, f64) = (units.parse()?, seconds.parse()?);
+        let (units, seconds) =
+            machine::units_and_seconds(&said).ok_or_else(|| format!("{command}: {said}"))?;
         Ok(seconds * PER_SECOND / units)
     }
 }
 
-fn dom0(bed: &Bed, script: &str) -> Outcome<String> {
-    let output = bed.dom0_within(script, LONG)?;
-    if output.success() {
-        return Ok(output.stdout);
+impl Rig {
+    /// Instructions of the whole machine for a block that our guest sends: a run of `pull` for a hundredth of the blocks, and
+    /// one more, is its start, which is no block's.
+    fn pulled(&self, size: u64, count: u32) -> Outcome<f64> {
+        let cmdline = format!("app.do=source app.count=1000000 app.bytes={size}");
+        let guest = machine::ours("probe", "source", &cmdline)?.memory_mib(64);
+        let guest = machine::start(&self.bed, &guest, "dom0 pulls at ")?;
+        let seconds = |count: u32| -> Outcome<f64> {
+            let command = format!("timed pull --domain source --out /run/out --keep 1 --count {count}");
+            let said = dom0(&self.bed, &format!("xl unpause source; {command}; xl pause source"))?;
+            Ok(machine::units_and_seconds(&said).ok_or_else(|| format!("{command}: {said}"))?.1)
+        };
+        let few = 1 + count / 100;
+        // The first run opens the folder and its state.
+        seconds(few)?;
+        let cost = (seconds(few + count)? - seconds(few)?) * PER_SECOND / f64::from(count);
+        guest.destroy()?;
+        Ok(cost)
     }
-    Err(format!("`{script}` in dom0: {}{}", output.stdout, output.stderr).into())
-}
-
-fn put(bed: &Bed, path: &str, program: &[u8]) -> Outcome {
-    let output = bed.dom0_with_input(&format!("cat > {path} && chmod 755 {path}"), program, LONG)?;
-    if output.success() { Ok(()) } else { Err(format!("{path} in dom0: {}", output.stderr).into()) }
 }
 
 /// The C program, linked statically: the Linux guest has no libraries.
@@ -234,34 +270,23 @@ fn peer(build: &Path) -> Outcome<Vec<u8>> {
     Ok(std::fs::read(program)?)
 }
 
-fn ours(bed: &Bed, name: &str, cmdline: &str, ready: &str) -> Outcome<Domain> {
-    let root = bed::repository();
-    let config = DomainConfig::from_file(root.join("xen.cfg"))?
-        .kernel(root.join("build/probe.elf"))
-        .name(name)
-        .cmdline(cmdline);
-    start(bed, &config, ready)
-}
-
-/// Linux with the modules that libxenvchan's server needs, out of dom0, whose kernel is the same.
+/// Linux with the modules that libxenvchan's server needs.
 fn linux(bed: &Bed, peer: &[u8]) -> Outcome<Domain> {
-    let modules = ["xen_evtchn", "xen_gntalloc"];
-    let script = "for m in xen_evtchn xen_gntalloc; do insmod /root/$m.ko; done
+    // privcmd: `receive` gives its processor away before it sleeps.
+    let script = "for m in xen_evtchn xen_gntalloc xen_privcmd; do insmod /root/$m.ko; done
+        (while true; do receive --dir /in --keep 1; sleep 0.1; done) &
         echo 'bench: draining'
         while true; do peer server 0 data/vchan/0/c 65536 4096 drain || sleep 0.1; done";
-    let mut guest = Linux::new("linux").address("10.0.2.33").script(script).file("bin/peer", 0o755, peer);
-    for module in modules {
-        let path = format!("/usr/lib/modules/{module}.ko");
-        guest = guest.file(&format!("root/{module}.ko"), 0o644, bed.get_file(&path)?);
-    }
-    let config = guest.config(bed)?.cmdline("console=hvc0 quiet mitigations=off address=10.0.2.33");
-    start(bed, &config, "bench: draining")
-}
-
-fn start(bed: &Bed, config: &DomainConfig, ready: &str) -> Outcome<Domain> {
-    // As in the other benchmark: no exit for each look at the clock, on either side.
-    let domain = bed.create(&config.clone().set("tsc_mode", Value::Text("native".into())))?;
-    domain.wait_for(ready, BOOT)?;
-    dom0(bed, &format!("sleep 1; xl pause {}", domain.name()))?;
-    Ok(domain)
+    let guest = Linux::new("linux")
+        .address("10.0.2.33")
+        .word("mitigations=off")
+        .script(script)
+        .file("bin/peer", 0o755, peer);
+    let receive = bed::repository().join("build/receive");
+    let receive =
+        std::fs::read(&receive).map_err(|error| format!("{}: {error}; make receive", receive.display()))?;
+    let guest = guest.file("bin/receive", 0o755, receive);
+    let guest = machine::with_modules(bed, guest, &["xen_evtchn", "xen_gntalloc", "xen_privcmd"])?;
+    let config = guest.config(bed)?;
+    machine::start(bed, &config, "bench: draining")
 }

@@ -6,7 +6,8 @@
 //!
 //! A program of dom0 is one line: the kernel loads it elsewhere each time.
 
-use crate::Outcome;
+use crate::machine::{Outcome, dom0};
+use crate::names::{KERNEL, MACHINE, Names, XEN};
 use crate::plugin::{IN_IMAGE, Plugin, Reading};
 use bed::Bed;
 use std::collections::BTreeMap;
@@ -20,15 +21,6 @@ const LOOK: Duration = Duration::from_millis(300);
 const MOST: usize = 400;
 /// Functions that are listed.
 const LISTED: usize = 60;
-/// From here on addresses are a kernel's, or Xen's.
-const KERNEL: u64 = 1 << 63;
-
-/// The upper bits of an address of Xen's: as in `plugin/qemu.h`.
-const XEN: u64 = 0xfff_f82d;
-
-/// Functions by address.
-type Names = BTreeMap<u64, String>;
-
 /// The plugin, and the names of its counters.
 pub(crate) struct Profile {
     plugin: Plugin,
@@ -39,13 +31,12 @@ pub(crate) struct Profile {
 impl Profile {
     /// Asks dom0 for its names and Xen's, and `nm` for the guest's.
     pub(crate) fn new(plugin: Plugin, bed: &Bed) -> Outcome<Self> {
-        let script = "mkdir -p /proc/xen; mount -t xenfs xenfs /proc/xen 2>/dev/null; cat /proc/xen/xensyms /proc/kallsyms";
-        let machine = names(&crate::dom0(bed, script)?);
+        let machine = Names::of(&dom0(bed, MACHINE)?);
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or_else(|| bed::repository().join("target"), Into::into);
         let image: &Path = &target.join("x86_64-unknown-none/release/probe");
         let output = Command::new("nm").args(["-C", "--defined-only"]).arg(image).output()?;
-        Ok(Self { plugin, machine, guest: names(&String::from_utf8_lossy(&output.stdout)) })
+        Ok(Self { plugin, machine, guest: Names::of(&String::from_utf8_lossy(&output.stdout)) })
     }
 
     /// Does the work, which returns the cost of a unit, and reads the counters in between: the table is of the middle
@@ -77,12 +68,12 @@ impl Profile {
     fn table(&self, reading: &Reading, units: f64) -> String {
         let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (address, block) in reading.addresses() {
-            let name = name(&self.guest, address & IN_IMAGE);
+            let name = self.guest.name(address & IN_IMAGE);
             *sums.entry(("guest", name)).or_default() += block.instructions as f64 / units;
         }
         for (address, instructions) in reading.elsewhere() {
             let whose = if address >> 36 == XEN { "Xen" } else { "dom0" };
-            let name = if address < KERNEL { "a program" } else { name(&self.machine, address) };
+            let name = if address < KERNEL { "a program" } else { self.machine.name(address) };
             *sums.entry((whose, name)).or_default() += instructions as f64 / units;
         }
         let mut table: String = reading
@@ -97,18 +88,4 @@ impl Profile {
         }
         table
     }
-}
-
-/// Lines of `nm`, of `kallsyms` and of `xensyms`: address, kind, name. Only text.
-fn names(listing: &str) -> Names {
-    let line = |line: &str| {
-        let mut fields = line.splitn(3, ' ');
-        let address = u64::from_str_radix(fields.next()?, 16).ok()?;
-        matches!(fields.next()?, "t" | "T" | "w" | "W").then_some((address, fields.next()?.to_owned()))
-    };
-    listing.lines().filter_map(line).collect()
-}
-
-fn name(names: &Names, address: u64) -> &str {
-    names.range(..=address).next_back().map_or("?", |(_, name)| name)
 }

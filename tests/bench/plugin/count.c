@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* As src/plugin.rs reads it: seven numbers, room for more, then the blocks. */
+/* As src/plugin.rs reads it: seven numbers, whether nothing is counted, room for more, then the blocks. */
 #define BLOCKS (1u << 22)
 enum { ENDS_WITH_VMRUN = 1, ENDS_WITH_VMMCALL = 2, IS_XEN = 4, ENDS_WITH_HLT = 8 };
 struct block {
@@ -29,7 +29,9 @@ struct block {
 };
 struct counters {
     uint64_t xen, dom0, domu, exits, vmmcalls, hlts, lost;
-    uint64_t reserved[9];
+    /* Written by the reader: the machine goes on while it reads, and an idle one has its timers. */
+    uint64_t held;
+    uint64_t reserved[8];
     struct block blocks[BLOCKS];
 };
 
@@ -43,6 +45,11 @@ static void run(unsigned int vcpu, void *data)
 {
     struct block *block = data;
     (void)vcpu;
+    if (counters->held) {
+        if (block->flags & IS_XEN)
+            guest_is_in = block->flags & ENDS_WITH_VMRUN;
+        return;
+    }
     if (block->flags & IS_XEN) {
         if (guest_is_in) {
             counters->exits++;

@@ -7,6 +7,7 @@ use crate::Outcome;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +16,8 @@ const HEAD: usize = 16;
 const BLOCK: usize = 6;
 /// Bytes of a number.
 const WORD: usize = 8;
+/// The number that keeps the plugin from counting.
+const HELD: u64 = 7;
 
 /// The compiled plugin and the file that it counts in.
 #[derive(Clone, Debug)]
@@ -94,6 +97,17 @@ impl Plugin {
         Ok(reading)
     }
 
+    /// As [`Plugin::read`], and nothing is counted meanwhile: sums and blocks agree.
+    #[allow(dead_code, reason = "used by the other program that counts")]
+    pub(crate) fn read_held(&self) -> Outcome<Reading> {
+        let counters = File::options().write(true).open(&self.counters)?;
+        let hold = |held: u64| counters.write_all_at(&held.to_le_bytes(), HELD * 8);
+        hold(1)?;
+        let reading = self.read();
+        hold(0)?;
+        reading
+    }
+
     /// As [`Plugin::read`], before something begins: the sums last.
     pub(crate) fn read_to_begin(&self) -> Outcome<Reading> {
         let Reading { blocks, elsewhere, .. } = self.read()?;
@@ -155,6 +169,13 @@ impl Reading {
     #[allow(dead_code, reason = "used by the other program that counts")]
     pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.elsewhere.iter().map(|((address, _), instructions)| (*address, *instructions))
+    }
+
+    /// How often a block of Xen's or dom0's code ran, by the address where it begins.
+    #[allow(dead_code, reason = "used by the other program that counts")]
+    pub(crate) fn runs_elsewhere(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let runs = |instructions: u64, each: u64| instructions.checked_div(each).unwrap_or(0);
+        self.elsewhere.iter().map(move |((address, each), sum)| (*address, runs(*sum, *each)))
     }
 
     /// The figures by name.

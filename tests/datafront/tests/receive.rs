@@ -7,11 +7,12 @@
 
 mod support;
 
+use bed::device_model::Card;
 use bed::linux_domu::Linux;
-use bed::{Bed, Domain};
+use bed::{Bed, Domain, Options};
 use domu_tests::{BOOT, Outcome};
 use std::time::Instant;
-use support::{dom0, install_push, number_after, random, upload};
+use support::{LONG, dom0, install_push, number_after, random, upload};
 
 /// A run of the test.
 struct Plan {
@@ -19,12 +20,22 @@ struct Plan {
     bytes: usize,
     kills: usize,
     restore: bool,
+    /// An HVM guest with netfront, in place of a PVH guest.
+    hvm: bool,
 }
 
 #[test]
 fn a_linux_guest_has_each_block_once() {
     support::run("datafront_receive", |bed| {
-        transfer(bed, &Plan { blocks: 100, bytes: 40_000, kills: 3, restore: false })
+        transfer(bed, &Plan { blocks: 100, bytes: 40_000, kills: 3, restore: false, hvm: false })
+    });
+}
+
+#[test]
+#[ignore = "takes a dom0 with a device model: make test-hvm"]
+fn an_hvm_linux_guest_has_each_block_once() {
+    support::run_with("datafront_receive_hvm", Options::default().device_model(), |bed| {
+        transfer(bed, &Plan { blocks: 400, bytes: 40_000, kills: 3, restore: true, hvm: true })
     });
 }
 
@@ -32,7 +43,7 @@ fn a_linux_guest_has_each_block_once() {
 #[ignore = "takes long: make test-receive-long"]
 fn ten_thousand_blocks_over_kills_and_a_restore() {
     support::run("datafront_receive_long", |bed| {
-        transfer(bed, &Plan { blocks: nr_blocks(), bytes: 2000, kills: 10, restore: true })
+        transfer(bed, &Plan { blocks: nr_blocks(), bytes: 2000, kills: 10, restore: true, hvm: false })
     });
 }
 
@@ -43,13 +54,14 @@ fn nr_blocks() -> usize {
 }
 
 /// Linux with `receive`, and a script that kills it at these numbers of blocks.
-fn linux(bed: &Bed, kills: &[usize]) -> Outcome<Domain> {
+fn linux(bed: &Bed, kills: &[usize], hvm: bool) -> Outcome<Domain> {
     let program = std::fs::read(bed::repository().join("build/receive"))
         .map_err(|error| format!("build/receive: {error}; make receive"))?;
     let list: Vec<String> = kills.iter().map(ToString::to_string).collect();
     let script = format!(
         "for m in xen_evtchn xen_gntalloc; do insmod /root/$m.ko; done
-        (while true; do receive --dir /in --keep 3; echo \"linux: receive ended with $?\"; sleep 1; done) &
+        (while true; do receive --dir /in --keep 3; code=$?; echo \"linux: receive ended with $code\"
+            [ $code = 137 ] || dmesg | tail -n 5 | sed 's/^/linux: kernel: /'; sleep 1; done) &
         while ! pidof receive >/dev/null; do sleep 0.1; done
         echo 'linux: receiving'
         for n in {}; do
@@ -67,12 +79,16 @@ fn linux(bed: &Bed, kills: &[usize]) -> Outcome<Domain> {
     );
     let mut guest =
         Linux::new("linux").address("10.0.2.33").script(&script).file("bin/receive", 0o755, program);
+    if hvm {
+        guest = guest.hvm(Card::Netfront);
+    }
     for module in ["xen_evtchn", "xen_gntalloc"] {
         let bytes = bed.get_file(&format!("/usr/lib/modules/{module}.ko"))?;
         guest = guest.file(&format!("root/{module}.ko"), 0o644, bytes);
     }
     let domain = bed.create(&guest.config(bed)?.memory_mib(192))?;
-    domain.wait_for("linux: receiving", BOOT)?;
+    // Firmware reads kernel and ramdisk through a port of the device model.
+    domain.wait_for("linux: receiving", if hvm { LONG } else { BOOT })?;
     Ok(domain)
 }
 
@@ -93,7 +109,7 @@ fn transfer(bed: &Bed, plan: &Plan) -> Outcome {
     install_push(bed)?;
     prepare(bed, plan)?;
     let kills: Vec<usize> = (1..=plan.kills).map(|nth| nth * plan.blocks / (plan.kills + 1)).collect();
-    let _linux = linux(bed, &kills)?;
+    let _linux = linux(bed, &kills, plan.hvm)?;
     let began = Instant::now();
     let push = "push /tmp/blocks --each --resume blocks --domain linux --timeout 240s --json";
     // The guest's side dies in the middle for certain; the sender is killed when it has noticed, or before.
@@ -137,6 +153,9 @@ fn check(bed: &Bed, plan: &Plan) -> Outcome {
     let said = dom0(bed, script)?;
     println!("{}", said.trim());
     assert_eq!(said.matches("linux: killed at ").count(), plan.kills, "{said}");
+    // After a restore libxenvchan ends it now and then, see docs/receive.md.
+    let by_kills = said.matches("ended with ").count() == said.matches("ended with 137").count();
+    assert!(by_kills || plan.restore, "by kills alone: {said}");
     let line = said.lines().find(|line| line.contains("linux: names")).ok_or("no last line")?;
     let blocks = plan.blocks as u64;
     assert_eq!(number_after(line, "names")?, blocks, "{line}");

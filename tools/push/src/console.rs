@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 const EVENT: Duration = Duration::from_secs(1);
 /// Between two lines of progress where the output is no terminal.
 const LINE: Duration = Duration::from_secs(5);
+/// Between two updates of the bar, and how long something moves before there is one: many small blocks one after the other
+/// would keep a slow terminal, such as a guest's console, busy with bars.
+const BAR_UPDATE: Duration = Duration::from_millis(100);
 /// The bar, followed by the same words as on a line.
 const BAR: &str = "[{bar:20}] {percent:>3} %, {msg}";
 
@@ -52,7 +55,12 @@ impl Console {
 
     /// This many of `total` bytes have moved. `event` makes the event for JSON.
     pub fn progress(&mut self, moved: u64, total: u64, event: impl FnOnce() -> Value) {
-        if !self.terminal && self.told.elapsed() < if self.json { EVENT } else { LINE } {
+        let pause = match (self.terminal, self.json) {
+            (true, _) => BAR_UPDATE,
+            (false, true) => EVENT,
+            (false, false) => LINE,
+        };
+        if self.told.elapsed() < pause {
             return;
         }
         self.told = Instant::now();

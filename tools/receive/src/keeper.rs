@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   begin ─► does the sink have it? is there room? ─► data ─► incoming/<stream> ─► finish
-//!     whole, or the last part:  the sink is not sure? "handing on" is recorded ─► sink ─► completed: recorded ─► ACK
-//!     appended: to the end of a file, sync ──────────────────────────────────────────► completed: recorded ─► ACK
-//!     a part before the last:   sync ──────────────────────────────────────────────────► completed: recorded ─► ACK
+//!     whole, or the last part:  the sink is not sure? "handing on" is recorded ─► sink ─► completed
+//!     appended: to the end of a file, sync ──────────────────────────────────────────► completed
+//!     a part before the last:   sync ──────────────────────────────────────────────────► completed
+//!   record: one file for all blocks that were completed since the last time ─► their ACKs
 //! ```
+//!
+//! A block whose file the sink has not taken is recorded before its stream's next block begins: that one would overwrite it.
 //!
 //! A failure that is not the block's own (a disk that cannot be written, a program that does not start) stops everything:
 //! nothing more is acknowledged, and the receiver goes on from what is recorded, as if it had been killed there.
@@ -58,8 +61,10 @@ pub struct Keeper {
     current: Option<Current>,
     /// What the next `completed` is about.
     done: Option<Done>,
-    /// To be removed once it is recorded that the sink has it.
-    used: Option<PathBuf>,
+    /// Files to be removed once it is recorded that the sink has what is in them.
+    used: Vec<PathBuf>,
+    /// Whether blocks were completed that are not recorded.
+    is_behind: bool,
     events: Vec<Done>,
     failure: Option<Error>,
     /// A full disk is a failure of ours: the sender keeps the block.
@@ -76,10 +81,20 @@ impl Keeper {
         let incoming = folder.join("incoming");
         disk.create_folders(&incoming).map_err(Error::at(&incoming))?;
         let state = file.load(&disk)?;
-        let (current, done, used, failure) = (None, None, None, None);
-        let events = Vec::new();
-        let waits_for_room = false;
-        Ok(Self { disk, incoming, file, state, sink, current, done, used, events, failure, waits_for_room })
+        Ok(Self {
+            disk,
+            incoming,
+            file,
+            state,
+            sink,
+            current: None,
+            done: None,
+            used: Vec::new(),
+            is_behind: false,
+            events: Vec::new(),
+            failure: None,
+            waits_for_room: false,
+        })
     }
 
     /// With a full disk as a failure, so that the block stays with its sender; otherwise it refuses the block.
@@ -93,12 +108,28 @@ impl Keeper {
     /// # Errors
     /// As for [`Keeper::open`].
     pub fn receiver(&mut self) -> Result<Receiver, Error> {
-        (self.current, self.done, self.used, self.failure) = (None, None, None, None);
+        (self.current, self.done, self.failure, self.is_behind) = (None, None, None, false);
+        self.used.clear();
         self.events.clear();
         self.state = self.file.load(&self.disk)?;
         self.cut_logs()?;
         let streams = Streams::load(&self.state.streams).unwrap_or_default();
         Ok(Receiver::with_streams(self.state.instance, streams))
+    }
+
+    /// Records the blocks that were completed since the last time, in one step. They may be acknowledged then, unless there is
+    /// a failure.
+    pub fn record(&mut self) {
+        if self.failure.is_some() || !std::mem::take(&mut self.is_behind) {
+            return;
+        }
+        if let Err(error) = self.file.save(&self.state, &self.disk) {
+            self.failure = Some(error);
+            return;
+        }
+        for used in self.used.drain(..) {
+            let _ = self.disk.remove(&used);
+        }
     }
 
     /// The error that ended it, if any. A new receiver is needed then.
@@ -167,6 +198,12 @@ impl Keeper {
     /// The file for a block: a new one, or the parts that are there.
     fn open_file(&mut self, block: &mut Block, part: Part, len: u64) -> Result<File, Status> {
         let place = self.place(block.stream);
+        if self.used.contains(&place) {
+            self.record();
+            if self.failure.is_some() {
+                return Err(Status::NO_ROOM);
+            }
+        }
         if !self.disk.has_room(&self.incoming, len) {
             let full = io::Error::new(io::ErrorKind::StorageFull, format!("no room for {len} bytes"));
             return Err(self.refusal(full, &self.incoming.clone()));
@@ -235,7 +272,9 @@ impl Keeper {
         };
         self.state.handing_on = None;
         self.state.forget(block.stream);
-        self.used = Some(place);
+        if place.symlink_metadata().is_ok() {
+            self.used.push(place);
+        }
         status
     }
 
@@ -335,13 +374,7 @@ impl Application for Keeper {
         }
         self.state.streams.clear();
         streams.save(&mut self.state.streams);
-        if let Err(error) = self.file.save(&self.state, &self.disk) {
-            self.failure = Some(error);
-            return;
-        }
+        self.is_behind = true;
         self.events.extend(self.done.take());
-        if let Some(used) = self.used.take() {
-            let _ = self.disk.remove(&used);
-        }
     }
 }

@@ -109,6 +109,7 @@ fn talk(
         };
         last = Instant::now();
         let fed = receiver.feed(buffer.get(..len).unwrap_or_default(), keeper, &mut answers);
+        keeper.record();
         // What could not be recorded is not acknowledged, nor is anything after it.
         if let Some(error) = keeper.take_failure() {
             return End::Failed(error);

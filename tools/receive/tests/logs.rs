@@ -47,13 +47,20 @@ fn life(folder: &Folder) -> Life {
 
 #[test]
 fn killed_before_any_step_a_log_has_each_block_once() {
+    for at_once in [1, 4] {
+        killed_before_any_step(at_once);
+    }
+}
+
+/// A receiver that is fed so many blocks together.
+fn killed_before_any_step(at_once: usize) {
     for (steps, old) in (0..).zip(["", "from before\n"].iter().cycle()) {
         let folder = Folder::new();
         if !old.is_empty() {
             fs::create_dir(folder.0.join("web")).unwrap();
             fs::write(folder.0.join("web/access.log"), old).unwrap();
         }
-        let mut sender = Sender::new(5, &lines());
+        let mut sender = Sender::new(5, &lines()).at_once(at_once);
         let fuse = Arc::new(AtomicU64::new(steps));
         if let Some(mut life) = Life::begin(&own(&folder), to_folder(&folder), &fuse) {
             sender.connect(&mut life);

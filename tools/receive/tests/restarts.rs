@@ -74,12 +74,19 @@ fn check_statuses(sender: &Sender, what: &str) {
 
 #[test]
 fn killed_before_any_step_a_folder_has_each_block_once() {
+    let [alone, together] = [1, 3].map(killed_before_any_step);
+    assert!(alone > 100 && together > 80, "each step had its turn: {alone}, {together}");
+    assert!(together < alone, "blocks that come together are recorded together");
+}
+
+/// A receiver that is fed so many blocks together; the steps that it takes.
+fn killed_before_any_step(at_once: usize) -> u64 {
     let mut steps = 0;
     loop {
         let folder = Folder::new();
-        let mut sender = Sender::new(5, &blocks());
+        let mut sender = Sender::new(5, &blocks()).at_once(at_once);
         let fuse = Arc::new(AtomicU64::new(steps));
-        let what = format!("killed after {steps} steps");
+        let what = format!("killed after {steps} steps, {at_once} at once");
         if let Some(mut life) = Life::begin(&own(&folder), to_folder(&folder), &fuse) {
             sender.connect(&mut life);
         }
@@ -91,11 +98,10 @@ fn killed_before_any_step_a_folder_has_each_block_once() {
         check_statuses(&sender, &what);
         check_folder(&folder, &what);
         if survived {
-            break;
+            return steps;
         }
         steps += 1;
     }
-    assert!(steps > 100, "each step had its turn: {steps}");
 }
 
 #[test]

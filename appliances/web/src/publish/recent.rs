@@ -11,10 +11,10 @@ use crate::http::{Reply, Request};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-/// Replies that are kept at most, and bytes of a head and of a key at most: together 24 KiB.
+/// Replies that are kept at most, and bytes of a head and of a key at most: together 16 KiB, of what the guest itself uses.
 const MOST: usize = 16;
-const LONGEST_HEAD: usize = 1024;
-const LONGEST_KEY: usize = 512;
+const LONGEST_HEAD: usize = 768;
+const LONGEST_KEY: usize = 256;
 
 /// All of a request that decides the reply with code 200 of a published file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,8 @@ impl<'a> Key<'a> {
                 8 if is("If-Match") || is("If-Range") => return None,
                 13 if is("If-None-Match") => return None,
                 15 if is("Accept-Encoding") => {
-                    if key.accept_encoding.replace(value).is_some() {
+                    let another = key.accept_encoding.replace(value);
+                    if another.is_some() {
                         return None;
                     }
                 }

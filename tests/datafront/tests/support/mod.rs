@@ -16,13 +16,18 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The limit for long operations under emulation.
-pub const LONG: Duration = Duration::from_secs(300);
+pub const LONG: Duration = Duration::from_secs(600);
 
 /// A test on a test bed. `DATAFRONT_DOM0_VCPUS=2` gives dom0 two processors: two sides that run at once.
 pub fn run(name: &str, body: impl FnOnce(&Bed) -> Outcome) {
+    run_with(name, Options::default(), body);
+}
+
+/// As [`run`], on another machine.
+pub fn run_with(name: &str, options: Options, body: impl FnOnce(&Bed) -> Outcome) {
     let vcpus = std::env::var("DATAFRONT_DOM0_VCPUS").ok();
     let more = vcpus.map(|count| format!("dom0_max_vcpus={count}"));
-    let options = more.iter().fold(Options::default(), |options, argument| options.xen_arg(argument));
+    let options = more.iter().fold(options, |options, argument| options.xen_arg(argument));
     bed::run_test_with(name, options, body);
 }
 

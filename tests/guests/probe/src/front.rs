@@ -3,7 +3,7 @@
 //! | `app.do=` | action until the guest is destroyed |
 //! |---|---|
 //! | `sink` | takes blocks of any length and keeps only a checksum over them; prints a line for each connection |
-//! | `source` | sends blocks for dom0's `pull`, `app.count=` of them: each a line with its number and filling |
+//! | `source` | sends blocks for dom0's `pull`, `app.count=` of them: each a line with its number and filling; or, with `app.bytes=`, a file of that length |
 //! | `vchan-server` | returns received bytes, one client after another |
 //! | `vchan-client` | the same as a client of dom0's server |
 //!
@@ -96,12 +96,17 @@ pub(crate) async fn sink(system: &System) -> Result<(), String> {
 
 /// Bytes of memory for blocks that dom0 does not have yet: few, so that dom0 sets the pace.
 const SOURCE_BYTES: usize = 64 << 10;
+/// The same with `app.bytes=`, at most.
+const FILES_BYTES: usize = 8 << 20;
 /// Bytes of a line, less than.
 const LINE_BYTES: usize = 3000;
 
 /// Blocks for dom0.
 pub(crate) async fn source(system: &System) -> Result<(), String> {
     let count: usize = system.config().app("count").and_then(|text| text.parse().ok()).ok_or("app.count=")?;
+    if let Some(bytes) = system.config().app("bytes") {
+        return files(system, count, bytes.parse().map_err(|_| "app.bytes=")?).await;
+    }
     let settings = SendSettings { limit: SOURCE_BYTES, when_full: WhenFull::Wait };
     let outbox = system.send_blocks("pull", settings);
     let name: Rc<str> = "lines".into();
@@ -115,6 +120,21 @@ pub(crate) async fn source(system: &System) -> Result<(), String> {
         system.sleep(PAUSE_NS).await;
     }
     log::info!("source: sent {:?}", outbox.stats());
+    core::future::pending().await
+}
+
+/// Blocks of one length for dom0, each in place of the one before.
+async fn files(system: &System, count: usize, bytes: usize) -> Result<(), String> {
+    // As many as may be under way, twice: half of the memory is for blocks that are not sent.
+    let limit = bytes.saturating_mul(32).clamp(SOURCE_BYTES, FILES_BYTES);
+    let outbox = system.send_blocks("pull", SendSettings { limit, when_full: WhenFull::Wait });
+    let name: Rc<str> = "block".into();
+    for _ in 0..count {
+        outbox.room(bytes).await;
+        let block =
+            OutgoingBlock { name: Rc::clone(&name), form: Form::Bytes, bytes: vec![7; bytes], records: 1 };
+        outbox.put(block);
+    }
     core::future::pending().await
 }
 

@@ -129,8 +129,11 @@ impl Sink for Folder {
     fn deliver(&self, disk: &Disk, block: &Block, file: &File, path: &Path) -> io::Result<Status> {
         let versions = self.versions(block);
         disk.create_folders(&versions)?;
-        let last = list(&versions)?.last().and_then(|last| number(last)).unwrap_or(0);
-        let version = versions.join(format!("{:012}{}", last.saturating_add(1), key(block)));
+        let mut known = list(&versions)?;
+        let last = known.last().and_then(|last| number(last)).unwrap_or(0);
+        let newest = format!("{:012}{}", last.saturating_add(1), key(block));
+        let version = versions.join(&newest);
+        known.push(newest);
         match block.form {
             Form::Secret => return Ok(Status::NO_SECRETS),
             // These go where `log` says.
@@ -153,15 +156,20 @@ impl Sink for Folder {
             }
         }
         // The version is there: also on a full disk this is not a refusal any more.
-        self.settle(disk, block).map_err(io::Error::other)?;
+        self.lead(disk, block, &known).map_err(io::Error::other)?;
         Ok(Status::ACCEPTED)
     }
 
-    /// Lets the name lead to the newest version, and removes what is too old.
     fn settle(&self, disk: &Disk, block: &Block) -> io::Result<()> {
+        self.lead(disk, block, &list(&self.versions(block))?)
+    }
+}
+
+impl Folder {
+    /// Lets the name lead to the newest of these versions, and removes what is too old.
+    fn lead(&self, disk: &Disk, block: &Block, versions: &[String]) -> io::Result<()> {
         let (name, folder) = (name(block), self.versions(block));
         disk.sync_folder(&folder)?;
-        let versions = list(&folder)?;
         let Some(newest) = versions.last() else { return Ok(()) };
         let place = self.root.join(name);
         let up = "../".repeat(Path::new(name).components().count().saturating_sub(1));

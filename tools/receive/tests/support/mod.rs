@@ -97,6 +97,7 @@ impl Life {
     pub fn feed(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut answers = Vec::new();
         let fed = self.receiver.feed(bytes, &mut self.keeper, &mut answers);
+        self.keeper.record();
         if self.keeper.take_failure().is_some() {
             return None;
         }
@@ -117,6 +118,8 @@ pub fn frames(bytes: &[u8]) -> Vec<Frame> {
 pub struct Sender {
     ledger: Ledger<Block>,
     instance: Option<u64>,
+    /// Blocks that the receiver is fed together.
+    at_once: usize,
     /// Of each block, in order.
     pub statuses: Vec<(u64, Status)>,
 }
@@ -125,7 +128,12 @@ impl Sender {
     pub fn new(stream: u64, blocks: &[Block]) -> Self {
         let mut ledger = Ledger::new(stream);
         blocks.iter().for_each(|block| ledger.enqueue(block.clone()));
-        Self { ledger, instance: None, statuses: Vec::new() }
+        Self { ledger, instance: None, at_once: 1, statuses: Vec::new() }
+    }
+
+    /// The same with so many blocks fed together.
+    pub fn at_once(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
     }
 
     pub fn is_done(&self) -> bool {
@@ -138,9 +146,16 @@ impl Sender {
         let hello = self.ledger.hello();
         let Some(answers) = life.feed(&hello) else { return false };
         self.hear(&answers);
-        while let Some((seq, block)) = self.ledger.next_to_send() {
-            let bytes = wire(seq, block);
-            self.ledger.sent();
+        loop {
+            let mut bytes = Vec::new();
+            for _ in 0..self.at_once {
+                let Some((seq, block)) = self.ledger.next_to_send() else { break };
+                bytes.extend(wire(seq, block));
+                self.ledger.sent();
+            }
+            if bytes.is_empty() {
+                break;
+            }
             let Some(answers) = life.feed(&bytes) else { return false };
             self.hear(&answers);
         }
