@@ -23,6 +23,8 @@ mod names;
 #[path = "../src/plugin.rs"]
 mod plugin;
 mod steps;
+#[path = "../wrk.rs"]
+mod wrk;
 
 use bed::{Bed, Options, Progress};
 use guests::{Guest, Kind};
@@ -146,7 +148,7 @@ impl Bench {
         };
         let said = dom0(&self.bed, &command)?;
         let figures = match work {
-            Work::Http(_) => wrk(&said),
+            Work::Http(_) => wrk::requests_and_seconds(&said),
             _ => machine::units_and_seconds(&said),
         };
         let (units, seconds) = figures.ok_or_else(|| format!("{command}: {said}"))?;
@@ -173,12 +175,4 @@ impl Bench {
         let functions = self.map.table(reading, units);
         Ok(std::fs::write(self.folder.join(format!("emulated-{}-{work}.tsv", kind.name())), functions)?)
     }
-}
-
-/// Requests and seconds of wrk's report; nothing if a request failed.
-fn wrk(said: &str) -> Option<(f64, f64)> {
-    let is_fine = !said.contains("Non-2xx") && !said.contains("Socket errors");
-    let requests: f64 = said.split_once(" requests in ")?.0.split_whitespace().next_back()?.parse().ok()?;
-    let rate: f64 = said.split_once("Requests/sec:")?.1.split_whitespace().next()?.parse().ok()?;
-    (is_fine && rate > 0.0).then_some((requests, requests / rate))
 }

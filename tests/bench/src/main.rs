@@ -25,6 +25,8 @@ mod report;
 mod status;
 mod tls;
 mod work;
+#[path = "../wrk.rs"]
+mod wrk;
 
 use clap::Parser;
 use std::process::ExitCode;

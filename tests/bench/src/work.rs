@@ -5,6 +5,7 @@ use crate::plugin::{Plugin, Reading};
 use crate::profile::Function;
 use crate::report::{self, Row};
 use crate::status::{self, Counts};
+use crate::wrk::requests_and_seconds;
 use crate::{Arguments, Outcome};
 
 /// A request that a guest gets many times.
@@ -228,8 +229,11 @@ impl Workload {
     fn understand(&self, said: &str) -> Option<(f64, f64)> {
         match self.kind {
             Kind::Iperf { datagrams, .. } => iperf(said, datagrams),
-            Kind::Http { .. } => wrk(said, 1.0),
-            Kind::Https { bytes, .. } => wrk(said, bytes.map_or(1.0, f64::from)),
+            Kind::Http { .. } => requests_and_seconds(said),
+            Kind::Https { bytes, .. } => {
+                let (requests, seconds) = requests_and_seconds(said)?;
+                Some((requests * bytes.map_or(1.0, f64::from), seconds))
+            }
             Kind::Handshakes { resumed, .. } => s_time(said, resumed),
             Kind::Ping { count } => {
                 let received: f64 = field(said, " packets received", 0)?;
@@ -243,15 +247,6 @@ impl Workload {
             }
         }
     }
-}
-
-/// Units and seconds of wrk's report.
-fn wrk(said: &str, units: f64) -> Option<(f64, f64)> {
-    // An answer with another code would be cheaper than the page.
-    let fine = !said.contains("Non-2xx") && !said.contains("Socket errors");
-    let requests: f64 = field(said, " requests in ", 0)?;
-    let rate: f64 = after(said, "Requests/sec:")?;
-    (fine && rate > 0.0).then_some((requests * units, requests / rate))
 }
 
 /// Connections and seconds of `openssl s_time`, whose line of connections has an `r` for each that was resumed, and
@@ -285,9 +280,4 @@ fn iperf(said: &str, datagrams: bool) -> Option<(f64, f64)> {
 fn field(text: &str, mark: &str, skip: usize) -> Option<f64> {
     let (before, _) = text.split_once(mark)?;
     before.split_whitespace().rev().nth(skip)?.parse().ok()
-}
-
-/// The number that follows `mark`.
-fn after(text: &str, mark: &str) -> Option<f64> {
-    text.split_once(mark)?.1.split_whitespace().next()?.parse().ok()
 }
