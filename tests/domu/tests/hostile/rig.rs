@@ -8,7 +8,7 @@ use domu_tests::{BOOT, Outcome, SOON};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The guest with its backend, and the guest's state before the case.
 pub(crate) struct Rig {
@@ -19,7 +19,14 @@ pub(crate) struct Rig {
     before: Value,
     /// Pages that a case has made the guest quarantine.
     pub(crate) lost: u64,
+    /// When the backend has opened, and whether the connection before was too short.
+    opened: Option<Instant>,
+    short: bool,
 }
+
+/// The guest lets a connection that has lasted for a second begin anew at once; after two shorter ones it pauses, each time
+/// for longer.
+const LASTING: Duration = Duration::from_millis(1200);
 
 static RIG: Mutex<Option<Rig>> = Mutex::new(None);
 
@@ -109,7 +116,7 @@ impl Rig {
         let mut backend = Backend::start(&bed)?;
         let vif = VifKind::Plain;
         let guest = victim(&bed, &mut backend, vif, |config| config)?;
-        Ok(Self { bed, guest, backend, vif, before: Value::Null, lost: 0 })
+        Ok(Self { bed, guest, backend, vif, before: Value::Null, lost: 0, opened: None, short: false })
     }
 
     /// Destroys the guest, and starts one whose configuration is changed.
@@ -138,12 +145,27 @@ impl Rig {
 
     /// Gives the backend an order and returns the answer.
     pub(crate) fn order(&mut self, order: &str) -> Outcome<String> {
+        if order == "close" {
+            self.last();
+        }
         let begun = Instant::now();
         let answer = self.backend.order(order);
+        if order.starts_with("open") {
+            self.opened = Some(Instant::now());
+        }
         if std::env::var_os("HOSTILE_TIMES").is_some() {
             eprintln!("    {:6.2} s {order}", begun.elapsed().as_secs_f64());
         }
         answer
+    }
+
+    /// Lets the connection last, if the one before did not: else a quick machine has the guest pause after each of many.
+    fn last(&mut self) {
+        let up = self.opened.take().map_or(LASTING, |opened| opened.elapsed());
+        if self.short && up < LASTING {
+            std::thread::sleep(LASTING.saturating_sub(up));
+        }
+        self.short = !self.short && up < LASTING;
     }
 
     /// Gives orders, one after the other.
