@@ -3,7 +3,7 @@
 # Everything that a fresh Debian lacks is installed by `make setup`, which the others call; CI calls only these targets.
 
 CARGO  ?= cargo
-TARGET := x86_64-unknown-none
+TARGET := x86_64-unknown-linux-musl
 BARE   := --target $(TARGET)
 IMAGES := web echo iperf stock
 GUESTS := $(notdir $(wildcard tests/guests/*))

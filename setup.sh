@@ -54,13 +54,13 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 # rust-toolchain.toml names the toolchain and the target; not every rustup installs them by itself.
-if ! test -d "$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-none"; then
+if ! test -d "$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-musl"; then
     if ! command -v rustup >/dev/null; then
-        echo "setup: the Rust target x86_64-unknown-none is missing; install Rust 1.95 or newer with rustup" >&2
+        echo "setup: the Rust target x86_64-unknown-linux-musl is missing; install Rust 1.95 or newer with rustup" >&2
         exit 1
     fi
-    echo "== setup: adding the Rust target x86_64-unknown-none"
-    rustup target add x86_64-unknown-none
+    echo "== setup: adding the Rust target x86_64-unknown-linux-musl"
+    rustup target add x86_64-unknown-linux-musl
 fi
 # Where the crates lie must be known before an image is built, so that the image does not tell.
 if ! test -d "${CARGO_HOME:-$HOME/.cargo}/registry/src"; then

@@ -71,9 +71,9 @@ global_asm!(
     "  mov [physical_boot_pml4], eax",
     "  mov eax, offset physical_boot_pml4",
     "  mov cr3, eax",
-    // CR4: PAE.
+    // CR4: PAE, OSFXSR and OSXMMEXCPT: the compiler keeps values in SSE registers.
     "  mov eax, cr4",
-    "  or eax, 0x20",
+    "  or eax, 0x620",
     "  mov cr4, eax",
     // EFER: LME, and NXE if the processor has it (CPUID leaf 0x80000001, edx bit 20): without it the bit is reserved.
     "  mov eax, 0x80000001",
@@ -86,9 +86,10 @@ global_asm!(
     "  rdmsr",
     "  or eax, edi",
     "  wrmsr",
-    // CR0: PG, WP, PE.
+    // CR0: PG, WP, MP, PE; no EM, no TS.
     "  mov eax, cr0",
-    "  or eax, 0x80010001",
+    "  and eax, 0xfffffff3",
+    "  or eax, 0x80010003",
     "  mov cr0, eax",
     "  lgdt [physical_boot_gdt_pointer]",
     "  ljmp 0x08, offset physical_boot_long_mode",

@@ -17,13 +17,13 @@
 #![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+#[cfg(all(target_arch = "x86_64", bare))]
 mod entry;
 mod info;
 mod multiboot;
 mod pvh;
 
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+#[cfg(all(target_arch = "x86_64", bare))]
 pub use entry::{ImageLayout, image_layout, notes};
 pub use info::{
     BootError, BootInfo, Loader, MAX_CMDLINE, MAX_REGIONS, MULTIBOOT2_MAGIC, MemoryRegion, PVH_MAGIC,

@@ -29,29 +29,29 @@ mod cpu;
 mod image;
 mod mem;
 pub mod stats;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod task;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod domain;
 
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod crash;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod system;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod run;
 
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod toolstack;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod start;
 
 pub use mem::{heap_reserve, holes, regions};
 pub use {cmdline, ledger, log, net, netfront, nic, pool, xen};
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub use {
     domain::domu::DomU,
     image::build,

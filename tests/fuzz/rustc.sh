@@ -4,7 +4,7 @@
 # Programs that only the build runs (no --target) are left as they are, and what a build script asks of the image's target.
 case " $* " in
     *' --crate-name xen_sim '*) exec "$@" ;;
-    *' --target x86_64-unknown-none '*) exec "$@" ;;
+    *' --target x86_64-unknown-linux-musl '*) exec "$@" ;;
     *' --crate-name smoltcp '*' --target '*) exec "$@" $FUZZ_EDGES ;;
     *' --target '*) exec "$@" $FUZZ_EDGES $FUZZ_SANITIZER ;;
     *) exec "$@" ;;

@@ -83,6 +83,8 @@ impl Server {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 1;
         config.max_early_data_size = 0;
+        // The provider knows which suite this processor is good at.
+        config.ignore_client_order = true;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
         *self.epoch.lock() = Some(Epoch { config: Arc::new(config), tickets, identities });
         Ok(())

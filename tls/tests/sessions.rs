@@ -4,25 +4,56 @@
 mod support;
 
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
-use rustls::{CipherSuite, HandshakeKind, NamedGroup};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use support::*;
-use tls::Error;
+use tls::{Error, Server, Session};
 
 #[test]
 fn both_kinds_of_keys_serve_bytes_of_any_length() {
     for pair in [Pair::p256("a.test"), Pair::ed25519("a.test")] {
         let (server, config) = (server(&[&pair]), Arc::new(client_config(&[&pair])));
         let (mut client, mut session) = open(&server, &config, "a.test");
-        let suite = client.negotiated_cipher_suite().unwrap().suite();
-        let group = client.negotiated_key_exchange_group().unwrap().name();
-        assert_eq!((suite, group), (CipherSuite::TLS13_CHACHA20_POLY1305_SHA256, NamedGroup::X25519));
-        for len in [1, 2, 1024, 16_383, 16_384, 16_385, 60_000] {
-            let bytes: Vec<u8> = (0..len).map(|n: u32| n.to_le_bytes()[(n % 3) as usize]).collect();
-            echo(&mut client, &mut session, &bytes);
-        }
+        assert_eq!(client.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519);
+        echo_any_length(&mut client, &mut session);
     }
+}
+
+fn echo_any_length(client: &mut ClientConnection, session: &mut Session) {
+    for len in [1, 2, 1024, 16_383, 16_384, 16_385, 60_000] {
+        let bytes: Vec<u8> = (0..len).map(|n: u32| n.to_le_bytes()[(n % 3) as usize]).collect();
+        echo(client, session, &bytes);
+    }
+}
+
+/// The suite of a client that has these, in its order of preference.
+fn suite_of(server: &Server, pair: &Pair, suites: &[CipherSuite]) -> CipherSuite {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| suites.contains(&suite.suite()));
+    provider.cipher_suites.sort_by_key(|suite| suites.iter().position(|wanted| *wanted == suite.suite()));
+    let mut roots = RootCertStore::empty();
+    roots.add(pair.der.clone()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let (mut client, mut session) = open(server, &config, "a.test");
+    echo_any_length(&mut client, &mut session);
+    client.negotiated_cipher_suite().unwrap().suite()
+}
+
+#[test]
+fn the_processor_decides_between_two_suites() {
+    let (aes, chacha) = (CipherSuite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+    let pair = Pair::p256("a.test");
+    let server = server(&[&pair]);
+    for suite in [aes, chacha] {
+        assert_eq!(suite_of(&server, &pair, &[suite]), suite);
+    }
+    let has_aes = std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq");
+    let preferred = if has_aes { aes } else { chacha };
+    assert_eq!(suite_of(&server, &pair, &[aes, chacha]), preferred);
+    assert_eq!(suite_of(&server, &pair, &[chacha, aes]), preferred);
 }
 
 #[test]
@@ -71,9 +102,9 @@ fn of_two_certificates_the_client_gets_what_it_can_verify() {
     let mapping = provider.signature_verification_algorithms.mapping;
     let place = mapping.iter().position(|(scheme, _)| *scheme == p256).unwrap();
     provider.signature_verification_algorithms.mapping = &mapping[place..=place];
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
     let builder = builder.with_safe_default_protocol_versions().unwrap();
-    let mut roots = rustls::RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     roots.add(common.der.clone()).unwrap();
     let restricted = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
     let (client, _) = open(&server, &restricted, "a.test");
@@ -186,6 +217,6 @@ fn a_client_updates_its_keys() {
 
 #[test]
 fn without_a_certificate_nothing_is_accepted() {
-    let server = tls::Server::new([1; 32]);
+    let server = Server::new([1; 32]);
     assert_eq!(server.accept().unwrap_err(), Error::NoIdentity);
 }

@@ -8,24 +8,24 @@
 //!   5001/tcp ─► read to the end       5001/udp ─► counted, the last one answered with a report
 //! ```
 
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(bare, no_std, no_main)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
 #![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 extern crate alloc;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod control;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod iperf2;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod streams;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod guest {
     use crate::control::Server;
     use crate::iperf2;
@@ -99,5 +99,5 @@ mod guest {
 }
 
 /// Tests build every binary for the host too.
-#[cfg(not(target_os = "none"))]
+#[cfg(not(bare))]
 fn main() {}

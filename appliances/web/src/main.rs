@@ -4,27 +4,27 @@
 //! while requests come, and one serves each request that waits for its rest or for the client. An idle connection has no task
 //! and no buffer. The stack limits the number of connections.
 
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(bare, no_std, no_main)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::missing_panics_doc))]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::as_conversions))]
 #![cfg_attr(not(test), deny(clippy::alloc_instead_of_core, clippy::cast_possible_truncation))]
 #![cfg_attr(not(test), deny(clippy::std_instead_of_core))]
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 extern crate alloc;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod guest_status;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod log_service;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod push_channels;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod tls_service;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod guest {
     use crate::guest_status::GuestStatus;
     use crate::log_service;
@@ -33,12 +33,12 @@ mod guest {
     use alloc::format;
     use alloc::rc::Rc;
     use alloc::vec::Vec;
-    use core::future::Future;
+    use core::fmt::Display;
     use core::time::Duration;
     use kernel::System;
     use kernel::ledger::Consumer;
-    use kernel::net::{Chunk, Ipv6State, Net, TcpListener, TcpOptions, TcpStream};
-    use web::http::{AtOnce, Limits, Port, RequestLog, Server, Site};
+    use kernel::net::{Bytes, Ipv6State, Net, TcpListener, TcpOptions};
+    use web::http::{AtOnce, Limits, Port, RequestLog, Server, Site, Stream};
     use web::https::RedirectSite;
     use web::memory::Memory;
     use web::options::{KEYS, Options, PUBLIC_PORT, Tls};
@@ -100,7 +100,7 @@ mod guest {
         }
     }
 
-    /// Serves connections with received bytes. Most requests are answered at once; one that waits becomes a task.
+    /// Serves connections with received bytes.
     async fn serve<S: Site + 'static>(
         system: System,
         server: Rc<Server<S>>,
@@ -108,17 +108,11 @@ mod guest {
         port: Port,
     ) {
         loop {
-            let mut stream = listener.ready().await;
+            let stream = listener.ready().await;
             if server.begins(stream.is_new()) {
                 tell_time(&system, &server);
             }
-            match server.answer_at_once(&mut stream, port) {
-                AtOnce::Idle => stream.park(),
-                AtOnce::End => {}
-                AtOnce::Later(received) => {
-                    begin(&system, &server, attend(Rc::clone(&server), stream, port, received)).await;
-                }
-            }
+            answer(&system, &server, stream, port, Bytes::new()).await;
         }
     }
 
@@ -130,23 +124,29 @@ mod guest {
                 tell_time(&system, &server);
             }
             secure.tell_time(&system);
-            let secure = Rc::clone(&secure);
-            let request = {
-                let server = Rc::clone(&server);
-                async move { secure.attend(&server, stream).await }
-            };
-            begin(&system, &server, request).await;
+            if let Some(stream) = secure.open(stream) {
+                answer(&system, &server, stream, Port::Public, secure.lines()).await;
+            }
         }
     }
 
-    /// Runs a request as far as it goes at once; a task has the rest, if there is memory for it.
-    async fn begin<S: Site + 'static>(
+    /// Answers what has come. Most requests are answered at once; one that waits becomes a task, if there is memory for it.
+    async fn answer<S: Site + 'static, T: Stream<Error: Display> + 'static>(
         system: &System,
-        server: &Server<S>,
-        request: impl Future<Output = ()> + 'static,
+        server: &Rc<Server<S>>,
+        mut stream: T,
+        port: Port,
+        lines: Bytes,
     ) {
-        if let Some(task) = server.begin(request).await {
-            system.spawn(task);
+        match server.answer_at_once(&mut stream, port, &lines) {
+            AtOnce::Idle => stream.park(),
+            AtOnce::End => stream.end(),
+            AtOnce::Later(received) => {
+                let request = attend(Rc::clone(server), stream, port, lines, received);
+                if let Some(task) = server.begin(request).await {
+                    system.spawn(task);
+                }
+            }
         }
     }
 
@@ -170,10 +170,16 @@ mod guest {
         kernel::log::info!("listening on {}", all.join(" and "));
     }
 
-    async fn attend<S: Site>(server: Rc<Server<S>>, stream: TcpStream, port: Port, received: Option<Chunk>) {
+    async fn attend<S: Site, T: Stream<Error: Display>>(
+        server: Rc<Server<S>>,
+        stream: T,
+        port: Port,
+        lines: Bytes,
+        received: Option<T::Chunk>,
+    ) {
         let peer = stream.peer();
         // Any client can cause an error here, so the console does not show it.
-        if let Err(error) = server.attend(stream, port, received).await {
+        if let Err(error) = server.attend(stream, port, &lines, received).await {
             kernel::log::debug!("{peer:?}: {error}");
         }
     }
@@ -196,5 +202,5 @@ mod guest {
 }
 
 /// Tests build every binary for the host too.
-#[cfg(not(target_os = "none"))]
+#[cfg(not(bare))]
 fn main() {}

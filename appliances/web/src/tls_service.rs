@@ -1,28 +1,26 @@
 //! Connections over TLS: the certificates, the sessions, and the secrets that a resume replaces.
 
-use crate::guest::WebServer;
 use alloc::format;
 use alloc::rc::Rc;
 use core::cell::Cell;
-use core::future::{Future as _, poll_fn};
-use core::pin::pin;
-use core::task::Poll;
 use kernel::System;
 use kernel::ledger::{Consumer, Reservation};
 use kernel::net::{Bytes, IpEndpoint, TcpStream};
-use web::http::{Next, Port, Stream as _};
-use web::https::Sessions;
+use web::https::{Sessions, TlsStream};
 use web::options::Options;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// What a call of a session takes at most while it lasts: a record in three forms.
 const CALL_COST: usize = 3 * 17 * 1024;
 
+/// What names a connection: the two ends.
+type Key = (IpEndpoint, IpEndpoint);
+
 /// What connections over TLS share.
 #[derive(Debug)]
 pub(crate) struct Secure {
     tls: Rc<tls::Server>,
-    sessions: Rc<Sessions<(IpEndpoint, IpEndpoint)>>,
+    sessions: Rc<Sessions<Key>>,
     /// For [`CALL_COST`]; `None` in a guest that does not have even that.
     _call: Option<Reservation>,
     /// Header lines of each reply.
@@ -70,21 +68,16 @@ impl Secure {
         self.sessions.tick(now, self.idle_seconds);
     }
 
-    /// Answers the requests that are there, and parks the connection or ends it.
-    pub(crate) async fn attend(&self, server: &WebServer, stream: TcpStream) {
+    /// Header lines of each reply.
+    pub(crate) fn lines(&self) -> Bytes {
+        self.lines.clone()
+    }
+
+    /// The session of a connection, unless there is no certificate, or no memory.
+    pub(crate) fn open(&self, stream: TcpStream) -> Option<TlsStream<TcpStream, Key>> {
         let (peer, is_new) = (stream.peer(), stream.is_new());
         let key = (peer, stream.local());
-        let mut secure = match self.sessions.open(stream, key, is_new) {
-            Ok(secure) => secure,
-            Err(error) => return kernel::log::debug!("{peer:?}: {error}"),
-        };
-        match server.serve_with(&mut secure, Port::Public, &self.lines, None).await {
-            Ok(Next::Idle) => return secure.park(),
-            Ok(Next::End) => {}
-            Err(error) => kernel::log::debug!("{peer:?}: {error}"),
-        }
-        // What the stream does not take at once need not be sent: it is closed in any case.
-        let mut close = pin!(secure.close());
-        poll_fn(|context| Poll::Ready(close.as_mut().poll(context).is_ready())).await;
+        let opened = self.sessions.open(stream, key, is_new);
+        opened.inspect_err(|error| kernel::log::debug!("{peer:?}: {error}")).ok()
     }
 }

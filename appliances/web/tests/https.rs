@@ -18,7 +18,7 @@ use std::sync::Arc;
 use support::Does::Sends;
 use support::fake::Fake;
 use support::{run, site_of, store_of};
-use web::http::{Limits, Next, Port, Server, Stream as _};
+use web::http::{AtOnce, Limits, Next, Port, Server, Stream as _};
 use web::https::{Receiving, RedirectSite, Secrets, Sessions, StreamError};
 use web::publish::{Inbox, Store};
 
@@ -58,6 +58,8 @@ struct Guest {
     account: Account,
     sessions: Rc<Sessions<u32>>,
     refusal: Rc<RefCell<Option<String>>>,
+    /// Requests that were answered without waiting.
+    at_once: Cell<usize>,
 }
 
 impl Guest {
@@ -67,7 +69,14 @@ impl Guest {
         let ledger = Ledger::new(1 << 20);
         let account = ledger.open(Consumer::Appliance);
         let sessions = Rc::new(Sessions::new(Rc::clone(&tls), ledger.open(Consumer::Appliance)));
-        Self { tls, store: store_of(1 << 20), account, sessions, refusal: Rc::default() }
+        Self {
+            tls,
+            store: store_of(1 << 20),
+            account,
+            sessions,
+            refusal: Rc::default(),
+            at_once: Cell::new(0),
+        }
     }
 
     /// What a push of a block of this form says.
@@ -88,9 +97,16 @@ impl Guest {
     }
 
     /// What a client that trusts the certificate gets for its requests, after which it closes. Between requests the
-    /// connection is parked.
+    /// connection is parked. The same whether the stream can be asked without waiting or not.
     fn get(&self, trusted: &Pair, requests: &[&str]) -> Result<String, String> {
-        let peer = Line(Rc::new(RefCell::new(Peer::new(trusted, requests))));
+        let [waiting, at_once] = [0, 4 << 10].map(|room| self.get_over(trusted, requests, room));
+        let text = |got: &Result<String, String>| got.clone().map(|text| text.replace("\r\n", "\n"));
+        assert_eq!(text(&waiting), text(&at_once), "without waiting");
+        at_once
+    }
+
+    fn get_over(&self, trusted: &Pair, requests: &[&str], room: usize) -> Result<String, String> {
+        let peer = Line { peer: Rc::new(RefCell::new(Peer::new(trusted, requests))), room };
         let server = Server::new(site_of(Fake(1), Rc::clone(&self.store)), Limits::default());
         let lines = Bytes::from_static(b"Strict-Transport-Security: max-age=60\r\n");
         let mut is_new = true;
@@ -98,16 +114,31 @@ impl Guest {
             let mut stream =
                 self.sessions.open(peer.clone(), 1, is_new).map_err(|error| error.to_string())?;
             is_new = false;
-            match ready(server.serve_with(&mut stream, Port::Public, &lines, None)) {
-                Ok(Next::Idle) => stream.park(),
-                Ok(Next::End) => {
-                    ready(stream.close());
+            let received = match server.answer_at_once(&mut stream, Port::Public, &lines) {
+                AtOnce::Idle => {
+                    self.at_once.set(self.at_once.get() + 1);
+                    stream.park();
+                    continue;
+                }
+                AtOnce::End => {
+                    stream.end();
                     break Ok(());
                 }
-                Err(error) => break Err(error),
+                AtOnce::Later(received) => received,
+            };
+            match ready(server.serve_with(&mut stream, Port::Public, &lines, received)) {
+                Ok(Next::Idle) => stream.park(),
+                Ok(Next::End) => {
+                    stream.end();
+                    break Ok(());
+                }
+                Err(error) => {
+                    stream.end();
+                    break Err(error);
+                }
             }
         };
-        let peer = peer.0.borrow();
+        let peer = peer.peer.borrow();
         match (&peer.failed, served) {
             (Some(error), _) => Err(error.to_string()),
             (None, Err(error)) => Err(error.to_string()),
@@ -138,16 +169,19 @@ impl Peer {
     }
 }
 
-/// The stream to the client.
+/// The stream to the client, which takes so many bytes without waiting.
 #[derive(Clone)]
-struct Line(Rc<RefCell<Peer>>);
+struct Line {
+    peer: Rc<RefCell<Peer>>,
+    room: usize,
+}
 
 impl web::http::Stream for Line {
     type Chunk = Vec<u8>;
     type Error = Infallible;
 
     async fn recv(&mut self) -> Result<Option<Vec<u8>>, Infallible> {
-        let mut peer = self.0.borrow_mut();
+        let mut peer = self.peer.borrow_mut();
         let Peer { client, requests, .. } = &mut *peer;
         if !client.is_handshaking() && !client.wants_write() {
             match requests.pop() {
@@ -163,7 +197,7 @@ impl web::http::Stream for Line {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Infallible> {
-        let mut peer = self.0.borrow_mut();
+        let mut peer = self.peer.borrow_mut();
         let mut bytes = bytes.as_ref();
         while !bytes.is_empty() {
             peer.client.read_tls(&mut bytes).unwrap();
@@ -177,6 +211,18 @@ impl web::http::Stream for Line {
             }
         }
         Ok(())
+    }
+
+    fn try_recv(&mut self) -> Poll<Result<Option<Vec<u8>>, Infallible>> {
+        if self.room == 0 { Poll::Pending } else { Poll::Ready(ready(self.recv())) }
+    }
+
+    fn try_send(&mut self, bytes: &mut Bytes) -> Poll<Result<(), Infallible>> {
+        if self.room == 0 { Poll::Pending } else { Poll::Ready(ready(self.send(std::mem::take(bytes)))) }
+    }
+
+    fn room(&self) -> usize {
+        self.room
     }
 
     fn park(self) {}
@@ -193,11 +239,13 @@ fn requests_are_answered_over_tls() {
     let got = guest.get(&pair, &[KILOBYTE, &head, KILOBYTE]).unwrap();
     assert_eq!(got.matches("HTTP/1.1 200 OK\r\n").count(), 3, "{got}");
     assert_eq!(got.matches("\r\nStrict-Transport-Security: max-age=60\r\n\r\n").count(), 3, "{got}");
+    assert_eq!(guest.at_once.get(), 3, "where the stream does not wait");
     // Content that takes many records.
     let large: String = (0..40_000).map(|n: u32| char::from(b'a' + n.to_le_bytes()[0] % 26)).collect();
     assert_eq!(guest.push(None, Form::Bytes, large.as_bytes()), Status::ACCEPTED);
     let got = guest.get(&pair, &["GET /tls HTTP/1.1\r\nHost: a.test\r\n\r\n"]).unwrap();
     assert!(got.ends_with(&large) && got.contains("Content-Length: 40000\r\n"));
+    assert_eq!(guest.at_once.get(), 3, "a reply of many records waits for room");
     assert_eq!(guest.account.used(), 0, "what was charged is given back");
 }
 
@@ -284,7 +332,7 @@ fn port_80_redirects_to_the_same_place() {
 fn parked_sessions_make_room_by_age() {
     let (guest, pair) = (Guest::new(), pair(2040));
     guest.push_secret(&[("a.crt", &pair.certificate), ("a.key", &pair.key)]);
-    let line = || Line(Rc::new(RefCell::new(Peer::new(&pair, &[]))));
+    let line = || Line { peer: Rc::new(RefCell::new(Peer::new(&pair, &[]))), room: 0 };
     for key in 0..10 {
         guest.sessions.tick(u64::from(key), 60);
         guest.sessions.open(line(), key, true).unwrap().park();

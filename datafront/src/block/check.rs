@@ -9,7 +9,7 @@ use spin::Once;
 use xen::crc32c::{Append, instruction};
 
 /// How many bytes a step of the table takes. In a guest one: the processor reckons there, and a wide table is 16 KiB.
-const LANES: usize = if cfg!(target_os = "none") { 1 } else { 16 };
+const LANES: usize = if cfg!(bare) { 1 } else { 16 };
 /// CRC-32C.
 static CRC: Crc<u32, Table<LANES>> = Crc::<u32, Table<LANES>>::new(&CRC_32_ISCSI);
 

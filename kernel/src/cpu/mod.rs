@@ -2,18 +2,20 @@
 //!
 //! Nothing here knows Xen's data structures or the rest of the kernel. A fault handler comes as a pointer ([`idt::load`]).
 
-#[cfg(target_os = "none")]
+#[cfg(any(test, bare))]
+pub(crate) mod bytes;
+#[cfg(bare)]
 pub(crate) mod early_console;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod gdt;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod hypercall;
 pub(crate) mod hypercall_kind;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod idt;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod on_cpu;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 pub(crate) mod tsc;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 pub(crate) mod vendor;

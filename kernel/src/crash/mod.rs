@@ -7,26 +7,26 @@
 //!
 //! Both format into memory of their own ([`fixed_text`]): the heap may be exhausted or damaged.
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod exceptions;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod fixed_text;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod log_ring;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod logger;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod panic;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 use crate::{cpu::on_cpu::OnCpu, domain::domu::DomU};
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 use alloc::rc::Rc;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 use xen::{SystemTime, Xen, console::Console};
 
 /// Where log lines and reports go.
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) struct Outputs {
     /// The clock, xenstore, and the hypercall that ends the domain.
     pub(crate) xen: Rc<Xen<DomU>>,
@@ -36,11 +36,11 @@ pub(crate) struct Outputs {
     pub(crate) started: SystemTime,
 }
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 static OUTPUTS: OnCpu<Outputs> = OnCpu::new();
 
 /// Sends log lines of `level` and above, and reports, to `outputs` from now on. To be called once.
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) fn init(outputs: Outputs, level: log::LevelFilter) {
     OUTPUTS.set(outputs);
     logger::init(level);

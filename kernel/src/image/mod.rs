@@ -1,6 +1,6 @@
 //! The image in memory: its ELF notes, and the build that they name.
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub mod build;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod notes;

@@ -6,19 +6,19 @@
 //!                          └─► frames: pages for pools and rings
 //! ```
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod boot_memory;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 pub(crate) mod foreign_frames;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 pub(crate) mod frames;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod heap;
 pub mod heap_reserve;
 pub(crate) mod heap_stats;
 pub mod holes;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) mod paging;
 pub mod regions;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 pub(crate) mod reservation;

@@ -10,20 +10,20 @@
 //! Each is a task that waits for xenstore, the console or time; none is on the path of a packet. Values in xenstore are
 //! untrusted input. A refused write is logged at debug and is no error.
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod agent;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod console_shell;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod control;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod facts;
-#[cfg(any(test, target_os = "none"))]
+#[cfg(any(test, bare))]
 mod shell_commands;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod startup;
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 mod vifs;
 
-#[cfg(target_os = "none")]
+#[cfg(bare)]
 pub(crate) use startup::{prepare, resumed};

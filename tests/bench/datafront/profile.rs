@@ -34,7 +34,7 @@ impl Profile {
         let machine = Names::of(&dom0(bed, MACHINE)?);
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or_else(|| bed::repository().join("target"), Into::into);
-        let image: &Path = &target.join("x86_64-unknown-none/release/probe");
+        let image: &Path = &target.join("x86_64-unknown-linux-musl/release/probe");
         let output = Command::new("nm").args(["-C", "--defined-only"]).arg(image).output()?;
         Ok(Self { plugin, machine, guest: Names::of(&String::from_utf8_lossy(&output.stdout)) })
     }

@@ -36,7 +36,7 @@ impl Symbols {
         let image = booted.file_stem().ok_or("an image without a name")?;
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or_else(|| bed::repository().join("target"), PathBuf::from);
-        let whole = target.join("x86_64-unknown-none/release").join(image);
+        let whole = target.join("x86_64-unknown-linux-musl/release").join(image);
         let stripped = booted.with_extension("stripped");
         program("strip", &["-o".as_ref(), stripped.as_path(), whole.as_path()])?;
         if fs::read(&stripped)? != fs::read(booted)? {

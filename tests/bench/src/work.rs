@@ -211,7 +211,7 @@ impl Workload {
                 format!(
                     "read from x < /proc/uptime
                     openssl s_time -connect {address}:443 -www /1k {sessions} -time {seconds} \\
-                        -ciphersuites TLS_CHACHA20_POLY1305_SHA256 2>&1
+                        -ciphersuites TLS_AES_128_GCM_SHA256 2>&1
                     read to x < /proc/uptime
                     echo \"uptime: $from $to\""
                 )

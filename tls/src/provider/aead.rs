@@ -1,12 +1,15 @@
-//! Protection of records: ChaCha20-Poly1305 (RFC 8439, RFC 8446 §5.2).
+//! Protection of records: AES-128-GCM and ChaCha20-Poly1305 (RFC 8446 §5.2, RFC 5116, RFC 8439).
 //!
 //! ```text
 //!   plaintext ║ content type ── encrypted ──► ciphertext ║ tag 16      additional data: the record's header, 5 bytes
 //! ```
 
+use aes_gcm::aead::AeadInPlace;
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aes::Aes128Enc;
 use alloc::boxed::Box;
-use chacha20poly1305::aead::{AeadInOut, KeyInit};
-use chacha20poly1305::{ChaCha20Poly1305 as Aead, Tag};
+use chacha20poly1305::ChaCha20Poly1305;
+use chacha20poly1305::aead::AeadInOut;
 use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, MessageDecrypter, MessageEncrypter, Nonce,
     OutboundOpaqueMessage, OutboundPlainMessage, PrefixedPayload, Tls13AeadAlgorithm,
@@ -14,23 +17,39 @@ use rustls::crypto::cipher::{
 };
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
 
-const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 
-#[derive(Debug)]
-pub(crate) struct ChaCha20Poly1305;
+type Tag = [u8; TAG_BYTES];
+/// AES that only encrypts: GCM needs no more in either direction.
+type Aes128Gcm = aes_gcm::AesGcm<Aes128Enc, U12>;
 
-impl Tls13AeadAlgorithm for ChaCha20Poly1305 {
+/// The algorithms, as rustls asks for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Aead {
+    Aes128Gcm,
+    ChaCha20Poly1305,
+}
+
+impl Tls13AeadAlgorithm for Aead {
     fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
-        Box::new(Cipher::new(&key, iv))
+        match self {
+            Self::Aes128Gcm => Box::new(Cipher::<Aes128Gcm>::new(&key, iv)),
+            Self::ChaCha20Poly1305 => Box::new(Cipher::<ChaCha20Poly1305>::new(&key, iv)),
+        }
     }
 
     fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
-        Box::new(Cipher::new(&key, iv))
+        match self {
+            Self::Aes128Gcm => Box::new(Cipher::<Aes128Gcm>::new(&key, iv)),
+            Self::ChaCha20Poly1305 => Box::new(Cipher::<ChaCha20Poly1305>::new(&key, iv)),
+        }
     }
 
     fn key_len(&self) -> usize {
-        KEY_BYTES
+        match self {
+            Self::Aes128Gcm => 16,
+            Self::ChaCha20Poly1305 => 32,
+        }
     }
 
     fn extract_keys(
@@ -38,28 +57,65 @@ impl Tls13AeadAlgorithm for ChaCha20Poly1305 {
         key: AeadKey,
         iv: Iv,
     ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
-        Ok(ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv })
+        Ok(match self {
+            Self::Aes128Gcm => ConnectionTrafficSecrets::Aes128Gcm { key, iv },
+            Self::ChaCha20Poly1305 => ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv },
+        })
     }
 }
 
-/// The keys of one direction. The AEAD clears its key when it is dropped.
-struct Cipher {
+/// An AEAD with its key, which is cleared when it is dropped. The two crates are of different generations of one interface.
+trait Keyed: Sized + Send + Sync {
+    /// `None` if the key has another length.
+    fn new(key: &[u8]) -> Option<Self>;
+    /// Encrypts in place.
+    fn seal(&self, nonce: Nonce, header: &[u8], bytes: &mut [u8]) -> Option<Tag>;
+    /// Decrypts in place, if the tag is right.
+    fn open(&self, nonce: Nonce, header: &[u8], bytes: &mut [u8], tag: Tag) -> Option<()>;
+}
+
+impl Keyed for Aes128Gcm {
+    fn new(key: &[u8]) -> Option<Self> {
+        aes_gcm::KeyInit::new_from_slice(key).ok()
+    }
+
+    fn seal(&self, nonce: Nonce, header: &[u8], bytes: &mut [u8]) -> Option<Tag> {
+        self.encrypt_in_place_detached(&nonce.0.into(), header, bytes).ok().map(Into::into)
+    }
+
+    fn open(&self, nonce: Nonce, header: &[u8], bytes: &mut [u8], tag: Tag) -> Option<()> {
+        self.decrypt_in_place_detached(&nonce.0.into(), header, bytes, &tag.into()).ok()
+    }
+}
+
+impl Keyed for ChaCha20Poly1305 {
+    fn new(key: &[u8]) -> Option<Self> {
+        chacha20poly1305::KeyInit::new_from_slice(key).ok()
+    }
+
+    fn seal(&self, nonce: Nonce, header: &[u8], bytes: &mut [u8]) -> Option<Tag> {
+        self.encrypt_inout_detached(&nonce.0.into(), header, bytes.into()).ok().map(Into::into)
+    }
+
+    fn open(&self, nonce: Nonce, header: &[u8], bytes: &mut [u8], tag: Tag) -> Option<()> {
+        self.decrypt_inout_detached(&nonce.0.into(), header, bytes.into(), &tag.into()).ok()
+    }
+}
+
+/// The key of one direction.
+struct Cipher<A> {
     /// `None` if rustls gave a key of another length: nothing is encrypted then.
-    aead: Option<Aead>,
+    aead: Option<A>,
     iv: Iv,
 }
 
-impl Cipher {
+impl<A: Keyed> Cipher<A> {
     fn new(key: &AeadKey, iv: Iv) -> Self {
-        Self { aead: Aead::new_from_slice(key.as_ref()).ok(), iv }
-    }
-
-    fn nonce(&self, seq: u64) -> chacha20poly1305::Nonce {
-        Nonce::new(&self.iv, seq).0.into()
+        Self { aead: A::new(key.as_ref()), iv }
     }
 }
 
-impl MessageEncrypter for Cipher {
+impl<A: Keyed> MessageEncrypter for Cipher<A> {
     fn encrypt(
         &mut self,
         message: OutboundPlainMessage<'_>,
@@ -70,9 +126,9 @@ impl MessageEncrypter for Cipher {
         payload.extend_from_chunks(&message.payload);
         payload.extend_from_slice(&message.typ.to_array());
         let aead = self.aead.as_ref().ok_or(Error::EncryptError)?;
-        let (nonce, header) = (self.nonce(seq), make_tls13_aad(len));
-        let tag = aead.encrypt_inout_detached(&nonce, &header, payload.as_mut().into());
-        payload.extend_from_slice(&tag.map_err(|_| Error::EncryptError)?);
+        let (nonce, header) = (Nonce::new(&self.iv, seq), make_tls13_aad(len));
+        let tag = aead.seal(nonce, &header, payload.as_mut()).ok_or(Error::EncryptError)?;
+        payload.extend_from_slice(&tag);
         Ok(OutboundOpaqueMessage::new(ContentType::ApplicationData, ProtocolVersion::TLSv1_2, payload))
     }
 
@@ -81,7 +137,7 @@ impl MessageEncrypter for Cipher {
     }
 }
 
-impl MessageDecrypter for Cipher {
+impl<A: Keyed> MessageDecrypter for Cipher<A> {
     fn decrypt<'a>(
         &mut self,
         mut message: InboundOpaqueMessage<'a>,
@@ -92,11 +148,10 @@ impl MessageDecrypter for Cipher {
         if message.typ != ContentType::ApplicationData || message.version != ProtocolVersion::TLSv1_2 {
             return Err(Error::DecryptError);
         }
-        let (nonce, header) = (self.nonce(seq), make_tls13_aad(message.payload.len()));
+        let (nonce, header) = (Nonce::new(&self.iv, seq), make_tls13_aad(message.payload.len()));
         let (bytes, tag) = message.payload.split_last_chunk_mut::<TAG_BYTES>().ok_or(Error::DecryptError)?;
         let len = bytes.len();
-        aead.decrypt_inout_detached(&nonce, &header, bytes.into(), &Tag::from(*tag))
-            .map_err(|_| Error::DecryptError)?;
+        aead.open(nonce, &header, bytes, *tag).ok_or(Error::DecryptError)?;
         message.payload.truncate(len);
         message.into_tls13_unpadded_message()
     }

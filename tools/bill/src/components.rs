@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The target of the images.
-const TARGET: &str = "x86_64-unknown-none";
+const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// A crate that is part of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The folder of unstripped images, below cargo's target folder.
-const TARGET: &str = "x86_64-unknown-none/release";
+const TARGET: &str = "x86_64-unknown-linux-musl/release";
 
 /// The images that were built here.
 pub(crate) fn built() -> Result<Vec<PathBuf>, String> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   symbolize LOG [IMAGE…]      LOG: a console log, or the contents of data/crash; - is standard input
-//!                               IMAGE: unstripped; by default all in target/x86_64-unknown-none/release
+//!                               IMAGE: unstripped; by default all in target/x86_64-unknown-linux-musl/release
 //! ```
 //!
 //! A report contains the build id of its image. Only the image with that build id is used, since another would give

@@ -25,8 +25,8 @@ pub enum AtOnce<C> {
 }
 
 impl<S: Site> Server<S> {
-    /// Answers the request that is there, if it is a usual one.
-    pub fn answer_at_once<T: Stream>(&self, stream: &mut T, port: Port) -> AtOnce<T::Chunk> {
+    /// Answers the request that is there, if it is a usual one. `lines` are header lines for every reply, each ended by CR LF.
+    pub fn answer_at_once<T: Stream>(&self, stream: &mut T, port: Port, lines: &Bytes) -> AtOnce<T::Chunk> {
         // A log without room is waited for.
         if !self.log_has_room() {
             return AtOnce::Later(None);
@@ -39,7 +39,7 @@ impl<S: Site> Server<S> {
         if framing.head_len != chunk.len() || framing.body != Body::NONE {
             return AtOnce::Later(Some(chunk));
         }
-        match self.send_at_once(stream, &answer) {
+        match self.send_at_once(stream, &answer, lines) {
             Sent::All if answer.persist == Persist::Close => AtOnce::End,
             Sent::All => AtOnce::Idle,
             Sent::No => AtOnce::Later(Some(chunk)),
@@ -48,8 +48,8 @@ impl<S: Site> Server<S> {
     }
 
     /// Sends a reply, or nothing if there is no room for it.
-    fn send_at_once<T: Stream>(&self, stream: &mut T, answer: &Answer) -> Sent {
-        if let Some(piece) = answer.one_piece() {
+    fn send_at_once<T: Stream>(&self, stream: &mut T, answer: &Answer, lines: &Bytes) -> Sent {
+        if let Some(piece) = answer.one_piece().filter(|_| lines.is_empty()) {
             let len = piece.len();
             let sent = send(stream, piece);
             if matches!(sent, Sent::All) {
@@ -57,7 +57,7 @@ impl<S: Site> Server<S> {
             }
             return sent;
         }
-        let pieces = answer.pieces(&Bytes::new());
+        let pieces = answer.pieces(lines);
         // A piece that finds any room is taken whole: all of them find it.
         if stream.room() <= pieces.len {
             return Sent::No;

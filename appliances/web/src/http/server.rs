@@ -256,8 +256,8 @@ impl<S: Site> Server<S> {
         Connection::new(self, stream, port, lines, received).run().await
     }
 
-    /// Answers the requests that are there, from `received` on, and parks the connection or drops it, which closes it in
-    /// order.
+    /// Answers the requests that are there, from `received` on, and parks the connection or ends it. `lines` are header lines
+    /// for every reply, each ended by CR LF.
     ///
     /// # Errors
     /// What the stream says.
@@ -265,13 +265,15 @@ impl<S: Site> Server<S> {
         &self,
         mut stream: T,
         port: Port,
+        lines: &Bytes,
         received: Option<T::Chunk>,
     ) -> Result<(), T::Error> {
-        match self.serve_with(&mut stream, port, &Bytes::new(), received).await? {
-            Next::Idle => stream.park(),
-            Next::End => {}
+        let next = self.serve_with(&mut stream, port, lines, received).await;
+        match next {
+            Ok(Next::Idle) => stream.park(),
+            Ok(Next::End) | Err(_) => stream.end(),
         }
-        Ok(())
+        next.map(drop)
     }
 
     /// The answer to the request at the front of `bytes`, if its head is complete.

@@ -47,6 +47,13 @@ pub trait Stream {
 
     /// Returns the idle connection to its listener, which yields it again with its next bytes.
     fn park(self);
+
+    /// Ends the connection in order. What the stream itself has to say before that goes out if there is room for it.
+    fn end(self)
+    where
+        Self: Sized,
+    {
+    }
 }
 
 impl Stream for TcpStream {

@@ -1,7 +1,7 @@
 //! TLS over another stream.
 //!
 //! ```text
-//!   recv ◄─ plaintext ◄─ Session ◄─ unread ◄─ stream
+//!   recv ◄─ plaintext ◄─ Session ◄─ unread ◄─ stream            the same without waiting: try_recv, try_send
 //!   send ─► a record of at most [`RECORD`] bytes ─► stream          outgoing: handshake, tickets, alerts ─► stream
 //!   park ─► Sessions: the session rests until its connection is ready again
 //! ```
@@ -14,11 +14,14 @@ use crate::https::sessions::{Parked, Sessions};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::task::{Poll, ready};
 use kernel::ledger::Refused;
 use kernel::net::{Bytes, IpEndpoint};
 
 /// Bytes of plaintext in a record: what a client that does not read makes us keep.
 const RECORD: usize = 4096;
+/// Bytes that a record has beside its plaintext: header, content type, tag.
+const OVERHEAD: usize = 5 + 1 + 16;
 /// What a session costs while it is served: a record that is being sent.
 pub(super) const SERVING_COST: usize = RECORD + 512;
 
@@ -60,6 +63,17 @@ impl<E> From<Refused> for StreamError<E> {
     }
 }
 
+/// What a session has for its reader.
+enum Next {
+    Plaintext(Vec<u8>),
+    /// The peer has said that nothing follows.
+    End,
+    /// Nothing until more comes.
+    Empty,
+    /// Received bytes that it has not looked at.
+    Unread,
+}
+
 /// The stream. `K` names its connection among the parked ones.
 pub struct TlsStream<T: Stream, K: Ord> {
     stream: T,
@@ -81,26 +95,57 @@ impl<T: Stream, K: Ord + Copy> TlsStream<T, K> {
         Self { stream, key, sessions, state, unread: None }
     }
 
-    /// Says that nothing follows.
-    pub async fn close(&mut self) {
-        self.state.session.close();
-        // The client may be gone already.
-        let _ = self.flush().await;
+    /// Takes what the session has to say by itself, unless something of it waits to be sent; `false`: there is nothing.
+    fn has_output(&mut self) -> bool {
+        let Parked { session, outgoing, .. } = &mut self.state;
+        if outgoing.is_empty() {
+            *outgoing = session.take_output().into();
+        }
+        !outgoing.is_empty()
     }
 
     /// Sends what the session has to say by itself. Dropped before its end, the next call goes on.
     async fn flush(&mut self) -> Result<(), StreamError<T::Error>> {
-        loop {
-            let Parked { session, outgoing, .. } = &mut self.state;
-            if outgoing.is_empty() {
-                *outgoing = session.take_output().into();
-            }
-            if outgoing.is_empty() {
-                return Ok(());
-            }
-            self.stream.send(outgoing.clone()).await.map_err(StreamError::Stream)?;
-            *outgoing = Bytes::new();
+        while self.has_output() {
+            self.stream.send(self.state.outgoing.clone()).await.map_err(StreamError::Stream)?;
+            self.state.outgoing = Bytes::new();
         }
+        Ok(())
+    }
+
+    /// The same without waiting.
+    fn try_flush(&mut self) -> Poll<Result<(), StreamError<T::Error>>> {
+        while self.has_output() {
+            ready!(self.stream.try_send(&mut self.state.outgoing)).map_err(StreamError::Stream)?;
+            self.state.outgoing = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What the session has for the reader.
+    fn next(&mut self) -> Next {
+        match self.state.session.take_plaintext() {
+            Some(plaintext) => Next::Plaintext(plaintext),
+            None if self.state.session.is_peer_closed() => Next::End,
+            None if self.unread.is_none() => Next::Empty,
+            None => Next::Unread,
+        }
+    }
+
+    /// Keeps what was received for the session, and says whether that was the end.
+    fn received(&mut self, chunk: Option<T::Chunk>) -> Result<bool, StreamError<T::Error>> {
+        let Some(chunk) = chunk else {
+            self.state.session.receive_end()?;
+            return Ok(true);
+        };
+        self.unread = Some((chunk, 0));
+        Ok(false)
+    }
+
+    /// Encrypts the first bytes, at most [`RECORD`].
+    fn seal(&mut self, bytes: &[u8]) -> Result<(Bytes, usize), StreamError<T::Error>> {
+        let (records, len) = self.state.session.write(bytes.get(..RECORD).unwrap_or(bytes))?;
+        Ok((records.into(), len))
     }
 
     /// Gives the session what was received, and charges what it may keep of it: ciphertext, or plaintext of that length.
@@ -126,25 +171,22 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
     async fn recv(&mut self) -> Result<Option<Vec<u8>>, Self::Error> {
         loop {
             self.flush().await?;
-            if let Some(plaintext) = self.state.session.take_plaintext() {
-                return Ok(Some(plaintext));
-            }
-            if self.state.session.is_peer_closed() {
-                return Ok(None);
-            }
-            if self.unread.is_none() {
-                match self.stream.recv().await.map_err(StreamError::Stream)? {
-                    Some(chunk) => self.unread = Some((chunk, 0)),
-                    None => {
-                        self.state.session.receive_end()?;
+            match self.next() {
+                Next::Plaintext(plaintext) => return Ok(Some(plaintext)),
+                Next::End => return Ok(None),
+                Next::Empty => {
+                    let chunk = self.stream.recv().await.map_err(StreamError::Stream)?;
+                    if self.received(chunk)? {
                         return Ok(None);
                     }
                 }
-            }
-            if let Err(error) = self.advance() {
-                // The alert goes out before the error is told.
-                self.flush().await?;
-                return Err(error);
+                Next::Unread => {
+                    if let Err(error) = self.advance() {
+                        // The alert goes out before the error is told.
+                        self.flush().await?;
+                        return Err(error);
+                    }
+                }
             }
         }
     }
@@ -153,18 +195,61 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
             self.flush().await?;
-            let (records, len) = self.state.session.write(rest.get(..RECORD).unwrap_or(rest))?;
-            self.stream.send(records.into()).await.map_err(StreamError::Stream)?;
+            let (records, len) = self.seal(rest)?;
+            self.stream.send(records).await.map_err(StreamError::Stream)?;
             rest = rest.get(len..).unwrap_or_default();
         }
         Ok(())
     }
 
-    /// A session that has more than its own state to keep is not parked, it ends.
+    fn try_recv(&mut self) -> Poll<Result<Option<Vec<u8>>, Self::Error>> {
+        loop {
+            ready!(self.try_flush())?;
+            match self.next() {
+                Next::Plaintext(plaintext) => return Poll::Ready(Ok(Some(plaintext))),
+                Next::End => return Poll::Ready(Ok(None)),
+                Next::Empty => {
+                    let chunk = ready!(self.stream.try_recv()).map_err(StreamError::Stream)?;
+                    if self.received(chunk)? {
+                        return Poll::Ready(Ok(None));
+                    }
+                }
+                // After an error the alert waits to be sent: the next call sends it, and has the same error.
+                Next::Unread => self.advance()?,
+            }
+        }
+    }
+
+    fn try_send(&mut self, bytes: &mut Bytes) -> Poll<Result<(), Self::Error>> {
+        ready!(self.try_flush())?;
+        if bytes.len() > self.room() {
+            return Poll::Pending;
+        }
+        let (mut records, _) = self.seal(bytes)?;
+        *bytes = Bytes::new();
+        if self.stream.try_send(&mut records).map_err(StreamError::Stream)?.is_pending() {
+            // Not reached while the stream has room.
+            self.state.outgoing = records;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One record's, for that is what [`SERVING_COST`] pays for.
+    fn room(&self) -> usize {
+        self.stream.room().saturating_sub(OVERHEAD).min(RECORD)
+    }
+
     fn peer(&self) -> Option<IpEndpoint> {
         self.stream.peer()
     }
 
+    fn end(mut self) {
+        self.state.session.close();
+        // The client may be gone already.
+        let _ = self.try_flush();
+    }
+
+    /// A session that has more than its own state to keep is not parked, it ends.
     fn park(self) {
         if self.unread.is_none() && !self.state.session.is_readable() {
             self.sessions.park(self.key, self.state);
