@@ -1,6 +1,7 @@
 //! The running guest as the source of the status pages.
 
 use crate::push_channels::Pushes;
+use crate::tls_service::Secure;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use kernel::System;
@@ -10,18 +11,21 @@ use web::site::{Source, snapshot};
 
 /// The running guest.
 #[derive(Debug)]
-pub(crate) struct GuestStatus(System, Rc<Pushes>, Option<Rc<Outbox>>);
-
-impl GuestStatus {
-    pub(crate) fn new(system: &System, pushes: &Rc<Pushes>, outbox: Option<Rc<Outbox>>) -> Self {
-        Self(system.clone(), Rc::clone(pushes), outbox)
-    }
+pub(crate) struct GuestStatus {
+    pub(crate) system: System,
+    pub(crate) pushes: Rc<Pushes>,
+    /// Of a guest that sends its log.
+    pub(crate) outbox: Option<Rc<Outbox>>,
+    /// Of a guest that serves over TLS.
+    pub(crate) secure: Option<Rc<Secure>>,
 }
 
 impl Source for GuestStatus {
     fn status(&self) -> Status {
-        let datafront = self.1.status(&self.0, self.2.as_deref());
-        Status { datafront, ..snapshot::status(&self.0.stats(), self.0.host(), build()) }
+        let datafront = self.pushes.status(&self.system, self.outbox.as_deref());
+        let mut status = snapshot::status(&self.system.stats(), self.system.host(), build());
+        status.groups.0.extend(self.secure.as_ref().map(|secure| secure.numbers()));
+        Status { datafront, ..status }
     }
 }
 

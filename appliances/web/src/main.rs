@@ -59,7 +59,13 @@ mod guest {
         let replies = Rc::new(Memory::new(system.ledger().open(Consumer::Replies)));
         let log = log_service::open(&system, &options);
         let outbox = log.as_ref().map(|log| Rc::clone(log.outbox()));
-        let site = StatusSite::new(GuestStatus::new(&system, &pushes, outbox), pushes.store(), replies);
+        let status = GuestStatus {
+            system: system.clone(),
+            pushes: Rc::clone(&pushes),
+            outbox,
+            secure: secure.clone(),
+        };
+        let site = StatusSite::new(status, pushes.store(), replies);
         let account = system.ledger().open(Consumer::Appliance);
         let requests = log.clone().map(|log| -> Rc<dyn RequestLog> { log });
         let server =

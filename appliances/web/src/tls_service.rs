@@ -6,6 +6,7 @@ use core::cell::Cell;
 use kernel::System;
 use kernel::ledger::{Consumer, Reservation};
 use kernel::net::{Bytes, IpEndpoint, TcpStream};
+use kernel::stats::Group;
 use web::https::{Sessions, TlsStream};
 use web::options::Options;
 
@@ -66,6 +67,11 @@ impl Secure {
         let now = system.since_boot() / SECOND_NS;
         self.tls.tick(now, unix_ns / SECOND_NS);
         self.sessions.tick(now, self.idle_seconds);
+    }
+
+    /// The numbers of sessions.
+    pub(crate) fn numbers(&self) -> Group {
+        web::site::https(self.sessions.parked(), &self.sessions.counts())
     }
 
     /// Header lines of each reply.

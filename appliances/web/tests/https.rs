@@ -240,6 +240,10 @@ fn requests_are_answered_over_tls() {
     assert_eq!(got.matches("HTTP/1.1 200 OK\r\n").count(), 3, "{got}");
     assert_eq!(got.matches("\r\nStrict-Transport-Security: max-age=60\r\n\r\n").count(), 3, "{got}");
     assert_eq!(guest.at_once.get(), 3, "where the stream does not wait");
+    // Twice each: with and without waiting. The first of all had no certificate.
+    let counts = guest.sessions.counts();
+    let counts = [counts.handshakes, counts.refused, counts.failed, counts.dropped].map(|count| count.get());
+    assert_eq!(counts, [2, 2, 0, 0]);
     // Content that takes many records.
     let large: String = (0..40_000).map(|n: u32| char::from(b'a' + n.to_le_bytes()[0] % 26)).collect();
     assert_eq!(guest.push(None, Form::Bytes, large.as_bytes()), Status::ACCEPTED);
@@ -278,6 +282,7 @@ fn a_pushed_pair_replaces_the_former_one_or_is_refused() {
     );
     assert!(guest.get(&second, &[KILOBYTE]).is_ok());
     assert!(guest.get(&first, &[KILOBYTE]).unwrap_err().contains("invalid peer certificate"));
+    assert_eq!(guest.sessions.counts().failed, 2, "the client's alert, with and without waiting");
 }
 
 #[test]
@@ -348,4 +353,6 @@ fn parked_sessions_make_room_by_age() {
     assert!(guest.sessions.open(line(), 9, false).is_ok(), "the youngest is there");
     let error = guest.sessions.open(line(), 5, false).unwrap_err();
     assert_eq!(error, StreamError::Evicted);
+    // Eleven were parked, one of which was taken.
+    assert_eq!(guest.sessions.counts().dropped.get(), 11 - 1 - guest.sessions.parked() as u64);
 }

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::{env, fs};
 use web::http::HttpCounts;
+use web::https::HttpsCounts;
 use web::site::Source as _;
 use web::site::status::{
     Build, Channel, Datafront, Dhcp, FORMAT, Features, InterfaceStatus, Ipv6Address, Keys, Policy,
@@ -60,7 +61,9 @@ fn tables(status: &Status) -> Document {
     document.facts(2, "The guest", "", Status::KEYS);
     document.facts(3, "Build", "build.", Build::KEYS);
     document.groups("", &status.groups);
-    document.groups("", &Groups(vec![web::site::http(0, 0, &HttpCounts::default())]));
+    let server =
+        [web::site::http(0, 0, &HttpCounts::default()), web::site::https(0, &HttpsCounts::default())];
+    document.groups("", &Groups(server.into()));
     let datafront = status.datafront.as_ref().unwrap();
     document.facts(2, "What dom0 pushes", "datafront.", Datafront::KEYS);
     document.groups("datafront.", &datafront.groups);

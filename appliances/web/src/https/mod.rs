@@ -12,5 +12,5 @@ mod stream;
 
 pub use redirect::RedirectSite;
 pub use secrets::{Receiving, Secrets};
-pub use sessions::Sessions;
+pub use sessions::{HttpsCounts, Sessions};
 pub use stream::{StreamError, TlsStream};

@@ -18,6 +18,22 @@ use tls::{Server, Session};
 /// What a session without bytes in its buffers costs, and its place in the tables.
 const SESSION_COST: usize = 4096;
 
+kernel::xen::counters! {
+    /// What became of sessions, since the start.
+    pub struct HttpsCounts {
+        /// Handshakes that were complete, with a certificate.
+        handshakes,
+        /// Handshakes that were complete without one, by a ticket.
+        resumed,
+        /// Sessions that ended by an error of TLS: a client that speaks something else, or lacks a close_notify.
+        failed,
+        /// Sessions for which there was no certificate yet, or no memory.
+        refused,
+        /// Sessions of idle connections that made room for others, or were idle for too long.
+        dropped,
+    }
+}
+
 /// A session without its connection.
 #[derive(Debug)]
 pub(super) struct Parked {
@@ -37,6 +53,7 @@ pub(super) struct Parked {
 pub struct Sessions<K: Ord> {
     server: Rc<Server>,
     account: Account,
+    counts: Cell<HttpsCounts>,
     parked: RefCell<BTreeMap<K, Parked>>,
     by_age: RefCell<BTreeMap<u64, K>>,
     next: Cell<u64>,
@@ -48,13 +65,32 @@ impl<K: Ord + Copy> Sessions<K> {
     #[must_use]
     pub fn new(server: Rc<Server>, account: Account) -> Self {
         let (parked, by_age) = (RefCell::default(), RefCell::default());
-        Self { server, account, parked, by_age, next: Cell::new(0), now: Cell::new(0) }
+        Self {
+            server,
+            account,
+            counts: Cell::default(),
+            parked,
+            by_age,
+            next: Cell::new(0),
+            now: Cell::new(0),
+        }
     }
 
     /// The number of sessions whose connections are parked.
     #[must_use]
     pub fn parked(&self) -> usize {
         self.parked.borrow().len()
+    }
+
+    /// The counters.
+    pub fn counts(&self) -> HttpsCounts {
+        self.counts.get()
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut HttpsCounts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
     }
 
     /// The session of a connection: another one if the connection is new, else the parked one.
@@ -71,7 +107,7 @@ impl<K: Ord + Copy> Sessions<K> {
         let mut state = match known {
             Some(state) if !is_new => state,
             None if !is_new => return Err(StreamError::Evicted),
-            _ => self.fresh()?,
+            _ => self.fresh().inspect_err(|_| self.count(|counts| counts.refused.bump()))?,
         };
         while let Err(refused) = state.reservation.grow(SERVING_COST) {
             self.evict().ok_or(refused)?;
@@ -94,6 +130,7 @@ impl<K: Ord + Copy> Sessions<K> {
     fn evict(&self) -> Option<()> {
         let (_, key) = self.by_age.borrow_mut().pop_first()?;
         self.parked.borrow_mut().remove(&key);
+        self.count(|counts| counts.dropped.bump());
         Some(())
     }
 

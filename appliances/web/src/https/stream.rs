@@ -63,6 +63,13 @@ impl<E> From<Refused> for StreamError<E> {
     }
 }
 
+/// Counts a session that fails, once: each call after the first has the same error.
+fn failed<K: Ord + Copy>(sessions: &Sessions<K>, known: bool) {
+    if !known {
+        sessions.count(|counts| counts.failed.bump());
+    }
+}
+
 /// What a session has for its reader.
 enum Next {
     Plaintext(Vec<u8>),
@@ -135,7 +142,9 @@ impl<T: Stream, K: Ord + Copy> TlsStream<T, K> {
     /// Keeps what was received for the session, and says whether that was the end.
     fn received(&mut self, chunk: Option<T::Chunk>) -> Result<bool, StreamError<T::Error>> {
         let Some(chunk) = chunk else {
-            self.state.session.receive_end()?;
+            let known = self.state.session.error().is_some();
+            let ended = self.state.session.receive_end();
+            ended.inspect_err(|_| failed(&self.sessions, known))?;
             return Ok(true);
         };
         self.unread = Some((chunk, 0));
@@ -156,7 +165,17 @@ impl<T: Stream, K: Ord + Copy> TlsStream<T, K> {
         let held = base.saturating_add(SERVING_COST).saturating_add(session.buffered());
         reservation.shrink_to(held);
         reservation.grow(held.saturating_add(rest.len()).saturating_sub(reservation.bytes()))?;
-        *taken = taken.saturating_add(session.receive(rest)?);
+        let (begun, known) = (session.is_handshaking(), session.error().is_some());
+        let received = session.receive(rest);
+        if begun && !session.is_handshaking() {
+            let is_resumed = session.is_resumed();
+            self.sessions.count(
+                |counts| {
+                    if is_resumed { counts.resumed.bump() } else { counts.handshakes.bump() }
+                },
+            );
+        }
+        *taken = taken.saturating_add(received.inspect_err(|_| failed(&self.sessions, known))?);
         if *taken >= chunk.len() {
             self.unread = None;
         }

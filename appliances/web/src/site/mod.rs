@@ -24,6 +24,7 @@ mod units;
 use crate::content::Content;
 use crate::http::server::{Context, Port};
 use crate::http::{Code, Fixed, HttpCounts, Moment, Refusal, Reply, Request, Site};
+use crate::https::HttpsCounts;
 use crate::memory::Memory;
 use crate::publish::Store;
 use alloc::format;
@@ -82,6 +83,15 @@ pub fn http(serving: u64, waiting: u64, counts: &HttpCounts) -> Group {
             ("serving", "Connections with a request in progress.", serving),
             ("waiting", "Requests that wait for their rest, or for their client. Each has a task.", waiting),
         ])
+        .counters(counts.iter())
+}
+
+/// The numbers of the server over TLS.
+#[must_use]
+pub fn https(parked: usize, counts: &HttpsCounts) -> Group {
+    let parked = u64::try_from(parked).unwrap_or(u64::MAX);
+    Group::new("https", "HTTP over TLS")
+        .gauges([("parked", "Sessions of idle connections.", parked)])
         .counters(counts.iter())
 }
 
