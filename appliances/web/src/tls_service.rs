@@ -6,7 +6,7 @@ use core::cell::Cell;
 use kernel::System;
 use kernel::ledger::{Consumer, Reservation};
 use kernel::net::{Bytes, IpEndpoint, TcpStream};
-use kernel::stats::Group;
+use kernel::stats::numbers::Group;
 use web::https::{Sessions, TlsStream};
 use web::options::Options;
 
