@@ -63,8 +63,7 @@ enum Way {
     Pull,
 }
 
-const WAYS: [Way; 7] =
-    [Way::Datafront, Way::Proxy, Way::Http, Way::C, Way::CStore, Way::Receive, Way::Pull];
+const WAYS: [Way; 7] = [Way::Datafront, Way::Proxy, Way::Http, Way::C, Way::CStore, Way::Receive, Way::Pull];
 
 impl Way {
     /// Whether Linux is its other end.
@@ -183,7 +182,8 @@ impl Rig {
     /// [`Self::measure`], and where the instructions went, if that is wanted.
     fn profiled(&self, way: Way, name: &str, size: u64, count: u32, how: &str) -> Outcome<f64> {
         let Some(profile) = &self.profile else { return self.measure(way, size, count, how) };
-        let (cost, table) = profile.during(way.needs_linux(), || self.measure(way, size, count * TIMES, how))?;
+        let (cost, table) =
+            profile.during(way.needs_linux(), || self.measure(way, size, count * TIMES, how))?;
         let file = format!("build/bench/blocks-datafront-{way:?}-{}-{how}.tsv", name.replace(' ', ""));
         std::fs::write(bed::repository().join(file.to_lowercase()), table)?;
         Ok(cost)

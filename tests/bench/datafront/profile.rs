@@ -41,7 +41,11 @@ impl Profile {
 
     /// Does the work, which returns the cost of a unit, and reads the counters in between: the table is of the middle
     /// of the run, without the start of the programs. A Linux guest has dom0's kernel, at the same addresses.
-    pub(crate) fn during(&self, is_linux: bool, work: impl FnOnce() -> Outcome<f64>) -> Outcome<(f64, String)> {
+    pub(crate) fn during(
+        &self,
+        is_linux: bool,
+        work: impl FnOnce() -> Outcome<f64>,
+    ) -> Outcome<(f64, String)> {
         let (plugin, is_over) = (&self.plugin, AtomicBool::new(false));
         let (cost, readings) = std::thread::scope(|scope| {
             let sampler = scope.spawn(|| {

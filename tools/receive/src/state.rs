@@ -339,7 +339,8 @@ mod tests {
             assert_eq!(file.load(&disk).unwrap(), state);
             // The next write goes into the older one, and is cut anywhere.
             let newer = State { handing_on: Some((99, 9)), ..state.clone() }.to_bytes(round + 2);
-            let number = |name: &&str| State::from_bytes(&std::fs::read(folder.join(name)).unwrap()).map(|it| it.0);
+            let number =
+                |name: &&str| State::from_bytes(&std::fs::read(folder.join(name)).unwrap()).map(|it| it.0);
             let older = folder.join(NAMES.iter().min_by_key(|name| number(name)).unwrap());
             let before = std::fs::read(&older).unwrap();
             for len in 1..newer.len() {
@@ -348,7 +349,7 @@ mod tests {
                 assert_eq!(file.load(&disk).unwrap(), state, "round {round}, cut at {len}");
             }
         }
-        NAMES.map(|name| std::fs::write(folder.join(name), "x").unwrap());
+        NAMES.iter().for_each(|name| std::fs::write(folder.join(name), "x").unwrap());
         assert!(matches!(file.load(&disk), Err(Error::Damaged(_))));
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -220,8 +220,10 @@ impl Folder {
         let up = "../".repeat(Path::new(name).components().count().saturating_sub(1));
         let above = place.parent().filter(|above| *above != self.root);
         above.map_or(Ok(()), |above| disk.create_folders(above))?;
-        let (new, target) =
-            (self.root.join(OWN).join("link.new"), PathBuf::from(format!("{up}{OWN}/versions/{name}/{newest}")));
+        let (new, target) = (
+            self.root.join(OWN).join("link.new"),
+            PathBuf::from(format!("{up}{OWN}/versions/{name}/{newest}")),
+        );
         match disk.link(&target, &new) {
             // A predecessor was ended in between.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
