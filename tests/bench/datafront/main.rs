@@ -5,6 +5,7 @@
 //!   dom0: push-blocks (the library) ──── vchan ────► probe app.do=sink       our guest, blocks checked and dropped
 //!         put                       ──── netback ──► probe app.do=put        our guest, bodies dropped
 //!         peer pump                 ──── vchan ────► Linux: peer drain       bytes dropped, 32 bytes of answer a block
+//!         peer pump                 ──── vchan ────► Linux: peer store       each block a file: written, synced, renamed
 //!         push-blocks (the library) ──── vchan ────► Linux: receive --dir    a version of a file for each block
 //!         pull --out                ◄─── vchan ───── probe app.do=source     our guest's outbox; a version for each block
 //! ```
@@ -54,18 +55,20 @@ enum Way {
     Proxy,
     Http,
     C,
+    /// The C pair, whose server writes each block to a file.
+    CStore,
     /// Into Linux, by the program `receive`.
     Receive,
     /// Out of our guest, by the program `pull`.
     Pull,
 }
 
-const WAYS: [Way; 6] = [Way::Datafront, Way::Proxy, Way::Http, Way::C, Way::Receive, Way::Pull];
+const WAYS: [Way; 7] = [Way::Datafront, Way::Proxy, Way::Http, Way::C, Way::CStore, Way::Receive, Way::Pull];
 
 impl Way {
     /// Whether Linux is its other end.
     const fn needs_linux(self) -> bool {
-        matches!(self, Self::C | Self::Receive)
+        matches!(self, Self::C | Self::CStore | Self::Receive)
     }
 }
 
@@ -179,7 +182,8 @@ impl Rig {
     /// [`Self::measure`], and where the instructions went, if that is wanted.
     fn profiled(&self, way: Way, name: &str, size: u64, count: u32, how: &str) -> Outcome<f64> {
         let Some(profile) = &self.profile else { return self.measure(way, size, count, how) };
-        let (cost, table) = profile.during(|| self.measure(way, size, count * TIMES, how))?;
+        let (cost, table) =
+            profile.during(way.needs_linux(), || self.measure(way, size, count * TIMES, how))?;
         let file = format!("build/bench/blocks-datafront-{way:?}-{}-{how}.tsv", name.replace(' ', ""));
         std::fs::write(bed::repository().join(file.to_lowercase()), table)?;
         Ok(cost)
@@ -202,13 +206,14 @@ impl Rig {
             Way::Datafront => (&self.sink, format!("blocks sink {size} {count} {how}")),
             Way::Proxy => (&self.sink, format!("blocks sink {size} {count} {how} proxy")),
             Way::Http => (&self.put, format!("put 10.0.2.31:80 {size} {count}")),
-            Way::C => {
+            Way::C | Way::CStore => {
+                let channel = if way == Way::C { "c" } else { "s" };
                 let linux = linux()?;
                 let (id, window) = (linux.domid(), if how == "one" { 1 } else { 16 });
                 (
                     linux,
                     format!(
-                        "peer client {id} /local/domain/{id}/data/vchan/0/c pump {size} {count} {window}"
+                        "peer client {id} /local/domain/{id}/data/vchan/0/{channel} pump {size} {count} {window}"
                     ),
                 )
             }
@@ -276,6 +281,7 @@ fn linux(bed: &Bed, peer: &[u8]) -> Outcome<Domain> {
     let script = "for m in xen_evtchn xen_gntalloc xen_privcmd; do insmod /root/$m.ko; done
         (while true; do receive --dir /in --keep 1; sleep 0.1; done) &
         echo 'bench: draining'
+        (while true; do peer server 0 data/vchan/0/s 65536 4096 store /stored || sleep 0.1; done) &
         while true; do peer server 0 data/vchan/0/c 65536 4096 drain || sleep 0.1; done";
     let guest = Linux::new("linux")
         .address("10.0.2.33")

@@ -40,8 +40,12 @@ impl Profile {
     }
 
     /// Does the work, which returns the cost of a unit, and reads the counters in between: the table is of the middle
-    /// of the run, without the start of the programs.
-    pub(crate) fn during(&self, work: impl FnOnce() -> Outcome<f64>) -> Outcome<(f64, String)> {
+    /// of the run, without the start of the programs. A Linux guest has dom0's kernel, at the same addresses.
+    pub(crate) fn during(
+        &self,
+        is_linux: bool,
+        work: impl FnOnce() -> Outcome<f64>,
+    ) -> Outcome<(f64, String)> {
         let (plugin, is_over) = (&self.plugin, AtomicBool::new(false));
         let (cost, readings) = std::thread::scope(|scope| {
             let sampler = scope.spawn(|| {
@@ -61,14 +65,18 @@ impl Profile {
             return Err("a run too short to look at".into());
         };
         let part = late.since(early);
-        Ok((cost, self.table(&part, part.all() / cost)))
+        Ok((cost, self.table(&part, part.all() / cost, is_linux)))
     }
 
     /// A table of the counts, a unit.
-    fn table(&self, reading: &Reading, units: f64) -> String {
+    fn table(&self, reading: &Reading, units: f64, is_linux: bool) -> String {
         let mut sums: BTreeMap<(&str, &str), f64> = BTreeMap::new();
         for (address, block) in reading.addresses() {
-            let name = self.guest.name(address & IN_IMAGE);
+            let name = match (is_linux, address < KERNEL) {
+                (false, _) => self.guest.name(address & IN_IMAGE),
+                (true, true) => "a program",
+                (true, false) => self.machine.name(address),
+            };
             *sums.entry(("guest", name)).or_default() += block.instructions as f64 / units;
         }
         for (address, instructions) in reading.elsewhere() {

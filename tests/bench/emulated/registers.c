@@ -4,6 +4,7 @@
  *   registers OFFSET COUNT      of the first memory region of the first PCI device of class 02 (network)
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 static void fail(const char *what)
 {
-    perror(what);
+    fprintf(stderr, "registers: failed: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
@@ -68,6 +69,6 @@ int main(int argc, char **argv)
         printf("registers: read %s times, last %08x\n", argv[2], value);
         return 0;
     }
-    fprintf(stderr, "registers: no network card on the PCI bus\n");
+    fprintf(stderr, "registers: failed: no network card on the PCI bus\n");
     return 1;
 }

@@ -9,7 +9,9 @@
  *   hold                 stays until it is killed
  *   pump BLOCK COUNT WINDOW   sends blocks, at most WINDOW without an answer of 32 bytes; prints "COUNT seconds"
  *   drain                     takes the blocks of a pump, answers each with 32 bytes
+ *   store FILE                the same, and each block takes the place of the file before its answer
  */
+#include <fcntl.h>
 #include <libxenvchan.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -117,20 +119,29 @@ static void pump(uint64_t block, long count, long window)
     printf("%ld %.9f\n", count, ended.tv_sec - begun.tv_sec + (ended.tv_nsec - begun.tv_nsec) / 1e9);
 }
 
-static void drain(void)
+static void drain(const char *path)
 {
     static char bytes[32768];
     char answer[32] = { 0 };
     uint64_t head[2];
     receive_all((char *)head, sizeof head);
+    char new[256];
+    snprintf(new, sizeof new, "%s.new", path ? path : "");
     for (uint64_t done = 0; done < head[1]; done++) {
         uint64_t left = head[0];
+        int file = path ? open(new, O_CREAT | O_TRUNC | O_WRONLY, 0644) : -1;
+        if (path && file < 0)
+            fail("cannot make the file");
         while (left > 0) {
             int got = libxenvchan_read(channel, bytes, left < sizeof bytes ? left : sizeof bytes);
             if (got <= 0)
                 fail("read failed");
+            if (path && write(file, bytes, got) != got)
+                fail("cannot write the file");
             left -= got;
         }
+        if (path && (fsync(file) || close(file) || rename(new, path)))
+            fail("cannot put the file into its place");
         send_all(answer, sizeof answer);
     }
 }
@@ -171,7 +182,9 @@ int main(int argc, char **argv)
     else if (strcmp(action[0], "pump") == 0 && argc == 4)
         pump(strtoull(action[1], NULL, 0), atol(action[2]), atol(action[3]));
     else if (strcmp(action[0], "drain") == 0)
-        drain();
+        drain(NULL);
+    else if (strcmp(action[0], "store") == 0 && argc == 2)
+        drain(action[1]);
     else
         fail("no such action: see the head of peer.c");
     libxenvchan_close(channel);

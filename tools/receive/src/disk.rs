@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
 
 /// Called before a step with its name; an error takes the step's place.
@@ -120,9 +120,12 @@ impl Disk {
 
     /// Removes a file, a link or a whole folder, if there is one.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
-        let Ok(found) = path.symlink_metadata() else { return Ok(()) };
         self.step("remove")?;
-        if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        let removed = match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),
+            other => other,
+        };
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
     }
 
     /// Puts a file with these bytes into the place of an older one: it has all of them at any moment, or all of the old.
@@ -135,10 +138,38 @@ impl Disk {
         path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
     }
 
-    /// Whether a file of this length has room on the file system of a folder. A system that does not say has it.
-    pub(crate) fn has_room(&self, folder: &Path, len: u64) -> bool {
+    /// Opens a file, or makes an empty one whose name is on the medium; and what is in it.
+    pub(crate) fn open_or_create(&self, path: &Path) -> io::Result<(File, Vec<u8>)> {
+        let is_new = !path.exists();
+        if is_new {
+            self.step("create")?;
+        }
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        if is_new {
+            path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))?;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok((file, bytes))
+    }
+
+    /// Puts these bytes, and nothing else, into a file that is open, and waits until they are on the medium. No name is
+    /// looked up for it. Half of them may be there when it is ended.
+    pub(crate) fn overwrite(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
+        self.step("overwrite")?;
+        file.write_all_at(bytes, 0)?;
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if file.metadata()?.len() > len {
+            file.set_len(len)?;
+        }
+        self.step("sync")?;
+        file.sync_data()
+    }
+
+    /// Whether a file of this length has room on the file system of an open folder. A system that does not say has it.
+    pub(crate) fn has_room(&self, folder: &File, len: u64) -> bool {
         // A file system without a size of its own (ramfs) says 0 of 0.
-        let sized = || rustix::fs::statvfs(folder).ok().filter(|is| is.f_blocks > 0);
+        let sized = || rustix::fs::fstatvfs(folder).ok().filter(|is| is.f_blocks > 0);
         let free = || sized().map(|is| is.f_bavail.saturating_mul(is.f_frsize));
         self.free.or_else(free).is_none_or(|free| free >= len)
     }

@@ -55,6 +55,8 @@ struct Current {
 pub struct Keeper {
     disk: Disk,
     incoming: PathBuf,
+    /// It, open: what is free is asked for each block.
+    incoming_folder: File,
     file: StateFile,
     state: State,
     sink: Box<dyn Sink>,
@@ -77,13 +79,15 @@ impl Keeper {
     /// # Errors
     /// The folder cannot be used, or its state is damaged.
     pub fn open(folder: &Path, sink: Box<dyn Sink>, disk: Disk) -> Result<Self, Error> {
-        let file = StateFile::open(folder, &disk)?;
+        let mut file = StateFile::open(folder, &disk)?;
         let incoming = folder.join("incoming");
         disk.create_folders(&incoming).map_err(Error::at(&incoming))?;
         let state = file.load(&disk)?;
+        let incoming_folder = File::open(&incoming).map_err(Error::at(&incoming))?;
         Ok(Self {
             disk,
             incoming,
+            incoming_folder,
             file,
             state,
             sink,
@@ -204,7 +208,7 @@ impl Keeper {
                 return Err(Status::NO_ROOM);
             }
         }
-        if !self.disk.has_room(&self.incoming, len) {
+        if !self.disk.has_room(&self.incoming_folder, len) {
             let full = io::Error::new(io::ErrorKind::StorageFull, format!("no room for {len} bytes"));
             return Err(self.refusal(full, &self.incoming.clone()));
         }

@@ -3,7 +3,7 @@
 //! ```text
 //!   dom0 ══► Way ─► serve ─► datafront's Receiver ─► Keeper ─► incoming file ─► Sink: folder, program, socket
 //!             ▲                                        │ 1. the sink has it
-//!             │                                        │ 2. state: fsync, rename
+//!             │                                        │ 2. state: fdatasync
 //!             └──────── ACK ◄──────────────────────────┘ 3. then the acknowledgement
 //! ```
 //!
@@ -15,7 +15,7 @@
 //! |---|---|
 //! | [`serve`](mod@serve) | one connection, from its first byte to its last |
 //! | [`keeper`] | what happens to a block between its first byte and its acknowledgement |
-//! | [`state`] | what survives a restart: one file, replaced in one step |
+//! | [`state`] | what survives a restart: two files, written in turn |
 //! | [`sink`] | what gets the blocks: a folder, a program, a socket |
 //! | [`block_console`] | what is seen of blocks that come |
 //! | `archive` | a tree of files out of a tar archive |

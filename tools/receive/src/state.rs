@@ -1,12 +1,14 @@
 //! What survives a restart: how far each stream has come, what is half there, what was being handed on.
 //!
 //! ```text
-//!   | "MPRECV2\0" | instance u64 | handing on: yes u64, stream u64, seq u64 |
+//!   | "MPRECV3\0" | number of the write u64 | instance u64 | handing on: yes u64, stream u64, seq u64 |
 //!   | parts u32 | for each: stream u64, form u32, bytes u64, name_len u32, name |
 //!   | logs u32 | for each: inode u64, bytes u64, name_len u32, name | streams: datafront's | CRC-32C u32 |
 //! ```
 //!
-//! All numbers are little endian. The file is replaced in one step, so it is whole unless the medium is damaged.
+//! All numbers are little endian. There are two files, written in turn, in place: no name is looked up and no block of the
+//! file system is allocated for it. The one with the higher number counts. Of one that is half written the check is wrong,
+//! and the other one is whole, with everything that was acknowledged.
 
 use crate::disk::Disk;
 use crate::error::Error;
@@ -17,7 +19,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MAGIC: &[u8; 8] = b"MPRECV2\0";
+const MAGIC: &[u8; 8] = b"MPRECV3\0";
 /// Streams whose parts are kept: as many as a receiver knows.
 const MAX_PARTS: usize = 16;
 /// Files that are appended to, of which the length is kept: the one that was appended to longest ago makes room.
@@ -108,10 +110,11 @@ impl State {
         self.logs.push(log);
     }
 
-    /// The file's bytes.
+    /// The file's bytes, of this write.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self, nth: u64) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
+        bytes.extend(nth.to_le_bytes());
         let (stream, seq) = self.handing_on.unwrap_or_default();
         for word in [self.instance, u64::from(self.handing_on.is_some()), stream, seq] {
             bytes.extend(word.to_le_bytes());
@@ -138,14 +141,14 @@ impl State {
 
     /// What [`State::to_bytes`] has made; `None` for other bytes.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(bytes: &[u8]) -> Option<(u64, Self)> {
         let (bytes, sum) = bytes.split_last_chunk()?;
         if u32::from_le_bytes(*sum) != check(bytes) {
             return None;
         }
         let mut from = bytes.strip_prefix(MAGIC)?;
         let from = &mut from;
-        let instance = long(from)?;
+        let (nth, instance) = (long(from)?, long(from)?);
         let handing_on = match (long(from)?, long(from)?, long(from)?) {
             (0, ..) => None,
             (_, stream, seq) => Some((stream, seq)),
@@ -161,14 +164,36 @@ impl State {
         }
         let streams = from.to_vec();
         Streams::load(&streams)?;
-        Some(Self { instance, handing_on, parts, logs, streams })
+        Some((nth, Self { instance, handing_on, parts, logs, streams }))
     }
 }
 
-/// The file, and the folder in which it is.
+/// The names of the two files.
+const NAMES: [&str; 2] = ["state", "state.2"];
+
+/// One of the two files.
+#[derive(Debug)]
+struct Slot {
+    path: PathBuf,
+    file: File,
+}
+
+/// The file that counts, and the one that is written next.
+#[derive(Debug)]
+struct Slots {
+    newest: Slot,
+    /// The number of its write.
+    nth: u64,
+    next: Slot,
+    /// Nobody knows what the next one holds: a write of it failed.
+    has_failed: bool,
+}
+
+/// The files, and the folder in which they are.
 #[derive(Debug)]
 pub struct StateFile {
-    path: PathBuf,
+    folder: PathBuf,
+    slots: Option<Slots>,
     /// Held as long as the receiver lives.
     _lock: File,
 }
@@ -189,31 +214,53 @@ impl StateFile {
         if !taken {
             return Err(Error::Busy(folder.to_owned()));
         }
-        Ok(Self { path: folder.join("state"), _lock: file })
+        Ok(Self { folder: folder.to_owned(), slots: None, _lock: file })
     }
 
     /// Reads it; the first time, makes it.
     ///
     /// # Errors
-    /// What the system says, or that the file is damaged.
-    pub fn load(&self, disk: &Disk) -> Result<State, Error> {
-        match std::fs::read(&self.path) {
-            Ok(bytes) => State::from_bytes(&bytes).ok_or_else(|| Error::Damaged(self.path.clone())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let state = State::new().map_err(Error::at(Path::new("/dev/urandom")))?;
-                self.save(&state, disk)?;
-                Ok(state)
-            }
-            Err(error) => Err(Error::Disk(self.path.clone(), error)),
+    /// What the system says, or that both files are damaged.
+    pub fn load(&mut self, disk: &Disk) -> Result<State, Error> {
+        let [first, second] = NAMES.map(|name| self.folder.join(name));
+        if !first.exists() && !second.exists() {
+            let state = State::new().map_err(Error::at(Path::new("/dev/urandom")))?;
+            // Whole from the beginning: there is no other one yet.
+            disk.replace(&first, &state.to_bytes(1)).map_err(Error::at(&first))?;
+            self.slots = None;
         }
+        // What could not be put on the medium may be in the file all the same.
+        let failed = self.slots.take().filter(|slots| slots.has_failed).map(|slots| slots.next.path);
+        let open = |path: PathBuf| -> Result<(Slot, Option<(u64, State)>), Error> {
+            let (file, bytes) = disk.open_or_create(&path).map_err(Error::at(&path))?;
+            let state = State::from_bytes(&bytes).filter(|_| failed.as_ref() != Some(&path));
+            Ok((Slot { path, file }, state))
+        };
+        let (a, b) = (open(first)?, open(second)?);
+        let nth = |state: &Option<(u64, State)>| state.as_ref().map_or(0, |(nth, _)| *nth);
+        let (newest, next) = if nth(&a.1) >= nth(&b.1) { (a, b) } else { (b, a) };
+        let (slot, found) = newest;
+        let (nth, state) = found.ok_or_else(|| Error::Damaged(slot.path.clone()))?;
+        let has_failed = failed.is_some();
+        self.slots = Some(Slots { newest: slot, nth, next: next.0, has_failed });
+        Ok(state)
     }
 
     /// Puts it on the medium.
     ///
     /// # Errors
-    /// What the system says. The old one is there then.
-    pub fn save(&self, state: &State, disk: &Disk) -> Result<(), Error> {
-        disk.replace(&self.path, &state.to_bytes()).map_err(Error::at(&self.path))
+    /// What the system says. The state before counts then.
+    pub fn save(&mut self, state: &State, disk: &Disk) -> Result<(), Error> {
+        let Some(slots) = &mut self.slots else {
+            return Err(Error::Damaged(self.folder.clone()));
+        };
+        let nth = slots.nth.saturating_add(1);
+        slots.has_failed = true;
+        let Slot { path, file } = &slots.next;
+        disk.overwrite(file, &state.to_bytes(nth)).map_err(Error::at(path))?;
+        (slots.nth, slots.has_failed) = (nth, false);
+        std::mem::swap(&mut slots.newest, &mut slots.next);
+        Ok(())
     }
 }
 
@@ -264,14 +311,67 @@ mod tests {
         assert_eq!((state.parts.len(), state.logs.len()), (MAX_PARTS, MAX_LOGS));
         assert_eq!(state.logs.last().map(|log| (log.inode, log.name.as_str())), Some((19, "log-1")));
         assert_eq!(state.parts.first().map(|parts| parts.stream), Some(4));
-        let bytes = state.to_bytes();
-        assert_eq!(State::from_bytes(&bytes), Some(state));
+        let bytes = state.to_bytes(77);
+        assert_eq!(State::from_bytes(&bytes), Some((77, state)));
         for at in 0..bytes.len() {
             let mut bad = bytes.clone();
             bad[at] ^= 1;
             assert_eq!(State::from_bytes(&bad), None, "byte {at}");
             assert_eq!(State::from_bytes(&bytes[..at]), None, "cut at {at}");
         }
+    }
+
+    /// A folder in memory, if there is such a thing.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("state-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        folder
+    }
+
+    #[test]
+    fn a_half_written_file_leaves_the_one_before() {
+        let (folder, disk) = (folder("half"), Disk::default());
+        let mut file = StateFile::open(&folder, &disk).unwrap();
+        let mut state = file.load(&disk).unwrap();
+        for round in 1..=4 {
+            state.handing_on = Some((round, 1));
+            file.save(&state, &disk).unwrap();
+            assert_eq!(file.load(&disk).unwrap(), state);
+            // The next write goes into the older one, and is cut anywhere.
+            let newer = State { handing_on: Some((99, 9)), ..state.clone() }.to_bytes(round + 2);
+            let number =
+                |name: &&str| State::from_bytes(&std::fs::read(folder.join(name)).unwrap()).map(|it| it.0);
+            let older = folder.join(NAMES.iter().min_by_key(|name| number(name)).unwrap());
+            let before = std::fs::read(&older).unwrap();
+            for len in 1..newer.len() {
+                let rest = before.get(len..).unwrap_or_default();
+                std::fs::write(&older, [&newer[..len], rest].concat()).unwrap();
+                assert_eq!(file.load(&disk).unwrap(), state, "round {round}, cut at {len}");
+            }
+        }
+        NAMES.iter().for_each(|name| std::fs::write(folder.join(name), "x").unwrap());
+        assert!(matches!(file.load(&disk), Err(Error::Damaged(_))));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_put_on_the_medium_does_not_count() {
+        let (folder, left) = (folder("sync"), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true)));
+        let works = std::sync::Arc::clone(&left);
+        let disk = Disk::watched(Box::new(move |step| {
+            let fails = step == "sync" && !works.load(std::sync::atomic::Ordering::Relaxed);
+            if fails { Err(io::Error::other("no medium")) } else { Ok(()) }
+        }));
+        let mut file = StateFile::open(&folder, &disk).unwrap();
+        let state = file.load(&disk).unwrap();
+        let newer = State { handing_on: Some((1, 1)), ..state.clone() };
+        left.store(false, std::sync::atomic::Ordering::Relaxed);
+        assert!(file.save(&newer, &disk).is_err());
+        assert_eq!(file.load(&disk).unwrap(), state);
+        left.store(true, std::sync::atomic::Ordering::Relaxed);
+        file.save(&newer, &disk).unwrap();
+        assert_eq!(file.load(&disk).unwrap(), newer);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

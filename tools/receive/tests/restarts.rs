@@ -75,7 +75,7 @@ fn check_statuses(sender: &Sender, what: &str) {
 #[test]
 fn killed_before_any_step_a_folder_has_each_block_once() {
     let [alone, together] = [1, 3].map(killed_before_any_step);
-    assert!(alone > 100 && together > 80, "each step had its turn: {alone}, {together}");
+    assert!(alone > 75 && together > 65, "each step had its turn: {alone}, {together}");
     assert!(together < alone, "blocks that come together are recorded together");
 }
 
@@ -173,7 +173,7 @@ fn killed_before_any_step_a_program_is_told_what_it_may_have() {
         }
         steps += 1;
     }
-    assert!(steps > 40 && repeated >= 3, "{steps} steps, {repeated} repeated");
+    assert!(steps > 25 && repeated >= 3, "{steps} steps, {repeated} repeated");
 }
 
 /// A disk that is full for one step.
@@ -226,7 +226,7 @@ fn a_disk_that_is_full_refuses_a_block_or_lets_it_come_again() {
         }
         at += 1;
     }
-    assert!(at > 100 && refused > 10, "{at} steps, {refused} refused");
+    assert!(at > 75 && refused > 10, "{at} steps, {refused} refused");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::{Block, Sink};
 use crate::archive;
 use crate::disk::Disk;
 use datafront::block::{Form, Status};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::fs::{self, File, FileType};
 use std::io;
@@ -26,18 +27,55 @@ const UNNAMED: &str = "current";
 /// Bytes of a name between slashes, at most, by most file systems.
 const MAX_COMPONENT: usize = 255;
 
+/// Names whose versions are known without a look at the disk.
+const MAX_KNOWN: usize = 16;
+
+/// What is there under a name. The folder is ours alone, so it is read once.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    /// The oldest first.
+    versions: Vec<String>,
+    /// Their folder, open.
+    folder: File,
+}
+
 /// A folder.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
     keep: usize,
+    /// The name that was used last is at the end. One that is at work, or where something failed, is not among them.
+    known: RefCell<Vec<Known>>,
+    /// The root, open.
+    open: OnceCell<File>,
 }
 
 impl Folder {
     /// In this folder, with as many versions of each name as `keep` says, at least one.
     #[must_use]
     pub fn new(root: PathBuf, keep: usize) -> Self {
-        Self { root, keep: keep.max(1) }
+        Self { root, keep: keep.max(1), known: RefCell::default(), open: OnceCell::new() }
+    }
+
+    /// What is known of a block's name: its folder is made if it is missing.
+    fn take_known(&self, disk: &Disk, block: &Block) -> io::Result<Known> {
+        let mut all = self.known.borrow_mut();
+        if let Some(at) = all.iter().position(|known| known.name == name(block)) {
+            return Ok(all.remove(at));
+        }
+        let folder = self.versions(block);
+        disk.create_folders(&folder)?;
+        Ok(Known { name: name(block).to_owned(), versions: list(&folder)?, folder: File::open(&folder)? })
+    }
+
+    /// Keeps it for the next block of the name.
+    fn put_known(&self, known: Known) {
+        let mut all = self.known.borrow_mut();
+        if all.len() >= MAX_KNOWN {
+            all.remove(0);
+        }
+        all.push(known);
     }
 
     fn versions(&self, block: &Block) -> PathBuf {
@@ -123,17 +161,20 @@ impl Sink for Folder {
 
     fn has(&self, block: &Block) -> io::Result<bool> {
         let key = key(block);
-        Ok(list(&self.versions(block))?.iter().any(|version| version.ends_with(&key)))
+        let among = |versions: &[String]| versions.iter().any(|version| version.ends_with(&key));
+        if let Some(known) = self.known.borrow().iter().find(|known| known.name == name(block)) {
+            return Ok(among(&known.versions));
+        }
+        Ok(among(&list(&self.versions(block))?))
     }
 
     fn deliver(&self, disk: &Disk, block: &Block, file: &File, path: &Path) -> io::Result<Status> {
         let versions = self.versions(block);
-        disk.create_folders(&versions)?;
-        let mut known = list(&versions)?;
-        let last = known.last().and_then(|last| number(last)).unwrap_or(0);
+        let mut known = self.take_known(disk, block)?;
+        let last = known.versions.last().and_then(|last| number(last)).unwrap_or(0);
         let newest = format!("{:012}{}", last.saturating_add(1), key(block));
         let version = versions.join(&newest);
-        known.push(newest);
+        known.versions.push(newest);
         match block.form {
             Form::Secret => return Ok(Status::NO_SECRETS),
             // These go where `log` says.
@@ -156,37 +197,57 @@ impl Sink for Folder {
             }
         }
         // The version is there: also on a full disk this is not a refusal any more.
-        self.lead(disk, block, &known).map_err(io::Error::other)?;
+        self.lead(disk, block, &mut known).map_err(io::Error::other)?;
+        self.put_known(known);
         Ok(Status::ACCEPTED)
     }
 
     fn settle(&self, disk: &Disk, block: &Block) -> io::Result<()> {
-        self.lead(disk, block, &list(&self.versions(block))?)
+        let mut known = self.take_known(disk, block)?;
+        self.lead(disk, block, &mut known)?;
+        self.put_known(known);
+        Ok(())
     }
 }
 
 impl Folder {
     /// Lets the name lead to the newest of these versions, and removes what is too old.
-    fn lead(&self, disk: &Disk, block: &Block, versions: &[String]) -> io::Result<()> {
+    fn lead(&self, disk: &Disk, block: &Block, known: &mut Known) -> io::Result<()> {
         let (name, folder) = (name(block), self.versions(block));
-        disk.sync_folder(&folder)?;
-        let Some(newest) = versions.last() else { return Ok(()) };
+        disk.sync(&known.folder)?;
+        let Some(newest) = known.versions.last() else { return Ok(()) };
         let place = self.root.join(name);
         let up = "../".repeat(Path::new(name).components().count().saturating_sub(1));
-        let target = PathBuf::from(format!("{up}{OWN}/versions/{name}/{newest}"));
-        if fs::read_link(&place).ok().as_ref() != Some(&target) {
-            let above = place.parent().unwrap_or(&self.root);
-            disk.create_folders(above)?;
-            let new = self.root.join(OWN).join("link.new");
-            disk.remove(&new)?;
-            disk.link(&target, &new)?;
-            disk.rename(&new, &place)?;
-            disk.sync_folder(above)?;
+        let above = place.parent().filter(|above| *above != self.root);
+        above.map_or(Ok(()), |above| disk.create_folders(above))?;
+        let (new, target) = (
+            self.root.join(OWN).join("link.new"),
+            PathBuf::from(format!("{up}{OWN}/versions/{name}/{newest}")),
+        );
+        match disk.link(&target, &new) {
+            // A predecessor was ended in between.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.remove(&new)?;
+                disk.link(&target, &new)?;
+            }
+            other => other?,
         }
-        for old in versions.iter().rev().skip(self.keep) {
-            disk.remove(&folder.join(old))?;
+        disk.rename(&new, &place)?;
+        match above {
+            Some(above) => disk.sync_folder(above)?,
+            None => disk.sync(self.open_root()?)?,
+        }
+        while known.versions.len() > self.keep {
+            disk.remove(&folder.join(known.versions.remove(0)))?;
         }
         Ok(())
+    }
+
+    fn open_root(&self) -> io::Result<&File> {
+        if self.open.get().is_none() {
+            let _ = self.open.set(File::open(&self.root)?);
+        }
+        self.open.get().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
