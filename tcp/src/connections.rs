@@ -250,13 +250,21 @@ impl<T> Connections<T> {
         size_of::<Option<Entry<T>>>().saturating_add(BESIDE)
     }
 
-    /// Marks the connection as the most recently used one.
-    #[inline]
-    pub fn touch(&mut self, id: u32) {
-        self.by_use.move_to_back(&mut self.entries, id);
+    /// Takes a connection that has ended out of the order of use: [`Connections::by_use`] does not visit it any more. It stays
+    /// under its number until it is removed.
+    pub fn retire(&mut self, id: u32) {
+        self.by_use.remove(&mut self.entries, id);
     }
 
-    /// All connections, those first that have not been used for the longest time.
+    /// Marks the connection as the most recently used one, unless it is retired.
+    #[inline]
+    pub fn touch(&mut self, id: u32) {
+        if self.by_use.has(&mut self.entries, id) {
+            self.by_use.move_to_back(&mut self.entries, id);
+        }
+    }
+
+    /// All connections that are not retired, those first that have not been used for the longest time.
     pub fn by_use(&self) -> impl Iterator<Item = u32> {
         core::iter::successors(self.by_use.first(), |id| self.entries.0.get(*id)?.by_use.next())
     }
@@ -384,6 +392,23 @@ mod tests {
         all.touch(ids[2]);
         assert_eq!(all.by_use().next(), Some(ids[0]));
         assert!(all.by_use().eq([ids[0], ids[2]]));
+    }
+
+    #[test]
+    fn a_retired_connection_is_not_visited_by_use() {
+        let mut all = connections(100);
+        let ids = [1, 2, 3].map(|n| all.insert(&v4(n), n).unwrap());
+        all.retire(ids[0]);
+        all.touch(ids[0]);
+        assert!(all.by_use().eq([ids[1], ids[2]]), "its use does not bring it back");
+        all.retire(ids[0]);
+        assert!(all.by_use().eq([ids[1], ids[2]]));
+        assert_eq!((all.len(), all.get(ids[0]), all.find(&v4(1))), (3, Some(&1), Some(ids[0])));
+        all.retire(ids[2]);
+        all.touch(ids[1]);
+        assert_eq!((all.remove(ids[0]), all.remove(ids[2]), all.len()), (Some(1), Some(3), 1));
+        let next = all.insert(&v4(4), 4).unwrap();
+        assert!(all.by_use().eq([ids[1], next]), "a number that is used again is in the list");
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl List {
         (self.head != NONE).then_some(self.head)
     }
 
+    /// Whether `id` is in this list.
+    pub fn has(&self, things: &mut impl Linked, id: u32) -> bool {
+        things.links(id).is_some_and(|links| links.prev != NONE || self.head == id)
+    }
+
     /// Appends `id`, which must be in no list.
     pub fn push_back(&mut self, things: &mut impl Linked, id: u32) {
         let tail = self.tail;

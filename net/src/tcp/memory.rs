@@ -151,7 +151,14 @@ impl Shard {
     ///
     /// So clients that open many connections at once end their own, and neither those of others that pause for a moment,
     /// nor one that has just begun: a newcomer that finds no room tries again, one that was accepted and ended does not.
+    ///
+    /// Only the first [`CANDIDATES`] of the open ones are looked at: a segment costs no more, whatever peers have open.
     fn least_useful(&self) -> Option<u32> {
+        self.least_useful_of(self.conns.by_use())
+    }
+
+    /// The same among given connections, in the order of their use.
+    fn least_useful_of(&self, by_use: impl Iterator<Item = u32>) -> Option<u32> {
         let is_silent = |conn: &Conn, least| time::after(conn.tcb.heard_at(), least) <= self.at;
         let is_useless = |conn: &Conn| match (conn.tcb.is_idle(), conn.is(ConnFlags::HAS_ASKED)) {
             (true, true) => false,
@@ -159,13 +166,18 @@ impl Shard {
             (false, _) => conn.tcb.is_blocked() || is_silent(conn, STALE),
         };
         let pauses = |conn: &Conn| conn.tcb.is_idle() && is_silent(conn, PAUSE);
-        let least_used = |gives_way: &dyn Fn(&Conn) -> bool| {
-            // Those that have ended, and are still held by an application, are no candidates.
-            let is = |what: &dyn Fn(&Conn) -> bool, id: &u32| self.get(*id).is_some_and(what);
-            let open = self.conns.by_use().filter(|id| is(&|conn| conn.tcb.state() != State::Closed, id));
-            open.take(CANDIDATES).find(|id| is(gives_way, id))
-        };
-        least_used(&is_useless).or_else(|| least_used(&pauses))
+        let mut pausing = None;
+        for id in by_use.take(CANDIDATES) {
+            // One that was ended in this iteration, and not followed to its end yet, is no candidate.
+            let Some(conn) = self.get(id).filter(|conn| conn.tcb.state() != State::Closed) else { continue };
+            if is_useless(conn) {
+                return Some(id);
+            }
+            if pausing.is_none() && pauses(conn) {
+                pausing = Some(id);
+            }
+        }
+        pausing
     }
 
     /// Ends the least useful connection.
@@ -198,4 +210,55 @@ pub(super) fn grant(env: &mut Env<Chunk>, conn: &Conn, free: usize, least_grants
 
 pub(super) fn bytes(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::config::Limits;
+    use crate::base::options::TcpOptions;
+    use crate::base::rng::Rng;
+    use crate::tcp::link::Link;
+    use alloc::vec::Vec;
+    use ledger::{Consumer, Ledger};
+    use smoltcp::time::Instant;
+    use smoltcp::wire::IpAddress;
+
+    /// The connections that a search looks at, and the one that it finds.
+    fn search(shard: &Shard) -> (usize, Option<u32>) {
+        let mut looked_at = 0;
+        let found = shard.least_useful_of(shard.conns.by_use().inspect(|_| looked_at += 1));
+        (looked_at, found)
+    }
+
+    #[test]
+    fn a_search_costs_the_same_whatever_peers_have_open() {
+        let counters = &mut Counters::default();
+        let ledger = Ledger::new(64 << 20);
+        let mut rng = Rng::new([1; 32]);
+        let account = ledger.open(Consumer::Tcp);
+        let mut shard = Shard::new(Limits::for_memory(64 << 20), account, &mut rng, Instant::ZERO);
+        let link = Link { mtu: 1500, flow_key: None };
+        let connect = |shard: &mut Shard, counters: &mut Counters| {
+            let ends = (IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2), 80);
+            shard.connect(ends, TcpOptions::default(), &link, counters).unwrap().0
+        };
+        // The oldest have ended, and are held by their application.
+        for _ in 0..500 {
+            let id = connect(&mut shard, counters);
+            shard.update(id, counters, |conn, _, env| conn.tcb.abort(env));
+            assert_eq!(shard.get(id).map(|conn| conn.tcb.state()), Some(State::Closed));
+        }
+        assert_eq!((shard.len(), search(&shard)), (500, (0, None)));
+        let open: Vec<u32> = (0..500).map(|_| connect(&mut shard, counters)).collect();
+        assert_eq!(search(&shard), (CANDIDATES, None), "nobody is silent yet");
+        shard.begin(Instant::from_secs(1), Duration::ZERO);
+        assert_eq!(search(&shard), (1, Some(open[0])), "the one that is silent for the longest time");
+        // One that a timer of another ends, or the search itself, is not found again.
+        for ended in &open[..100] {
+            assert!(shard.give_way(counters));
+            assert_eq!(shard.get(*ended).map(|conn| conn.tcb.state()), Some(State::Closed));
+        }
+        assert_eq!(search(&shard), (1, Some(open[100])));
+    }
 }

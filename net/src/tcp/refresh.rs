@@ -111,6 +111,10 @@ impl Shard {
     fn refresh_unusual(&mut self, id: u32, sends: bool) {
         let Some(conn) = self.get(id) else { return };
         let (owner, state, time_wait) = (conn.owner, conn.tcb.state(), conn.tcb.time_wait());
+        if state == State::Closed {
+            // It may be held by an application for ever, and has nothing that others could have.
+            self.conns.retire(id);
+        }
         if owner != Owner::Orphan || sends {
             return;
         }
