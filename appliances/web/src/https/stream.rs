@@ -253,7 +253,7 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
         Poll::Ready(Ok(()))
     }
 
-    /// One record's, for that is what [`SERVING_COST`] pays for.
+    /// One record's, for a session pays for no more while it is served.
     fn room(&self) -> usize {
         self.stream.room().saturating_sub(OVERHEAD).min(RECORD)
     }
