@@ -57,13 +57,14 @@ struct Held {
 }
 
 impl Held {
-    /// The request has made progress: it goes to the end of the line.
-    fn note_progress(&self) {
+    /// The request has made progress: it goes to the end of the line. `false`: it has no place any more, it gave way.
+    fn note_progress(&self) -> bool {
         let number = self.waiting.next_number();
         let mut line = self.waiting.line.borrow_mut();
-        if let Some(place) = line.remove(&self.number.replace(number)) {
-            line.insert(number, place);
-        }
+        let place = line.remove(&self.number.replace(number));
+        let has_place = place.is_some();
+        line.extend(place.map(|place| (number, place)));
+        has_place
     }
 }
 
@@ -131,12 +132,11 @@ impl Waiting {
 
 impl<F: Future<Output = ()>> Slot<F> {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // A request may begin another one, and so drop itself: it is not borrowed while it runs.
+        // A request may begin another one, and so give way itself: it is not borrowed while it runs, and ends then.
         let Some((mut request, held)) = self.request.take() else { return Poll::Ready(()) };
-        if request.as_mut().poll(cx).is_ready() {
+        if request.as_mut().poll(cx).is_ready() || !held.note_progress() {
             return Poll::Ready(());
         }
-        held.note_progress();
         self.request.replace(Some((request, held)));
         self.waker.set(Some(cx.waker().clone()));
         Poll::Pending
@@ -253,6 +253,33 @@ mod tests {
         drop((tasks, task));
         assert_eq!((dropped.borrow().len(), waiting.line.borrow().len()), (room + 2, 1));
         assert_eq!((account.used() > 0, waiting.used.get()), (true, account.used()));
+    }
+
+    #[test]
+    fn a_request_that_gives_way_while_it_runs_ends() {
+        let account = Ledger::new(256 << 10).open(Consumer::Appliance);
+        let waiting = Waiting::new(account.clone());
+        let line = Rc::clone(&waiting);
+        let mut polls = 0;
+        // Its second run begins one that needs all the memory, its own too.
+        let (task, _) = begin(
+            &waiting,
+            poll_fn(move |_| {
+                polls += 1;
+                if polls == 2 {
+                    let room = [0_u8; 100 << 10];
+                    let (task, gave_way) = begin(&line, async move {
+                        core::future::pending::<()>().await;
+                        assert!(!room.is_empty(), "not reached: it keeps the memory");
+                    });
+                    assert!(task.is_none() && gave_way == 1);
+                }
+                Poll::Pending
+            }),
+        );
+        let mut task = task.unwrap();
+        assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!((waiting.len(), waiting.used.get(), account.used()), (0, 0, 0));
     }
 
     #[test]
