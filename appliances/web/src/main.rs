@@ -118,7 +118,7 @@ mod guest {
             if server.begins(stream.is_new()) {
                 tell_time(&system, &server);
             }
-            answer(&system, &server, stream, port, Bytes::new()).await;
+            answer(&system, &server, stream, port, &Bytes::new()).await;
         }
     }
 
@@ -142,13 +142,13 @@ mod guest {
         server: &Rc<Server<S>>,
         mut stream: T,
         port: Port,
-        lines: Bytes,
+        lines: &Bytes,
     ) {
-        match server.answer_at_once(&mut stream, port, &lines) {
+        match server.answer_at_once(&mut stream, port, lines) {
             AtOnce::Idle => stream.park(),
             AtOnce::End => stream.end(),
             AtOnce::Later(received) => {
-                let request = attend(Rc::clone(server), stream, port, lines, received);
+                let request = attend(Rc::clone(server), stream, port, lines.clone(), received);
                 if let Some(task) = server.begin(request).await {
                     system.spawn(task);
                 }

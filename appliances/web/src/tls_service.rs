@@ -75,8 +75,8 @@ impl Secure {
     }
 
     /// Header lines of each reply.
-    pub(crate) fn lines(&self) -> Bytes {
-        self.lines.clone()
+    pub(crate) const fn lines(&self) -> &Bytes {
+        &self.lines
     }
 
     /// The session of a connection, unless there is no certificate, or no memory.

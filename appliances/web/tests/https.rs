@@ -106,7 +106,7 @@ impl Guest {
     }
 
     fn get_over(&self, trusted: &Pair, requests: &[&str], room: usize) -> Result<String, String> {
-        let peer = Line { peer: Rc::new(RefCell::new(Peer::new(trusted, requests))), room };
+        let peer = Line::new(Peer::new(trusted, requests), room);
         let server = Server::new(site_of(Fake(1), Rc::clone(&self.store)), Limits::default());
         let lines = Bytes::from_static(b"Strict-Transport-Security: max-age=60\r\n");
         let mut is_new = true;
@@ -169,11 +169,18 @@ impl Peer {
     }
 }
 
-/// The stream to the client, which takes so many bytes without waiting.
+/// The stream to the client, which takes so many bytes without waiting until it is heard again.
 #[derive(Clone)]
 struct Line {
     peer: Rc<RefCell<Peer>>,
-    room: usize,
+    most: usize,
+    room: Rc<Cell<usize>>,
+}
+
+impl Line {
+    fn new(peer: Peer, most: usize) -> Self {
+        Self { peer: Rc::new(RefCell::new(peer)), most, room: Rc::new(Cell::new(most)) }
+    }
 }
 
 impl web::http::Stream for Line {
@@ -214,15 +221,23 @@ impl web::http::Stream for Line {
     }
 
     fn try_recv(&mut self) -> Poll<Result<Option<Vec<u8>>, Infallible>> {
-        if self.room == 0 { Poll::Pending } else { Poll::Ready(ready(self.recv())) }
+        if self.most == 0 {
+            return Poll::Pending;
+        }
+        self.room.set(self.most);
+        Poll::Ready(ready(self.recv()))
     }
 
     fn try_send(&mut self, bytes: &mut Bytes) -> Poll<Result<(), Infallible>> {
-        if self.room == 0 { Poll::Pending } else { Poll::Ready(ready(self.send(std::mem::take(bytes)))) }
+        if self.room.get() == 0 {
+            return Poll::Pending;
+        }
+        self.room.set(self.room.get().saturating_sub(bytes.len()));
+        Poll::Ready(ready(self.send(std::mem::take(bytes))))
     }
 
     fn room(&self) -> usize {
-        self.room
+        self.room.get()
     }
 
     fn park(self) {}
@@ -251,6 +266,17 @@ fn requests_are_answered_over_tls() {
     assert!(got.ends_with(&large) && got.contains("Content-Length: 40000\r\n"));
     assert_eq!(guest.at_once.get(), 3, "a reply of many records waits for room");
     assert_eq!(guest.account.used(), 0, "what was charged is given back");
+}
+
+#[test]
+fn a_reply_is_whole_with_any_room() {
+    let (guest, pair) = (Guest::new(), pair(2040));
+    guest.push_secret(&[("a.crt", &pair.certificate), ("a.key", &pair.key)]);
+    let whole = guest.get(&pair, &[KILOBYTE]).unwrap();
+    for room in whole.len() - 10..whole.len() + 200 {
+        assert_eq!(guest.get_over(&pair, &[KILOBYTE], room).unwrap(), whole, "{room}");
+    }
+    assert!(guest.at_once.get() > 10 && guest.at_once.get() < 200);
 }
 
 #[test]
@@ -311,7 +337,13 @@ fn a_connection_without_memory_is_refused() {
     guest.push_secret(&[("a.crt", &pair.certificate), ("a.key", &pair.key)]);
     let all = guest.account.reserve(guest.account.available()).unwrap();
     assert_eq!(guest.get(&pair, &[KILOBYTE]).unwrap_err(), StreamError::<Infallible>::NoMemory.to_string());
+    assert_eq!(guest.sessions.counts().refused.get(), 2);
     drop(all);
+    // Enough for the session, not to serve it.
+    let most = guest.account.reserve(guest.account.available() - 5000).unwrap();
+    assert!(guest.get(&pair, &[KILOBYTE]).is_err());
+    assert_eq!(guest.sessions.counts().refused.get(), 4);
+    drop(most);
     // Enough for the session, not for a record that comes.
     assert_eq!(guest.sessions.parked(), 0);
     let most = guest.account.reserve(guest.account.available() - 9000).unwrap();
@@ -337,7 +369,7 @@ fn port_80_redirects_to_the_same_place() {
 fn parked_sessions_make_room_by_age() {
     let (guest, pair) = (Guest::new(), pair(2040));
     guest.push_secret(&[("a.crt", &pair.certificate), ("a.key", &pair.key)]);
-    let line = || Line { peer: Rc::new(RefCell::new(Peer::new(&pair, &[]))), room: 0 };
+    let line = || Line::new(Peer::new(&pair, &[]), 0);
     for key in 0..10 {
         guest.sessions.tick(u64::from(key), 60);
         guest.sessions.open(line(), key, true).unwrap().park();

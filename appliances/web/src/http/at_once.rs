@@ -49,7 +49,9 @@ impl<S: Site> Server<S> {
 
     /// Sends a reply, or nothing if there is no room for it.
     fn send_at_once<T: Stream>(&self, stream: &mut T, answer: &Answer, lines: &Bytes) -> Sent {
-        if let Some(piece) = answer.one_piece().filter(|_| lines.is_empty()) {
+        if lines.is_empty()
+            && let Some(piece) = answer.one_piece()
+        {
             let len = piece.len();
             let sent = send(stream, piece);
             if matches!(sent, Sent::All) {

@@ -61,10 +61,9 @@ impl Held {
     fn note_progress(&self) -> bool {
         let number = self.waiting.next_number();
         let mut line = self.waiting.line.borrow_mut();
-        let place = line.remove(&self.number.replace(number));
-        let has_place = place.is_some();
-        line.extend(place.map(|place| (number, place)));
-        has_place
+        let Some(place) = line.remove(&self.number.replace(number)) else { return false };
+        line.insert(number, place);
+        true
     }
 }
 

@@ -103,16 +103,25 @@ impl<K: Ord + Copy> Sessions<K> {
         key: K,
         is_new: bool,
     ) -> Result<TlsStream<T, K>, StreamError<T::Error>> {
-        let known = self.take(&key);
+        let state = self.state_of(&key, is_new);
+        if state.as_ref().is_err_and(|error| !matches!(error, StreamError::Evicted)) {
+            self.count(|counts| counts.refused.bump());
+        }
+        Ok(TlsStream::new(stream, key, Rc::clone(self), state?))
+    }
+
+    /// The parked session or another one, with memory to be served.
+    fn state_of<E>(&self, key: &K, is_new: bool) -> Result<Parked, StreamError<E>> {
+        let known = self.take(key);
         let mut state = match known {
             Some(state) if !is_new => state,
             None if !is_new => return Err(StreamError::Evicted),
-            _ => self.fresh().inspect_err(|_| self.count(|counts| counts.refused.bump()))?,
+            _ => self.fresh()?,
         };
         while let Err(refused) = state.reservation.grow(SERVING_COST) {
             self.evict().ok_or(refused)?;
         }
-        Ok(TlsStream::new(stream, key, Rc::clone(self), state))
+        Ok(state)
     }
 
     fn fresh<E>(&self) -> Result<Parked, StreamError<E>> {

@@ -22,6 +22,8 @@ use kernel::net::{Bytes, IpEndpoint};
 const RECORD: usize = 4096;
 /// Bytes that a record has beside its plaintext: header, content type, tag.
 const OVERHEAD: usize = 5 + 1 + 16;
+/// The pieces of a reply that fits into a record, at most: four fixed ones, and its body's.
+const PIECES: usize = 8;
 /// What a session costs while it is served: a record that is being sent.
 pub(super) const SERVING_COST: usize = RECORD + 512;
 
@@ -241,7 +243,8 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
 
     fn try_send(&mut self, bytes: &mut Bytes) -> Poll<Result<(), Self::Error>> {
         ready!(self.try_flush())?;
-        if bytes.len() > self.room() {
+        // As beneath: what finds any room is taken whole.
+        if bytes.len() > RECORD || self.stream.room() == 0 {
             return Poll::Pending;
         }
         let (mut records, _) = self.seal(bytes)?;
@@ -253,9 +256,9 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
         Poll::Ready(Ok(()))
     }
 
-    /// One record's, for a session pays for no more while it is served.
+    /// One record's, for a session pays for no more while it is served; in pieces, each of which is a record.
     fn room(&self) -> usize {
-        self.stream.room().saturating_sub(OVERHEAD).min(RECORD)
+        self.stream.room().saturating_sub(PIECES * OVERHEAD).min(RECORD)
     }
 
     fn peer(&self) -> Option<IpEndpoint> {
