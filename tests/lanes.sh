@@ -57,7 +57,11 @@ beside=""
 printf '\n== %s what came of it; lanes: %s\n' "$(date +%T)" "$BED_LANES"
 for log in "$work"/*.log; do
     name=${log##*/}
-    sed -n "/^failures:\$/,/^test result/{s/^    /${name%.log} failed: /p}" "$log" | sort -u
+    name=${name%.log}
+    grep -q "^$name .*FAILED" "$work/ends" || continue
+    # What it said is far above, where whoever keeps the end of a long output has lost it.
+    grep -A 6 'panicked at\|^error\|^Error' "$log" | cut -c 1-500 | head -n 60 | sed "s/^/$name │ /" || true
+    sed -n "/^failures:\$/,/^test result/{s/^    /$name failed: /p}" "$log" | sort -u
 done
 cat "$work/ends"
 [ "$(grep -c ' passed in ' "$work/ends")" = $(($(wc -l <"$work/programs") + ($# > 0))) ]

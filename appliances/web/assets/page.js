@@ -58,9 +58,9 @@
   function update(now, before) {
     for (const cell of all("[data-k]")) {
       const value = at(now, cell.dataset.k);
-      cell.textContent = show[cell.dataset.f](value);
-      const row = cell.closest("tr[data-zero]");
-      if (row) row.className = value ? row.dataset.zero : "zero";
+      cell.textContent = show[cell.dataset.f ?? "n"](value);
+      const row = cell.closest("tr");
+      if (row) row.className = !value ? "zero" : "alarm" in row.dataset ? "alarm" : "";
     }
     for (const part of all("[data-part]")) {
       const whole = part.dataset.of.split("+").reduce((sum, path) => sum + at(now, path), 0);

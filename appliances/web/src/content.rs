@@ -16,8 +16,8 @@ use kernel::net::Bytes;
 
 /// What a piece costs besides its bytes: its place in a list, and the heap's own header.
 const PIECE_COST: usize = 64;
-/// Bytes of a piece of text that is being generated.
-const TEXT_PIECE: usize = 16 * 1024;
+/// Bytes of a piece of text that is being generated. The last one is half empty on average.
+const TEXT_PIECE: usize = 4 * 1024;
 /// Bytes that are handed to the stack at once: what it takes, it takes whole.
 const SLICE: usize = 64 * 1024;
 
@@ -27,6 +27,8 @@ enum Data {
     Open(Vec<u8>),
     /// Bytes may be shared.
     Sealed(Bytes),
+    /// Bytes of the image.
+    Static(&'static [u8]),
 }
 
 impl Data {
@@ -34,6 +36,7 @@ impl Data {
         match self {
             Self::Open(bytes) => bytes,
             Self::Sealed(bytes) => bytes,
+            Self::Static(bytes) => bytes,
         }
     }
 }
@@ -79,6 +82,21 @@ impl Content {
         Ok(())
     }
 
+    /// Appends bytes by reference: a piece that costs its place in the list. What is left of the piece before stays empty.
+    ///
+    /// # Errors
+    /// The memory does not have it.
+    pub fn push_static(&mut self, text: &'static str) -> Result<(), NoRoom> {
+        self.memory.take(PIECE_COST)?;
+        if self.pieces.try_reserve(1).is_err() {
+            self.memory.give_back(PIECE_COST);
+            return Err(NoRoom::Now);
+        }
+        let data = Data::Static(text.as_bytes());
+        self.pieces.push(Piece { start: self.len(), cost: PIECE_COST, data });
+        Ok(())
+    }
+
     /// Charges bytes that this content costs elsewhere, for the names of its files.
     ///
     /// # Errors
@@ -111,7 +129,7 @@ impl Content {
     /// Drops the pieces that begin at `len` or after it.
     pub fn truncate(&mut self, len: usize) {
         while let Some(piece) = self.pieces.pop_if(|piece| piece.start >= len) {
-            if matches!(piece.data, Data::Open(_)) {
+            if !matches!(piece.data, Data::Sealed(_)) {
                 self.memory.give_back(piece.cost);
             }
         }
@@ -147,12 +165,12 @@ impl Content {
     /// The same by reference, 64 KiB at most; empty if this content is not sealed.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Bytes {
-        match self.find(range) {
-            Some((Piece { data: Data::Sealed(bytes), .. }, part)) => {
-                let end = part.end.min(part.start.saturating_add(SLICE));
-                bytes.slice(part.start..end)
-            }
-            _ => Bytes::new(),
+        let Some((piece, part)) = self.find(range) else { return Bytes::new() };
+        let part = part.start..part.end.min(part.start.saturating_add(SLICE));
+        match &piece.data {
+            Data::Sealed(bytes) => bytes.slice(part),
+            Data::Static(bytes) => Bytes::from_static(bytes.get(part).unwrap_or_default()),
+            Data::Open(_) => Bytes::new(),
         }
     }
 
@@ -268,6 +286,25 @@ mod tests {
             lines += 1;
         }
         assert_eq!((lines, text.len()), (2 * TEXT_PIECE / 10, 2 * TEXT_PIECE));
-        assert_eq!(text.copy(16_380..16_400).unwrap(), b"line 1638\nline 1639\n");
+        assert_eq!(text.copy(4090..4110).unwrap(), b"line  409\nline  410\n");
+    }
+
+    #[test]
+    fn static_text_costs_its_place_only() {
+        let memory = Rc::new(Memory::limited(2 * TEXT_PIECE + 2 * PIECE_COST));
+        let mut text = Content::new(&memory);
+        text.write_str("before ").unwrap();
+        text.push_static("static").unwrap();
+        assert_eq!(memory.used(), TEXT_PIECE + PIECE_COST);
+        text.write_str(" after").unwrap();
+        assert_eq!((text.push_static("no room"), memory.used()), (Err(NoRoom::Now), memory.limit()));
+        let text = text.sealed();
+        assert_eq!(text.copy(0..19).unwrap(), b"before static after");
+        assert_eq!(
+            (text.slice(9..12), text.slice(9..19)),
+            (b"ati".as_slice().into(), b"atic".as_slice().into())
+        );
+        drop(text);
+        assert_eq!(memory.used(), 0);
     }
 }

@@ -2,14 +2,18 @@
 
 mod support;
 
+use kernel::ledger::{Consumer, Ledger};
+use kernel::stats::numbers::{Group, Groups};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use support::Does::Sends;
 use support::fake::Fake;
 use support::{ask, run};
 use web::http::{Limits, Server};
+use web::memory::Memory;
 use web::site::status::{Build, FORMAT, Status};
-use web::site::{Source, snapshot};
+use web::site::{Source, StatusSite, snapshot};
 
 fn get(path: &str) -> String {
     let reply = ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).reply();
@@ -181,7 +185,8 @@ fn every_number_of_the_page_is_that_of_the_json() {
     let find = |path: &str| json.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_u64);
     let mut numbers = 0;
     for tag in markup(&page).split('<') {
-        if let (Some(path), Some(unit)) = (attribute(tag, "data-k"), attribute(tag, "data-f")) {
+        if let Some(path) = attribute(tag, "data-k") {
+            let unit = attribute(tag, "data-f").unwrap_or("n");
             let shown = tag.split_once('>').unwrap().1;
             let value = find(path).unwrap_or_else(|| panic!("{path} is not in the JSON"));
             if unit == "n" {
@@ -199,6 +204,44 @@ fn every_number_of_the_page_is_that_of_the_json() {
         }
     }
     assert!(numbers > 80, "{numbers}");
+}
+
+/// A guest with one group of numbers, of which the faults alarm.
+struct Counts;
+
+impl Source for Counts {
+    fn status(&self) -> Status {
+        let group =
+            Group::new("a", "A").counters([("b", "", 0), ("c", "", 1)]).faults([("d", "", 0), ("e", "", 1)]);
+        Status { groups: Groups(vec![group]), ..Status::default() }
+    }
+}
+
+/// The script finds what a row shall have by these attributes.
+#[test]
+fn rows_have_the_class_of_their_number() {
+    let server = Server::new(support::site(Counts), Limits::default());
+    let page = run(&server, vec![Sends(b"GET / HTTP/1.0\r\n\r\n".to_vec())]).reply().body;
+    for row in [
+        "<tr class=\"zero\"><th title=\"\">b</th><td data-k=\"a.b\">0</td></tr>",
+        "<tr><th title=\"\">c</th><td data-k=\"a.c\">1</td></tr>",
+        "<tr class=\"zero\" data-alarm><th title=\"\">d</th><td data-k=\"a.d\">0</td></tr>",
+        "<tr class=\"alarm\" data-alarm><th title=\"\">e</th><td data-k=\"a.e\">1</td></tr>",
+    ] {
+        assert!(page.contains(row), "{row}");
+    }
+}
+
+/// A guest of 3 MiB has a ledger of 280 KiB.
+#[test]
+fn a_small_guest_has_memory_for_each_page() {
+    let replies = Memory::new(Ledger::new(256 << 10).open(Consumer::Replies));
+    let server =
+        Server::new(StatusSite::new(Fake(42), support::store_of(0), Rc::new(replies)), Limits::default());
+    for path in ["/", "/status.json", "/metrics"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+        assert_eq!(run(&server, vec![Sends(request)]).reply().code, 200, "{path}");
+    }
 }
 
 #[test]

@@ -56,16 +56,17 @@ impl<'a> Live<'a> {
     }
 }
 
+/// The rest of a tag that has the number for its text: attributes and text.
 impl Display for Live<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, key, name, value } = self;
         let (dot, unit) = (if key.is_empty() { "" } else { "." }, unit_of(name));
-        write!(
-            f,
-            "<span data-k=\"{path}{key}{dot}{name}\" data-f=\"{}\">{}</span>",
-            unit.name(),
-            Shown(*value, unit)
-        )
+        // A unit is left out where it is the usual one.
+        write!(f, " data-k=\"{path}{key}{dot}{name}\"")?;
+        if unit != Unit::Count {
+            write!(f, " data-f=\"{}\"", unit.name())?;
+        }
+        write!(f, ">{}", Shown(*value, unit))
     }
 }
 
@@ -76,6 +77,11 @@ impl Html {
 
     pub(crate) fn add(&mut self, text: Arguments<'_>) {
         self.failed = self.failed || self.text.write_fmt(text).is_err();
+    }
+
+    /// Adds text by reference.
+    pub(crate) fn add_static(&mut self, text: &'static str) {
+        self.failed = self.failed || self.text.push_static(text).is_err();
     }
 
     /// The page; `None` if there was no memory.
@@ -113,15 +119,17 @@ impl Html {
     }
 
     fn row(&mut self, path: &str, group: &Group, number: &Number) {
-        let mood = if number.alarm { "alarm" } else { "" };
-        let class = if number.value == 0 { "zero" } else { mood };
-        let Number { name, help, .. } = number;
-        self.add(format_args!(
-            "<tr class=\"{class}\" data-zero=\"{mood}\"><th title=\"{}\">{}</th><td>{}</td></tr>\n",
-            Text(help),
-            Words(name),
-            Live::of(path, group, number)
-        ));
+        let Number { name, help, value, alarm, .. } = number;
+        // There are hundreds of rows, and a small guest has memory for one page: a class is there only where it is needed.
+        let attributes = match (alarm, value) {
+            (false, 0) => " class=\"zero\"",
+            (false, _) => "",
+            (true, 0) => " class=\"zero\" data-alarm",
+            (true, _) => " class=\"alarm\" data-alarm",
+        };
+        let live = Live::of(path, group, number);
+        let (help, name) = (Text(help), Words(name));
+        self.add(format_args!("<tr{attributes}><th title=\"{help}\">{name}</th><td{live}</td></tr>\n"));
     }
 
     /// A bar of the parts of a group, and a legend below it.
@@ -142,12 +150,8 @@ impl Html {
         self.add(format_args!("</div>\n<ul class=\"legend\">\n"));
         for number in &group.numbers {
             let class = if number.kind == Kind::Part { number.name } else { "plain" };
-            let live = Live::of(path, group, number);
-            self.add(format_args!(
-                "<li class=\"{class}\" title=\"{}\">{} {live}</li>\n",
-                Text(number.help),
-                Words(number.name)
-            ));
+            let (live, help, name) = (Live::of(path, group, number), Text(number.help), Words(number.name));
+            self.add(format_args!("<li class=\"{class}\" title=\"{help}\">{name} <span{live}</span></li>\n"));
         }
         self.add(format_args!("</ul>\n"));
     }

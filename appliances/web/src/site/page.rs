@@ -56,8 +56,11 @@ fn top(html: &mut Html, status: &Status) {
          <title>{name} – Millpond</title>\n\
          <link rel=\"icon\" href=\"data:image/svg+xml,{icon}\">\n\
          <noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n{LOGO}<div><h1>{name}</h1>\n<p>Millpond: a network unikernel in Rust on Xen</p></div>\n\
+         <style>\n"
+    ));
+    html.add_static(STYLE);
+    html.add(format_args!(
+        "</style>\n</head>\n<body>\n<header>\n{LOGO}<div><h1>{name}</h1>\n<p>Millpond: a network unikernel in Rust on Xen</p></div>\n\
          <div id=\"live\"><i></i><span>up {uptime}</span></div>\n</header>\n<main>\n"
     ));
 }
@@ -160,8 +163,10 @@ fn bottom(html: &mut Html, status: &Status) {
     html.add(format_args!(
         "</main>\n<footer>\n<p><a href=\"status.json\">status.json</a> · <a href=\"metrics\">metrics</a> · \
          <a href=\"healthz\">healthz</a> · <a href=\"readyz\">readyz</a></p>\n\
-         <p>{} {}, written out by the guest itself.</p>\n</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+         <p>{} {}, written out by the guest itself.</p>\n</footer>\n<script>\n",
         Text(status.name),
         Text(status.version)
     ));
+    html.add_static(SCRIPT);
+    html.add(format_args!("</script>\n</body>\n</html>\n"));
 }

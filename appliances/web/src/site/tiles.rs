@@ -52,7 +52,7 @@ pub(crate) fn tiles(html: &mut Html, status: &Status) {
         let (used, free) = (Live::of("", heap, used), Live::of("", heap, free));
         html.add(format_args!(
             "<section class=\"card tile\" data-gauge=\"heap.used_bytes\">\n<p class=\"label\">Heap</p>\n\
-             <p><b>{used}</b><span class=\"unit\">in use</span></p>\n<p class=\"more\">{free} free</p>\n{GRAPH}</section>\n"
+             <p><b><span{used}</span></b><span class=\"unit\">in use</span></p>\n<p class=\"more\"><span{free}</span> free</p>\n{GRAPH}</section>\n"
         ));
     }
 }

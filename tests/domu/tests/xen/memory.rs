@@ -52,6 +52,8 @@ fn small(bed: &Bed) -> Outcome {
         }
         let status = all[0].status()?;
         assert_eq!(number(&status, "/memory_bytes")?, u64::from(mib) << 20);
+        // The tests of the pages count on it, whatever an image's size.
+        assert!(number(&status, "/ledger_limit/replies")? >= 72 << 10, "{mib} MiB: {status}");
         eprintln!("  memory={mib}: heap {}, pages {}", status["heap"], status["pages"]);
     }
     Ok(())
