@@ -5,10 +5,11 @@ mod world;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::Poll;
 
 use embedded_io_async::{Read, Write};
 use ledger::{Ledger, Usage};
-use net::{DropReason, Net, TcpOptions, TcpStream, UdpOptions};
+use net::{Bytes, DropReason, Net, NetError, TcpOptions, TcpStream, UdpOptions};
 use world::{SECOND, Wire, World, at};
 
 fn usage(ledger: &Ledger, name: &str) -> Usage {
@@ -135,7 +136,7 @@ fn clients_that_read_nothing_give_way_to_new_ones() {
             });
             poll_fn(|cx| {
                 let _ = sending.as_mut().poll(cx);
-                std::task::Poll::Ready(())
+                Poll::Ready(())
             })
             .await;
             streams.push(sending);
@@ -155,6 +156,62 @@ fn clients_that_read_nothing_give_way_to_new_ones() {
         assert!(read.is_ok_and(|len| len > 0), "{read:?}");
     }
     drop(readers);
+}
+
+/// What a server makes for one client is its connection's: it is reserved until the client has it. Clients that do not take
+/// it give way.
+#[test]
+fn replies_for_clients_that_read_nothing_are_reserved() {
+    let (mut world, a, b, ledger) = pair(256 << 10);
+    let listener = a.tcp_listen(80, TcpOptions { backlog: 2000, ..TcpOptions::default() }).unwrap();
+    world.spawn(async move {
+        let mut streams = Vec::new();
+        loop {
+            let mut stream = listener.accept().await;
+            while matches!(stream.try_send(&mut vec![7; 20_000].into()), Poll::Ready(Ok(()))) {}
+            streams.push(stream);
+        }
+    });
+    let net = b.clone();
+    let readers = world.spawn(async move {
+        let mut all = Vec::new();
+        for _ in 0..300 {
+            all.push(
+                net.tcp_connect(at(1, 80), TcpOptions { rx_buffer: 1000, ..TcpOptions::default() }).await,
+            );
+        }
+        all
+    });
+    world.run(20 * SECOND);
+    for round in 0..40 {
+        let net = b.clone();
+        let read = world.block_on(2 * SECOND, async move {
+            let mut honest = net.tcp_connect(at(1, 80), TcpOptions::default()).await.unwrap();
+            honest.read(&mut [0; 1000]).await
+        });
+        assert!(read.is_ok_and(|len| len > 0), "round {round}: {read:?}");
+        let tcp = usage(&ledger, "tcp");
+        let queued: usize = a.tcp_connections(999).iter().map(|connection| connection.unacknowledged).sum();
+        assert!(queued <= tcp.limit + (8 << 10) && tcp.used <= tcp.limit, "{queued} {tcp:?}");
+    }
+    assert!(a.status().counters.evicted.get() > 0, "{:?}", a.status());
+    drop(readers);
+}
+
+/// More than there is memory for is not queued: it waits for what the peer will acknowledge, or fails if that is nothing.
+#[test]
+fn bytes_without_memory_are_not_queued() {
+    let (mut world, a, b, ledger) = pair(256 << 10);
+    let clients = world.spawn(connect(b, 1));
+    let mut server = world.block_on(SECOND, accept(a, 1)).pop().unwrap();
+    let limit = usage(&ledger, "tcp").limit;
+    let (own, others) = (|| Bytes::from(vec![7; limit]), Bytes::from(vec![7; limit]));
+    assert_eq!(server.try_send(&mut own()), Poll::Ready(Err(NetError::NoMemory)));
+    assert_eq!(server.try_send(&mut own().slice(..1000)), Poll::Ready(Ok(())));
+    let mut bytes = own();
+    assert_eq!((server.try_send(&mut bytes), bytes.len()), (Poll::Pending, limit));
+    assert_eq!(server.try_send(&mut others.clone()), Poll::Ready(Ok(())));
+    drop(clients);
 }
 
 /// Answers each `k` with a `k`, and anything else with more than fits.
@@ -215,7 +272,7 @@ fn a_kept_connection_outlives_clients_that_read_nothing() {
 }
 
 /// Sends a `k` and returns the answer.
-async fn ask(mut stream: TcpStream) -> (TcpStream, Result<[u8; 1], net::NetError>) {
+async fn ask(mut stream: TcpStream) -> (TcpStream, Result<[u8; 1], NetError>) {
     let mut byte = [0];
     let sent = stream.write_all(b"k").await;
     let read = stream.read(&mut byte).await;

@@ -13,8 +13,8 @@ const FIRST_LISTS: usize = 512;
 const BLOCKS: usize = 128;
 
 impl<P> Tcb<P> {
-    /// Bytes of memory for active state, lists and received payload. Queued slices belong to the sender and are not
-    /// counted. 0: the connection is idle.
+    /// Bytes of memory for active state, lists, received payload, and queued slices that nobody else holds. 0: the
+    /// connection is idle.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.active.as_ref().map_or(0, |active| active.memory())

@@ -6,6 +6,9 @@
 //!   ▲               ▲
 //!   SND.UNA         ranges are found by binary search, for first transmissions and retransmissions alike
 //! ```
+//!
+//! A slice whose memory nobody else holds when it is queued is the connection's own: its bytes count until all of them are
+//! acknowledged. Those of others, which many connections may send at once, are counted by whoever holds them too.
 
 use alloc::collections::VecDeque;
 
@@ -16,6 +19,8 @@ use crate::seq::{Seq, len_usize, len32};
 #[derive(Debug)]
 struct Chunk {
     start: Seq,
+    /// Its length when it was queued, if it is the connection's own; or else 0.
+    own: u32,
     bytes: Bytes,
 }
 
@@ -25,6 +30,8 @@ pub(crate) struct SendRope {
     chunks: VecDeque<Chunk>,
     start: Seq,
     len: u32,
+    /// The sum of the lengths of the connection's own slices.
+    own: u32,
 }
 
 impl SendRope {
@@ -34,7 +41,7 @@ impl SendRope {
     const KEPT: usize = 16;
 
     pub(crate) const fn new() -> Self {
-        Self { chunks: VecDeque::new(), start: Seq(0), len: 0 }
+        Self { chunks: VecDeque::new(), start: Seq(0), len: 0, own: 0 }
     }
 
     /// Sets the sequence number of the first octet of an empty rope.
@@ -46,6 +53,7 @@ impl SendRope {
         self.chunks.clear();
         self.chunks.shrink_to(Self::KEPT);
         self.len = 0;
+        self.own = 0;
     }
 
     #[inline]
@@ -53,9 +61,9 @@ impl SendRope {
         self.len
     }
 
-    /// Bytes of the list of slices.
+    /// Bytes of the list of slices, and of the connection's own slices.
     pub(crate) fn memory(&self) -> usize {
-        self.chunks.capacity().saturating_mul(size_of::<Chunk>())
+        self.chunks.capacity().saturating_mul(size_of::<Chunk>()).saturating_add(len_usize(self.own))
     }
 
     #[inline]
@@ -70,8 +78,10 @@ impl SendRope {
             return Err(bytes);
         }
         if len > 0 {
-            self.chunks.push_back(Chunk { start: self.end(), bytes });
+            let own = if bytes.is_unique() { len } else { 0 };
+            self.chunks.push_back(Chunk { start: self.end(), own, bytes });
             self.len = self.len.saturating_add(len);
+            self.own = self.own.saturating_add(own);
         }
         Ok(())
     }
@@ -91,6 +101,7 @@ impl SendRope {
                 return;
             }
             count = count.saturating_sub(len);
+            self.own = self.own.saturating_sub(chunk.own);
             self.chunks.pop_front();
         }
     }
@@ -172,6 +183,7 @@ impl<'a> Iterator for Slices<'a> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
     use alloc::vec::Vec;
 
     use super::*;
@@ -202,6 +214,30 @@ mod tests {
             assert_eq!(bytes(&rope, 0, 10), b"abcdefghij"[usize::try_from(ack).unwrap()..]);
         }
         assert!(rope.chunks.is_empty());
+    }
+
+    #[test]
+    fn own_slices_count_until_all_of_each_is_acknowledged() {
+        let mut rope = SendRope::new();
+        let shared = Bytes::copy_from_slice(b"others");
+        for bytes in
+            [Bytes::copy_from_slice(b"own"), shared.clone(), Bytes::from_static(b"s"), vec![1; 5].into()]
+        {
+            rope.push(bytes).unwrap();
+        }
+        let list = rope.chunks.capacity() * size_of::<Chunk>();
+        let own = |rope: &SendRope| rope.memory() - list;
+        assert_eq!(own(&rope), 3 + 5);
+        // Whether a slice is the connection's own is decided when it is queued.
+        drop(shared);
+        for (ack, left) in [(2, 8), (3, 5), (9, 5), (10, 5), (14, 5), (15, 0)] {
+            rope.acknowledge(Seq(ack));
+            assert_eq!(own(&rope), left, "after {ack}");
+        }
+        rope.push(vec![1; 7].into()).unwrap();
+        assert_eq!(own(&rope), 7);
+        rope.clear();
+        assert_eq!(own(&rope), 0);
     }
 
     #[test]

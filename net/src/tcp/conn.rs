@@ -32,8 +32,6 @@ pub(crate) struct Io {
     pub(crate) writer: Option<Waker>,
     /// The rest of the slice that the last zero-copy write got.
     pub(crate) front: Option<Chunk>,
-    /// Copies of bytes to send. Bytes sent by reference belong to the application.
-    pub(crate) copied: u32,
 }
 
 /// The memory of a connection at two times, in bytes.
@@ -135,7 +133,7 @@ impl Conn {
 
     /// Frees the state that only an application in use needs.
     pub(crate) fn rest(&mut self) {
-        if self.io.as_ref().is_some_and(|io| io.front.is_none() && io.copied == 0) {
+        if self.io.as_ref().is_some_and(|io| io.front.is_none()) {
             self.io = None;
         }
     }
@@ -150,14 +148,11 @@ impl Conn {
     }
 
     /// Bytes of memory beside its place in the table.
-    fn memory(&mut self) -> usize {
+    fn memory(&self) -> usize {
         let own = self.tcb.memory();
-        let queued = self.tcb.send_queued();
-        let Some(io) = &mut self.io else { return own };
-        io.copied = io.copied.min(queued);
+        let Some(io) = &self.io else { return own };
         let front = io.front.as_ref().map_or(0, |chunk| chunk.len());
-        let copied = usize::try_from(io.copied).unwrap_or(usize::MAX);
-        own.saturating_add(size_of::<Io>()).saturating_add(front).saturating_add(copied)
+        own.saturating_add(size_of::<Io>()).saturating_add(front)
     }
 
     pub(crate) fn wake_reader(&mut self) {

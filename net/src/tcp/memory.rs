@@ -42,6 +42,12 @@ const GRACE: Duration = Duration::from_millis(500);
 /// The pause after a request that a connection may have even if memory is short.
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// Connections at most that end for a queued slice.
+const SEND_EVICTIONS: u32 = 8;
+
+/// Bytes at most by which connections overdraw the account to send.
+const OVERDRAFT: usize = 8 * 1024;
+
 /// The number of least recently used connections among which one is chosen to end.
 const CANDIDATES: usize = 64;
 
@@ -105,6 +111,22 @@ impl Shard {
             self.free = self.free.saturating_sub(wanted);
         }
         has_room
+    }
+
+    /// Whether a connection may queue `len` bytes of its own, if necessary in place of less useful ones. A short one may
+    /// overdraw the account a little: the reply that says that there is no memory.
+    pub(super) fn make_room_to_send(&mut self, len: usize, counters: &mut Counters) -> bool {
+        if self.free >= len {
+            return true;
+        }
+        self.refresh_touched(counters);
+        self.free = self.budget.free();
+        for _ in 0..SEND_EVICTIONS {
+            if self.free >= len || !self.give_way(counters) {
+                break;
+            }
+        }
+        self.free >= len || self.budget.overdraft().saturating_add(len) <= OVERDRAFT
     }
 
     /// Whether there is room for one more connection.

@@ -1,6 +1,5 @@
 //! The operations of applications on connections: each call is one poll.
 
-use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -162,22 +161,36 @@ impl Shard {
         }
     }
 
-    /// Queues bytes by reference: all of them if the send buffer has any room, or else none, and they stay in `bytes`.
+    /// Queues bytes by reference: all of them if the send buffer has any room, or else none, and they stay in `bytes`. If
+    /// nobody else holds them, they count for the connection until they are acknowledged, and need memory.
     pub(crate) fn try_send(
         &mut self,
         id: u32,
         counters: &mut Counters,
         bytes: &mut Bytes,
     ) -> Poll<Result<(), NetError>> {
-        let sent =
-            self.update(id, counters, |conn, _, env| match conn.tcb.send(core::mem::take(bytes), env) {
+        let own = if bytes.is_unique() { bytes.len() } else { 0 };
+        let has_memory = own == 0 || self.make_room_to_send(own, counters);
+        let sent = self.update(id, counters, |conn, _, env| {
+            if !has_memory && conn.tcb.send_queued() == 0 {
+                // No acknowledgement would wake who waits.
+                return Poll::Ready(Err(conn.error().unwrap_or(NetError::NoMemory)));
+            }
+            if !has_memory {
+                env.send_grant = 0;
+            }
+            match conn.tcb.send(core::mem::take(bytes), env) {
                 Ok(()) => Poll::Ready(Ok(())),
                 Err(SendError::Full(rest)) => {
                     *bytes = rest;
                     Poll::Pending
                 }
                 Err(SendError::Closed) => Poll::Ready(Err(conn.error().unwrap_or(NetError::Closed))),
-            });
+            }
+        });
+        if own > 0 && matches!(sent, Some(Poll::Ready(Ok(())))) {
+            self.charge(id);
+        }
         sent.unwrap_or(Poll::Ready(Err(NetError::Closed)))
     }
 
@@ -210,25 +223,7 @@ impl Shard {
         let Some(copied) = copy(data.get(..len).unwrap_or(data)) else {
             return Poll::Ready(Err(NetError::NoMemory));
         };
-        self.poll_copied(cx, id, counters, copied).map_ok(|()| len)
-    }
-
-    /// Queues copied bytes. They count for the connection until they are acknowledged.
-    fn poll_copied(
-        &mut self,
-        cx: &Context<'_>,
-        id: u32,
-        counters: &mut Counters,
-        copied: Vec<u8>,
-    ) -> Poll<Result<(), NetError>> {
-        let len = u32::try_from(copied.len()).unwrap_or(u32::MAX);
-        let sent = self.poll_send(cx, id, counters, &mut Bytes::from(copied));
-        if let (Poll::Ready(Ok(())), Some(conn)) = (&sent, self.conns.get_mut(id)) {
-            let io = conn.io();
-            io.copied = io.copied.saturating_add(len);
-            self.charge(id);
-        }
-        sent
+        self.poll_send(cx, id, counters, &mut Bytes::from(copied)).map_ok(|()| len)
     }
 
     /// Calls `write` with a slice of the send buffer; it returns the number of bytes to send.
@@ -254,7 +249,7 @@ impl Shard {
         if space.is_empty() {
             return Poll::Ready(Ok(value));
         }
-        self.poll_copied(cx, id, counters, space).map_ok(|()| value)
+        self.poll_send(cx, id, counters, &mut Bytes::from(space)).map_ok(|()| value)
     }
 
     /// Bytes that can be queued now.

@@ -39,8 +39,9 @@ impl<S: Site> Server<S> {
         if framing.head_len != chunk.len() || framing.body != Body::NONE {
             return AtOnce::Later(Some(chunk));
         }
-        match self.send_at_once(stream, &answer, lines) {
-            Sent::All if answer.persist == Persist::Close => AtOnce::End,
+        let persist = answer.persist;
+        match self.send_at_once(stream, answer, lines) {
+            Sent::All if persist == Persist::Close => AtOnce::End,
             Sent::All => AtOnce::Idle,
             Sent::No => AtOnce::Later(Some(chunk)),
             Sent::End => AtOnce::End,
@@ -48,24 +49,21 @@ impl<S: Site> Server<S> {
     }
 
     /// Sends a reply, or nothing if there is no room for it.
-    fn send_at_once<T: Stream>(&self, stream: &mut T, answer: &Answer, lines: &Bytes) -> Sent {
-        if lines.is_empty()
-            && let Some(piece) = answer.one_piece()
-        {
-            let len = piece.len();
-            let sent = send(stream, piece);
+    fn send_at_once<T: Stream>(&self, stream: &mut T, answer: Answer, lines: &[u8]) -> Sent {
+        let mut pieces = answer.into_pieces(lines);
+        if pieces.is_one() {
+            let sent = send(stream, pieces.take_first());
             if matches!(sent, Sent::All) {
-                self.replied(answer, len, stream.peer());
+                self.replied(&pieces, stream.peer());
             }
             return sent;
         }
-        let pieces = answer.pieces(lines);
         // A piece that finds any room is taken whole: all of them find it.
-        if stream.room() <= pieces.len {
+        if stream.room() <= pieces.len || !pieces.are_few() {
             return Sent::No;
         }
-        self.replied(answer, pieces.len, stream.peer());
-        for piece in pieces.iter() {
+        self.replied(&pieces, stream.peer());
+        for piece in pieces.each() {
             if piece.is_empty() || !matches!(send(stream, piece), Sent::All) {
                 return Sent::End;
             }

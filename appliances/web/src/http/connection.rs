@@ -87,7 +87,8 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
                     }
                 },
             };
-            if !self.write(&answer).await? || answer.persist == Persist::Close {
+            let persist = answer.persist;
+            if !self.write(answer).await? || persist == Persist::Close {
                 return Ok(Next::End);
             }
             self.seen = None;
@@ -202,17 +203,17 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
     }
 
     /// Sends a reply; `false` if the client did not take it in time.
-    async fn write(&mut self, answer: &Answer) -> Result<bool, T::Error> {
-        let pieces = answer.pieces(self.lines);
+    async fn write(&mut self, answer: Answer) -> Result<bool, T::Error> {
+        let pieces = answer.into_pieces(self.lines);
         let len = pieces.len;
         let limits = self.server.limits;
         if !self.server.log_has_room() && !self.wait_for_log().await {
             return Ok(false);
         }
-        self.server.replied(answer, len, self.stream.peer());
+        self.server.replied(&pieces, self.stream.peer());
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
-        for piece in pieces.iter() {
+        for piece in pieces.each() {
             if piece.is_empty() || !self.send(piece).await? {
                 return Ok(false);
             }

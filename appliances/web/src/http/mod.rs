@@ -42,6 +42,7 @@ pub use limits::Limits;
 pub use reply::{Fixed, Reply};
 pub use request_head::Request;
 pub use request_log::{Entry, RequestLog};
+pub(crate) use server::AT_ONCE;
 pub use server::{Next, Port, Server, Site};
 pub use status_code::{Code, Refusal};
 pub use stream::Stream;

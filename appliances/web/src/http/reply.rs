@@ -58,6 +58,8 @@ pub struct Reply {
     code: Code,
     bytes: Bytes,
     head_len: usize,
+    /// Bytes of the body behind the head.
+    inline_len: usize,
     body: Body,
 }
 
@@ -120,12 +122,16 @@ impl Reply {
     #[must_use]
     pub const fn no_memory() -> Self {
         let bytes = Bytes::from_static(NO_MEMORY);
-        Self { code: Code::ServiceUnavailable, bytes, head_len: NO_MEMORY.len(), body: Body::Inline }
+        let (code, head_len) = (Code::ServiceUnavailable, NO_MEMORY.len());
+        Self { code, bytes, head_len, inline_len: 0, body: Body::Inline }
     }
 
     fn made(code: Code, head: Option<(Vec<u8>, usize)>, body: Body) -> Self {
         match head {
-            Some((bytes, head_len)) => Self { code, bytes: bytes.into(), head_len, body },
+            Some((bytes, head_len)) => {
+                let inline_len = bytes.len().saturating_sub(head_len);
+                Self { code, bytes: bytes.into(), head_len, inline_len, body }
+            }
             None => Self::no_memory(),
         }
     }
@@ -148,21 +154,31 @@ impl Reply {
         self.bytes.slice(..self.head_len.min(self.bytes.len()))
     }
 
-    /// The head without its last line, for more headers behind it.
-    pub(crate) fn open_head(&self) -> Bytes {
-        self.bytes.slice(..self.head_len.saturating_sub(END.len()).min(self.bytes.len()))
-    }
-
-    /// The part of the body that is adjacent to the head.
-    #[must_use]
-    pub fn inline(&self) -> Bytes {
-        self.bytes.slice(self.head_len.min(self.bytes.len())..)
+    /// Takes what goes out first: the head, with `lines` and what `persist` says, and the part of the body that is adjacent
+    /// to it. Without memory for further lines the reply becomes [`Reply::no_memory`].
+    pub(crate) fn take_first(&mut self, lines: &[u8], persist: Persist, head_only: bool) -> Bytes {
+        let end = if head_only { self.head_len } else { self.bytes.len() };
+        if lines.is_empty() && persist == Persist::Keep {
+            let mut bytes = core::mem::take(&mut self.bytes);
+            bytes.truncate(end);
+            return bytes;
+        }
+        let open = self.bytes.get(..self.head_len.saturating_sub(END.len())).unwrap_or_default();
+        let said = if persist == Persist::Keep { END } else { persist.header() };
+        let inline = self.bytes.get(self.head_len..end).unwrap_or_default();
+        match joined([open, lines, said, inline]) {
+            Some(bytes) => bytes.into(),
+            None => {
+                *self = Self::no_memory();
+                core::mem::take(&mut self.bytes)
+            }
+        }
     }
 
     /// The length of the body.
     #[must_use]
     pub fn body_len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.head_len).saturating_add(self.tail_len())
+        self.inline_len.saturating_add(self.tail_len())
     }
 
     /// The part of the body that is not adjacent to the head, from an offset on, up to where its memory ends.
@@ -182,6 +198,14 @@ impl Reply {
             Body::Shared(_, range) => range.len(),
         }
     }
+}
+
+/// Parts in one piece; `None` if there is no memory.
+fn joined(parts: [&[u8]; 4]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(parts.iter().fold(0, |sum, part| part.len().saturating_add(sum))).ok()?;
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    Some(bytes)
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -267,8 +291,7 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 4\r\nX-A: b\r\n\r\n";
         assert_eq!(reply.head(), head.as_slice());
         assert_eq!(reply.whole(), [head.as_slice(), b"body"].concat());
-        assert_eq!((reply.inline(), reply.tail_len()), (b"body".as_slice().into(), 0));
-        assert!(reply.open_head().ends_with(b"X-A: b\r\n"));
+        assert_eq!((reply.body_len(), reply.tail_len()), (4, 0));
         let mut body = Content::new(&Rc::new(Memory::limited(100)));
         body.reserve(10).unwrap();
         body.extend(b"a body");
@@ -278,6 +301,24 @@ mod tests {
         assert_eq!(shared.tail(1), b"ody".as_slice());
         let bare = Reply::bare(Code::NoContent, "", &Moment::default());
         assert_eq!(bare.whole(), b"HTTP/1.1 204 No Content\r\n\r\n".as_slice());
+    }
+
+    #[test]
+    fn what_goes_out_first_is_in_one_piece_that_nobody_else_holds() {
+        let open = "HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 4\r\n";
+        for (lines, persist, head_only, rest) in [
+            ("", Persist::Keep, false, "\r\nbody"),
+            ("", Persist::Keep, true, "\r\n"),
+            ("X: y\r\n", Persist::Keep, false, "X: y\r\n\r\nbody"),
+            ("", Persist::Close, false, "Connection: close\r\n\r\nbody"),
+            ("X: y\r\n", Persist::KeepSaid, true, "X: y\r\nConnection: keep-alive\r\n\r\n"),
+        ] {
+            let mut reply = Reply::new(Code::Ok, "text/x", "", b"body", &Moment::default());
+            let first = reply.take_first(lines.as_bytes(), persist, head_only);
+            assert_eq!(first, [open, rest].concat());
+            assert!(first.is_unique());
+            assert_eq!(reply.body_len(), 4);
+        }
     }
 
     #[test]

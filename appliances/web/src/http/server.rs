@@ -96,58 +96,69 @@ pub(crate) struct Answer {
     pub(crate) entry: Option<Entry>,
 }
 
-/// A reply in the pieces in which it is sent: the fixed ones, of which some may be empty, then the tail of the body.
-pub(crate) struct Pieces<'a> {
-    reply: &'a Reply,
-    fixed: [Bytes; 4],
+/// The pieces of a reply that is sent at once, at most.
+pub(crate) const AT_ONCE: usize = 4;
+
+/// A reply as it is sent: head and inline body in one piece, then the tail of the body.
+pub(crate) struct Pieces {
+    /// Without its bytes.
+    reply: Reply,
+    first: Bytes,
     /// Bytes of [`Reply::tail`].
     tail_len: usize,
     /// Bytes of all of them.
     pub(crate) len: usize,
+    /// Bytes of the body.
+    body_len: usize,
+    entry: Option<Entry>,
 }
 
-impl Pieces<'_> {
+impl Pieces {
     /// The pieces in their order. An empty one: the body ends before its length.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Bytes> {
+    pub(crate) fn each(self) -> impl Iterator<Item = Bytes> {
+        let Self { reply, first, tail_len, .. } = self;
         let mut sent = 0_usize;
         let tail = core::iter::from_fn(move || {
-            let piece = (sent < self.tail_len).then(|| self.reply.tail(sent))?;
-            sent = if piece.is_empty() { self.tail_len } else { sent.saturating_add(piece.len()) };
+            let piece = (sent < tail_len).then(|| reply.tail(sent))?;
+            sent = if piece.is_empty() { tail_len } else { sent.saturating_add(piece.len()) };
             Some(piece)
         });
-        self.fixed.iter().filter(|piece| !piece.is_empty()).cloned().chain(tail)
+        core::iter::once(first).chain(tail)
+    }
+
+    /// Whether there are [`AT_ONCE`] pieces at most.
+    pub(crate) fn are_few(&self) -> bool {
+        let mut sent = 0_usize;
+        for _ in 1..AT_ONCE {
+            sent = sent.saturating_add(self.reply.tail(sent).len());
+            if sent >= self.tail_len {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The first piece.
+    pub(crate) fn take_first(&mut self) -> Bytes {
+        core::mem::take(&mut self.first)
+    }
+
+    /// Whether the first piece is all of them.
+    pub(crate) const fn is_one(&self) -> bool {
+        self.tail_len == 0
     }
 }
 
 impl Answer {
-    /// The reply, if it needs no further lines and its body is short or not sent.
-    pub(crate) fn one_piece(&self) -> Option<Bytes> {
-        let Self { reply, persist, head_only, .. } = self;
-        match (*persist == Persist::Keep, *head_only) {
-            (true, true) => Some(reply.head()),
-            (true, false) if reply.tail_len() == 0 => Some(reply.whole()),
-            _ => None,
-        }
-    }
-
-    /// Head with `lines`, each ended by CR LF, and body.
-    pub(crate) fn pieces(&self, lines: &Bytes) -> Pieces<'_> {
-        let Self { reply, persist, head_only, .. } = self;
-        let as_it_is = *persist == Persist::Keep && lines.is_empty();
-        let first = match (as_it_is, head_only) {
-            (true, false) => reply.whole(),
-            (true, true) => reply.head(),
-            (false, _) => reply.open_head(),
-        };
-        let said: &'static [u8] = match persist {
-            Persist::Keep if !as_it_is => b"\r\n",
-            _ => persist.header(),
-        };
-        let inline = if as_it_is || *head_only { Bytes::new() } else { reply.inline() };
-        let tail_len = if *head_only { 0 } else { reply.tail_len() };
-        let fixed = [first, lines.clone(), Bytes::from_static(said), inline];
-        let len = fixed.iter().fold(tail_len, |sum, piece| sum.saturating_add(piece.len()));
-        Pieces { reply, fixed, tail_len, len }
+    /// Head with `lines`, each ended by CR LF, and body. Unless the site keeps the reply, nobody else has a handle of its
+    /// bytes: they count for the connection.
+    pub(crate) fn into_pieces(self, lines: &[u8]) -> Pieces {
+        let Self { reply, persist, head_only, entry } = self;
+        let mut reply = Rc::unwrap_or_clone(reply);
+        let first = reply.take_first(lines, persist, head_only);
+        let (tail_len, body_len) = if head_only { (0, 0) } else { (reply.tail_len(), reply.body_len()) };
+        let len = tail_len.saturating_add(first.len());
+        Pieces { reply, first, tail_len, len, body_len, entry }
     }
 }
 
@@ -182,13 +193,12 @@ impl<S: Site> Server<S> {
         self.log.as_ref().map_or(Poll::Ready(()), |log| log.poll_room(cx))
     }
 
-    /// An answer of `len` bytes goes out: counts and logs it.
-    pub(crate) fn replied(&self, answer: &Answer, len: usize, peer: Option<IpEndpoint>) {
-        let code = answer.reply.code();
-        self.counters.replied(code, len);
-        if let (Some(log), Some(entry)) = (&self.log, &answer.entry) {
-            let body = if answer.head_only { 0 } else { answer.reply.body_len() };
-            log.answered(peer, entry, (code, body), &self.clock.moment());
+    /// An answer goes out: counts and logs it.
+    pub(crate) fn replied(&self, pieces: &Pieces, peer: Option<IpEndpoint>) {
+        let code = pieces.reply.code();
+        self.counters.replied(code, pieces.len);
+        if let (Some(log), Some(entry)) = (&self.log, &pieces.entry) {
+            log.answered(peer, entry, (code, pieces.body_len), &self.clock.moment());
         }
     }
 

@@ -9,7 +9,7 @@
 //! What a session holds beside its own state is charged to the ledger before it is taken; a client for whom there is no
 //! memory loses its connection.
 
-use crate::http::Stream;
+use crate::http::{AT_ONCE, Stream};
 use crate::https::sessions::{Parked, Sessions};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -22,8 +22,6 @@ use kernel::net::{Bytes, IpEndpoint};
 const RECORD: usize = 4096;
 /// Bytes that a record has beside its plaintext: header, content type, tag.
 const OVERHEAD: usize = 5 + 1 + 16;
-/// The pieces of a reply that fits into a record, at most: four fixed ones, and its body's.
-const PIECES: usize = 8;
 /// What a session costs while it is served: a record that is being sent.
 pub(super) const SERVING_COST: usize = RECORD + 512;
 
@@ -258,7 +256,7 @@ impl<T: Stream, K: Ord + Copy> Stream for TlsStream<T, K> {
 
     /// One record's, for a session pays for no more while it is served; in pieces, each of which is a record.
     fn room(&self) -> usize {
-        self.stream.room().saturating_sub(PIECES * OVERHEAD).min(RECORD)
+        self.stream.room().saturating_sub(AT_ONCE * OVERHEAD).min(RECORD)
     }
 
     fn peer(&self) -> Option<IpEndpoint> {
