@@ -6,7 +6,8 @@
 //!                        └── charge: what a connection uses at the end of an iteration
 //! ```
 
-use smoltcp::time::Duration;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::IpAddress;
 use tcp::connections::Connections;
 use tcp::tuple::FourTuple;
 use tcp::{Env, State, Tcb, TimeWait};
@@ -42,6 +43,12 @@ const GRACE: Duration = Duration::from_millis(500);
 /// The pause after a request that a connection may have even if memory is short.
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// The number of connections from which on a source counts as heavy.
+const HEAVY: u32 = 8;
+
+/// Useful connections of a heavy source give way to a source that has this part of its number, as a divisor.
+const HEAVIER: u32 = 4;
+
 /// Connections at most that end for a queued slice.
 const SEND_EVICTIONS: u32 = 8;
 
@@ -53,6 +60,35 @@ const CANDIDATES: usize = 64;
 
 /// The number of connections at most that are still being ended after their memory was given to new ones.
 const EVICTING: usize = 64;
+
+/// How useful a connection is that has memory while memory is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Use {
+    /// It has not asked for anything in time, or its peer does not take what is sent, or is silent meanwhile.
+    None,
+    /// It pauses after a request.
+    Pauses,
+    /// It is being served, or has been a moment ago.
+    Served,
+}
+
+impl Use {
+    fn of(conn: &Conn, now: Instant) -> Self {
+        let is_silent = |least| time::after(conn.tcb.heard_at(), least) <= now;
+        let is_useless = match (conn.tcb.is_idle(), conn.is(ConnFlags::HAS_ASKED)) {
+            (true, true) => false,
+            (true, false) => is_silent(GRACE),
+            (false, _) => conn.tcb.is_blocked() || is_silent(STALE),
+        };
+        if is_useless {
+            Self::None
+        } else if conn.tcb.is_idle() && is_silent(PAUSE) {
+            Self::Pauses
+        } else {
+            Self::Served
+        }
+    }
+}
 
 impl Shard {
     /// Updates the memory of a connection.
@@ -97,14 +133,22 @@ impl Shard {
 
     /// Takes the memory of a segment with `payload` bytes, if there is as much: until the end of the iteration, when its
     /// connection is charged for what it uses. Otherwise the connection that is silent for the longest time ends.
-    pub(super) fn take_room_for(&mut self, payload: u32, is_idle: bool, counters: &mut Counters) -> bool {
+    pub(super) fn take_room_for(
+        &mut self,
+        id: u32,
+        payload: u32,
+        is_idle: bool,
+        counters: &mut Counters,
+    ) -> bool {
         let wanted = bytes(payload).saturating_add(if is_idle { SEGMENT } else { OVERHEAD });
         if self.free < wanted {
             self.refresh_touched(counters);
             self.free = self.budget.free();
         }
-        if self.free < wanted {
-            self.give_way(counters);
+        if self.free < wanted
+            && let Some(FourTuple { remote, .. }) = self.conns.tuple(id)
+        {
+            self.give_way(remote, counters);
         }
         let has_room = self.free >= wanted;
         if has_room {
@@ -115,14 +159,15 @@ impl Shard {
 
     /// Whether a connection may queue `len` bytes of its own, if necessary in place of less useful ones. A short one may
     /// overdraw the account a little: the reply that says that there is no memory.
-    pub(super) fn make_room_to_send(&mut self, len: usize, counters: &mut Counters) -> bool {
+    pub(super) fn make_room_to_send(&mut self, id: u32, len: usize, counters: &mut Counters) -> bool {
         if self.free >= len {
             return true;
         }
         self.refresh_touched(counters);
         self.free = self.budget.free();
+        let Some(FourTuple { remote, .. }) = self.conns.tuple(id) else { return false };
         for _ in 0..SEND_EVICTIONS {
-            if self.free >= len || !self.give_way(counters) {
+            if self.free >= len || !self.give_way(remote, counters) {
                 break;
             }
         }
@@ -141,19 +186,19 @@ impl Shard {
         has_room(self)
     }
 
-    /// Whether one more connection would be admitted now. A SYN is not answered by a cookie otherwise: its sender tries again,
+    /// Whether one more connection of a peer would be admitted now. A SYN is not answered by a cookie otherwise: its sender tries again,
     /// and one that has the answer takes the connection for established.
-    pub(super) fn may_admit(&mut self, counters: &mut Counters) -> bool {
-        self.has_room(counters) || self.least_useful().is_some()
+    pub(super) fn may_admit(&mut self, peer: IpAddress, counters: &mut Counters) -> bool {
+        self.has_room(counters) || self.least_useful(peer).is_some()
     }
 
-    /// Takes the memory of one more connection, if necessary from the least useful one.
-    pub(super) fn make_room(&mut self, counters: &mut Counters) -> bool {
+    /// Takes the memory of one more connection of a peer, if necessary from the least useful one.
+    pub(super) fn make_room(&mut self, peer: IpAddress, counters: &mut Counters) -> bool {
         if !self.has_room(counters) {
             // Ended connections stay in the table until their reset is sent.
             let ending = EVICTING.saturating_mul(CONNECTION.saturating_add(SEGMENT));
             let too_many = self.len() >= self.limits.connections.saturating_add(EVICTING);
-            if too_many || self.budget.overdraft() > ending || !self.give_way(counters) {
+            if too_many || self.budget.overdraft() > ending || !self.give_way(peer, counters) {
                 return false;
             }
         }
@@ -167,44 +212,49 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// The connection that gives way: the least recently used one among those that have not asked for anything in time, and
-    /// those whose peers do not take what is sent or are silent meanwhile; if there is none, among those that pause after a
-    /// request.
+    /// The connection that gives way to one of `peer`. See [`Use`] for who is useful. Among equals, one of the source that has
+    /// most connections gives way, and of those the least recently used one.
     ///
-    /// So clients that open many connections at once end their own, and neither those of others that pause for a moment,
-    /// nor one that has just begun: a newcomer that finds no room tries again, one that was accepted and ended does not.
+    /// A connection of a source that has fewer than that of `peer` never gives way to it, and useful ones give way to a
+    /// source that has far fewer. So a client that opens many connections at once ends its own, and keeps nobody out. A
+    /// newcomer that finds no room tries again, one that was accepted and ended does not.
     ///
     /// Only the first [`CANDIDATES`] of the open ones are looked at: a segment costs no more, whatever peers have open.
-    fn least_useful(&self) -> Option<u32> {
-        self.least_useful_of(self.conns.by_use())
+    fn least_useful(&self, peer: IpAddress) -> Option<u32> {
+        self.least_useful_of(peer, self.conns.by_use())
     }
 
     /// The same among given connections, in the order of their use.
-    fn least_useful_of(&self, by_use: impl Iterator<Item = u32>) -> Option<u32> {
-        let is_silent = |conn: &Conn, least| time::after(conn.tcb.heard_at(), least) <= self.at;
-        let is_useless = |conn: &Conn| match (conn.tcb.is_idle(), conn.is(ConnFlags::HAS_ASKED)) {
-            (true, true) => false,
-            (true, false) => is_silent(conn, GRACE),
-            (false, _) => conn.tcb.is_blocked() || is_silent(conn, STALE),
-        };
-        let pauses = |conn: &Conn| conn.tcb.is_idle() && is_silent(conn, PAUSE);
-        let mut pausing = None;
+    fn least_useful_of(&self, peer: IpAddress, by_use: impl Iterator<Item = u32>) -> Option<u32> {
+        let own = self.conns.count_of_source(peer);
+        // Runs of connections of one source are usual.
+        let mut last = (peer, own);
+        let mut least: Option<(Use, u32, u32)> = None;
         for id in by_use.take(CANDIDATES) {
             // One that was ended in this iteration, and not followed to its end yet, is no candidate.
             let Some(conn) = self.get(id).filter(|conn| conn.tcb.state() != State::Closed) else { continue };
-            if is_useless(conn) {
+            let Some(FourTuple { remote, .. }) = self.conns.tuple(id) else { continue };
+            if last.0 != remote {
+                last = (remote, self.conns.count_of_source(remote));
+            }
+            let (count, usage) = (last.1, Use::of(conn, self.at));
+            let is_heavy = count >= HEAVY && count / HEAVIER > own;
+            if count < own || (usage == Use::Served && !is_heavy) {
+                continue;
+            }
+            if usage == Use::None && count > self.conns.len() / 2 {
                 return Some(id);
             }
-            if pausing.is_none() && pauses(conn) {
-                pausing = Some(id);
+            if least.is_none_or(|(least, most, _)| usage < least || (usage == least && count > most)) {
+                least = Some((usage, count, id));
             }
         }
-        pausing
+        least.map(|(_, _, id)| id)
     }
 
-    /// Ends the least useful connection.
-    fn give_way(&mut self, counters: &mut Counters) -> bool {
-        let Some(id) = self.least_useful() else { return false };
+    /// Ends the connection that is less useful than one of `peer`.
+    fn give_way(&mut self, peer: IpAddress, counters: &mut Counters) -> bool {
+        let Some(id) = self.least_useful(peer) else { return false };
         counters.evicted.bump();
         self.conns.touch(id);
         self.update(id, counters, |conn, _, env| {
@@ -243,42 +293,86 @@ mod tests {
     use crate::tcp::link::Link;
     use alloc::vec::Vec;
     use ledger::{Consumer, Ledger};
-    use smoltcp::time::Instant;
-    use smoltcp::wire::IpAddress;
 
-    /// The connections that a search looks at, and the one that it finds.
-    fn search(shard: &Shard) -> (usize, Option<u32>) {
+    const PEER: IpAddress = IpAddress::v4(10, 0, 0, 2);
+
+    /// The connections that a search looks at, and the one that it finds for a source.
+    fn search_for(shard: &Shard, peer: IpAddress) -> (usize, Option<u32>) {
         let mut looked_at = 0;
-        let found = shard.least_useful_of(shard.conns.by_use().inspect(|_| looked_at += 1));
+        let found = shard.least_useful_of(peer, shard.conns.by_use().inspect(|_| looked_at += 1));
         (looked_at, found)
+    }
+
+    fn search(shard: &Shard) -> (usize, Option<u32>) {
+        search_for(shard, PEER)
+    }
+
+    fn shard() -> Shard {
+        let account = Ledger::new(64 << 20).open(Consumer::Tcp);
+        Shard::new(Limits::for_memory(64 << 20), account, &mut Rng::new([1; 32]), Instant::ZERO)
+    }
+
+    fn connect_to(shard: &mut Shard, peer: IpAddress) -> u32 {
+        let link = Link { mtu: 1500, flow_key: None };
+        let ends = (IpAddress::v4(10, 0, 0, 1), peer, 80);
+        shard.connect(ends, TcpOptions::default(), &link, &mut Counters::default()).unwrap().0
+    }
+
+    #[test]
+    fn who_has_many_connections_gives_way_and_keeps_nobody_out() {
+        let mut shard = shard();
+        let (light, other) = (IpAddress::v4(10, 0, 0, 3), IpAddress::v4(10, 0, 0, 4));
+        // The least recently used ones are of the source that has few.
+        let few: Vec<u32> = (0..2).map(|_| connect_to(&mut shard, light)).collect();
+        let many: Vec<u32> = (0..40).map(|_| connect_to(&mut shard, PEER)).collect();
+        let found = |shard: &Shard, peer| search_for(shard, peer).1;
+        // Nobody is silent yet: all are useful.
+        assert_eq!(found(&shard, PEER), None, "not to one of its own");
+        assert_eq!([light, other].map(|peer| found(&shard, peer)), [Some(many[0]); 2]);
+        for _ in 0..8 {
+            connect_to(&mut shard, other);
+        }
+        assert_eq!(found(&shard, other), Some(many[0]), "four times as many");
+        for _ in 0..2 {
+            connect_to(&mut shard, other);
+        }
+        assert_eq!(found(&shard, other), None, "less than four times as many");
+        shard.begin(Instant::from_secs(1), Duration::ZERO);
+        assert_eq!(
+            [PEER, other].map(|peer| found(&shard, peer)),
+            [Some(many[0]); 2],
+            "useless ones of the heaviest"
+        );
+        for id in many {
+            shard.update(id, &mut Counters::default(), |conn, _, env| conn.tcb.abort(env));
+        }
+        assert_eq!(
+            [PEER, other].map(|peer| found(&shard, peer) == Some(few[0])),
+            [false; 2],
+            "not of a lighter one"
+        );
+        assert!(found(&shard, light).is_some_and(|id| !few.contains(&id)));
     }
 
     #[test]
     fn a_search_costs_the_same_whatever_peers_have_open() {
+        let mut shard = shard();
         let counters = &mut Counters::default();
-        let ledger = Ledger::new(64 << 20);
-        let mut rng = Rng::new([1; 32]);
-        let account = ledger.open(Consumer::Tcp);
-        let mut shard = Shard::new(Limits::for_memory(64 << 20), account, &mut rng, Instant::ZERO);
-        let link = Link { mtu: 1500, flow_key: None };
-        let connect = |shard: &mut Shard, counters: &mut Counters| {
-            let ends = (IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2), 80);
-            shard.connect(ends, TcpOptions::default(), &link, counters).unwrap().0
-        };
+        let connect = |shard: &mut Shard| connect_to(shard, PEER);
         // The oldest have ended, and are held by their application.
         for _ in 0..500 {
-            let id = connect(&mut shard, counters);
+            let id = connect(&mut shard);
             shard.update(id, counters, |conn, _, env| conn.tcb.abort(env));
             assert_eq!(shard.get(id).map(|conn| conn.tcb.state()), Some(State::Closed));
         }
         assert_eq!((shard.len(), search(&shard)), (500, (0, None)));
-        let open: Vec<u32> = (0..500).map(|_| connect(&mut shard, counters)).collect();
+        let open: Vec<u32> = (0..500).map(|_| connect(&mut shard)).collect();
         assert_eq!(search(&shard), (CANDIDATES, None), "nobody is silent yet");
         shard.begin(Instant::from_secs(1), Duration::ZERO);
         assert_eq!(search(&shard), (1, Some(open[0])), "the one that is silent for the longest time");
         // One that a timer of another ends, or the search itself, is not found again.
         for ended in &open[..100] {
-            assert!(shard.give_way(counters));
+            assert!(shard.give_way(PEER, counters));
             assert_eq!(shard.get(*ended).map(|conn| conn.tcb.state()), Some(State::Closed));
         }
         assert_eq!(search(&shard), (1, Some(open[100])));

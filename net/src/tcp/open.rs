@@ -99,7 +99,7 @@ impl Shard {
             return self.half_open_segment(arrival, &half, payload, tally);
         }
         if listened && let Some(half) = self.cookies.check(tuple, segment, self.at, &self.env.config) {
-            if !self.admit(tally) {
+            if !self.admit(tuple.remote, tally) {
                 return Answer::None;
             }
             tally.counters.cookies_accepted.bump();
@@ -129,7 +129,7 @@ impl Shard {
             self.conns.touch(id);
         }
         let len = segment.payload_len;
-        let room = len == 0 || self.take_room_for(len, is_idle, counters);
+        let room = len == 0 || self.take_room_for(id, len, is_idle, counters);
         let payload = if room { payload() } else { None };
         let mut alone = None;
         let payload = payload.unwrap_or_else(|| {
@@ -178,7 +178,7 @@ impl Shard {
             || self.half_open.as_mut().is_some_and(|cache| cache.insert(tuple, &half, self.at).is_ok());
         let value = if kept {
             clock
-        } else if !self.may_admit(tally.counters) {
+        } else if !self.may_admit(tuple.remote, tally.counters) {
             tally.drops.bump(DropReason::Memory);
             return Answer::None;
         } else {
@@ -211,7 +211,7 @@ impl Shard {
             if full {
                 tally.drops.bump(DropReason::Backlog);
             }
-            if full || !self.admit(tally) {
+            if full || !self.admit(tuple.remote, tally) {
                 // The peer believes that it is connected: it will be when there is room.
                 self.half_open.iter_mut().for_each(|cache| cache.note_answer(tuple, self.at));
                 return Answer::None;
@@ -229,8 +229,8 @@ impl Shard {
     }
 
     /// Takes the memory for one more connection.
-    fn admit(&mut self, tally: &mut Tally<'_>) -> bool {
-        let admitted = self.make_room(tally.counters);
+    fn admit(&mut self, peer: IpAddress, tally: &mut Tally<'_>) -> bool {
+        let admitted = self.make_room(peer, tally.counters);
         if !admitted {
             tally.drops.bump(DropReason::Connections);
         }
@@ -304,7 +304,7 @@ impl Shard {
             let has_room = |port| listeners.get(port).is_some_and(|listener| !listener.is_full());
             let Some(cache) = half_open else { return };
             let Some((tuple, half)) = cache.next_answered(has_room) else { return };
-            if !self.make_room(tally.counters) {
+            if !self.make_room(tuple.remote, tally.counters) {
                 return;
             }
             let Some(id) = self.establish(&tuple, &half, None, link, tally) else { return };
@@ -329,7 +329,7 @@ impl Shard {
         counters: &mut Counters,
     ) -> Result<(u32, FourTuple), NetError> {
         let (local, remote, remote_port) = ends;
-        if !self.make_room(counters) {
+        if !self.make_room(remote, counters) {
             return Err(NetError::TooManyConnections);
         }
         let Self { ports, conns, listeners, .. } = self;

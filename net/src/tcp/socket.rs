@@ -170,7 +170,7 @@ impl Shard {
         bytes: &mut Bytes,
     ) -> Poll<Result<(), NetError>> {
         let own = if bytes.is_unique() { bytes.len() } else { 0 };
-        let has_memory = own == 0 || self.make_room_to_send(own, counters);
+        let has_memory = own == 0 || self.make_room_to_send(id, own, counters);
         let sent = self.update(id, counters, |conn, _, env| {
             if !has_memory && conn.tcb.send_queued() == 0 {
                 // No acknowledgement would wake who waits.

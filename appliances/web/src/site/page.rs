@@ -11,6 +11,7 @@ use crate::site::units::{Shown, Unit};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt::{self, Display, Formatter, Write as _};
 
 const STYLE: &str = include_str!("../../assets/page.css");
 const SCRIPT: &str = include_str!("../../assets/page.js");
@@ -49,7 +50,7 @@ pub fn html(text: Content, status: &Status) -> Option<Content> {
 
 fn top(html: &mut Html, status: &Status) {
     let (name, uptime) = (Text(title(status)), Shown(status.uptime_ms, Unit::Duration));
-    let icon = LOGO.trim_end().replace('#', "%23").replace('"', "'").replace('<', "%3C").replace('>', "%3E");
+    let icon = DataUrl(LOGO.trim_end());
     html.add(format_args!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -63,6 +64,21 @@ fn top(html: &mut Html, status: &Status) {
         "</style>\n</head>\n<body>\n<header>\n{LOGO}<div><h1>{name}</h1>\n<p>Millpond: a network unikernel in Rust on Xen</p></div>\n\
          <div id=\"live\"><i></i><span>up {uptime}</span></div>\n</header>\n<main>\n"
     ));
+}
+
+/// An image as the text of a `data:` URL between double quotes.
+struct DataUrl<'a>(&'a str);
+
+impl Display for DataUrl<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '#' => f.write_str("%23"),
+            '"' => f.write_str("'"),
+            '<' => f.write_str("%3C"),
+            '>' => f.write_str("%3E"),
+            _ => f.write_char(character),
+        })
+    }
 }
 
 /// The host name, or else the appliance's name.
