@@ -299,6 +299,13 @@ impl<P> Tcb<P> {
         self.state
     }
 
+    /// Whether payload from `seq` on can be read at once: nothing is missing before it.
+    #[must_use]
+    #[inline]
+    pub const fn is_next(&self, seq: Seq) -> bool {
+        seq.le(self.rcv_nxt)
+    }
+
     /// Whether [`Tcb::take_events`] returns any.
     #[must_use]
     #[inline]

@@ -48,6 +48,8 @@ xen::counters! {
         cookies_accepted,
         /// Connections that were ended because the table or the ledger was full: idle, or silent for long.
         evicted,
+        /// Sends that failed for want of memory, on connections with nothing in flight.
+        sends_refused,
         /// Parked connections that were closed because no request came, or because the peer read too slowly.
         idle_closed,
         /// Connections in TIME-WAIT that ended early for a new connection with the same ports.

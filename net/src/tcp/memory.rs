@@ -6,11 +6,12 @@
 //!                        └── charge: what a connection uses at the end of an iteration
 //! ```
 
+use core::cmp::Reverse;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpAddress;
 use tcp::connections::Connections;
 use tcp::tuple::FourTuple;
-use tcp::{Env, State, Tcb, TimeWait};
+use tcp::{Env, Segment, State, Tcb, TimeWait};
 
 use crate::base::chunk::Chunk;
 use crate::base::counters::Counters;
@@ -131,26 +132,28 @@ impl Shard {
         self.give(before.saturating_sub(now));
     }
 
-    /// Takes the memory of a segment with `payload` bytes, if there is as much: until the end of the iteration, when its
-    /// connection is charged for what it uses. Otherwise the connection that is silent for the longest time ends.
-    pub(super) fn take_room_for(
-        &mut self,
-        id: u32,
-        payload: u32,
-        is_idle: bool,
-        counters: &mut Counters,
-    ) -> bool {
-        let wanted = bytes(payload).saturating_add(if is_idle { SEGMENT } else { OVERHEAD });
-        if self.free < wanted {
+    /// Takes the memory of a segment's payload, if there is as much: until the end of the iteration, when its connection
+    /// is charged for what it uses. Otherwise the least useful connection ends.
+    ///
+    /// Payload out of order cannot be read until what is missing comes: it ends nobody, and leaves the last part of the memory
+    /// to others. Clients that leave gaps would keep a request out that is one segment.
+    pub(super) fn take_room_for(&mut self, id: u32, segment: &Segment, counters: &mut Counters) -> bool {
+        let Some(conn) = self.get(id) else { return false };
+        let beside = if conn.tcb.is_idle() { SEGMENT } else { OVERHEAD };
+        let is_next = conn.tcb.is_next(segment.seq);
+        let wanted = bytes(segment.payload_len).saturating_add(beside);
+        let least = wanted.saturating_add(if is_next { 0 } else { self.least_grants });
+        if self.free < least {
             self.refresh_touched(counters);
             self.free = self.budget.free();
         }
-        if self.free < wanted
+        if self.free < least
+            && is_next
             && let Some(FourTuple { remote, .. }) = self.conns.tuple(id)
         {
             self.give_way(remote, counters);
         }
-        let has_room = self.free >= wanted;
+        let has_room = self.free >= least;
         if has_room {
             self.free = self.free.saturating_sub(wanted);
         }
@@ -212,12 +215,12 @@ impl Shard {
         self.give(CONNECTION);
     }
 
-    /// The connection that gives way to one of `peer`. See [`Use`] for who is useful. Among equals, one of the source that has
-    /// most connections gives way, and of those the least recently used one.
+    /// The connection that gives way to one of `peer`: one of a source that has far more than that of `peer`, or else a
+    /// useless one, see [`Use`], of a source that has as many. Among equals, one of the source that has most, in steps of
+    /// [`HEAVY`], gives way, and of those the least recently used one.
     ///
-    /// A connection of a source that has fewer than that of `peer` never gives way to it, and useful ones give way to a
-    /// source that has far fewer. So a client that opens many connections at once ends its own, and keeps nobody out. A
-    /// newcomer that finds no room tries again, one that was accepted and ended does not.
+    /// So a client that opens many connections at once ends its own, and keeps nobody out. A newcomer that finds no room
+    /// tries again, one that was accepted and ended does not.
     ///
     /// Only the first [`CANDIDATES`] of the open ones are looked at: a segment costs no more, whatever peers have open.
     fn least_useful(&self, peer: IpAddress) -> Option<u32> {
@@ -229,7 +232,7 @@ impl Shard {
         let own = self.conns.count_of_source(peer);
         // Runs of connections of one source are usual.
         let mut last = (peer, own);
-        let mut least: Option<(Use, u32, u32)> = None;
+        let mut least = None;
         for id in by_use.take(CANDIDATES) {
             // One that was ended in this iteration, and not followed to its end yet, is no candidate.
             let Some(conn) = self.get(id).filter(|conn| conn.tcb.state() != State::Closed) else { continue };
@@ -245,11 +248,12 @@ impl Shard {
             if usage == Use::None && count > self.conns.len() / 2 {
                 return Some(id);
             }
-            if least.is_none_or(|(least, most, _)| usage < least || (usage == least && count > most)) {
-                least = Some((usage, count, id));
+            let rank = (!is_heavy, usage, Reverse(count / HEAVY));
+            if least.is_none_or(|(least, _)| rank < least) {
+                least = Some((rank, id));
             }
         }
-        least.map(|(_, _, id)| id)
+        least.map(|(_, id)| id)
     }
 
     /// Ends the connection that is less useful than one of `peer`.
@@ -293,6 +297,7 @@ mod tests {
     use crate::tcp::link::Link;
     use alloc::vec::Vec;
     use ledger::{Consumer, Ledger};
+    use tcp::Seq;
 
     const PEER: IpAddress = IpAddress::v4(10, 0, 0, 2);
 
@@ -339,9 +344,9 @@ mod tests {
         assert_eq!(found(&shard, other), None, "less than four times as many");
         shard.begin(Instant::from_secs(1), Duration::ZERO);
         assert_eq!(
-            [PEER, other].map(|peer| found(&shard, peer)),
-            [Some(many[0]); 2],
-            "useless ones of the heaviest"
+            [PEER, other, light].map(|peer| found(&shard, peer)),
+            [Some(many[0]); 3],
+            "of the heaviest"
         );
         for id in many {
             shard.update(id, &mut Counters::default(), |conn, _, env| conn.tcb.abort(env));
@@ -352,6 +357,28 @@ mod tests {
             "not of a lighter one"
         );
         assert!(found(&shard, light).is_some_and(|id| !few.contains(&id)));
+    }
+
+    #[test]
+    fn payload_out_of_order_leaves_room_for_what_can_be_read() {
+        let mut shard = shard();
+        let (id, counters) = (connect_to(&mut shard, PEER), &mut Counters::default());
+        let limit = shard.budget.limit();
+        let segment = |seq| Segment { seq: Seq(seq), payload_len: 10_000, ..Segment::default() };
+        // The memory that is left, and whether there is room for what comes next, and for what comes out of order.
+        for (left, rooms) in [
+            (9_000, [false, false]),
+            (20_000, [true, false]),
+            (limit / 4, [true, false]),
+            (limit / 2, [true; 2]),
+        ] {
+            let used = shard.budget.free() - left;
+            shard.budget.add(used);
+            shard.free = 0;
+            assert_eq!([0, 1].map(|seq| shard.take_room_for(id, &segment(seq), counters)), rooms, "{left}");
+            shard.budget.give(used);
+        }
+        assert_eq!(counters.evicted.get(), 0);
     }
 
     #[test]

@@ -124,12 +124,11 @@ impl Shard {
     ) -> Answer {
         let counters = &mut *tally.counters;
         let Some(conn) = self.get(id) else { return Answer::None };
-        let (opening, is_idle) = (conn.tcb.state() == State::SynSent, conn.tcb.is_idle());
+        let opening = conn.tcb.state() == State::SynSent;
         if time::after(conn.tcb.heard_at(), USE_STEP) <= self.at {
             self.conns.touch(id);
         }
-        let len = segment.payload_len;
-        let room = len == 0 || self.take_room_for(id, len, is_idle, counters);
+        let room = segment.payload_len == 0 || self.take_room_for(id, segment, counters);
         let payload = if room { payload() } else { None };
         let mut alone = None;
         let payload = payload.unwrap_or_else(|| {

@@ -171,9 +171,11 @@ impl Shard {
     ) -> Poll<Result<(), NetError>> {
         let own = if bytes.is_unique() { bytes.len() } else { 0 };
         let has_memory = own == 0 || self.make_room_to_send(id, own, counters);
+        let mut refused = false;
         let sent = self.update(id, counters, |conn, _, env| {
             if !has_memory && conn.tcb.send_queued() == 0 {
                 // No acknowledgement would wake who waits.
+                refused = true;
                 return Poll::Ready(Err(conn.error().unwrap_or(NetError::NoMemory)));
             }
             if !has_memory {
@@ -188,6 +190,9 @@ impl Shard {
                 Err(SendError::Closed) => Poll::Ready(Err(conn.error().unwrap_or(NetError::Closed))),
             }
         });
+        if refused {
+            counters.sends_refused.bump();
+        }
         if own > 0 && matches!(sent, Some(Poll::Ready(Ok(())))) {
             self.charge(id);
         }
