@@ -72,6 +72,7 @@ impl SendRope {
     }
 
     /// Appends `bytes`. Returns them if the rope would be too long.
+    #[inline]
     pub(crate) fn push(&mut self, bytes: Bytes) -> Result<(), Bytes> {
         let len = len32(bytes.len());
         if len > Self::MAX_LEN.saturating_sub(self.len) || self.chunks.try_reserve(1).is_err() {

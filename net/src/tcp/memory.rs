@@ -62,6 +62,25 @@ const CANDIDATES: usize = 64;
 /// The number of connections at most that are still being ended after their memory was given to new ones.
 const EVICTING: usize = 64;
 
+/// The memory that the payload of a segment needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    bytes: usize,
+    /// It can be read at once.
+    is_next: bool,
+}
+
+impl Wanted {
+    #[inline]
+    pub(super) fn of(conn: &Conn, segment: &Segment) -> Self {
+        let beside = if conn.tcb.is_idle() { SEGMENT } else { OVERHEAD };
+        Self {
+            bytes: bytes(segment.payload_len).saturating_add(beside),
+            is_next: conn.tcb.is_next(segment.seq),
+        }
+    }
+}
+
 /// How useful a connection is that has memory while memory is short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
@@ -137,27 +156,29 @@ impl Shard {
     ///
     /// Payload out of order cannot be read until what is missing comes: it ends nobody, and leaves the last part of the memory
     /// to others. Clients that leave gaps would keep a request out that is one segment.
-    pub(super) fn take_room_for(&mut self, id: u32, segment: &Segment, counters: &mut Counters) -> bool {
-        let Some(conn) = self.get(id) else { return false };
-        let beside = if conn.tcb.is_idle() { SEGMENT } else { OVERHEAD };
-        let is_next = conn.tcb.is_next(segment.seq);
-        let wanted = bytes(segment.payload_len).saturating_add(beside);
-        let least = wanted.saturating_add(if is_next { 0 } else { self.least_grants });
-        if self.free < least {
-            self.refresh_touched(counters);
-            self.free = self.budget.free();
+    #[inline]
+    pub(super) fn take_room_for(&mut self, id: u32, wanted: Wanted, counters: &mut Counters) -> bool {
+        let Wanted { bytes, is_next } = wanted;
+        let least = bytes.saturating_add(if is_next { 0 } else { self.least_grants });
+        let has_room = self.free >= least || self.find_room_for(id, (least, is_next), counters);
+        if has_room {
+            self.free = self.free.saturating_sub(bytes);
         }
+        has_room
+    }
+
+    #[cold]
+    fn find_room_for(&mut self, id: u32, wanted: (usize, bool), counters: &mut Counters) -> bool {
+        let (least, is_next) = wanted;
+        self.refresh_touched(counters);
+        self.free = self.budget.free();
         if self.free < least
             && is_next
             && let Some(FourTuple { remote, .. }) = self.conns.tuple(id)
         {
             self.give_way(remote, counters);
         }
-        let has_room = self.free >= least;
-        if has_room {
-            self.free = self.free.saturating_sub(wanted);
-        }
-        has_room
+        self.free >= least
     }
 
     /// Whether a connection may queue `len` bytes of its own, if necessary in place of less useful ones. A short one may
@@ -375,7 +396,11 @@ mod tests {
             let used = shard.budget.free() - left;
             shard.budget.add(used);
             shard.free = 0;
-            assert_eq!([0, 1].map(|seq| shard.take_room_for(id, &segment(seq), counters)), rooms, "{left}");
+            let room = [0, 1].map(|seq| {
+                let wanted = Wanted::of(shard.get(id).unwrap(), &segment(seq));
+                shard.take_room_for(id, wanted, counters)
+            });
+            assert_eq!(room, rooms, "{left}");
             shard.budget.give(used);
         }
         assert_eq!(counters.evicted.get(), 0);

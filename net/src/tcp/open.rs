@@ -19,6 +19,7 @@ use crate::base::time;
 use crate::tcp::conn::{Conn, Owner};
 use crate::tcp::link::Link;
 use crate::tcp::listener::Listener;
+use crate::tcp::memory::Wanted;
 use crate::tcp::options::ConnOptions;
 use crate::tcp::shard::Shard;
 
@@ -124,11 +125,11 @@ impl Shard {
     ) -> Answer {
         let counters = &mut *tally.counters;
         let Some(conn) = self.get(id) else { return Answer::None };
-        let opening = conn.tcb.state() == State::SynSent;
+        let (opening, wanted) = (conn.tcb.state() == State::SynSent, Wanted::of(conn, segment));
         if time::after(conn.tcb.heard_at(), USE_STEP) <= self.at {
             self.conns.touch(id);
         }
-        let room = segment.payload_len == 0 || self.take_room_for(id, segment, counters);
+        let room = segment.payload_len == 0 || self.take_room_for(id, wanted, counters);
         let payload = if room { payload() } else { None };
         let mut alone = None;
         let payload = payload.unwrap_or_else(|| {

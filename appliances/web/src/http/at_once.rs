@@ -8,7 +8,7 @@
 
 use crate::http::reply::Persist;
 use crate::http::request_head::Body;
-use crate::http::server::{Answer, Port, Server, Serving, Site};
+use crate::http::server::{Answer, Port, Said, Server, Serving, Site};
 use crate::http::stream::Stream;
 use core::task::Poll;
 use kernel::net::Bytes;
@@ -49,26 +49,35 @@ impl<S: Site> Server<S> {
     }
 
     /// Sends a reply, or nothing if there is no room for it.
-    fn send_at_once<T: Stream>(&self, stream: &mut T, answer: Answer, lines: &[u8]) -> Sent {
+    fn send_at_once<T: Stream>(&self, stream: &mut T, mut answer: Answer, lines: &[u8]) -> Sent {
+        if let Some((whole, said)) = answer.kept(lines) {
+            return self.send_one(stream, whole, &said);
+        }
         let mut pieces = answer.into_pieces(lines);
         if pieces.is_one() {
-            let sent = send(stream, pieces.take_first());
-            if matches!(sent, Sent::All) {
-                self.replied(&pieces, stream.peer());
-            }
-            return sent;
+            let first = pieces.take_first();
+            return self.send_one(stream, first, pieces.said());
         }
         // A piece that finds any room is taken whole: all of them find it.
         if stream.room() <= pieces.len || !pieces.are_few() {
             return Sent::No;
         }
-        self.replied(&pieces, stream.peer());
+        self.replied(pieces.said(), stream.peer());
         for piece in pieces.each() {
             if piece.is_empty() || !matches!(send(stream, piece), Sent::All) {
                 return Sent::End;
             }
         }
         Sent::All
+    }
+
+    #[inline]
+    fn send_one<T: Stream>(&self, stream: &mut T, piece: Bytes, said: &Said) -> Sent {
+        let sent = send(stream, piece);
+        if matches!(sent, Sent::All) {
+            self.replied(said, stream.peer());
+        }
+        sent
     }
 }
 

@@ -210,7 +210,7 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
         if !self.server.log_has_room() && !self.wait_for_log().await {
             return Ok(false);
         }
-        self.server.replied(&pieces, self.stream.peer());
+        self.server.replied(pieces.said(), self.stream.peer());
         let extra = len.checked_div(limits.reply_bytes_a_second).unwrap_or(0);
         self.time_limit.set(limits.request_seconds.saturating_add(u64::try_from(extra).unwrap_or(0)));
         for piece in pieces.each() {

@@ -108,7 +108,13 @@ pub(crate) struct Pieces {
     tail_len: usize,
     /// Bytes of all of them.
     pub(crate) len: usize,
-    /// Bytes of the body.
+    said: Said,
+}
+
+/// What is counted and logged of a reply.
+pub(crate) struct Said {
+    code: Code,
+    len: usize,
     body_len: usize,
     entry: Option<Entry>,
 }
@@ -143,6 +149,11 @@ impl Pieces {
         core::mem::take(&mut self.first)
     }
 
+    /// What is counted and logged.
+    pub(crate) const fn said(&self) -> &Said {
+        &self.said
+    }
+
     /// Whether the first piece is all of them.
     pub(crate) const fn is_one(&self) -> bool {
         self.tail_len == 0
@@ -150,6 +161,23 @@ impl Pieces {
 }
 
 impl Answer {
+    /// All bytes of a reply that the site keeps, if it goes out as it is: the usual case.
+    #[inline]
+    pub(crate) fn kept(&mut self, lines: &[u8]) -> Option<(Bytes, Said)> {
+        let Self { reply, persist, head_only, entry } = self;
+        let as_it_is = *persist == Persist::Keep && lines.is_empty() && !*head_only;
+        (as_it_is && Rc::strong_count(reply) > 1 && reply.tail_len() == 0).then(|| {
+            let whole = reply.whole();
+            let said = Said {
+                code: reply.code(),
+                len: whole.len(),
+                body_len: reply.body_len(),
+                entry: entry.take(),
+            };
+            (whole, said)
+        })
+    }
+
     /// Head with `lines`, each ended by CR LF, and body. Unless the site keeps the reply, nobody else has a handle of its
     /// bytes: they count for the connection.
     pub(crate) fn into_pieces(self, lines: &[u8]) -> Pieces {
@@ -158,7 +186,8 @@ impl Answer {
         let first = reply.take_first(lines, persist, head_only);
         let (tail_len, body_len) = if head_only { (0, 0) } else { (reply.tail_len(), reply.body_len()) };
         let len = tail_len.saturating_add(first.len());
-        Pieces { reply, first, tail_len, len, body_len, entry }
+        let said = Said { code: reply.code(), len, body_len, entry };
+        Pieces { reply, first, tail_len, len, said }
     }
 }
 
@@ -194,11 +223,10 @@ impl<S: Site> Server<S> {
     }
 
     /// An answer goes out: counts and logs it.
-    pub(crate) fn replied(&self, pieces: &Pieces, peer: Option<IpEndpoint>) {
-        let code = pieces.reply.code();
-        self.counters.replied(code, pieces.len);
-        if let (Some(log), Some(entry)) = (&self.log, &pieces.entry) {
-            log.answered(peer, entry, (code, pieces.body_len), &self.clock.moment());
+    pub(crate) fn replied(&self, said: &Said, peer: Option<IpEndpoint>) {
+        self.counters.replied(said.code, said.len);
+        if let (Some(log), Some(entry)) = (&self.log, &said.entry) {
+            log.answered(peer, entry, (said.code, said.body_len), &self.clock.moment());
         }
     }
 
