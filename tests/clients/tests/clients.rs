@@ -69,6 +69,21 @@ const CHECKS: &[(&str, Check)] = &[
             status.as_object().map_or(0, |o| o.len())
         ))
     }),
+    ("tcpdump reads a capture that the guest made", |_, host| {
+        let said = host.run(
+            90,
+            &format!(
+                "ping -i 0.2 {WEB} >/dev/null & p=$!
+                 curl -fsS --max-time 60 'http://{WEB}:9090/debug/pcap?seconds=3' | tcpdump -n -v -r - 2>&1; kill $p"
+            ),
+        )?;
+        expect(&said, "link-type EN10MB (Ethernet)")?;
+        expect(&said, &format!("10.0.2.2 > {WEB}: ICMP echo request"))?;
+        expect(&said, &format!("{WEB} > 10.0.2.2: ICMP echo reply"))?;
+        let answered = expect(&said, &format!("{WEB}.9090 > 10.0.2.2"))?;
+        assert!(!said.contains("truncated") && !said.contains("[|"), "{said}");
+        Ok(format!("{} lines; {answered}", said.lines().count()))
+    }),
     ("ping -6 from the host", |_, host| {
         let said = host.run(60, &format!("ping -6 -c 20 -i 0.05 -W 5 -s 1400 {WEB6}"))?;
         expect(&said, " 0% packet loss")

@@ -4,7 +4,7 @@
 use crate::support::{self, LONG, dom0, install_push};
 use bed::Bed;
 use domu_tests::guest::{Guest, config};
-use domu_tests::http::{Connection, number};
+use domu_tests::http::Connection;
 use domu_tests::{BOOT, Outcome};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ fn watch_pushes_again_after_a_reboot_and_not_after_a_restore() {
         let now = domid(bed)?.ok_or("the guest is gone")?;
         assert!(seen.contains(&format!("{before} 2\n")) && seen.contains(&format!("{now} 0\n")), "{seen}");
         assert_eq!(Connection::open(page)?.get("/b.txt")?.text(), "two\n");
+        // push says so after the guest has published.
+        wait_for("the second result", || Ok(dom0(bed, "cat /tmp/watch")?.matches("finished").count() >= 2))?;
         let pushes = dom0(bed, "cat /tmp/watch")?.matches("finished").count();
         restored(bed, &guest, pushes)
     });
@@ -50,18 +52,17 @@ fn watch_pushes_again_after_a_reboot_and_not_after_a_restore() {
 
 /// After a restore, push asks for the instance and finds the former one: it pushes nothing.
 fn restored(bed: &Bed, guest: &Guest<'_>, pushes: usize) -> Outcome {
-    let page = guest.tcp(80)?;
-    let clients = |page| number(&Connection::open(page)?.status()?, "/datafront/channels/0/link/clients");
-    let before = clients(page)?;
+    let count = |what: &str| -> Outcome<usize> { Ok(dom0(bed, "cat /tmp/watch")?.matches(what).count()) };
+    let asked = count("connected")?;
     let output = bed.dom0_within("xl save web /var/web && xl restore /var/web", LONG)?;
     assert!(output.success(), "{output:?}");
-    wait_for("a question for the instance", || Ok(clients(page).is_ok_and(|now| now > before)))?;
+    wait_for("a question for the instance", || Ok(count("connected")? > asked))?;
     // A change is pushed once: it comes after whatever the restore has brought about.
     dom0(bed, "echo three >/tmp/site/c.txt")?;
     wait_for("the push of a change", || Ok(content(bed)? == "3"))?;
-    let said = dom0(bed, "cat /tmp/watch")?;
-    assert_eq!(said.matches("finished").count(), pushes + 1, "{said}");
-    assert_eq!(Connection::open(page)?.get("/c.txt")?.text(), "three\n");
+    wait_for("its end", || Ok(count("finished")? > pushes))?;
+    assert_eq!(count("finished")?, pushes + 1, "{}", dom0(bed, "cat /tmp/watch")?);
+    assert_eq!(Connection::open(guest.tcp(80)?)?.get("/c.txt")?.text(), "three\n");
     Ok(())
 }
 
