@@ -31,7 +31,7 @@ export FUZZ_EDGES := -Cpasses=sancov-module $(addprefix -Cllvm-args=,\
 # Leaks are counted in pages by the targets themselves; a short quarantine and short traces, for speed.
 FUZZ_ASAN := detect_leaks=0:malloc_context_size=2:quarantine_size_mb=8
 
-.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-hvm test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-emulated bench-tcp bench-tls clean
+.PHONY: help setup image guests push receive pull backend dist reproduce run run-guest new screenshot test test-life-long test-receive-long test-hvm test-host test-model test-abi test-reproduce test-bed test-bed-self test-battery test-versions test-clients test-site test-tap fuzz mutants sanitize check fmt lint doc docs rules bench bench-host bench-xen bench-boot bench-copies bench-datafront bench-emulated bench-tcp bench-tls clean
 
 help: ## print this
 	@echo 'Millpond, a network unikernel for Xen. Commands:'
@@ -162,10 +162,15 @@ test-versions: guests push backend ## every release of Xen that Debian has; RELE
 	@$(SAY) 'releases of Xen'
 	@CARGO='$(CARGO)' tests/versions.sh $(RELEASES)
 
-test-clients: image ## iperf, iperf3, wrk, curl, nmap and scapy against real Xen through a TAP device (its own command; needs root)
+test-clients: image push ## iperf, iperf3, wrk, curl, nmap, scapy; testssl, openssl, h2load and Chromium over TLS; against real Xen through a TAP device (its own command; needs root)
 	@./setup.sh clients
 	@$(SAY) 'clients that nobody here wrote'
 	@$(CARGO) test --profile host -p client-tests -- --test-threads=1 --nocapture
+
+test-site: image push ## 10,000 files over https to Chromium, replaced under wrk, and back after a reboot, on real Xen (its own command; needs root)
+	@./setup.sh clients
+	@$(SAY) 'a site of 10,000 files'
+	@$(CARGO) test --profile host -p client-tests --test site -- --ignored --test-threads=1 --nocapture
 
 test-tap: setup ## the TCP engine against Linux's TCP over a TAP device, 100 MB a direction (its own command; needs root)
 	@$(SAY) "the engine against Linux's TCP"

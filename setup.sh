@@ -29,6 +29,13 @@ if [ "${1:-}" = clients ]; then
     need 'command -v curl' curl
     need 'command -v ping' iputils-ping
     need '/usr/bin/python3 -c "import scapy"' python3-scapy
+    need 'command -v tcpdump' tcpdump
+    need 'command -v openssl' openssl
+    need 'command -v testssl' testssl.sh
+    need 'command -v hexdump' bsdextrautils
+    need 'command -v h2load' nghttp2-client
+    need 'command -v chromium' chromium
+    need 'command -v certutil' libnss3-tools
 fi
 
 # Named by a command that alone needs them.

@@ -46,6 +46,7 @@ pub use base::chunk::Chunk;
 pub use base::config::{Addressing, Config, Ipv6Addressing, Limits, Probing};
 pub use base::counters::{Counters, DropReason, Drops};
 pub use base::error::NetError;
+pub use base::observer::Observer;
 pub use base::options::{TcpOptions, UdpOptions};
 pub use base::rng::Rng;
 pub use base::status::{DhcpStatus, Ipv6State, Ipv6Status, NetStatus, TcpStatus};

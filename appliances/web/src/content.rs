@@ -115,6 +115,25 @@ impl Content {
         room
     }
 
+    /// Appends parts beside each other, all of them or nothing: in a new piece if the last one has no room.
+    ///
+    /// # Errors
+    /// The memory does not have it.
+    pub fn append(&mut self, parts: &[&[u8]]) -> Result<(), NoRoom> {
+        let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let room = match self.pieces.last() {
+            Some(Piece { data: Data::Open(last), .. }) => last.capacity().saturating_sub(last.len()),
+            _ => 0,
+        };
+        if room < len {
+            self.reserve(len.max(TEXT_PIECE))?;
+        }
+        for part in parts {
+            self.extend(part);
+        }
+        Ok(())
+    }
+
     /// From now on no bytes are added, and they can be shared.
     #[must_use]
     pub fn sealed(mut self) -> Rc<Self> {

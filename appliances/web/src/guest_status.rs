@@ -6,6 +6,8 @@ use alloc::rc::Rc;
 use alloc::string::ToString;
 use kernel::System;
 use kernel::datafront::block::Outbox;
+use kernel::net::{Net, Observer};
+use web::site::capture::Frames;
 use web::site::status::{Build, Status};
 use web::site::{Source, snapshot};
 
@@ -13,6 +15,7 @@ use web::site::{Source, snapshot};
 #[derive(Debug)]
 pub(crate) struct GuestStatus {
     pub(crate) system: System,
+    pub(crate) net: Net,
     pub(crate) pushes: Rc<Pushes>,
     /// Of a guest that sends its log.
     pub(crate) outbox: Option<Rc<Outbox>>,
@@ -26,6 +29,27 @@ impl Source for GuestStatus {
         let mut status = snapshot::status(&self.system.stats(), self.system.host(), build());
         status.groups.0.extend(self.secure.as_ref().map(|secure| secure.numbers()));
         Status { datafront, ..status }
+    }
+
+    fn frames(&self) -> Option<Rc<dyn Frames>> {
+        Some(Rc::new(Interface { system: self.system.clone(), net: self.net.clone() }))
+    }
+}
+
+/// The first interface, for captures.
+struct Interface {
+    system: System,
+    net: Net,
+}
+
+impl Frames for Interface {
+    fn observe(&self, observer: Option<Rc<dyn Observer>>) {
+        self.net.observe(observer);
+    }
+
+    fn boot_unix_us(&self) -> u64 {
+        let unix_ns = self.system.xen().machine.unix_time_ns();
+        unix_ns.map_or(0, |unix_ns| unix_ns.saturating_sub(self.system.since_boot()) / 1000)
     }
 }
 

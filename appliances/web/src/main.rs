@@ -61,6 +61,7 @@ mod guest {
         let outbox = log.as_ref().map(|log| Rc::clone(log.outbox()));
         let status = GuestStatus {
             system: system.clone(),
+            net: net.clone(),
             pushes: Rc::clone(&pushes),
             outbox,
             secure: secure.clone(),

@@ -9,6 +9,23 @@
 //! size that the code fixes: they are small, and cannot fail without ending the guest. The last part of the heap is for
 //! them: a large allocation that would use it fails.
 
+/// Bytes outside of the heap at most, besides page tables. Pools and rings are granted pages, for which 32 frames of the grant
+/// table have 16,384 references: 64 MiB. The rest is for pages that are not granted yet.
+const MOST_PAGES: u64 = 72 << 20;
+/// The largest heap in bytes.
+const MAX_HEAP: u64 = 1 << 30;
+
+/// Bytes of the heap in a guest with `free` bytes, of which `longest` are in one piece: half of them, and in a large guest
+/// all that pools and rings cannot use.
+#[must_use]
+pub const fn heap_bytes(free: u64, longest: u64) -> u64 {
+    let half = free / 2;
+    let rest = free.saturating_sub(MOST_PAGES);
+    let wish = if rest > half { rest } else { half };
+    let wish = if wish > MAX_HEAP { MAX_HEAP } else { wish };
+    if wish > longest { longest } else { wish }
+}
+
 /// The largest allocation that may use the reserve, in bytes: more than the largest task has.
 pub const SMALL_BYTES: usize = 8 * 1024;
 /// Bytes for the allocations of a crash report, outside of the heap.
@@ -41,6 +58,16 @@ pub const fn permits(heap_bytes: usize, free: usize, size: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_guest_has_more_than_half_of_its_memory_as_heap() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(heap_bytes(32 * MIB, 31 * MIB), 16 * MIB);
+        assert_eq!(heap_bytes(144 * MIB, 144 * MIB), 72 * MIB);
+        assert_eq!(heap_bytes(832 * MIB, 832 * MIB), 760 * MIB);
+        assert_eq!(heap_bytes(832 * MIB, 500 * MIB), 500 * MIB);
+        assert_eq!(heap_bytes(4096 * MIB, 4096 * MIB), 1024 * MIB);
+    }
 
     #[test]
     fn a_large_allocation_leaves_the_reserve() {

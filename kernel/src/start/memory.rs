@@ -1,7 +1,7 @@
 //! The guest's memory: what is RAM, page tables, the heap, and the address space for Xen's pages.
 //!
 //! ```text
-//!   RAM of the map:  [ page tables │ heap: half of the rest │ pages for pools and rings: the other half ]
+//!   RAM of the map:  [ page tables │ heap: half of the rest, or more │ pages for pools and rings ]
 //!   hole:            [ shared_info │ grant table │ foreign pages ]       rings of xenstore and console: where Xen put them
 //! ```
 
@@ -14,15 +14,13 @@ use crate::mem::boot_memory::BootMemory;
 use crate::mem::foreign_frames::FOREIGN_PAGES;
 use crate::mem::holes::find_hole;
 use crate::mem::regions::{FreeRegions, PAGE, Region};
-use crate::mem::{heap, paging, reservation};
+use crate::mem::{heap, heap_reserve, paging, reservation};
 use boot::BootInfo;
 use xen::hypervisor::HvmParam;
 use xen::{EvtchnPort, Gfn};
 
 /// The memory that the guest needs at least, in bytes: image, page tables, a heap and the smallest pools.
 const LEAST_MEMORY: u64 = 3 << 20;
-/// The largest heap in bytes.
-const MAX_HEAP: u64 = 1 << 30;
 /// Frames of the grant table at most, 512 references each: two pools of 4096 pages at their limit, twice.
 pub(super) const MAX_GRANT_FRAMES: u32 = 32;
 /// Pages of `shared_info`.
@@ -123,7 +121,7 @@ pub(super) fn bring_up(
         return Err(too_little());
     }
     paging::install(&mapped, &image, &mut free).map_err(StartError::Paging)?;
-    let size = (free.total() / 2).min(free.longest()).min(MAX_HEAP);
+    let size = heap_reserve::heap_bytes(free.total(), free.longest());
     heap::init(free.take(size, u64::MAX).ok_or_else(too_little)?);
     Ok(GuestMemory { info, free, windows, store, console, ram_bytes, returned_bytes })
 }

@@ -1,5 +1,6 @@
 //! The applications' side: sockets, addresses, counters.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::poll_fn;
@@ -11,6 +12,7 @@ use crate::api::tcp_listener::TcpListener;
 use crate::api::tcp_stream::TcpStream;
 use crate::api::udp_socket::UdpSocket;
 use crate::base::error::NetError;
+use crate::base::observer::Observer;
 use crate::base::options::{TcpOptions, UdpOptions};
 use crate::base::status::{NetStatus, TcpStatus};
 use crate::turn::state::Shared;
@@ -64,6 +66,12 @@ impl Net {
     /// no EtherType.
     pub fn tap(&self, ethertype: u16, frames: usize) -> Result<Tap, NetError> {
         Tap::new(&self.0, ethertype, frames)
+    }
+
+    /// Shows every frame to `observer` from now on, in place of the one before; `None`: to nobody.
+    pub fn observe(&self, observer: Option<Rc<dyn Observer>>) {
+        // Whoever goes may own what calls the stack when it is dropped.
+        let _before = self.0.borrow_mut().replace_observer(observer);
     }
 
     /// Waits until the interface has an address that hosts beyond its neighbours can talk to, of either family.

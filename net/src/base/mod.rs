@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod counters;
 pub(crate) mod error;
+pub(crate) mod observer;
 pub(crate) mod options;
 pub(crate) mod rng;
 pub(crate) mod status;

@@ -11,6 +11,7 @@ use smoltcp::wire::{
 use tcp::{Segment, Slices};
 
 use crate::base::copy::copy;
+use crate::base::observer::Show;
 use crate::link::wire::{HEADER, Wire};
 
 /// Hop limit of what we send. RFC 1700.
@@ -178,6 +179,7 @@ pub(crate) fn tcp<N: Nic>(
     header: &Segment,
     payload: Option<Slices<'_>>,
     ecn_capable: bool,
+    show: Show<'_>,
 ) {
     let start = HEADER.saturating_add(ends.header_len());
     let segment_len = header.header_len().saturating_add(payload.as_ref().map_or(0, Slices::len));
@@ -197,6 +199,7 @@ pub(crate) fn tcp<N: Nic>(
             payload.copy_to(space);
         }
         ends.write_pseudo_sum(partial, segment_len, frame);
+        show.frame(frame);
     });
 }
 

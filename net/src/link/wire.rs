@@ -5,6 +5,8 @@ use smoltcp::phy::TxToken as _;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr};
 
+use crate::base::observer::Show;
+
 /// Bytes of an Ethernet header.
 pub(crate) const HEADER: usize = 14;
 
@@ -14,6 +16,7 @@ pub(crate) struct Wire<'a, N> {
     pub(crate) now: Instant,
     /// The source address of all frames.
     pub(crate) mac: EthernetAddress,
+    pub(crate) show: Show<'a>,
 }
 
 impl<N: Nic> Wire<'_, N> {
@@ -31,6 +34,7 @@ impl<N: Nic> Wire<'_, N> {
             let mut frame = EthernetFrame::new_unchecked(buffer);
             head.emit(&mut frame);
             build(frame.payload_mut());
+            self.show.frame(frame.into_inner());
         });
         Some(())
     }

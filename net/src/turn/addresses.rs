@@ -9,6 +9,7 @@ use crate::addr::dhcp::{Event, Outgoing};
 use crate::addr::ip6::Ip6;
 use crate::addr::ip6::advert::Heard as Advert;
 use crate::base::counters::DropReason;
+use crate::base::observer::Show;
 use crate::frame::classify::Datagram;
 use crate::frame::emit::{self, Ends};
 use crate::link::arp::Arp;
@@ -70,7 +71,7 @@ impl State {
     /// Does one step of conflict detection; `None`: there is no slot.
     fn conflict_step<N: Nic>(&mut self, nic: &mut N, step: Step) -> Option<()> {
         let (now, mac) = (self.now, self.me.mac);
-        let mut wire = Wire { nic, now, mac };
+        let mut wire = Wire { nic, now, mac, show: Show::new(&self.observer, now) };
         match step {
             Step::Probe(candidate) => {
                 let probe = Arp::request(mac, Ipv4Address::UNSPECIFIED, candidate);
@@ -152,7 +153,8 @@ impl State {
                 Lookup::Full => return true,
             }
         };
-        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire =
+            Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
         let ends = Ends { from: message.from.into(), to, mac };
         emit::udp(&mut wire, ends, (CLIENT, SERVER), &message.bytes).is_some()
     }
@@ -231,7 +233,8 @@ impl State {
         if !self.link_up || self.ip6.due.is_none_or(|at| at > self.now) {
             return;
         }
-        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire =
+            Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
         let changed = self.ip6.run(&mut wire, &mut self.counters);
         self.me.six = self.ip6.local();
         self.join_groups(nic);
@@ -280,7 +283,8 @@ impl State {
     /// Announces to all nodes that an address is ours: another host is probing it.
     pub(super) fn defend<N: Nic>(&mut self, nic: &mut N, address: Ipv6Address) {
         self.counters.conflicts.bump();
-        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire =
+            Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
         if wire.advertise(address).is_some() {
             self.counters.defended.bump();
         }

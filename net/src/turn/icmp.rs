@@ -4,6 +4,7 @@ use nic::Nic;
 use smoltcp::wire::{IpAddress, IpProtocol};
 
 use crate::base::counters::{DropReason, FrameKind};
+use crate::base::observer::Show;
 use crate::frame::classify::{Message, sender};
 use crate::frame::emit::{self, Ends, echo_reply, error};
 use crate::link::wire::{HEADER, Wire};
@@ -37,7 +38,8 @@ impl State {
         let Some((ends, Some(reply))) = reply else { return };
         let protocol = protocol(ends);
         let ident = self.next_ident();
-        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire =
+            Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
         // Without a slot the reply is lost, as on the way.
         let _ = emit::packet(&mut wire, ends, protocol, &reply, (self.link.mtu, ident));
     }
@@ -67,7 +69,8 @@ impl State {
         let packet = frame.bytes(nic).and_then(|bytes| bytes.get(HEADER..)).unwrap_or_default();
         let message = error(kind, pointer, packet, ends);
         frame.discard(nic);
-        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire =
+            Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
         if emit::packet(&mut wire, ends, protocol(ends), &message, (self.link.mtu, 0)).is_some() {
             self.counters.icmp_errors.bump();
         }

@@ -3,6 +3,7 @@
 use nic::{Checksum, Nic};
 
 use crate::base::counters::{DropReason, FrameKind};
+use crate::base::observer::Show;
 use crate::frame::classify::{Class, classify};
 use crate::frame::reassembly::Fragment;
 use crate::turn::frame::Frame;
@@ -17,6 +18,7 @@ impl State {
     pub(super) fn receive<N: Nic>(&mut self, nic: &mut N) -> bool {
         for _ in 0..self.limits.rx_budget.max(1) {
             let Some(received) = nic.peek() else { return false };
+            Show::new(&self.observer, self.now).frame(received.frame);
             let verify = received.checksum == Checksum::Unknown;
             match classify(received.frame, &self.me, verify) {
                 // Nearly all, as a rule: it goes a short way.

@@ -5,6 +5,7 @@ use smoltcp::wire::{ArpOperation, EthernetAddress, IpAddress, NdiscOptionType};
 
 use crate::addr::conflict::Heard;
 use crate::base::counters::{DropReason, FrameKind};
+use crate::base::observer::Show;
 use crate::frame::classify::sender;
 use crate::frame::classify::v6::{Neighbour, link_address_of};
 use crate::frame::local::is_unicast;
@@ -35,7 +36,8 @@ impl State {
             self.learn(from.into(), mac, if asks { Source::Request } else { Source::Claim });
         }
         if asks && mac.is_unicast() {
-            let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+            let mut wire =
+                Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
             // Without a slot the reply is lost, as on the way.
             let _ = wire.arp(&message.reply(self.me.mac), mac);
         }
@@ -56,7 +58,8 @@ impl State {
                 let known = mac.or_else(|| self.neighbours.known(from.into()));
                 let mac = known.or_else(|| frame.bytes(nic).and_then(sender));
                 frame.discard(nic);
-                let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+                let mut wire =
+                    Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
                 let _ = mac.and_then(|mac| wire.answer(target, (from, mac)));
                 return;
             }
@@ -125,7 +128,8 @@ impl State {
     /// Sends a request; `None`: there is no slot. Without an address of ours there is no destination for an answer.
     fn ask<N: Nic>(&mut self, nic: &mut N, ask: Ask) -> Option<()> {
         let Some(from) = self.me.source_for(ask.address) else { return Some(()) };
-        let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+        let mut wire =
+            Wire { nic, now: self.now, mac: self.me.mac, show: Show::new(&self.observer, self.now) };
         match (ask.address, from, ask.to) {
             (IpAddress::Ipv4(v4), IpAddress::Ipv4(from), to) => {
                 let request = Arp::request(self.me.mac, from, v4);

@@ -21,6 +21,7 @@ use crate::addr::v4::V4;
 use crate::base::bucket::Bucket;
 use crate::base::config::{Config, Limits};
 use crate::base::counters::{Counters, Drops};
+use crate::base::observer::Observer;
 use crate::base::rng::Rng;
 use crate::frame::local::Me;
 use crate::frame::reassembly::Reassembly;
@@ -88,6 +89,8 @@ pub(crate) struct State {
     pub(super) waiting_udp: Vec<usize>,
     pub(super) udp_due: Option<Instant>,
     pub(super) taps: Slab<tap_queue::Entry>,
+    /// Sees each frame, while there is one.
+    pub(super) observer: Option<Rc<dyn Observer>>,
 }
 
 impl State {
@@ -125,11 +128,17 @@ impl State {
             waiting_udp: Vec::new(),
             udp_due: None,
             taps: Slab::new(),
+            observer: None,
         };
         state.note_offload(nic);
         state.take_fixed();
         state.join_groups(nic);
         state
+    }
+
+    /// Shows frames to another observer; the one before.
+    pub(crate) fn replace_observer(&mut self, to: Option<Rc<dyn Observer>>) -> Option<Rc<dyn Observer>> {
+        core::mem::replace(&mut self.observer, to)
     }
 
     /// Other secrets, from a new seed: sequence numbers, ports, cookies, keys of hashes, identifiers.

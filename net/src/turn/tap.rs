@@ -6,6 +6,7 @@ use smoltcp::wire::EthernetFrame;
 
 use crate::base::counters::DropReason;
 use crate::base::error::NetError;
+use crate::base::observer::Show;
 use crate::turn::state::State;
 use crate::udp::tap_queue::Entry;
 
@@ -56,6 +57,7 @@ impl State {
             while let Some(frame) = entry.next() {
                 let Some(token) = nic.transmit(self.now) else { return };
                 token.consume(frame.len(), |into| into.copy_from_slice(frame));
+                Show::new(&self.observer, self.now).frame(frame);
                 entry.sent();
             }
         }

@@ -9,6 +9,7 @@ use tcp::{Limits, Segment as Header};
 use crate::base::chunk::Chunk;
 use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
+use crate::base::observer::Show;
 use crate::base::options::TcpOptions;
 use crate::frame::classify::Segment;
 use crate::frame::emit::{self, Ends};
@@ -89,7 +90,8 @@ impl State {
         nic.steer(self.link.flow(tuple));
         let mac = self.me.mac;
         if let Some(token) = nic.transmit(self.now) {
-            emit::tcp::<N>(token, mac, ends, &header, None, false);
+            let show = Show::new(&self.observer, self.now);
+            emit::tcp::<N>(token, mac, ends, &header, None, false, show);
         }
     }
 
@@ -134,7 +136,8 @@ impl State {
                 meta.segmentation_offload_size = core::num::NonZeroU16::new(size);
                 token.set_meta(meta);
             }
-            emit::tcp::<N>(token, ours, ends, &out.header, Some(out.payload), out.ecn_capable);
+            let show = Show::new(&self.observer, self.now);
+            emit::tcp::<N>(token, ours, ends, &out.header, Some(out.payload), out.ecn_capable, show);
             sent = sent.saturating_add(1);
             more = self.tcp.get(id).is_some_and(|conn| conn.tcb.wants_transmit());
         }

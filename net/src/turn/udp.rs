@@ -10,6 +10,7 @@ use crate::base::chunk::Chunk;
 use crate::base::copy::copy;
 use crate::base::counters::{DropReason, FrameKind};
 use crate::base::error::NetError;
+use crate::base::observer::Show;
 use crate::base::options::UdpOptions;
 use crate::base::time;
 use crate::frame::classify::{DHCP_CLIENT, Datagram as Found};
@@ -167,7 +168,12 @@ impl State {
                 (Some(ends), Fate::Send) if sent < BURST => {
                     let Some(datagram) = entry.outgoing(place) else { return sent };
                     let ports = (entry.port, datagram.to.port);
-                    let mut wire = Wire { nic, now: self.now, mac: self.me.mac };
+                    let mut wire = Wire {
+                        nic,
+                        now: self.now,
+                        mac: self.me.mac,
+                        show: Show::new(&self.observer, self.now),
+                    };
                     if emit::udp(&mut wire, ends, ports, &datagram.data).is_none() {
                         entry.queued = true;
                         self.dirty_udp.push_front(id);

@@ -53,6 +53,8 @@ const MODULES: &[&str] = &[
     "virtio_pci",
     "virtio_net",
     "virtio_blk",
+    // Delay and loss, where a test asks for them.
+    "sch_netem",
 ];
 
 /// The xenstored written in OCaml.

@@ -11,7 +11,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+
+pub mod authority;
+pub mod chromium;
+pub mod documentation;
+pub mod reports;
 
 /// The result of everything: an error has words for a person.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -60,6 +65,18 @@ impl Namespace {
         let seconds = seconds.to_string();
         let arguments = ["netns", "exec", &self.name, "timeout", &seconds, "sh", "-c", command];
         call("ip", &arguments).map_err(|error| format!("`{command}`: {error}").into())
+    }
+}
+
+impl Namespace {
+    /// Starts a command in the namespace, which becomes the child itself. Its input and output are nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(&self, command: &str) -> Outcome<Child> {
+        let mut child = Command::new("ip");
+        child.args(["netns", "exec", &self.name, "sh", "-c", command]);
+        Ok(child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
     }
 }
 

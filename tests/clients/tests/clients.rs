@@ -3,6 +3,7 @@
 //! One machine for all of them; each check prints its name and its result.
 
 use bed::{Bed, Domain, DomainConfig, Options, run_test_with};
+use client_tests::reports::{self, expect};
 use client_tests::{Namespace, Outcome};
 use serde_json::Value;
 use std::time::Duration;
@@ -68,6 +69,21 @@ const CHECKS: &[(&str, Check)] = &[
             status.as_object().map_or(0, |o| o.len())
         ))
     }),
+    ("tcpdump reads a capture that the guest made", |_, host| {
+        let said = host.run(
+            90,
+            &format!(
+                "ping -i 0.2 {WEB} >/dev/null & p=$!
+                 curl -fsS --max-time 60 'http://{WEB}:9090/debug/pcap?seconds=3' | tcpdump -n -v -r - 2>&1; kill $p"
+            ),
+        )?;
+        expect(&said, "link-type EN10MB (Ethernet)")?;
+        expect(&said, &format!("10.0.2.2 > {WEB}: ICMP echo request"))?;
+        expect(&said, &format!("{WEB} > 10.0.2.2: ICMP echo reply"))?;
+        let answered = expect(&said, &format!("{WEB}.9090 > 10.0.2.2"))?;
+        assert!(!said.contains("truncated") && !said.contains("[|"), "{said}");
+        Ok(format!("{} lines; {answered}", said.lines().count()))
+    }),
     ("ping -6 from the host", |_, host| {
         let said = host.run(60, &format!("ping -6 -c 20 -i 0.05 -W 5 -s 1400 {WEB6}"))?;
         expect(&said, " 0% packet loss")
@@ -77,7 +93,9 @@ const CHECKS: &[(&str, Check)] = &[
         expect(&page, "</html>")?;
         Ok(format!("{} bytes of HTML", page.len()))
     }),
-    ("iperf3 -6, TCP in", |_, host| iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -n 4M"))?)),
+    ("iperf3 -6, TCP in", |_, host| {
+        iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -w 64K -n 4M"))?)
+    }),
     ("iperf3 -6, TCP out", |_, host| iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -R -n 4M"))?)),
     ("iperf3 -6, UDP in", |_, host| {
         iperf3(&host.run(60, &format!("iperf3 -6 -c {IPERF6} -J -u -b 4M -l 1400 -t 3"))?)
@@ -93,9 +111,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("wrk in dom0, 16 connections", |bed, _| {
         wrk(&dom0(bed, &format!("wrk -t 1 -c 16 -d 3s --timeout 10s http://{WEB}:80/1k"))?)
     }),
-    ("iperf3, TCP in", |_, host| iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -n 4M"))?)),
+    ("iperf3, TCP in", |_, host| iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -w 64K -n 4M"))?)),
     ("iperf3, TCP out", |_, host| iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -R -n 4M"))?)),
-    ("iperf3, 4 streams in", |_, host| iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -P 4 -n 4M"))?)),
+    ("iperf3, 4 streams in", |_, host| {
+        iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -w 64K -P 4 -n 4M"))?)
+    }),
     ("iperf3, 4 streams out", |_, host| {
         iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -R -P 4 -n 4M"))?)
     }),
@@ -113,7 +133,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("iperf3 gets an error for what is not supported", |_, host| {
         let said = host.run(60, &format!("iperf3 -c {IPERF} -J --bidir -n 1M; true"))?;
         expect(&said, "\"error\":")?;
-        iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -n 4M"))?)
+        iperf3(&host.run(60, &format!("iperf3 -c {IPERF} -J -w 64K -n 4M"))?)
     }),
     ("iperf, TCP", |_, host| {
         let said = host.run(60, &format!("iperf -c {IPERF} -n 4M -f k"))?;
@@ -157,25 +177,17 @@ const CHECKS: &[(&str, Check)] = &[
     }),
 ];
 
-/// The line with the expected text.
-fn expect(said: &str, what: &str) -> Outcome<String> {
-    let line = said.lines().find(|line| line.contains(what));
-    Ok(line.map(|line| line.trim().to_owned()).ok_or_else(|| format!("no {what:?} in: {said}"))?)
-}
-
 fn dom0(bed: &Bed, command: &str) -> Outcome<String> {
     let output = bed.dom0_within(command, LONG)?;
     if output.success() { Ok(output.stdout) } else { Err(format!("`{command}` in dom0: {output:?}").into()) }
 }
 
 fn wrk(said: &str) -> Outcome<String> {
-    if said.contains("Non-2xx") || said.contains("Socket errors") {
-        return Err(said.into());
-    }
-    expect(said, "requests in")
+    Ok(format!("{} requests", reports::wrk(said)?))
 }
 
-/// iperf3's report: something arrived, and of datagrams next to all.
+/// iperf3's report: something arrived, and of datagrams next to all. A client that sends has done so when the bytes are in its
+/// socket: with a small one (`-w`) nearly all have arrived then, however busy the host is.
 fn iperf3(said: &str) -> Outcome<String> {
     let report: Value = serde_json::from_str(said)?;
     let number = |path: &str| report.pointer(path).and_then(Value::as_f64);

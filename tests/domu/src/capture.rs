@@ -42,8 +42,8 @@ impl Capture {
     }
 }
 
-/// The frames of a file. The last one may not be there to its end yet.
-fn frames(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The frames of a file in libpcap's format. The last one may not be there to its end yet.
+pub fn frames(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = file.get(FILE_HEADER..).unwrap_or_default();
     core::iter::from_fn(move || {
         let kept = rest.get(KEPT..KEPT + 4)?.try_into().ok().map(u32::from_ne_bytes)?;

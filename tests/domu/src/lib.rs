@@ -3,6 +3,7 @@
 //! ```text
 //!   tests/*.rs ──► guest: an image as a domU on the test bed, its address, its verdict
 //!              ──► http: requests over a kept connection          ┐  std's sockets, to ports of 127.0.0.1
+//!              ──► tls: certificates, curl and openssl            │
 //!              ──► echo: patterns there and back by TCP and UDP   ┘  that the test bed forwards into the guest
 //!              ──► linux: a Linux guest
 //!              ──► dom0: the same clients, running in dom0
@@ -21,6 +22,7 @@ pub mod guest;
 pub mod http;
 pub mod linux;
 pub mod pattern;
+pub mod tls;
 
 use std::time::Duration;
 

@@ -36,7 +36,8 @@ impl<S: Site> Server<S> {
         let _serving = Serving::new(&self.counters);
         let bytes: &[u8] = chunk.get(..self.limits.head_bytes).unwrap_or(&chunk);
         let Ok(Some((answer, framing))) = self.decide(bytes, port) else { return AtOnce::Later(Some(chunk)) };
-        if framing.head_len != chunk.len() || framing.body != Body::NONE {
+        let later = answer.reply.deferred().is_some();
+        if framing.head_len != chunk.len() || framing.body != Body::NONE || later {
             return AtOnce::Later(Some(chunk));
         }
         let persist = answer.persist;

@@ -87,6 +87,7 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
                     }
                 },
             };
+            let answer = self.complete(answer).await;
             let persist = answer.persist;
             if !self.write(answer).await? || persist == Persist::Close {
                 return Ok(Next::End);
@@ -96,6 +97,15 @@ impl<'a, S: Site, T: Stream> Connection<'a, S, T> {
                 return Ok(Next::Idle);
             }
         }
+    }
+
+    /// Waits for a reply that is made later.
+    async fn complete(&self, mut answer: Answer) -> Answer {
+        let Some(deferred) = answer.reply.deferred().cloned() else { return answer };
+        self.time_limit.set(deferred.seconds());
+        self.time_limit.within(pin!(poll_fn(|cx| deferred.poll_ready(cx)))).await;
+        answer.reply = deferred.reply(&self.server.clock.moment());
+        answer
     }
 
     /// More bytes of a request, or of the next one; `None` if no request has begun and nothing is there.

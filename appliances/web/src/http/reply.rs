@@ -17,8 +17,9 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 use core::ops::Range;
+use core::task::{Context, Poll};
 use kernel::net::Bytes;
 
 /// The connection's state after a reply.
@@ -50,6 +51,20 @@ enum Body {
     Inline,
     /// In content.
     Shared(Rc<Content>, Range<usize>),
+    /// In another reply, which is made later.
+    Later(Rc<dyn Deferred>),
+}
+
+/// A reply that cannot be made at once. It begins when it is first polled, and is given up when it is dropped.
+pub trait Deferred: fmt::Debug {
+    /// Seconds after which it is made in any case.
+    fn seconds(&self) -> u64;
+
+    /// Whether it need not be waited for any longer.
+    fn poll_ready(&self, cx: &Context<'_>) -> Poll<()>;
+
+    /// The reply, as far as it has come.
+    fn reply(&self, now: &Moment) -> Rc<Reply>;
 }
 
 /// A reply that is ready to be sent.
@@ -116,6 +131,21 @@ impl Reply {
             _ => "",
         };
         Self::new(refusal.code, TEXT, headers, body.as_bytes(), now)
+    }
+
+    /// A reply that is made later.
+    #[must_use]
+    pub fn later(deferred: Rc<dyn Deferred>) -> Self {
+        Self { body: Body::Later(deferred), ..Self::no_memory() }
+    }
+
+    /// What this reply waits for, if it is made later.
+    #[must_use]
+    pub const fn deferred(&self) -> Option<&Rc<dyn Deferred>> {
+        match &self.body {
+            Body::Later(deferred) => Some(deferred),
+            _ => None,
+        }
     }
 
     /// 503, without an allocation.
@@ -185,7 +215,7 @@ impl Reply {
     #[must_use]
     pub fn tail(&self, from: usize) -> Bytes {
         match &self.body {
-            Body::Inline => Bytes::new(),
+            Body::Inline | Body::Later(_) => Bytes::new(),
             Body::Shared(content, range) => content.slice(range.start.saturating_add(from)..range.end),
         }
     }
@@ -194,7 +224,7 @@ impl Reply {
     #[must_use]
     pub fn tail_len(&self) -> usize {
         match &self.body {
-            Body::Inline => 0,
+            Body::Inline | Body::Later(_) => 0,
             Body::Shared(_, range) => range.len(),
         }
     }

@@ -8,9 +8,11 @@
 //! | `healthz` | 200 with a link and an address, else 503 and the cause | load balancers |
 //! | `readyz` | 200 if there is memory for more work too | load balancers |
 //! | `1k` | 1024 bytes that never change | benchmarks |
+//! | `debug/pcap` | the frames of some seconds, see [`capture`]; never where everybody comes unasked | operators |
 //!
 //! Where they are is the operator's choice, [`Admin`]. A guest implements [`Source`].
 
+pub mod capture;
 pub mod health;
 pub mod json;
 mod markup;
@@ -30,12 +32,19 @@ use crate::publish::Store;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use capture::{Capture, Frames, Wish};
+use core::cell::Cell;
 use status::{Group, Status};
 
 /// The source of the status.
 pub trait Source {
     /// The guest now. The site adds the group `http`.
     fn status(&self) -> Status;
+
+    /// The interface whose frames can be captured.
+    fn frames(&self) -> Option<Rc<dyn Frames>> {
+        None
+    }
 }
 
 /// Where the own pages are, `app.admin=`.
@@ -57,6 +66,8 @@ pub struct StatusSite<S> {
     store: Rc<Store>,
     /// For pages that are generated.
     replies: Rc<Memory>,
+    /// A capture is in progress.
+    capturing: Rc<Cell<bool>>,
 }
 
 /// 1024 bytes of text: 16 lines of 64.
@@ -98,8 +109,9 @@ pub fn https(parked: usize, counts: &HttpsCounts) -> Group {
 impl<S: Source> StatusSite<S> {
     /// A site with the files of a store, whose own pages take their memory from `replies`.
     #[must_use]
-    pub const fn new(source: S, store: Rc<Store>, replies: Rc<Memory>) -> Self {
-        Self { store, source, replies, kilobyte: Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE) }
+    pub fn new(source: S, store: Rc<Store>, replies: Rc<Memory>) -> Self {
+        let kilobyte = Fixed::new("text/plain; charset=utf-8", "", &KILOBYTE);
+        Self { store, source, replies, kilobyte, capturing: Rc::default() }
     }
 
     fn status(&self, context: &Context<'_>) -> Status {
@@ -132,11 +144,32 @@ impl<S: Source> StatusSite<S> {
         }))
     }
 
+    /// The own page with this name, where the operator has put them.
+    fn own_in_its_place(&self, name: &[u8], query: &[u8], context: &Context<'_>) -> Option<Rc<Reply>> {
+        match name {
+            b"" => self.own(b"status", context),
+            b"debug/pcap" => self.capture(query, context.now),
+            name => self.own(name, context),
+        }
+    }
+
+    /// A capture of frames, which is made later.
+    fn capture(&self, query: &[u8], now: &Moment) -> Option<Rc<Reply>> {
+        let frames = self.source.frames()?;
+        Some(Rc::new(match Wish::parse(query) {
+            Ok(wish) => {
+                let (memory, busy) = (Rc::clone(&self.replies), Rc::clone(&self.capturing));
+                Reply::later(Rc::new(Capture::new(wish, frames, memory, busy)))
+            }
+            Err(refusal) => Reply::refusal(refusal, now),
+        }))
+    }
+
     /// The own page of a request on the public port, whatever is published.
-    fn own_at_prefix(&self, path: &[u8], context: &Context<'_>) -> Option<Option<Rc<Reply>>> {
+    fn own_at_prefix(&self, request: &Request<'_>, context: &Context<'_>) -> Option<Option<Rc<Reply>>> {
         let Admin::Path(prefix) = self.store.admin() else { return None };
-        let name = path.strip_prefix(prefix.as_bytes())?;
-        Some(self.own(if name.is_empty() { b"status" } else { name }, context))
+        let name = request.path.strip_prefix(prefix.as_bytes())?;
+        Some(self.own_in_its_place(name, request.query, context))
     }
 
     /// The own page of a request on the public port while nothing is published.
@@ -160,9 +193,9 @@ impl<S: Source> Site for StatusSite<S> {
         let path = request.path;
         if context.port == Port::Admin {
             let name = path.strip_prefix(b"/").unwrap_or_default();
-            return self.own(if name.is_empty() { b"status" } else { name }, context);
+            return self.own_in_its_place(name, request.query, context);
         }
-        if let Some(reply) = self.own_at_prefix(path, context) {
+        if let Some(reply) = self.own_at_prefix(request, context) {
             return reply;
         }
         if self.store.is_empty() {

@@ -146,8 +146,13 @@ thread_local! {
 /// A server of the fake guest's site.
 pub(crate) fn server() -> Server<StatusSite<fake::Fake>> {
     let server = Server::new(site(fake::Fake(42)), Limits::default());
-    server.tick(NOW.get(), DATE);
+    tell_time(&server);
     server
+}
+
+/// Sets the time of a new server.
+pub(crate) fn tell_time<S: Site>(server: &Server<S>) {
+    server.tick(NOW.get(), DATE);
 }
 
 /// Runs a connection as far as it goes. The client takes everything.

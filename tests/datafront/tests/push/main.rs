@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   publish          one sender, killed repeatedly ──► web ──► the page, /status.json, /metrics
+//!   restarts         push --watch over a reboot and a restore ──► web
 //!   several_senders  several senders, a slow reader, a stream of unknown length ──► web
 //!   several_guests   one source into two guests, found by name or by channel
 //!   sink             blocks larger than the guest, one at a time, over suspends ──► a guest that checks and drops
@@ -10,6 +11,7 @@
 #![allow(clippy::too_many_lines, reason = "a test follows one story from its beginning to its end")]
 
 mod publish;
+mod restarts;
 mod several_guests;
 mod several_senders;
 mod sink;

@@ -13,6 +13,7 @@ mod resume;
 mod save;
 mod second;
 mod shell;
+mod tls;
 mod tools;
 mod traffic;
 mod waiting;

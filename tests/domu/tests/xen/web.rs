@@ -2,6 +2,7 @@
 
 use bed::{Bed, run_test};
 use domu_tests::Outcome;
+use domu_tests::capture::frames;
 use domu_tests::dom0::{Client, ping};
 use domu_tests::guest::Guest;
 use domu_tests::http::{Connection, number};
@@ -195,4 +196,33 @@ fn stand_still(bed: &Bed, client: &Client<'_>, guest: &Guest<'_>, least: u64) ->
 /// Packets in both directions.
 fn flowed(status: &Value) -> Outcome<u64> {
     Ok(number(status, "/packets/received")? + number(status, "/packets/sent")?)
+}
+
+/// The guest's own capture has what came and what went while it lasted, and its own request is the first of it.
+#[test]
+fn a_capture_has_the_requests_and_replies_of_its_seconds() {
+    run_test("a_capture_has_the_requests_and_replies_of_its_seconds", |bed| -> Outcome {
+        let guest = Guest::start(bed, "web", "")?;
+        let (page, own) = (guest.tcp(80)?, guest.tcp(9090)?);
+        let capture = std::thread::spawn(move || -> Result<_, String> {
+            let open = Connection::open(own).map_err(|error| error.to_string());
+            open?.get("/debug/pcap?seconds=3&bytes=200").map_err(|error| error.to_string())
+        });
+        let (mut connection, mut requests) = (Connection::open(page)?, 0);
+        while !capture.is_finished() {
+            assert_eq!(connection.get("/1k")?.status, 200);
+            requests += 1;
+        }
+        let file = capture.join().map_err(|_| "the capture panicked")??;
+        assert_eq!((file.status, file.header("x-frames-missed")), (200, Some("0")));
+        let has = |frame: &&[u8], text: &str| frame.windows(text.len()).any(|part| part == text.as_bytes());
+        let count = |text: &str| frames(&file.body).filter(|frame| has(frame, text)).count();
+        let (asked, answered) = (count("GET /1k"), count("HTTP/1.1 200 OK"));
+        eprintln!("  {requests} requests; in the capture {asked}, and {answered} replies");
+        assert!(asked > 0 && answered > 0 && asked <= requests && asked.abs_diff(answered) <= 2);
+        assert!(frames(&file.body).all(|frame| frame.len() <= 200));
+        let all = file.header("x-frames").and_then(|count| count.parse().ok());
+        assert_eq!(Some(frames(&file.body).count()), all);
+        Ok(())
+    });
 }
