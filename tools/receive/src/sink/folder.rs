@@ -27,7 +27,7 @@ use std::cell::{OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::fs::{self, File, FileType};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// What is the folder's own.
 pub const OWN: &str = ".receive";
@@ -55,6 +55,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
+    /// What is ours in it: each name's folder of versions.
+    versions: PathBuf,
     keep: usize,
     /// The name that was used last is at the end. They are read again when one could not be led.
     known: RefCell<Vec<Known>>,
@@ -66,7 +68,8 @@ impl Folder {
     /// In this folder, with as many versions of each name as `keep` says, at least one.
     #[must_use]
     pub fn new(root: PathBuf, keep: usize) -> Self {
-        Self { root, keep: keep.max(1), known: RefCell::default(), open: OnceCell::new() }
+        let versions = root.join(OWN).join("versions");
+        Self { root, versions, keep: keep.max(1), known: RefCell::default(), open: OnceCell::new() }
     }
 
     /// What is known of a block's name, which moves to the end: its folder is made if it is missing.
@@ -99,9 +102,14 @@ impl Folder {
         Ok(Known { name, versions, folder: File::open(&folder)?, is_behind: false })
     }
 
+    /// Whether a name has a version to which it does not lead yet.
+    fn is_behind(&self, name: &str) -> bool {
+        self.known.borrow().iter().any(|known| known.is_behind && known.name == name)
+    }
+
     /// The folder of a name's versions.
     fn versions(&self, name: &str) -> PathBuf {
-        self.root.join(OWN).join("versions").join(name)
+        self.versions.join(name)
     }
 }
 
@@ -145,12 +153,8 @@ fn number(version: &str) -> Option<u64> {
 
 /// Whether a name stays below the folder and out of what is the folder's own.
 fn is_usable(name: &str) -> bool {
-    let path = Path::new(name);
-    let plain = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(part) if part.len() <= MAX_COMPONENT && part != OWN));
-    // Neither a slash at the end nor two in a row, which components do not show.
-    plain && !name.contains('\0') && name.split('/').all(|part| !part.is_empty() && part != ".")
+    let is_plain = |part: &str| !matches!(part, "" | "." | ".." | OWN) && part.len() <= MAX_COMPONENT;
+    !name.contains('\0') && name.split('/').all(is_plain)
 }
 
 impl Sink for Folder {
@@ -163,11 +167,15 @@ impl Sink for Folder {
         if !is_usable(name) {
             return Err(Status::BAD_NAME);
         }
+        // It was looked at for a block before, whose version it is about to lead to.
+        if block.form != Form::Append && self.is_behind(name) {
+            return Ok(());
+        }
         // What is above it is a real folder, and in its place is a link of ours, or nothing.
         let path = self.root.join(name);
         let kind = |path: &Path| path.symlink_metadata().ok().map(|found| found.file_type());
-        let above = path.ancestors().skip(1).take_while(|above| *above != self.root);
-        let blocked = above.filter_map(kind).any(|kind| !kind.is_dir());
+        let above = name.match_indices('/').filter_map(|(at, _)| name.get(..at));
+        let blocked = above.filter_map(|above| kind(&self.root.join(above))).any(|kind| !kind.is_dir());
         // A log is a file of its own, which anybody may read, rotate or remove.
         let fits =
             |kind: FileType| if block.form == Form::Append { kind.is_file() } else { kind.is_symlink() };
@@ -253,7 +261,7 @@ impl Folder {
             Ok(())
         });
         above.dedup();
-        match led.and_then(|()| above.iter().try_for_each(|above| self.sync_names(disk, above))) {
+        match led.and_then(|()| above.into_iter().try_for_each(|above| self.sync_names(disk, above))) {
             Ok(()) => all.iter_mut().for_each(|known| known.is_behind = false),
             // The versions are there: also on a full disk this is not a refusal any more.
             Err(error) => {
@@ -264,17 +272,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Lets a name lead to its newest version; the folder in which the name is.
-    fn lead(&self, disk: &Disk, known: &Known) -> io::Result<PathBuf> {
+    /// Lets a name lead to its newest version; the folder below the root in which the name is.
+    fn lead(&self, disk: &Disk, known: &Known) -> io::Result<Option<PathBuf>> {
         let name = known.name.as_str();
-        let place = self.root.join(name);
-        let above = place.parent().unwrap_or(&self.root).to_owned();
+        let above = name.rsplit_once('/').map(|(above, _)| self.root.join(above));
         disk.sync(&known.folder)?;
         let Some(newest) = known.versions.last() else { return Ok(above) };
-        let up = "../".repeat(Path::new(name).components().count().saturating_sub(1));
-        if above != self.root {
-            disk.create_folders(&above)?;
-        }
+        let up = "../".repeat(name.matches('/').count());
+        above.as_ref().map_or(Ok(()), |above| disk.create_folders(above))?;
         let (new, target) = (
             self.root.join(OWN).join("link.new"),
             PathBuf::from(format!("{up}{OWN}/versions/{name}/{newest}")),
@@ -287,13 +292,13 @@ impl Folder {
             }
             other => other?,
         }
-        disk.rename(&new, &place)?;
+        disk.rename(&new, &self.root.join(name))?;
         Ok(above)
     }
 
-    /// Puts the names in a folder on the medium.
-    fn sync_names(&self, disk: &Disk, folder: &Path) -> io::Result<()> {
-        if folder == self.root { disk.sync(self.open_root()?) } else { disk.sync_folder(folder) }
+    /// Puts the names in a folder, or in the root, on the medium.
+    fn sync_names(&self, disk: &Disk, folder: Option<PathBuf>) -> io::Result<()> {
+        folder.map_or_else(|| disk.sync(self.open_root()?), |folder| disk.sync_folder(&folder))
     }
 
     /// Removes the versions of a name that are too old.
