@@ -140,10 +140,10 @@ impl Keeper {
         self.failure = self.sink.recorded(&self.disk).err().map(|error| self.sink_failed(error));
     }
 
-    /// Blocks that were completed and are not recorded.
+    /// Blocks that were completed since the last [`Keeper::take_done`].
     #[must_use]
-    pub const fn behind(&self) -> usize {
-        self.behind
+    pub const fn nr_done(&self) -> usize {
+        self.events.len()
     }
 
     /// Puts the state on the medium. What it calls completed is where it belongs before.

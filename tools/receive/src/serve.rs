@@ -96,8 +96,8 @@ fn talk(
                 quiet = Quiet::new();
                 fed = receiver.feed(buffer.get(..len).unwrap_or_default(), keeper, &mut answers);
                 unanswered += len;
-                let is_enough = most.is_some_and(|most| most <= count(keeper.behind()));
-                if fed.is_ok() && !is_enough && unanswered < MOST_BYTES && keeper.behind() < MOST_BLOCKS {
+                let is_enough = most.is_some_and(|most| most <= count(keeper.nr_done()));
+                if fed.is_ok() && !is_enough && unanswered < MOST_BYTES && keeper.nr_done() < MOST_BLOCKS {
                     continue;
                 }
             }
