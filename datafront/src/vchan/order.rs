@@ -89,6 +89,9 @@ impl Sizes {
     /// 4 KiB to the server, 64 KiB to the client: for data to dom0, and its answers.
     pub const PULL: Self = Self { left: Order(12), right: Order(16) };
 
+    /// As [`Sizes::PULL`] with 256 KiB.
+    pub const PULL_LARGE: Self = Self { left: Order(12), right: Order(18) };
+
     /// The client's way to the server.
     #[must_use]
     pub const fn left(self) -> Order {

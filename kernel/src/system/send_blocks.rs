@@ -14,6 +14,9 @@ use core::fmt::Display;
 use datafront::block::{Outbox, WhenFull, send};
 use ledger::Consumer;
 
+/// Bytes of an outbox from which on its ring is large: it is an eighth of them at most.
+const LARGE_BYTES: usize = 2 << 20;
+
 /// How blocks for dom0 are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendSettings {
@@ -33,10 +36,11 @@ impl System {
         let account = self.ledger().open(Consumer::Outgoing);
         let outbox = Outbox::new(self.random_u64(), settings.limit, settings.when_full, &account);
         let outbox = Rc::new(outbox);
+        let sizes = if outbox.stats().limit < LARGE_BYTES { Sizes::PULL } else { Sizes::PULL_LARGE };
         let (system, mut sending) = (self.clone(), Sending { port: port.into(), outbox: Rc::clone(&outbox) });
         self.spawn(async move {
             let port = sending.port.clone();
-            system.serve_channel(&port, Sizes::PULL, &mut sending).await;
+            system.serve_channel(&port, sizes, &mut sending).await;
         });
         outbox
     }

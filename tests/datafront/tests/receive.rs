@@ -42,7 +42,9 @@ fn an_hvm_linux_guest_has_each_block_once() {
 #[test]
 #[ignore = "takes long: make test-receive-long"]
 fn ten_thousand_blocks_over_kills_and_a_restore() {
-    support::run("datafront_receive_long", |bed| {
+    // dom0 has 10,000 files, a page each, and the saved guest in its memory.
+    let options = Options::default().dom0_memory_mib(1024);
+    support::run_with("datafront_receive_long", options, |bed| {
         transfer(bed, &Plan { blocks: nr_blocks(), bytes: 2000, kills: 10, restore: true, hvm: false })
     });
 }
@@ -55,12 +57,14 @@ fn nr_blocks() -> usize {
 
 /// Linux with `receive`, and a script that kills it at these numbers of blocks: it looks without a pause and without a
 /// process of its own, so that a few blocks more are there at most, however quick the machine is.
-fn linux(bed: &Bed, kills: &[usize], hvm: bool) -> Outcome<Domain> {
+fn linux(bed: &Bed, kills: &[usize], plan: &Plan) -> Outcome<Domain> {
     let program = std::fs::read(bed::repository().join("build/receive"))
         .map_err(|error| format!("build/receive: {error}; make receive"))?;
     let list: Vec<String> = kills.iter().map(ToString::to_string).collect();
     let script = format!(
+        // A block has three inodes, of which the root has as many as pages in half of the memory.
         "for m in xen_evtchn xen_gntalloc; do insmod /root/$m.ko; done
+        mkdir /in; mount -t tmpfs -o size=75%,nr_inodes=0 in /in
         (while true; do receive --dir /in --keep 3; code=$?; echo \"linux: receive ended with $code\"
             [ $code = 137 ] || dmesg | tail -n 5 | sed 's/^/linux: kernel: /'; sleep 1; done) &
         while ! pidof receive >/dev/null; do sleep 0.1; done
@@ -81,16 +85,17 @@ fn linux(bed: &Bed, kills: &[usize], hvm: bool) -> Outcome<Domain> {
     );
     let mut guest =
         Linux::new("linux").address("10.0.2.33").script(&script).file("bin/receive", 0o755, program);
-    if hvm {
+    if plan.hvm {
         guest = guest.hvm(Card::Netfront);
     }
     for module in ["xen_evtchn", "xen_gntalloc"] {
         let bytes = bed.get_file(&format!("/usr/lib/modules/{module}.ko"))?;
         guest = guest.file(&format!("root/{module}.ko"), 0o644, bytes);
     }
-    let domain = bed.create(&guest.config(bed)?.memory_mib(192))?;
+    let memory = if plan.blocks > 1000 { 256 } else { 192 };
+    let domain = bed.create(&guest.config(bed)?.memory_mib(memory))?;
     // Firmware reads kernel and ramdisk through a port of the device model.
-    domain.wait_for("linux: receiving", if hvm { LONG } else { BOOT })?;
+    domain.wait_for("linux: receiving", if plan.hvm { LONG } else { BOOT })?;
     Ok(domain)
 }
 
@@ -111,7 +116,7 @@ fn transfer(bed: &Bed, plan: &Plan) -> Outcome {
     install_push(bed)?;
     prepare(bed, plan)?;
     let kills: Vec<usize> = (1..=plan.kills).map(|nth| nth * plan.blocks / (plan.kills + 1)).collect();
-    let _linux = linux(bed, &kills, plan.hvm)?;
+    let _linux = linux(bed, &kills, plan)?;
     let began = Instant::now();
     let push = "push /tmp/blocks --each --resume blocks --domain linux --timeout 240s --json";
     // The guest's side dies in the middle for certain; the sender is killed when it has noticed, or before.

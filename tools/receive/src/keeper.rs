@@ -5,7 +5,7 @@
 //!     whole, or the last part:  the sink is not sure? "handing on" is recorded ─► sink ─► completed
 //!     appended: to the end of a file, sync ──────────────────────────────────────────► completed
 //!     a part before the last:   sync ──────────────────────────────────────────────────► completed
-//!   record: one file for all blocks that were completed since the last time ─► their ACKs
+//!   record: the sink shows all blocks that were completed since the last time ─► one state for all ─► their ACKs
 //! ```
 //!
 //! A block whose file the sink has not taken is recorded before its stream's next block begins: that one would overwrite it.
@@ -22,6 +22,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Blocks that are recorded together, at most: a sink has to remember them until then.
+pub const MAX_TOGETHER: usize = 16;
 
 /// A block that was completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +68,8 @@ pub struct Keeper {
     done: Option<Done>,
     /// Files to be removed once it is recorded that the sink has what is in them.
     used: Vec<PathBuf>,
-    /// Whether blocks were completed that are not recorded.
-    is_behind: bool,
+    /// Blocks that were completed and are not recorded.
+    behind: usize,
     events: Vec<Done>,
     failure: Option<Error>,
     /// A full disk is a failure of ours: the sender keeps the block.
@@ -94,7 +97,7 @@ impl Keeper {
             current: None,
             done: None,
             used: Vec::new(),
-            is_behind: false,
+            behind: 0,
             events: Vec::new(),
             failure: None,
             waits_for_room: false,
@@ -112,7 +115,7 @@ impl Keeper {
     /// # Errors
     /// As for [`Keeper::open`].
     pub fn receiver(&mut self) -> Result<Receiver, Error> {
-        (self.current, self.done, self.failure, self.is_behind) = (None, None, None, false);
+        (self.current, self.done, self.failure, self.behind) = (None, None, None, 0);
         self.used.clear();
         self.events.clear();
         self.state = self.file.load(&self.disk)?;
@@ -124,16 +127,33 @@ impl Keeper {
     /// Records the blocks that were completed since the last time, in one step. They may be acknowledged then, unless there is
     /// a failure.
     pub fn record(&mut self) {
-        if self.failure.is_some() || !std::mem::take(&mut self.is_behind) {
+        if self.failure.is_some() || std::mem::take(&mut self.behind) == 0 {
             return;
         }
-        if let Err(error) = self.file.save(&self.state, &self.disk) {
+        if let Err(error) = self.save() {
             self.failure = Some(error);
             return;
         }
         for used in self.used.drain(..) {
             let _ = self.disk.remove(&used);
         }
+        self.failure = self.sink.recorded(&self.disk).err().map(|error| self.sink_failed(error));
+    }
+
+    /// Blocks that were completed since the last [`Keeper::take_done`].
+    #[must_use]
+    pub const fn nr_done(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Puts the state on the medium. What it calls completed is where it belongs before.
+    fn save(&mut self) -> Result<(), Error> {
+        self.sink.publish(&self.disk).map_err(|error| self.sink_failed(error))?;
+        self.file.save(&self.state, &self.disk)
+    }
+
+    fn sink_failed(&self, error: io::Error) -> Error {
+        Error::Sink(self.sink.to_string(), error)
     }
 
     /// The error that ended it, if any. A new receiver is needed then.
@@ -168,6 +188,8 @@ impl Keeper {
     /// Adds a block to the end of a file. Its length before the first block is recorded before that is written.
     fn append(&mut self, block: &Block, from: &Path, to: &Path) -> Result<(), Error> {
         let fail = || Error::at(to);
+        // Blocks of before are seen before this one.
+        self.sink.publish(&self.disk).map_err(|error| self.sink_failed(error))?;
         self.disk.create_folders(to.parent().unwrap_or(to)).map_err(fail())?;
         let is_new = !to.exists();
         let file = File::options().create(true).append(true).open(to).map_err(fail())?;
@@ -175,7 +197,7 @@ impl Keeper {
         let before = Log { inode: found.ino(), len: found.len(), name: block.name.clone() };
         if !self.state.logs.contains(&before) {
             self.state.note_log(before.clone());
-            self.file.save(&self.state, &self.disk)?;
+            self.save()?;
         }
         self.disk.append(from, &file).map_err(fail())?;
         self.disk.sync(&file).map_err(fail())?;
@@ -249,12 +271,13 @@ impl Keeper {
         let key = (block.stream, block.seq);
         if !self.sink.is_sure() {
             block.again = self.state.handing_on.replace(key) == Some(key);
-            if let Err(error) = self.file.save(&self.state, &self.disk) {
+            if let Err(error) = self.save() {
                 self.failure.get_or_insert(error);
                 return Status::NO_ROOM;
             }
         }
         let log = self.sink.log(&block).filter(|_| block.form == Form::Append);
+        let came = file.is_some();
         let result = match (log, file) {
             (Some(log), _) => {
                 if let Err(error) = self.append(&block, &place, &log) {
@@ -270,13 +293,15 @@ impl Keeper {
             Ok(status) => status,
             Err(error) if is_full(&error) && !self.waits_for_room => Status::NO_ROOM,
             Err(error) => {
-                self.failure.get_or_insert(Error::Sink(self.sink.to_string(), error));
+                let failure = self.sink_failed(error);
+                self.failure.get_or_insert(failure);
                 return Status::NO_ROOM;
             }
         };
         self.state.handing_on = None;
         self.state.forget(block.stream);
-        if place.symlink_metadata().is_ok() {
+        let is_taken = came && status.is_accepted() && self.sink.takes_file(block.form);
+        if !is_taken && place.symlink_metadata().is_ok() {
             self.used.push(place);
         }
         status
@@ -319,6 +344,9 @@ impl Application for Keeper {
             len: 0,
             again: false,
         };
+        if self.behind >= MAX_TOGETHER {
+            self.record();
+        }
         // After a failure nothing of what still comes on this connection counts.
         let started = match &self.failure {
             Some(_) => Err(Status::NO_ROOM),
@@ -376,9 +404,8 @@ impl Application for Keeper {
         if let Some(refused) = self.done.as_ref().filter(|done| !done.status.is_accepted()) {
             self.state.forget(refused.stream);
         }
-        self.state.streams.clear();
         streams.save(&mut self.state.streams);
-        self.is_behind = true;
+        self.behind = self.behind.saturating_add(1);
         self.events.extend(self.done.take());
     }
 }

@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, group = "to")]
     dir: Option<PathBuf>,
     /// Versions of each name that are kept in the folder
-    #[arg(long, default_value_t = 5, requires = "dir")]
+    #[arg(long, default_value_t = 5, conflicts_with_all = ["exec", "socket"])]
     keep: usize,
     /// To a program, once for each block: on its standard input, and its exit status is acknowledged
     #[arg(long, group = "to", value_name = "PROGRAM")]
@@ -62,7 +62,7 @@ struct Arguments {
     #[arg(long)]
     json: bool,
     /// The program's arguments, behind --
-    #[arg(last = true, requires = "exec", value_name = "ARGUMENT")]
+    #[arg(last = true, conflicts_with_all = ["dir", "socket"], value_name = "ARGUMENT")]
     arguments: Vec<String>,
 }
 

@@ -8,6 +8,10 @@ use vchan::Way;
 
 /// Bytes that are read at once.
 const BUFFER: usize = 64 * 1024;
+/// Bytes and blocks after which those that have come are recorded and acknowledged although more is there already. A sender
+/// has 16 blocks under way: it is not to wait for room.
+const MOST_BYTES: usize = 256 * 1024;
+const MOST_BLOCKS: usize = 8;
 /// How often the watch is asked, while nothing comes.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -81,50 +85,40 @@ fn talk(
     most: &mut Option<u64>,
     (watch, report): (&mut Watch<'_>, &mut dyn FnMut(Report<'_>)),
 ) -> End {
-    let mut last = Instant::now();
-    let mut looked = last;
+    let mut quiet = Quiet::new();
     let mut buffer = vec![0; BUFFER];
-    let mut answers = Vec::new();
+    let (mut answers, mut unanswered) = (Vec::new(), 0);
     loop {
-        let len = match way.read(&mut buffer) {
-            Ok(Some(0)) | Err(_) => return End::Left,
-            Ok(Some(len)) => len,
-            Ok(None) => {
-                let limit = if watch.greeted { watch.idle } else { watch.greets_within };
-                let left = limit.map(|limit| limit.saturating_sub(last.elapsed()));
-                if left.is_some_and(|left| left.is_zero()) {
-                    return if watch.greeted { End::Idle } else { End::Silent };
+        let (mut fed, mut has_left) = (Ok(()), false);
+        match way.read(&mut buffer) {
+            Ok(Some(0)) | Err(_) => has_left = true,
+            Ok(Some(len)) => {
+                quiet = Quiet::new();
+                fed = receiver.feed(buffer.get(..len).unwrap_or_default(), keeper, &mut answers);
+                unanswered += len;
+                let is_enough = most.is_some_and(|most| most <= count(keeper.nr_done()));
+                if fed.is_ok() && !is_enough && unanswered < MOST_BYTES && keeper.nr_done() < MOST_BLOCKS {
+                    continue;
                 }
-                if looked.elapsed() >= LOOK {
-                    looked = Instant::now();
-                    if let Some(end) = (watch.is_dead)() {
-                        return end;
-                    }
-                }
-                if way.wait(false, left.map_or(LOOK, |left| left.min(LOOK))).is_err() {
-                    return End::Left;
-                }
-                continue;
             }
-        };
-        last = Instant::now();
-        let fed = receiver.feed(buffer.get(..len).unwrap_or_default(), keeper, &mut answers);
+            Ok(None) if unanswered == 0 => match quiet.wait(way, watch) {
+                Some(end) => return end,
+                None => continue,
+            },
+            Ok(None) => {}
+        }
+        unanswered = 0;
         keeper.record();
         // What could not be recorded is not acknowledged, nor is anything after it.
         if let Some(error) = keeper.take_failure() {
             return End::Failed(error);
         }
         watch.greeted |= !answers.is_empty();
-        if let Some(end) = answer(way, &answers, watch) {
-            return end;
-        }
+        let ended = if has_left { Some(End::Left) } else { answer(way, &answers, watch) };
         answers.clear();
-        for done in keeper.take_done() {
-            *most = most.map(|most| most.saturating_sub(1));
-            report(Report::Done(&done));
-        }
-        if let Some((name, come, len)) = keeper.coming() {
-            report(Report::Coming(name, come, len));
+        tell(keeper, most, report);
+        if let Some(end) = ended {
+            return end;
         }
         if let Err(fault) = fed {
             return End::Broke(fault);
@@ -133,6 +127,50 @@ fn talk(
             return End::Enough;
         }
     }
+}
+
+/// Since when nothing has come.
+struct Quiet {
+    since: Instant,
+    looked: Instant,
+}
+
+impl Quiet {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { since: now, looked: now }
+    }
+
+    /// Waits until something comes, or for a second; how the connection ended meanwhile.
+    fn wait(&mut self, way: &mut dyn Way, watch: &mut Watch<'_>) -> Option<End> {
+        let limit = if watch.greeted { watch.idle } else { watch.greets_within };
+        let left = limit.map(|limit| limit.saturating_sub(self.since.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Some(if watch.greeted { End::Idle } else { End::Silent });
+        }
+        if self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            if let Some(end) = (watch.is_dead)() {
+                return Some(end);
+            }
+        }
+        way.wait(false, left.map_or(LOOK, |left| left.min(LOOK))).is_err().then_some(End::Left)
+    }
+}
+
+/// Tells of blocks that were recorded and of the one that is coming, and counts down.
+fn tell(keeper: &mut Keeper, most: &mut Option<u64>, report: &mut dyn FnMut(Report<'_>)) {
+    for done in keeper.take_done() {
+        *most = most.map(|most| most.saturating_sub(1));
+        report(Report::Done(&done));
+    }
+    if let Some((name, come, len)) = keeper.coming() {
+        report(Report::Coming(name, come, len));
+    }
+}
+
+fn count(blocks: usize) -> u64 {
+    u64::try_from(blocks).unwrap_or(u64::MAX)
 }
 
 /// Writes all answers; how the connection ended meanwhile. A sender that does not read them is not read on either.

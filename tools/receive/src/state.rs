@@ -1,7 +1,7 @@
 //! What survives a restart: how far each stream has come, what is half there, what was being handed on.
 //!
 //! ```text
-//!   | "MPRECV3\0" | number of the write u64 | instance u64 | handing on: yes u64, stream u64, seq u64 |
+//!   | "MPRECV4\0" | number of the write u64 | instance u64 | handing on: yes u64, stream u64, seq u64 |
 //!   | parts u32 | for each: stream u64, form u32, bytes u64, name_len u32, name |
 //!   | logs u32 | for each: inode u64, bytes u64, name_len u32, name | streams: datafront's | CRC-32C u32 |
 //! ```
@@ -19,7 +19,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const MAGIC: &[u8; 8] = b"MPRECV3\0";
+const MAGIC: &[u8; 8] = b"MPRECV4\0";
 /// Streams whose parts are kept: as many as a receiver knows.
 const MAX_PARTS: usize = 16;
 /// Files that are appended to, of which the length is kept: the one that was appended to longest ago makes room.
@@ -77,10 +77,8 @@ impl State {
     pub fn new() -> io::Result<Self> {
         let mut instance = [0; 8];
         File::open("/dev/urandom")?.read_exact(&mut instance)?;
-        let mut streams = Vec::new();
-        Streams::default().save(&mut streams);
         let instance = u64::from_le_bytes(instance);
-        Ok(Self { instance, handing_on: None, parts: Vec::new(), logs: Vec::new(), streams })
+        Ok(Self { instance, handing_on: None, parts: Vec::new(), logs: Vec::new(), streams: Vec::new() })
     }
 
     /// The parts of this stream, if they are those of this name and form.

@@ -101,6 +101,68 @@ fn it_ends_after_as_many_blocks_as_were_asked_for() {
     assert_eq!(kinds, [Kind::Welcome, Kind::Ack, Kind::Ack, Kind::Ack]);
 }
 
+/// A sender whose bytes are all there already, and who takes all answers.
+struct Pending {
+    bytes: Vec<u8>,
+    at: usize,
+    answers: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Way for Pending {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let rest = &self.bytes[self.at..];
+        let len = rest.len().min(into.len());
+        into[..len].copy_from_slice(&rest[..len]);
+        self.at += len;
+        Ok(Some(len))
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.answers.lock().unwrap().extend(from);
+        Ok(from.len())
+    }
+
+    fn wait(&mut self, _for_room: bool, _limit: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The records of the state for these blocks, which have all come, and the blocks that were acknowledged.
+fn records(count: u64, len: usize, most: Option<u64>) -> (usize, usize) {
+    let (folder, answers) = (Folder::new(), Arc::default());
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&steps);
+    let disk = Disk::watched(Box::new(move |step| {
+        seen.lock().unwrap().push(step);
+        Ok(())
+    }));
+    let sink = Box::new(sink::Folder::new(folder.0.clone(), 1000));
+    let mut keeper = Keeper::open(&folder.0.join(".receive"), sink, disk).unwrap();
+    let mut receiver = keeper.receiver().unwrap();
+    let hello = Frame { kind: Kind::Hello, seq: 1, length: 3, aux: 0 }.to_bytes("");
+    let sent = (1..=count).flat_map(|seq| support::wire(seq, &support::block("a", vec![7; len])));
+    let bytes = hello.into_iter().chain(sent).collect();
+    let mut way = Pending { bytes, at: 0, answers: Arc::clone(&answers) };
+    let mut most = most;
+    let mut watch = Watch { greets_within: None, idle: None, greeted: false, is_dead: &mut || None };
+    serve(&mut way, &mut receiver, &mut keeper, &mut most, (&mut watch, &mut |_| {}));
+    assert_eq!(versions(&folder.0, "a").len() as u64, count);
+    let answers = support::frames(&answers.lock().unwrap());
+    let records = steps.lock().unwrap().iter().filter(|step| **step == "overwrite").count();
+    (records, answers.iter().filter(|frame| frame.kind == Kind::Ack).count())
+}
+
+#[test]
+fn blocks_that_have_come_are_recorded_together() {
+    // By 64 KiB read: after 256 KiB, and at the end, behind which nobody hears the answers.
+    assert_eq!(records(12, 40_000, None), (2, 6));
+    // After 8 blocks, which come with three reads, and at the end.
+    assert_eq!(records(12, 20_000, None), (2, 9));
+    // One read has them all; not more than 16 wait for a record.
+    assert_eq!(records(40, 100, None), (3, 40));
+    assert_eq!(records(4, 40_000, Some(4)), (1, 4));
+}
+
 #[test]
 fn hostile_bytes_end_the_connection_and_nothing_else() {
     let folder = Folder::new();

@@ -15,8 +15,8 @@ use receive::{Disk, Error, Keeper, Sink};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use support::{Block, Folder, Life, Sender, block, frames, long_fuse, versions, wire};
 
 fn to_folder(folder: &Folder) -> Box<dyn Sink> {
@@ -240,6 +240,85 @@ fn only_the_last_versions_are_kept() {
     assert!(sender.connect(&mut life));
     assert_eq!(versions(&folder.0, "a/b"), [b"text 18", b"text 19"]);
     assert_eq!(fs::read_to_string(folder.0.join("a/b")).unwrap(), "text 19");
+}
+
+/// Blocks that come together, of one name and of two in turn, into a folder that keeps one version.
+fn killed_with_one_version(names: &[&'static str], at_once: usize) -> u64 {
+    let blocks: Vec<Block> = (1..=9).map(|nth| block(names[nth % names.len()], nth.to_string())).collect();
+    let newest = |name: &str| blocks.iter().rev().find(|block| block.name == name).unwrap().bytes.clone();
+    for steps in 0.. {
+        let folder = Folder::new();
+        let sink = || Box::new(sink::Folder::new(folder.0.clone(), 1));
+        let mut sender = Sender::new(5, &blocks).at_once(at_once);
+        if let Some(mut life) = Life::begin(&own(&folder), sink(), &Arc::new(AtomicU64::new(steps))) {
+            sender.connect(&mut life);
+        }
+        let survived = sender.is_done();
+        let mut next = Life::begin(&own(&folder), sink(), &long_fuse());
+        assert!(survived || sender.connect(next.as_mut().unwrap()));
+        for name in names {
+            let what = format!("{name} of {names:?}, killed after {steps}, {at_once} at once");
+            assert_eq!(fs::read(folder.0.join(name)).unwrap(), newest(name), "{what}");
+            assert_eq!(versions(&folder.0, name).last(), Some(&newest(name)), "{what}");
+        }
+        if survived {
+            return steps;
+        }
+    }
+    0
+}
+
+#[test]
+fn blocks_that_come_together_and_again_keep_their_order() {
+    let one = [1, 3, 9].map(|at_once| killed_with_one_version(&["a"], at_once));
+    let two = [1, 3, 9].map(|at_once| killed_with_one_version(&["a", "b/c"], at_once));
+    assert!(one.is_sorted_by(|more, less| more > less), "together they take fewer steps: {one:?}");
+    assert!(two[0] > 60, "{two:?}");
+}
+
+#[test]
+fn more_names_together_than_are_known_have_one_version_each() {
+    const NAMES: [&str; 40] = [
+        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t",
+        "u/a", "u/b", "u/c", "u/d", "u/e", "u/f", "u/g", "u/h", "u/i", "u/j", "u/k", "u/l", "u/m", "u/n",
+        "u/o", "u/p", "u/q", "u/r", "u/s", "u/t",
+    ];
+    let folder = Folder::new();
+    let sink = Box::new(sink::Folder::new(folder.0.clone(), 1));
+    let mut life = Life::begin(&own(&folder), sink, &long_fuse()).unwrap();
+    let blocks: Vec<Block> =
+        ["one", "two"].iter().flat_map(|text| NAMES.map(|name| block(name, *text))).collect();
+    assert!(Sender::new(5, &blocks).at_once(blocks.len()).connect(&mut life));
+    for name in NAMES {
+        assert_eq!(versions(&folder.0, name), [b"two"], "{name}");
+        assert_eq!(fs::read(folder.0.join(name)).unwrap(), b"two", "{name}");
+    }
+}
+
+#[test]
+fn names_are_led_in_the_order_of_their_blocks() {
+    let blocks: Vec<Block> = ["a", "b", "a", "c", "b"].map(|name| block(name, "x")).into();
+    let (folder, links) = (Folder::new(), Arc::new(Mutex::new(Vec::new())));
+    let (root, seen) = (folder.0.clone(), Arc::clone(&links));
+    let disk = Disk::watched(Box::new(move |_| {
+        let target = |name| fs::read_link(root.join(name)).ok();
+        let now = ["a", "b", "c"].map(|name| target(name).map(|path| number(&path)).unwrap_or(0));
+        let mut seen = seen.lock().unwrap();
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        Ok(())
+    }));
+    let mut keeper = Keeper::open(&own(&folder), to_folder(&folder), disk).unwrap();
+    let receiver = keeper.receiver().unwrap();
+    assert!(Sender::new(5, &blocks).at_once(5).connect(&mut Life { keeper, receiver }));
+    let order = [[0, 0, 0], [1, 0, 0], [1, 2, 0], [3, 2, 0], [3, 2, 4], [3, 5, 4]];
+    assert_eq!(*links.lock().unwrap(), order);
+}
+
+/// The number of the block that a name leads to.
+fn number(target: &Path) -> u64 {
+    target.to_str().unwrap().rsplit('-').next().unwrap().parse().unwrap()
 }
 
 #[test]

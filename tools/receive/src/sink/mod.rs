@@ -84,11 +84,32 @@ pub trait Sink: fmt::Debug + fmt::Display + Send {
     /// A failure that is not the block's: it is not acknowledged, and comes again.
     fn deliver(&self, disk: &Disk, block: &Block, file: &File, path: &Path) -> io::Result<Status>;
 
+    /// Whether a block of this form that was accepted has taken its file away.
+    fn takes_file(&self, _form: Form) -> bool {
+        false
+    }
+
     /// Completes a block that it has: it may have been stopped behind the step by which it has it.
     ///
     /// # Errors
     /// As for [`Sink::deliver`].
     fn settle(&self, _disk: &Disk, _block: &Block) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Ends what `deliver` and `settle` have left to be done for several blocks at once. They are recorded next.
+    ///
+    /// # Errors
+    /// As for [`Sink::deliver`], for all of these blocks.
+    fn publish(&self, _disk: &Disk) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Every block that was published is recorded: it does not come again, and need not be known any more.
+    ///
+    /// # Errors
+    /// A failure that is no block's.
+    fn recorded(&self, _disk: &Disk) -> io::Result<()> {
         Ok(())
     }
 }
