@@ -10,7 +10,7 @@
 
 use super::fault::Fault;
 use super::status::Status;
-use super::wire::{Frame, HEADER_BYTES, Kind, WANTS_STOP};
+use super::wire::{Frame, HEADER_BYTES, Kind, WANTS_BOUND, WANTS_STOP};
 use alloc::collections::VecDeque;
 use core::fmt;
 
@@ -137,10 +137,19 @@ impl<B> Ledger<B> {
 
     /// Begins a connection: the first frame to send.
     pub fn hello(&mut self) -> [u8; HEADER_BYTES] {
+        self.hello_with(WANTS_STOP)
+    }
+
+    /// The same, where other senders may have had the channel before: [`Frame::parse_answer`] knows the answer to it.
+    pub fn bound_hello(&mut self) -> [u8; HEADER_BYTES] {
+        self.hello_with(WANTS_STOP | WANTS_BOUND)
+    }
+
+    fn hello_with(&mut self, aux: u32) -> [u8; HEADER_BYTES] {
         self.cursor = 0;
         self.window = 0;
         let seq = self.base.unwrap_or(0);
-        Frame { kind: Kind::Hello, seq, length: self.stream, aux: WANTS_STOP }.to_bytes("")
+        Frame { kind: Kind::Hello, seq, length: self.stream, aux }.to_bytes("")
     }
 
     /// Adds a block.

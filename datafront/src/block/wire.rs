@@ -8,14 +8,14 @@
 //!
 //! | kind | from | seq | length | aux |
 //! |---|---|---|---|---|
-//! | 1 HELLO | sender | first unacknowledged, 0: tell me | stream | bit 0: [`WANTS_STOP`] |
+//! | 1 HELLO | sender | first unacknowledged, 0: tell me | stream | [`WANTS_STOP`], [`WANTS_BOUND`] |
 //! | 2 WELCOME | receiver | last completed | receiver's instance | window, blocks |
 //! | 3 BLOCK | sender | its number, from 1 | bytes | [`Form`] and [`Part`] |
 //! | 4 ACK | receiver | of the block | bytes that were taken | [`Status`](super::Status) |
 //! | 5 ERROR | receiver | last completed | 0 | [`Fault`](super::Fault) |
 //! | 6 STOP | receiver | of the block under way | 0 | [`Status`](super::Status) by which it is refused |
 //!
-//! Checks are CRC-32C: the header's over bytes 0 to 28 and the name. A view that was parsed cannot fail later.
+//! Checks are CRC-32C: the header's over bytes 0 to 28 and the name; WELCOME's over the stream too, if HELLO wants that. A view that was parsed cannot fail later.
 
 use super::check::check;
 
@@ -36,6 +36,10 @@ pub const MAGIC: [u8; 4] = *b"MPB1";
 
 /// Bit of HELLO's `aux`: the sender takes STOP, by which it need not send the rest of a block that is refused.
 pub const WANTS_STOP: u32 = 1;
+
+/// Bit of HELLO's `aux`: the check of WELCOME covers the stream too, as 8 bytes after byte 28. The answer to the HELLO of a sender
+/// that has left comes to whoever has the channel next: to that one it is no frame.
+pub const WANTS_BOUND: u32 = 2;
 
 /// Header and the longest name.
 pub const MAX_HEAD_BYTES: usize = HEADER_BYTES + MAX_NAME_BYTES;
@@ -262,6 +266,19 @@ impl Frame {
         Self::verify(head, name)
     }
 
+    /// Parses a frame of a receiver, which has no name, in answer to a HELLO of `stream`. A receiver that does not know
+    /// [`WANTS_BOUND`] sends a WELCOME that is not bound.
+    ///
+    /// # Errors
+    /// The error in it; [`Malformed::Check`] for the WELCOME of another stream.
+    pub fn parse_answer(head: &[u8; HEADER_BYTES], stream: u64) -> Result<Self, Malformed> {
+        Self::head_len(head)?;
+        match Self::verify(head, &stream.to_le_bytes()) {
+            Ok(frame) if frame.kind == Kind::Welcome => Ok(frame),
+            _ => Self::verify(head, &[]),
+        }
+    }
+
     /// As [`Frame::parse`], of a header that [`Frame::head_len`] has seen.
     pub(crate) fn verify(head: &[u8; HEADER_BYTES], name: &[u8]) -> Result<Self, Malformed> {
         let mut sum = check();
@@ -282,13 +299,23 @@ impl Frame {
     /// The header's bytes; `name` follows it. A name that is too long is cut: callers check it.
     #[must_use]
     pub fn to_bytes(&self, name: &str) -> [u8; HEADER_BYTES] {
-        let [n0, n1] = u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes();
+        self.covering(u16::try_from(name.len()).unwrap_or(u16::MAX), name.as_bytes())
+    }
+
+    /// The bytes of a WELCOME that is bound to a stream: see [`WANTS_BOUND`].
+    #[must_use]
+    pub fn to_bytes_bound(&self, stream: u64) -> [u8; HEADER_BYTES] {
+        self.covering(0, &stream.to_le_bytes())
+    }
+
+    fn covering(&self, name_len: u16, more: &[u8]) -> [u8; HEADER_BYTES] {
+        let [n0, n1] = name_len.to_le_bytes();
         let [m0, m1, m2, m3] = MAGIC;
         let first = u64::from_le_bytes([m0, m1, m2, m3, VERSION, self.kind.raw(), n0, n1]);
         let mut words = [first, self.seq, self.length, u64::from(self.aux)];
         let mut sum = check();
         sum.update(bytes_of(words).get(..28).unwrap_or_default());
-        sum.update(name.as_bytes());
+        sum.update(more);
         let [.., last] = &mut words;
         *last |= u64::from(sum.finalize()) << 32;
         bytes_of(words)

@@ -31,6 +31,8 @@ pub struct Connection {
     /// Boxed: the owner of a connection moves it.
     bytes: Box<[u8]>,
     filled: usize,
+    /// The stream that is pushed on it.
+    stream: u64,
     /// Why nothing can be written any more. Frames that the guest sent before are still read.
     broken: Option<String>,
 }
@@ -42,10 +44,10 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Over this way.
+    /// Over this way, for a stream.
     #[must_use]
-    pub fn new(way: Box<dyn Way>) -> Self {
-        Self { way, bytes: vec![0; BUFFER].into_boxed_slice(), filled: 0, broken: None }
+    pub fn new(way: Box<dyn Way>, stream: u64) -> Self {
+        Self { way, stream, bytes: vec![0; BUFFER].into_boxed_slice(), filled: 0, broken: None }
     }
 
     /// Writes as many bytes as there is room for; their number.
@@ -90,8 +92,9 @@ impl Connection {
         let (heads, _) = self.bytes.get(..self.filled).unwrap_or_default().as_chunks::<HEADER_BYTES>();
         let whole = heads.len() * HEADER_BYTES;
         let mut frames = Vec::with_capacity(heads.len());
-        let parsed =
-            heads.iter().try_for_each(|head| Frame::parse(head, b"").map(|frame| frames.push(frame)));
+        let parsed = heads
+            .iter()
+            .try_for_each(|head| Frame::parse_answer(head, self.stream).map(|frame| frames.push(frame)));
         self.bytes.copy_within(whole..self.filled, 0);
         self.filled -= whole;
         match parsed {

@@ -328,8 +328,8 @@ impl<D: Dial> Pusher<D> {
         })?;
         (self.welcomed, self.sending, self.asked) = (false, None, Instant::now());
         self.outgoing.clear();
-        self.outgoing.push(&self.ledger.hello());
-        Ok(Connection::new(way))
+        self.outgoing.push(&self.ledger.bound_hello());
+        Ok(Connection::new(way, self.ledger.stream()))
     }
 
     /// Leaves the connection, says why, and rests before the next one.

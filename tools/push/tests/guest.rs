@@ -8,7 +8,7 @@
 )]
 
 use datafront::block::wire::{Frame, Kind};
-use datafront::block::{Application, BlockHead, Receiver, Status};
+use datafront::block::{Application, BlockHead, Ledger, Receiver, Status};
 use push::dial::Way;
 use push::pieces::pieces;
 use push::tree::Rules;
@@ -212,6 +212,47 @@ fn a_connection_of_a_dead_predecessor_is_left_for_a_new_one() {
     pusher.run(&mut |_| {}).unwrap();
     drop(pusher);
     assert_eq!(guest.lock().unwrap().store.blocks.len(), 1);
+}
+
+/// Its first connection is one whose last sender did not wait for the answer to its HELLO: that comes now.
+struct Late {
+    played: Played,
+    is_first: bool,
+}
+
+impl Dial for Late {
+    fn dial(&mut self) -> io::Result<Box<dyn Way>> {
+        if !std::mem::replace(&mut self.is_first, false) {
+            return self.played.dial();
+        }
+        let (ours, mut theirs) = UnixStream::pair()?;
+        let (mut receiver, mut store) = (Receiver::new(7), Store::default());
+        let mut answers = Vec::new();
+        receiver.feed(&Ledger::<()>::new(99).bound_hello(), &mut store, &mut answers).unwrap();
+        theirs.write_all(&answers)?;
+        std::thread::spawn(move || {
+            let mut buffer = [0; 5000];
+            while let Ok(len @ 1..) = theirs.read(&mut buffer) {
+                let mut answers = Vec::new();
+                let fed = receiver.feed(&buffer[..len], &mut store, &mut answers);
+                if theirs.write_all(&answers).is_err() || fed.is_err() {
+                    break;
+                }
+            }
+        });
+        way(ours)
+    }
+}
+
+#[test]
+fn an_answer_to_another_sender_is_not_taken_for_one_s_own() {
+    let (guest, played) = played(&[]);
+    let mut pusher = Pusher::new(Late { played, is_first: true }, options());
+    pusher.enqueue(Source::bytes("x", vec![3; 1000]).unwrap());
+    let mut interrupted = 0;
+    pusher.run(&mut |report| interrupted += usize::from(matches!(report, Report::Interrupted(_)))).unwrap();
+    drop(pusher);
+    assert_eq!((interrupted, guest.lock().unwrap().store.blocks.len()), (1, 1));
 }
 
 #[test]

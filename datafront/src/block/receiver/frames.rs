@@ -7,7 +7,8 @@ use crate::block::fault::Fault;
 use crate::block::status::Status;
 use crate::block::streams::{MAX_KEPT, Stream};
 use crate::block::wire::{
-    Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, TRAILER_BYTES, WANTS_STOP, parse_trailer,
+    Fate, Form, Frame, HEADER_BYTES, Kind, MAX_BLOCK_BYTES, TRAILER_BYTES, WANTS_BOUND, WANTS_STOP,
+    parse_trailer,
 };
 use alloc::vec::Vec;
 
@@ -42,7 +43,12 @@ impl Receiver {
         }
         self.session = Some(frame.length);
         self.wants_stop = frame.aux & WANTS_STOP != 0;
-        answer(answers, Kind::Welcome, completed, self.instance, WINDOW);
+        if frame.aux & WANTS_BOUND == 0 {
+            answer(answers, Kind::Welcome, completed, self.instance, WINDOW);
+        } else {
+            let welcome = Frame { kind: Kind::Welcome, seq: completed, length: self.instance, aux: WINDOW };
+            answers.extend_from_slice(&welcome.to_bytes_bound(frame.length));
+        }
         if frame.seq > 0 {
             let kept = completed.saturating_sub(u64::try_from(MAX_KEPT).unwrap_or(0)).saturating_add(1);
             for seq in frame.seq.max(kept)..=completed {

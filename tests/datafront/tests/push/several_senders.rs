@@ -27,11 +27,11 @@ fn several_pushers(bed: &Bed, page: SocketAddr) -> Outcome {
     let before = Connection::open(page)?.status()?;
     dom0(
         bed,
-        "push /tmp/hello.txt --domain web --name again --every 1s --json >/tmp/every 2>&1 & every=$!
+        "push /tmp/hello.txt --domain web --name again --every 1s --timeout 120s --json >/tmp/every 2>&1 & every=$!
          for i in 1 2 3 4 5; do echo $i >/tmp/p$i; push /tmp/p$i --domain web --timeout 120s & all=\"$all $!\"; done
          for p in $all; do wait $p || exit 1; done
          for i in $(seq 600); do [ $(grep -c finished /tmp/every) -ge 3 ] && break; sleep 0.1; done
-         kill $every; grep -c finished /tmp/every",
+         kill $every; [ $(grep -c finished /tmp/every) -ge 3 ] || { cat /tmp/every; exit 1; }",
     )?;
     let mut http = Connection::open(page)?;
     for n in 1..=5 {
