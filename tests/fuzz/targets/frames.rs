@@ -33,7 +33,8 @@ impl Checker {
     /// Each complete stream was answered. Streams that may be forgotten are not expected any more.
     fn streams_entered(&mut self, answers: &[u8]) {
         for head in answers.as_chunks::<HEADER_BYTES>().0 {
-            let welcome = Frame::parse(head, b"").is_ok_and(|frame| frame.kind == Kind::Welcome);
+            // By its kind: the check of one that is bound covers its stream, which is not known here.
+            let welcome = Frame::head_len(head).is_ok() && head[5] == 2;
             self.welcomes += usize::from(welcome);
             if welcome && self.welcomes % REMEMBERED == 0 {
                 self.last.clear();
