@@ -117,6 +117,7 @@ new: ## leave an appliance of your own in a new folder: make new NAME=hello DIR=
 
 # What is built for real Xen is built first; then the machines wait now and then, and the other tests have what they leave.
 test: check guests push receive pull backend ## every test: host, layouts against Xen's headers, real Xen
+	@./setup.sh test
 	@$(MAKE) --no-print-directory test-bed BESIDE='$(MAKE) --no-print-directory test-host test-model test-abi test-reproduce'
 	@$(SAY) 'all tests passed'
 

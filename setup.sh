@@ -19,6 +19,14 @@ need 'test -e /usr/include/xen/xen.h' libxen-dev
 need 'command -v grub-mkimage' grub-common
 need 'test -d /usr/lib/grub/i386-xen_pvh' grub-xen-bin
 
+# For `make test`.
+if [ "${1:-}" = test ]; then
+    need 'command -v curl' curl
+    need 'command -v openssl' openssl
+    # The shell's own is no program.
+    need 'test -x /bin/kill' procps
+fi
+
 # For `make test-clients`.
 if [ "${1:-}" = clients ]; then
     need 'command -v ip' iproute2
@@ -40,7 +48,10 @@ fi
 
 # Named by a command that alone needs them.
 for package in "$@"; do
-    if [ "$package" != clients ] && [ "$package" != mutants ]; then need "command -v $package" "$package"; fi
+    case $package in
+    test | clients | mutants) ;;
+    *) need "command -v $package" "$package" ;;
+    esac
 done
 
 if [ -n "$missing" ]; then
