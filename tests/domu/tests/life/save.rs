@@ -32,7 +32,10 @@ pub(crate) struct Account {
     quarantined: u64,
     /// Tasks without a request.
     tasks: u64,
+    /// Bytes of the heap beside what the ledger has given out for clients, which comes and goes with them.
     heap: u64,
+    /// The ledger's part.
+    clients: u64,
 }
 
 impl Account {
@@ -48,6 +51,9 @@ impl Account {
         if !all {
             return Err(format!("the pages of a pool do not add up: {status}").into());
         }
+        let clients =
+            ["tcp", "replies", "appliance"].map(|name| number(status, &format!("/ledger_used/{name}")));
+        let clients = clients.into_iter().sum::<Outcome<u64>>()?;
         let grants = number(status, "/grants/issued")? - number(status, "/grants/ended")?;
         Ok(Self {
             pages: number(status, "/pages/taken")? - pools,
@@ -55,7 +61,8 @@ impl Account {
             quarantined: number(status, "/grants/quarantined")?,
             // A request that waits has a task; one that is answered at once has none.
             tasks: number(status, "/tasks")? - number(status, "/http/waiting")?,
-            heap: number(status, "/heap/used_bytes")?,
+            heap: number(status, "/heap/used_bytes")?.saturating_sub(clients),
+            clients,
         })
     }
 
@@ -66,7 +73,8 @@ impl Account {
 
     /// Whether the state is as before, except for the heap that requests use for a moment.
     pub(crate) fn check(&self, before: &Self, when: &str) -> Outcome {
-        let flat = Self { heap: before.heap, ..*self } == *before && self.heap <= before.heap + HEAP_NOISE;
+        let flat = Self { heap: before.heap, clients: before.clients, ..*self } == *before
+            && self.heap <= before.heap + HEAP_NOISE;
         if flat { Ok(()) } else { Err(format!("{when}: {self:?}, before {before:?}").into()) }
     }
 }
