@@ -60,7 +60,7 @@ for log in "$work"/*.log; do
     name=${name%.log}
     grep -q "^$name .*FAILED" "$work/ends" || continue
     # What it said is far above, where whoever keeps the end of a long output has lost it.
-    grep -A 6 'panicked at\|^error\|^Error' "$log" | cut -c 1-500 | head -n 60 | sed "s/^/$name │ /" || true
+    grep -A 6 'panicked at\|^error\|^Error\|^test .* failed:' "$log" | cut -c 1-500 | head -n 60 | sed "s/^/$name │ /" || true
     sed -n "/^failures:\$/,/^test result/{s/^    /$name failed: /p}" "$log" | sort -u
 done
 cat "$work/ends"
